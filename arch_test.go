@@ -1,0 +1,197 @@
+package eligen_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/eligen/eligen"
+
+// mayImport is the architecture: which folders each folder may import. The root,
+// "eligen", is the dictionary, and imports none. A folder that is not listed here
+// has not been thought about. (Tests may import what they like.)
+var mayImport = map[string]string{
+	"eligen": "",
+
+	// In the order in which data goes through them.
+	"dsl":     "eligen",
+	"stage":   "eligen",
+	"planner": "eligen stage",
+	"runtime": "eligen",
+	"model":   "eligen",
+	"dataset": "eligen",
+	"eval":    "eligen",
+	"fetch":   "eligen",
+	"layout":  "eligen",
+	"farm":    "eligen",
+	"tui":     "eligen",
+	"web":     "eligen",
+
+	"scenes":  "",
+	"recipes": "",
+	"bench":   "eligen model",
+	"cmd":     "eligen dsl stage planner runtime model dataset eval fetch layout farm tui web scenes recipes",
+}
+
+// inside says who may import the folders inside a folder that others import.
+var inside = map[string]string{
+	"model": "model",
+	"stage": "planner cmd",
+}
+
+// open are the folders inside model that others than model may import: an engine of
+// its own, and training, which is a command of its own.
+var open = map[string]string{
+	"model/paint": "cmd",
+	"model/train": "cmd bench",
+}
+
+// home is the folders that know each heavy dependency. Replacing one is replacing a
+// folder.
+var home = map[string]string{
+	"github.com/hashicorp/hcl/": "dsl",
+	"github.com/zclconf/":       "dsl",
+	"github.com/gomlx/":         "model",
+	"charm.land/bubble":         "tui",
+	"charm.land/lipgloss/":      "tui",
+	"github.com/spf13/cobra":    "cmd",
+	"charm.land/fang/":          "cmd",
+	"github.com/nats-io/":       "farm",
+	"github.com/openai/":        "layout",
+	"net/http":                  "fetch web",
+}
+
+// TestImports reads the files itself and runs no go list, so that the test cache
+// knows what the test depends on.
+func TestImports(t *testing.T) {
+	files := 0
+	err := fs.WalkDir(os.DirFS("."), ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && file != ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		files++
+		from := path.Dir(file)
+		for _, spec := range f.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if problem := check(from, imp); problem != "" {
+				t.Errorf("%s imports %s: %s", file, imp, problem)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files < 10 {
+		t.Errorf("only %d files were looked at", files)
+	}
+}
+
+// check says why a package in folder from ("." for the root) must not import imp.
+func check(from, imp string) string {
+	top := folder(from)
+	allowed, known := mayImport[top]
+	if !known {
+		return "the folder " + top + " is not in this test's table; say there what it may import"
+	}
+	for dependency, only := range home {
+		if strings.HasPrefix(imp, dependency) && !has(only, top) {
+			return "only " + only + " may"
+		}
+	}
+	rest, ours := strings.CutPrefix(imp+"/", module+"/")
+	if !ours {
+		if first, _, _ := strings.Cut(imp, "/"); top == "eligen" && strings.Contains(first, ".") {
+			return "the root imports the standard library only"
+		}
+		return ""
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	to := folder(rest)
+	if to == top {
+		if own, other := second(from), second(rest); top == "stage" && own != other {
+			return "stages don't know one another"
+		}
+		return ""
+	}
+	if !has(allowed, to) {
+		return top + " may import only: " + allowed
+	}
+	if who, hidden := inside[to]; hidden && rest != to && !has(who, top) && !has(open[to+"/"+second(rest)], top) {
+		return "what is inside " + to + " is its own"
+	}
+	return ""
+}
+
+// folder is the top-level folder of a path inside the module, "eligen" for the root.
+func folder(p string) string {
+	top, _, _ := strings.Cut(p, "/")
+	if top == "." || top == "" {
+		return "eligen"
+	}
+	return top
+}
+
+// second is the folder below the top-level one.
+func second(p string) string {
+	_, rest, _ := strings.Cut(p, "/")
+	s, _, _ := strings.Cut(rest, "/")
+	return s
+}
+
+func has(list, word string) bool { return strings.Contains(" "+list+" ", " "+word+" ") }
+
+// TestCheck: the rules catch what they are there for.
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		from, imp string
+		ok        bool
+	}{
+		{".", "strings", true},
+		{".", "golang.org/x/image/font", false},
+		{".", module + "/dsl", false},
+		{"dsl", module, true},
+		{"dsl", module + "/planner", false},
+		{"dsl", "github.com/hashicorp/hcl/v2", true},
+		{"planner", "github.com/hashicorp/hcl/v2", false},
+		{"planner", module + "/stage/still", true},
+		{"runtime", module + "/stage/still", false},
+		{"stage/still", "golang.org/x/image/font", true},
+		{"stage/still", module + "/stage/noise", false},
+		{"model", module + "/model/flux", true},
+		{"model/flux", module + "/model/nn", true},
+		{"cmd/eligen", module + "/model", true},
+		{"cmd/eligen", module + "/model/paint", true},
+		{"cmd/eligen", module + "/model/train", true},
+		{"cmd/eligen", module + "/model/flux", false},
+		{"cmd/eligen", "github.com/gomlx/gomlx/core/graph", false},
+		{"fetch", "net/http", true},
+		{"model", "net/http", false},
+		{"tui", "charm.land/bubbletea/v2", true},
+		{"cmd/eligen", "charm.land/lipgloss/v2", false},
+		{"things", "strings", false},
+	} {
+		if got := check(c.from, c.imp); (got == "") != c.ok {
+			t.Errorf("%s imports %s: %q", c.from, c.imp, got)
+		}
+	}
+}

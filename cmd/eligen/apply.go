@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/still"
+)
+
+// applyOptions are the flags of `eligen apply`.
+type applyOptions struct {
+	planOptions
+	progressOptions
+	force bool
+}
+
+func newApply() *cobra.Command {
+	var o applyOptions
+	c := &cobra.Command{
+		Use:   "apply SCENE",
+		Short: "Make a scene's pictures",
+		Long: `Make a scene's pictures. What is in the store isn't made again, and an interrupted run goes on where it stopped.
+
+The paths of the pictures go to standard output, all else to standard error. A file that eligen did not write is not replaced, unless --force is given. The run's events are kept in the store's folder "runs".`,
+		Example: `eligen apply scenes/rain.hcl
+eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
+eligen apply scenes/dressed.hcl --var colour=orange
+# the layout in flat colours, at once
+eligen apply scenes/seven.hcl --engine paint`,
+		Args: exactly(1),
+		RunE: o.run,
+	}
+	o.planOptions.flags(c)
+	o.progressOptions.flags(c)
+	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
+	return c
+}
+
+func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
+	front, done, err := o.frontEnd(c)
+	if err != nil {
+		return err
+	}
+	e, err := o.open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.close()) }()
+	p, err := o.plan(c, e, args[0])
+	if err != nil {
+		return err
+	}
+	store, err := openStore()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	r := runtime.Runner{
+		Store: store, Engine: e, Force: o.force, Recognise: still.Untouched,
+		Emit: eligen.Tee(front, o.results(c)),
+	}
+	err = r.Apply(c.Context(), p)
+	done()
+	return reported(err)
+}
+
+// results writes what a run gives to standard output: paths, or all events.
+func (o *applyOptions) results(c *cobra.Command) eligen.Sink {
+	out := c.OutOrStdout()
+	if o.json {
+		encode := json.NewEncoder(out)
+		return func(e eligen.Event) { _ = encode.Encode(e) }
+	}
+	var seen []string
+	return func(e eligen.Event) {
+		if e.Type == eligen.Wrote && !slices.Contains(seen, e.Path) {
+			seen = append(seen, e.Path)
+			fmt.Fprintln(out, e.Path)
+		}
+	}
+}
+
+// reported is a run's error less the failures of stages, which a front end has
+// shown already.
+func reported(err error) error {
+	var failed *runtime.StageError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	return exit{code: stageExit(err)}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
+)
+
+func newBackend() *cobra.Command {
+	return family(&cobra.Command{
+		Use:   "backend",
+		Short: "List and install what models run on",
+		Long: `List and install what models run on.
+
+go is built in and runs everywhere. xla:cpu is several times faster and needs a plugin, which "eligen backend install" gets. A backend that is installed becomes the default; --backend and the variable GOMLX_BACKEND go before it.`,
+	}, newBackendList(), newBackendInstall())
+}
+
+func newBackendList() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the backends, and say which is used",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return listBackends(c.OutOrStdout(), asJSON) },
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func listBackends(out io.Writer, asJSON bool) error {
+	states := model.Backends()
+	if asJSON {
+		return json.NewEncoder(out).Encode(states)
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, s := range states {
+		mark, state := " ", "ready"
+		if s.Chosen {
+			mark = "*"
+		}
+		if _, err := os.Stat(s.Plugin); !s.Ready && cgoBuild && s.Plugin != "" && err != nil {
+			state = "not installed; get it with: eligen backend install " + s.Name
+		} else if !s.Ready {
+			state = s.Problem
+		} else if s.Plugin != "" {
+			state += " (" + s.Plugin + ")"
+		}
+		fmt.Fprintf(t, "%s %s\t%s\n", mark, s.Name, state)
+	}
+	return t.Flush()
+}
+
+// installOptions are the flags of `eligen backend install`.
+type installOptions struct {
+	from   string
+	sha256 string
+}
+
+func newBackendInstall() *cobra.Command {
+	var o installOptions
+	c := &cobra.Command{
+		Use:   "install {xla:cpu|xla:cuda}",
+		Short: "Get an XLA plugin, and make it the default backend",
+		Long: `Get an XLA plugin, and make it the default backend.
+
+The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256.`,
+		Example: `eligen backend install xla:cpu
+eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
+		Args:      cobra.MatchAll(exactly(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"xla:cpu", "xla:cuda"},
+		RunE:      o.run,
+	}
+	c.Flags().StringVar(&o.from, "from", "", "take this wheel or plugin, and download nothing")
+	c.Flags().StringVar(&o.sha256, "sha256", "", "the SHA-256 that the file of --from must have")
+	return c
+}
+
+func (o *installOptions) run(c *cobra.Command, args []string) error {
+	name, log := args[0], c.ErrOrStderr()
+	if o.sha256 != "" && o.from == "" {
+		return fmt.Errorf("--sha256 goes with --from: what is downloaded is pinned already")
+	}
+	if !cgoBuild {
+		return fmt.Errorf("this build can't load XLA plugins, since it was made without a C compiler. Build eligen again with CGO_ENABLED=1 and a C compiler (gcc or clang)")
+	}
+	path, err := o.installPlugin(c.Context(), name, log)
+	if err != nil {
+		return err
+	}
+	// It counts as installed once it has been loaded.
+	backend, info, err := model.OpenBackend(name)
+	if err != nil {
+		return fmt.Errorf("%s is in place but can't be used, and is not the default: %w", path, err)
+	}
+	backend.Finalize()
+	if err := model.SetDefaultBackend(name); err != nil {
+		return err
+	}
+	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, eligen.Digest(info.PluginDigest).Short())
+	fmt.Fprintln(c.OutOrStdout(), path)
+	return nil
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image/png"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/fetch"
+)
+
+func newDataset() *cobra.Command {
+	return family(&cobra.Command{
+		Use:   "dataset",
+		Short: "Make entity-annotated pictures, the data that models are trained on",
+	}, newDatasetFetch(), newDatasetBuild(), newDatasetSheet())
+}
+
+func newDatasetFetch() *cobra.Command {
+	var from string
+	c := &cobra.Command{
+		Use:   "fetch",
+		Short: "Get the pictures that datasets are composed of",
+		Long: fmt.Sprintf(`Get the pictures that datasets are composed of: Microsoft's Fluent emoji (MIT), from the npm package %s %s, checked by SHA-256.
+
+It comes from the registry that npm is set up to use. --from takes the package from this machine instead, and then nothing is downloaded.`, dataset.Assets.Name, dataset.Assets.Version),
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return fetchSprites(c.Context(), c, from) },
+	}
+	c.Flags().StringVar(&from, "from", "", "take this .tgz, and download nothing")
+	return c
+}
+
+// spritesDir is where `eligen dataset fetch` puts the sprites.
+func spritesDir() (string, error) {
+	return cacheDir("assets", path.Base(dataset.Assets.Name)+"-"+dataset.Assets.Version)
+}
+
+func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
+	dir, err := spritesDir()
+	if err != nil {
+		return err
+	}
+	if _, err := dataset.Open(dir); err == nil {
+		fmt.Fprintln(c.OutOrStdout(), dir)
+		return nil
+	}
+	archive, want := from, eligen.Digest(dataset.Assets.SHA256)
+	if from == "" {
+		if archive, err = cacheDir("downloads", path.Base(dataset.Assets.URL)); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "%s %s from npm\n", dataset.Assets.Name, dataset.Assets.Version)
+		p := fetch.Package{Registry: "npm", Name: dataset.Assets.Name, Version: dataset.Assets.Version, SHA256: want, Limit: 256 << 20}
+		if err := p.Download(ctx, &fetch.Client{Progress: downloadProgress(c.ErrOrStderr())}, archive); err != nil {
+			return err
+		}
+	} else if got, err := fetch.SHA256(from); err != nil {
+		return err
+	} else if got != want {
+		return fmt.Errorf("%s: %w: its SHA-256 is %s, that of %s %s is %s", from, fetch.ErrDigest, got, dataset.Assets.Name, dataset.Assets.Version, want)
+	}
+	// Whole or not at all: unpacked beside, and moved into place.
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	n, err := fetch.Unpack(archive, temp, 256<<20, func(member string) string {
+		name, _ := strings.CutPrefix(member, dataset.Assets.Folder+"/")
+		if name == member || strings.Contains(name, "/") {
+			return ""
+		}
+		return name
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := dataset.Open(temp); err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chmod(temp, 0o755), os.RemoveAll(dir), os.Rename(temp, dir)); err != nil {
+		return err
+	}
+	if from == "" {
+		if err := os.Remove(archive); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%d pictures\n", n)
+	fmt.Fprintln(c.OutOrStdout(), dir)
+	return nil
+}
+
+// composeOptions are the flags that say what is composed.
+type composeOptions struct {
+	sprites string
+	count   int
+	classes int
+	objects int
+	size    string
+	seed    uint64
+	eval    bool
+}
+
+func (o *composeOptions) flags(c *cobra.Command, count int) {
+	f := c.Flags()
+	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
+	f.IntVar(&o.count, "count", count, "how many pictures")
+	f.IntVar(&o.classes, "classes", 0, "use the first so many classes of objects (0: all)")
+	f.IntVar(&o.objects, "objects", 0, "at most so many objects in a picture, up to 4 (0: 4)")
+	f.StringVar(&o.size, "size", "256x256", "width x height of a picture")
+	f.Uint64Var(&o.seed, "seed", 0, "another seed makes other pictures")
+	f.BoolVar(&o.eval, "held-out", false, "layouts, backgrounds and phrasings that training never shows")
+}
+
+func (o *composeOptions) composer() (*dataset.Composer, error) {
+	var size eligen.Size
+	if n, err := fmt.Sscanf(o.size+"\n", "%dx%d\n", &size.W, &size.H); err != nil || n != 2 {
+		return nil, fmt.Errorf("--size %q: write it as width x height, like 256x256", o.size)
+	}
+	if o.count < 1 || o.count > 10_000_000 {
+		return nil, fmt.Errorf("--count %d: it must be from 1 to 10,000,000", o.count)
+	}
+	sprites, err := openSprites(o.sprites)
+	if err != nil {
+		return nil, err
+	}
+	split := dataset.Train
+	if o.eval {
+		split = dataset.Eval
+	}
+	return sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: o.seed, Split: split, MaxObjects: o.objects})
+}
+
+// openSprites opens a folder of sprites, or the one that was fetched.
+func openSprites(dir string) (*dataset.Sprites, error) {
+	if dir == "" {
+		var err error
+		if dir, err = spritesDir(); err != nil {
+			return nil, err
+		}
+	}
+	return dataset.Open(dir)
+}
+
+func newDatasetBuild() *cobra.Command {
+	var o composeOptions
+	c := &cobra.Command{
+		Use:   "build DIR",
+		Short: "Write composed pictures to a folder, in the format that EliGen is trained on",
+		Long: `Write composed pictures to a folder, in the format that EliGen is trained on: images, entity masks, and a metadata.json with prompts. The folder can be named as the dataset of a recipe.
+
+The same options write the same bytes on every machine.`,
+		Args: exactly(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			composer, err := o.composer()
+			if err != nil {
+				return err
+			}
+			stop := func(i int) (eligen.Sample, error) {
+				if err := c.Context().Err(); err != nil {
+					return eligen.Sample{}, err
+				}
+				return composer.Sample(i)
+			}
+			if err := dataset.Write(args[0], stop, o.count); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), filepath.Join(args[0], "metadata.json"))
+			return nil
+		},
+	}
+	o.flags(c, 1000)
+	return c
+}
+
+// sheetOptions are the flags of `eligen dataset sheet`.
+type sheetOptions struct {
+	composeOptions
+	out     string
+	columns int
+	boxes   bool
+}
+
+func newDatasetSheet() *cobra.Command {
+	var o sheetOptions
+	c := &cobra.Command{
+		Use:   "sheet [DIR]",
+		Short: "Draw samples side by side, to look at",
+		Long:  "Draw samples side by side, to look at: composed ones, or those of a dataset's folder.",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  o.run,
+	}
+	o.flags(c, 16)
+	c.Flags().StringVarP(&o.out, "out", "o", "sheet.png", "the file to write")
+	c.Flags().IntVar(&o.columns, "columns", 4, "pictures in a row")
+	c.Flags().BoolVar(&o.boxes, "boxes", false, "draw the entities' regions")
+	return c
+}
+
+func (o *sheetOptions) run(c *cobra.Command, args []string) error {
+	if o.count > 1024 {
+		return fmt.Errorf("--count %d: a sheet shows at most 1024", o.count)
+	}
+	var sample eligen.Samples
+	if len(args) == 1 {
+		folder, err := dataset.Read(args[0], eligen.Size{})
+		if err != nil {
+			return err
+		}
+		o.count = min(o.count, folder.Len())
+		sample = folder.Sample
+	} else {
+		composer, err := o.composer()
+		if err != nil {
+			return err
+		}
+		sample = composer.Sample
+	}
+	samples := make([]eligen.Sample, o.count)
+	for i := range samples {
+		if err := c.Context().Err(); err != nil {
+			return err
+		}
+		var err error
+		if samples[i], err = sample(i); err != nil {
+			return err
+		}
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(png.Encode(w, dataset.Sheet(samples, o.columns, o.boxes))) }()
+	if err := fetch.Write(r, o.out, ""); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.OutOrStdout(), o.out)
+	return nil
+}

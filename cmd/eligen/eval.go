@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/eval"
+	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/judge"
+	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/runtime"
+)
+
+// evalOptions are the flags of `eligen eval`.
+type evalOptions struct {
+	backend string
+	model   string
+	sprites string
+	layouts int
+	swaps   int
+	classes int
+	steps   int
+	cfg     float64
+	size    int
+	sheet   string
+	json    bool
+}
+
+func newEval() *cobra.Command {
+	var o evalOptions
+	c := &cobra.Command{
+		Use:   "eval",
+		Short: "Measure how well a model puts entities where they are asked for",
+		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
+
+Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy.
+
+Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
+		Args: cobra.NoArgs,
+		RunE: o.run,
+	}
+	f := c.Flags()
+	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
+	f.StringVar(&o.model, "model", "", "the model in this folder (else the embedded one)")
+	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
+	f.IntVar(&o.layouts, "layouts", 64, "how many layouts")
+	f.IntVar(&o.swaps, "swaps", 32, "of how many layouts an entity is swapped, to measure locality")
+	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
+	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
+	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
+	f.IntVar(&o.size, "size", 0, "width and height (0: the model's native size)")
+	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, a row a mode, into this PNG")
+	f.BoolVar(&o.json, "json", false, "print the table as JSON")
+	return c
+}
+
+func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
+	trainee, err := model.OpenTrainee(o.model, dataset.Words())
+	if err != nil {
+		return err
+	}
+	classes, weights := trainee.Judge()
+	if weights == nil {
+		return errors.New("the model has no classifier to judge its pictures with: train one with\n\n    eligen train recipes/judge.hcl")
+	}
+	backend, _, err := model.OpenBackend(o.backend)
+	if err != nil {
+		return err
+	}
+	j, err := judge.New(backend, classes, weights)
+	if err != nil {
+		return err
+	}
+	e, err := model.New(model.Options{Backend: o.backend, Nano: o.model})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	sprites, err := openSprites(o.sprites)
+	if err != nil {
+		return err
+	}
+	size := trainee.Manifest.Native
+	if o.size > 0 {
+		size = eligen.Size{W: o.size, H: o.size}
+	}
+	if o.classes == 0 || o.classes > len(classes) {
+		o.classes = len(classes)
+	}
+	composer, err := sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 1, Split: dataset.Eval, Smooth: true})
+	if err != nil {
+		return err
+	}
+	store, err := openStore()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	var shown []*image.NRGBA
+	live := terminal(c.ErrOrStderr())
+	report, err := eval.Run(c.Context(), eval.Options{
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Prompt: func(class string) string {
+			k, _ := dataset.ClassNamed(class)
+			return k.Prompt()
+		},
+		Draw: func(ctx context.Context, r eligen.Render) (*image.NRGBA, error) {
+			if o.steps > 0 {
+				r.Sampler.Steps = &o.steps
+			}
+			if o.cfg > 0 {
+				r.Sampler.CFG = &o.cfg
+			}
+			img, err := drawn(ctx, e, store, r)
+			shown = append(shown, img)
+			return img, err
+		},
+		Report: func(done, of int) {
+			if live {
+				fmt.Fprintf(c.ErrOrStderr(), "\r\x1b[K%d of %d renders", done, of)
+			}
+		},
+	})
+	if live {
+		fmt.Fprintln(c.ErrOrStderr())
+	}
+	if err != nil {
+		return err
+	}
+	if o.sheet != "" {
+		if err := o.draw(composer, shown); err != nil {
+			return err
+		}
+	}
+	if len(report.Rows) > 0 && trainee.Manifest.Autoencoder.Ch > 0 {
+		start, err := trainee.Start()
+		if err != nil {
+			return err
+		}
+		q, err := train.Measure(backend, start.VAE, start.Autoencoder, composer.Sample, min(16, o.layouts), "")
+		if err != nil {
+			return err
+		}
+		report.PSNR = q.PSNR
+	}
+	if o.json {
+		enc := json.NewEncoder(c.OutOrStdout())
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, e.ID(), report)
+	return nil
+}
+
+// drawn renders through plan and store, and writes no file.
+func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.Render) (*image.NRGBA, error) {
+	p, ds := planner.Build(&eligen.Scene{Path: "eval", Renders: []eligen.Render{r}}, e.ID(), e.Spec, planner.Options{})
+	if err := ds.Err(); err != nil {
+		return nil, err
+	}
+	p.Outputs = nil
+	if err := (&runtime.Runner{Store: store, Engine: e, Emit: func(eligen.Event) {}}).Apply(ctx, p); err != nil {
+		return nil, err
+	}
+	a, ok, err := store.Get(p.Stages[len(p.Stages)-1].Digest)
+	if err != nil || !ok {
+		return nil, errors.Join(err, errors.New("a picture that was just made is not in the store"))
+	}
+	img, err := png.Decode(bytes.NewReader(a.Data))
+	if err != nil {
+		return nil, err
+	}
+	out := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
+	return out, nil
+}
+
+// draw lays out the first layouts: the composed picture, then each mode's.
+func (o *evalOptions) draw(composer *dataset.Composer, shown []*image.NRGBA) error {
+	n := min(8, o.layouts)
+	var samples []eligen.Sample
+	for i := range n {
+		s, err := composer.Sample(i)
+		if err != nil {
+			return err
+		}
+		samples = append(samples, s)
+	}
+	at := 0
+	for m, mode := range eval.Modes {
+		for i := range o.layouts {
+			if i < n {
+				samples = append(samples, eligen.Sample{Name: fmt.Sprint(mode.Name, i), Image: shown[at], Prompt: mode.Name, Entities: samples[i].Entities})
+			}
+			at++
+			if m == len(eval.Modes)-1 && i < o.swaps {
+				at++ // the swapped picture
+			}
+		}
+	}
+	f, err := os.Create(filepath.Clean(o.sheet))
+	if err != nil {
+		return err
+	}
+	return errors.Join(png.Encode(f, dataset.Sheet(samples, n, true)), f.Close())
+}

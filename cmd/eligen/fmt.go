@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dsl"
+)
+
+// fmtOptions are the flags of `eligen fmt`.
+type fmtOptions struct {
+	write bool
+	check bool
+}
+
+func newFmt() *cobra.Command {
+	var o fmtOptions
+	c := &cobra.Command{
+		Use:   "fmt {FILE…|-}",
+		Short: "Lay scene files out in the one canonical way",
+		Long: `Lay scene files out in the one canonical way.
+
+Without a flag the result goes to standard output. -w writes it back and lists the files that changed. --check changes nothing, lists the files that are not formatted, and exits with 3 if there are any. - reads standard input.`,
+		Example: `eligen fmt scene.hcl
+eligen fmt -w scenes/*.hcl
+eligen fmt --check scenes/*.hcl`,
+		Args: some,
+		RunE: o.run,
+	}
+	c.Flags().BoolVarP(&o.write, "write", "w", false, "write the result back to the file")
+	c.Flags().BoolVar(&o.check, "check", false, "list the files that are not formatted")
+	c.MarkFlagsMutuallyExclusive("write", "check")
+	return c
+}
+
+func (o *fmtOptions) run(c *cobra.Command, args []string) error {
+	var problems eligen.Diagnostics
+	unformatted := false
+	for _, name := range args {
+		src, err := readScene(c, name)
+		if err != nil {
+			return err
+		}
+		shown := name
+		if name == "-" {
+			shown = "standard input"
+		}
+		out, ds := dsl.Format(shown, src)
+		if problems = append(problems, ds...); out == nil {
+			continue
+		}
+		same := bytes.Equal(src, out)
+		switch {
+		case o.check:
+			if !same {
+				unformatted = true
+				fmt.Fprintln(c.OutOrStdout(), shown)
+			}
+		case o.write && name != "-":
+			if same {
+				continue
+			}
+			if err := rewrite(name, out); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), name)
+		default:
+			if _, err := c.OutOrStdout().Write(out); err != nil {
+				return err
+			}
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	if unformatted {
+		return exit{code: exitCheck}
+	}
+	return nil
+}
+
+// readScene reads a scene's text; one byte more than a scene may have is enough
+// to refuse it.
+func readScene(c *cobra.Command, name string) ([]byte, error) {
+	in := c.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(in, 2<<20))
+}
+
+// rewrite replaces what a file holds, whole or not at all, and keeps its mode.
+func rewrite(name string, data []byte) error {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
+	fi, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(fi.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

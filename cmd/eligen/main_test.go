@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden pictures")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"eligen": main})
+}
+
+// Each scene of the folder scenes has a script beside it, that says what the
+// scene is about and runs it. The scripts find the scenes where they run.
+func TestScenes(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:       "../../scenes",
+		Setup:     setup("../../scenes"),
+		Cmds:      commands,
+		Condition: condition,
+	})
+}
+
+// Every scene has its script.
+func TestScenesAreTested(t *testing.T) {
+	scenes, err := filepath.Glob("../../scenes/*.hcl")
+	if err != nil || len(scenes) == 0 {
+		t.Fatalf("no scenes: %v", err)
+	}
+	for _, s := range scenes {
+		if _, err := os.Stat(strings.TrimSuffix(s, ".hcl") + ".txtar"); err != nil {
+			t.Errorf("%s has no script: %v", s, err)
+		}
+	}
+}
+
+// The scripts of testdata/script are the commands' own stories.
+func TestCommands(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:       "testdata/script",
+		Setup:     setup("testdata/files"),
+		Cmds:      commands,
+		Condition: condition,
+	})
+}
+
+// condition knows [cgo], a build that can load XLA plugins; [xla], the variable
+// ELIGEN_XLA_CPU naming one; and [sprites], ELIGEN_ASSETS naming the unpacked
+// pictures that datasets are made of.
+func condition(name string) (bool, error) {
+	switch name {
+	case "cgo":
+		return cgoBuild, nil
+	case "xla":
+		return cgoBuild && os.Getenv("ELIGEN_XLA_CPU") != "", nil
+	case "sprites":
+		return os.Getenv("ELIGEN_ASSETS") != "", nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// setup gives a script a copy of a folder, and a cache of its own.
+func setup(folder string) func(*testscript.Env) error {
+	return func(e *testscript.Env) error {
+		e.Setenv("ELIGEN_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
+		e.Setenv("ELIGEN_PLUGIN_DIR", filepath.Join(e.WorkDir, ".plugins"))
+		for _, name := range []string{"ELIGEN_XLA_CPU", "ELIGEN_ASSETS"} {
+			e.Setenv(name, os.Getenv(name))
+		}
+		for _, glob := range []string{"*.hcl", "*/*.png"} {
+			files, err := filepath.Glob(filepath.Join(folder, glob))
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				name, err := filepath.Rel(folder, f)
+				if err != nil {
+					return err
+				}
+				data, err := os.ReadFile(f)
+				if err != nil {
+					return err
+				}
+				to := filepath.Join(e.WorkDir, name)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o644)); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+}
+
+var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"code":      code,
+	"cut":       cut,
+	"deep":      deep,
+	"flip":      flip,
+	"interrupt": interrupt,
+	"pixels":    pixels,
+}
+
+// code N COMMAND… runs a command, which must exit with N.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var e *exec.ExitError
+		if !errors.As(err, &e) {
+			ts.Fatalf("%v", err)
+		}
+		got = e.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cut FILE N leaves the first N bytes of a file, or all but the last −N.
+func cut(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cut FILE N")
+	}
+	data := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if n < 0 {
+		n += len(data)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data[:n], 0o644))
+}
+
+// flip FILE N changes byte N of a file.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE N")
+	}
+	data := []byte(ts.ReadFile(args[0]))
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	data[n] ^= 0x55
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+}
+
+// deep FILE N writes a scene whose one expression is N parentheses deep.
+func deep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: deep FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := "locals {\n  a = " + strings.Repeat("(", n) + "1" + strings.Repeat(")", n) + "\n}\n"
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
+}
+
+// interrupt TEXT COMMAND… runs a command, interrupts it as soon as it has
+// written TEXT to standard output, and expects exit code 130.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupt TEXT COMMAND…")
+	}
+	var path string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p, err := exec.LookPath(filepath.Join(dir, args[1])); err == nil {
+			path = p
+			break
+		}
+	}
+	c := exec.Command(path, args[2:]...)
+	c.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "ELIGEN_CACHE_DIR", "ELIGEN_PLUGIN_DIR"} {
+		c.Env = append(c.Env, name+"="+ts.Getenv(name))
+	}
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.StdoutPipe()
+	ts.Check(err)
+	ts.Check(c.Start())
+	var seen []byte
+	buf := make([]byte, 4096)
+	for sent := false; ; {
+		n, err := out.Read(buf)
+		seen = append(seen, buf[:n]...)
+		if !sent && bytes.Contains(seen, []byte(args[0])) {
+			sent = true
+			ts.Check(c.Process.Signal(os.Interrupt))
+		}
+		if err != nil {
+			break
+		}
+	}
+	_ = c.Wait()
+	ts.Logf("%s%s", seen, errs.Bytes())
+	if got := c.ProcessState.ExitCode(); got != exitInterrupted {
+		ts.Fatalf("exit code %d, want %d", got, exitInterrupted)
+	}
+}
+
+// pixels PICTURE GOLDEN compares a picture with one of scenes/golden, pixel by
+// pixel.
+func pixels(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pixels PICTURE GOLDEN")
+	}
+	data := ts.ReadFile(args[0])
+	got, err := png.Decode(strings.NewReader(data))
+	ts.Check(err)
+	golden := filepath.Join("../../scenes/golden", args[1])
+	if *update {
+		var b bytes.Buffer // without the metadata
+		ts.Check(png.Encode(&b, got))
+		ts.Check(os.WriteFile(golden, b.Bytes(), 0o644))
+		return
+	}
+	f, err := os.Open(golden)
+	ts.Check(err)
+	defer f.Close()
+	want, err := png.Decode(f)
+	ts.Check(err)
+	if got.Bounds() != want.Bounds() {
+		ts.Fatalf("%s has %v, %s has %v", args[0], got.Bounds(), args[1], want.Bounds())
+	}
+	differ := 0
+	var first image.Point
+	b := got.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			r, g, bl, a := got.At(x, y).RGBA()
+			r2, g2, bl2, a2 := want.At(x, y).RGBA()
+			if r != r2 || g != g2 || bl != bl2 || a != a2 {
+				if differ == 0 {
+					first = image.Pt(x, y)
+				}
+				differ++
+			}
+		}
+	}
+	if differ > 0 {
+		ts.Fatalf("%s differs from %s in %d pixels, the first at %v. -update rewrites it", args[0], args[1], differ, first)
+	}
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/fetch"
+)
+
+// progressOptions are the flags that say how a run is shown.
+type progressOptions struct {
+	json     bool
+	progress string
+}
+
+func (o *progressOptions) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&o.json, "json", false, "print every event as a line of JSON")
+	c.Flags().StringVar(&o.progress, "progress", "", "how progress is shown: tui, plain, none (else tui on a terminal, plain elsewhere)")
+}
+
+// frontEnd is what shows a run's events go to, and what to call when the
+// run is over.
+func (o *progressOptions) frontEnd(c *cobra.Command) (eligen.Sink, func(), error) {
+	w := c.ErrOrStderr()
+	return func(e eligen.Event) {
+		if e.Problem != nil {
+			fmt.Fprintln(w, e.Problem.String())
+		}
+	}, func() {}, nil
+}
+
+// stageExit is the exit code of a run in which stages failed.
+func stageExit(err error) int {
+	if errors.Is(err, fetch.ErrDigest) {
+		return exitIntegrity
+	}
+	return exitError
+}
+
+// terminal reports whether what is written to w is seen at once by a person.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// downloadProgress shows how far a download is: a line that is written over on
+// a terminal, else nothing.
+func downloadProgress(w io.Writer) func(file string, done, of int64) {
+	if !terminal(w) {
+		return nil
+	}
+	var last time.Time
+	return func(file string, done, of int64) {
+		if done == of {
+			fmt.Fprintf(w, "\r\x1b[K")
+			return
+		}
+		if time.Since(last) < 100*time.Millisecond {
+			return
+		}
+		last = time.Now()
+		if of > 0 {
+			fmt.Fprintf(w, "\r\x1b[K  %.1f of %.1f MB", float64(done)/1e6, float64(of)/1e6)
+		} else {
+			fmt.Fprintf(w, "\r\x1b[K  %.1f MB", float64(done)/1e6)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/paint"
+	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/runtime"
+)
+
+// sceneOptions are the flags of every command that reads a scene.
+type sceneOptions struct {
+	vars  []string
+	files []string
+}
+
+func (o *sceneOptions) flags(c *cobra.Command) {
+	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as name=value; may be repeated")
+	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from a file; may be repeated")
+}
+
+// load reads a scene. Warnings are printed, mistakes are the error.
+func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error) {
+	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+	if err := ds.Err(); err != nil {
+		return nil, err
+	}
+	diagnose(c.ErrOrStderr(), ds)
+	return scene, nil
+}
+
+// planOptions are the flags of every command that plans a scene.
+type planOptions struct {
+	sceneOptions
+	targets []string
+	seed    uint64
+	backend string
+	engine  string
+}
+
+func (o *planOptions) flags(c *cobra.Command) {
+	o.sceneOptions.flags(c)
+	f := c.Flags()
+	f.StringArrayVar(&o.targets, "target", nil, "only this render, as render.name; may be repeated")
+	f.Uint64Var(&o.seed, "seed", 0, "use this seed for every render")
+	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
+	f.StringVar(&o.engine, "engine", "model", "what makes the picture: model, or paint (each region in a flat colour, to look at a layout)")
+}
+
+// An engine is what a scene is planned for and applied with.
+type engine struct {
+	eligen.Engine
+	close func() error
+}
+
+// open makes the engine. It reads no weights and starts no backend: a plan
+// whose results are all in the store needs neither.
+func (o *planOptions) open() (engine, error) {
+	switch o.engine {
+	case "paint":
+		return engine{paint.Engine{}, func() error { return nil }}, nil
+	case "model":
+		e, err := model.New(model.Options{Backend: o.backend})
+		if err != nil {
+			return engine{}, err
+		}
+		return engine{e, e.Close}, nil
+	}
+	return engine{}, fmt.Errorf("there is no engine %q; there is model, and paint", o.engine)
+}
+
+// plan reads a scene and plans what was asked for of it. Warnings are printed,
+// mistakes are the error.
+func (o *planOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Plan, error) {
+	scene, err := o.load(c, path)
+	if err != nil {
+		return nil, err
+	}
+	if len(scene.Renders) == 0 {
+		var ds eligen.Diagnostics
+		ds.Errorf(&eligen.Source{File: path}, "Nothing to render", "The scene has no render block.%s", recipesHint(scene))
+		return nil, ds
+	}
+	if err := o.target(scene); err != nil {
+		return nil, err
+	}
+	if c.Flags().Changed("seed") {
+		if o.seed > 1<<32-1 {
+			return nil, fmt.Errorf("--seed %d: the largest seed is %d, since the noise is PyTorch's and takes 32 bits", o.seed, uint64(1<<32-1))
+		}
+		for i := range scene.Renders {
+			scene.Renders[i].Seed = o.seed
+		}
+	}
+	damaged := false
+	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+		spec, err := e.Spec(m, adapters)
+		if err != nil {
+			damaged = damaged || unsound(m.Path)
+			for _, a := range adapters {
+				damaged = damaged || unsound(a.Path)
+			}
+		}
+		return spec, err
+	}, planner.Options{})
+	if err := ds.Err(); err != nil && damaged {
+		return nil, exit{exitIntegrity, err}
+	} else if err != nil {
+		return nil, err
+	}
+	diagnose(c.ErrOrStderr(), ds)
+	return p, nil
+}
+
+func recipesHint(s *eligen.Scene) string {
+	if len(s.Recipes) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" It has a recipe: run it with\n\n    eligen train %s", s.Path)
+}
+
+// target leaves only the renders that --target names.
+func (o *planOptions) target(s *eligen.Scene) error {
+	if len(o.targets) == 0 {
+		return nil
+	}
+	var known []string
+	for _, r := range s.Renders {
+		known = append(known, r.Address)
+	}
+	for _, t := range o.targets {
+		if !slices.Contains(known, t) {
+			return fmt.Errorf("--target %s: the scene has no such render; it has %s", t, strings.Join(known, ", "))
+		}
+	}
+	s.Renders = slices.DeleteFunc(s.Renders, func(r eligen.Render) bool { return !slices.Contains(o.targets, r.Address) })
+	return nil
+}
+
+// openStore opens the user's store of results.
+func openStore() (*runtime.Store, error) {
+	dir, err := cacheDir("store")
+	if err != nil {
+		return nil, err
+	}
+	return runtime.OpenStore(dir)
+}

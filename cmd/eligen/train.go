@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/judge"
+	"github.com/eligen/eligen/model/train"
+)
+
+// trainOptions are the flags of `eligen train`.
+type trainOptions struct {
+	sceneOptions
+	backend string
+	recipe  string
+	out     string
+	model   string
+	sprites string
+	smoke   bool
+	json    bool
+}
+
+func newTrain() *cobra.Command {
+	var o trainOptions
+	c := &cobra.Command{
+		Use:   "train RECIPE",
+		Short: "Train a model, or EliGen's LoRA, by a recipe",
+		Long: `Train a model, or EliGen's LoRA, by a recipe.
+
+A training keeps its checkpoint, its log (log.jsonl) and sheets of samples in a folder, and goes on from the checkpoint when the same command is given again: after an interrupt (ctrl-c), a crash, or on another day. The folder "model" in it is a whole model with what was trained so far in its place; scenes and other recipes can start from it.
+
+A running training pauses, and goes on again, at each signal SIGUSR1.`,
+		Example: `eligen train recipes/autoencoder.hcl
+eligen train recipes/base.hcl --model ~/.cache/eligen/training/autoencoder/model
+# a minute's worth, to see that it works
+eligen train recipes/eligen.hcl --smoke`,
+		Args: exactly(1),
+		RunE: o.run,
+	}
+	o.sceneOptions.flags(c)
+	f := c.Flags()
+	f.StringVar(&o.backend, "backend", "", "what it runs on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
+	f.StringVar(&o.recipe, "recipe", "", "which recipe of the file (else its only one)")
+	f.StringVar(&o.out, "out", "", "the training's folder (else training/NAME in eligen's cache)")
+	f.StringVar(&o.model, "model", "", "start from the model in this folder (else the one that the recipe names)")
+	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
+	f.BoolVar(&o.smoke, "smoke", false, "a few steps of the recipe on small pictures; fails if the loss does not fall")
+	f.BoolVar(&o.json, "json", false, "print the log's lines instead of a progress line")
+	return c
+}
+
+func (o *trainOptions) run(c *cobra.Command, args []string) error {
+	scene, err := o.load(c, args[0])
+	if err != nil {
+		return err
+	}
+	r, err := o.choose(scene)
+	if err != nil {
+		return err
+	}
+	if o.smoke {
+		r = train.Smoke(r)
+	}
+	start := o.model
+	if start == "" {
+		start = r.Model.Path
+	}
+	trainee, err := model.OpenTrainee(start, dataset.Words())
+	if err != nil {
+		return err
+	}
+	dir := o.out
+	if dir == "" {
+		if dir, err = cacheDir("training", strings.ReplaceAll(r.Name, " ", "-")); err != nil {
+			return err
+		}
+	}
+	if o.smoke {
+		if dir, err = os.MkdirTemp("", "eligen-smoke-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+	}
+	backend, info, err := model.OpenBackend(o.backend)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", r.Name, info.Name, dir)
+	samples, err := o.samples(r)
+	if err != nil {
+		return err
+	}
+	from, err := trainee.Start()
+	if err != nil {
+		return err
+	}
+	if o.smoke && from.Autoencoder == nil && r.Kind != "autoencoder" && r.Kind != "judge" {
+		return errors.New("this build has no embedded weights to smoke-test the recipe on")
+	}
+	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}
+	pause, stop := pauses()
+	defer stop()
+	classes := classNames(r.Classes)
+	fresh := from.Model == nil // no transformer depends on the latents yet
+	job := train.Job{
+		Recipe: r, Backend: backend, Dir: dir, Samples: samples, Start: from, Report: shown.add, Pause: pause,
+		Export: func(w map[string]eligen.Tensor) error {
+			var q *train.Quality
+			if r.Kind == "autoencoder" && fresh {
+				held, err := samples(r.Size, true)
+				if err != nil {
+					return err
+				}
+				measured, err := train.Measure(backend, from.VAE, w, held, 8, "")
+				if err != nil {
+					return err
+				}
+				q = &measured
+			}
+			if err := trainee.Take(r.Kind, w, q, classes); err != nil {
+				return err
+			}
+			return trainee.Write(filepath.Join(dir, "model"))
+		},
+	}
+	if r.Kind == "judge" {
+		err = o.judge(c.Context(), job, classes)
+	} else {
+		err = train.Do(c.Context(), job)
+	}
+	shown.end()
+	if err != nil {
+		return err
+	}
+	if o.smoke {
+		if !(shown.last < shown.first) {
+			return exit{exitCheck, fmt.Errorf("the loss did not fall: %.4f at first, %.4f at last", shown.first, shown.last)}
+		}
+		fmt.Fprintf(c.OutOrStdout(), "loss %.4f → %.4f\n", shown.first, shown.last)
+		return nil
+	}
+	fmt.Fprintln(c.OutOrStdout(), filepath.Join(dir, "model"))
+	return nil
+}
+
+// judge trains evaluation's classifier.
+func (o *trainOptions) judge(ctx context.Context, j train.Job, classes []string) error {
+	samples, err := j.Samples(j.Recipe.Size, false)
+	if err != nil {
+		return err
+	}
+	t := judge.Task(classes, j.Recipe, samples)
+	return train.Run(ctx, t, train.Options{Recipe: j.Recipe, Backend: j.Backend, Dir: j.Dir, Report: j.Report, Pause: j.Pause, Export: j.Export})
+}
+
+func classNames(n int) []string {
+	var out []string
+	for _, c := range dataset.Classes(n) {
+		out = append(out, c.Name)
+	}
+	return out
+}
+
+// choose is the recipe that is meant.
+func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
+	var names []string
+	for _, r := range s.Recipes {
+		names = append(names, r.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return eligen.Recipe{}, fmt.Errorf("%s has no recipe block", s.Path)
+	case o.recipe == "" && len(names) == 1:
+		return s.Recipes[0], nil
+	case o.recipe == "":
+		return eligen.Recipe{}, fmt.Errorf("%s has several recipes: say which with --recipe, one of %s", s.Path, strings.Join(names, ", "))
+	}
+	if i := slices.Index(names, o.recipe); i >= 0 {
+		return s.Recipes[i], nil
+	}
+	return eligen.Recipe{}, fmt.Errorf("%s has no recipe %q; it has %s", s.Path, o.recipe, strings.Join(names, ", "))
+}
+
+// samples opens the recipe's dataset.
+func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
+	if r.Dataset != "" && r.Dataset != "composed" {
+		return func(size eligen.Size, held bool) (eligen.Samples, error) {
+			f, err := dataset.Read(r.Dataset, size)
+			if err != nil {
+				return nil, err
+			}
+			return f.Sample, nil
+		}, nil
+	}
+	sprites, err := openSprites(o.sprites)
+	if err != nil {
+		return nil, err
+	}
+	return func(size eligen.Size, held bool) (eligen.Samples, error) {
+		if size == (eligen.Size{}) {
+			size = eligen.Size{W: 128, H: 128}
+		}
+		split := dataset.Train
+		if held {
+			split = dataset.Eval
+		}
+		c, err := sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split})
+		if err != nil {
+			return nil, err
+		}
+		return c.Sample, nil
+	}, nil
+}
+
+// pauses turns signals into what train.Options.Pause takes.
+func pauses() (<-chan struct{}, func()) {
+	signals := make(chan os.Signal, 1)
+	notifyPause(signals)
+	out := make(chan struct{}, 1)
+	go func() {
+		for range signals {
+			select {
+			case out <- struct{}{}:
+			default: // a signal is already waiting
+			}
+		}
+	}()
+	return out, func() { signal.Stop(signals); close(signals) }
+}
+
+// trainProgress shows a training: one line written over on a terminal, a line a
+// report elsewhere, or the log's own lines.
+type trainProgress struct {
+	w, out      io.Writer
+	json, live  bool
+	first, last float64
+	began       time.Time
+	beganAt     int
+}
+
+func (p *trainProgress) add(s train.Status) {
+	if s.Note == "" {
+		if p.first == 0 {
+			p.first = s.Loss
+		}
+		p.last = s.Loss
+	}
+	if p.json {
+		line, _ := json.Marshal(s)
+		fmt.Fprintln(p.out, string(line))
+		return
+	}
+	line := fmt.Sprintf("step %d/%d", s.Step, s.Of)
+	if s.Note != "" {
+		line += "  " + s.Note
+	} else {
+		if p.began.IsZero() {
+			p.began, p.beganAt = time.Now(), s.Step
+		}
+		line += fmt.Sprintf("  loss %.4f", s.Loss)
+		for _, k := range slices.Sorted(maps.Keys(s.Measures)) {
+			line += fmt.Sprintf("  %s %.4f", k, s.Measures[k])
+		}
+		line += fmt.Sprintf("  rate %.2g  %.1f pictures/s  %d seen", s.Rate, s.Speed, s.Pictures)
+		if n := s.Step - p.beganAt; n > 0 {
+			left := time.Duration(float64(time.Since(p.began)) / float64(n) * float64(s.Of-s.Step))
+			line += "  " + left.Round(time.Second).String() + " left"
+		}
+	}
+	if p.live && s.Note == "" {
+		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+		return
+	}
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+	fmt.Fprintln(p.w, line)
+}
+
+func (p *trainProgress) end() {
+	if p.live && !p.json {
+		fmt.Fprintln(p.w)
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dsl"
+)
+
+// validateOptions are the flags of `eligen validate`.
+type validateOptions struct {
+	sceneOptions
+	json bool
+}
+
+func newValidate() *cobra.Command {
+	var o validateOptions
+	c := &cobra.Command{
+		Use:   "validate SCENE…",
+		Short: "Check scenes, and say everything that is wrong with them",
+		Long: `Check scenes, and say everything that is wrong with them, each mistake at its line.
+
+Nothing runs, and no weights are looked for: a scene may be valid on a machine that can't render it. "eligen plan" looks further.`,
+		Args: some,
+		RunE: o.run,
+	}
+	o.flags(c)
+	c.Flags().BoolVar(&o.json, "json", false, "print diagnostics as JSON")
+	return c
+}
+
+func (o *validateOptions) run(c *cobra.Command, args []string) error {
+	all := eligen.Diagnostics{}
+	for _, path := range args {
+		_, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+		all = append(all, ds...)
+	}
+	if o.json {
+		if err := json.NewEncoder(c.OutOrStdout()).Encode(all); err != nil {
+			return err
+		}
+		if all.HasErrors() {
+			return exit{code: exitError}
+		}
+		return nil
+	}
+	if err := all.Err(); err != nil {
+		return err
+	}
+	diagnose(c.ErrOrStderr(), all)
+	for _, path := range args {
+		fmt.Fprintf(c.OutOrStdout(), "%s is valid.\n", path)
+	}
+	return nil
+}

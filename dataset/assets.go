@@ -1,0 +1,173 @@
+package dataset
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/png" // sprites may be PNG
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	_ "golang.org/x/image/webp" // the sprites are WebP
+
+	"github.com/eligen/eligen"
+)
+
+// Assets says which package the sprites come from.
+var Assets = struct {
+	Name    string // in the npm registry
+	Version string
+	URL     string
+	SHA256  string // of the tarball
+	Folder  string // of the sprites, inside the tarball
+	License string
+}{
+	Name:    "@lobehub/fluent-emoji-3d",
+	Version: "1.1.0",
+	URL:     "https://registry.npmjs.org/@lobehub/fluent-emoji-3d/-/fluent-emoji-3d-1.1.0.tgz",
+	SHA256:  "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
+	Folder:  "package/assets",
+	License: "MIT",
+}
+
+// usedDigest is SHA-256 over the sprite files of all classes, in the table's
+// order, each as its SHA-256 and its name.
+const usedDigest = "525a25bd56d5406469b26734d9ecf2f35d6679bde4e1d242e34544e7cf4bf534"
+
+// ErrNoAssets is what errors about a missing folder of sprites wrap.
+var ErrNoAssets = errors.New("the sprites are not there")
+
+// Sprites are the pictures that objects are drawn with. They are decoded when
+// first used and kept; all methods are safe for concurrent use.
+type Sprites struct {
+	classes []Class
+	index   map[string]int
+	loaded  []func() (*sprite, error)
+}
+
+// Open reads the sprites of all classes from an unpacked Assets package: dir is
+// the folder it was unpacked to, or the inner one that holds the files. Every
+// file is checked against a digest in the program, so that samples are the
+// same everywhere.
+func Open(dir string) (*Sprites, error) {
+	found := ""
+	for _, d := range []string{dir, filepath.Join(dir, "assets"), filepath.Join(dir, filepath.FromSlash(Assets.Folder))} {
+		if _, err := os.Stat(filepath.Join(d, classes[0].File+".webp")); err == nil {
+			found = d
+			break
+		}
+	}
+	if found == "" {
+		return nil, fmt.Errorf("%w: %s holds no %s.webp of %s %s; fetch them with\n\n    eligen dataset fetch",
+			ErrNoAssets, dir, classes[0].File, Assets.Name, Assets.Version)
+	}
+	s, digest, err := load(os.DirFS(found), classes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", found, err)
+	}
+	if digest != usedDigest {
+		return nil, fmt.Errorf("%s: the files are not those of %s %s (digest %s, want %s); remove the folder and run\n\n    eligen dataset fetch",
+			found, Assets.Name, Assets.Version, digest, usedDigest)
+	}
+	return s, nil
+}
+
+// Load takes sprites from any file system: for each class the file named
+// Class.File with extension .webp or .png, with transparency around the object.
+func Load(fsys fs.FS, classes []Class) (*Sprites, error) {
+	s, _, err := load(fsys, classes)
+	return s, err
+}
+
+func load(fsys fs.FS, classes []Class) (*Sprites, string, error) {
+	if len(classes) == 0 {
+		return nil, "", errors.New("no classes")
+	}
+	s := &Sprites{classes: classes, index: map[string]int{}}
+	total := sha256.New()
+	for i, c := range classes {
+		if _, twice := s.index[c.Name]; twice || c.Name == "" {
+			return nil, "", fmt.Errorf("class %d: the name %q is empty or taken", i, c.Name)
+		}
+		s.index[c.Name] = i
+		var data []byte
+		var err error
+		name := ""
+		for _, ext := range []string{".webp", ".png"} {
+			name = c.File + ext
+			if data, err = fs.ReadFile(fsys, name); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, "", fmt.Errorf("%w: neither %s.webp nor %s.png, for %q; fetch them with\n\n    eligen dataset fetch", ErrNoAssets, c.File, c.File, c.Name)
+		}
+		if err != nil {
+			return nil, "", fmt.Errorf("sprite of %q: %w", c.Name, err)
+		}
+		fmt.Fprintf(total, "%x %s\n", sha256.Sum256(data), name)
+		s.loaded = append(s.loaded, sync.OnceValues(func() (*sprite, error) { return decode(name, data) }))
+	}
+	return s, hex.EncodeToString(total.Sum(nil)), nil
+}
+
+func decode(name string, data []byte) (*sprite, error) {
+	cfg, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("sprite %s: %w", name, err)
+	}
+	if cfg.Width > maxSprite || cfg.Height > maxSprite {
+		return nil, fmt.Errorf("sprite %s has %d×%d pixels; at most %d×%d are read", name, cfg.Width, cfg.Height, maxSprite, maxSprite)
+	}
+	img, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("sprite %s: %w", name, err)
+	}
+	s, err := newSprite(img)
+	if err != nil {
+		return nil, fmt.Errorf("sprite %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// Classes lists the classes there are sprites of.
+func (s *Sprites) Classes() []Class { return append([]Class(nil), s.classes...) }
+
+func (s *Sprites) get(class string) (Class, *sprite, error) {
+	i, ok := s.index[class]
+	if !ok {
+		return Class{}, nil, fmt.Errorf("no class is called %q", class)
+	}
+	p, err := s.loaded[i]()
+	return s.classes[i], p, err
+}
+
+// Cutout is one object alone on a transparent picture of the given size, as
+// large as fits with a margin of a sixteenth.
+func (s *Sprites) Cutout(class string, size eligen.Size) (*image.NRGBA, error) {
+	_, sp, err := s.get(class)
+	if err != nil {
+		return nil, err
+	}
+	m := min(size.W, size.H) * one / 16
+	c := sp.draw(pose{}, m, m, size.W*one-m, size.H*one-m)
+	img := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
+	for y := range c.h {
+		for x := range c.w {
+			p := c.pix[4*(y*c.w+x):]
+			if a := int(p[3]); a > 0 && image.Pt(c.x+x, c.y+y).In(img.Rect) {
+				o := img.Pix[img.PixOffset(c.x+x, c.y+y):]
+				for i := range 3 {
+					o[i] = uint8(min(255, (int(p[i])*255+a/2)/a))
+				}
+				o[3] = p[3]
+			}
+		}
+	}
+	return img, nil
+}

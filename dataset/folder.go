@@ -1,0 +1,465 @@
+package dataset
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	_ "image/jpeg" // pictures of others' datasets
+	"image/png"
+	"io"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/image/draw"
+
+	"github.com/eligen/eligen"
+)
+
+// An item is one entry of metadata.json. The first four keys are the reference
+// trainer's, which ignores the others.
+type item struct {
+	Image         string   `json:"image"`
+	Prompt        string   `json:"prompt"`
+	EntityPrompts []string `json:"eligen_entity_prompts,omitempty"`
+	EntityMasks   []string `json:"eligen_entity_masks,omitempty"` // white where the region is
+
+	Name        string        `json:"name,omitempty"`
+	Background  string        `json:"background,omitempty"`
+	Classes     []string      `json:"entity_classes,omitempty"`
+	Boxes       []*[4]float64 `json:"entity_boxes,omitempty"`       // x0 y0 x1 y1, fractions of the picture; null: the region is no box
+	Silhouettes []string      `json:"entity_silhouettes,omitempty"` // white where the object is seen; "": unknown
+}
+
+const metadata = "metadata.json"
+
+// Write stores samples 0 … n-1 in dir in the format of the reference trainer:
+// images/ and masks/ of PNG files, and metadata.json, which is written last and
+// in one step, so that a folder with it is complete. Masks show the entities'
+// regions, white on black; the objects' own outlines lie beside them in
+// silhouettes/. A folder that already holds a dataset is left alone, with an
+// error.
+func Write(dir string, samples eligen.Samples, n int) error {
+	if n <= 0 {
+		return fmt.Errorf("%d samples to write; at least one is needed", n)
+	}
+	target := filepath.Join(dir, metadata)
+	if _, err := os.Lstat(target); err == nil {
+		return fmt.Errorf("%s already holds a dataset; choose another folder, or remove it", dir)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, sub := range []string{"images", "masks", "silhouettes"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
+			return err
+		}
+	}
+	items := make([]item, n)
+	for i := range items {
+		s, err := samples(i)
+		if err != nil {
+			return fmt.Errorf("sample %d: %w", i, err)
+		}
+		if items[i], err = writeSample(dir, i, s); err != nil {
+			return fmt.Errorf("sample %d: %w", i, err)
+		}
+	}
+	data, err := json.MarshalIndent(items, "", "  ")
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, metadata+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // fails, rightly, after the rename
+	_, err = temp.Write(append(data, '\n'))
+	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close())
+	if err != nil {
+		return fmt.Errorf("%s: %w", target, err)
+	}
+	return os.Rename(temp.Name(), target)
+}
+
+func writeSample(dir string, i int, s eligen.Sample) (item, error) {
+	if s.Image == nil || s.Image.Rect.Empty() {
+		return item{}, errors.New("it has no picture")
+	}
+	size := eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()}
+	it := item{Image: fmt.Sprintf("images/%06d.png", i), Prompt: s.Prompt, Name: s.Name, Background: s.Background}
+	if err := writePNG(dir, it.Image, s.Image); err != nil {
+		return item{}, err
+	}
+	boxes := false
+	for k, e := range s.Entities {
+		mask := image.NewRGBA(image.Rect(0, 0, size.W, size.H))
+		for p, on := range e.Region.Mask(size) {
+			mask.SetRGBA(p%size.W, p/size.W, blackOrWhite(on))
+		}
+		name := fmt.Sprintf("masks/%06d_%d.png", i, k)
+		if err := writePNG(dir, name, mask); err != nil {
+			return item{}, err
+		}
+		var box *[4]float64
+		if r := e.Region; r.Kind == "box" && !r.Pixels && len(r.Numbers) == 4 {
+			box, boxes = (*[4]float64)(r.Numbers), true
+		}
+		silhouette := ""
+		if e.Mask != nil {
+			if e.Mask.Rect.Size() != s.Image.Rect.Size() {
+				return item{}, fmt.Errorf("entity %d: a mask of %v for a picture of %v pixels", k, e.Mask.Rect.Size(), s.Image.Rect.Size())
+			}
+			silhouette = fmt.Sprintf("silhouettes/%06d_%d.png", i, k)
+			if err := writePNG(dir, silhouette, e.Mask); err != nil {
+				return item{}, err
+			}
+		}
+		it.EntityPrompts = append(it.EntityPrompts, e.Prompt)
+		it.EntityMasks = append(it.EntityMasks, name)
+		it.Classes = append(it.Classes, e.Class)
+		it.Boxes = append(it.Boxes, box)
+		it.Silhouettes = append(it.Silhouettes, silhouette)
+	}
+	if !boxes {
+		it.Boxes = nil
+	}
+	return it, nil
+}
+
+func blackOrWhite(on bool) color.RGBA {
+	if on {
+		return color.RGBA{255, 255, 255, 255}
+	}
+	return color.RGBA{A: 255}
+}
+
+func writePNG(dir, name string, img image.Image) error {
+	f, err := os.Create(filepath.Join(dir, filepath.FromSlash(name)))
+	if err != nil {
+		return err
+	}
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	return errors.Join(encoder.Encode(f, img), f.Close())
+}
+
+// A Folder is a dataset on disk.
+type Folder struct {
+	dir   string
+	size  eligen.Size
+	items []item
+}
+
+// Read opens the dataset in dir: metadata.json, or metadata.jsonl with one item
+// a line. The lengths of the items' lists and that all their files exist is
+// checked at once; the pictures are read when asked for.
+//
+// Pictures are delivered at the given size; the zero size means each one's own,
+// cut to multiples of 16. A picture of another size is scaled by one factor so
+// that it covers the size, with a bilinear filter, and cropped at the centre, as the
+// reference trainer does; its masks go the same way and are on where they are
+// at least 128. Nothing is resampled where sizes agree.
+func Read(dir string, size eligen.Size) (*Folder, error) {
+	if size != (eligen.Size{}) {
+		if err := checkSize(size); err != nil {
+			return nil, err
+		}
+	}
+	items, file, err := readMetadata(dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) == 0 {
+		return nil, fmt.Errorf("%s lists no pictures", file)
+	}
+	for i, it := range items {
+		if err := it.check(dir); err != nil {
+			return nil, fmt.Errorf("%s: item %d: %w", file, i, err)
+		}
+	}
+	return &Folder{dir: dir, size: size, items: items}, nil
+}
+
+func readMetadata(dir string) (items []item, file string, err error) {
+	file = filepath.Join(dir, metadata)
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		lines := filepath.Join(dir, metadata+"l")
+		if f, err = os.Open(lines); errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Stat(filepath.Join(dir, "metadata.csv")); err == nil {
+				return nil, "", fmt.Errorf("%s: a metadata.csv cannot hold entities; write them to %s", dir, metadata)
+			}
+			return nil, "", fmt.Errorf("%s is no dataset: it has neither %s nor %sl", dir, metadata, metadata)
+		}
+		file = lines
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	if strings.HasSuffix(file, "l") {
+		for {
+			var it item
+			if err := d.Decode(&it); errors.Is(err, io.EOF) {
+				return items, file, nil
+			} else if err != nil {
+				return nil, "", fmt.Errorf("%s: item %d: %w", file, len(items), err)
+			}
+			items = append(items, it)
+		}
+	}
+	if err := d.Decode(&items); err != nil {
+		return nil, "", fmt.Errorf("%s: %w", file, err)
+	}
+	return items, file, nil
+}
+
+// check holds what can be known without decoding pictures.
+func (it *item) check(dir string) error {
+	n := len(it.EntityPrompts)
+	if len(it.EntityMasks) != n {
+		return fmt.Errorf("%d entity prompts but %d entity masks; each entity needs both", n, len(it.EntityMasks))
+	}
+	for _, own := range []struct {
+		key    string
+		length int
+	}{{"entity_classes", len(it.Classes)}, {"entity_boxes", len(it.Boxes)}, {"entity_silhouettes", len(it.Silhouettes)}} {
+		if own.length != 0 && own.length != n {
+			return fmt.Errorf("%d entity prompts but %d %s; give one for each entity, or leave the key out", n, own.length, own.key)
+		}
+	}
+	if it.Image == "" {
+		return errors.New("no image is named")
+	}
+	if err := exists(dir, "image", it.Image); err != nil {
+		return err
+	}
+	for k, m := range it.EntityMasks {
+		if err := exists(dir, fmt.Sprintf("mask of entity %d", k), m); err != nil {
+			return err
+		}
+	}
+	for k, m := range it.Silhouettes {
+		if m == "" {
+			continue
+		}
+		if err := exists(dir, fmt.Sprintf("silhouette of entity %d", k), m); err != nil {
+			return err
+		}
+	}
+	for k, b := range it.Boxes {
+		if b != nil && !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
+			return fmt.Errorf("entity %d: the box %v is not x0 < x1 and y0 < y1 between 0 and 1", k, *b)
+		}
+	}
+	return nil
+}
+
+func exists(dir, what, name string) error {
+	local, err := filepath.Localize(path.Clean(name))
+	if err != nil {
+		return fmt.Errorf("%s: the path %q leaves the dataset's folder", what, name)
+	}
+	info, err := os.Stat(filepath.Join(dir, local))
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%s: there is no file %s", what, name)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: %s is not a file", what, name)
+	}
+	return nil
+}
+
+// Len is the number of pictures.
+func (f *Folder) Len() int { return len(f.items) }
+
+// Sample is item i modulo Len, an eligen.Samples. An entity of which nothing is
+// left by cropping is left out. It is safe for concurrent use.
+func (f *Folder) Sample(i int) (eligen.Sample, error) {
+	i %= len(f.items)
+	if i < 0 {
+		i += len(f.items)
+	}
+	s, err := f.read(&f.items[i])
+	if err != nil {
+		return eligen.Sample{}, fmt.Errorf("%s: item %d: %w", f.dir, i, err)
+	}
+	if s.Name == "" {
+		s.Name = fmt.Sprintf("item-%d", i)
+	}
+	return s, nil
+}
+
+func (f *Folder) read(it *item) (eligen.Sample, error) {
+	img, err := f.decode(it.Image)
+	if err != nil {
+		return eligen.Sample{}, err
+	}
+	own := eligen.Size{W: img.Bounds().Dx(), H: img.Bounds().Dy()}
+	size := f.size
+	if size == (eligen.Size{}) {
+		size = eligen.Size{W: own.W / 16 * 16, H: own.H / 16 * 16}
+		if size.W == 0 || size.H == 0 {
+			return eligen.Sample{}, fmt.Errorf("%s has %d×%d pixels; at least 16×16 are needed", it.Image, own.W, own.H)
+		}
+	}
+	s := eligen.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
+	fit := cover(own, size)
+	fit.apply(s.Image, img)
+	for p := 3; p < len(s.Image.Pix); p += 4 {
+		s.Image.Pix[p] = 255 // transparency is dropped, as the reference's conversion to RGB does
+	}
+	for k := range it.EntityPrompts {
+		e := eligen.SampleEntity{Prompt: it.EntityPrompts[k]}
+		if it.Classes != nil {
+			e.Class = it.Classes[k]
+		}
+		asked, err := f.mask(it.EntityMasks[k], it.Image, own, size, fit)
+		if err != nil {
+			return eligen.Sample{}, err
+		}
+		seen := bounds(asked)
+		if seen.Empty() {
+			continue
+		}
+		e.Region = regionOf(asked, seen, size)
+		if it.Boxes != nil && it.Boxes[k] != nil {
+			b := fit.box(*it.Boxes[k], own, size)
+			w, h := float64(size.W), float64(size.H)
+			for c, edge := range [4]int{seen.Min.X, seen.Min.Y, seen.Max.X, seen.Max.Y} {
+				if math.Abs(b.Numbers[c]*[4]float64{w, h, w, h}[c]-float64(edge)) > 2 {
+					return eligen.Sample{}, fmt.Errorf("entity %d: its box %v and its mask %s disagree; correct one of them, or leave out entity_boxes",
+						k, *it.Boxes[k], it.EntityMasks[k])
+				}
+			}
+			e.Region = b
+		}
+		if it.Silhouettes != nil && it.Silhouettes[k] != "" {
+			if e.Mask, err = f.mask(it.Silhouettes[k], it.Image, own, size, fit); err != nil {
+				return eligen.Sample{}, err
+			}
+		}
+		s.Entities = append(s.Entities, e)
+	}
+	return s, nil
+}
+
+// maxSide is the longest side of a picture that is read.
+const maxSide = 16384
+
+func (f *Folder) decode(name string) (image.Image, error) {
+	file, err := os.Open(filepath.Join(f.dir, filepath.FromSlash(name)))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	cfg, _, err := image.DecodeConfig(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if cfg.Width > maxSide || cfg.Height > maxSide || cfg.Width < 1 || cfg.Height < 1 {
+		return nil, fmt.Errorf("%s has %d×%d pixels; at most %d×%d are read", name, cfg.Width, cfg.Height, maxSide, maxSide)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	img, _, err := image.Decode(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return img, nil
+}
+
+func (f *Folder) mask(name, of string, own, size eligen.Size, fit covering) (*image.Gray, error) {
+	img, err := f.decode(name)
+	if err != nil {
+		return nil, err
+	}
+	if b := img.Bounds(); b.Dx() != own.W || b.Dy() != own.H {
+		return nil, fmt.Errorf("%s has %d×%d pixels, but %s has %d×%d; a mask has its picture's size", name, b.Dx(), b.Dy(), of, own.W, own.H)
+	}
+	mask := image.NewGray(image.Rect(0, 0, size.W, size.H))
+	fit.apply(mask, img)
+	for i, v := range mask.Pix {
+		mask.Pix[i] = 0
+		if v >= 128 {
+			mask.Pix[i] = 255
+		}
+	}
+	return mask, nil
+}
+
+// A covering scales a picture and cuts its centre.
+type covering struct {
+	w, h int // the scaled picture
+	x, y int // the corner of what is kept
+}
+
+func cover(own, size eligen.Size) covering {
+	if own == size {
+		return covering{w: own.W, h: own.H}
+	}
+	scale := max(float64(size.W)/float64(own.W), float64(size.H)/float64(own.H))
+	c := covering{
+		w: max(size.W, int(math.Round(float64(own.W)*scale))),
+		h: max(size.H, int(math.Round(float64(own.H)*scale))),
+	}
+	c.x, c.y = (c.w-size.W)/2, (c.h-size.H)/2
+	return c
+}
+
+func (c covering) apply(dst draw.Image, src image.Image) {
+	b := src.Bounds()
+	to := image.Rect(-c.x, -c.y, c.w-c.x, c.h-c.y)
+	if b.Dx() == c.w && b.Dy() == c.h {
+		draw.Draw(dst, dst.Bounds(), src, b.Min.Add(image.Pt(c.x, c.y)), draw.Src)
+		return
+	}
+	draw.BiLinear.Scale(dst, to, src, b, draw.Src, nil)
+}
+
+// box takes a box of the picture as it was to one of the picture as it is.
+func (c covering) box(b [4]float64, own, size eligen.Size) eligen.Region {
+	if c.w == size.W && c.h == size.H {
+		return eligen.Box(b[0], b[1], b[2], b[3])
+	}
+	x := func(v float64) float64 { return min(1, max(0, (v*float64(c.w)-float64(c.x))/float64(size.W))) }
+	y := func(v float64) float64 { return min(1, max(0, (v*float64(c.h)-float64(c.y))/float64(size.H))) }
+	return eligen.Box(x(b[0]), y(b[1]), x(b[2]), y(b[3])).Round()
+}
+
+// bounds is the box of the pixels that are on.
+func bounds(mask *image.Gray) image.Rectangle {
+	r := image.Rectangle{}
+	for y := range mask.Rect.Dy() {
+		for x := range mask.Rect.Dx() {
+			if mask.Pix[y*mask.Stride+x] != 0 {
+				r = r.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return r
+}
+
+// regionOf is a box where the mask is a filled rectangle, else the mask itself.
+func regionOf(mask *image.Gray, box image.Rectangle, size eligen.Size) eligen.Region {
+	full := true
+	for y := box.Min.Y; y < box.Max.Y && full; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			full = full && mask.Pix[y*mask.Stride+x] != 0
+		}
+	}
+	if full {
+		return fractions(box, size)
+	}
+	return eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(size.W, size.H, func(x, y int) bool {
+		return mask.Pix[y*mask.Stride+x] != 0
+	})}
+}

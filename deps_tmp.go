@@ -1,0 +1,24 @@
+//go:build tools
+package eligen
+import (
+ _ "github.com/gomlx/gomlx/core/graph"
+ _ "github.com/gomlx/go-xla/compute/xla"
+ _ "github.com/gomlx/compute/gobackend"
+ _ "github.com/hashicorp/hcl/v2/hclsyntax"
+ _ "github.com/hashicorp/hcl/v2/hclwrite"
+ _ "github.com/hashicorp/hcl/v2/json"
+ _ "github.com/hashicorp/hcl/v2/ext/userfunc"
+ _ "github.com/zclconf/go-cty/cty/function/stdlib"
+ _ "charm.land/bubbletea/v2"
+ _ "charm.land/lipgloss/v2"
+ _ "charm.land/bubbles/v2/progress"
+ _ "charm.land/fang/v2"
+ _ "github.com/spf13/cobra"
+ _ "github.com/rogpeppe/go-internal/testscript"
+ _ "golang.org/x/image/webp"
+ _ "golang.org/x/image/font/opentype"
+ _ "github.com/google/go-cmp/cmp"
+ _ "golang.org/x/text/unicode/norm"
+ _ "golang.org/x/term"
+ _ "golang.org/x/sys/unix"
+)

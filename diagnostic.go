@@ -1,0 +1,133 @@
+package eligen
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Diagnostic is a problem, made plain: all that a front end needs to show it,
+// its line of the scene included.
+type Diagnostic struct {
+	Severity Severity `json:"severity"`
+	Summary  string   `json:"summary"`          // what kind of problem; never a name of the author's
+	Detail   string   `json:"detail,omitempty"` // what is wrong here, and what to do about it
+	Source   *Source  `json:"source,omitempty"`
+}
+
+// Severity is Error or Warning.
+type Severity string
+
+// The severities of a Diagnostic.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// A Source is a place in a file, and what is written there.
+type Source struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"`  // from 1
+	Code  string `json:"code"`  // the whole line, tabs kept
+	Start int    `json:"start"` // first column of Code to point at, in characters from 0
+	End   int    `json:"end"`   // one past the last
+}
+
+// String is "file:line", the form editors and terminals make into a link.
+func (s Source) String() string {
+	if s.File == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", s.File, s.Line)
+}
+
+// Diagnostics is all that was found wrong, in the order found.
+type Diagnostics []Diagnostic
+
+// Errorf appends an error at a place (nil: the whole input).
+func (ds *Diagnostics) Errorf(at *Source, summary, detail string, args ...any) {
+	*ds = append(*ds, Diagnostic{Error, summary, fmt.Sprintf(detail, args...), at})
+}
+
+// Warnf appends a warning at a place (nil: the whole input).
+func (ds *Diagnostics) Warnf(at *Source, summary, detail string, args ...any) {
+	*ds = append(*ds, Diagnostic{Warning, summary, fmt.Sprintf(detail, args...), at})
+}
+
+// HasErrors reports whether one of ds is an error.
+func (ds Diagnostics) HasErrors() bool {
+	for _, d := range ds {
+		if d.Severity == Error {
+			return true
+		}
+	}
+	return false
+}
+
+// Err is ds as an error, or nil if none of ds is one. The error is of type
+// Diagnostics, so that errors.As finds it.
+func (ds Diagnostics) Err() error {
+	if ds.HasErrors() {
+		return ds
+	}
+	return nil
+}
+
+// Error is every diagnostic as plain text.
+func (ds Diagnostics) Error() string {
+	var b strings.Builder
+	for i, d := range ds {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(d.String())
+	}
+	return b.String()
+}
+
+// String is the diagnostic as plain text. What it points at is marked with
+// carets, not colour, so that it survives a pipe.
+func (d Diagnostic) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s: %s\n", strings.ToUpper(string(d.Severity[:1])), d.Severity[1:], d.Summary)
+	if s := d.Source; s != nil && s.File != "" {
+		fmt.Fprintf(&b, "  at %s\n", s)
+		if s.Line > 0 {
+			code, start, end := s.expand()
+			fmt.Fprintf(&b, "\n%5d │ %s\n      │ %s%s\n", s.Line, code,
+				strings.Repeat(" ", start), strings.Repeat("^", max(1, end-start)))
+		}
+	}
+	if d.Detail != "" {
+		fmt.Fprintf(&b, "\n%s\n", d.Detail)
+	}
+	return b.String()
+}
+
+// expand is the line with tabs as two spaces, and the columns moved along.
+func (s Source) expand() (code string, start, end int) {
+	var b strings.Builder
+	col := 0
+	start, end = -1, -1
+	for i, r := range []rune(s.Code) {
+		if i == s.Start {
+			start = col
+		}
+		if i == s.End {
+			end = col
+		}
+		if r == '\t' {
+			b.WriteString("  ")
+			col += 2
+			continue
+		}
+		b.WriteRune(r)
+		col++
+	}
+	if start < 0 {
+		start = col
+	}
+	if end < 0 {
+		end = max(col, start)
+	}
+	return b.String(), start, end
+}

@@ -1,0 +1,171 @@
+package dsl
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var entityGrammar = &grammar{
+	what:        "an entity",
+	required:    []string{"prompt"},
+	optional:    []string{"box", "mask", "region", "strength"},
+	later:       []string{"for_each", "count", "z"},
+	laterBlocks: []hcl.BlockHeaderSchema{{Type: "dynamic", LabelNames: []string{"name"}}},
+	inside:      map[string]string{"size": "render", "seed": "render", "negative": "render"},
+}
+
+// regionArguments say where an entity is; it has exactly one of them.
+var regionArguments = []string{"box", "mask", "region"}
+
+func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
+	b := l.open(block, entityGrammar)
+	e := &eligen.Entity{Name: n.name, Address: n.address(), Strength: 1, Source: l.source(b.rng), At: b.at}
+
+	if s, ok := b.text("prompt"); ok {
+		e.Prompt = s
+		if strings.TrimSpace(s) == "" {
+			b.errorf(b.place("prompt"), "Empty prompt", "An entity's prompt says what is drawn in its region, as \"a dog\"; this one is empty.")
+		}
+	}
+	if f, ok := b.number("strength", 0, 1000); ok {
+		e.Strength = f
+		if f == 0 {
+			b.errorf(b.place("strength"), outOfRange, "\"strength\" must be greater than 0: its logarithm is added to the attention. To leave the entity out, remove it from the render's entities.")
+		}
+	}
+
+	var set []string
+	var value cty.Value
+	for _, name := range regionArguments {
+		v, ok := b.value(name)
+		if ok {
+			set, value = append(set, name), v
+		} else if a := b.attrs[name]; a != nil && !v.IsKnown() {
+			set = append(set, name)
+		}
+	}
+	var where *shape
+	switch {
+	case len(set) > 1:
+		first := b.attrs[set[0]]
+		for _, other := range set[1:] {
+			b.errorf(b.attrs[other].NameRange, "More than one region", "An entity has exactly one of \"box\", \"mask\" and \"region\"; %q was given first, at %s. Put shapes together with union().",
+				set[0], l.source(first.NameRange))
+		}
+	case len(set) == 0 && !b.damaged && !b.guessed["box"] && !b.guessed["mask"] && !b.guessed["region"]:
+		b.errorf(b.rng, "No region", "An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
+	case len(set) == 1 && value != cty.NilVal:
+		where = b.region(set[0], value)
+	}
+	if b.failed || where == nil {
+		return cty.DynamicVal
+	}
+	e.Region = where.region
+	n.entity, n.region = e, b.place(set[0])
+
+	v := map[string]cty.Value{
+		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),
+		"strength": cty.NumberFloatVal(e.Strength), "center": cty.NullVal(cty.List(cty.Number)),
+		"box": cty.NullVal(shapeType), "mask": cty.NullVal(shapeType), "region": cty.NullVal(shapeType),
+		identityName: cty.CapsuleVal(identityType, n),
+	}
+	v[set[0]] = cty.CapsuleVal(shapeType, where)
+	if at, _, problem := boundsOf(where); problem == "" {
+		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
+	}
+	return cty.ObjectVal(v)
+}
+
+// region checks the value of one of regionArguments.
+func (b *body) region(name string, v cty.Value) *shape {
+	r := b.place(name)
+	if v.Type() != shapeType {
+		hint := ""
+		if ty := v.Type(); (ty.IsTupleType() || ty.IsListType()) && v.LengthInt() == 4 {
+			hint = " Four numbers alone could mean several boxes: xywh(left, top, width, height), xyxy(left, top, right, bottom) or cxcywh(centre, centre, width, height), in fractions of the canvas; px(…) around it for pixels."
+		} else if v.Type() == cty.String {
+			hint = fmt.Sprintf(" A mask picture is image(%s).", short(v))
+		}
+		b.errorf(r, wrongType, "%q must be a shape, as %s; this is %s.%s", name, map[string]string{
+			"box": "xywh(0.1, 0.2, 0.3, 0.4)", "mask": `image("mask.png")`, "region": "ellipse(0.5, 0.5, 0.2, 0.1)"}[name], short(v), hint)
+		return nil
+	}
+	s := shapeOf(v)
+	kind := s.region.Kind
+	switch {
+	case s.trouble != "":
+		b.errorf(r, "Unusable mask", "%s.", capital(s.trouble))
+		return nil
+	case name == "box" && kind != "box":
+		want := "region"
+		if kind == "image" {
+			want = "mask"
+		}
+		b.errorf(r, wrongType, "\"box\" takes xywh(), xyxy() or cxcywh(); for this shape, of kind %s, write %s = … instead.", kind, want)
+		return nil
+	case name == "mask" && kind != "image":
+		want := "region"
+		if kind == "box" {
+			want = "box"
+		}
+		b.errorf(r, wrongType, "\"mask\" takes a picture, image(\"…\"); for this shape, of kind %s, write %s = … instead.", kind, want)
+		return nil
+	}
+	if at, pixels, problem := boundsOf(s); problem == "" {
+		b.onCanvas(r, at, pixels, eligen.Size{}, "")
+	} else if strings.HasSuffix(problem, "empty") {
+		b.errorf(r, "Empty region", "%s.", capital(problem))
+	}
+	return s
+}
+
+// onCanvas complains about a region of which nothing can be seen, and warns of
+// one that is cut off. canvas is zero where it is not known; then only
+// fractions can be judged, and pixels left of or above it.
+func (b *body) onCanvas(r hcl.Range, at [4]float64, pixels bool, canvas eligen.Size, render string) {
+	right, bottom, unit := 1.0, 1.0, "the canvas, which reaches from 0 to 1"
+	if pixels {
+		right, bottom, unit = float64(canvas.W), float64(canvas.H), "the canvas"
+		if canvas.W == 0 {
+			right, bottom = at[2]+1, at[3]+1
+		} else {
+			unit = fmt.Sprintf("the canvas of %s, which has %d×%d pixels", render, canvas.W, canvas.H)
+		}
+	}
+	if at[2] <= 0 || at[3] <= 0 || at[0] >= right || at[1] >= bottom {
+		hint := " Move it, or remove the entity."
+		if !pixels && max(at[2], at[3]) > 4 {
+			hint = " If these numbers are pixels, write px( … ) around the shape."
+		}
+		b.errorf(r, "Region outside the canvas", "This shape reaches from %s to %s across and from %s to %s down, outside %s.%s",
+			plainFloat(round(at[0])), plainFloat(round(at[2])), plainFloat(round(at[1])), plainFloat(round(at[3])), unit, hint)
+		return
+	}
+	const slack = 1e-9
+	if at[0] < -slack || at[1] < -slack || at[2] > right+slack || at[3] > bottom+slack {
+		hint := ""
+		if !pixels && max(at[2], at[3]) > 4 {
+			hint = " If these numbers are pixels, write px( … ) around the shape."
+		}
+		b.l.warnf(r, "Region partly outside the canvas", "This shape reaches from %s to %s across and from %s to %s down, beyond %s. What is outside is cut off.%s",
+			plainFloat(round(at[0])), plainFloat(round(at[2])), plainFloat(round(at[1])), plainFloat(round(at[3])), unit, hint)
+	}
+}
+
+// round is for messages: 0.1 + 0.2 reads 0.3.
+func round(f float64) float64 {
+	if f > -1e9 && f < 1e9 {
+		n := f * 1e6
+		if n < 0 {
+			n -= 0.5
+		} else {
+			n += 0.5
+		}
+		return float64(int64(n)) / 1e6
+	}
+	return f
+}

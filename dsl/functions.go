@@ -1,0 +1,181 @@
+package dsl
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// allFunctions are the functions of expressions: the pure part of Terraform's
+// library under its names, shapes, and lora().
+func (l *loader) allFunctions() map[string]function.Function {
+	out := maps.Clone(pureFunctions)
+	maps.Copy(out, l.shapeFunctions())
+	out["lora"] = loraFunction
+	return out
+}
+
+var pureFunctions = map[string]function.Function{
+	"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc,
+	"max": stdlib.MaxFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": powFunction, "signum": stdlib.SignumFunc,
+
+	"chomp": stdlib.ChompFunc, "format": formatted(stdlib.FormatFunc), "formatlist": formatted(stdlib.FormatListFunc),
+	"indent": indentFunction, "join": stdlib.JoinFunc, "lower": stdlib.LowerFunc, "regex": stdlib.RegexFunc,
+	"regexall": stdlib.RegexAllFunc, "replace": stdlib.ReplaceFunc, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc,
+	"substr": stdlib.SubstrFunc, "title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc,
+	"trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc,
+	"startswith": affix(strings.HasPrefix, "prefix"), "endswith": affix(strings.HasSuffix, "suffix"),
+
+	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
+	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
+	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "index": stdlib.IndexFunc, "keys": stdlib.KeysFunc,
+	"length": lengthFunction, "lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc,
+	"reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
+	"setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sort": stdlib.SortFunc,
+	"sum": sumFunction, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+
+	"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": jsonDecodeFunction, "jsonencode": stdlib.JSONEncodeFunc,
+
+	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+	"tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)), "tonumber": stdlib.MakeToFunc(cty.Number),
+	"toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
+}
+
+// laterFunctions belong to the language and come with a later release.
+var laterFunctions = []string{
+	"svg", "invert", "grow", "feather", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of",
+	"inside", "grid", "cell", "row", "column", "center", "iou", "area", "path", "bezier", "steps", "spring", "templatefile",
+	"locality", "placement", "psnr",
+}
+
+// impureFunctions are those of Terraform that a scene will never have.
+var impureFunctions = []string{
+	"file", "fileexists", "fileset", "filebase64", "filesha256", "env", "getenv", "timestamp", "plantimestamp", "uuid",
+	"pathexpand", "abspath", "http", "exec",
+}
+
+var wide = regexp.MustCompile(`%[^a-zA-Z%]*[0-9]{4}`)
+
+// formatted refuses widths that would fill the memory.
+func formatted(f function.Function) function.Function {
+	return function.New(&function.Spec{
+		Params:   f.Params(),
+		VarParam: f.VarParam(),
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if v := args[0]; v.IsKnown() && !v.IsNull() && v.Type() == cty.String && wide.MatchString(v.AsString()) {
+				return cty.NilType, function.NewArgErrorf(0, "a width or precision has at most three digits")
+			}
+			return f.ReturnTypeForValues(args)
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(args) },
+	})
+}
+
+var indentFunction = function.New(&function.Spec{
+	Params: stdlib.IndentFunc.Params(),
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if n, _ := args[0].AsBigFloat().Float64(); n < 0 || n > 200 {
+			return cty.NilVal, function.NewArgErrorf(0, "must be from 0 to 200")
+		}
+		return stdlib.IndentFunc.Call(args)
+	},
+})
+
+var powFunction = function.New(&function.Spec{
+	Params: stdlib.PowFunc.Params(),
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		v, err := stdlib.PowFunc.Call(args)
+		if err == nil && v.AsBigFloat().IsInf() {
+			err = fmt.Errorf("the result is infinite")
+		}
+		return v, err
+	},
+})
+
+func affix(has func(s, affix string) bool, name string) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "str", Type: cty.String}, {Name: name, Type: cty.String}},
+		Type:   function.StaticReturnType(cty.Bool),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			return cty.BoolVal(has(args[0].AsString(), args[1].AsString())), nil
+		},
+	})
+}
+
+// lengthFunction counts elements, and the characters of a text.
+var lengthFunction = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		switch ty := args[0].Type(); {
+		case ty == cty.String:
+			return stdlib.Strlen(args[0])
+		case ty.IsTupleType() || ty.IsObjectType() || ty.IsCollectionType():
+			return cty.NumberIntVal(int64(args[0].LengthInt())), nil
+		}
+		return cty.NilVal, function.NewArgErrorf(0, "must be a list, a map or a text")
+	},
+})
+
+var sumFunction = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.List(cty.Number)}},
+	Type:   function.StaticReturnType(cty.Number),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		total := cty.Zero
+		for it := args[0].ElementIterator(); it.Next(); {
+			_, v := it.Element()
+			if v.IsNull() {
+				return cty.NilVal, function.NewArgErrorf(0, "must not hold null")
+			}
+			var err error
+			if total, err = stdlib.Add(total, v); err != nil {
+				return cty.NilVal, err
+			}
+		}
+		return total, nil
+	},
+})
+
+// jsonDecodeFunction refuses text that is nested deeper than a scene may be,
+// and numbers out of range: cty decodes by recursion.
+var jsonDecodeFunction = function.New(&function.Spec{
+	Params: stdlib.JSONDecodeFunc.Params(),
+	Type: func(args []cty.Value) (cty.Type, error) {
+		if v := args[0]; v.IsKnown() && !v.IsNull() {
+			f := newFile("", []byte(v.AsString()))
+			if d := guardJSON(f, f.src); d != nil {
+				return cty.NilType, function.NewArgErrorf(0, "%s", strings.TrimSuffix(d.Detail, "."))
+			}
+		}
+		return stdlib.JSONDecodeFunc.ReturnTypeForValues(args)
+	},
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.JSONDecodeFunc.Call(args) },
+})
+
+// A training is the value of lora(): which weights a recipe trains.
+type training struct{ rank int }
+
+var trainingType = cty.CapsuleWithOps("training", reflect.TypeOf(training{}), &cty.CapsuleOps{
+	GoString:     func(any) string { return "lora" },
+	TypeGoString: func(reflect.Type) string { return "training" },
+})
+
+var loraFunction = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "rank", Type: cty.Number}},
+	Type:   function.StaticReturnType(trainingType),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		n, problem := wholeNumber(args[0], 1, 4096)
+		if problem != "" {
+			return cty.NilVal, function.NewArgErrorf(0, "must be %s", problem)
+		}
+		return cty.CapsuleVal(trainingType, &training{int(n)}), nil
+	},
+})

@@ -1,0 +1,312 @@
+package dsl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// Vars are the values that a scene's variables are given from outside. Where a
+// variable has several, the last of these wins: its default, the environment,
+// the file .auto.eligen.hclvars beside the scene, Files in their order, Set in
+// its order.
+type Vars struct {
+	// Set holds "name=value", as flags --var are written. For a variable of type
+	// string, number, bool or any the value is the text itself, else an expression.
+	Set []string
+	// Files are paths, relative to the working directory, of files of name = value
+	// lines (or JSON objects, where the name ends in .json), as of --var-file.
+	Files []string
+	// Env looks a variable of the environment up: os.LookupEnv. A scene's variable
+	// x is ELIGEN_VAR_x there. Nil is an empty environment.
+	Env func(string) (string, bool)
+}
+
+// Load reads the scene at path and everything in it. The Scene is nil exactly
+// if one of the Diagnostics is an error; all mistakes are reported in one call,
+// each with its line.
+//
+// Paths in a scene are relative to its folder. Pictures and outputs stay below
+// it, symbolic links included. Weights and data sets may be anywhere, since
+// they are large and shared between scenes: their paths come back ready to be
+// opened.
+func Load(path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
+	var ds eligen.Diagnostics
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		hint := ""
+		if entries, err := os.ReadDir(filepath.Dir(path)); err == nil {
+			var names []string
+			for _, e := range entries {
+				if strings.HasSuffix(e.Name(), ".hcl") || isJSON(e.Name()) {
+					names = append(names, e.Name())
+				}
+			}
+			hint = didYouMean(filepath.Base(path), names)
+		}
+		ds.Errorf(nil, "Scene not found", "There is no file %s.%s", path, hint)
+	case err != nil:
+		ds.Errorf(nil, "Scene can't be read", "%v.", err)
+	case info.IsDir():
+		ds.Errorf(nil, notYet, "%s is a folder. A folder as a scene: %s. Name a scene file, such as %s.", path, notYetDetail, filepath.Join(path, "picnic.hcl"))
+	case !info.Mode().IsRegular():
+		ds.Errorf(nil, "Scene can't be read", "%s is no regular file.", path)
+	case !strings.HasSuffix(strings.ToLower(path), ".hcl") && !isJSON(path):
+		ds.Errorf(nil, "Not a scene", "%s: a scene's name ends in .hcl or .json.", path)
+	case info.Size() > maxFile:
+		ds = tooLarge(path, info.Size())
+	}
+	if ds.HasErrors() {
+		return nil, ds
+	}
+	src, err := readAtMost(path, maxFile)
+	if err != nil {
+		ds.Errorf(nil, "Scene can't be read", "%v.", err)
+		return nil, ds
+	}
+	return load(path, src, vars)
+}
+
+func readAtMost(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(src)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", path, limit)
+	}
+	return src, err
+}
+
+// A loader is the state of one Load.
+type loader struct {
+	path     []*node // being evaluated, outermost first
+	dir      string  // the scene's folder
+	root     *os.Root
+	scene    *file
+	syntax   syntax
+	files    map[string]*file
+	diags    eligen.Diagnostics
+	nodes    map[string]*node // by address
+	order    []*node          // in file order
+	given    map[string][]given
+	pictures map[string]*picture
+
+	functions map[string]function.Function
+	renders   []eligen.Render
+	recipes   []eligen.Recipe
+	outputs   map[string]eligen.Source // who writes a path
+	again     map[*hcl.Block]bool      // renders and recipes whose name is taken
+}
+
+var nodeType = reflect.TypeOf(node{})
+
+var topGrammar = &grammar{
+	what: "a scene",
+	blocks: []hcl.BlockHeaderSchema{
+		{Type: "eligen"}, {Type: "locals"},
+		{Type: "variable", LabelNames: []string{"name"}},
+		{Type: "model", LabelNames: []string{"family", "name"}},
+		{Type: "adapter", LabelNames: []string{"kind", "name"}},
+		{Type: "entity", LabelNames: []string{"name"}},
+		{Type: "render", LabelNames: []string{"name"}},
+		{Type: "recipe", LabelNames: []string{"name"}},
+	},
+	many: []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe"},
+	laterBlocks: []hcl.BlockHeaderSchema{
+		{Type: "timeline", LabelNames: []string{"name"}},
+		{Type: "check", LabelNames: []string{"name"}},
+		{Type: "module", LabelNames: []string{"name"}},
+		{Type: "moved"},
+	},
+	inside: map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
+}
+
+func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
+	l := &loader{
+		dir:      filepath.Dir(path),
+		scene:    newFile(path, src),
+		nodes:    map[string]*node{},
+		given:    map[string][]given{},
+		pictures: map[string]*picture{},
+		outputs:  map[string]eligen.Source{},
+		again:    map[*hcl.Block]bool{},
+	}
+	l.files = map[string]*file{path: l.scene}
+	root, err := os.OpenRoot(l.dir)
+	if err != nil {
+		l.diags.Errorf(nil, "Scene can't be read", "The scene's folder can't be opened: %v.", err)
+		return nil, l.diags
+	}
+	defer root.Close()
+	l.root = root
+	l.functions = l.allFunctions()
+
+	l.syntax, l.diags = parse(l.scene)
+	if l.syntax.body == nil {
+		return nil, tidy(l.diags)
+	}
+	top := &body{l: l, g: topGrammar, at: map[string]eligen.Source{}}
+	top.read(l.syntax.body)
+	// HCL's JSON lists blocks by type; the file's order is what counts.
+	sort.SliceStable(top.blocks, func(i, j int) bool {
+		return l.header(top.blocks[i]).Start.Byte < l.header(top.blocks[j]).Start.Byte
+	})
+
+	l.predeclare()
+	var renders, recipes, settings []*hcl.Block
+	names := map[string]eligen.Source{}
+	for _, b := range top.blocks {
+		switch b.Type {
+		case "eligen":
+			settings = append(settings, b)
+		case "locals":
+			l.declareLocals(b)
+		case "variable":
+			l.declareBlock("var", b, (*loader).variable)
+		case "model":
+			l.declareBlock("model", b, (*loader).model)
+		case "adapter":
+			l.declareBlock("adapter", b, (*loader).adapter)
+		case "entity":
+			l.declareBlock("entity", b, (*loader).entity)
+		case "render", "recipe":
+			at := b.LabelRanges[0]
+			if !l.validLabels(b) {
+				continue
+			}
+			address := b.Type + "." + b.Labels[0]
+			if first, ok := names[address]; ok {
+				l.errorf(at, "Duplicate "+b.Type, "%s was first declared here at %s. Names are unique: rename one of the two.", address, first)
+				l.again[b] = true
+			} else {
+				names[address] = l.source(at)
+			}
+			if b.Type == "render" {
+				renders = append(renders, b)
+			} else {
+				recipes = append(recipes, b)
+			}
+		}
+	}
+	l.collect(vars)
+	for _, b := range settings {
+		l.settings(b)
+	}
+	for _, n := range slices.Clone(l.order) {
+		l.resolve(n)
+	}
+	for _, b := range renders {
+		l.render(b)
+	}
+	for _, b := range recipes {
+		l.recipe(b)
+	}
+	l.overwrites()
+	if len(renders) == 0 && len(recipes) == 0 && !l.diags.HasErrors() {
+		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
+	}
+	if l.diags.HasErrors() {
+		return nil, tidy(l.diags)
+	}
+	if len(renders) > 0 {
+		l.unused()
+	}
+	return &eligen.Scene{Path: path, Renders: l.renders, Recipes: l.recipes}, tidy(l.diags)
+}
+
+func (l *loader) source(r hcl.Range) eligen.Source {
+	if f := l.files[r.Filename]; f != nil {
+		return f.source(r)
+	}
+	return eligen.Source{File: r.Filename, Line: r.Start.Line}
+}
+
+func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) {
+	if r.Filename == "" {
+		l.diags.Errorf(nil, summary, detail, args...)
+		return
+	}
+	at := l.source(r)
+	l.diags.Errorf(&at, summary, detail, args...)
+}
+
+func (l *loader) warnf(r hcl.Range, summary, detail string, args ...any) {
+	at := l.source(r)
+	l.diags.Warnf(&at, summary, detail, args...)
+}
+
+// validName checks a label that references and file names are made of.
+func (l *loader) validName(at hcl.Range, name string) bool {
+	if hclsyntax.ValidIdentifier(name) && len(name) <= 100 {
+		return true
+	}
+	l.errorf(at, "Invalid name", "%q can't be a name: names start with a letter and hold letters, digits, _ and -, at most 100 characters.", name)
+	return false
+}
+
+func (l *loader) validLabels(b *hcl.Block) bool {
+	for i, label := range b.Labels {
+		if l.syntax.damaged[b.Body] && !hclsyntax.ValidIdentifier(label) {
+			l.syntax.lost = true // its name may be what could not be read
+			return false
+		}
+		if !l.validName(b.LabelRanges[i], label) {
+			return false
+		}
+	}
+	return true
+}
+
+// declareBlock declares a block that can be referred to; its labels are its name.
+func (l *loader) declareBlock(kind string, b *hcl.Block, compute func(*loader, *hcl.Block, *node) cty.Value) {
+	if !l.validLabels(b) {
+		return
+	}
+	rng := b.LabelRanges[len(b.LabelRanges)-1]
+	l.declare(&node{kind: kind, name: strings.Join(b.Labels, "."), rng: rng, compute: func(n *node) cty.Value {
+		return compute(l, b, n)
+	}})
+}
+
+func (l *loader) declareLocals(b *hcl.Block) {
+	attrs, diags := b.Body.JustAttributes()
+	for _, d := range diags {
+		l.scene.report(&l.diags, d)
+	}
+	sorted := make([]*hcl.Attribute, 0, len(attrs))
+	for _, a := range attrs {
+		sorted = append(sorted, a)
+	}
+	sort.Slice(sorted, func(i, j int) bool { return sorted[i].NameRange.Start.Byte < sorted[j].NameRange.Start.Byte })
+	for _, a := range sorted {
+		if l.validName(a.NameRange, a.Name) {
+			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, compute: func(*node) cty.Value { return l.eval(a.Expr) }})
+		}
+	}
+}
+
+// unused warns of entities that no picture shows.
+func (l *loader) unused() {
+	for _, n := range l.order {
+		if n.kind == "entity" && !n.used {
+			l.warnf(n.rng, "Unused entity", "No render shows %s, and nothing refers to it. Add it to a render's entities, or remove it.", n.address())
+		}
+	}
+}

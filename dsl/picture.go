@@ -1,0 +1,343 @@
+package dsl
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"golang.org/x/image/webp"
+)
+
+// Limits of a picture that a scene names.
+const (
+	maxPictureBytes  = 32 << 20
+	maxPicturePixels = 1 << 24 // 16 MP: 4096 × 4096
+)
+
+// A picture is a file that image() has read, as a picture and as two masks.
+type picture struct {
+	err       error
+	file      eligen.Picture
+	luminance *eligen.Bitmap
+	alpha     *eligen.Bitmap // nil: the picture has no alpha channel
+	varies    bool           // its alpha channel holds different values
+}
+
+var imageOptions = []string{"channel", "fit"}
+
+func (l *loader) imageFunction() function.Function {
+	return function.New(&function.Spec{
+		Params:   []function.Parameter{{Name: "file", Type: cty.String}},
+		VarParam: &function.Parameter{Name: "options", Type: cty.DynamicPseudoType},
+		Type:     function.StaticReturnType(shapeType),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if len(args) > 2 {
+				return cty.NilVal, function.NewArgErrorf(2, "image takes a file and one object of options")
+			}
+			var channel, fit string
+			if len(args) == 2 {
+				var err error
+				if channel, fit, err = readImageOptions(args[1]); err != nil {
+					return cty.NilVal, err
+				}
+			}
+			p := l.picture(args[0].AsString())
+			if p.err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", p.err)
+			}
+			s := &shape{picture: &p.file, options: len(args) == 2, leaves: 1}
+			s.region = eligen.Region{Kind: "image", Bitmap: p.luminance, Fit: fit}
+			switch {
+			case channel == "alpha" && p.alpha == nil:
+				return cty.NilVal, function.NewArgErrorf(1, "%s has no alpha channel", args[0].AsString())
+			case channel == "alpha":
+				s.region.Bitmap = p.alpha
+			case channel == "" && p.varies:
+				s.trouble = fmt.Sprintf("the transparency of %s varies, so it could mean two masks: say { channel = \"alpha\" } for what is opaque, or { channel = \"luminance\" } for what is bright", args[0].AsString())
+			}
+			var any bool
+			if s.bitmap, any = bitmapBox(s.region.Bitmap); !any && s.trouble == "" {
+				s.trouble = fmt.Sprintf("%s is an empty mask: no pixel is at 128 of 255 or above", args[0].AsString())
+			}
+			return cty.CapsuleVal(shapeType, s), nil
+		},
+	})
+}
+
+func readImageOptions(v cty.Value) (channel, fit string, err error) {
+	if v.IsNull() || !v.Type().IsObjectType() && !v.Type().IsMapType() {
+		return "", "", function.NewArgErrorf(1, `must be an object, as { channel = "alpha", fit = "cover" }`)
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		k, e := it.Element()
+		name := k.AsString()
+		var values []string
+		switch name {
+		case "channel":
+			values = []string{"luminance", "alpha"}
+		case "fit":
+			values = []string{"stretch", "cover", "contain"}
+		default:
+			return "", "", function.NewArgErrorf(1, "there is no option %q.%s", name, didYouMean(name, imageOptions))
+		}
+		if e.IsNull() {
+			continue
+		}
+		s := ""
+		if e.Type() == cty.String {
+			s = e.AsString()
+		}
+		found := false
+		for _, x := range values {
+			found = found || x == s
+		}
+		if !found {
+			return "", "", function.NewArgErrorf(1, "%s can be %s, not %s.%s", name, quoted(values), short(e), didYouMean(s, values))
+		}
+		if name == "channel" {
+			channel = s
+		} else {
+			fit = s
+		}
+	}
+	return channel, fit, nil
+}
+
+// picture reads a file of the scene's folder once.
+func (l *loader) picture(name string) *picture {
+	if p, ok := l.pictures[name]; ok {
+		return p
+	}
+	p := &picture{}
+	p.err = l.readPicture(name, p)
+	l.pictures[name] = p
+	return p
+}
+
+// localPath checks a path that a scene names: below its folder, with slashes,
+// on every system alike.
+func localPath(name string) (string, error) {
+	clean := path.Clean(name)
+	switch {
+	case name == "" || clean == ".":
+		return "", errors.New("the path is empty")
+	case strings.ContainsRune(name, '\\'):
+		return "", fmt.Errorf("%q: write paths with / on every system", name)
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "", fmt.Errorf("%q holds a control character", name)
+	case path.IsAbs(name) || filepath.IsAbs(name) || len(name) > 1 && name[1] == ':':
+		return "", fmt.Errorf("%q is absolute; a scene names files below its own folder, so that it works elsewhere too", name)
+	case clean == ".." || strings.HasPrefix(clean, "../") || !filepath.IsLocal(filepath.FromSlash(clean)):
+		return "", fmt.Errorf("%q leads out of the scene's folder; put the file below it", name)
+	}
+	return clean, nil
+}
+
+func (l *loader) readPicture(name string, p *picture) error {
+	clean, err := localPath(name)
+	if err != nil {
+		return err
+	}
+	// Stat first: opening a pipe would wait for a writer.
+	info, err := l.root.Stat(filepath.FromSlash(clean))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no file %s in the scene's folder.%s", clean, l.similar(clean))
+	case err != nil && escapes(err):
+		return fmt.Errorf("%s is a link that leads out of the scene's folder", clean)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", clean)
+	case info.Size() > maxPictureBytes:
+		return fmt.Errorf("%s has %d bytes; a picture has at most %d (32 MiB)", clean, info.Size(), maxPictureBytes)
+	}
+	f, err := l.root.Open(filepath.FromSlash(clean))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPictureBytes+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxPictureBytes {
+		return fmt.Errorf("%s has more than %d bytes (32 MiB), the most that a picture may have", clean, maxPictureBytes)
+	}
+	size, decode, err := pictureHeader(data)
+	if err != nil {
+		return fmt.Errorf("%s: %w", clean, err)
+	}
+	img, err := decodePicture(decode, data)
+	if err != nil {
+		return fmt.Errorf("%s is damaged or cut off: %w", clean, err)
+	}
+	if b := img.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
+		return fmt.Errorf("%s is damaged: its header says %d×%d pixels, its content has %d×%d", clean, size.W, size.H, b.Dx(), b.Dy())
+	}
+	p.file = eligen.Picture{Path: filepath.Join(l.dir, filepath.FromSlash(clean)), Digest: eligen.DigestOf(data), Size: size}
+	p.masks(img)
+	return nil
+}
+
+// escapes reports whether os.Root refused a path because of where it leads.
+func escapes(err error) bool {
+	return strings.Contains(err.Error(), "escapes")
+}
+
+// similar suggests a file of the same folder.
+func (l *loader) similar(clean string) string {
+	dir, err := l.root.Open(filepath.FromSlash(path.Dir(clean)))
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(1000)
+	if guess := closest(path.Base(clean), names); guess != "" {
+		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(clean), guess))
+	}
+	return ""
+}
+
+// pictureHeader reads the size of a PNG, JPEG or WebP file before anything is
+// decoded, and checks it.
+func pictureHeader(data []byte) (eligen.Size, func(io.Reader) (image.Image, error), error) {
+	var decode func(io.Reader) (image.Image, error)
+	var config func(io.Reader) (image.Config, error)
+	switch {
+	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
+		decode, config = png.Decode, png.DecodeConfig
+	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
+		decode, config = jpeg.Decode, jpeg.DecodeConfig
+	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
+		decode, config = webp.Decode, webp.DecodeConfig
+	case len(data) == 0:
+		return eligen.Size{}, nil, errors.New("the file is empty")
+	default:
+		return eligen.Size{}, nil, errors.New("not a PNG, JPEG or WebP picture")
+	}
+	c, err := config(bytes.NewReader(data))
+	if err != nil {
+		return eligen.Size{}, nil, fmt.Errorf("the header is damaged or cut off: %w", err)
+	}
+	w, h := int64(c.Width), int64(c.Height)
+	if decodes := webpFrame(data); decodes > maxPicturePixels {
+		w, h = decodes, 1
+	}
+	if w <= 0 || h <= 0 {
+		return eligen.Size{}, nil, fmt.Errorf("the header says %d×%d pixels", w, h)
+	}
+	if w*h > maxPicturePixels {
+		return eligen.Size{}, nil, fmt.Errorf("%d×%d pixels are more than a picture may have, %d (16 MP)", c.Width, c.Height, maxPicturePixels)
+	}
+	return eligen.Size{W: int(w), H: int(h)}, decode, nil
+}
+
+// webpFrame is the largest number of pixels that a frame of a WebP file claims:
+// the decoder believes the frame, not the file's header. 0 for other formats.
+func webpFrame(data []byte) int64 {
+	if len(data) < 12 || string(data[8:12]) != "WEBP" {
+		return 0
+	}
+	var most int64
+	for at := 12; at+8 <= len(data); {
+		size := int64(binary.LittleEndian.Uint32(data[at+4:]))
+		body := data[at+8:]
+		switch {
+		case string(data[at:at+4]) == "VP8 " && len(body) >= 10:
+			w, h := binary.LittleEndian.Uint16(body[6:])&0x3fff, binary.LittleEndian.Uint16(body[8:])&0x3fff
+			most = max(most, int64(w)*int64(h))
+		case string(data[at:at+4]) == "VP8L" && len(body) >= 5:
+			bits := binary.LittleEndian.Uint32(body[1:])
+			most = max(most, int64(bits&0x3fff+1)*int64(bits>>14&0x3fff+1))
+		}
+		next := int64(at) + 8 + size + size%2
+		if next > int64(len(data)) {
+			break
+		}
+		at = int(next)
+	}
+	return most
+}
+
+// decodePicture decodes, and makes an error of a panic in a decoder.
+func decodePicture(decode func(io.Reader) (image.Image, error), data []byte) (img image.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, fmt.Errorf("the decoder failed: %v", r)
+		}
+	}()
+	return decode(bytes.NewReader(data))
+}
+
+// masks reads luminance, as PIL's "L" conversion weighs it, and alpha; on is at
+// least 128 of 255. Colours are those of the file, not multiplied by alpha.
+func (p *picture) masks(img image.Image) {
+	b := img.Bounds()
+	pixel := func(x, y int) color.NRGBA {
+		return color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
+	}
+	opaque := false
+	switch m := img.(type) {
+	case *image.NRGBA:
+		pixel = func(x, y int) color.NRGBA { return m.NRGBAAt(b.Min.X+x, b.Min.Y+y) }
+	case *image.Gray:
+		opaque = true
+		pixel = func(x, y int) color.NRGBA {
+			g := m.GrayAt(b.Min.X+x, b.Min.Y+y).Y
+			return color.NRGBA{g, g, g, 255}
+		}
+	case *image.RGBA:
+		// The PNG decoder makes one of opaque pictures only.
+		opaque = m.Opaque()
+	case *image.YCbCr, *image.CMYK, *image.Gray16:
+		opaque = true
+	default:
+		if o, ok := img.(interface{ Opaque() bool }); ok {
+			opaque = o.Opaque()
+		}
+	}
+	p.luminance = eligen.NewBitmap(b.Dx(), b.Dy(), func(x, y int) bool {
+		c := pixel(x, y)
+		return (19595*uint32(c.R)+38470*uint32(c.G)+7471*uint32(c.B)+1<<15)>>16 >= 128
+	})
+	if opaque {
+		return
+	}
+	first := pixel(0, 0).A
+	p.alpha = eligen.NewBitmap(b.Dx(), b.Dy(), func(x, y int) bool {
+		a := pixel(x, y).A
+		p.varies = p.varies || a != first
+		return a >= 128
+	})
+}
+
+// bitmapBox is the box around what is on, in fractions of the picture.
+func bitmapBox(m *eligen.Bitmap) (b [4]float64, any bool) {
+	x0, y0, x1, y1 := m.W, m.H, 0, 0
+	for y := range m.H {
+		for x := range m.W {
+			if m.On(x, y) {
+				x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x+1), max(y1, y+1)
+			}
+		}
+	}
+	if x0 >= x1 {
+		return b, false
+	}
+	w, h := float64(m.W), float64(m.H)
+	return [4]float64{float64(x0) / w, float64(y0) / h, float64(x1) / w, float64(y1) / h}, true
+}

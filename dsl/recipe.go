@@ -1,0 +1,180 @@
+package dsl
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// What a recipe can train.
+var trainings = []string{"autoencoder", "base", "eligen", "judge"}
+
+var (
+	recipeGrammar = &grammar{
+		what: "a recipe",
+		optional: []string{"kind", "model", "dataset", "classes", "size", "seed", "steps", "batch", "train", "regions", "dropout",
+			"timesteps", "weighting", "objects", "ema", "every"},
+		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
+		later:  []string{"for_each", "count"},
+		inside: map[string]string{
+			"rate": "optimizer", "warmup": "optimizer", "decay": "optimizer", "weight": "optimizer", "clip": "optimizer",
+			"betas": "optimizer", "epsilon": "optimizer", "prompt": "render", "negative": "render",
+		},
+	}
+	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
+	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"rate", "warmup", "decay", "weight", "clip", "betas", "epsilon"}}
+)
+
+func (l *loader) recipe(block *hcl.Block) {
+	b := l.open(block, recipeGrammar)
+	r := eligen.Recipe{Name: block.Labels[0], Source: l.source(b.rng), Model: eligen.Model{Family: "nano", Source: l.source(b.rng)}}
+	if s, ok := b.choice("kind", trainings...); ok {
+		r.Kind = s
+	} else if b.attrs["kind"] == nil {
+		r.Kind = r.Name
+		if !slices.Contains(trainings, r.Kind) && !b.damaged {
+			b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", quoted(trainings))
+		}
+	}
+	if v, ok := b.value("model"); ok {
+		if n, ok := l.block(b.place("model"), "model", v); !ok {
+			b.failed = true
+		} else {
+			r.Model = *n.model
+			if n.model.Source.File == "" { // predeclared: no line of the scene's
+				r.Model.Source = b.at["model"]
+			}
+		}
+	}
+	if s, ok := b.text("dataset"); ok {
+		r.Dataset = b.dataset(s)
+	}
+	r.Size = b.size()
+	if n, ok := b.whole("seed", 0, 1<<32-1); ok {
+		r.Seed = uint64(n)
+	}
+	for _, x := range []struct {
+		name      string
+		low, high int64
+		to        *int
+	}{
+		{"classes", 1, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch}, {"every", 1, 1_000_000_000, &r.Every},
+	} {
+		if n, ok := b.whole(x.name, x.low, x.high); ok {
+			*x.to = int(n)
+		}
+	}
+	if f, ok := b.number("regions", 0, 1); ok {
+		r.Regions = f
+	}
+	if f, ok := b.number("objects", 0, 1000); ok {
+		r.Objects = f
+	}
+	if f, ok := b.number("ema", 0, 1); ok {
+		r.EMA = f
+		if f == 1 {
+			b.errorf(b.place("ema"), outOfRange, "\"ema\" must be less than 1: at 1 the mean would never move. 0.999 is usual, 0 is off.")
+		}
+	}
+	r.Timesteps, _ = b.choice("timesteps", "logit-normal", "uniform", "reference")
+	r.Weighting, _ = b.choice("weighting", "none", "reference")
+	r.Rank = b.rank()
+	if d, ok := b.object("dropout", dropoutGrammar); ok {
+		r.Drop.Prompt, _ = d.number("prompt", 0, 1)
+		r.Drop.Entity, _ = d.number("entity", 0, 1)
+		b.failed = b.failed || d.failed
+	}
+	if o := b.inner("optimizer"); o != nil {
+		r.Optimizer = b.optimizer(o)
+	}
+	if !b.failed {
+		l.recipes = append(l.recipes, r)
+	}
+}
+
+// rank reads train: "all" is 0, lora(16) is 16.
+func (b *body) rank() int {
+	v, ok := b.value("train")
+	switch {
+	case !ok:
+	case v.Type() == trainingType:
+		return v.EncapsulatedValue().(*training).rank
+	case v.Type() == cty.String && v.AsString() == "all":
+	default:
+		b.errorf(b.place("train"), wrongType, "\"train\" must be \"all\" or lora(rank), as lora(16); this is %s.", short(v))
+	}
+	return 0
+}
+
+// dataset is "composed", or a folder, found from the scene's.
+func (b *body) dataset(s string) string {
+	if s == "composed" {
+		return s
+	}
+	p := filepath.FromSlash(s)
+	if strings.ContainsRune(s, 0) {
+		b.errorf(b.place("dataset"), "Dataset not found", "The path holds a zero byte.")
+		return ""
+	}
+	if !filepath.IsAbs(p) {
+		p = filepath.Join(b.l.dir, p)
+	}
+	info, err := os.Stat(p)
+	switch {
+	case err != nil:
+		b.errorf(b.place("dataset"), "Dataset not found", "There is no folder %s. A dataset is \"composed\", or a folder in EliGen's format; relative paths start at the scene's folder.%s", p, didYouMean(s, []string{"composed"}))
+	case !info.IsDir():
+		b.errorf(b.place("dataset"), "Dataset not found", "%s is no folder.", p)
+	}
+	return p
+}
+
+func (b *body) optimizer(block *hcl.Block) eligen.Optimizer {
+	o := b.child(block, optimizerGrammar)
+	defer func() { b.failed = b.failed || o.failed }()
+	if name := block.Labels[0]; name != "adamw" {
+		o.errorf(block.LabelRanges[0], "Unknown optimizer", "There is no optimizer %q; there is \"adamw\".%s", name, didYouMean(name, []string{"adamw"}))
+	}
+	var out eligen.Optimizer
+	if f, ok := o.number("rate", 0, 10); ok {
+		out.Rate = f
+		if f == 0 {
+			o.errorf(o.place("rate"), outOfRange, "\"rate\" must be greater than 0, else nothing is learnt.")
+		}
+	}
+	if n, ok := o.whole("warmup", 0, 1_000_000_000); ok {
+		out.Warmup = int(n)
+	}
+	out.Decay, _ = o.choice("decay", "cosine", "constant", "reference")
+	out.Weight, _ = o.number("weight", 0, 10)
+	out.Clip, _ = o.number("clip", 0, 1e6)
+	out.Epsilon, _ = o.number("epsilon", 0, 1)
+	if values, places, ok := o.elements("betas", "[beta1, beta2], as [0.9, 0.999]"); ok {
+		if len(values) != 2 {
+			o.errorf(o.place("betas"), wrongType, "\"betas\" must be [beta1, beta2], as [0.9, 0.999]; this has %d elements.", len(values))
+			return out
+		}
+		for i, v := range values {
+			if !v.IsKnown() {
+				continue
+			}
+			v, err := toType(v, cty.Number)
+			if err != nil || v.IsNull() {
+				o.errorf(places[i], wrongType, "A beta must be a number; this is %s.", short(values[i]))
+				continue
+			}
+			f, _ := v.AsBigFloat().Float64()
+			if f < 0 || f >= 1 {
+				o.errorf(places[i], outOfRange, "A beta must be at least 0 and less than 1, not %v.", f)
+				continue
+			}
+			out.Betas[i] = f
+		}
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package dsl
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Families of models that a scene can name.
+var families = []string{"nano", "flux"}
+
+var modelGrammar = &grammar{
+	what:     "a model",
+	optional: []string{"source", "dtype"},
+	inside:   map[string]string{"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "scale": "adapter"},
+}
+
+var adapterGrammar = &grammar{
+	what:     "an adapter",
+	optional: []string{"source", "scale", "alpha"},
+	later:    []string{"for_each", "count"},
+}
+
+// predeclare adds model.nano.base, the model that is embedded in eligen.
+func (l *loader) predeclare() {
+	n := &node{kind: "model", name: "nano.base", state: done, used: true}
+	n.model = &eligen.Model{Family: "nano", Name: "base"}
+	n.value = modelValue(n)
+	l.nodes[n.address()] = n
+	l.order = append(l.order, n)
+}
+
+func modelValue(n *node) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(n.model.Name), "address": cty.StringVal(n.address()), "family": cty.StringVal(n.model.Family),
+		"source": orNull(n.model.Path), "dtype": orNull(n.model.DType), identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+func orNull(s string) cty.Value {
+	if s == "" {
+		return cty.NullVal(cty.String)
+	}
+	return cty.StringVal(s)
+}
+
+func (l *loader) model(block *hcl.Block, n *node) cty.Value {
+	b := l.open(block, modelGrammar)
+	m := &eligen.Model{Family: block.Labels[0], Name: block.Labels[1], Source: l.source(b.rng)}
+	switch m.Family {
+	case "nano":
+	case "flux":
+		if b.attrs["source"] == nil && !b.damaged {
+			b.errorf(b.rng, missing, "A flux model needs the argument \"source\": the folder or file of its weights, as \"./weights/FLUX.1-dev\", or a repository, as \"black-forest-labs/FLUX.1-dev\".")
+		}
+	default:
+		b.errorf(block.LabelRanges[0], "Unknown model family", "There is no model family %q; there is %s.%s", m.Family, quoted(families), didYouMean(m.Family, families))
+	}
+	m.Path, _ = b.weights("source")
+	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
+	if b.failed {
+		return cty.DynamicVal
+	}
+	n.model = m
+	return modelValue(n)
+}
+
+func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
+	if kind := block.Labels[0]; kind != "lora" {
+		if kind == "ip" || kind == "controlnet" {
+			l.errorf(block.LabelRanges[0], notYet, "Adapters of kind %q: %s.", kind, notYetDetail)
+		} else {
+			l.errorf(block.LabelRanges[0], "Unknown adapter kind", "There is no adapter kind %q; there is \"lora\".%s", kind, didYouMean(kind, []string{"lora"}))
+		}
+		return cty.DynamicVal
+	}
+	b := l.open(block, adapterGrammar)
+	a := &eligen.Adapter{Kind: "lora", Name: block.Labels[1], Scale: 1, Alpha: "file", Source: l.source(b.rng)}
+	a.Path, _ = b.weights("source")
+	if f, ok := b.number("scale", -100, 100); ok {
+		a.Scale = f
+	}
+	if s, ok := b.choice("alpha", "file", "ignore"); ok {
+		a.Alpha = s
+	}
+	if b.failed {
+		return cty.DynamicVal
+	}
+	n.adapter = a
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(a.Name), "address": cty.StringVal(n.address()), "kind": cty.StringVal(a.Kind), "source": orNull(a.Path),
+		"scale": cty.NumberFloatVal(a.Scale), "alpha": cty.StringVal(a.Alpha), identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// weights is the path of a file or folder of weights. What begins with ./ or
+// ../ is found from the scene's folder, an absolute path stays, and owner/name
+// is a repository, kept as it is. A local path comes back beginning with ".",
+// or absolute, so that the two are never confused.
+func (b *body) weights(name string) (string, bool) {
+	s, ok := b.text(name)
+	if !ok {
+		return "", false
+	}
+	switch {
+	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case filepath.IsAbs(s):
+		return filepath.Clean(s), true
+	case s == "." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../"):
+		p := filepath.Join(b.l.dir, filepath.FromSlash(s))
+		if !filepath.IsAbs(p) && p != "." && !strings.HasPrefix(p, "..") {
+			p = "." + string(filepath.Separator) + p
+		}
+		return p, true
+	case repository.MatchString(s):
+		return s, true
+	}
+	b.errorf(b.place(name), "Unclear source", "%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
+	return "", false
+}

@@ -1,0 +1,97 @@
+package eligen
+
+import (
+	"context"
+	"image"
+)
+
+// An Engine runs models. Package model's runs them on GoMLX; package paint's
+// fills regions with flat colours, for layout previews and fast tests.
+//
+// Spec resolves what a scene calls a model into digests of weights; the other
+// verbs take those digests, so that a stage's recipe never holds a path.
+type Engine interface {
+	// ID names everything about the engine that can change bits: release,
+	// backend, instruction set, plugin digest, dtype.
+	ID() string
+	// Spec is what planning must know of a model and its adapters. It reads file
+	// headers and digests, no weights. Problems come as Diagnostics.
+	Spec(Model, []Adapter) (Spec, error)
+	// EncodePrompt runs the text encoders. length is how many T5 tokens the
+	// prompt is padded or cut to; pooled asks for the CLIP vector too.
+	EncodePrompt(ctx context.Context, text Digest, prompt string, length int, pooled bool) (Conditioning, error)
+	// EncodeImage is the autoencoder's deterministic latent: [16, h/8, w/8].
+	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image) (Tensor, error)
+	// Denoise integrates latents along the schedule: [16, h, w] in and out.
+	Denoise(ctx context.Context, d Denoise) (Tensor, error)
+	// Decode turns latents [16, h, w] into a picture of 8h×8w pixels.
+	Decode(ctx context.Context, autoencoder Digest, latents Tensor) (image.Image, error)
+}
+
+// A Spec is what planning must know of a model with its adapters.
+type Spec struct {
+	Family      string
+	Native      Size
+	Multiple    int // width and height must be multiples of it
+	MaxEntities int // 0 is no limit
+
+	Text        Digest // of the text encoders' weights
+	Transformer Digest // of the DiT's weights
+	Autoencoder Digest
+	Adapters    []AdapterWeights
+
+	TextLength       int  // T5 tokens of the global and negative prompt
+	EntityTextLength int  // T5 tokens of an entity's prompt
+	HasGuidance      bool // the model takes embedded guidance
+	DType            string
+
+	Steps             int     // default without entities
+	StepsWithEntities int     // default with entities
+	CFG               float64 // default without a negative prompt
+	CFGWithNegative   float64
+	CFGWithEntities   float64
+	Guidance          float64
+	Schedule          string
+
+	// CountTokens is how many T5 and CLIP tokens a prompt has before it is cut,
+	// end markers included, and how many CLIP takes.
+	CountTokens func(prompt string) (t5, clip, clipMax int) `json:"-"`
+}
+
+// AdapterWeights is an adapter as a recipe holds it.
+type AdapterWeights struct {
+	Kind   string
+	Digest Digest
+	Scale  float64
+	Alpha  string // "file" or "ignore"
+}
+
+// Conditioning is an encoded prompt.
+type Conditioning struct {
+	Txt Tensor // T5 hidden states [tokens, width]
+	Vec Tensor // CLIP pooled vector [width]; zero Tensor where it wasn't asked for
+}
+
+// Denoise is one picture's worth of work.
+type Denoise struct {
+	Transformer      Digest
+	Adapters         []AdapterWeights
+	Latents          Tensor // [16, h, w], already mixed for the first sigma
+	Prompt           Conditioning
+	Negative         *Conditioning // nil where CFG is 1
+	Entities         []EntityConditioning
+	NegativeEntities bool      // the reference's eligen_enable_on_negative
+	Sigmas           []float32 // steps + 1, the last is 0
+	CFG, Guidance    float64
+	From             int                                   // steps already done; Latents is their result
+	Step             func(step, of int, latents Tensor)    // after each step; latents is valid during the call. May be nil
+	Fuse             func(step int, v []float32) []float32 // reserved for inpainting; nil
+}
+
+// EntityConditioning is an entity as a model sees it.
+type EntityConditioning struct {
+	Txt      Tensor  // T5 hidden states [tokens, width]
+	Tokens   []int32 // image tokens of its region, ascending
+	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
+	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+}

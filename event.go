@@ -1,0 +1,131 @@
+package eligen
+
+import "time"
+
+// An Event is one thing that happened. Events are the only thing a front end
+// sees, and a run's events, one JSON object a line, are its journal.
+type Event struct {
+	Seq      int         `json:"seq"`
+	Time     time.Time   `json:"time"`
+	Type     EventType   `json:"type"`
+	Scene    string      `json:"scene,omitempty"`  // path of the scene file, as given
+	Engine   string      `json:"engine,omitempty"` // engine ID
+	Stage    string      `json:"stage,omitempty"`  // address: "render.picnic.denoise"
+	Kind     string      `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
+	Step     int         `json:"step,omitempty"`   // steps finished
+	Of       int         `json:"of,omitempty"`     // steps in all
+	Path     string      `json:"path,omitempty"`   // of Wrote: the file
+	Artifact *Artifact   `json:"artifact,omitempty"`
+	Problem  *Diagnostic `json:"diagnostic,omitempty"`
+}
+
+// EventType says which of an Event's fields mean something.
+type EventType string
+
+// The types of an Event.
+const (
+	Opened   EventType = "opened"  // Scene, Engine; always first
+	Planned  EventType = "planned" // Stage, Kind: one a stage, before anything runs
+	Started  EventType = "started"
+	Stepped  EventType = "stepped"  // Step, Of
+	Cached   EventType = "cached"   // Artifact: it was in the store
+	Done     EventType = "done"     // Artifact
+	Failed   EventType = "failed"   // Problem
+	Skipped  EventType = "skipped"  // something that it needs failed, or the run was interrupted
+	Wrote    EventType = "wrote"    // Path: an output file is in place
+	Reported EventType = "reported" // Problem: a warning that stops nothing
+	Ended    EventType = "ended"    // always last
+)
+
+// A Sink takes events in order, one at a time. It must not block for long.
+type Sink func(Event)
+
+// Tee is a Sink that hands each event to all of sinks.
+func Tee(sinks ...Sink) Sink {
+	return func(e Event) {
+		for _, s := range sinks {
+			s(e)
+		}
+	}
+}
+
+// Progress is what a run's events add up to. Front ends draw a Progress.
+type Progress struct {
+	Scene   string
+	Engine  string
+	Stages  []StageProgress
+	Files   []string
+	Reports []Diagnostic
+	Began   time.Time
+	Latest  time.Time // time of the newest event
+	Ended   bool
+	index   map[string]int
+}
+
+// StageProgress is how far one stage has come.
+type StageProgress struct {
+	Name, Kind string
+	State      EventType
+	Step, Of   int
+	From       int       // steps that an earlier run had done
+	Began      time.Time // of Started
+	Latest     time.Time // of its newest event
+	Artifact   *Artifact
+	Problem    *Diagnostic
+}
+
+// Add takes the next event into account.
+func (p *Progress) Add(e Event) {
+	p.Latest = e.Time
+	switch e.Type {
+	case Opened:
+		p.Scene, p.Engine, p.Began = e.Scene, e.Engine, e.Time
+		return
+	case Ended:
+		p.Ended = true
+		return
+	case Wrote:
+		p.Files = append(p.Files, e.Path)
+		return
+	case Reported:
+		if e.Problem != nil {
+			p.Reports = append(p.Reports, *e.Problem)
+		}
+		return
+	}
+	i, ok := p.index[e.Stage]
+	if !ok {
+		if p.index == nil {
+			p.index = map[string]int{}
+		}
+		i = len(p.Stages)
+		p.index[e.Stage] = i
+		p.Stages = append(p.Stages, StageProgress{Name: e.Stage, Kind: e.Kind})
+	}
+	s := &p.Stages[i]
+	s.State, s.Latest = e.Type, e.Time
+	if e.Artifact != nil {
+		s.Artifact = e.Artifact
+	}
+	if e.Problem != nil {
+		s.Problem = e.Problem
+	}
+	switch e.Type {
+	case Started:
+		s.Began = e.Time
+	case Stepped:
+		if s.Step == 0 {
+			s.From = e.Step - 1
+		}
+		s.Step, s.Of = e.Step, e.Of
+	}
+}
+
+// Counts is how many stages are in each state.
+func (p *Progress) Counts() map[EventType]int {
+	n := map[EventType]int{}
+	for _, s := range p.Stages {
+		n[s.State]++
+	}
+	return n
+}

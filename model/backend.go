@@ -1,0 +1,297 @@
+package model
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+	"golang.org/x/sys/cpu"
+
+	"github.com/eligen/eligen"
+)
+
+// The versions of the libraries that run the graphs. They are part of an
+// engine's ID, since another version may round differently; a test holds them
+// against go.mod.
+const (
+	gomlxVersion   = "v0.28.2"
+	computeVersion = "v0.1.3"
+	goXLAVersion   = "v0.4.2"
+)
+
+// goConfig is the only way the pure-Go backend is ever made. With its default
+// configuration a graph of many matrix products deadlocks: every product waits
+// for workers of the pool that the products themselves fill.
+const goConfig = "ops_sequential"
+
+// Info names a backend, and everything about it that can change bits.
+type Info struct {
+	Name         string        // "go", "xla:cpu", "xla:cuda" or "xla:/path/to/plugin.so"
+	Plugin       string        // path of the PJRT plugin; "" for go
+	PluginDigest eligen.Digest // SHA-256 of the plugin's file
+	Instructions string        // "amd64-avx2", "arm64"; "+simd" where the build uses them from Go
+}
+
+// ID is the numeric class of results: two equal IDs give equal bits.
+func (i Info) ID(dtype string) string {
+	kind, libraries := "go", "gomlx "+gomlxVersion+" compute "+computeVersion
+	if i.Plugin != "" {
+		kind = "xla-" + pluginKind(i.Plugin) + "-" + i.PluginDigest.Short()
+		libraries = "gomlx " + gomlxVersion + " go-xla " + goXLAVersion
+	}
+	return fmt.Sprintf("eligen %s %s %s %s %s %s", eligen.Version, kind, i.Instructions, dtype, libraries, runtime.Version())
+}
+
+// instructions is what the machine's arithmetic depends on. Go's own math
+// functions, its SIMD kernels and XLA all choose by the processor.
+func instructions() string {
+	s := runtime.GOARCH
+	switch {
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512CD && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL:
+		s += "-avx512"
+	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+		s += "-avx2"
+	}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, v := range b.Settings {
+			// From v3 on the compiler fuses multiplications and additions.
+			if v.Key == "GOAMD64" && v.Value != "v1" {
+				s += "-" + v.Value
+			}
+		}
+	}
+	if simdBuild {
+		s += "+simd"
+	}
+	return s
+}
+
+// cacheDir is the folder of everything that can be made or fetched again: the
+// environment variable ELIGEN_CACHE_DIR, else eligen in the user's cache folder.
+func cacheDir() (string, error) {
+	if d := os.Getenv("ELIGEN_CACHE_DIR"); d != "" {
+		return filepath.Abs(d)
+	}
+	d, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w. Set ELIGEN_CACHE_DIR", err)
+	}
+	return filepath.Join(d, "eligen"), nil
+}
+
+// PluginDir is where `eligen backend install` puts PJRT plugins: the
+// environment variable ELIGEN_PLUGIN_DIR, else plugins in the folder that
+// ELIGEN_CACHE_DIR names, else eligen/plugins in the user's cache folder.
+func PluginDir() (string, error) {
+	if d := os.Getenv("ELIGEN_PLUGIN_DIR"); d != "" {
+		return filepath.Abs(d)
+	}
+	d, err := cacheDir()
+	return filepath.Join(d, "plugins"), err
+}
+
+// PluginFile is where the plugin of a backend lies, installed or not. name is
+// "xla:cpu" or "xla:cuda". The CUDA plugin looks for NVIDIA's libraries in the
+// folder nvidia beside its own parent, so it lies in that folder itself.
+func PluginFile(name string) (string, error) {
+	dir, err := PluginDir()
+	if err != nil {
+		return "", err
+	}
+	ext := ".so"
+	switch runtime.GOOS {
+	case "windows":
+		ext = ".dll"
+	case "darwin":
+		ext = ".dylib"
+	}
+	switch name {
+	case "xla:cpu":
+		return filepath.Join(dir, "pjrt_c_api_cpu_plugin"+ext), nil
+	case "xla:cuda":
+		return filepath.Join(dir, "nvidia", "pjrt_c_api_cuda_plugin"+ext), nil
+	}
+	return "", fmt.Errorf("there is no plugin for a backend %q", name)
+}
+
+// DefaultBackend is the backend that `eligen backend install` made the default,
+// or "" where there is none.
+func DefaultBackend() (string, error) {
+	dir, err := PluginDir()
+	if err != nil {
+		return "", nil // no home folder: nothing was installed either
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "default"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// SetDefaultBackend makes a backend the default of this user.
+func SetDefaultBackend(name string) error {
+	dir, err := PluginDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, "default"), []byte(name+"\n"))
+}
+
+// replaceFile writes a file whole or not at all.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// ChooseBackend is the backend's name by order of precedence: what the caller
+// asks for, the environment variable GOMLX_BACKEND, the user's default, "go".
+func ChooseBackend(asked string) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	// GoMLX's own spellings of the same two backends.
+	switch env := os.Getenv("GOMLX_BACKEND"); env {
+	case "":
+	case "go:" + goConfig:
+		return "go", nil
+	case "xla":
+		return "xla:cpu", nil
+	default:
+		return env, nil
+	}
+	name, err := DefaultBackend()
+	return cmp.Or(name, "go"), err
+}
+
+// FindBackend says what OpenBackend would open, without opening it: the
+// backend's name, or "" for the one that ChooseBackend gives.
+func FindBackend(name string) (Info, error) {
+	name, err := ChooseBackend(name)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{Name: name, Instructions: instructions()}
+	kind, plugin, _ := strings.Cut(name, ":")
+	switch {
+	case name == "go":
+		return info, nil
+	case kind == "go":
+		return info, fmt.Errorf("backend %q: eligen makes the Go backend itself, and takes no options for it. Use the name go; GOMAXPROCS limits its threads", name)
+	case kind != "xla" || plugin == "":
+		return info, fmt.Errorf("there is no backend %q. The backends are go, xla:cpu, xla:cuda, and xla:/path/to/plugin.so", name)
+	case xlaMissing != "":
+		return info, fmt.Errorf("backend %q: %s. Use the backend go", name, xlaMissing)
+	}
+	switch plugin {
+	case "cpu", "cuda":
+		info.Plugin, err = PluginFile(name)
+		if err != nil {
+			return info, err
+		}
+		if _, err := os.Stat(info.Plugin); err != nil {
+			return info, fmt.Errorf("backend %q is not installed: there is no %s. Install it with\n  eligen backend install %s\nor use the backend go", name, info.Plugin, name)
+		}
+	default:
+		if !filepath.IsAbs(plugin) {
+			return info, fmt.Errorf("backend %q: the path of a plugin must be absolute", name)
+		}
+		info.Plugin = filepath.Clean(plugin)
+		if _, err := os.Stat(info.Plugin); err != nil {
+			return info, fmt.Errorf("backend %q: there is no plugin: %w", name, err)
+		}
+	}
+	// go-xla takes a plugin for CUDA's or for the CPU's by words anywhere in its
+	// path; the wrong guess changes how memory is handled.
+	upper, kind := strings.ToUpper(info.Plugin), pluginKind(info.Plugin)
+	cuda := strings.Contains(upper, "CUDA") || strings.Contains(upper, "NVIDIA")
+	if cuda != (kind == "cuda") || kind == "cpu" && !strings.Contains(upper, "CPU") {
+		return info, fmt.Errorf("the plugin %s seems to be for %s by its own name and for another device by its folder's. Move it to a folder whose path has none of the words cpu, cuda and nvidia in it (ELIGEN_PLUGIN_DIR names the folder of installed plugins)", info.Plugin, kind)
+	}
+	info.PluginDigest, err = DigestFile(info.Plugin)
+	return info, err
+}
+
+// pluginKind is what a plugin is for, by its file's name: "cpu", "cuda", or the
+// name itself.
+func pluginKind(path string) string {
+	base := strings.ToLower(filepath.Base(path))
+	switch {
+	case strings.Contains(base, "cuda"):
+		return "cuda"
+	case strings.Contains(base, "cpu"):
+		return "cpu"
+	}
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}
+
+// OpenBackend opens a backend by name: "go", "xla:cpu", "xla:cuda",
+// "xla:/path/to/plugin.so", or "" for the one that ChooseBackend gives. Nothing
+// is ever downloaded.
+func OpenBackend(name string) (compute.Backend, Info, error) {
+	info, err := FindBackend(name)
+	if err != nil {
+		return nil, info, err
+	}
+	b, err := info.open()
+	return b, info, err
+}
+
+func (i Info) open() (b compute.Backend, err error) {
+	defer catch("opening the backend "+i.Name, &err)
+	if i.Plugin == "" {
+		return gobackend.New(goConfig)
+	}
+	b, err = openXLA(i.Plugin)
+	if err != nil {
+		return nil, fmt.Errorf("backend %s: the plugin %s can't be used: %s", i.Name, i.Plugin, firstLine(err))
+	}
+	return b, nil
+}
+
+// A BackendState is one line of `eligen backend list`.
+type BackendState struct {
+	Name    string
+	Ready   bool
+	Chosen  bool   // the one that is used where none is asked for
+	Plugin  string // path of the plugin, installed or not; "" for go
+	Problem string // why it isn't ready
+}
+
+// Backends lists every backend that has a name of its own, ready or not, and
+// the one chosen by the environment where that is another.
+func Backends() []BackendState {
+	chosen, err := ChooseBackend("")
+	names := []string{"go", "xla:cpu", "xla:cuda"}
+	if err == nil && strings.HasPrefix(chosen, "xla:/") {
+		names = append(names, chosen)
+	}
+	var out []BackendState
+	for _, n := range names {
+		info, err := FindBackend(n)
+		s := BackendState{Name: n, Ready: err == nil, Chosen: n == chosen, Plugin: info.Plugin}
+		if err != nil {
+			s.Problem, _, _ = strings.Cut(err.Error(), "\n")
+		}
+		out = append(out, s)
+	}
+	return out
+}

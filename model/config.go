@@ -1,0 +1,121 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// repository is what a folder's config.json says of what shapes can't tell.
+type repository struct {
+	AxesDimsRope  []int    `json:"axes_dims_rope"`
+	Heads         int      `json:"num_attention_heads"`
+	Groups        int      `json:"norm_num_groups"`
+	ScalingFactor *float64 `json:"scaling_factor"`
+	ShiftFactor   *float64 `json:"shift_factor"`
+}
+
+// repositoryConfig reads the config.json of a checkpoint that is a folder.
+func repositoryConfig(c *Checkpoint) (r repository, err error) {
+	fi, err := os.Stat(c.Path)
+	if err != nil || !fi.IsDir() {
+		return r, nil // a single file, or an embedded one
+	}
+	path := filepath.Join(c.Path, "config.json")
+	data, err := readSmall(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+func (c *Checkpoint) shapes() map[string][]int {
+	m := map[string][]int{}
+	for _, t := range c.order {
+		m[t.Name] = t.Shape
+	}
+	return m
+}
+
+// TransformerConfig reads the transformer's sizes off a checkpoint, and names
+// every tensor that is missing, misshapen or in excess.
+func TransformerConfig(c *Checkpoint) (flux.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return flux.Config{}, err
+	}
+	cfg, err := flux.Detect(c.Shape)
+	if cfg.Dim == 0 {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if len(r.AxesDimsRope) == len(cfg.Axes) {
+		cfg.Axes = [3]int(r.AxesDimsRope)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}
+
+// AutoencoderConfig reads the autoencoder's sizes off a checkpoint, and names
+// every tensor that is missing, misshapen or in excess.
+func AutoencoderConfig(c *Checkpoint) (vae.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return vae.Config{}, err
+	}
+	cfg, err := vae.Detect(c.Shape)
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if r.Groups > 0 {
+		cfg.Groups = r.Groups
+	}
+	if r.ScalingFactor != nil && *r.ScalingFactor != 0 {
+		cfg.Scale = *r.ScalingFactor
+	}
+	if r.ShiftFactor != nil {
+		cfg.Shift = *r.ShiftFactor
+	}
+	if cfg.Groups <= 0 || cfg.Ch%cfg.Groups != 0 {
+		return cfg, fmt.Errorf("%s: %d channels don't divide into %d groups", c.Path, cfg.Ch, cfg.Groups)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}
+
+// T5Config reads T5's sizes off a checkpoint, and names every tensor that is
+// missing, misshapen or in excess.
+func T5Config(c *Checkpoint) (text.T5Config, error) {
+	cfg, err := text.DetectT5(c.shapes())
+	if cfg.Dim == 0 || cfg.FF == 0 || cfg.HeadDim == 0 || cfg.Layers == 0 {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}
+
+// CLIPConfig reads CLIP's sizes off a checkpoint, and names every tensor that
+// is missing, misshapen or in excess.
+func CLIPConfig(c *Checkpoint) (text.CLIPConfig, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return text.CLIPConfig{}, err
+	}
+	cfg, err := text.DetectCLIP(c.shapes(), r.Heads)
+	if cfg.Dim == 0 || cfg.FF == 0 || cfg.Positions == 0 || cfg.Layers == 0 || cfg.Heads <= 0 || cfg.Dim%cfg.Heads != 0 {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}

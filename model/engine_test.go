@@ -1,0 +1,623 @@
+package model
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// tiny is a model of a few thousand random numbers, with every part that nano has.
+var tiny = Manifest{
+	Name: "tiny", Native: eligen.Size{W: 64, H: 48},
+	Transformer: flux.Config{Dim: 32, Heads: 2, Axes: [3]int{4, 6, 6}, Double: 1, Single: 2, TextDim: 16, PooledDim: 12, Guidance: true, MLPRatio: 4, LatentChannels: 16},
+	T5:          text.T5Config{Dim: 16, FF: 24, HeadDim: 8, Heads: 2, Layers: 1, Vocab: 64},
+	CLIP:        text.CLIPConfig{Dim: 12, FF: 24, Heads: 2, Layers: 1, Vocab: 64, Positions: 16},
+	Autoencoder: vae.Config{Ch: 4, Mult: []int{1, 2, 4, 4}, ResBlocks: 1, Groups: 2, Z: 16, Scale: 0.5, Shift: 0.1},
+	TextLength:  6, EntityTextLength: 4,
+	Steps: 3, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 3, Guidance: 3.5, Schedule: "eligen",
+}
+
+// random is weights drawn from a seed, at a size that keeps activations near 1.
+func random(seed uint64, prefix string, list []Weight) []eligen.NamedTensor {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var out []eligen.NamedTensor
+	for _, w := range list {
+		t := eligen.NewTensor(w.Shape...)
+		for i := range t.Data {
+			switch {
+			case strings.HasSuffix(w.Name, ".bias"):
+				t.Data[i] = float32(rng.NormFloat64() * 0.1)
+			case len(w.Shape) == 1:
+				t.Data[i] = float32(1 + rng.NormFloat64()*0.1)
+			default:
+				t.Data[i] = float32(rng.NormFloat64() / math.Sqrt(float64(len(t.Data)/w.Shape[0])))
+			}
+		}
+		out = append(out, eligen.NamedTensor{Name: prefix + w.Name, Tensor: t})
+	}
+	return out
+}
+
+func writeFile(t testing.TB, path string, write func(*bytes.Buffer) error) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tinyFolder writes tiny in nano's layout.
+func tinyFolder(t testing.TB) string {
+	t.Helper()
+	t.Setenv("ELIGEN_CACHE_DIR", t.TempDir())
+	dir := t.TempDir()
+	tensors := func(name string, list ...eligen.NamedTensor) {
+		writeFile(t, filepath.Join(dir, name), func(b *bytes.Buffer) error { return eligen.WriteTensors(b, nil, list...) })
+	}
+	tensors(TransformerFile, random(1, "", weights(tiny.Transformer.Weights()))...)
+	tensors(AutoencoderFile, random(2, "", weights(tiny.Autoencoder.Weights()))...)
+	tensors(TextFile, append(random(3, "t5.", weights(tiny.T5.Weights())), random(4, "clip.", weights(tiny.CLIP.Weights()))...)...)
+	rng := rand.New(rand.NewPCG(5, 1))
+	var factors []lora.Factor
+	for _, w := range tiny.Transformer.Weights() {
+		module, ok := strings.CutSuffix(w.Name, ".weight")
+		if !ok || len(w.Shape) != 2 || !strings.Contains(w.Name, "blocks.") {
+			continue
+		}
+		f := lora.Factor{Module: module, A: eligen.NewTensor(2, w.Shape[1]), B: eligen.NewTensor(w.Shape[0], 2)}
+		for _, x := range [][]float32{f.A.Data, f.B.Data} {
+			for i := range x {
+				x[i] = float32(rng.NormFloat64() * 0.1)
+			}
+		}
+		factors = append(factors, f)
+	}
+	writeFile(t, filepath.Join(dir, EliGenFile), func(b *bytes.Buffer) error { return lora.Write(b, lora.Native, nil, factors...) })
+
+	pieces := []any{[]any{"<pad>", 0}, []any{"</s>", 0}, []any{"<unk>", 0}, []any{"▁", -2.0}}
+	vocab := map[string]int{}
+	for c := 'a'; c <= 'z'; c++ {
+		pieces = append(pieces, []any{string(c), -3.0})
+		vocab[string(c)] = len(vocab)
+		vocab[string(c)+"</w>"] = len(vocab)
+	}
+	vocab["sk"], vocab["<|startoftext|>"], vocab["<|endoftext|>"] = 61, 62, 63
+	toJSON := func(name string, v any) {
+		writeFile(t, filepath.Join(dir, name), func(b *bytes.Buffer) error { return json.NewEncoder(b).Encode(v) })
+	}
+	toJSON(T5TokenizerFile, map[string]any{
+		"pre_tokenizer": map[string]any{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always"},
+		"model":         map[string]any{"type": "Unigram", "unk_id": 2, "vocab": pieces},
+	})
+	toJSON(CLIPVocabularyFile, vocab)
+	writeFile(t, filepath.Join(dir, CLIPMergesFile), func(b *bytes.Buffer) error { b.WriteString("#version: 0.2\ns k\n"); return nil })
+	toJSON(ManifestFile, tiny)
+	return dir
+}
+
+// eachEngine runs a test on an engine of each backend over tiny.
+func eachEngine(t *testing.T, test func(t *testing.T, e *Engine)) {
+	dir := tinyFolder(t)
+	for _, backend := range []string{"go", "xla"} {
+		t.Run(backend, func(t *testing.T) { test(t, newEngine(t, backend, Options{Nano: dir})) })
+	}
+}
+
+func newEngine(t *testing.T, backend string, o Options) *Engine {
+	t.Helper()
+	o.Backend = backend
+	if backend == "xla" {
+		plugin := os.Getenv("ELIGEN_XLA_CPU")
+		if xlaMissing != "" {
+			t.Skip(xlaMissing)
+		}
+		if plugin == "" {
+			t.Skip("ELIGEN_XLA_CPU is not set: it should name a PJRT CPU plugin, pjrt_c_api_cpu_plugin.so")
+		}
+		o.Backend = "xla:" + plugin
+	}
+	e, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// job is a picture's work: two entities that overlap, of different sizes, and a
+// negative prompt.
+func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, eligen.Denoise) {
+	t.Helper()
+	ctx := context.Background()
+	spec, err := e.Spec(eligen.Model{Family: "nano"}, adapters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(prompt string, length int, pooled bool) eligen.Conditioning {
+		c, err := e.EncodePrompt(ctx, spec.Text, prompt, length, pooled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	negative := encode("dull", spec.TextLength, true)
+	rng := rand.New(rand.NewPCG(7, 7))
+	latents := eligen.NewTensor(16, 6, 8)
+	for i := range latents.Data {
+		latents.Data[i] = float32(rng.NormFloat64())
+	}
+	return spec, eligen.Denoise{
+		Transformer: spec.Transformer, Adapters: spec.Adapters, Latents: latents,
+		Prompt: encode("a dog and a cat", spec.TextLength, true), Negative: &negative,
+		Entities: []eligen.EntityConditioning{
+			{Txt: encode("dog", spec.EntityTextLength, false).Txt, Tokens: []int32{0, 1, 4, 5}, Bucket: 8, Strength: 1},
+			{Txt: encode("cat", spec.EntityTextLength, false).Txt, Tokens: []int32{5, 6, 7}, Bucket: 4, Strength: 1},
+			{Txt: encode("sky", spec.EntityTextLength, false).Txt, Tokens: []int32{1, 2, 3}, Bucket: 4, Strength: 2},
+		},
+		Sigmas: []float32{1, 0.8, 0.5, 0.2, 0}, CFG: 2, Guidance: 3.5,
+	}
+}
+
+func denoise(t *testing.T, e *Engine, d eligen.Denoise) eligen.Tensor {
+	t.Helper()
+	out, err := e.Denoise(context.Background(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// From a scene's words to pixels, twice the same.
+func TestEngineMakesAPicture(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		spec, d := job(t, e)
+		if n, c, limit := spec.CountTokens("dog"); n != 5 || c != 5 || limit != 16 {
+			t.Errorf("CountTokens(dog) = %d, %d, %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", n, c, limit)
+		}
+		if len(d.Prompt.Vec.Data) != 12 || d.Entities[0].Txt.Shape[0] != 4 || d.Entities[0].Txt.Shape[1] != 16 {
+			t.Errorf("conditioning of shapes %v, %v", d.Prompt.Vec.Shape, d.Entities[0].Txt.Shape)
+		}
+		var steps []int
+		d.Step = func(step, of int, x eligen.Tensor) { steps = append(steps, step, of) }
+		x := denoise(t, e, d)
+		if !slices.Equal(steps, []int{1, 4, 2, 4, 3, 4, 4, 4}) {
+			t.Errorf("steps reported: %v", steps)
+		}
+		img, err := e.Decode(context.Background(), spec.Autoencoder, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := img.Bounds(); got != image.Rect(0, 0, 64, 48) {
+			t.Errorf("a picture of %v", got)
+		}
+		back, err := e.EncodeImage(context.Background(), spec.Autoencoder, img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(back.Shape, x.Shape) {
+			t.Errorf("latents of the picture have shape %v, those it was made from %v", back.Shape, x.Shape)
+		}
+		if again := denoise(t, e, d); differ(again.Data, x.Data) != 0 {
+			t.Error("the same work gave other latents")
+		}
+	})
+}
+
+// The engine's way (text projected once, modulations in a batch, regions as
+// blocks, two branches) gives what the definition gives: every step whole, with
+// the dense mask, guidance and Euler's step written out.
+func TestDenoiseFollowsItsDefinition(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		_, d := job(t, e)
+		for _, c := range []struct {
+			name     string
+			change   func(*eligen.Denoise)
+			negative bool // entities on the negative branch
+		}{
+			{"entities", func(d *eligen.Denoise) {}, false},
+			{"entities on the negative branch too", func(d *eligen.Denoise) { d.NegativeEntities = true }, true},
+			{"no entities", func(d *eligen.Denoise) { d.Entities = nil }, false},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				d := d
+				c.change(&d)
+				want := defined(t, e, d, c.negative)
+				if diff := differ(denoise(t, e, d).Data, want.Data); diff > 2e-5 {
+					t.Errorf("latents differ by %g", diff)
+				}
+			})
+		}
+	})
+}
+
+// defined is Denoise by its definition.
+func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) eligen.Tensor {
+	t.Helper()
+	p := e.dits[d.Transformer]
+	cfg := p.config
+	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
+	velocity := func(x eligen.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, txt *eligen.Tensor) []float32 {
+		s := NewStore(e.backend, p.loader, p.dtype)
+		defer s.Release()
+		scalar := func(v float32) eligen.Tensor { return eligen.Tensor{Shape: []int{1}, Data: []float32{v}} }
+		vec := eligen.Tensor{Shape: []int{len(c.Vec.Data)}, Data: c.Vec.Data}
+		inputs := []eligen.Tensor{x, vec, c.Txt}
+		for _, en := range entities {
+			if txt != nil {
+				en.Txt = *txt
+			}
+			members := eligen.NewTensor(1, image)
+			for _, n := range en.Tokens {
+				members.Data[n] = 1
+			}
+			inputs = append(inputs, eligen.Tensor{Shape: append([]int{1}, en.Txt.Shape...), Data: en.Txt.Data}, members, scalar(float32(math.Log(en.Strength))))
+		}
+		up := tensorsOf(inputs, 1)
+		up = append(up, tensorsOf([]eligen.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
+		out, err := e.runner.Run(Graph{Name: fmt.Sprintf("definition %d %v", len(entities), sigma), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+			n := len(in)
+			f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
+			for i := range entities {
+				g := in[3+3*i:]
+				f.Entities = append(f.Entities, flux.Entities{Txt: g[0], Members: g[1], LogStrength: g[2]})
+			}
+			return []*graph.Node{flux.Velocity(w, cfg, f)}
+		}}, s, up...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := download(out[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Data
+	}
+	x := eligen.Tensor{Shape: d.Latents.Shape, Data: slices.Clone(d.Latents.Data)}
+	for i := range len(d.Sigmas) - 1 {
+		v := velocity(x, d.Sigmas[i], d.Prompt, d.Entities, nil)
+		var entities []eligen.EntityConditioning
+		if negativeEntities {
+			entities = d.Entities
+		}
+		n := velocity(x, d.Sigmas[i], *d.Negative, entities, &d.Negative.Txt)
+		for j := range x.Data {
+			guided := n[j] + float32(d.CFG)*(v[j]-n[j])
+			x.Data[j] += guided * (d.Sigmas[i+1] - d.Sigmas[i])
+		}
+	}
+	return x
+}
+
+// What must not change a picture doesn't, to the last bit.
+func TestDenoiseInvariants(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		_, d := job(t, e)
+		want := denoise(t, e, d)
+		same := func(name string, d eligen.Denoise) {
+			t.Helper()
+			if diff := differ(denoise(t, e, d).Data, want.Data); diff != 0 {
+				t.Errorf("%s: latents differ by %g", name, diff)
+			}
+		}
+		empty := d
+		empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Txt: d.Entities[0].Txt, Bucket: 4, Strength: 1})
+		same("an entity without a token", empty)
+
+		var halfway eligen.Tensor
+		watched := d
+		watched.Step = func(step, of int, x eligen.Tensor) {
+			if step == 2 {
+				halfway = eligen.Tensor{Shape: x.Shape, Data: slices.Clone(x.Data)}
+			}
+		}
+		denoise(t, e, watched)
+		resumed := d
+		resumed.From, resumed.Latents = 2, halfway
+		same("going on from step 2", resumed)
+
+		fused := d
+		fused.Fuse = func(step int, v []float32) []float32 { return v }
+		same("fusing nothing", fused)
+
+		d.CFG = 1
+		one := denoise(t, e, d)
+		d.Negative = nil
+		if differ(denoise(t, e, d).Data, one.Data) != 0 {
+			t.Error("with CFG 1 the negative prompt had an effect")
+		}
+		d.From, d.Latents = len(d.Sigmas)-1, one
+		if differ(denoise(t, e, d).Data, one.Data) != 0 {
+			t.Error("going on after the last step changed the latents")
+		}
+	})
+}
+
+// A step at hand is finished when the run is cancelled, and no other begins.
+func TestDenoiseStopsWhenCancelled(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		_, d := job(t, e)
+		ctx, cancel := context.WithCancel(context.Background())
+		last := 0
+		d.Step = func(step, of int, x eligen.Tensor) {
+			last = step
+			if step == 2 {
+				cancel()
+			}
+		}
+		if _, err := e.Denoise(ctx, d); !errors.Is(err, context.Canceled) || last != 2 {
+			t.Errorf("stopped after step %d with %v", last, err)
+		}
+		if _, err := e.EncodePrompt(ctx, "unknown", "a", 4, false); err == nil {
+			t.Error("unknown weights were encoded with")
+		}
+	})
+}
+
+// An engine with hardly any memory frees what it can, and gives the same bits.
+func TestEngineReleasesWeights(t *testing.T) {
+	dir := tinyFolder(t)
+	for _, backend := range []string{"go", "xla"} {
+		t.Run(backend, func(t *testing.T) {
+			roomy, tight := newEngine(t, backend, Options{Nano: dir}), newEngine(t, backend, Options{Nano: dir, Keep: 1})
+			_, d := job(t, roomy)
+			spec, _ := job(t, tight)
+			want := denoise(t, roomy, d)
+			for range 2 {
+				if diff := differ(denoise(t, tight, d).Data, want.Data); diff != 0 {
+					t.Errorf("latents differ by %g", diff)
+				}
+			}
+			if _, err := tight.Decode(context.Background(), spec.Autoencoder, want); err != nil {
+				t.Fatal(err)
+			}
+			for key, s := range tight.stores {
+				if n := s.Bytes(); n > 0 && !strings.HasPrefix(key, "vae ") {
+					t.Errorf("after decoding, %s still holds %d bytes", key[:8], n)
+				}
+			}
+		})
+	}
+}
+
+// The LoRA acts as far as its scale says, and its own file is the family's.
+func TestEngineAdapters(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *Engine) {
+		own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
+		off, file := own, own
+		off.Scale = 0
+		file.Path = filepath.Join(e.options.Nano, EliGenFile)
+		_, without := job(t, e)
+		_, with := job(t, e, own)
+		_, zero := job(t, e, off)
+		_, named := job(t, e, file)
+		plain, adapted := denoise(t, e, without), denoise(t, e, with)
+		if d := differ(plain.Data, adapted.Data); d < 1e-3 {
+			t.Errorf("the LoRA changed latents by %g only", d)
+		}
+		if d := differ(denoise(t, e, zero).Data, plain.Data); d != 0 {
+			t.Errorf("at scale 0 the LoRA changed latents by %g", d)
+		}
+		if d := differ(denoise(t, e, named).Data, adapted.Data); d != 0 {
+			t.Errorf("the LoRA named by its path changed latents by %g", d)
+		}
+		if with.Adapters[0] != named.Adapters[0] {
+			t.Errorf("one file, two recipes: %v, %v", with.Adapters[0], named.Adapters[0])
+		}
+	})
+}
+
+// Go and XLA agree to rounding; bfloat16 is near.
+func TestBackendsAgree(t *testing.T) {
+	dir := tinyFolder(t)
+	reference := newEngine(t, "go", Options{Nano: dir})
+	_, d := job(t, reference)
+	want := denoise(t, reference, d)
+	for _, dtype := range []string{"float32", "bfloat16"} {
+		t.Run(dtype, func(t *testing.T) {
+			e := newEngine(t, "xla", Options{Nano: dir, DType: dtype})
+			_, d := job(t, e)
+			got := denoise(t, e, d)
+			limit := map[string]float64{"float32": 2e-5, "bfloat16": 0.3}[dtype]
+			diff := differ(got.Data, want.Data)
+			t.Logf("largest difference of latents: %g", diff)
+			if diff > limit || dtype == "bfloat16" && diff == 0 {
+				t.Errorf("largest difference of latents %g, expected at most %g", diff, limit)
+			}
+		})
+	}
+}
+
+// What is wrong with a model is said where the scene names it, before it runs.
+func TestSpecProblems(t *testing.T) {
+	at := eligen.Source{File: "fox.hcl", Line: 3, Code: `model "nano" {`, End: 5}
+	for _, c := range []struct {
+		name     string
+		model    eligen.Model
+		adapters []eligen.Adapter
+		spoil    func(dir string) error
+		want     []string
+	}{
+		{name: "family", model: eligen.Model{Family: "sd"}, want: []string{`no model family "sd"`, "flux and nano"}},
+		{name: "dtype", model: eligen.Model{Family: "nano", DType: "bfloat16"}, want: []string{"float32 only", "eligen backend install xla:cpu"}},
+		{name: "no weights", model: eligen.Model{Family: "flux"}, want: []string{"no weights of its own"}},
+		{name: "no folder", model: eligen.Model{Family: "flux", Path: "nowhere"}, want: []string{"There is no nowhere"}},
+		{name: "missing file", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error { return os.Remove(filepath.Join(dir, AutoencoderFile)) },
+			want: []string{"There is no", AutoencoderFile}},
+		{name: "truncated file", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error { return os.Truncate(filepath.Join(dir, AutoencoderFile), 30000) },
+			want: []string{AutoencoderFile, "truncated"}},
+		{name: "misnamed tensor", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error {
+			return rename(filepath.Join(dir, TransformerFile), "double_blocks.0.img_mlp.0.weight", "double_blocks.0.img_mlp.O.weight")
+		}, want: []string{"double_blocks.0.img_mlp.0.weight [128 32] is missing; did the file mean it by double_blocks.0.img_mlp.O.weight?"}},
+		{name: "damaged manifest", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, ManifestFile), []byte(`{"steps": "many"}`), 0o644)
+		}, want: []string{ManifestFile, "steps"}},
+		{name: "adapter kind", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "loha", Source: at}}, want: []string{`no adapter "loha"`}},
+		{name: "adapter file", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "lora", Path: "nowhere.safetensors", Scale: 1, Source: at}}, want: []string{"nowhere.safetensors"}},
+		{name: "two adapters", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "lora", Scale: math.NaN(), Source: at}, {Kind: "lora", Path: "x.bin", Scale: 1, Source: at}},
+			want: []string{"scale NaN", "x.bin"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := tinyFolder(t)
+			if c.spoil != nil {
+				if err := c.spoil(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := newEngine(t, "go", Options{Nano: dir})
+			c.model.Source = at
+			_, err := e.Spec(c.model, c.adapters)
+			var ds eligen.Diagnostics
+			if !errors.As(err, &ds) {
+				t.Fatalf("Spec gave %v", err)
+			}
+			if s := ds[0].Source; s == nil || *s != at {
+				t.Errorf("blamed is %v", s)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error lacks %q:\n%s", want, err)
+				}
+			}
+		})
+	}
+}
+
+// rename changes a tensor's name in a file for one of the same length.
+func rename(path, from, to string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, bytes.Replace(data, []byte(`"`+from+`"`), []byte(`"`+to+`"`), 1), 0o644)
+}
+
+// Digests follow content and dtype, not paths.
+func TestSpecDigests(t *testing.T) {
+	a, b := tinyFolder(t), tinyFolder(t)
+	e := newEngine(t, "go", Options{Nano: a})
+	spec := func(m eligen.Model) eligen.Spec {
+		t.Helper()
+		m.Family = "nano"
+		s, err := e.Spec(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := spec(eligen.Model{})
+	if other := spec(eligen.Model{Path: b, Name: "copy"}); other.Transformer != first.Transformer || other.Text != first.Text || other.Autoencoder != first.Autoencoder {
+		t.Error("a copy of the files has other digests")
+	}
+	c := tinyFolder(t)
+	data, err := os.ReadFile(filepath.Join(c, TransformerFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(filepath.Join(c, TransformerFile), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if other := spec(eligen.Model{Path: c}); other.Transformer == first.Transformer || other.Text != first.Text {
+		t.Error("one changed bit of the transformer should change its digest, and no other")
+	}
+}
+
+// Bad work is refused with its reason.
+func TestDenoiseRefuses(t *testing.T) {
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	_, good := job(t, e)
+	for _, c := range []struct {
+		name   string
+		change func(d *eligen.Denoise)
+		want   string
+	}{
+		{"odd latents", func(d *eligen.Denoise) { d.Latents = eligen.NewTensor(16, 5, 8) }, "h and w even"},
+		{"no steps", func(d *eligen.Denoise) { d.Sigmas = []float32{1} }, "has no step"},
+		{"no vector", func(d *eligen.Denoise) { d.Prompt.Vec = eligen.Tensor{} }, "takes 12"},
+		{"token outside", func(d *eligen.Denoise) {
+			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{12}, Strength: 1}}
+		}, "token 12"},
+		{"small bucket", func(d *eligen.Denoise) {
+			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{0, 1}, Bucket: 1, Strength: 1}}
+		}, "doesn't fit"},
+		{"not finite", func(d *eligen.Denoise) {
+			d.Latents = eligen.NewTensor(16, 6, 8)
+			d.Latents.Data[0] = float32(math.NaN())
+		}, "not finite"},
+		{"unknown weights", func(d *eligen.Denoise) { d.Transformer = "0123456789abcdef" }, "0123456789ab"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := good
+			c.change(&d)
+			if _, err := e.Denoise(context.Background(), d); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+// A build without weights says so.
+func TestEmbeddedWeights(t *testing.T) {
+	t.Setenv("ELIGEN_NANO_DIR", "")
+	e := newEngine(t, "go", Options{})
+	_, err := e.Spec(eligen.Model{Family: "nano"}, nil)
+	if err != nil && !strings.Contains(err.Error(), "This build has no embedded weights") {
+		t.Errorf("the embedded model can't be used: %v", err)
+	}
+}
+
+// The reference's rule for pixels: truncation of 255·clip(y/2 + 0.5).
+func TestPixelRule(t *testing.T) {
+	y := []float32{-2, -1, 0, 1, 3, float32(math.NaN()), 0.999, -0.999}
+	want := []uint8{0, 0, 127, 255, 255, 0, 254, 0}
+	for i := range y {
+		img := Picture(eligen.Tensor{Shape: []int{3, 1, 1}, Data: []float32{y[i], 0, 0}})
+		if got := img.NRGBAAt(0, 0).R; got != want[i] {
+			t.Errorf("%g is drawn as %d, want %d", y[i], got, want[i])
+		}
+	}
+	img := image.NewGray(image.Rect(3, 5, 5, 6))
+	img.SetGray(3, 5, color.Gray{255})
+	if got := Pixels(img); !slices.Equal(got.Shape, []int{3, 1, 2}) || got.Data[0] != 1 || got.Data[1] != -1 || got.Data[4] != 1 {
+		t.Errorf("a grey picture becomes %v %v", got.Shape, got.Data)
+	}
+}
+
+func tensorsOf(list []eligen.Tensor, leading ...int) []*tensors.Tensor {
+	var out []*tensors.Tensor
+	for _, t := range list {
+		out = append(out, upload(t, leading...))
+	}
+	return out
+}

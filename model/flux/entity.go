@@ -1,0 +1,323 @@
+package flux
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/eligen/eligen/model/nn"
+)
+
+// Entities are N entities with text of the same length and regions padded to
+// the same size; an Input has one of these for each such pair of sizes. The
+// order of entities has no effect on the image.
+//
+// Who may attend to whom: image tokens to all image tokens, to the global prompt
+// and to the text of the entities whose regions they are in; the text of an
+// entity to itself and its region; the global prompt to itself and the image.
+//
+// Regions come in one of two forms. Tokens keeps the attention in unmasked
+// blocks, which no mask of the size of the square sequence is ever made for.
+// Members makes that mask: simpler, and good enough for short sequences. All of
+// an Input's Entities use the same form.
+type Entities struct {
+	Txt *Node // [B,N,Te,TextDim]
+
+	Tokens  *Node // [B,N,K], the image tokens of each region, padded with S; none may appear twice
+	Members *Node // [B,N,S], 1 where the image token is in the region, else 0
+
+	// LogStrength [B,N] is added to the logits of image queries on an entity's
+	// text; nil is 0, the paper's attention.
+	LogStrength *Node
+}
+
+// never is a logit whose exponential is 0 next to any other.
+const never = -1e30
+
+// qkv are queries, keys and values, [B,S,H,HeadDim] each.
+type qkv struct{ q, k, v *Node }
+
+func (x qkv) split(n int) (_, _ qkv) {
+	var a, b qkv
+	a.q, b.q = splitRows(x.q, n)
+	a.k, b.k = splitRows(x.k, n)
+	a.v, b.v = splitRows(x.v, n)
+	return a, b
+}
+
+// attention is what all blocks of one step have in common.
+type attention struct {
+	cfg      Config
+	text     int // rows of text, all segments
+	rotation rotation
+	mask     *Node // [B,L,L] to add to the logits; nil for the block form
+	groups   []group
+}
+
+// group is the block form of an Entities.
+type group struct {
+	n, te  int
+	rows   *Node // [B,N,K,2], batch and image token; padding repeats a token
+	valid  *Node // [B,N,K] float32, 0 for padding
+	logits *Node // [B,N,1,1] float32, LogStrength; or nil
+}
+
+func newAttention(cfg Config, in Input, text, image int, r rotation) *attention {
+	a := &attention{cfg: cfg, text: text, rotation: r}
+	if len(in.Entities) == 0 {
+		return a
+	}
+	if in.Entities[0].Members != nil {
+		a.mask = Mask(in.Entities, in.Txt.Shape().Dim(1))
+		return a
+	}
+	for _, e := range in.Entities {
+		d := e.Tokens.Shape().Dimensions
+		tokens := ConvertDType(e.Tokens, dtypes.Int32)
+		g := group{n: d[1], te: e.Txt.Shape().Dim(2)}
+		g.valid = ConvertDType(LessThan(tokens, Scalar(tokens.Graph(), dtypes.Int32, image)), dtypes.Float32)
+		g.rows = Stack([]*Node{
+			Iota(tokens.Graph(), tokens.Shape(), 0),
+			MinScalar(tokens, image-1),
+		}, -1)
+		if e.LogStrength != nil {
+			g.logits = Reshape(MaxScalar(ConvertDType(e.LogStrength, dtypes.Float32), never), d[0], d[1], 1, 1)
+		}
+		a.groups = append(a.groups, g)
+	}
+	return a
+}
+
+// Mask is the attention's additive mask, [B,L,L] float32, over the entities'
+// text, global text of a length, and the image, for Entities with Members.
+func Mask(entities []Entities, global int) *Node {
+	g := entities[0].Members.Graph()
+	var segment []int32     // of each row of text
+	var open, extra []*Node // [B,rows,S], [B,1,rows]
+	d := entities[0].Members.Shape().Dimensions
+	batch, image := d[0], d[2]
+	id := int32(0)
+	for _, e := range entities {
+		d := e.Txt.Shape().Dimensions
+		n, te := d[1], d[2]
+		for range n {
+			for range te {
+				segment = append(segment, id)
+			}
+			id++
+		}
+		each := func(x *Node, size int) *Node { // [B,N,size] → [B,N·Te,size]
+			return Reshape(BroadcastToDims(Reshape(x, batch, n, 1, size), batch, n, te, size), batch, n*te, size)
+		}
+		open = append(open, each(ConvertDType(e.Members, dtypes.Float32), image))
+		strength := Zeros(g, shapes.Make(dtypes.Float32, batch, n))
+		if e.LogStrength != nil {
+			strength = MaxScalar(ConvertDType(e.LogStrength, dtypes.Float32), never)
+		}
+		extra = append(extra, TransposeAllAxes(each(strength, 1), 0, 2, 1))
+	}
+	for range global {
+		segment = append(segment, id)
+	}
+	open = append(open, Ones(g, shapes.Make(dtypes.Float32, batch, global, image)))
+	extra = append(extra, Zeros(g, shapes.Make(dtypes.Float32, batch, 1, global)))
+
+	text := len(segment)
+	s := Const(g, segment)
+	same := ConvertDType(Equal(Reshape(s, text, 1), Reshape(s, 1, text)), dtypes.Float32)
+	textText := MulScalar(OneMinus(BroadcastToDims(Reshape(same, 1, text, text), batch, text, text)), never)
+	textImage := MulScalar(OneMinus(Concatenate(open, 1)), never) // [B,T,S]
+	imageText := Add(TransposeAllAxes(textImage, 0, 2, 1), Concatenate(extra, -1))
+	return Concatenate([]*Node{
+		Concatenate([]*Node{textText, textImage}, 2),
+		Concatenate([]*Node{imageText, Zeros(g, shapes.Make(dtypes.Float32, batch, image, image))}, 2),
+	}, 1)
+}
+
+// heads cuts a projection [B,S,3D], or [B,S,2D] without queries, into heads and
+// normalises queries and keys.
+func (a *attention) heads(w nn.Weights, x *Node) qkv {
+	d := x.Shape().Dimensions
+	n := d[2] / a.cfg.Dim
+	part := func(i int) *Node {
+		return Reshape(Slice(x, AxisRange(), AxisRange(), AxisRange(i*a.cfg.Dim, (i+1)*a.cfg.Dim)),
+			d[0], d[1], a.cfg.Heads, a.cfg.HeadDim())
+	}
+	out := qkv{
+		k: nn.RMSNorm(part(n-2), w("norm.key_norm.scale"), epsilon),
+		v: part(n - 1),
+	}
+	if n == 3 {
+		out.q = nn.RMSNorm(part(0), w("norm.query_norm.scale"), epsilon)
+	}
+	return out
+}
+
+// attend is the joint attention of text and image rows, before its projection:
+// [B,T,D] and [B,S,D]. Without wantText, txt needs no queries, and there is no
+// text result.
+func (a *attention) attend(txt, img qkv, wantText bool) (txtOut, imgOut *Node) {
+	img.q, img.k = a.rotation.apply(img.q), a.rotation.apply(img.k)
+	if len(a.groups) == 0 {
+		return a.joint(txt, img, a.mask, wantText)
+	}
+	entities := 0
+	for _, g := range a.groups {
+		entities += g.n * g.te
+	}
+	entityKV, globalKV := qkv{k: txt.k, v: txt.v}, qkv{}
+	entityKV.k, globalKV.k = splitRows(txt.k, entities)
+	entityKV.v, globalKV.v = splitRows(txt.v, entities)
+	if wantText {
+		entityKV.q, globalKV.q = splitRows(txt.q, entities)
+	}
+
+	// Global text and image among themselves: plain FLUX.
+	q := img.q
+	global := 0
+	if wantText {
+		q = Concatenate([]*Node{globalKV.q, img.q}, 1)
+		global = globalKV.q.Shape().Dim(1)
+	}
+	o, l := softmaxAttention(q, Concatenate([]*Node{globalKV.k, img.k}, 1),
+		Concatenate([]*Node{globalKV.v, img.v}, 1), nil, true)
+	var texts []*Node
+	base := part{o, l}
+	if wantText {
+		texts = []*Node{Slice(o, AxisRange(), AxisRange(0, global))}
+		base.o = Slice(o, AxisRange(), AxisRange(global))
+		base.l = Slice(l, AxisRange(), AxisRange(global))
+	}
+
+	var covered []part
+	var entityTexts []*Node
+	at := 0
+	for _, g := range a.groups {
+		cut := func(x *Node) *Node { // [B,N,Te,H,HeadDim]
+			x = Slice(x, AxisRange(), AxisRange(at, at+g.n*g.te))
+			d := x.Shape().Dimensions
+			return Reshape(x, d[0], g.n, g.te, d[2], d[3])
+		}
+		e := qkv{k: cut(entityKV.k), v: cut(entityKV.v)}
+		o, l := softmaxAttention(Gather(img.q, g.rows), e.k, e.v, nil, true) // [B,N,K,H,HeadDim], [B,N,K,H]
+		if g.logits != nil {
+			l = Add(l, g.logits)
+		}
+		covered = append(covered, part{o, l})
+		if wantText {
+			e.q = cut(entityKV.q)
+			entityTexts = append(entityTexts, g.text(e, img))
+		}
+		at += g.n * g.te
+	}
+	imgOut = mergeHeads(merge(base, covered, a.groups))
+	if wantText {
+		texts = append(entityTexts, texts...)
+		txtOut = mergeHeads(Concatenate(texts, 1))
+	}
+	return txtOut, imgOut
+}
+
+// joint is attention over all rows at once, mask (or nil) added to the logits.
+func (a *attention) joint(txt, img qkv, mask *Node, wantText bool) (txtOut, imgOut *Node) {
+	q := img.q
+	if wantText {
+		q = Concatenate([]*Node{txt.q, img.q}, 1)
+	}
+	if mask != nil {
+		if !wantText {
+			_, mask = splitRows(mask, a.text)
+		}
+		d := mask.Shape().Dimensions
+		mask = Reshape(mask, d[0], 1, d[1], d[2])
+	}
+	o, _ := softmaxAttention(q, Concatenate([]*Node{txt.k, img.k}, 1), Concatenate([]*Node{txt.v, img.v}, 1), mask, false)
+	o = mergeHeads(o)
+	if !wantText {
+		return nil, o
+	}
+	return splitRows(o, a.text)
+}
+
+// text is attention of the entities' text over itself and their regions:
+// [B,N·Te,H,HeadDim].
+func (g group) text(e, img qkv) *Node {
+	d := g.valid.Shape().Dimensions
+	bias := Concatenate([]*Node{
+		Zeros(g.valid.Graph(), shapes.Make(dtypes.Float32, d[0], d[1], g.te)),
+		MulScalar(OneMinus(g.valid), never),
+	}, -1)
+	bias = Reshape(bias, d[0], d[1], 1, 1, g.te+d[2])
+	o, _ := softmaxAttention(e.q,
+		Concatenate([]*Node{e.k, Gather(img.k, g.rows)}, 2),
+		Concatenate([]*Node{e.v, Gather(img.v, g.rows)}, 2), bias, false)
+	s := o.Shape().Dimensions
+	return Reshape(o, s[0], s[1]*s[2], s[3], s[4])
+}
+
+// part is attention over some of the keys: the result o [..,S,H,HeadDim], and
+// the logarithm l [..,S,H] of the sum of the exponentials of the logits, float32.
+type part struct{ o, l *Node }
+
+// merge is attention over the keys of base and of all groups that cover a row:
+// with l = log Σ exp(lᵢ), it is Σ exp(lᵢ − l)·oᵢ.
+func merge(base part, covered []part, groups []group) *Node {
+	dtype := base.o.DType()
+	m := StopGradient(base.l) // [B,S,H], the largest l of each row: exponentials stay below 1
+	for i, g := range groups {
+		valid := BroadcastToShape(ExpandAxes(g.valid, -1), covered[i].l.Shape())
+		covered[i].l = Where(GreaterThan(valid, ScalarZero(m.Graph(), dtypes.Float32)),
+			covered[i].l, MulScalar(OnesLike(valid), never))
+		m = StopGradient(BackendScatterMax(m, g.rows, StopGradient(covered[i].l), 3, []int{3}, []int{0, 1}, []int{0, 1}, false, false))
+	}
+	weigh := func(p part, weight *Node) *Node { // [.., HeadDim+1], the sum of weights last
+		weight = ExpandAxes(weight, -1)
+		return Concatenate([]*Node{Mul(ConvertDType(p.o, dtypes.Float32), weight), weight}, -1)
+	}
+	sum := weigh(base, Exp(Sub(base.l, m)))
+	for i, g := range groups {
+		weight := Exp(Sub(covered[i].l, Gather(m, g.rows))) // 0 for padding
+		sum = ScatterSum(sum, g.rows, weigh(covered[i], weight), false, false)
+	}
+	head := base.o.Shape().Dim(-1)
+	last := sum.Rank() - 1
+	return ConvertDType(Div(SliceAxis(sum, last, AxisRange(0, head)), SliceAxis(sum, last, AxisRange(head))), dtype)
+}
+
+// softmaxAttention is softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
+// and k, v [..,Sk,H,HeadDim]; bias, which may be nil, broadcasts to [..,H,Sq,Sk].
+// With wantLog it also gives the logarithm of the sum of the exponentials,
+// [..,Sq,H] float32.
+func softmaxAttention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
+	r := q.Rank()
+	swap := make([]int, r) // [..,S,H,D] ↔ [..,H,S,D]
+	batch := make([]int, r-2)
+	for i := range swap {
+		swap[i] = i
+	}
+	swap[r-3], swap[r-2] = r-2, r-3
+	for i := range batch {
+		batch[i] = i
+	}
+	q, k, v = TransposeAllAxes(q, swap...), TransposeAllAxes(k, swap...), TransposeAllAxes(v, swap...)
+	scores := DotGeneral(q, []int{r - 1}, batch, k, []int{r - 1}, batch)
+	scores = MulScalar(ConvertDType(scores, dtypes.Float32), 1/math.Sqrt(float64(q.Shape().Dim(-1))))
+	if bias != nil {
+		scores = Add(scores, bias)
+	}
+	p := Softmax(scores, -1)
+	o = DotGeneral(ConvertDType(p, v.DType()), []int{r - 1}, batch, v, []int{r - 2}, batch)
+	if wantLog {
+		l = Sub(ReduceMax(scores, -1), Log(ReduceMax(p, -1))) // [..,H,Sq]: the largest p is exp(max − l)
+		l = Transpose(l, r-3, r-2)
+	}
+	return TransposeAllAxes(o, swap...), l
+}
+
+// mergeHeads is [B,S,H,HeadDim] → [B,S,D].
+func mergeHeads(x *Node) *Node {
+	d := x.Shape().Dimensions
+	return Reshape(x, d[0], d[1], d[2]*d[3])
+}

@@ -1,0 +1,370 @@
+package model_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/stage/decode"
+	"github.com/eligen/eligen/stage/denoise"
+	"github.com/eligen/eligen/stage/encode"
+	"github.com/eligen/eligen/stage/noise"
+)
+
+// testPipeline makes a picture from end to end, stage by stage as a plan does:
+// noise, encode, denoise, decode.
+func testPipeline(t *testing.T, s *suite, g *golden) {
+	args := struct {
+		Prompt         string
+		NegativePrompt string  `json:"negative_prompt"`
+		Guidance       float64 `json:"embedded_guidance"`
+		Length         int     `json:"t5_sequence_length"`
+		Height, Width  int
+		Seed           uint64
+		Steps          int      `json:"num_inference_steps"`
+		CFG            float64  `json:"cfg_scale"`
+		Shift          float64  `json:"sigma_shift"`
+		EntityPrompts  []string `json:"eligen_entity_prompts"`
+		EntityMasks    []string `json:"eligen_entity_masks"`
+		OnNegative     bool     `json:"eligen_enable_on_negative"`
+		InputImage     string   `json:"input_image"`
+		Strength       float64  `json:"denoising_strength"`
+	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1}
+	decoder := json.NewDecoder(bytes.NewReader(g.raw["arguments"]))
+	decoder.DisallowUnknownFields() // none may be ignored
+	if err := decoder.Decode(&args); err != nil {
+		t.Fatalf("arguments: %v", err)
+	}
+	var levels struct {
+		Levels int `json:"image_levels"`
+	}
+	g.field(t, "tolerance", &levels)
+	ceil := func(n int) int { return (n + 15) / 16 * 16 }
+	canvas := eligen.Size{W: ceil(args.Width), H: ceil(args.Height)}
+	h, w := canvas.H/8, canvas.W/8
+
+	e := g.pipelineEngine(t, s)
+	op := denoise.Op{
+		Schedule: denoise.Schedule{Name: "eligen", Steps: args.Steps, Shift: args.Shift, Strength: args.Strength},
+		CFG:      args.CFG, Guidance: args.Guidance,
+		Negative: args.CFG != 1, NegativeEntities: args.OnNegative, Init: args.InputImage != "",
+	}
+	got := map[string]eligen.Tensor{}
+	batch := func(x eligen.Tensor) eligen.Tensor {
+		return eligen.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+	}
+	prompt := func(prompt string, pooled bool) (file []byte, c map[string]eligen.Tensor) {
+		file = runOp(t, e, encode.Op{Prompt: prompt, Length: args.Length, Pooled: pooled})
+		c, err := eligen.ReadTensors(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file, c
+	}
+
+	inputs := [][]byte{runOp(t, e, noise.Op{Seed: args.Seed, Shape: []int{e.transformer.Config.LatentChannels, h, w}, Variant: noise.AVX2, DType: "float32"})}
+	file, c := prompt(args.Prompt, true)
+	inputs = append(inputs, file)
+	got["prompt_emb"], got["pooled_prompt_emb"] = batch(c["txt"]), batch(c["vec"])
+	if op.Negative {
+		file, _ := prompt(args.NegativePrompt, true)
+		inputs = append(inputs, file)
+	}
+	if n := len(args.EntityMasks); n > 0 {
+		if len(args.EntityPrompts) != n {
+			t.Fatalf("%d masks and %d prompts", n, len(args.EntityPrompts))
+		}
+		emb := eligen.Tensor{Shape: []int{1, n, args.Length, e.transformer.Config.TextDim}}
+		masks := eligen.Tensor{Shape: []int{1, n, 1, h, w}}
+		for i, name := range args.EntityMasks {
+			file, c := prompt(args.EntityPrompts[i], false)
+			inputs = append(inputs, file)
+			emb.Data = append(emb.Data, c["txt"].Data...)
+			region := maskRegion(g.readPicture(t, name))
+			masks.Data = append(masks.Data, bits(region.LatentMask(canvas), h, w).Data...)
+			tokens := region.Tokens(canvas)
+			op.Entities = append(op.Entities, denoise.Entity{Tokens: tokens, Bucket: planner.Bucket(len(tokens), h/2*(w/2)), Strength: 1})
+		}
+		got["entity_prompt_emb"], got["entity_masks"] = emb, masks
+	}
+	if op.Init {
+		x, err := e.EncodeImage(t.Context(), "", g.readPicture(t, args.InputImage))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inputs = append(inputs, tensorFile(t, "latents", x))
+	}
+
+	e.step = func(step int, x eligen.Tensor) { got[fmt.Sprintf("latents.%d", step)] = batch(clone(x)) }
+	e.fuse = func(step int, v []float32) []float32 {
+		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(eligen.Tensor{Shape: e.start.Shape, Data: v}))
+		return v
+	}
+	latents := runOp(t, e, op, inputs...)
+	got["init_latents"] = batch(e.start)
+	got["model_out.0.positive"] = batch(e.first(t, e.work.Prompt, true, nil))
+	if e.work.Negative != nil {
+		got["model_out.0.negative"] = batch(e.first(t, *e.work.Negative, args.OnNegative, &e.work.Negative.Txt))
+	}
+
+	picture, _, err := image.Decode(bytes.NewReader(runOp(t, e, decode.Op{}, latents)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got["image_float"] = batch(e.picture)
+	g.compare(t, got, nil)
+	comparePictures(t, g.text("image"), picture, g.readPicture(t, g.text("image")), levels.Levels)
+}
+
+func clone(x eligen.Tensor) eligen.Tensor {
+	return eligen.Tensor{Shape: x.Shape, Data: append([]float32(nil), x.Data...)}
+}
+
+// pipelineEngine is the engine's parts with the fixtures' tokenizers, which
+// count bytes. It keeps what it sees.
+type pipelineEngine struct {
+	encoders    model.TextEncoders
+	transformer model.Transformer
+	autoencoder model.Autoencoder
+	bos, eos    int32 // CLIP's
+
+	step    func(step int, latents eligen.Tensor)
+	fuse    func(step int, v []float32) []float32
+	work    eligen.Denoise
+	start   eligen.Tensor // latents before the first step
+	picture eligen.Tensor // before it is 8-bit
+}
+
+var _ eligen.Engine = (*pipelineEngine)(nil)
+
+func (e *pipelineEngine) ID() string { return "golden" }
+
+func (e *pipelineEngine) Spec(eligen.Model, []eligen.Adapter) (eligen.Spec, error) {
+	return eligen.Spec{}, errors.New("the golden suite plans nothing")
+}
+
+func (e *pipelineEngine) EncodePrompt(_ context.Context, _ eligen.Digest, prompt string, length int, pooled bool) (c eligen.Conditioning, err error) {
+	ids := make([]int32, length)
+	n := copy(ids, bytesAs([]byte(prompt)[:min(len(prompt), length-1)], 3))
+	ids[n] = 1
+	if c.Txt, err = e.encoders.States(ids); err != nil || !pooled {
+		return c, err
+	}
+	length = e.encoders.CLIP.Positions
+	ids = append([]int32{e.bos}, bytesAs([]byte(prompt)[:min(len(prompt), length-2)], 0)...)
+	for len(ids) < length {
+		ids = append(ids, e.eos)
+	}
+	c.Vec, err = e.encoders.Pooled(ids)
+	return c, err
+}
+
+func bytesAs(b []byte, offset int32) (ids []int32) {
+	for _, x := range b {
+		ids = append(ids, int32(x)+offset)
+	}
+	return ids
+}
+
+func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image) (eligen.Tensor, error) {
+	return e.autoencoder.Encode(ctx, model.Pixels(img))
+}
+
+func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+	e.work, e.start = d, clone(d.Latents)
+	d.Fuse = e.fuse
+	step := d.Step
+	d.Step = func(n, of int, x eligen.Tensor) {
+		if e.step != nil {
+			e.step(n-1, x)
+		}
+		step(n, of, x)
+	}
+	return e.transformer.Denoise(ctx, d)
+}
+
+func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents eligen.Tensor) (_ image.Image, err error) {
+	if e.picture, err = e.autoencoder.Decode(ctx, latents); err != nil {
+		return nil, err
+	}
+	return model.Picture(e.picture), nil
+}
+
+// first is the velocity of the first step of one branch, with the entities or
+// without; txt, if not nil, replaces their text.
+func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
+	t.Helper()
+	d := e.work
+	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step = prompt, nil, 1, d.Sigmas[:2], nil
+	d.Entities = nil
+	for _, x := range e.work.Entities {
+		if txt != nil {
+			x.Txt = *txt
+		}
+		if entities {
+			d.Entities = append(d.Entities, x)
+		}
+	}
+	d.Fuse = func(_ int, x []float32) []float32 {
+		v = clone(eligen.Tensor{Shape: e.start.Shape, Data: x})
+		return x
+	}
+	if _, err := e.transformer.Denoise(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// runOp runs a stage on its inputs' contents.
+func runOp(t *testing.T, e eligen.Engine, op eligen.Op, inputs ...[]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	c := &eligen.Call{Out: &out, Engine: e, Step: func(int, int) {}}
+	for _, data := range inputs {
+		c.Inputs = append(c.Inputs, eligen.Artifact{Data: data, Size: int64(len(data))})
+	}
+	if err := op.Run(t.Context(), c); err != nil {
+		t.Fatalf("%s: %v", op.Kind(), err)
+	}
+	return out.Bytes()
+}
+
+// tensorFile is a file of tensors: name, tensor, name, tensor.
+func tensorFile(t *testing.T, pairs ...any) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	var list []eligen.NamedTensor
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, eligen.NamedTensor{Name: pairs[i].(string), Tensor: pairs[i+1].(eligen.Tensor)})
+	}
+	if err := eligen.WriteTensors(&out, nil, list...); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// setDims is what a set's dims.json says that no single-file checkpoint does.
+type setDims struct {
+	DiT ditConfig `json:"dit"`
+	VAE struct {
+		Groups int
+	}
+	CLIP struct {
+		BOS, EOS int32
+	} `json:"clip_text"`
+}
+
+func (g *golden) dims(t *testing.T, dir string) (dims setDims) {
+	t.Helper()
+	data, err := os.ReadFile(g.path(dir, "dims.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &dims); err != nil {
+		t.Fatal(err)
+	}
+	return dims
+}
+
+// pipelineEngine opens a case's models: the files that users have, found as the
+// product finds them.
+func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
+	t.Helper()
+	dir := g.text("models")
+	if dir == "" {
+		dir = "models"
+	}
+	dims := g.dims(t, dir)
+	layout, err := model.FindFlux(g.findTransformer(t, dir, dims.DiT))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(path string) string {
+		rel, err := filepath.Rel(g.set, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rel
+	}
+	store := func(l model.Loader) *model.Store {
+		st := model.NewStore(s.runner.Backend, l, dtypes.Float32)
+		t.Cleanup(func() {
+			if err := st.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+		return st
+	}
+	e := &pipelineEngine{bos: dims.CLIP.BOS, eos: dims.CLIP.EOS}
+
+	dit := g.open(t, in(layout.Transformer))
+	var weights model.Loader = dit
+	if path := g.text("lora"); path != "" {
+		var scale float64
+		g.field(t, "lora_alpha", &scale)
+		c := g.open(t, path)
+		f, err := lora.Parse(path, c, c.Metadata)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if weights, err = lora.Over(dit, lora.Layer{File: f, Scale: scale}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.transformer = model.Transformer{Config: dims.DiT.flux(), Store: store(weights), Runner: s.runner}
+
+	t5, clip := g.open(t, in(layout.T5)), g.open(t, in(layout.CLIP))
+	e.encoders = model.TextEncoders{T5Store: store(t5), CLIPStore: store(clip), Runner: s.runner}
+	var errs [3]error
+	e.encoders.T5, errs[0] = model.T5Config(t5)
+	e.encoders.CLIP, errs[1] = model.CLIPConfig(clip)
+	ae := g.open(t, in(layout.Autoencoder))
+	e.autoencoder = model.Autoencoder{Store: store(ae), Runner: s.runner}
+	e.autoencoder.Config, errs[2] = model.AutoencoderConfig(ae)
+	e.autoencoder.Config.Groups = dims.VAE.Groups
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// findTransformer is the checkpoint in a folder with the sizes of dims.json.
+func (g *golden) findTransformer(t *testing.T, dir string, want ditConfig) string {
+	t.Helper()
+	entries, err := os.ReadDir(g.path(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() || !strings.HasSuffix(entry.Name(), ".safetensors") {
+			continue
+		}
+		c, err := model.OpenCheckpoint(g.path(dir, entry.Name()))
+		if err != nil {
+			continue // another kind of file
+		}
+		cfg, err := model.TransformerConfig(c)
+		cfg.Axes = want.Axes
+		if closed := c.Close(); closed != nil {
+			t.Fatal(closed)
+		}
+		if err == nil && cfg == want.flux() {
+			return g.path(dir, entry.Name())
+		}
+	}
+	t.Fatalf("%s holds no transformer of dims.json's sizes", dir)
+	return ""
+}

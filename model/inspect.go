@@ -1,0 +1,222 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// A Report is what `eligen models inspect` says of a file or folder.
+type Report struct {
+	Path       string         `json:"path"`
+	Kind       string         `json:"kind"`             // KindTransformer, …; "model" for a folder with several parts
+	Title      string         `json:"title"`            // "FLUX.1 [dev] transformer"
+	Format     string         `json:"format,omitempty"` // whose names the file uses
+	Files      int            `json:"files"`
+	Bytes      int64          `json:"bytes"`
+	Tensors    int            `json:"tensors"`
+	Parameters int64          `json:"parameters"`
+	DTypes     map[string]int `json:"dtypes"`            // tensors of each
+	Config     any            `json:"config,omitempty"`  // flux.Config, vae.Config, text.T5Config, text.CLIPConfig
+	LoRA       *LoRAReport    `json:"lora,omitempty"`    // of a LoRA
+	Ignored    []string       `json:"ignored,omitempty"` // tensors that no model reads, and that do no harm
+	Problem    string         `json:"problem,omitempty"` // why it can't be run; names every tensor that is missing, in excess or misshapen
+	Parts      []Report       `json:"parts,omitempty"`   // of a model
+}
+
+// LoRAReport is what is known of a LoRA before it is laid over a model.
+type LoRAReport struct {
+	Rank    [2]int     `json:"rank"`    // smallest and largest
+	Alpha   [2]float64 `json:"alpha"`   // smallest and largest alpha/rank
+	Modules int        `json:"modules"` // linear layers that it updates
+}
+
+// Inspect reads headers only. The error is of a file that can't be read at all;
+// a readable one that can't be run has a Problem.
+func Inspect(path string) (Report, error) {
+	if fi, err := os.Stat(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return Report{}, fmt.Errorf("there is no %s", path)
+		}
+		return Report{}, err
+	} else if fi.IsDir() {
+		if l, err := FindFlux(path); err == nil || l.Transformer != "" && l.Transformer != path && (l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
+			return inspectModel(path, l, err)
+		}
+	}
+	c, err := OpenCheckpoint(path)
+	if err != nil {
+		return Report{}, err
+	}
+	defer c.Close()
+	return inspect(c), nil
+}
+
+func inspectModel(path string, l Layout, incomplete error) (Report, error) {
+	r := Report{Path: path, Kind: "model", Title: "FLUX model", DTypes: map[string]int{}}
+	var problems []string
+	if incomplete != nil {
+		problems = append(problems, incomplete.Error())
+	}
+	for _, p := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
+		if p == "" {
+			continue
+		}
+		part, err := Inspect(p)
+		if err != nil {
+			part = Report{Path: p, Kind: KindUnknown, Title: "unreadable", Problem: err.Error()}
+		}
+		r.Parts = append(r.Parts, part)
+		r.Files += part.Files
+		r.Bytes += part.Bytes
+		r.Tensors += part.Tensors
+		r.Parameters += part.Parameters
+		for d, n := range part.DTypes {
+			r.DTypes[d] += n
+		}
+		if part.Problem != "" {
+			problems = append(problems, part.Problem)
+		}
+	}
+	r.Problem = strings.Join(problems, "\n")
+	return r, nil
+}
+
+func inspect(c *Checkpoint) Report {
+	r := Report{Path: c.Path, Kind: c.Kind, Format: c.Format, Files: len(c.Files), Tensors: len(c.order) + len(c.Ignored),
+		DTypes: map[string]int{}, Ignored: c.Ignored}
+	for _, t := range c.order {
+		r.Bytes += t.Size
+		r.Parameters += int64(elements(t.Shape))
+		r.DTypes[t.DType]++
+	}
+	var err error
+	switch c.Kind {
+	case KindTransformer:
+		var cfg flux.Config
+		cfg, err = TransformerConfig(c)
+		r.Config, r.Title = cfg, "FLUX transformer"
+		switch cfg {
+		case flux.Dev:
+			r.Title = "FLUX.1 [dev] transformer"
+		case flux.Schnell:
+			r.Title = "FLUX.1 [schnell] transformer"
+		case flux.Nano:
+			r.Title = "nano transformer"
+		}
+		if cfg.Dim == 0 {
+			r.Config = nil
+		}
+	case KindAutoencoder:
+		var cfg vae.Config
+		cfg, err = AutoencoderConfig(c)
+		r.Config, r.Title = cfg, "FLUX autoencoder"
+	case KindCLIP:
+		var cfg text.CLIPConfig
+		cfg, err = CLIPConfig(c)
+		r.Config, r.Title = cfg, "CLIP text encoder"
+		if cfg == text.CLIPViTL14 {
+			r.Title = "CLIP ViT-L/14 text encoder"
+		}
+	case KindT5:
+		var cfg text.T5Config
+		cfg, err = T5Config(c)
+		r.Config, r.Title = cfg, "T5 v1.1 text encoder"
+		if cfg == text.T5XXL {
+			r.Title = "T5 v1.1 XXL text encoder"
+		}
+	case KindLoRA:
+		var f *lora.File
+		r.Title = "LoRA"
+		if f, err = lora.Parse(c.Path, c, c.Metadata); err == nil {
+			r.Format, r.Title = f.Format, f.String()
+			r.Ignored = append(r.Ignored, f.Ignored...)
+			r.LoRA = &LoRAReport{Modules: f.Modules()}
+			r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
+			r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
+		}
+	default:
+		r.Title = "unknown"
+		err = fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
+	}
+	if err != nil {
+		r.Problem = err.Error()
+	}
+	return r
+}
+
+func firstName(c *Checkpoint) string {
+	if len(c.order) == 0 {
+		return ""
+	}
+	return c.order[0].Name
+}
+
+// String is the report as lines for people.
+func (r Report) String() string {
+	var b strings.Builder
+	r.write(&b, "")
+	return b.String()
+}
+
+func (r Report) write(b *strings.Builder, indent string) {
+	fmt.Fprintf(b, "%s%s: %s\n", indent, r.Path, r.Title)
+	indent += "  "
+	if r.Format != "" {
+		fmt.Fprintf(b, "%sformat      %s\n", indent, r.Format)
+	}
+	var types []string
+	for _, d := range slices.Sorted(maps.Keys(r.DTypes)) {
+		types = append(types, fmt.Sprintf("%d %s", r.DTypes[d], d))
+	}
+	fmt.Fprintf(b, "%stensors     %d (%s) in %d files, %s\n", indent, r.Tensors, strings.Join(types, ", "), r.Files, bytesText(r.Bytes))
+	fmt.Fprintf(b, "%sparameters  %s\n", indent, thousands(r.Parameters))
+	if r.Config != nil {
+		fmt.Fprintf(b, "%sconfig      %s\n", indent, configName(r.Config))
+	}
+	if l := r.LoRA; l != nil {
+		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0], l.Alpha[1], l.Modules)
+	}
+	if len(r.Ignored) > 0 {
+		fmt.Fprintf(b, "%signored     %d tensors, %s\n", indent, len(r.Ignored), r.Ignored[0])
+	}
+	for _, p := range r.Parts {
+		p.write(b, indent)
+	}
+	if r.Problem != "" && len(r.Parts) == 0 {
+		fmt.Fprintf(b, "%sproblem     %s\n", indent, strings.ReplaceAll(r.Problem, "\n", "\n"+indent))
+	}
+}
+
+func bytesText(n int64) string {
+	const mega = 1 << 20
+	if n < 1<<30 {
+		return fmt.Sprintf("%.1f MiB", float64(n)/mega)
+	}
+	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
+}
+
+// thousands is n with its digits in groups of three.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return s
+}
+
+// isFolder reports whether a path is a folder.
+func isFolder(path string) bool {
+	fi, err := os.Stat(filepath.Clean(path))
+	return err == nil && fi.IsDir()
+}

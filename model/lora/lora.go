@@ -1,0 +1,454 @@
+package lora
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/names"
+)
+
+// The formats of LoRA files, by whose names they use.
+const (
+	Native    = "native"    // DiffSynth-Studio: blocks.0.attn.a_to_qkv.lora_A[.default].weight
+	Kohya     = "kohya"     // lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight, .alpha
+	Diffusers = "diffusers" // PEFT: transformer.transformer_blocks.0.attn.to_q.lora_A.weight
+	BFL       = "bfl"       // double_blocks.0.img_attn.qkv.lora_A.weight
+)
+
+// What to make of the alphas that a file states.
+const (
+	AlphaFile   = "file"   // the update is scaled by alpha/rank; a module without alpha by 1
+	AlphaIgnore = "ignore" // every update is scaled by 1, as DiffSynth-Studio 1.1 did
+)
+
+// A File is a LoRA file's factors, found and matched to the modules they update.
+type File struct {
+	Path    string
+	Format  string
+	Ignored []string // keys of parts that aren't updated: the text encoders'
+
+	loader  Loader
+	factors []factor
+}
+
+// A factor is one pair of matrices, for a module or for some rows of it.
+type factor struct {
+	module names.Module
+	part   int    // of module.Diffusers; -1 for all rows
+	stem   string // the file's name for it
+	a, b   string // names of A [rank, in] and B [out, rank]
+	rank   int
+	in     int
+	out    int
+	alpha  float64 // NaN where the file states none
+}
+
+// suffixes of the two matrices, by what trainers write.
+var suffixes = []struct{ a, b string }{
+	{".lora_A.weight", ".lora_B.weight"},
+	{".lora_A.default.weight", ".lora_B.default.weight"},
+	{".lora_down.weight", ".lora_up.weight"},
+	{".lora.down.weight", ".lora.up.weight"},
+}
+
+// target is what a file's name for a module means.
+type target struct {
+	module names.Module
+	part   int
+	format string
+}
+
+// Parse matches a LoRA file's tensors to FLUX's modules. metadata is that of
+// the safetensors header. A key that belongs to no module is an error that
+// names it; keys of text encoders are listed in Ignored.
+func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
+	f := &File{Path: path, loader: l}
+	infos := map[string]eligen.TensorInfo{}
+	for _, t := range l.Tensors() {
+		infos[t.Name] = t
+	}
+	targets := dictionary(infos)
+	alphas := map[string]float64{}
+	pairs := map[string]*factor{}
+	var order, unknown []string
+	formats := map[string]int{}
+	for _, t := range l.Tensors() {
+		if encoderKey(t.Name) {
+			f.Ignored = append(f.Ignored, t.Name)
+			continue
+		}
+		stem, kind := split(t.Name)
+		to, ok := targets[trim(stem)]
+		if !ok || kind == "" {
+			unknown = append(unknown, t.Name)
+			continue
+		}
+		if kind == "alpha" {
+			var x [1]float32
+			if n := elements(t.Shape); n != 1 {
+				return nil, fmt.Errorf("%s: %s has %d numbers, expected one", path, t.Name, n)
+			}
+			if err := l.Floats(t.Name, 0, x[:]); err != nil {
+				return nil, err
+			}
+			alphas[stem] = float64(x[0])
+			continue
+		}
+		p := pairs[stem]
+		if p == nil {
+			p = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN()}
+			pairs[stem] = p
+			order = append(order, stem)
+			formats[to.format]++
+		}
+		rows, cols, ok := matrix(t.Shape)
+		if !ok {
+			return nil, fmt.Errorf("%s: %s has shape %v, expected a matrix", path, t.Name, t.Shape)
+		}
+		name, n := &p.a, &p.in
+		if kind == "b" {
+			name, n = &p.b, &p.out
+			rows, cols = cols, rows
+		}
+		if *name != "" {
+			return nil, fmt.Errorf("%s: %s and %s are the same factor twice", path, *name, t.Name)
+		}
+		*name, *n = t.Name, cols
+		if p.rank != 0 && p.rank != rows {
+			return nil, fmt.Errorf("%s: %s: the two factors have the ranks %d and %d", path, stem, p.rank, rows)
+		}
+		if p.rank = rows; rows == 0 {
+			return nil, fmt.Errorf("%s: %s has rank 0", path, t.Name)
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, fmt.Errorf("%s: %s", path, listed(unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
+	}
+	if len(order) == 0 {
+		return nil, fmt.Errorf("%s holds no LoRA for FLUX's transformer: no tensor is called …lora_A.weight or …lora_down.weight", path)
+	}
+	shared := sharedAlpha(metadata)
+	for _, stem := range order {
+		p := pairs[stem]
+		if p.a == "" || p.b == "" {
+			return nil, fmt.Errorf("%s: %s has only one of its two factors", path, stem)
+		}
+		if a, ok := alphas[stem]; ok {
+			p.alpha = a
+		} else if shared != 0 {
+			p.alpha = shared
+		}
+		f.factors = append(f.factors, *p)
+	}
+	for format, n := range formats {
+		if n > formats[f.Format] || n == formats[f.Format] && format < f.Format {
+			f.Format = format
+		}
+	}
+	return f, nil
+}
+
+// listed is names under a heading, the first twenty of them.
+func listed(list []string, heading string) string {
+	const most = 20
+	s := fmt.Sprintf(heading, len(list)) + ":\n  " + strings.Join(list[:min(most, len(list))], "\n  ")
+	if n := len(list) - most; n > 0 {
+		s += fmt.Sprintf("\n  and %d more", n)
+	}
+	return s
+}
+
+// encoderKey reports whether a key is of a text encoder.
+func encoderKey(name string) bool {
+	for _, p := range []string{"lora_te", "text_encoder", "text_model."} {
+		if strings.HasPrefix(name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// split takes a key apart into the module's name and "a", "b" or "alpha".
+func split(name string) (stem, kind string) {
+	for _, s := range suffixes {
+		if stem, ok := strings.CutSuffix(name, s.a); ok {
+			return stem, "a"
+		}
+		if stem, ok := strings.CutSuffix(name, s.b); ok {
+			return stem, "b"
+		}
+	}
+	if stem, ok := strings.CutSuffix(name, ".alpha"); ok {
+		return stem, "alpha"
+	}
+	return name, ""
+}
+
+// trim takes off what trainers put before the module's name.
+func trim(stem string) string {
+	for _, p := range []string{"base_model.model.", "diffusion_model.", "pipe.dit."} {
+		stem = strings.TrimPrefix(stem, p)
+	}
+	return stem
+}
+
+// dictionary has every name of every linear layer, in a model that has as many
+// blocks as the keys name.
+func dictionary(keys map[string]eligen.TensorInfo) map[string]target {
+	blocks := 0
+	for k := range keys {
+		for _, s := range strings.FieldsFunc(k, func(r rune) bool { return r == '.' || r == '_' }) {
+			// No FLUX comes near a thousand blocks; a larger number is not one.
+			if n, err := strconv.Atoi(s); err == nil && n >= blocks && n < 1000 {
+				blocks = n + 1
+			}
+		}
+	}
+	out := map[string]target{}
+	for _, m := range names.Modules(blocks, blocks, true) {
+		if m.Norm {
+			continue
+		}
+		out[m.Native] = target{m, -1, Native}
+		for i, d := range m.Diffusers {
+			part := i
+			if len(m.Diffusers) == 1 {
+				part = -1
+			}
+			out["transformer."+d] = target{m, part, Diffusers}
+			if _, taken := out[d]; !taken {
+				out[d] = target{m, part, Diffusers}
+			}
+		}
+		out[m.BFL] = target{m, -1, BFL}
+		out[m.Kohya()] = target{m, -1, Kohya}
+	}
+	return out
+}
+
+// sharedAlpha is the alpha that diffusers keeps in the file's metadata; 0 for none.
+func sharedAlpha(metadata map[string]string) float64 {
+	var m map[string]any
+	if json.Unmarshal([]byte(metadata["lora_adapter_metadata"]), &m) != nil {
+		return 0
+	}
+	a, _ := m["transformer.lora_alpha"].(float64)
+	return a
+}
+
+func elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// matrix is a shape as rows and columns; trailing axes of a 1×1 convolution are dropped.
+func matrix(shape []int) (rows, cols int, ok bool) {
+	for len(shape) > 2 && shape[len(shape)-1] == 1 {
+		shape = shape[:len(shape)-1]
+	}
+	if len(shape) != 2 {
+		return 0, 0, false
+	}
+	return shape[0], shape[1], true
+}
+
+// Rank is the smallest and the largest rank of the file's factors.
+func (f *File) Rank() (low, high int) {
+	low = f.factors[0].rank
+	for _, p := range f.factors {
+		low, high = min(low, p.rank), max(high, p.rank)
+	}
+	return low, high
+}
+
+// Alpha is the smallest and the largest alpha/rank that the file states, 1 for
+// a module that states none.
+func (f *File) Alpha() (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, p := range f.factors {
+		s := p.scale(AlphaFile)
+		low, high = min(low, s), max(high, s)
+	}
+	return low, high
+}
+
+// Modules is how many of the transformer's linear layers are updated.
+func (f *File) Modules() int {
+	seen := map[string]bool{}
+	for _, p := range f.factors {
+		seen[p.module.BFL] = true
+	}
+	return len(seen)
+}
+
+// String says what the file is: "native LoRA, rank 16, 60 modules".
+func (f *File) String() string {
+	low, high := f.Rank()
+	s := fmt.Sprintf("%s LoRA, rank %d", f.Format, low)
+	if high != low {
+		s += fmt.Sprintf("–%d", high)
+	}
+	if a, b := f.Alpha(); a != 1 || b != 1 {
+		s += fmt.Sprintf(", alpha/rank %.4g", a)
+		if b != a {
+			s += fmt.Sprintf("–%.4g", b)
+		}
+	}
+	return fmt.Sprintf("%s, %d modules", s, f.Modules())
+}
+
+func (p factor) scale(alpha string) float64 {
+	if alpha == AlphaIgnore || math.IsNaN(p.alpha) {
+		return 1
+	}
+	return p.alpha / float64(p.rank)
+}
+
+// A Layer is a file to lay over a base, and how strongly.
+type Layer struct {
+	File  *File
+	Scale float64
+	Alpha string // AlphaFile or AlphaIgnore; "" is AlphaFile
+}
+
+// fused is a base with layers over it.
+type fused struct {
+	Loader
+	updates map[string][]update // by tensor
+	shapes  map[string][]int
+}
+
+// An update adds scale·B·A to some rows of a tensor.
+type update struct {
+	factor
+	file     Loader
+	scale    float32
+	from, to int // rows
+}
+
+// Over is base with layers laid over it: each module's updates are added up in
+// float32, in the order of layers, on the original weights. It fails, naming
+// every module, where a factor doesn't fit the base.
+func Over(base Loader, layers ...Layer) (Loader, error) {
+	if len(layers) == 0 {
+		return base, nil
+	}
+	f := &fused{Loader: base, updates: map[string][]update{}, shapes: map[string][]int{}}
+	for _, t := range base.Tensors() {
+		f.shapes[t.Name] = t.Shape
+	}
+	for _, l := range layers {
+		switch l.Alpha {
+		case "", AlphaFile, AlphaIgnore:
+		default:
+			return nil, fmt.Errorf("alpha is %q, it must be %q or %q", l.Alpha, AlphaFile, AlphaIgnore)
+		}
+		if math.IsNaN(l.Scale) || math.IsInf(l.Scale, 0) {
+			return nil, fmt.Errorf("%s: a LoRA can't have the scale %v", l.File.Path, l.Scale)
+		}
+		var misfits []string
+		for _, p := range l.File.factors {
+			name := p.module.BFL + ".weight"
+			shape := f.shapes[name]
+			if len(shape) != 2 {
+				misfits = append(misfits, p.stem+": the model has no such layer")
+				continue
+			}
+			u := update{factor: p, file: l.File.loader, scale: float32(l.Scale * p.scale(l.Alpha)), to: shape[0]}
+			if p.part >= 0 {
+				u.from, u.to = p.module.PartRows(p.part, shape)
+			}
+			if p.in != shape[1] || p.out != u.to-u.from {
+				misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in, u.to-u.from, shape[1]))
+				continue
+			}
+			f.updates[name] = append(f.updates[name], u)
+		}
+		if len(misfits) > 0 {
+			return nil, fmt.Errorf("%s: %s", l.File.Path, listed(misfits, "the LoRA was made for another model; %d of its modules don't fit"))
+		}
+	}
+	return f, nil
+}
+
+// Raw is nil for a tensor that is updated.
+func (f *fused) Raw(name string) []byte {
+	if len(f.updates[name]) > 0 {
+		return nil
+	}
+	return f.Loader.Raw(name)
+}
+
+// Floats is the base's numbers with all updates added.
+func (f *fused) Floats(name string, from int, dst []float32) error {
+	if err := f.Loader.Floats(name, from, dst); err != nil {
+		return err
+	}
+	updates := f.updates[name]
+	if len(updates) == 0 || len(dst) == 0 {
+		return nil
+	}
+	cols := f.shapes[name][1]
+	first, last := from/cols, (from+len(dst)-1)/cols // rows that dst has part of
+	sum := make([]float32, cols)
+	for _, u := range updates {
+		low, high := max(first, u.from), min(last+1, u.to)
+		if low >= high {
+			continue
+		}
+		a := make([]float32, u.rank*u.in)
+		if err := u.file.Floats(u.a, 0, a); err != nil {
+			return err
+		}
+		b := make([]float32, u.rank)
+		for row := low; row < high; row++ {
+			if err := u.file.Floats(u.b, u.row(row)*u.rank, b); err != nil {
+				return err
+			}
+			clear(sum)
+			for k, x := range b {
+				axpy(sum, x, a[k*cols:(k+1)*cols])
+			}
+			// The part of the row that dst holds.
+			start, end := max(row*cols, from), min((row+1)*cols, from+len(dst))
+			axpy(dst[start-from:end-from], u.scale, sum[start-row*cols:end-row*cols])
+		}
+	}
+	return nil
+}
+
+// row is which row of B belongs to a row of the tensor.
+func (u update) row(row int) int {
+	row -= u.from
+	// diffusers keeps the halves of the final modulation the other way round.
+	if u.part < 0 && u.module.Swap && strings.HasSuffix(trim(u.stem), u.module.Diffusers[0]) {
+		return (row + u.out/2) % u.out
+	}
+	return row
+}
+
+// axpy is y += a·x.
+func axpy(y []float32, a float32, x []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += a * v
+	}
+}
+
+// Names lists the tensors that layers change.
+func (f *fused) Names() []string {
+	var out []string
+	for n := range f.updates {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,93 @@
+package lora
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/names"
+)
+
+// A Factor is an update of one linear layer to write: alpha/rank·B·A.
+type Factor struct {
+	Module string        // Black Forest Labs' name, "double_blocks.0.img_attn.qkv"
+	A      eligen.Tensor // [rank, in]
+	B      eligen.Tensor // [out, rank]
+	Alpha  float64       // 0 is the rank
+}
+
+// Write writes factors as a safetensors file of float32 in a format: Native,
+// Kohya or Diffusers. Only Kohya has a place for alpha; in the others B is
+// scaled by alpha/rank.
+func Write(w io.Writer, format string, metadata map[string]string, factors ...Factor) error {
+	blocks := 0
+	for _, f := range factors {
+		var n int
+		for _, p := range []string{"double_blocks.%d.", "single_blocks.%d."} {
+			if _, err := fmt.Sscanf(f.Module, p, &n); err == nil && n < 1000 {
+				blocks = max(blocks, n+1)
+			}
+		}
+	}
+	modules := map[string]names.Module{}
+	for _, m := range names.Modules(blocks, blocks, true) {
+		if !m.Norm {
+			modules[m.BFL] = m
+		}
+	}
+	var out []eligen.NamedTensor
+	add := func(name string, shape []int, data []float32) {
+		out = append(out, eligen.NamedTensor{Name: name, Tensor: eligen.Tensor{Shape: shape, Data: data}})
+	}
+	for _, f := range factors {
+		m, ok := modules[f.Module]
+		if !ok {
+			return fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
+		}
+		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
+			return fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
+		}
+		rank, in, rows := f.A.Shape[0], f.A.Shape[1], f.B.Shape[0]
+		scale := 1.0
+		if f.Alpha != 0 {
+			scale = f.Alpha / float64(rank)
+		}
+		if math.IsNaN(scale) || math.IsInf(scale, 0) {
+			return fmt.Errorf("%s: alpha is %v", f.Module, f.Alpha)
+		}
+		b := f.B.Data
+		if scale != 1 && format != Kohya {
+			b = slices.Clone(b)
+			for i := range b {
+				b[i] = float32(float64(b[i]) * scale)
+			}
+		}
+		switch format {
+		case Native:
+			add(m.Native+".lora_A.weight", f.A.Shape, f.A.Data)
+			add(m.Native+".lora_B.weight", f.B.Shape, b)
+		case Kohya:
+			add(m.Kohya()+".lora_down.weight", f.A.Shape, f.A.Data)
+			add(m.Kohya()+".lora_up.weight", f.B.Shape, b)
+			add(m.Kohya()+".alpha", nil, []float32{float32(scale * float64(rank))})
+		case Diffusers:
+			if m.Swap {
+				half := len(b) / 2
+				b = append(slices.Clone(b[half:]), b[:half]...)
+			}
+			for i, d := range m.Diffusers {
+				from, to := m.PartRows(i, []int{rows, in})
+				if from < 0 || to > rows || from >= to {
+					return fmt.Errorf("%s: %d rows can't be queries, keys and values of width %d", f.Module, rows, in)
+				}
+				add("transformer."+d+".lora_A.weight", f.A.Shape, f.A.Data)
+				add("transformer."+d+".lora_B.weight", []int{to - from, rank}, b[from*rank:to*rank])
+			}
+		default:
+			return fmt.Errorf("no LoRA format %q; there are %s, %s and %s", format, Native, Kohya, Diffusers)
+		}
+	}
+	return eligen.WriteTensors(w, metadata, out...)
+}

@@ -1,0 +1,132 @@
+// Package nn holds the graph functions that the model families share: linear
+// layers, norms, attention, convolution. Tensors are written as shapes in
+// comments: B batch, S sequence, D features, H heads, h×w latents.
+//
+// Graph functions panic, by GoMLX custom: an algebra of nodes would drown in
+// error returns. Package model holds the one boundary that turns panics into
+// errors.
+package nn
+
+import (
+	"math"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Weights gives graph code the node of a weight, by its name in the checkpoint.
+// Where the numbers come from (a file, an embedded file, a training, a LoRA laid
+// over another Weights) the graph code never hears.
+type Weights func(name string) *Node
+
+// In is the part of w whose names start with prefix and a dot.
+func (w Weights) In(prefix string) Weights {
+	return func(name string) *Node { return w(prefix + "." + name) }
+}
+
+// Linear is x·Wᵀ + b for PyTorch's weight [out, in] and bias [out]: [..., in] to [..., out].
+func (w Weights) Linear(x *Node) *Node {
+	y := w.LinearNoBias(x)
+	return Add(y, ExpandLeftToRank(w("bias"), y.Rank()))
+}
+
+// LinearNoBias is x·Wᵀ for PyTorch's weight [out, in].
+func (w Weights) LinearNoBias(x *Node) *Node { return MatMulT(x, w("weight")) }
+
+// MatMulT is x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
+// transposed copy of the weight on any backend.
+func MatMulT(x, weight *Node) *Node {
+	return DotGeneral(x, []int{x.Rank() - 1}, nil, weight, []int{1}, nil)
+}
+
+// LayerNorm has no affine part; statistics in float32 over the last axis.
+func LayerNorm(x *Node, epsilon float64) *Node {
+	dtype := x.DType()
+	x = ConvertDType(x, dtypes.Float32)
+	x = Sub(x, ReduceAndKeep(x, ReduceMean, -1))
+	v := ReduceAndKeep(Square(x), ReduceMean, -1)
+	return ConvertDType(Div(x, Sqrt(AddScalar(v, epsilon))), dtype)
+}
+
+// LayerNorm is LayerNorm with the affine weight and bias of w.
+func (w Weights) LayerNorm(x *Node, epsilon float64) *Node {
+	y := LayerNorm(x, epsilon)
+	r := y.Rank()
+	return Add(Mul(y, ExpandLeftToRank(w("weight"), r)), ExpandLeftToRank(w("bias"), r))
+}
+
+// RMSNorm scales x by weight over its root mean square along the last axis;
+// the mean of squares in float32, the product with weight in x's dtype.
+func RMSNorm(x, weight *Node, epsilon float64) *Node {
+	dtype := x.DType()
+	f := ConvertDType(x, dtypes.Float32)
+	ms := ReduceAndKeep(Square(f), ReduceMean, -1)
+	// Not Rsqrt: GoMLX has no gradient for it.
+	y := ConvertDType(Div(f, Sqrt(AddScalar(ms, epsilon))), dtype)
+	if weight == nil {
+		return y
+	}
+	return Mul(y, ExpandLeftToRank(weight, y.Rank()))
+}
+
+// SiLU is x·σ(x).
+func SiLU(x *Node) *Node { return Mul(x, Logistic(x)) }
+
+// GELUTanh is GELU's tanh approximation.
+func GELUTanh(x *Node) *Node {
+	inner := MulScalar(Add(x, MulScalar(Mul(Square(x), x), 0.044715)), math.Sqrt(2/math.Pi))
+	return Mul(MulScalar(x, 0.5), AddScalar(Tanh(inner), 1))
+}
+
+// GELU is the exact (erf) GELU.
+func GELU(x *Node) *Node {
+	return Mul(MulScalar(x, 0.5), AddScalar(Erf(MulScalar(x, math.Sqrt(0.5))), 1))
+}
+
+// QuickGELU is x·σ(1.702x), CLIP's activation.
+func QuickGELU(x *Node) *Node { return Mul(x, Logistic(MulScalar(x, 1.702))) }
+
+// Scores is scale·q·kᵀ: q [B,H,Sq,D], k [B,H,Sk,D] → [B,H,Sq,Sk].
+func Scores(q, k *Node, scale float64) *Node {
+	s := DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1})
+	if scale == 1 {
+		return s
+	}
+	return MulScalar(s, scale)
+}
+
+// Probabilities is the softmax over the last axis, in float32 whatever the
+// dtype of x.
+func Probabilities(x *Node) *Node {
+	return ConvertDType(Softmax(ConvertDType(x, dtypes.Float32), -1), x.DType())
+}
+
+// Mix is p·v: p [B,H,Sq,Sk], v [B,H,Sk,D] → [B,H,Sq,D].
+func Mix(p, v *Node) *Node {
+	return DotGeneral(p, []int{3}, []int{0, 1}, v, []int{2}, []int{0, 1})
+}
+
+// Attention is softmax(scale·q·kᵀ + bias)·v; bias may be nil, else it must
+// broadcast to [B,H,Sq,Sk].
+func Attention(q, k, v *Node, scale float64, bias *Node) *Node {
+	s := Scores(q, k, scale)
+	if bias != nil {
+		s = Add(s, bias)
+	}
+	return Mix(Probabilities(s), v)
+}
+
+// SplitHeads is [B,S,H·D] → [B,H,S,D].
+func SplitHeads(x *Node, heads int) *Node {
+	d := x.Shape().Dimensions
+	return TransposeAllAxes(Reshape(x, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
+}
+
+// MergeHeads is [B,H,S,D] → [B,S,H·D].
+func MergeHeads(x *Node) *Node {
+	d := x.Shape().Dimensions
+	return Reshape(TransposeAllAxes(x, 0, 2, 1, 3), d[0], d[2], d[1]*d[3])
+}
+
+// Chunk splits the last axis into n equal parts.
+func Chunk(x *Node, n int) []*Node { return Split(x, -1, n) }

@@ -1,0 +1,227 @@
+// Package paint is an engine without weights: it fills regions with flat colours.
+// It shows a layout before a model spends minutes on it, and makes tests fast.
+//
+// It is an engine in full: prompts become conditionings, noise is denoised along
+// the schedule, latents are decoded. Only what comes of it is a poster: the
+// background in the prompt's colour, each entity's image tokens in the colour of its
+// own prompt, tokens of several entities in their mixture by strength. A prompt that
+// names a colour ("a red mat") has that one. A negative prompt, guidance and a
+// picture to start from leave no trace in flat colours.
+package paint
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"image"
+	"image/color"
+	"math"
+	"strings"
+	"unicode"
+
+	"github.com/eligen/eligen"
+)
+
+// Digests that stand for the weights which this engine does without.
+var (
+	text        = eligen.DigestOf([]byte("paint 1: text"))
+	transformer = eligen.DigestOf([]byte("paint 1: transformer"))
+	autoencoder = eligen.DigestOf([]byte("paint 1: autoencoder"))
+)
+
+// channels of latents; the first three hold red, green and blue in [-1, 1].
+const channels = 16
+
+// Engine paints. Its zero value is ready.
+type Engine struct{}
+
+var _ eligen.Engine = Engine{}
+
+// ID names the engine.
+func (Engine) ID() string { return "paint/" + eligen.Version }
+
+// Spec is the same for every model and adapter, but for the native size: files that
+// they name are not looked for.
+func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+	s := eligen.Spec{
+		Family: m.Family, Native: eligen.Size{W: 256, H: 256}, Multiple: 16,
+		Text: text, Transformer: transformer, Autoencoder: autoencoder,
+		TextLength: 1, EntityTextLength: 1, HasGuidance: true, DType: "float32",
+		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
+		CountTokens: func(string) (t5, clip, clipMax int) { return 1, 1, 1 }, // a colour, however long the prompt
+	}
+	if m.Family == "flux" {
+		s.Native = eligen.Size{W: 1024, H: 1024}
+	}
+	for _, a := range adapters {
+		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte("paint 1: " + a.Kind + " " + a.Name)), Scale: a.Scale, Alpha: a.Alpha})
+	}
+	return s, nil
+}
+
+// EncodePrompt gives a prompt's colour: txt [length, 3], every row the same.
+func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt string, length int, pooled bool) (eligen.Conditioning, error) {
+	if err := known(weights, text); err != nil {
+		return eligen.Conditioning{}, err
+	}
+	c := Colour(prompt)
+	out := eligen.Conditioning{Txt: eligen.NewTensor(length, 3)}
+	for i := range length {
+		out.Txt.Data[3*i], out.Txt.Data[3*i+1], out.Txt.Data[3*i+2] = unit(c.R), unit(c.G), unit(c.B)
+	}
+	if pooled {
+		out.Vec = eligen.Tensor{Shape: []int{3}, Data: append([]float32{}, out.Txt.Data[:3]...)}
+	}
+	return out, nil
+}
+
+// EncodeImage is the mean colour of every 8×8 pixels.
+func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image) (eligen.Tensor, error) {
+	if err := known(weights, autoencoder); err != nil {
+		return eligen.Tensor{}, err
+	}
+	b := img.Bounds()
+	w, h := b.Dx()/8, b.Dy()/8
+	out := eligen.NewTensor(channels, h, w)
+	for y := range 8 * h {
+		for x := range 8 * w {
+			c := color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
+			for k, v := range [3]uint8{c.R, c.G, c.B} {
+				out.Data[(k*h+y/8)*w+x/8] += unit(v) / 64
+			}
+		}
+	}
+	return out, nil
+}
+
+// Denoise moves latents [16, h, w] to the poster along the schedule, by Euler's
+// method. It stops between two steps when ctx ends.
+func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+	if err := known(d.Transformer, transformer); err != nil {
+		return eligen.Tensor{}, err
+	}
+	if len(d.Latents.Shape) != 3 || d.Latents.Shape[0] != channels {
+		return eligen.Tensor{}, fmt.Errorf("latents of shape %v; expected [%d, h, w]", d.Latents.Shape, channels)
+	}
+	poster, err := poster(d)
+	if err != nil {
+		return eligen.Tensor{}, err
+	}
+	x := eligen.Tensor{Shape: d.Latents.Shape, Data: append([]float32{}, d.Latents.Data...)}
+	of := len(d.Sigmas) - 1
+	for step := d.From; step < of; step++ {
+		if err := ctx.Err(); err != nil {
+			return eligen.Tensor{}, err
+		}
+		ratio := d.Sigmas[step+1] / d.Sigmas[step]
+		for i, p := range poster.Data {
+			x.Data[i] = p + float32((x.Data[i]-p)*ratio)
+		}
+		if d.Step != nil {
+			d.Step(step+1, of, x)
+		}
+	}
+	return x, nil
+}
+
+// poster is where denoising ends.
+func poster(d eligen.Denoise) (eligen.Tensor, error) {
+	h, w := d.Latents.Shape[1], d.Latents.Shape[2]
+	tokens := (h / 2) * (w / 2)
+	paint := make([][3]float64, tokens)
+	weight := make([]float64, tokens)
+	for _, e := range d.Entities {
+		if len(e.Txt.Data) < 3 {
+			return eligen.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", e.Txt.Shape)
+		}
+		for _, t := range e.Tokens {
+			if int(t) < 0 || int(t) >= tokens {
+				return eligen.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
+			}
+			for k := range 3 {
+				paint[t][k] += e.Strength * float64(e.Txt.Data[k])
+			}
+			weight[t] += e.Strength
+		}
+	}
+	if len(d.Prompt.Txt.Data) < 3 {
+		return eligen.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", d.Prompt.Txt.Shape)
+	}
+	out := eligen.NewTensor(channels, h, w)
+	for y := range h {
+		for x := range w {
+			t := min(y/2, h/2-1)*(w/2) + min(x/2, w/2-1)
+			for k := range 3 {
+				v := d.Prompt.Txt.Data[k]
+				if weight[t] > 0 {
+					v = float32(paint[t][k] / weight[t])
+				}
+				out.Data[(k*h+y)*w+x] = v
+			}
+		}
+	}
+	return out, nil
+}
+
+// Decode makes 8×8 pixels of every cell.
+func (Engine) Decode(_ context.Context, weights eligen.Digest, latents eligen.Tensor) (image.Image, error) {
+	if err := known(weights, autoencoder); err != nil {
+		return nil, err
+	}
+	if len(latents.Shape) != 3 || latents.Shape[0] != channels {
+		return nil, fmt.Errorf("latents of shape %v; expected [%d, h, w]", latents.Shape, channels)
+	}
+	h, w := latents.Shape[1], latents.Shape[2]
+	img := image.NewNRGBA(image.Rect(0, 0, 8*w, 8*h))
+	for y := range 8 * h {
+		for x := range 8 * w {
+			p := img.Pix[img.PixOffset(x, y):]
+			for k := range 3 {
+				v := latents.Data[(k*h+y/8)*w+x/8]
+				p[k] = uint8(math.Round(float64(min(255, max(0, (v+1)*127.5)))))
+			}
+			p[3] = 255
+		}
+	}
+	return img, nil
+}
+
+func known(got, want eligen.Digest) error {
+	if got != want {
+		return fmt.Errorf("the paint engine has no weights %s", got.Short())
+	}
+	return nil
+}
+
+func unit(v uint8) float32 { return float32(v)/127.5 - 1 }
+
+// named are colours that prompts name.
+var named = map[string]color.NRGBA{
+	"red": {205, 58, 52, 255}, "orange": {240, 140, 50, 255}, "yellow": {246, 208, 66, 255}, "gold": {222, 178, 58, 255}, "golden": {222, 178, 58, 255},
+	"green": {92, 158, 88, 255}, "teal": {58, 150, 146, 255}, "cyan": {94, 200, 214, 255}, "blue": {66, 112, 196, 255}, "navy": {38, 54, 104, 255},
+	"purple": {128, 84, 170, 255}, "violet": {140, 96, 190, 255}, "pink": {238, 150, 178, 255}, "brown": {132, 92, 62, 255}, "beige": {224, 208, 178, 255},
+	"black": {34, 34, 38, 255}, "white": {244, 244, 240, 255}, "grey": {142, 146, 150, 255}, "gray": {142, 146, 150, 255}, "silver": {186, 190, 196, 255},
+}
+
+// Colour is the colour of a prompt: the last that it names, or else one chosen by
+// its letters.
+func Colour(prompt string) color.NRGBA {
+	words := strings.FieldsFunc(strings.ToLower(prompt), func(r rune) bool { return !unicode.IsLetter(r) })
+	for i := len(words) - 1; i >= 0; i-- {
+		if c, ok := named[words[i]]; ok {
+			return c
+		}
+	}
+	f := fnv.New32a()
+	f.Write([]byte(strings.Join(words, " ")))
+	n := f.Sum32()
+	hue := float64(n%360) / 60
+	saturation := 0.42 + float64(n>>9%32)/100
+	value := 0.66 + float64(n>>16%26)/100
+	// HSV to RGB: each channel falls off with its distance from the hue.
+	channel := func(shift float64) uint8 {
+		k := math.Mod(shift+hue, 6)
+		return uint8(math.Round(255 * (value - float64(value*saturation)*max(0, min(k, 4-k, 1)))))
+	}
+	return color.NRGBA{channel(5), channel(3), channel(1), 255}
+}

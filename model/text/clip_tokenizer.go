@@ -1,0 +1,294 @@
+package text
+
+import (
+	"container/heap"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// A CLIPTokenizer cuts prompts by byte pair encoding, as CLIP's published
+// vocab.json and merges.txt say. It is safe for concurrent use.
+//
+// Sources: Sennrich et al. 2016 (byte pair encoding); OpenAI's CLIP; the Hugging
+// Face tokenizers library, whose results it reproduces.
+type CLIPTokenizer struct {
+	vocab      map[string]int32
+	merges     map[[2]int32]merge
+	bytes      [256]int32 // id of a byte inside a word
+	lastBytes  [256]int32 // id of a byte that ends one
+	bos, eos   int32
+	rows       int
+	raw, lower addedTokens // markers written in a prompt: as they are, and in any case
+}
+
+// A merge is what a pair of neighbours becomes; a smaller rank goes first.
+type merge struct {
+	rank int
+	id   int32
+}
+
+const (
+	clipBOS  = "<|startoftext|>"
+	clipEOS  = "<|endoftext|>"
+	wordEnd  = "</w>"
+	maxVocab = 1 << 24
+)
+
+// byteSymbols spell each byte as a printable character (GPT-2's alphabet):
+// itself where it is one, else a character from U+0100 on.
+var byteSymbols = func() (symbols [256]string) {
+	next := rune(0x100)
+	for b := range 256 {
+		r := rune(b)
+		if !(b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae) {
+			r = next
+			next++
+		}
+		symbols[b] = string(r)
+	}
+	return
+}()
+
+// NewCLIPTokenizer reads a vocab.json and a merges.txt.
+func NewCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
+	t, err := parseCLIPTokenizer(vocabJSON, merges)
+	if err != nil {
+		return nil, fmt.Errorf("not a CLIP tokenizer, or a damaged one: %w. Use tokenizer/vocab.json and tokenizer/merges.txt as published with FLUX.1", err)
+	}
+	return t, nil
+}
+
+func parseCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
+	t := &CLIPTokenizer{raw: addedTokens{}, lower: addedTokens{}}
+	if err := json.Unmarshal(vocabJSON, &t.vocab); err != nil {
+		return nil, fmt.Errorf("vocab.json: %w", err)
+	}
+	for token, id := range t.vocab {
+		if id < 0 || id >= maxVocab {
+			return nil, fmt.Errorf("vocab.json gives %q the impossible id %d", token, id)
+		}
+		t.rows = max(t.rows, int(id)+1)
+	}
+	find := func(token string) (id int32, err error) {
+		id, ok := t.vocab[token]
+		if !ok {
+			err = fmt.Errorf("vocab.json has no token %s", token)
+		}
+		return id, err
+	}
+	var errs [2]error
+	t.bos, errs[0] = find(clipBOS)
+	t.eos, errs[1] = find(clipEOS)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	t.raw.add(addedToken{ID: t.eos, Content: clipEOS})
+	t.lower.add(addedToken{ID: t.bos, Content: clipBOS})
+
+	for b, symbol := range byteSymbols {
+		// A byte that the vocabulary lacks is unknown, and that is the end marker.
+		var ok bool
+		if t.bytes[b], ok = t.vocab[symbol]; !ok {
+			t.bytes[b] = t.eos
+		}
+		if t.lastBytes[b], ok = t.vocab[symbol+wordEnd]; !ok {
+			t.lastBytes[b] = t.eos
+		}
+	}
+
+	t.merges = map[[2]int32]merge{}
+	for i, line := range strings.Split(string(merges), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" || i == 0 && strings.HasPrefix(line, "#version") {
+			continue
+		}
+		a, b, ok := strings.Cut(line, " ")
+		if !ok || a == "" || b == "" || strings.Contains(b, " ") {
+			return nil, fmt.Errorf("line %d of merges.txt is %.60q, not two symbols", i+1, line)
+		}
+		left, ok1 := t.vocab[a]
+		right, ok2 := t.vocab[b]
+		id, ok3 := t.vocab[a+b]
+		if !ok1 || !ok2 || !ok3 {
+			return nil, fmt.Errorf("line %d of merges.txt merges %.60q, which vocab.json does not have: the files do not belong together", i+1, line)
+		}
+		if _, twice := t.merges[[2]int32{left, right}]; !twice {
+			t.merges[[2]int32{left, right}] = merge{i, id}
+		}
+	}
+	if len(t.merges) == 0 {
+		return nil, errors.New("merges.txt is empty")
+	}
+	return t, nil
+}
+
+// Vocab is how many rows the encoder's embedding must have: one more than the
+// largest id.
+func (t *CLIPTokenizer) Vocab() int { return t.rows }
+
+// Count is the number of tokens of a prompt, both markers included: what Encode
+// would give without a limit.
+func (t *CLIPTokenizer) Count(prompt string) int { return len(t.tokens(prompt)) + 2 }
+
+// Encode cuts a prompt into maxLength token ids: the begin marker, its tokens,
+// the end marker, and more end markers as padding. A prompt that is too long
+// loses its last tokens, not the marker. n is its whole length, both markers
+// included: n > maxLength says that it was cut. A maxLength below 2 has no room
+// for the markers and gives none.
+func (t *CLIPTokenizer) Encode(prompt string, maxLength int) (ids []int32, n int) {
+	all := t.tokens(prompt)
+	n = len(all) + 2
+	if maxLength < 2 {
+		return nil, n
+	}
+	ids = append(make([]int32, 0, maxLength), t.bos)
+	ids = append(ids, all[:min(len(all), maxLength-2)]...)
+	for len(ids) < maxLength {
+		ids = append(ids, t.eos)
+	}
+	return ids, n
+}
+
+// tokens are the ids of a prompt without its markers.
+func (t *CLIPTokenizer) tokens(prompt string) []int32 {
+	var ids []int32
+	for _, outer := range t.raw.split(strings.ToValidUTF8(prompt, "\uFFFD")) {
+		if outer.added {
+			ids = append(ids, outer.id)
+			continue
+		}
+		// White space needs no folding: words leaves it out.
+		for _, s := range t.lower.split(lower(norm.NFC.String(outer.text))) {
+			if s.added {
+				ids = append(ids, s.id)
+				continue
+			}
+			for _, w := range words(s.text) {
+				ids = t.merge(ids, w)
+			}
+		}
+	}
+	return ids
+}
+
+// words cuts lower-case text into contractions ('s 't 're 've 'm 'll 'd), runs of
+// letters, single digits, and runs of whatever else is no white space.
+func words(s string) []string {
+	var out []string
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case unicode.IsSpace(r):
+			s = s[n:]
+			continue
+		case r == '\'' && contraction(s) > 0:
+			n = contraction(s)
+		case unicode.IsLetter(r):
+			n = run(s, unicode.IsLetter)
+		case unicode.IsNumber(r):
+		default:
+			n = run(s, func(r rune) bool { return !unicode.IsSpace(r) && !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+		}
+		out = append(out, s[:n])
+		s = s[n:]
+	}
+	return out
+}
+
+// contraction is the length of the one that s starts with, or 0.
+func contraction(s string) int {
+	for _, c := range [...]string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"} {
+		if strings.HasPrefix(s, c) {
+			return len(c)
+		}
+	}
+	return 0
+}
+
+// run is the length of the stretch of s that in holds for.
+func run(s string, in func(rune) bool) int {
+	if i := strings.IndexFunc(s, func(r rune) bool { return !in(r) }); i >= 0 {
+		return i
+	}
+	return len(s)
+}
+
+// merge appends the ids of a word: its bytes, then, as long as there is one, the
+// pair of neighbours of the smallest rank made one, the leftmost first.
+func (t *CLIPTokenizer) merge(ids []int32, word string) []int32 {
+	// A chain of symbols; one that was merged into its left neighbour has id -1.
+	type symbol struct {
+		id         int32
+		prev, next int
+	}
+	chain := make([]symbol, len(word))
+	for i := range chain {
+		chain[i] = symbol{t.bytes[word[i]], i - 1, i + 1}
+	}
+	last := len(chain) - 1
+	chain[last] = symbol{t.lastBytes[word[last]], last - 1, -1}
+
+	var queue candidates
+	consider := func(at int) {
+		if at < 0 || chain[at].next < 0 {
+			return
+		}
+		if m, ok := t.merges[[2]int32{chain[at].id, chain[chain[at].next].id}]; ok {
+			heap.Push(&queue, candidate{m, at})
+		}
+	}
+	for i := range chain {
+		consider(i)
+	}
+	for len(queue) > 0 {
+		c := heap.Pop(&queue).(candidate)
+		left := &chain[c.at]
+		if left.id < 0 || left.next < 0 {
+			continue
+		}
+		right := &chain[left.next]
+		// What was queued may have been merged with something else meanwhile.
+		if m, ok := t.merges[[2]int32{left.id, right.id}]; !ok || m.id != c.id {
+			continue
+		}
+		left.id, right.id = c.id, -1
+		left.next = right.next
+		if left.next >= 0 {
+			chain[left.next].prev = c.at
+		}
+		consider(left.prev)
+		consider(c.at)
+	}
+	for i := 0; i >= 0; i = chain[i].next {
+		ids = append(ids, chain[i].id)
+	}
+	return ids
+}
+
+// A candidate is a pair that could be merged, by where its left half is.
+type candidate struct {
+	merge
+	at int
+}
+
+// candidates is a heap: the smallest rank on top, the leftmost of equals.
+type candidates []candidate
+
+func (c candidates) Len() int { return len(c) }
+func (c candidates) Less(i, j int) bool {
+	return c[i].rank < c[j].rank || c[i].rank == c[j].rank && c[i].at < c[j].at
+}
+func (c candidates) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
+func (c *candidates) Push(x any)   { *c = append(*c, x.(candidate)) }
+func (c *candidates) Pop() any {
+	old := *c
+	x := old[len(old)-1]
+	*c = old[:len(old)-1]
+	return x
+}

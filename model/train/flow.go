@@ -1,0 +1,448 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// Model is what a flow-matching training works on. Weights carry their
+// component as a prefix: dit., t5., clip.; the autoencoder's are apart.
+type Model struct {
+	Flux        flux.Config
+	T5          text.T5Config
+	CLIP        text.CLIPConfig
+	VAE         vae.Config
+	Autoencoder map[string]eligen.Tensor
+	Weights     map[string]eligen.Tensor // to start from; nil starts at random
+	Text        Text
+}
+
+// Flow trains the transformer by flow matching (x_σ = (1−σ)·x₀ + σ·ε, the model
+// predicts ε − x₀): all weights and the text encoders' with them, or, where the
+// recipe has a rank, a LoRA on the linear layers of the blocks and nothing else.
+//
+// Entities enter as in inference: their own text segments and regional
+// attention, here in its dense form, since sequences are short.
+func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
+	data, err := newRecords(backend, cache, r.Size, pictures, m.Text, samples, m.VAE, m.Autoencoder)
+	if err != nil {
+		return Task{}, err
+	}
+	t := Task{Pictures: r.Batch}
+	all := m.Params()
+	if r.Rank == 0 {
+		for _, p := range all {
+			if w, ok := m.Weights[p.Name]; ok {
+				p.Init = w.Data
+			}
+			t.Params = append(t.Params, p)
+		}
+	} else {
+		rng := rand.New(rand.NewPCG(r.Seed, 0x10a))
+		for _, p := range all {
+			w, ok := m.Weights[p.Name]
+			if !ok {
+				return Task{}, fmt.Errorf("a LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
+			}
+			t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: w})
+			if a, b, ok := LoRANames(p.Name); ok {
+				down := make([]float32, r.Rank*p.Shape[1])
+				bound := 1 / math.Sqrt(float64(p.Shape[1])) // PEFT's Kaiming-uniform with a=√5
+				for i := range down {
+					down[i] = float32((2*rng.Float64() - 1) * bound)
+				}
+				up := make([]float32, p.Shape[0]*r.Rank)
+				for name, start := range map[string]*[]float32{a: &down, b: &up} {
+					if w, ok := m.Weights[name]; ok && len(w.Data) == len(*start) {
+						*start = w.Data
+					}
+				}
+				t.Params = append(t.Params, Param{a, []int{r.Rank, p.Shape[1]}, down}, Param{b, []int{p.Shape[0], r.Rank}, up})
+			}
+		}
+	}
+	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step) }
+	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
+		if r.Rank > 0 {
+			w = Adapted(w, r.Rank)
+		}
+		x0, noise, sigma, prompt, clip, entities, members, weight := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7]
+		s4 := Reshape(sigma, -1, 1, 1, 1)
+		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
+		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members)
+		d := Square(Sub(v, Sub(noise, x0))) // [B,16,h,w]
+		plain := ReduceAllMean(d)
+		loss := ReduceAllMean(Mul(d, weight))
+		return loss, map[string]*Node{"mse": plain}
+	}
+	return t, nil
+}
+
+// Params lists every weight of the transformer and the text encoders.
+func (m Model) Params() []Param {
+	var out []Param
+	for _, w := range m.Flux.Weights() {
+		out = append(out, Param{Name: "dit." + w.Name, Shape: w.Shape})
+	}
+	for _, w := range m.T5.Weights() {
+		out = append(out, Param{Name: "t5." + w.Name, Shape: w.Shape})
+	}
+	for _, w := range m.CLIP.Weights() {
+		out = append(out, Param{Name: "clip." + w.Name, Shape: w.Shape})
+	}
+	return out
+}
+
+// velocity is text encoders and transformer: x [B,16,h,w], timestep [B], ids
+// [B,T], [B,C] and [B,N,Te], members [B,N,S].
+func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members *Node) *Node {
+	d := entities.Shape().Dimensions
+	txt := text.T5(w.In("t5"), m.T5, prompt)                               // [B,T,D]
+	local := text.T5(w.In("t5"), m.T5, Reshape(entities, d[0]*d[1], d[2])) // [B·N,Te,D]
+	in := flux.Input{
+		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip),
+		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: members}},
+	}
+	if m.Flux.Guidance {
+		in.Guidance = OnesLike(timestep) // as the reference trains
+	}
+	return flux.Velocity(w.In("dit"), m.Flux, in)
+}
+
+// Adapted lays a LoRA of w over w's own weights: W + B·A.
+func Adapted(w nn.Weights, rank int) nn.Weights {
+	return func(name string) *Node {
+		n := w(name)
+		a, b, ok := LoRANames(name)
+		if !ok {
+			return n
+		}
+		return Add(n, DotGeneral(w(b), []int{1}, nil, w(a), []int{0}, nil))
+	}
+}
+
+// LoRANames are the names of a weight's LoRA factors, in the reference's own
+// spelling, and whether EliGen's LoRA adapts it: modulations, attention
+// projections and MLPs of the double blocks, all three linears of the single ones.
+func LoRANames(name string) (a, b string, ok bool) {
+	parts := strings.Split(name, ".")
+	if len(parts) < 5 || parts[0] != "dit" || parts[len(parts)-1] != "weight" {
+		return "", "", false
+	}
+	module := strings.Join(parts[3:len(parts)-1], ".")
+	var native string
+	switch parts[1] {
+	case "double_blocks":
+		native = map[string]string{
+			"img_mod.lin": "norm1_a.linear", "txt_mod.lin": "norm1_b.linear",
+			"img_attn.qkv": "attn.a_to_qkv", "txt_attn.qkv": "attn.b_to_qkv",
+			"img_attn.proj": "attn.a_to_out", "txt_attn.proj": "attn.b_to_out",
+			"img_mlp.0": "ff_a.0", "img_mlp.2": "ff_a.2", "txt_mlp.0": "ff_b.0", "txt_mlp.2": "ff_b.2",
+		}[module]
+		native = "blocks." + parts[2] + "." + native
+	case "single_blocks":
+		native = map[string]string{"modulation.lin": "norm.linear", "linear1": "to_qkv_mlp", "linear2": "proj_out"}[module]
+		native = "single_blocks." + parts[2] + "." + native
+	}
+	if native == "" || strings.HasSuffix(native, ".") {
+		return "", "", false
+	}
+	return native + ".lora_A.weight", native + ".lora_B.weight", true
+}
+
+// flowBatch draws a step's inputs: which samples, timesteps, noise, and what is
+// dropped of their conditions.
+func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
+	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
+	lw, lh := r.Size.W/8, r.Size.H/8
+	s := lw / 2 * (lh / 2)
+	var x0, noise, sigmas, members, weight []float32
+	var prompt, clip, entities []int32
+	ids := func(dst *[]int32, row []float32) {
+		for _, x := range row {
+			*dst = append(*dst, int32(x))
+		}
+	}
+	for b := range r.Batch {
+		i := data.index(r.Seed, step*r.Batch+b)
+		get := func(field string) []float32 {
+			row, err := data.row(i, field)
+			if err != nil {
+				panic(batchError{err})
+			}
+			return row
+		}
+		if err := catch(func() {
+			x0 = append(x0, get("latents")...)
+			regional := rng.Float64() < r.Regions
+			bare := rng.Float64() < r.Drop.Prompt
+			behind := regional && rng.Float64() < 0.3 // the entities' prompts alone say what is there
+			field, clipField := "prompt", "clip"
+			if behind {
+				field, clipField = "background", "clip_background"
+			}
+			if bare {
+				ids(&prompt, data.empty())
+				ids(&clip, data.emptyCLIP())
+			} else {
+				ids(&prompt, get(field))
+				ids(&clip, get(clipField))
+			}
+			ids(&entities, get("entities"))
+			m := append([]float32(nil), get("members")...)
+			for e := range MaxEntities {
+				if !regional || bare || rng.Float64() < r.Drop.Entity {
+					clear(m[e*s : (e+1)*s])
+				}
+			}
+			members = append(members, m...)
+			sigma, w := drawSigma(rng, r)
+			sigmas = append(sigmas, float32(sigma))
+			objects := get("objects")
+			up := 1.0
+			if r.Objects > 0 {
+				up = r.Objects
+			}
+			for _, o := range objects {
+				weight = append(weight, float32(w*(1+(up-1)*float64(o))))
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for range x0 {
+		noise = append(noise, float32(rng.NormFloat64()))
+	}
+	n := r.Batch
+	return []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(x0, n, data.z, lh, lw),
+		tensors.FromFlatDataAndDimensions(noise, n, data.z, lh, lw),
+		tensors.FromFlatDataAndDimensions(sigmas, n),
+		tensors.FromFlatDataAndDimensions(prompt, n, data.text.Length),
+		tensors.FromFlatDataAndDimensions(clip, n, data.text.CLIPLength),
+		tensors.FromFlatDataAndDimensions(entities, n, MaxEntities, data.text.EntityLength),
+		tensors.FromFlatDataAndDimensions(members, n, MaxEntities, s),
+		tensors.FromFlatDataAndDimensions(weight, n, 1, lh, lw),
+	}, nil
+}
+
+type batchError struct{ error }
+
+func catch(f func()) (err error) {
+	defer func() {
+		if e, ok := recover().(batchError); ok {
+			err = e.error
+		}
+	}()
+	f()
+	return nil
+}
+
+func floats(ids []int32) []float32 {
+	out := make([]float32, len(ids))
+	for i, x := range ids {
+		out[i] = float32(x)
+	}
+	return out
+}
+
+func (r *records) empty() []float32     { return floats(r.text.T5("", r.text.Length)) }
+func (r *records) emptyCLIP() []float32 { return floats(r.text.CLIP("", r.text.CLIPLength)) }
+
+// drawSigma draws a noise level in (0, 1) and its loss weight.
+func drawSigma(rng *rand.Rand, r eligen.Recipe) (sigma, weight float64) {
+	switch r.Timesteps {
+	case "uniform":
+		sigma = rng.Float64()
+	case "reference":
+		// The reference's table: 1000 steps, shift 3.
+		const low = 0.003 / 1.002
+		u := 1 - (1-low)*float64(rng.IntN(1000))/999
+		sigma = 3 * u / (1 + 2*u)
+	default: // logit-normal, Esser et al. 2024
+		sigma = 1 / (1 + math.Exp(-rng.NormFloat64()))
+	}
+	weight = 1
+	if r.Weighting == "reference" {
+		weight = referenceWeight(1000 * sigma)
+	}
+	return sigma, weight
+}
+
+// referenceWeight is the reference's loss weight of a timestep: a bell around
+// 500, zero at 1000, mean 1 over its own table.
+var referenceWeight = func() func(t float64) float64 {
+	bell := func(t float64) float64 { x := (t - 500) / 1000; return math.Exp(-2 * x * x) }
+	const low = 0.003 / 1.002
+	sum, least := 0.0, math.Inf(1)
+	var all []float64
+	for i := range 1000 {
+		u := 1 - (1-low)*float64(i)/999
+		y := bell(1000 * 3 * u / (1 + 2*u))
+		all = append(all, y)
+		least = min(least, y)
+	}
+	for _, y := range all {
+		sum += y - least
+	}
+	return func(t float64) float64 { return (bell(t) - least) * 1000 / sum }
+}()
+
+// Preview draws pictures from the weights of a running training: every sample
+// by its global prompt alone in the upper row, with its entities in the lower.
+func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+	lw, lh := r.Size.W/8, r.Size.H/8
+	s := lw / 2 * (lh / 2)
+	var prompt, clip, entities []int32
+	var members []float32
+	var truth []*image.NRGBA
+	for half := range 2 {
+		for i := range n {
+			smp, err := samples(i)
+			if err != nil {
+				return nil, err
+			}
+			prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
+			clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
+			row := make([]float32, MaxEntities*s)
+			for e := range MaxEntities {
+				local := ""
+				if e < len(smp.Entities) {
+					local = smp.Entities[e].Prompt
+					if half == 1 {
+						for _, t := range smp.Entities[e].Region.Tokens(r.Size) {
+							row[e*s+int(t)] = 1
+						}
+					}
+				}
+				entities = append(entities, m.Text.T5(local, m.Text.EntityLength)...)
+			}
+			members = append(members, row...)
+			if half == 0 {
+				truth = append(truth, smp.Image)
+			}
+		}
+	}
+	// The negative branch: an empty prompt, no entities.
+	for range 2 * n {
+		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
+		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
+	}
+	entities = append(entities, entities...)
+	members = append(members, make([]float32, len(members))...)
+	return func(weights map[string]eligen.Tensor, path string) error {
+		full := map[string]eligen.Tensor{}
+		for k, v := range m.Weights {
+			full[k] = v
+		}
+		for k, v := range weights {
+			full[k] = v
+		}
+		exec, err := Compile(backend, full, func(w nn.Weights, in []*Node) []*Node {
+			if r.Rank > 0 {
+				w = Adapted(w, r.Rank)
+			}
+			x, step := in[0], in[1] // [2n,16,h,w], (sigma, next sigma)
+			sigma := Reshape(Slice(step, AxisElem(0)), 1)
+			x2 := Concatenate([]*Node{x, x}, 0)
+			v := m.velocity(w, x2, MulScalar(BroadcastToDims(sigma, 4*n), 1000), in[2], in[3], in[4], in[5])
+			pos, neg := Slice(v, AxisRange(0, 2*n)), Slice(v, AxisRange(2*n))
+			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
+			delta := Sub(Reshape(Slice(step, AxisElem(1)), 1, 1, 1, 1), Reshape(sigma, 1, 1, 1, 1))
+			return []*Node{Add(x, Mul(v, delta))}
+		})
+		if err != nil {
+			return err
+		}
+		defer exec.Finalize()
+		rng := rand.New(rand.NewPCG(11, 0))
+		one := make([]float32, n*m.VAE.Z*lh*lw)
+		for i := range one {
+			one[i] = float32(rng.NormFloat64())
+		}
+		x := tensors.FromFlatDataAndDimensions(append(append([]float32(nil), one...), one...), 2*n, m.VAE.Z, lh, lw)
+		fixed := []any{
+			tensors.FromFlatDataAndDimensions(prompt, 4*n, m.Text.Length),
+			tensors.FromFlatDataAndDimensions(clip, 4*n, m.Text.CLIPLength),
+			tensors.FromFlatDataAndDimensions(entities, 4*n, MaxEntities, m.Text.EntityLength),
+			tensors.FromFlatDataAndDimensions(members, 4*n, MaxEntities, s),
+		}
+		for i := range steps {
+			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
+			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
+			if err != nil {
+				return err
+			}
+			if err := x.FinalizeAll(); err != nil {
+				return err
+			}
+			x = out[0]
+		}
+		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node {
+			return []*Node{vae.Decode(w, m.VAE, in[0], nil)}
+		})
+		if err != nil {
+			return err
+		}
+		defer decode.Finalize()
+		out, err := decode.Call(x)
+		if err != nil {
+			return err
+		}
+		pix := tensors.MustCopyFlatData[float32](out[0])
+		w, h := r.Size.W, r.Size.H
+		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 3*h))
+		for i := range n {
+			for row := range 2 {
+				k := (row*n + i) * 3 * w * h
+				paste(sheet, i*w, row*h, pix[k:k+3*w*h], w, h)
+			}
+			draw.Draw(sheet, image.Rect(i*w, 2*h, (i+1)*w, 3*h), truth[i], truth[i].Rect.Min, draw.Src)
+		}
+		return writePNG(path, sheet)
+	}, nil
+}
+
+// paste draws [3,h,w] in [−1,1] at a place of a picture.
+func paste(img *image.NRGBA, x0, y0 int, pix []float32, w, h int) {
+	for y := range h {
+		for x := range w {
+			o := img.PixOffset(x0+x, y0+y)
+			for c := range 3 {
+				img.Pix[o+c] = uint8(max(0, min(255, (pix[(c*h+y)*w+x]+1)*127.5)))
+			}
+			img.Pix[o+3] = 255
+		}
+	}
+}
+
+// writePNG writes a file whole or not at all.
+func writePNG(path string, img image.Image) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,151 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// A Job is a recipe with all that it needs to run.
+type Job struct {
+	Recipe  eligen.Recipe
+	Backend compute.Backend
+	Dir     string // checkpoints, log, sheets, the cache of latents
+	// Samples yields the recipe's pictures at a size; held says which split.
+	Samples func(size eligen.Size, held bool) (eligen.Samples, error)
+	Start   Start // what the training builds upon
+	Report  func(Status)
+	Pause   <-chan struct{}
+	Export  func(weights map[string]eligen.Tensor) error // at every checkpoint; may be nil
+}
+
+// Start is the weights that a training builds upon: of the embedded model, or
+// of trainings that ended.
+type Start struct {
+	VAE         vae.Config
+	Autoencoder map[string]eligen.Tensor // frozen under base and eligen
+	Model       map[string]eligen.Tensor // dit., t5., clip. weights; the base of a LoRA, or where training all goes on
+	Flux        flux.Config
+	T5          text.T5Config
+	CLIP        text.CLIPConfig
+	Text        Text
+}
+
+// defaultPictures is how many composed pictures a base or LoRA training cycles
+// through.
+const defaultPictures = 24 * 1024
+
+// Smoke is the recipe cut down to about a minute's work, still enough for the
+// loss to fall.
+func Smoke(r eligen.Recipe) eligen.Recipe {
+	r.Name += " (smoke)"
+	r.Steps, r.Every = 40, 20
+	r.Batch = min(r.Batch, 8)
+	r.Optimizer.Warmup = min(r.Optimizer.Warmup, 4)
+	if r.Size.W > 64 {
+		r.Size = eligen.Size{W: 64, H: 64}
+	}
+	r.EMA = 0
+	return r
+}
+
+// Do runs the job to its end, or until ctx is done.
+func Do(ctx context.Context, j Job) error {
+	r := j.Recipe
+	if r.Size == (eligen.Size{}) {
+		r.Size = eligen.Size{W: 128, H: 128}
+	}
+	o := Options{Recipe: r, Backend: j.Backend, Dir: j.Dir, Report: j.Report, Pause: j.Pause, Export: j.Export}
+	samples, err := j.Samples(r.Size, false)
+	if err != nil {
+		return err
+	}
+	held, err := j.Samples(r.Size, true)
+	if err != nil {
+		return err
+	}
+	switch r.Kind {
+	case "autoencoder":
+		fixed := j.Start.Model != nil
+		if fixed {
+			// Weights that are not trained belong to the result all the same.
+			trained := o.Export
+			o.Export = func(w map[string]eligen.Tensor) error {
+				if trained == nil {
+					return nil
+				}
+				return trained(merged(j.Start.Autoencoder, w))
+			}
+		}
+		c := j.Start.VAE
+		t := Autoencoder(c, r, samples, j.Start.Autoencoder, fixed)
+		t.Sheet = func(w map[string]eligen.Tensor, path string) error {
+			q, err := Measure(j.Backend, c, merged(j.Start.Autoencoder, w), held, 8, path)
+			if err == nil && j.Report != nil {
+				j.Report(Status{Of: r.Steps, Note: q.String()})
+			}
+			return err
+		}
+		return Run(ctx, t, o)
+	case "base", "eligen":
+		if j.Start.Autoencoder == nil {
+			return fmt.Errorf("recipe %q trains on latents, and there is no autoencoder: train one first", r.Name)
+		}
+		if r.Kind == "base" && r.Rank > 0 || r.Kind == "eligen" && r.Rank == 0 {
+			return fmt.Errorf("recipe %q: a base is trained whole, EliGen as a LoRA", r.Name)
+		}
+		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
+		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d", r.Size.W, r.Size.H))
+		pictures := defaultPictures
+		if r.Steps*r.Batch < pictures {
+			pictures = max(shardSize, r.Steps*r.Batch)
+		}
+		t, err := Flow(j.Backend, m, r, samples, pictures, cache)
+		if err != nil {
+			return err
+		}
+		if t.Sheet, err = Preview(j.Backend, m, r, held, 8, 16, 3); err != nil {
+			return err
+		}
+		return Run(ctx, t, o)
+	}
+	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base or eligen", r.Name, r.Kind)
+}
+
+func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]eligen.Tensor{}
+	}
+	maps.Copy(out, b)
+	return out
+}
+
+// Result reads the weights that a training left in its folder; nil without an
+// error if there is none.
+func Result(dir string) (map[string]eligen.Tensor, error) {
+	w, err := eligen.ReadTensorFile(filepath.Join(dir, WeightsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return w, err
+}
+
+// removeNew deletes what an interrupted write may have left.
+func removeNew(dir string) {
+	old, _ := filepath.Glob(filepath.Join(dir, ".new-*"))
+	for _, f := range old {
+		os.Remove(f)
+	}
+}

@@ -1,0 +1,189 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// A Tokenizer turns a prompt into token ids, padded or cut to a length.
+type Tokenizer func(prompt string, length int) []int32
+
+// Text says how prompts become tokens.
+type Text struct {
+	T5, CLIP     Tokenizer
+	Length       int // T5 tokens of the global prompt
+	EntityLength int // T5 tokens of an entity's prompt
+	CLIPLength   int
+}
+
+// MaxEntities is how many entities a training sample carries; of a picture with
+// more, the rest are in the global prompt alone.
+const MaxEntities = 4
+
+// records is a sequence of samples as the transformer sees them: latents and
+// token ids. It is made once, a shard at a time when a shard is first asked
+// for, and kept on disk, since encoding a picture costs as much as a third of a
+// training step on it.
+type records struct {
+	dir     string
+	size    eligen.Size
+	n       int // samples in all
+	text    Text
+	samples eligen.Samples
+	encode  *model.Exec
+	z       int
+	cache   map[int]shard
+	recent  []int
+}
+
+const shardSize = 512
+
+// fields are the tensors of a shard, one row a sample.
+var fields = []string{"latents", "prompt", "background", "clip", "clip_background", "entities", "members", "objects"}
+
+type shard map[string]eligen.Tensor
+
+func newRecords(backend compute.Backend, dir string, size eligen.Size, n int, text Text, samples eligen.Samples, c vae.Config, weights map[string]eligen.Tensor) (*records, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	encode, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
+		return []*Node{vae.Encode(w, c, in[0], nil)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &records{dir: dir, size: size, n: max(shardSize, n/shardSize*shardSize), text: text, samples: samples, encode: encode, z: c.Z, cache: map[int]shard{}}, nil
+}
+
+// index is which sample is the i-th to be seen: shards in an order drawn anew
+// every epoch, and so the samples of four shards at a time.
+func (r *records) index(seed uint64, i int) int {
+	const group = 4
+	epoch, at := i/r.n, i%r.n
+	shards := r.n / shardSize
+	order := rand.New(rand.NewPCG(seed, uint64(epoch))).Perm(shards)
+	first := at / (group * shardSize) * group
+	members := order[first:min(first+group, shards)]
+	within := rand.New(rand.NewPCG(seed^0x5a, uint64(epoch*shards+first))).Perm(len(members) * shardSize)
+	k := within[at-first*shardSize]
+	return members[k/shardSize]*shardSize + k%shardSize
+}
+
+// row is a field of a sample.
+func (r *records) row(i int, field string) ([]float32, error) {
+	s, err := r.shard(i / shardSize)
+	if err != nil {
+		return nil, err
+	}
+	t := s[field]
+	n := len(t.Data) / shardSize
+	k := i % shardSize
+	return t.Data[k*n : (k+1)*n], nil
+}
+
+func (r *records) shard(k int) (shard, error) {
+	if s, ok := r.cache[k]; ok {
+		return s, nil
+	}
+	path := filepath.Join(r.dir, fmt.Sprintf("%05d.safetensors", k))
+	s, err := eligen.ReadTensorFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s, err = r.make(k, path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range fields {
+		if len(s[f].Data) == 0 || len(s[f].Data)%shardSize != 0 {
+			return nil, fmt.Errorf("%s holds no %q: delete the folder, it is made again", path, f)
+		}
+	}
+	if r.recent = append(r.recent, k); len(r.recent) > 12 {
+		delete(r.cache, r.recent[0])
+		r.recent = r.recent[1:]
+	}
+	r.cache[k] = s
+	return s, nil
+}
+
+func (r *records) make(k int, path string) (shard, error) {
+	w, h := r.size.W, r.size.H
+	lw, lh := w/8, h/8
+	tokens := lw / 2 * (lh / 2)
+	rows := map[string][]float32{}
+	ids := func(field string, list []int32) {
+		for _, id := range list {
+			rows[field] = append(rows[field], float32(id))
+		}
+	}
+	for i := range shardSize {
+		s, err := r.samples(k*shardSize + i)
+		if err != nil {
+			return nil, err
+		}
+		if b := s.Image.Bounds(); b.Dx() != w || b.Dy() != h {
+			return nil, fmt.Errorf("sample %s is %d×%d pixels; the recipe asks for %d×%d", s.Name, b.Dx(), b.Dy(), w, h)
+		}
+		out, err := r.encode.Call(tensors.FromFlatDataAndDimensions(Pixels(s.Image, 0, 0, w, h), 1, 3, h, w))
+		if err != nil {
+			return nil, err
+		}
+		latents := tensors.MustCopyFlatData[float32](out[0])
+		if err := out[0].FinalizeAll(); err != nil {
+			return nil, err
+		}
+		rows["latents"] = append(rows["latents"], latents...)
+		background := s.Background
+		ids("prompt", r.text.T5(s.Prompt, r.text.Length))
+		ids("background", r.text.T5(background, r.text.Length))
+		ids("clip", r.text.CLIP(s.Prompt, r.text.CLIPLength))
+		ids("clip_background", r.text.CLIP(background, r.text.CLIPLength))
+		objects := make([]float32, lw*lh)
+		members := make([]float32, MaxEntities*tokens)
+		for e := range MaxEntities {
+			prompt := ""
+			if e < len(s.Entities) {
+				prompt = s.Entities[e].Prompt
+				for _, t := range s.Entities[e].Region.Tokens(r.size) {
+					members[e*tokens+int(t)] = 1
+				}
+			}
+			ids("entities", r.text.T5(prompt, r.text.EntityLength))
+		}
+		for _, e := range s.Entities {
+			for j, on := range e.Region.LatentMask(r.size) {
+				if on {
+					objects[j] = 1
+				}
+			}
+		}
+		rows["members"] = append(rows["members"], members...)
+		rows["objects"] = append(rows["objects"], objects...)
+	}
+	shapes := map[string][]int{
+		"latents": {shardSize, r.z, lh, lw}, "prompt": {shardSize, r.text.Length}, "background": {shardSize, r.text.Length},
+		"clip": {shardSize, r.text.CLIPLength}, "clip_background": {shardSize, r.text.CLIPLength},
+		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw},
+	}
+	s := shard{}
+	var list []eligen.NamedTensor
+	for _, f := range fields {
+		s[f] = eligen.Tensor{Shape: shapes[f], Data: rows[f]}
+		list = append(list, eligen.NamedTensor{Name: f, Tensor: s[f]})
+	}
+	return s, writeTensors(path, nil, list...)
+}

@@ -1,0 +1,264 @@
+package model
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/nano"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// JudgeFile is the classifier that evaluation asks what is in a picture, and
+// the names of its classes.
+const JudgeFile = "judge.safetensors"
+
+// A Trainee is a model in nano's layout on its way to being trained: parts may
+// be missing. Training writes whole such folders, so that the next recipe, and
+// every render, can start from one.
+type Trainee struct {
+	Manifest   Manifest
+	tokenizers map[string][]byte
+	parts      map[string]map[string]eligen.Tensor // by file
+	classes    []string
+}
+
+// OpenTrainee reads a model folder; "" is the embedded model. Where there is no
+// model yet, it is a new one, whose tokenizers know the words.
+func OpenTrainee(dir string, words []string) (*Trainee, error) {
+	if dir == "" {
+		dir = os.Getenv("ELIGEN_NANO_DIR")
+	}
+	files := nano.Files()
+	if dir != "" {
+		files = os.DirFS(dir)
+	}
+	where := func(name string) string {
+		if dir == "" {
+			return "embedded " + name
+		}
+		return filepath.Join(dir, name)
+	}
+	t := &Trainee{tokenizers: map[string][]byte{}, parts: map[string]map[string]eligen.Tensor{}}
+	f := nanoFiles{dir, files}
+	if _, err := fs.Stat(files, ManifestFile); errors.Is(err, fs.ErrNotExist) {
+		if dir != "" {
+			return nil, fmt.Errorf("%s holds no model: there is no %s", dir, ManifestFile)
+		}
+		return t, t.begin(words)
+	}
+	var err error
+	if t.Manifest, err = f.manifest(); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{T5TokenizerFile, CLIPVocabularyFile, CLIPMergesFile} {
+		if t.tokenizers[name], err = f.read(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{AutoencoderFile, TransformerFile, TextFile, EliGenFile, JudgeFile} {
+		data, err := fs.ReadFile(files, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if t.parts[name], err = eligen.ReadTensors(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", where(name), err)
+		}
+		if name == JudgeFile {
+			_, meta, err := eligen.ReadTensorHeader(strings.NewReader(string(data)), int64(len(data)))
+			if err != nil {
+				return nil, err
+			}
+			t.classes = strings.Split(meta["classes"], ",")
+		}
+	}
+	return t, nil
+}
+
+// begin is a model without weights.
+func (t *Trainee) begin(words []string) error {
+	tokenizer, vocab, merges, err := text.BuildNanoTokenizers(words)
+	if err != nil {
+		return err
+	}
+	t.tokenizers = map[string][]byte{T5TokenizerFile: tokenizer, CLIPVocabularyFile: vocab, CLIPMergesFile: merges}
+	t5, err := text.NewT5Tokenizer(tokenizer)
+	if err != nil {
+		return err
+	}
+	clip, err := text.NewCLIPTokenizer(vocab, merges)
+	if err != nil {
+		return err
+	}
+	m := Manifest{
+		Name: "nano", Native: eligen.Size{W: 256, H: 256}, Transformer: flux.Nano, T5: text.T5Nano(t5.Vocab()), CLIP: text.CLIPNano(clip.Vocab()), Autoencoder: vae.Nano,
+		TextLength: 24, EntityTextLength: 8, Steps: 20, StepsWithEntities: 20, CFG: 2.5, CFGWithNegative: 2.5, CFGWithEntities: 2.5, Schedule: "flux-schnell",
+	}
+	m.Transformer.TextDim, m.Transformer.PooledDim = m.T5.Dim, m.CLIP.Dim
+	t.Manifest = m
+	return nil
+}
+
+// Start is what a training builds upon.
+func (t *Trainee) Start() (train.Start, error) {
+	t5, err := text.NewT5Tokenizer(t.tokenizers[T5TokenizerFile])
+	if err != nil {
+		return train.Start{}, err
+	}
+	clip, err := text.NewCLIPTokenizer(t.tokenizers[CLIPVocabularyFile], t.tokenizers[CLIPMergesFile])
+	if err != nil {
+		return train.Start{}, err
+	}
+	m := t.Manifest
+	s := train.Start{
+		VAE: m.Autoencoder, Autoencoder: t.parts[AutoencoderFile], Flux: m.Transformer, T5: m.T5, CLIP: m.CLIP,
+		Text: train.Text{
+			T5:     func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
+			CLIP:   func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
+			Length: m.TextLength, EntityLength: m.EntityTextLength, CLIPLength: m.CLIP.Positions,
+		},
+	}
+	if t.parts[TransformerFile] != nil {
+		s.Model = map[string]eligen.Tensor{}
+		for name, w := range t.parts[TransformerFile] {
+			s.Model["dit."+name] = w
+		}
+		maps.Copy(s.Model, t.parts[TextFile])
+		maps.Copy(s.Model, t.parts[EliGenFile]) // a LoRA's training goes on from the one there is
+	}
+	return s, nil
+}
+
+// Judge is the classifier's weights and classes; nil where there is none.
+func (t *Trainee) Judge() (classes []string, weights map[string]eligen.Tensor) {
+	return t.classes, t.parts[JudgeFile]
+}
+
+// Take puts a training's weights in their place. q, for an autoencoder that no
+// transformer depends on yet, sets how its latents are normalised.
+func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Quality, classes []string) error {
+	switch kind {
+	case "autoencoder":
+		t.parts[AutoencoderFile] = weights
+		if q != nil {
+			t.Manifest.Autoencoder.Shift, t.Manifest.Autoencoder.Scale = q.Mean, 1/q.Sigma
+		}
+	case "base":
+		dit, txt := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
+		for name, w := range weights {
+			if short, ok := strings.CutPrefix(name, "dit."); ok {
+				dit[short] = w
+			} else {
+				txt[name] = w
+			}
+		}
+		t.parts[TransformerFile], t.parts[TextFile] = dit, txt
+	case "eligen":
+		t.parts[EliGenFile] = weights
+	case "judge":
+		t.parts[JudgeFile], t.classes = weights, classes
+	default:
+		return fmt.Errorf("there is no training called %q", kind)
+	}
+	return nil
+}
+
+// Write puts the model into a folder, its weights rounded to bfloat16; each
+// file whole or not at all.
+func (t *Trainee) Write(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	manifest, err := json.MarshalIndent(t.Manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	for name, data := range t.tokenizers {
+		if err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
+			return err
+		}
+	}
+	for name, tensors := range t.parts {
+		if tensors == nil {
+			continue
+		}
+		var meta map[string]string
+		if name == JudgeFile {
+			meta = map[string]string{"classes": strings.Join(t.classes, ",")}
+		}
+		if err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error { return writeBFloat16(w, meta, tensors) }); err != nil {
+			return err
+		}
+	}
+	return writeWhole(filepath.Join(dir, ManifestFile), func(w io.Writer) error { _, err := w.Write(append(manifest, '\n')); return err })
+}
+
+func writeWhole(path string, fill func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	b := bufio.NewWriter(f)
+	if err := errors.Join(fill(b), b.Flush(), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// writeBFloat16 is a safetensors file of bfloat16 tensors, in order of name.
+func writeBFloat16(w io.Writer, metadata map[string]string, tensors map[string]eligen.Tensor) error {
+	type entry struct {
+		DType   string `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	names := slices.Sorted(maps.Keys(tensors))
+	header := map[string]any{}
+	if metadata != nil {
+		header["__metadata__"] = metadata
+	}
+	at := 0
+	for _, name := range names {
+		t := tensors[name]
+		header[name] = entry{"BF16", t.Shape, [2]int{at, at + 2*len(t.Data)}}
+		at += 2 * len(t.Data)
+	}
+	head, err := json.Marshal(header) // sorts names: the same bytes every time
+	if err != nil {
+		return err
+	}
+	for len(head)%8 != 0 {
+		head = append(head, ' ')
+	}
+	if _, err := w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)); err != nil {
+		return err
+	}
+	for _, name := range names {
+		data := tensors[name].Data
+		buf := make([]byte, 0, 2*len(data))
+		for _, x := range data {
+			buf = binary.LittleEndian.AppendUint16(buf, eligen.BFloat16(x))
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package eligen
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math"
+	"reflect"
+	"strconv"
+	"unicode/utf8"
+)
+
+// A Plan is a list of stages in an order that can be run: a stage's inputs are
+// all earlier in the list. So a plan cannot hold a cycle, and needs no sort.
+type Plan struct {
+	Scene   string // path of the scene file
+	Engine  string // engine ID
+	Stages  []Stage
+	Outputs []PlannedOutput
+	index   map[Digest]Ref
+}
+
+// A Stage is one step: an Op, and the earlier stages whose results it reads.
+type Stage struct {
+	Name   string // address, for people: "render.picnic.denoise"
+	Op     Op
+	Inputs []Ref
+	Digest Digest // of the recipe: the Op, its inputs' digests, and the engine where it is used
+	Source Source // the block to blame
+}
+
+// A PlannedOutput is a file that a stage's result is copied to.
+type PlannedOutput struct {
+	Render string // address
+	Path   string // in the operating system's form, ready to open
+	Stage  Ref
+	Source Source
+}
+
+// A Ref is a stage's place in its Plan.
+type Ref int
+
+// A Digest identifies content, or a result by how it is made: SHA-256 in hex.
+type Digest string
+
+// DigestOf is the digest of some bytes.
+func DigestOf(b []byte) Digest {
+	h := sha256.Sum256(b)
+	return Digest(hex.EncodeToString(h[:]))
+}
+
+// Short is the digest's first twelve characters, for people.
+func (d Digest) Short() string { return string(d[:min(12, len(d))]) }
+
+// An Op is a kind of step. Its exported fields are its recipe: two Ops with the
+// same Kind and fields make the same bytes from the same inputs. A field that
+// doesn't affect bytes is tagged `recipe:"-"`.
+type Op interface {
+	Kind() string // "denoise/1"; a new number says that old results are stale
+	Run(context.Context, *Call) error
+}
+
+// An EngineOp is an Op whose bytes depend on the engine that runs it.
+type EngineOp interface {
+	Op
+	UsesEngine()
+}
+
+// A Call is one run of an Op.
+type Call struct {
+	Inputs []Artifact           // results of the stage's inputs, in order
+	Out    io.Writer            // takes the result
+	Engine Engine               // runs models
+	Step   func(step, of int)   // reports progress; never nil
+	Saved  func() ([]byte, int) // what Save kept of an interrupted run, and its step; nil, 0 if nothing. May be nil
+	Save   func([]byte, int)    // keeps enough to go on from a step. May be nil
+}
+
+// An Artifact is a stage's result, kept in the store.
+type Artifact struct {
+	Digest Digest `json:"digest"` // of the recipe
+	Path   string `json:"path"`   // of the store's entry: a line, then the content
+	Size   int64  `json:"size"`   // of the content, bytes
+	Data   []byte `json:"-"`      // the content, where it was read and checked
+}
+
+// NewPlan starts an empty plan for an engine.
+func NewPlan(scene, engine string) *Plan {
+	return &Plan{Scene: scene, Engine: engine, index: map[Digest]Ref{}}
+}
+
+// Add appends a stage, unless the plan already makes the same thing.
+func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
+	h := sha256.New()
+	fmt.Fprintf(h, "eligen recipe 1\n%s\n", op.Kind())
+	if _, ok := op.(EngineOp); ok {
+		fmt.Fprintf(h, "engine %s\n", p.Engine)
+	}
+	writeRecipe(h, reflect.ValueOf(op))
+	for _, in := range inputs {
+		fmt.Fprintf(h, "\ninput %s", p.Stages[in].Digest)
+	}
+	d := Digest(hex.EncodeToString(h.Sum(nil)))
+	if ref, ok := p.index[d]; ok {
+		return ref
+	}
+	ref := Ref(len(p.Stages))
+	p.Stages = append(p.Stages, Stage{name, op, inputs, d, at})
+	p.index[d] = ref
+	return ref
+}
+
+// writeRecipe writes a value so that different values never write the same
+// bytes. JSON would: values behind interfaces, invalid UTF-8 and unexported
+// fields collapse there. What it can't tell apart, it refuses by panicking.
+func writeRecipe(w io.Writer, v reflect.Value) {
+	if r, ok := v.Interface().(interface{ Recipe() string }); ok {
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			io.WriteString(w, "nil;")
+			return
+		}
+		s := r.Recipe()
+		fmt.Fprintf(w, "r%d:%s;", len(s), s)
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		fmt.Fprintf(w, "b%t;", v.Bool())
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		fmt.Fprintf(w, "i%d;", v.Int())
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		fmt.Fprintf(w, "u%d;", v.Uint())
+	case reflect.Float32, reflect.Float64:
+		f := v.Float()
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			panic(fmt.Sprintf("a recipe holds the number %v. This is a bug in eligen.", f))
+		}
+		if f == 0 {
+			f = 0 // −0 and 0 are one number
+		}
+		fmt.Fprintf(w, "f%s;", strconv.FormatFloat(f, 'x', -1, 64))
+	case reflect.String:
+		s := v.String()
+		if !utf8.ValidString(s) {
+			panic(fmt.Sprintf("a recipe holds invalid UTF-8 %q. This is a bug in eligen.", s))
+		}
+		fmt.Fprintf(w, "s%d:%s;", len(s), s)
+	case reflect.Slice, reflect.Array:
+		fmt.Fprintf(w, "l%d[", v.Len())
+		for i := range v.Len() {
+			writeRecipe(w, v.Index(i))
+		}
+		io.WriteString(w, "];")
+	case reflect.Pointer:
+		if v.IsNil() {
+			io.WriteString(w, "nil;")
+			return
+		}
+		io.WriteString(w, "*")
+		writeRecipe(w, v.Elem())
+	case reflect.Struct:
+		t := v.Type()
+		io.WriteString(w, "{")
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if f.Tag.Get("recipe") == "-" {
+				continue
+			}
+			if !f.IsExported() {
+				panic(fmt.Sprintf("the recipe %s has an unexported field %s. This is a bug in eligen.", t, f.Name))
+			}
+			fmt.Fprintf(w, "%s=", f.Name)
+			writeRecipe(w, v.Field(i))
+		}
+		io.WriteString(w, "};")
+	default:
+		panic(fmt.Sprintf("a recipe holds a %s. This is a bug in eligen.", v.Type()))
+	}
+}

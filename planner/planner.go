@@ -1,0 +1,595 @@
+// Package planner turns a Scene into a Plan.
+//
+// It is pure: no files, no clock, no weights. The same scene and the same answers
+// of the engine's Spec give the same plan on any machine.
+package planner
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/decode"
+	"github.com/eligen/eligen/stage/denoise"
+	"github.com/eligen/eligen/stage/encode"
+	"github.com/eligen/eligen/stage/image"
+	"github.com/eligen/eligen/stage/noise"
+	"github.com/eligen/eligen/stage/still"
+)
+
+// Kinds is an Op of every kind that a plan may hold.
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}}
+
+// MaxPixels is the largest canvas: 16 megapixels.
+const MaxPixels = 16 << 20
+
+// Options tune what Build warns of, and which of PyTorch's noises it plans.
+type Options struct {
+	MinTokens int           // warn of regions with fewer image tokens; 0 is 4
+	Noise     noise.Variant // "" is avx2
+}
+
+// Build plans all renders of a scene for an engine, and says what can't be
+// honoured or looks like a mistake. spec is the engine's [eligen.Engine.Spec]; a
+// plan with errors among its diagnostics must not be applied.
+//
+// Stages come in the order in which they run: first every prompt of the scene, so
+// that text encoders are done with before the large model starts, then render by
+// render.
+func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o Options) (*eligen.Plan, eligen.Diagnostics) {
+	if o.MinTokens == 0 {
+		o.MinTokens = 4
+	}
+	if o.Noise == "" {
+		o.Noise = noise.AVX2
+	}
+	b := &builder{
+		plan: eligen.NewPlan(scene.Path, engineID), options: o,
+		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
+		folder: filepath.Dir(scene.Path),
+	}
+	var works []*work
+	for i := range scene.Renders {
+		if w := b.resolve(&scene.Renders[i]); w != nil {
+			works = append(works, w)
+		}
+	}
+	if b.diags.HasErrors() {
+		return b.plan, b.diags
+	}
+	for _, w := range works {
+		b.prompts(w)
+	}
+	for _, w := range works {
+		b.picture(w)
+	}
+	return b.plan, b.diags
+}
+
+type builder struct {
+	plan    *eligen.Plan
+	diags   eligen.Diagnostics
+	options Options
+	folder  string // of the scene
+	spec    func(eligen.Model, []eligen.Adapter) (eligen.Spec, error)
+	specs   map[string]*answer
+	names   map[string]bool          // of stages
+	paths   map[string]eligen.Source // of outputs
+	warned  map[string]bool          // places of warnings, since renders share entities
+}
+
+// An answer is what spec said of a model, kept, since renders share models.
+type answer struct {
+	spec eligen.Spec
+	ok   bool
+}
+
+// work is a render with nothing left open.
+type work struct {
+	render   *eligen.Render
+	spec     eligen.Spec
+	size     eligen.Size
+	entities []entity
+	schedule denoise.Schedule
+	cfg      float64
+	guidance float64
+	negative bool
+	onBoth   bool // entities on the negative branch too
+	init     bool
+	outputs  []output
+
+	prompt, negativePrompt eligen.Ref
+	entityPrompts          []eligen.Ref
+}
+
+type entity struct {
+	*eligen.Entity
+	region   eligen.Region // rounded
+	tokens   []int32
+	strength float64
+}
+
+type output struct {
+	path    string
+	overlay bool
+	source  eligen.Source
+}
+
+// resolve fills in what the author left out, and reports every problem of a
+// render. It returns nil if the model can't be had.
+func (b *builder) resolve(r *eligen.Render) *work {
+	w := &work{render: r}
+	adapters := r.Adapters
+	if adapters == nil && len(r.Entities) > 0 {
+		adapters = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file", Source: r.Source}}
+	}
+	if adapters == nil {
+		adapters = []eligen.Adapter{} // nil would be a family's default
+	}
+	for _, a := range adapters {
+		if !finite(a.Scale) {
+			b.diags.Errorf(&a.Source, "Invalid number", "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
+			return nil
+		}
+	}
+	spec, ok := b.ask(r, adapters)
+	if !ok {
+		return nil
+	}
+	w.spec = spec
+	if r.Model.Family == "flux" && r.Adapters != nil && len(r.Adapters) == 0 && len(r.Entities) > 0 {
+		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter",
+			"FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions. Leave out `adapters` to have it.")
+	}
+
+	b.size(w)
+	b.sampler(w)
+	b.init(w)
+	b.entities(w)
+	b.outputs(w)
+
+	if r.Seed > math.MaxUint32 {
+		b.diags.Errorf(r.Where("seed"), "Seed out of range", "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.", r.Seed)
+	}
+	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.TextLength, true)
+	if w.negative && r.Negative != "" {
+		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.TextLength, true)
+	}
+	return w
+}
+
+// ask asks for a model's Spec, once.
+func (b *builder) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec, bool) {
+	model := r.Model
+	model.Source = eligen.Source{}
+	key := fmt.Sprintf("%q", model)
+	for _, a := range adapters {
+		a.Source = eligen.Source{}
+		key += fmt.Sprintf("%q", fmt.Sprint(a))
+	}
+	if a, ok := b.specs[key]; ok {
+		return a.spec, a.ok
+	}
+	spec, err := b.spec(r.Model, adapters)
+	b.specs[key] = &answer{spec, err == nil}
+	if err == nil {
+		return spec, true
+	}
+	at := &r.Model.Source
+	if at.File == "" {
+		at = r.Where("model")
+	}
+	var ds eligen.Diagnostics
+	if !errors.As(err, &ds) {
+		b.diags.Errorf(at, "Model can't be used", "%v.", strings.TrimSuffix(err.Error(), "."))
+		return spec, false
+	}
+	for _, d := range ds {
+		if d.Source == nil || d.Source.File == "" {
+			d.Source = at
+		}
+		b.diags = append(b.diags, d)
+	}
+	return spec, false
+}
+
+func (b *builder) size(w *work) {
+	r := w.render
+	w.size = r.Size
+	if w.size == (eligen.Size{}) {
+		w.size = w.spec.Native
+	}
+	at := r.Where("size")
+	m := max(1, w.spec.Multiple)
+	for _, side := range []struct {
+		name string
+		n    int
+	}{{"width", w.size.W}, {"height", w.size.H}} {
+		switch low := side.n / m * m; {
+		case side.n < 1:
+			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; it must be at least %d.", side.name, side.n, m)
+		case side.n%m != 0 && low == 0:
+			b.diags.Errorf(at, "Size is no multiple", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The nearest is %d.", side.name, side.n, m, m)
+		case side.n%m != 0:
+			b.diags.Errorf(at, "Size is no multiple", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The two nearest are %d and %d.", side.name, side.n, m, low, low+m)
+		}
+	}
+	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
+		b.diags.Errorf(at, "Size too large", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+	}
+}
+
+// sizeOK reports whether the size is one that regions can be laid on.
+func (w *work) sizeOK() bool {
+	m := max(1, w.spec.Multiple)
+	s := w.size
+	return s.W >= 16 && s.H >= 16 && s.W%16 == 0 && s.H%16 == 0 && s.W%m == 0 && s.H%m == 0 && s.W <= MaxPixels/s.H
+}
+
+func (b *builder) sampler(w *work) {
+	r, s, spec := w.render, w.render.Sampler, w.spec
+
+	steps := spec.Steps
+	if len(r.Entities) > 0 {
+		steps = spec.StepsWithEntities
+	}
+	if s.Steps != nil {
+		steps = *s.Steps
+	}
+	if steps < 1 || steps > eligen.MaxSteps {
+		b.diags.Errorf(r.Where("sampler.steps"), "Invalid number of steps", "%d steps were asked for; choose a number from 1 to %d.", steps, eligen.MaxSteps)
+	}
+
+	w.cfg = spec.CFG
+	if len(r.Entities) > 0 {
+		w.cfg = spec.CFGWithEntities
+	}
+	if r.Negative != "" {
+		w.cfg = max(w.cfg, spec.CFGWithNegative)
+	}
+	if s.CFG != nil {
+		w.cfg = *s.CFG
+	}
+	if !finite(w.cfg) || w.cfg < 0 {
+		b.diags.Errorf(r.Where("sampler.cfg"), "Invalid number", "cfg is %v; it must be a finite number, 0 or above.", w.cfg)
+		w.cfg = 1
+	}
+	w.negative = w.cfg != 1
+	if r.Negative != "" && !w.negative {
+		b.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
+			"A negative prompt acts through classifier-free guidance only, and cfg is 1, which is off. Set cfg in `sampler` to something above 1, such as 3, or remove the negative prompt.")
+	}
+	if s.NegativeEntities != nil && *s.NegativeEntities {
+		w.onBoth = true
+		switch {
+		case !w.negative:
+			b.diags.Errorf(r.Where("sampler.negative_entities"), "Negative branch is off",
+				"negative_entities puts the entities' regions on the negative branch, and with cfg 1 there is none. Set cfg to something above 1, such as 3, or remove negative_entities.")
+		case len(r.Entities) == 0:
+			b.diags.Warnf(r.Where("sampler.negative_entities"), "Option without effect", "negative_entities does nothing: %s has no entities.", r.Address)
+			w.onBoth = false
+		}
+	}
+
+	if s.Guidance != nil && !spec.HasGuidance {
+		b.diags.Errorf(r.Where("sampler.guidance"), "Model takes no guidance",
+			"This model has no guidance embedding, so guidance = %v can't act. Remove it; cfg works with every model.", *s.Guidance)
+	} else if spec.HasGuidance {
+		w.guidance = spec.Guidance
+		if s.Guidance != nil {
+			w.guidance = *s.Guidance
+		}
+		if !finite(w.guidance) || w.guidance < 0 {
+			b.diags.Errorf(r.Where("sampler.guidance"), "Invalid number", "guidance is %v; it must be a finite number, 0 or above.", w.guidance)
+			w.guidance = 0
+		}
+	}
+
+	w.schedule = denoise.Schedule{Name: s.Schedule, Steps: steps, Strength: 1}
+	if w.schedule.Name == "" {
+		w.schedule.Name = spec.Schedule
+	}
+	if w.schedule.Name == "" {
+		w.schedule.Name = "eligen"
+	}
+	switch {
+	case !slices.Contains(eligen.Schedules, w.schedule.Name):
+		b.diags.Errorf(r.Where("sampler.schedule"), "Unknown schedule", "There is no schedule %q. Choose one of: %s.", w.schedule.Name, strings.Join(eligen.Schedules, ", "))
+	case s.Shift != nil && w.schedule.Name != "eligen":
+		b.diags.Errorf(r.Where("sampler.shift"), "Schedule takes no shift",
+			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", w.schedule.Name)
+	case s.Shift != nil && !(*s.Shift > 0 && *s.Shift <= math.MaxFloat32):
+		b.diags.Errorf(r.Where("sampler.shift"), "Invalid number", "shift is %v; it must be a finite number above 0.", *s.Shift)
+	case w.schedule.Name == "eligen":
+		w.schedule.Shift = eligen.DefaultShift
+		if s.Shift != nil {
+			w.schedule.Shift = *s.Shift
+		}
+	}
+}
+
+func (b *builder) init(w *work) {
+	r := w.render
+	if r.Init == nil {
+		return
+	}
+	at := r.Where("init.strength")
+	if _, ok := r.At["init.strength"]; !ok {
+		at = &r.Init.Source
+	}
+	switch s := r.Init.Strength; {
+	case !(s > 0 && s <= 1):
+		b.diags.Errorf(at, "Invalid number", "The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
+	case s == 1:
+		b.diags.Warnf(at, "Picture has no effect", "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
+	default:
+		w.schedule.Strength = s
+		w.init = true
+	}
+	if p := r.Init.Image; p.Size != w.size {
+		b.diags.Errorf(&r.Init.Source, "Picture has another size",
+			"%s has %d×%d pixels, the render %d×%d. They must be equal: resize the picture, or set size = [%d, %d] if that suits the model.",
+			p.Path, p.Size.W, p.Size.H, w.size.W, w.size.H, p.Size.W, p.Size.H)
+	}
+}
+
+func (b *builder) entities(w *work) {
+	r, spec := w.render, w.spec
+	if n := spec.MaxEntities; n > 0 && len(r.Entities) > n {
+		b.diags.Errorf(r.Where("entities"), "Too many entities", "%s has %d entities; this model takes %d.", r.Address, len(r.Entities), n)
+	}
+	for i := range r.Entities {
+		e := entity{Entity: &r.Entities[i], strength: r.Entities[i].Strength}
+		if _, set := e.At["strength"]; e.strength == 0 && !set {
+			e.strength = 1
+		}
+		if !(e.strength > 0 && finite(e.strength)) {
+			b.diags.Errorf(e.Where("strength"), "Invalid number", "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.", e.Address, e.strength)
+			e.strength = 1
+		}
+		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityTextLength, false)
+		b.region(w, &e)
+		w.entities = append(w.entities, e)
+	}
+	b.overlaps(w)
+}
+
+// region rounds an entity's region and counts its tokens.
+func (b *builder) region(w *work, e *entity) {
+	at := regionAt(e.Entity)
+	if e.Region.Kind == "" {
+		b.diags.Errorf(at, "Entity without a region", "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
+		return
+	}
+	if !finiteRegion(e.Region) {
+		b.diags.Errorf(at, "Invalid number", "The region of %s holds a number that is not finite.", e.Address)
+		return
+	}
+	e.region = e.Region.Round()
+	if !w.sizeOK() {
+		return
+	}
+	bad := false
+	walk(e.region, func(part eligen.Region) {
+		m := part.Bitmap
+		if part.Kind != "image" || m == nil || part.Fit != "" || bad {
+			return
+		}
+		// Less than a pixel of the mask is rounding.
+		if math.Abs(float64(m.W)*float64(w.size.H)-float64(m.H)*float64(w.size.W)) >= float64(max(w.size.W, w.size.H)) {
+			bad = true
+			b.diags.Errorf(at, "Mask has another aspect ratio",
+				"The mask of %s has %d×%d pixels, the canvas %d×%d. Say how to lay it on: fit = \"stretch\", \"cover\" or \"contain\".", e.Address, m.W, m.H, w.size.W, w.size.H)
+		}
+	})
+	if bad {
+		return
+	}
+
+	e.tokens = e.region.Tokens(w.size)
+	total := w.size.W / 16 * (w.size.H / 16)
+	switch n := len(e.tokens); {
+	case n == 0:
+		b.diags.Errorf(at, "Region covers no image token",
+			"The region of %s covers none of the %d image tokens (16×16 pixels each) of a %d×%d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, 8 pixels apart. Make it larger, or move it.",
+			e.Address, total, w.size.W, w.size.H)
+	case n < b.options.MinTokens:
+		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (16×16 pixels each) of a %d×%d picture; with fewer than %d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
+			e.Address, n, total, w.size.W, w.size.H, b.options.MinTokens)
+	default:
+		if lost := lostShare(e.region, e.tokens, w.size); lost > 0.1 {
+			b.warn(at, "Region has thin parts", "Regions are looked at every 8 pixels, and %.0f %% of the region of %s, in parts thinner than that, is lost at %d×%d. Make them 8 pixels wide or more.",
+				100*lost, e.Address, w.size.W, w.size.H)
+		}
+	}
+}
+
+// overlaps warns of pairs that share much of their regions.
+func (b *builder) overlaps(w *work) {
+	for i := range w.entities {
+		for j := range i {
+			x, y := w.entities[j], w.entities[i]
+			both := common(x.tokens, y.tokens)
+			either := len(x.tokens) + len(y.tokens) - both
+			if either == 0 || float64(both) <= maxOverlap*float64(either) {
+				continue
+			}
+			b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
+				x.Address, y.Address, both, either, float64(both)/float64(either))
+		}
+	}
+}
+
+// maxOverlap is the intersection over union above which a pair is warned of: boxes
+// that touch, or a hat on a head, stay below.
+const maxOverlap = 0.2
+
+// warn warns, once for the same place and text: renders share entities.
+func (b *builder) warn(at *eligen.Source, summary, detail string, args ...any) {
+	key := fmt.Sprintf("%s|%s|%s", at, summary, fmt.Sprintf(detail, args...))
+	if !b.warned[key] {
+		b.warned[key] = true
+		b.diags.Warnf(at, summary, detail, args...)
+	}
+}
+
+// checkPrompt reports a prompt that encoders can't take whole.
+func (b *builder) checkPrompt(at *eligen.Source, address, prompt string, spec eligen.Spec, length int, pooled bool) {
+	if !utf8.ValidString(prompt) {
+		b.diags.Errorf(at, "Prompt is no text", "The prompt of %s is not valid UTF-8.", address)
+		return
+	}
+	if spec.CountTokens == nil {
+		return
+	}
+	t5, clip, clipMax := spec.CountTokens(prompt)
+	if t5 > length {
+		b.warn(at, "Prompt is too long", "T5, the text encoder, reads %d tokens of this prompt and would need %d. It is cut after %q.",
+			length, t5, cutAt(prompt, func(s string) bool { n, _, _ := spec.CountTokens(s); return n <= length }))
+	}
+	// CLIP's 77 tokens are short of many good prompts, and it adds a summary only: say
+	// it where T5 reads more.
+	if pooled && clip > clipMax {
+		b.warn(at, "Prompt is too long for CLIP", "CLIP, which sums up the prompt in one vector, reads %d tokens and would need %d. It is cut after %q; T5 reads %s.",
+			clipMax, clip, cutAt(prompt, func(s string) bool { _, n, _ := spec.CountTokens(s); return n <= clipMax }), map[bool]string{true: "it all", false: "on"}[t5 <= length])
+	}
+}
+
+// cutAt is the last words of the longest beginning of a prompt that fits.
+func cutAt(prompt string, fits func(string) bool) string {
+	words := strings.Fields(prompt)
+	low, high := 0, len(words)
+	for low < high {
+		mid := (low + high + 1) / 2
+		if fits(strings.Join(words[:mid], " ")) {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	if low > 4 {
+		return "… " + strings.Join(words[low-4:low], " ")
+	}
+	return strings.Join(words[:low], " ")
+}
+
+func (b *builder) outputs(w *work) {
+	r := w.render
+	outputs := r.Outputs
+	if len(outputs) == 0 {
+		outputs = []eligen.Output{{Path: "out/" + r.Name + ".png", Source: r.Source}}
+	}
+	for i := range outputs {
+		o := outputs[i]
+		local := filepath.FromSlash(o.Path)
+		if !filepath.IsLocal(local) {
+			b.diags.Errorf(&o.Source, "Path leaves the scene's folder", "Outputs are written below the folder of the scene, and %q is not there.", o.Path)
+			continue
+		}
+		if !strings.EqualFold(filepath.Ext(local), ".png") {
+			b.diags.Errorf(&o.Source, "Unknown picture format", "%q does not end in .png; pictures are written as PNG.", o.Path)
+			continue
+		}
+		local = filepath.Clean(local)
+		if first, taken := b.paths[local]; taken {
+			b.diags.Errorf(&o.Source, "Two outputs with one path", "%s is written already, by the output at %s. Give one of them another path.", o.Path, first)
+			continue
+		}
+		b.paths[local] = o.Source
+		if o.Overlay && len(r.Entities) == 0 {
+			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
+		}
+		w.outputs = append(w.outputs, output{filepath.Join(b.folder, local), o.Overlay && len(r.Entities) > 0, o.Source})
+	}
+}
+
+// add adds a stage under a name that no other stage has: an entity that two models
+// draw has two prompts.
+func (b *builder) add(w *work, name string, at eligen.Source, op eligen.Op, inputs ...eligen.Ref) eligen.Ref {
+	if b.names[name] {
+		name = w.render.Address + "." + name
+	}
+	ref := b.plan.Add(name, at, op, inputs...)
+	if int(ref) == len(b.plan.Stages)-1 {
+		b.names[b.plan.Stages[ref].Name] = true
+	}
+	return ref
+}
+
+// prompts plans the text encoders' work of a render.
+func (b *builder) prompts(w *work) {
+	r, s := w.render, w.spec
+	w.prompt = b.add(w, r.Address+".prompt", *r.Where("prompt"), encode.Op{Text: s.Text, Prompt: r.Prompt, Length: s.TextLength, Pooled: true})
+	if w.negative {
+		w.negativePrompt = b.add(w, r.Address+".negative", *r.Where("negative"), encode.Op{Text: s.Text, Prompt: r.Negative, Length: s.TextLength, Pooled: true})
+	}
+	for _, e := range w.entities {
+		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), encode.Op{Text: s.Text, Prompt: e.Prompt, Length: s.EntityTextLength}))
+	}
+}
+
+// picture plans the rest of a render, and its outputs.
+func (b *builder) picture(w *work) {
+	r, s := w.render, w.spec
+	op := denoise.Op{
+		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
+		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: w.init,
+	}
+	total := w.size.W / 16 * (w.size.H / 16)
+	for _, e := range w.entities {
+		op.Entities = append(op.Entities, denoise.Entity{Tokens: e.tokens, Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
+	}
+
+	inputs := []eligen.Ref{
+		b.add(w, r.Address+".noise", *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, w.size.H / 8, w.size.W / 8}, Variant: b.options.Noise, DType: s.DType}),
+		w.prompt,
+	}
+	if w.negative {
+		inputs = append(inputs, w.negativePrompt)
+	}
+	inputs = append(inputs, w.entityPrompts...)
+	if w.init {
+		inputs = append(inputs, b.add(w, r.Address+".init", r.Init.Source, image.Op{
+			Autoencoder: s.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
+		}))
+	}
+	latents := b.add(w, r.Address+".denoise", r.Source, op, inputs...)
+	picture := b.add(w, r.Address+".decode", r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
+	resolved := b.resolved(w)
+	for _, o := range w.outputs {
+		name := r.Address + ".still"
+		if o.overlay {
+			name = r.Address + ".overlay"
+		}
+		ref := b.add(w, name, o.source, still.Op{Resolved: resolved, Overlay: o.overlay}, picture)
+		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.path, Stage: ref, Source: o.source})
+	}
+}
+
+// resolved is what the render's picture says about itself.
+func (b *builder) resolved(w *work) still.Resolved {
+	r, s := w.render, w.spec
+	out := still.Resolved{
+		Format: 1, Version: eligen.Version, Engine: b.plan.Engine, Render: r.Address,
+		Size: w.size, Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Noise: string(b.options.Noise),
+		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth,
+		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
+	}
+	for _, a := range s.Adapters {
+		out.Adapters = append(out.Adapters, still.Adapter(a))
+	}
+	for _, e := range w.entities {
+		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength, Tokens: len(e.tokens)})
+	}
+	if w.init {
+		out.Init = &still.Init{Picture: r.Init.Image.Digest, Strength: r.Init.Strength}
+	}
+	return out
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

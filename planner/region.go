@@ -1,0 +1,145 @@
+package planner
+
+import (
+	"github.com/eligen/eligen"
+)
+
+// Bucket is how many image tokens a region of n tokens is padded to, on a canvas of
+// total tokens. An engine compiles a graph for each combination of buckets, so they
+// come in coarse steps, of 16 up to 64 tokens, of 32 up to 256, of 128 up to 1024
+// and of 512 beyond: a region that moves or grows a little keeps its graph, and no
+// more than a third of a bucket above 32 is padding.
+//
+// It depends on the entity's own region only, so that an edit elsewhere in the scene
+// changes nothing here.
+func Bucket(n, total int) int {
+	step := 512
+	switch {
+	case n <= 64:
+		step = 16
+	case n <= 256:
+		step = 32
+	case n <= 1024:
+		step = 128
+	}
+	return max(n, min(total, (n+step-1)/step*step))
+}
+
+// regionAt is where an entity says where it is.
+func regionAt(e *eligen.Entity) *eligen.Source {
+	for _, attribute := range []string{"box", "mask", "region"} {
+		if s, ok := e.At[attribute]; ok {
+			return &s
+		}
+	}
+	return &e.Source
+}
+
+// walk calls f for a region and all its parts.
+func walk(r eligen.Region, f func(eligen.Region)) {
+	f(r)
+	for _, p := range r.Parts {
+		walk(p, f)
+	}
+}
+
+func finiteRegion(r eligen.Region) bool {
+	ok := true
+	walk(r, func(p eligen.Region) {
+		for _, x := range p.Numbers {
+			ok = ok && finite(x)
+		}
+	})
+	return ok
+}
+
+// common counts what two ascending lists share.
+func common(a, b []int32) int {
+	n := 0
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		switch {
+		case a[i] < b[j]:
+			i++
+		case a[i] > b[j]:
+			j++
+		default:
+			n, i, j = n+1, i+1, j+1
+		}
+	}
+	return n
+}
+
+// lostShare is the share of a region's pixels that lie in no token of it, in parts
+// thinner than the 8 pixels at which regions are sampled. (Thick parts lose at their
+// edges too, half a sample at most: that is rounding.)
+func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
+	if n := r.Numbers; r.Kind == "box" && len(n) == 4 {
+		sx, sy := float64(canvas.W), float64(canvas.H)
+		if r.Pixels {
+			sx, sy = 1, 1
+		}
+		if (n[2]-n[0])*sx >= 8 && (n[3]-n[1])*sy >= 8 {
+			return 0
+		}
+	}
+	mask := r.Mask(canvas)
+	thick := open(mask, canvas.W, canvas.H, 8)
+	row := canvas.W / 16
+	has := make([]bool, row*(canvas.H/16))
+	for _, t := range tokens {
+		has[t] = true
+	}
+	on, lost := 0, 0
+	for i, m := range mask {
+		if !m {
+			continue
+		}
+		on++
+		if x, y := i%canvas.W, i/canvas.W; !thick[i] && !has[y/16*row+x/16] {
+			lost++
+		}
+	}
+	if on == 0 {
+		return 0
+	}
+	return float64(lost) / float64(on)
+}
+
+// open keeps of a mask the pixels that are in an s×s square of it (morphological
+// opening).
+func open(mask []bool, w, h, s int) []bool {
+	sum := sums(mask, w, h)
+	corner := make([]bool, len(mask)) // top left corners of full squares
+	for y := range max(0, h-s+1) {
+		for x := range max(0, w-s+1) {
+			corner[y*w+x] = count(sum, w, x, y, x+s, y+s) == s*s
+		}
+	}
+	sum = sums(corner, w, h)
+	out := make([]bool, len(mask))
+	for y := range h {
+		for x := range w {
+			out[y*w+x] = count(sum, w, max(0, x-s+1), max(0, y-s+1), x+1, y+1) > 0
+		}
+	}
+	return out
+}
+
+// sums counts the pixels that are on above and left of each corner.
+func sums(mask []bool, w, h int) []int {
+	sum := make([]int, (w+1)*(h+1))
+	for y := range h {
+		row := 0
+		for x := range w {
+			if mask[y*w+x] {
+				row++
+			}
+			sum[(y+1)*(w+1)+x+1] = sum[y*(w+1)+x+1] + row
+		}
+	}
+	return sum
+}
+
+func count(sum []int, w, x0, y0, x1, y1 int) int {
+	return sum[y1*(w+1)+x1] - sum[y0*(w+1)+x1] - sum[y1*(w+1)+x0] + sum[y0*(w+1)+x0]
+}

@@ -1,0 +1,21 @@
+# EliGen's training: the base is frozen, a LoRA on the linear layers of the
+# blocks learns to follow regions, with regional attention on at every step.
+recipe "eligen" {
+  classes = 20
+  size    = [128, 128]
+  train   = lora(16)
+  steps   = 1500
+  batch   = 32
+  regions = 1
+  dropout = { prompt = 0.1, entity = 0.1 }
+  objects = 3
+  ema     = 0.995
+  every   = 250
+
+  optimizer "adamw" {
+    rate   = 1e-3
+    warmup = 100
+    decay  = "cosine"
+    clip   = 1
+  }
+}

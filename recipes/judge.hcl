@@ -1,0 +1,17 @@
+# The classifier that `eligen eval` asks what is in a picture.
+recipe "judge" {
+  classes = 20
+  size    = [128, 128]
+  steps   = 2500
+  batch   = 64
+  ema     = 0.995
+  every   = 500
+
+  optimizer "adamw" {
+    rate   = 1e-3
+    warmup = 50
+    decay  = "cosine"
+    weight = 0.01
+    clip   = 1
+  }
+}

@@ -1,0 +1,145 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"syscall"
+)
+
+// files are the file operations of this package, all below one folder: symbolic
+// links that lead out of it are refused. Names are relative to the folder.
+type files struct {
+	root *os.Root
+	// fail, where it is set, is asked before each operation, and what it returns is
+	// the operation's error. Tests break every operation in turn.
+	fail func(operation, name string) error
+}
+
+func openFiles(dir string) (files, error) {
+	root, err := os.OpenRoot(dir)
+	return files{root: root}, err
+}
+
+func (f files) ask(operation, name string) error {
+	if f.fail == nil {
+		return nil
+	}
+	return f.fail(operation, name)
+}
+
+// read is a file's content; more than limit bytes are an error.
+func (f files) read(name string, limit int64) ([]byte, error) {
+	if err := f.ask("read", name); err != nil {
+		return nil, err
+	}
+	file, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return data, err
+}
+
+func (f files) mkdirAll(name string) error {
+	if err := f.ask("mkdir", name); err != nil {
+		return err
+	}
+	return f.root.MkdirAll(name, 0o755)
+}
+
+func (f files) rename(from, to string) error {
+	if err := f.ask("rename", to); err != nil {
+		return err
+	}
+	return f.root.Rename(from, to)
+}
+
+func (f files) remove(name string) error {
+	if err := f.ask("remove", name); err != nil {
+		return err
+	}
+	return f.root.Remove(name)
+}
+
+// create makes a file that must not be there yet.
+func (f files) create(name string) (*os.File, error) {
+	if err := f.ask("create", name); err != nil {
+		return nil, err
+	}
+	return f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+}
+
+// write appends to an open file. An injected failure leaves half of the bytes
+// behind, as a full disk does.
+func (f files) write(file *os.File, name string, data []byte) error {
+	if err := f.ask("write", name); err != nil {
+		file.Write(data[:len(data)/2])
+		return err
+	}
+	_, err := file.Write(data)
+	return err
+}
+
+func (f files) sync(file *os.File, name string) error {
+	if err := f.ask("sync", name); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+// syncDir makes a rename in a folder durable. Windows can't sync folders.
+func (f files) syncDir(name string) error {
+	if err := f.ask("syncdir", name); err != nil {
+		return err
+	}
+	if goruntime.GOOS == "windows" {
+		return nil
+	}
+	d, err := f.root.Open(name)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, syscall.EINVAL) { // some network file systems
+		err = nil
+	}
+	return errors.Join(err, d.Close())
+}
+
+// put makes a file of some bytes, or replaces it: all of it or, with an error, none.
+func (f files) put(name string, data []byte) error {
+	dir := filepath.Dir(name)
+	if err := f.mkdirAll(dir); err != nil {
+		return err
+	}
+	temp := filepath.Join(dir, fmt.Sprintf(".new-%08x%08x", rand.Uint32(), rand.Uint32()))
+	file, err := f.create(temp)
+	if err != nil {
+		return err
+	}
+	err = f.write(file, temp, data)
+	if err == nil {
+		err = f.sync(file, temp)
+	}
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = f.rename(temp, name)
+	}
+	if err != nil {
+		f.remove(temp)
+		return err
+	}
+	return f.syncDir(dir)
+}
+
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

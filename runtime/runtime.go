@@ -1,0 +1,336 @@
+// Package runtime applies a Plan: it makes what the plan lists and the store
+// lacks, says so in Events, and writes the files that the scene asked for.
+package runtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/eligen/eligen"
+)
+
+// A Runner applies plans.
+type Runner struct {
+	Store  *Store
+	Engine eligen.Engine
+	Emit   eligen.Sink // nil: nobody listens
+	Force  bool        // replace files that eligen did not write
+
+	// Recognise reports whether a file is one that eligen wrote and nobody has
+	// changed since: it may be replaced. nil: none is.
+	Recognise func(io.Reader) bool
+}
+
+// A StageError is the failure of a stage, which an event has reported already.
+type StageError struct {
+	Stage   string // address
+	Problem eligen.Diagnostic
+	Err     error
+}
+
+func (e *StageError) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Err) }
+
+// Unwrap gives the cause.
+func (e *StageError) Unwrap() error { return e.Err }
+
+// Apply makes everything that the plan's files need and the store lacks, in the
+// plan's order, and writes each file as soon as its stage is done.
+//
+// Before anything runs, files that must not be overwritten are refused: the error is
+// then of type eligen.Diagnostics, and no event has been sent. Afterwards problems
+// are events first; the error joins a *StageError for each stage that failed, and
+// ctx's error if the run was interrupted. A stage that fails takes with it those that
+// need it, and no others. An interruption lets the step at hand finish; what is done
+// stays in the store, and the next Apply goes on from there.
+func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
+	outputs, err := r.openOutputs(p)
+	if err != nil {
+		return err
+	}
+	defer outputs.close()
+
+	w := &walk{Runner: r, plan: p, outputs: outputs, kept: map[eligen.Ref][]byte{}}
+	w.begin()
+	defer w.journal.close()
+	w.emit(eligen.Event{Type: eligen.Opened, Scene: p.Scene, Engine: p.Engine})
+	if err := w.journal.err; err != nil {
+		w.report("Run is not recorded", fmt.Errorf("the run's journal can't be kept: %w", err))
+	}
+	for _, s := range p.Stages {
+		w.emit(eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind()})
+	}
+	w.look()
+	for i := range p.Stages {
+		w.stage(ctx, eligen.Ref(i))
+	}
+	w.emit(eligen.Event{Type: eligen.Ended})
+	return errors.Join(append(w.errs, ctx.Err())...)
+}
+
+// walk is one Apply.
+type walk struct {
+	*Runner
+	plan    *eligen.Plan
+	outputs *outputs
+	journal *journal
+
+	mu  sync.Mutex
+	seq int
+
+	needed []bool                // to make a file
+	found  []*eligen.Artifact    // in the store, sound; without the content
+	failed []bool                // or skipped
+	uses   []int                 // by stages that are yet to run
+	kept   map[eligen.Ref][]byte // results of this run that are yet to be used
+	errs   []error
+	unsafe bool // saving partial results has failed, and was reported
+}
+
+func (w *walk) begin() {
+	n := len(w.plan.Stages)
+	w.needed, w.found, w.failed, w.uses = make([]bool, n), make([]*eligen.Artifact, n), make([]bool, n), make([]int, n)
+	w.journal = openJournal(w.Store)
+}
+
+// emit numbers events and hands them on one at a time.
+func (w *walk) emit(e eligen.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.send(e)
+	if w.journal.failing() {
+		w.send(warning("Run is not recorded", fmt.Errorf("the run's journal ends here: %w", w.journal.err)))
+	}
+}
+
+func (w *walk) send(e eligen.Event) {
+	w.seq++
+	e.Seq, e.Time = w.seq, time.Now()
+	w.journal.add(e)
+	if w.Emit != nil {
+		w.Emit(e)
+	}
+}
+
+func (w *walk) report(summary string, err error) { w.emit(warning(summary, err)) }
+
+func warning(summary string, err error) eligen.Event {
+	return eligen.Event{Type: eligen.Reported, Problem: &eligen.Diagnostic{Severity: eligen.Warning, Summary: summary, Detail: sentence(err)}}
+}
+
+// look finds out what has to run: from the files backwards, so that a result which
+// only cached ones need isn't even read. A stage that no other reads is wanted for
+// its own sake.
+func (w *walk) look() {
+	read := make([]bool, len(w.plan.Stages))
+	for _, s := range w.plan.Stages {
+		for _, in := range s.Inputs {
+			read[in] = true
+		}
+	}
+	for _, o := range w.plan.Outputs {
+		w.needed[o.Stage] = true
+	}
+	for i, s := range slices.Backward(w.plan.Stages) {
+		if !w.needed[i] && read[i] {
+			continue
+		}
+		w.needed[i] = true
+		a, ok, damage := w.Store.Get(s.Digest)
+		if damage != nil {
+			w.report("Damaged result", damage)
+		}
+		if ok {
+			a.Data = nil
+			w.found[i] = &a
+			continue
+		}
+		for _, in := range s.Inputs {
+			w.needed[in] = true
+			w.uses[in]++
+		}
+	}
+}
+
+// stage makes a stage's result, if it has to be made, and the files that it is
+// copied to.
+func (w *walk) stage(ctx context.Context, i eligen.Ref) {
+	s := &w.plan.Stages[i]
+	if !w.needed[i] {
+		w.emit(eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind()})
+		return
+	}
+	if a := w.found[i]; a != nil {
+		w.emit(eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind(), Artifact: a})
+		w.write(i)
+		return
+	}
+	skip := ctx.Err() != nil
+	for _, in := range s.Inputs {
+		skip = skip || w.failed[in]
+	}
+	if skip {
+		w.skip(i)
+		return
+	}
+	w.emit(eligen.Event{Type: eligen.Started, Stage: s.Name, Kind: s.Op.Kind()})
+	a, err := w.run(ctx, i)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		w.skip(i)
+		return
+	}
+	if err != nil {
+		w.fail(i, err)
+		return
+	}
+	if w.uses[i] > 0 {
+		w.kept[i] = a.Data
+	}
+	w.emit(eligen.Event{Type: eligen.Done, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
+	w.write(i)
+}
+
+func (w *walk) skip(i eligen.Ref) {
+	w.failed[i] = true
+	s := w.plan.Stages[i]
+	w.emit(eligen.Event{Type: eligen.Skipped, Stage: s.Name, Kind: s.Op.Kind()})
+}
+
+func (w *walk) fail(i eligen.Ref, err error) {
+	w.failed[i] = true
+	s := w.plan.Stages[i]
+	problem := diagnose(err, &s.Source)
+	w.errs = append(w.errs, &StageError{s.Name, problem, err})
+	w.emit(eligen.Event{Type: eligen.Failed, Stage: s.Name, Kind: s.Op.Kind(), Problem: &problem})
+}
+
+// run runs a stage's Op and keeps its result.
+func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err error) {
+	s := &w.plan.Stages[i]
+	c := &eligen.Call{Engine: w.Engine}
+	for _, in := range s.Inputs {
+		a, err := w.result(in)
+		if err != nil {
+			return a, err
+		}
+		c.Inputs = append(c.Inputs, a)
+	}
+	var out bytes.Buffer
+	c.Out = &out
+	c.Step = func(step, of int) {
+		w.emit(eligen.Event{Type: eligen.Stepped, Stage: s.Name, Kind: s.Op.Kind(), Step: step, Of: of})
+	}
+	c.Saved = func() ([]byte, int) {
+		data, step, damage := w.Store.partial(s.Digest)
+		if damage != nil {
+			w.report("Damaged partial result", damage)
+			return nil, 0
+		}
+		return data, step
+	}
+	c.Save = func(data []byte, step int) {
+		if err := w.Store.savePartial(s.Digest, data, step); err != nil && !w.unsafe {
+			w.unsafe = true
+			w.report("Partial result is not kept", fmt.Errorf("should the run be interrupted, %s begins again: %w", s.Name, err))
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v. This is a bug in eligen.\n\n%s", p, debug.Stack())
+		}
+	}()
+	if err := s.Op.Run(ctx, c); err != nil {
+		return a, err
+	}
+	if a, err = w.Store.Put(s.Digest, out.Bytes()); err != nil {
+		return a, err
+	}
+	w.Store.dropPartial(s.Digest)
+	return a, nil
+}
+
+// result is an earlier stage's, from this run or from the store.
+func (w *walk) result(i eligen.Ref) (eligen.Artifact, error) {
+	d := w.plan.Stages[i].Digest
+	if data, ok := w.kept[i]; ok {
+		if w.uses[i]--; w.uses[i] == 0 {
+			delete(w.kept, i)
+		}
+		return w.Store.artifact(d, data), nil
+	}
+	a, ok, damage := w.Store.Get(d)
+	if damage != nil {
+		return a, damage
+	}
+	if !ok {
+		return a, fmt.Errorf("the result of %s was in the store a moment ago and is gone; run the command again", w.plan.Stages[i].Name)
+	}
+	return a, nil
+}
+
+// write copies a result to its files.
+func (w *walk) write(i eligen.Ref) {
+	s := w.plan.Stages[i]
+	for _, o := range w.plan.Outputs {
+		if o.Stage != i {
+			continue
+		}
+		a, ok, err := w.Store.Get(s.Digest)
+		if err == nil && !ok {
+			err = errors.New("the picture was in the store a moment ago and is gone; run the command again")
+		}
+		if err == nil {
+			err = w.outputs.write(o, a.Data)
+		}
+		if err != nil {
+			problem := diagnose(err, &o.Source)
+			w.errs = append(w.errs, &StageError{s.Name, problem, err})
+			w.emit(eligen.Event{Type: eligen.Failed, Stage: s.Name, Kind: s.Op.Kind(), Path: o.Path, Problem: &problem})
+			continue
+		}
+		w.emit(eligen.Event{Type: eligen.Wrote, Stage: s.Name, Path: o.Path})
+	}
+}
+
+// diagnose is an error for people, at the place that is to blame.
+func diagnose(err error, at *eligen.Source) eligen.Diagnostic {
+	if at.File == "" {
+		at = nil
+	}
+	var ds eligen.Diagnostics
+	if errors.As(err, &ds) && len(ds) == 1 {
+		d := ds[0]
+		if d.Source == nil {
+			d.Source = at
+		}
+		return d
+	}
+	d := eligen.Diagnostic{Severity: eligen.Error, Summary: "Stage failed", Detail: sentence(err), Source: at}
+	switch {
+	case errors.Is(err, ErrNotDeterministic):
+		d.Summary = "Stage is not deterministic"
+		d.Detail += " The store keeps the first result. This is a bug in eligen, unless the engine runs on a GPU."
+	case errors.Is(err, syscall.ENOSPC):
+		d.Summary = "Disk is full"
+		d.Detail += " Nothing was half-written. Make room and run the command again: what is finished stays finished."
+	case errors.Is(err, syscall.EROFS):
+		d.Summary = "Read-only file system"
+	}
+	return d
+}
+
+// sentence is an error as one.
+func sentence(err error) string {
+	s := err.Error()
+	if s == "" || s[len(s)-1] == '.' || s[len(s)-1] == '\n' {
+		return s
+	}
+	return s + "."
+}

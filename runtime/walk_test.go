@@ -1,0 +1,318 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/still"
+)
+
+// A say is the smallest Op: it writes a word and what its inputs hold.
+type say struct {
+	Word  string
+	Ran   *[]string `recipe:"-"`
+	Error error     `recipe:"-"`
+	Extra string    `recipe:"-"` // bytes that the recipe doesn't tell of
+}
+
+func (say) Kind() string { return "say/1" }
+
+func (o say) Run(_ context.Context, c *eligen.Call) error {
+	*o.Ran = append(*o.Ran, o.Word)
+	if o.Word == "panic" {
+		panic("out of cheese")
+	}
+	fmt.Fprint(c.Out, o.Word, o.Extra)
+	for _, in := range c.Inputs {
+		fmt.Fprintf(c.Out, "(%s)", in.Data)
+	}
+	return o.Error
+}
+
+// states are what a run's events say of each stage, in the plan's order.
+func states(p *eligen.Progress) string {
+	var out []string
+	for _, s := range p.Stages {
+		out = append(out, s.Name+" "+string(s.State))
+	}
+	return strings.Join(out, ", ")
+}
+
+func content(t *testing.T, store *runtime.Store, plan *eligen.Plan, ref eligen.Ref) string {
+	t.Helper()
+	a, ok, err := store.Get(plan.Stages[ref].Digest)
+	if !ok || err != nil {
+		t.Fatalf("%s: %v, %v", plan.Stages[ref].Name, ok, err)
+	}
+	return string(a.Data)
+}
+
+func TestWalk(t *testing.T) {
+	store := open(t, t.TempDir())
+	var ran []string
+	plan := eligen.NewPlan("scene.hcl", "engine-1")
+	a := plan.Add("a", eligen.Source{}, say{Word: "a", Ran: &ran})
+	b := plan.Add("b", eligen.Source{}, say{Word: "b", Ran: &ran}, a)
+	same := plan.Add("b again", eligen.Source{}, say{Word: "b", Ran: &ran}, a)
+	c := plan.Add("c", eligen.Source{}, say{Word: "c", Ran: &ran}, a, b, same)
+
+	progress, err := apply(t, store, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, ran); diff != "" {
+		t.Error(diff)
+	}
+	if got, want := content(t, store, plan, c), "c(a)(b(a))(b(a))"; got != want {
+		t.Errorf("c holds %q, want %q", got, want)
+	}
+	if got, want := states(&progress), "a done, b done, c done"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+
+	// A later plan runs what is new only.
+	ran = nil
+	plan.Add("d", eligen.Source{}, say{Word: "d", Ran: &ran}, b)
+	progress, err = apply(t, store, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := states(&progress), "a cached, b cached, c cached, d done"; got != want || len(ran) != 1 {
+		t.Errorf("%s, ran %v, want %s", got, ran, want)
+	}
+}
+
+// TestFailure: a failure takes with it the stages that need it, and no others, and
+// is reported once.
+func TestFailure(t *testing.T) {
+	store := open(t, t.TempDir())
+	var ran []string
+	boom := errors.New("no such word")
+	at := eligen.Source{File: "scene.hcl", Line: 3, Code: `  prompt = "bad"`}
+	plan := eligen.NewPlan("scene.hcl", "engine-1")
+	a := plan.Add("a", eligen.Source{}, say{Word: "a", Ran: &ran})
+	bad := plan.Add("bad", at, say{Word: "bad", Ran: &ran, Error: boom}, a)
+	c := plan.Add("c", eligen.Source{}, say{Word: "c", Ran: &ran}, bad)
+	plan.Add("d", eligen.Source{}, say{Word: "d", Ran: &ran}, c)
+	plan.Add("e", eligen.Source{}, say{Word: "e", Ran: &ran}, a)
+	plan.Add("panic", eligen.Source{}, say{Word: "panic", Ran: &ran}, a)
+
+	progress, err := apply(t, store, plan)
+	if got, want := states(&progress), "a done, bad failed, c skipped, d skipped, e done, panic failed"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	var stageError *runtime.StageError
+	if !errors.Is(err, boom) || !errors.As(err, &stageError) || stageError.Stage != "bad" || strings.Count(err.Error(), "no such word") != 1 {
+		t.Errorf("Apply: %v", err)
+	}
+	if !strings.Contains(err.Error(), "out of cheese. This is a bug in eligen.") {
+		t.Errorf("Apply: %v", err)
+	}
+	if p := progress.Stages[1].Problem; p == nil || p.Source == nil || p.Source.Line != 3 || !strings.Contains(p.Detail, "no such word") {
+		t.Errorf("the problem is %+v", p)
+	}
+
+	// Nothing of a failed stage is kept.
+	ran = nil
+	if _, err := apply(t, store, plan); !errors.Is(err, boom) {
+		t.Errorf("Apply: %v", err)
+	}
+	if diff := cmp.Diff([]string{"bad", "panic"}, ran); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCancelled: a run that is over before it begins says so, and does nothing.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var ran []string
+	plan := eligen.NewPlan("scene.hcl", "engine-1")
+	plan.Add("a", eligen.Source{}, say{Word: "a", Ran: &ran})
+	var progress eligen.Progress
+	r := &runtime.Runner{Store: open(t, t.TempDir()), Emit: progress.Add}
+	if err := r.Apply(ctx, plan); !errors.Is(err, context.Canceled) {
+		t.Errorf("Apply: %v", err)
+	}
+	if got := states(&progress); got != "a skipped" || len(ran) != 0 || !progress.Ended {
+		t.Errorf("%s, ran %v", got, ran)
+	}
+}
+
+// TestNotDeterministic: an Op whose bytes depend on more than its recipe is found
+// out when it runs twice. The store keeps the first result.
+func TestNotDeterministic(t *testing.T) {
+	store := open(t, t.TempDir())
+	plan := eligen.NewPlan("scene.hcl", "engine-1")
+	var ran []string
+	a := plan.Add("a", eligen.Source{}, say{Word: "a", Ran: &ran})
+	if _, err := apply(t, store, plan); err != nil {
+		t.Fatal(err)
+	}
+	d := plan.Stages[a].Digest
+	if _, err := store.Put(d, []byte("a")); err != nil {
+		t.Errorf("the same bytes again: %v", err)
+	}
+	if _, err := store.Put(d, []byte("a, differently")); !errors.Is(err, runtime.ErrNotDeterministic) {
+		t.Errorf("other bytes: %v", err)
+	}
+	if got := content(t, store, plan, a); got != "a" {
+		t.Errorf("the store holds %q", got)
+	}
+
+	// Two processes on one store: while one runs the stage, the other finishes it.
+	plan = eligen.NewPlan("scene.hcl", "engine-1")
+	plan.Add("b", eligen.Source{}, racing{say{Word: "b", Ran: &ran, Extra: "!"}, func() {
+		if _, err := store.Put(plan.Stages[0].Digest, []byte("b")); err != nil {
+			t.Error(err)
+		}
+	}})
+	progress, err := apply(t, store, plan)
+	if !errors.Is(err, runtime.ErrNotDeterministic) || progress.Stages[0].Problem.Summary != "Stage is not deterministic" {
+		t.Errorf("Apply: %v", err)
+	}
+}
+
+type racing struct {
+	Say    say
+	During func() `recipe:"-"`
+}
+
+func (racing) Kind() string { return "racing/1" }
+
+func (o racing) Run(ctx context.Context, c *eligen.Call) error {
+	o.During()
+	return o.Say.Run(ctx, c)
+}
+
+// TestDamage flips, one at a time, every byte of a store: never is wrong content
+// delivered. The damaged entry is put aside, reported once, and made again.
+func TestDamage(t *testing.T) {
+	dir := t.TempDir()
+	store := open(t, dir)
+	var ran []string
+	plan := eligen.NewPlan("scene.hcl", "engine-1")
+	a := plan.Add("a", eligen.Source{}, say{Word: "words that matter", Ran: &ran})
+	if _, err := apply(t, store, plan); err != nil {
+		t.Fatal(err)
+	}
+	artifact, _, _ := store.Get(plan.Stages[a].Digest)
+	sound, err := os.ReadFile(artifact.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, damaged []byte) {
+		if err := os.WriteFile(artifact.Path, damaged, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, damage := store.Get(artifact.Digest); ok || damage == nil {
+			t.Errorf("%s: got %q", what, got.Data)
+		}
+		if _, ok, damage := store.Get(artifact.Digest); ok || damage != nil {
+			t.Errorf("%s: %v, %v the second time; want a plain miss", what, ok, damage)
+		}
+	}
+	for i := range sound {
+		damaged := append([]byte{}, sound...)
+		damaged[i] ^= 0x10
+		check(fmt.Sprint("byte ", i), damaged)
+	}
+	for n := range sound {
+		check(fmt.Sprint("cut to ", n), sound[:n])
+	}
+	check("one byte more", append(append([]byte{}, sound...), 'x'))
+
+	if err := os.WriteFile(artifact.Path, sound[:len(sound)-1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ran = nil
+	progress, err := apply(t, store, plan)
+	if err != nil || len(ran) != 1 || len(progress.Reports) != 1 {
+		t.Errorf("Apply: %v, ran %v, reported %v", err, ran, progress.Reports)
+	}
+	if got := content(t, store, plan, a); got != "words that matter" {
+		t.Errorf("after the repair: %q", got)
+	}
+	if aside, _ := filepath.Glob(filepath.Join(dir, "quarantine", "*")); len(aside) == 0 {
+		t.Error("the damaged entry is not in quarantine")
+	}
+}
+
+// TestFaults breaks the n-th file operation of a run, for every n. Whatever it was,
+// what is found afterwards is whole, the error says what went wrong, and the next
+// run ends as if nothing had happened.
+func TestFaults(t *testing.T) {
+	for n := 1; ; n++ {
+		dir, cache := t.TempDir(), t.TempDir()
+		store, err := runtime.OpenStore(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scene := picnic(dir)
+		scene.Renders[0].Size = eligen.Size{W: 96, H: 64}
+		scene.Renders[0].Entities = scene.Renders[0].Entities[:1]
+		scene.Renders[0].Outputs = scene.Renders[0].Outputs[:1]
+		plan := build(t, scene)
+		count, lines, broken := 0, 0, ""
+		runtime.Break(store, func(operation, name string) error {
+			if operation == "write" && strings.HasPrefix(name, "runs") {
+				if lines++; lines > 3 { // one line of the journal is like another
+					return nil
+				}
+			}
+			if count++; count == n {
+				broken = operation + " " + name
+				return &os.PathError{Op: operation, Path: name, Err: syscall.ENOSPC}
+			}
+			return nil
+		})
+		progress, err := apply(t, store, plan)
+		store.Close()
+		if broken == "" {
+			if n < 40 {
+				t.Errorf("a run has %d file operations: the seam is not where files are written", n-1)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if err != nil && !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: Apply: %v", broken, err)
+		}
+		if err == nil && len(progress.Files) != 1 {
+			t.Errorf("%s: no error, and wrote %v", broken, progress.Files)
+		}
+		if f, err := os.Open(filepath.Join(dir, "out/picnic.png")); err == nil {
+			if !still.Untouched(f) {
+				t.Errorf("%s: the picture is there, and broken", broken)
+			}
+			f.Close()
+		}
+
+		again := open(t, cache)
+		for _, s := range plan.Stages {
+			if _, _, damage := again.Get(s.Digest); damage != nil {
+				t.Errorf("%s: %v", broken, damage)
+			}
+		}
+		if after, err := apply(t, again, plan); err != nil || len(after.Files) != 1 {
+			t.Errorf("%s: the next run: %v, wrote %v", broken, err, after.Files)
+		}
+		leftovers, _ := filepath.Glob(filepath.Join(dir, "out", ".*"))
+		if len(leftovers) > 0 && !strings.HasPrefix(broken, "remove") {
+			t.Errorf("%s: %v were left behind", broken, leftovers)
+		}
+	}
+}

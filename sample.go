@@ -1,0 +1,35 @@
+package eligen
+
+import "image"
+
+// A Sample is an entity-annotated picture, as training and evaluation see it.
+type Sample struct {
+	Name       string
+	Image      *image.NRGBA
+	Prompt     string
+	Background string // words for what is behind the entities: "a green background"
+	Entities   []SampleEntity
+}
+
+// A SampleEntity is one annotated object of a Sample.
+type SampleEntity struct {
+	Class  string // "dog"
+	Prompt string // "a dog"
+	Region Region // what EliGen is told: a box, usually
+	Mask   *image.Gray
+	// Mask is 255 where the object is, at the picture's size; nil if unknown.
+}
+
+// Samples yields sample i of an endless, reproducible sequence: the same i is
+// the same sample on any machine.
+type Samples func(i int) (Sample, error)
+
+// A Metric is one measured figure.
+type Metric struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"` // 95 % interval
+	High  float64 `json:"high"`
+	N     int     `json:"n"`
+	Goal  string  `json:"goal,omitempty"`
+}

@@ -1,0 +1,147 @@
+package eligen
+
+// A Scene is what the author asked for: every render and recipe of one file,
+// evaluated, with the place of everything that can be blamed.
+type Scene struct {
+	Path    string   // as given on the command line
+	Renders []Render // in file order
+	Recipes []Recipe // in file order
+}
+
+// Size is measured in pixels.
+type Size struct{ W, H int }
+
+// A Render is one picture to make.
+//
+// What the author left out is nil or empty here; the planner fills it from the
+// model's Spec, so that a scene file means the same until it is planned.
+type Render struct {
+	Name     string // block label
+	Address  string // "render.picnic"
+	Model    Model
+	Adapters []Adapter // nil: the family's default; empty: none
+	Size     Size      // zero: the model's native size
+	Prompt   string
+	Negative string
+	Entities []Entity // in drawing order
+	Seed     uint64   // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
+	Sampler  Sampler
+	Init     *Init
+	Outputs  []Output
+	Source   Source
+	At       map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
+}
+
+// Where is the place of a dotted attribute, or of the render where it is unset.
+func (r *Render) Where(attribute string) *Source {
+	if s, ok := r.At[attribute]; ok {
+		return &s
+	}
+	return &r.Source
+}
+
+// Sampler says how latents are denoised. Nil fields take the model's defaults.
+type Sampler struct {
+	Steps            *int
+	CFG              *float64 // true classifier-free guidance; 1 is off
+	Guidance         *float64 // embedded guidance
+	Schedule         string   // "eligen" (the reference's, shift 3), "flux-dev", "flux-schnell", "diffusers"; "" is the model's
+	Shift            *float64 // time shift; only schedule "eligen" takes one
+	NegativeEntities *bool    // entities on the negative branch too
+}
+
+// Init starts from a picture instead of from noise alone.
+type Init struct {
+	Image    Picture
+	Strength float64 // (0, 1]; 1 ignores the picture
+	Source   Source
+}
+
+// Output is a file that a render is written to.
+type Output struct {
+	Path    string // below the scene's folder, slash-separated
+	Overlay bool   // draw the regions and prompts over the picture
+	Source  Source
+}
+
+// A Model names weights. Family says how to run them.
+type Model struct {
+	Family string // "nano" (embedded), "flux"
+	Name   string // block label; "" for the default model
+	Path   string // "" for embedded weights, else a file or folder, absolute or relative to the working directory
+	DType  string // "", "float32", "bfloat16": the type that weights are computed in
+	Source Source
+}
+
+// An Adapter is a small set of weights laid over a Model's.
+type Adapter struct {
+	Kind   string // "lora"
+	Name   string
+	Path   string // "" is the family's own EliGen LoRA
+	Scale  float64
+	Alpha  string // "file": as the file says; "ignore": as the old reference did
+	Source Source
+}
+
+// An Entity is one thing in the picture: what it is, and where.
+type Entity struct {
+	Name     string
+	Address  string // "entity.dog"
+	Prompt   string
+	Region   Region
+	Strength float64 // multiplies the weight of the entity's text in attention; 1 is the reference
+	Source   Source
+	At       map[string]Source
+}
+
+// Where is the place of an attribute, or of the entity where it is unset.
+func (e *Entity) Where(attribute string) *Source {
+	if s, ok := e.At[attribute]; ok {
+		return &s
+	}
+	return &e.Source
+}
+
+// A Picture is a file that the scene names, known by its content.
+type Picture struct {
+	Path   string // where it was found, for messages; no part of any recipe
+	Digest Digest // of the file's bytes
+	Size   Size
+}
+
+// A Recipe is a training. Zero fields take the trainer's defaults.
+type Recipe struct {
+	Name      string
+	Kind      string // "autoencoder", "base", "eligen": what is trained
+	Model     Model
+	Dataset   string // "composed", or a folder in EliGen's format
+	Classes   int    // of the composed dataset: how many object classes; 0 is all
+	Size      Size   // of the training pictures
+	Seed      uint64
+	Steps     int
+	Batch     int
+	Rank      int     // LoRA rank; 0 trains all weights
+	Regions   float64 // share of samples that carry entities and regional attention
+	Drop      Dropout
+	Optimizer Optimizer
+	Timesteps string  // "logit-normal", "uniform", "reference"
+	Weighting string  // "none", "reference": loss weight by timestep
+	Objects   float64 // loss weight inside objects; 1 is none
+	EMA       float64 // decay of the running mean of the weights; 0 is off
+	Every     int     // steps between checkpoints
+	Source    Source
+}
+
+// Dropout is how often a condition is left out in training.
+type Dropout struct{ Prompt, Entity float64 }
+
+// Optimizer is AdamW's settings.
+type Optimizer struct {
+	Rate    float64
+	Warmup  int
+	Decay   string // "cosine", "constant", "reference" (a third of the rate for five steps)
+	Weight  float64
+	Clip    float64 // gradient norm; 0 is off
+	Betas   [2]float64
+	Epsilon float64
+}

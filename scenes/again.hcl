@@ -1,0 +1,22 @@
+# Image to image: start from a picture instead of from noise alone. At strength
+# 0.7, seven tenths of the noise are put back.
+
+render "again" {
+  prompt = "a rocket and a moon under a night sky"
+  seed   = 3
+
+  init {
+    image    = image("pictures/night.png")
+    strength = 0.7
+  }
+}
+
+entity "rocket" {
+  prompt = "a rocket"
+  box    = xyxy(0.10, 0.24, 0.50, 0.76)
+}
+
+entity "moon" {
+  prompt = "a moon"
+  box    = px(xyxy(160, 32, 224, 96))
+}

@@ -1,0 +1,173 @@
+package eligen
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Schedules are the names that [Sigmas] takes.
+//
+//   - "eligen" is DiffSynth-Studio's FLUX preset, EliGen's own: both ends of the
+//     range are kept, so the last step goes from σ 0.0089 to 0; a constant shift of
+//     3, at every size.
+//   - "flux-dev" is Black Forest Labs' for FLUX.1-dev: a shift that grows with the
+//     number of image tokens.
+//   - "flux-schnell" is theirs for FLUX.1-schnell: no shift.
+//   - "diffusers" is FlowMatchEulerDiscreteScheduler's as FluxPipeline calls it for
+//     FLUX.1-dev. Its numbers are flux-dev's but for the last bits.
+var Schedules = []string{"eligen", "flux-dev", "flux-schnell", "diffusers"}
+
+// DefaultShift is the time shift of schedule "eligen" where none is given.
+const DefaultShift = 3.0
+
+// MaxSteps is the largest number of steps that a schedule has.
+const MaxSteps = 1000
+
+// sigmaMin is the reference's: 0.003/1.002.
+const sigmaMin = 0.003 / 1.002
+
+// Sigmas is a schedule: noise levels from the first step's to 0, one more than
+// there are steps. The timestep that a model is given is 1000·σ.
+//
+// shift may be set for schedule "eligen" only; nil is [DefaultShift]. imageTokens
+// (a sixteenth of width times a sixteenth of height) matters to "flux-dev" and
+// "diffusers".
+//
+// strength, in (0, 1], is image to image's: 1 starts from noise alone. Schedule
+// "eligen" spreads all its steps over the smaller range, as DiffSynth-Studio
+// does. The others leave out the first ⌊steps·(1−strength)⌋ steps, as diffusers'
+// FluxImg2ImgPipeline does, so that fewer are returned than asked for, and always
+// one at least.
+//
+// Arithmetic is float32, in the order in which PyTorch and NumPy do it.
+func Sigmas(schedule string, steps int, shift *float64, strength float64, imageTokens int) ([]float32, error) {
+	switch {
+	case !slices.Contains(Schedules, schedule):
+		return nil, fmt.Errorf("there is no schedule %q; choose one of: %s", schedule, strings.Join(Schedules, ", "))
+	case steps < 1 || steps > MaxSteps:
+		return nil, fmt.Errorf("%d steps: choose a number from 1 to %d", steps, MaxSteps)
+	case !(strength > 0 && strength <= 1):
+		return nil, fmt.Errorf("strength %g: choose a number above 0, up to 1", strength)
+	case shift != nil && schedule != "eligen":
+		return nil, fmt.Errorf("schedule %q takes no shift; schedule \"eligen\" does", schedule)
+	case shift != nil && !(*shift > 0 && *shift <= math.MaxFloat32):
+		return nil, fmt.Errorf("shift %g: choose a number above 0", *shift)
+	case imageTokens < 1 && (schedule == "flux-dev" || schedule == "diffusers"):
+		return nil, fmt.Errorf("schedule %q needs to know the number of image tokens, and was given %d", schedule, imageTokens)
+	}
+
+	if schedule == "eligen" {
+		s := DefaultShift
+		if shift != nil {
+			s = *shift
+		}
+		return append(shifted(linspace(sigmaMin+(1-sigmaMin)*strength, sigmaMin, steps), s), 0), nil
+	}
+
+	var sigmas []float32
+	switch schedule {
+	case "flux-dev":
+		sigmas = exponential(linspace(1, 0, steps+1), dynamicMu(imageTokens))
+	case "flux-schnell":
+		sigmas = linspace(1, 0, steps+1)
+	case "diffusers":
+		u := make([]float32, steps)
+		for i := range u { // numpy.linspace, in float64
+			u[i] = 1
+			if i > 0 {
+				u[i] = float32(1 + float64(i)*((1/float64(steps)-1)/float64(steps-1)))
+			}
+		}
+		sigmas = append(exponential(u, dynamicMu(imageTokens)), 0)
+	}
+	cut := int(float64(steps) - min(float64(steps)*strength, float64(steps)))
+	return sigmas[cut:], nil
+}
+
+// TrainingTable is the n noise levels that the reference trains on, with
+// timesteps 1000·σ and loss weights: exp(−2((t−500)/1000)²) less its minimum,
+// scaled to a mean of 1. For n other than 1000 the reference scales the weights by
+// n/1000 and raises all by the second of them; so does this.
+func TrainingTable(n int, shift float64) (timesteps, sigmas, weights []float32, err error) {
+	if n < 2 || n > 1_000_000 {
+		return nil, nil, nil, fmt.Errorf("a training table of %d noise levels: choose a number from 2 to 1000000", n)
+	}
+	if !(shift > 0 && shift <= math.MaxFloat32) {
+		return nil, nil, nil, fmt.Errorf("shift %g: choose a number above 0", shift)
+	}
+	sigmas = shifted(linspace(1, sigmaMin, n), shift)
+	timesteps, weights = make([]float32, n), make([]float32, n)
+	lowest := math.Inf(1)
+	y := make([]float64, n)
+	for i, s := range sigmas {
+		timesteps[i] = s * 1000
+		d := (float64(timesteps[i]) - 500) / 1000
+		y[i] = math.Exp(-2 * d * d)
+		lowest = min(lowest, y[i])
+	}
+	sum := 0.0
+	for _, v := range y {
+		sum += v - lowest
+	}
+	for i, v := range y {
+		weights[i] = float32((v - lowest) * 1000 / sum)
+	}
+	if n != 1000 {
+		for i := range weights {
+			weights[i] *= float32(n) / 1000
+		}
+		second := weights[1]
+		for i := range weights {
+			weights[i] += second
+		}
+	}
+	return timesteps, sigmas, weights, nil
+}
+
+// linspace is torch.linspace in float32: counted from both ends, each value by a
+// fused multiply-add. (Its bits are those of PyTorch 2.15 on x86-64.)
+func linspace(start, end float64, n int) []float32 {
+	out := make([]float32, n)
+	a, b := float32(start), float32(end)
+	if n == 1 {
+		out[0] = a
+		return out
+	}
+	step := (b - a) / float32(n-1)
+	for i := range out {
+		if i < n/2 {
+			out[i] = float32(math.FMA(float64(step), float64(i), float64(a)))
+		} else {
+			out[i] = float32(math.FMA(-float64(step), float64(n-1-i), float64(b)))
+		}
+	}
+	return out
+}
+
+// shifted is s·u / (1 + (s−1)·u), in place. The conversions keep compilers from
+// fusing a product with a sum, which changes the last bit.
+func shifted(u []float32, shift float64) []float32 {
+	s, less := float32(shift), float32(shift-1)
+	for i, x := range u {
+		u[i] = float32(s*x) / (1 + float32(less*x))
+	}
+	return u
+}
+
+// exponential is e^µ / (e^µ + (1/u − 1)), in place: [shifted] with s = e^µ, rounded
+// as Black Forest Labs and diffusers round it. u = 0 gives 0.
+func exponential(u []float32, mu float64) []float32 {
+	e := float32(math.Exp(mu))
+	for i, x := range u {
+		u[i] = e / (e + (1/x - 1))
+	}
+	return u
+}
+
+// dynamicMu is the line through (256, 0.5) and (4096, 1.15).
+func dynamicMu(imageTokens int) float64 {
+	m := (1.15 - 0.5) / (4096 - 256)
+	return m*float64(imageTokens) + (0.5 - m*256)
+}

@@ -1,0 +1,42 @@
+// Package decode is the stage that turns latents into a picture.
+package decode
+
+import (
+	"context"
+	"errors"
+	"image/png"
+
+	"github.com/eligen/eligen"
+)
+
+// Op runs a model's decoder. Its input is a safetensors file with "latents" [16, h,
+// w]; it writes a PNG of 8h×8w pixels, without metadata.
+type Op struct {
+	Autoencoder eligen.Digest // of the weights
+}
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "decode/1" }
+
+// UsesEngine marks that its bytes depend on the engine.
+func (Op) UsesEngine() {}
+
+// String says what is done, for people.
+func (Op) String() string { return "latents to a picture" }
+
+// Run decodes the latents.
+func (o Op) Run(ctx context.Context, c *eligen.Call) error {
+	tensors, err := eligen.ReadTensors(c.Inputs[0].Data)
+	if err != nil {
+		return err
+	}
+	latents, ok := tensors["latents"]
+	if !ok {
+		return errors.New("the input holds no latents. This is a bug in eligen")
+	}
+	img, err := c.Engine.Decode(ctx, o.Autoencoder, latents)
+	if err != nil {
+		return err
+	}
+	return (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(c.Out, img)
+}

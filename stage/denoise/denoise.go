@@ -1,0 +1,206 @@
+// Package denoise is the stage that makes latents out of noise: the model runs
+// here, and nearly all of the time goes here.
+package denoise
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/eligen/eligen"
+)
+
+// Every is how many steps lie between two savings of the latents.
+const Every = 4
+
+// Op denoises latents along a schedule.
+//
+// Its inputs are the noise, the prompt, the negative prompt if Negative, each
+// entity's prompt in order, and the picture's latents if Init. It writes a
+// safetensors file of one tensor, "latents" [16, h, w].
+type Op struct {
+	Transformer      eligen.Digest // of the weights
+	Adapters         []eligen.AdapterWeights
+	Schedule         Schedule
+	CFG              float64 // 1 runs no negative branch
+	Guidance         float64 // 0 where the model takes none
+	Negative         bool    // there is a negative prompt among the inputs
+	NegativeEntities bool
+	Entities         []Entity
+	Init             bool // there are a picture's latents among the inputs
+}
+
+// Schedule holds the arguments of [eligen.Sigmas]. The noise levels themselves
+// are no part of a recipe, since processors compute them with different last bits.
+type Schedule struct {
+	Name     string
+	Steps    int
+	Shift    float64 // 0 where the schedule takes none
+	Strength float64
+}
+
+// An Entity is where an entity's prompt acts.
+type Entity struct {
+	Tokens   []int32 // image tokens, ascending
+	Bucket   int     // how many tokens the region is padded to
+	Strength float64
+}
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "denoise/1" }
+
+// UsesEngine marks that its bytes depend on the engine.
+func (Op) UsesEngine() {}
+
+// String says how it is denoised, for people.
+func (o Op) String() string {
+	s := fmt.Sprintf("%d steps, cfg %g", o.Schedule.Steps, o.CFG)
+	if o.Schedule.Steps == 1 {
+		s = fmt.Sprintf("1 step, cfg %g", o.CFG)
+	}
+	if o.Guidance != 0 {
+		s += fmt.Sprintf(", guidance %g", o.Guidance)
+	}
+	switch n := len(o.Entities); n {
+	case 0:
+	case 1:
+		s += ", 1 entity"
+	default:
+		s += fmt.Sprintf(", %d entities", n)
+	}
+	return s
+}
+
+// Sigmas is the schedule's noise levels for a number of image tokens.
+func (s Schedule) Sigmas(imageTokens int) ([]float32, error) {
+	var shift *float64
+	if s.Shift != 0 {
+		shift = &s.Shift
+	}
+	return eligen.Sigmas(s.Name, s.Steps, shift, s.Strength, imageTokens)
+}
+
+// Run denoises, from the beginning or from where an interrupted run was.
+func (o Op) Run(ctx context.Context, c *eligen.Call) error {
+	d, err := o.work(c.Inputs)
+	if err != nil {
+		return err
+	}
+	of := len(d.Sigmas) - 1
+	if c.Saved != nil {
+		if data, step := c.Saved(); step > 0 && step < of {
+			if saved, err := latents(data); err == nil && slices.Equal(saved.Shape, d.Latents.Shape) {
+				d.Latents, d.From = saved, step
+			}
+		}
+	}
+	d.Step = func(step, of int, x eligen.Tensor) {
+		if c.Save != nil && step < of && (step%Every == 0 || ctx.Err() != nil) {
+			var b bytes.Buffer
+			if eligen.WriteTensors(&b, nil, eligen.NamedTensor{Name: "latents", Tensor: x}) == nil {
+				c.Save(b.Bytes(), step)
+			}
+		}
+		c.Step(step, of)
+	}
+	out, err := c.Engine.Denoise(ctx, d)
+	if err != nil {
+		return err
+	}
+	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: out})
+}
+
+// work reads the inputs in their order.
+func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
+	d := eligen.Denoise{
+		Transformer: o.Transformer, Adapters: o.Adapters,
+		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities,
+	}
+	want := 2 + len(o.Entities)
+	if o.Negative {
+		want++
+	}
+	if o.Init {
+		want++
+	}
+	if len(inputs) != want {
+		return d, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(inputs), want)
+	}
+	next := func() []byte {
+		data := inputs[0].Data
+		inputs = inputs[1:]
+		return data
+	}
+
+	noise, err := latents(next())
+	if err != nil {
+		return d, err
+	}
+	if d.Prompt, err = conditioning(next()); err != nil {
+		return d, err
+	}
+	if o.Negative {
+		negative, err := conditioning(next())
+		if err != nil {
+			return d, err
+		}
+		d.Negative = &negative
+	}
+	for _, e := range o.Entities {
+		cond, err := conditioning(next())
+		if err != nil {
+			return d, err
+		}
+		d.Entities = append(d.Entities, eligen.EntityConditioning{Txt: cond.Txt, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength})
+	}
+	h, w := noise.Shape[1], noise.Shape[2]
+	if d.Sigmas, err = o.Schedule.Sigmas(h / 2 * (w / 2)); err != nil {
+		return d, err
+	}
+	d.Latents = noise
+	if o.Init {
+		picture, err := latents(next())
+		if err != nil {
+			return d, err
+		}
+		if !slices.Equal(picture.Shape, noise.Shape) {
+			return d, fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", picture.Shape, noise.Shape)
+		}
+		d.Latents = mix(picture, noise, d.Sigmas[0])
+	}
+	return d, nil
+}
+
+// mix is a picture with noise: (1−σ)·x₀ + σ·ε.
+func mix(picture, noise eligen.Tensor, sigma float32) eligen.Tensor {
+	out := eligen.NewTensor(noise.Shape...)
+	for i := range out.Data {
+		out.Data[i] = float32((1-sigma)*picture.Data[i]) + float32(sigma*noise.Data[i])
+	}
+	return out
+}
+
+func latents(data []byte) (eligen.Tensor, error) {
+	tensors, err := eligen.ReadTensors(data)
+	if err != nil {
+		return eligen.Tensor{}, err
+	}
+	t, ok := tensors["latents"]
+	if !ok || len(t.Shape) != 3 {
+		return t, fmt.Errorf("an input holds no latents. This is a bug in eligen")
+	}
+	return t, nil
+}
+
+func conditioning(data []byte) (eligen.Conditioning, error) {
+	tensors, err := eligen.ReadTensors(data)
+	if err != nil {
+		return eligen.Conditioning{}, err
+	}
+	txt, ok := tensors["txt"]
+	if !ok {
+		return eligen.Conditioning{}, fmt.Errorf("an input holds no encoded prompt. This is a bug in eligen")
+	}
+	return eligen.Conditioning{Txt: txt, Vec: tensors["vec"]}, nil
+}

@@ -1,0 +1,87 @@
+// Package image is the stage that turns a picture into a model's latents.
+package image
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	_ "image/jpeg" // formats that a scene may name
+	_ "image/png"
+	"io"
+	"os"
+
+	_ "golang.org/x/image/webp"
+
+	"github.com/eligen/eligen"
+)
+
+// Limits of a picture file, checked before it is decoded.
+const (
+	MaxBytes  = 32 << 20
+	MaxPixels = 16 << 20
+)
+
+// Op encodes a picture with a model's autoencoder. It has no inputs, and writes a
+// safetensors file of one tensor, "latents" [16, height/8, width/8].
+type Op struct {
+	Autoencoder eligen.Digest // of the weights
+	Picture     eligen.Digest // of the file's bytes
+	Size        eligen.Size   // that the picture must have
+	Path        string        `recipe:"-"` // where to look for it
+}
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "image/1" }
+
+// UsesEngine marks that its bytes depend on the engine.
+func (Op) UsesEngine() {}
+
+// String says which picture, for people.
+func (o Op) String() string { return o.Path }
+
+// Run reads, checks and encodes the picture.
+func (o Op) Run(ctx context.Context, c *eligen.Call) error {
+	img, err := o.read()
+	if err != nil {
+		return err
+	}
+	latents, err := c.Engine.EncodeImage(ctx, o.Autoencoder, img)
+	if err != nil {
+		return err
+	}
+	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
+}
+
+func (o Op) read() (image.Image, error) {
+	f, err := os.Open(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", o.Path, MaxBytes>>20)
+	}
+	if eligen.DigestOf(data) != o.Picture {
+		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", o.Path)
+	}
+	head, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read as a picture (PNG, JPEG and WebP can): %w", o.Path, err)
+	}
+	if int64(head.Width)*int64(head.Height) > MaxPixels {
+		return nil, fmt.Errorf("%s has %d×%d pixels; the limit is %d megapixels", o.Path, head.Width, head.Height, MaxPixels>>20)
+	}
+	if head.Width != o.Size.W || head.Height != o.Size.H {
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal", o.Path, head.Width, head.Height, o.Size.W, o.Size.H)
+	}
+	img, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", o.Path, err)
+	}
+	return img, nil
+}

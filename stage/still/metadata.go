@@ -1,0 +1,214 @@
+package still
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"image/png"
+	"io"
+
+	"github.com/eligen/eligen"
+)
+
+// Keywords of the PNG text chunks that are written. The first holds a [Resolved] as
+// JSON, the second the digest of the pixels.
+const (
+	keyword       = "eligen"
+	pixelsKeyword = "eligen-pixels"
+)
+
+// Limits on what is read from a PNG that somebody else may have made.
+const (
+	MaxPNG      = 64 << 20 // bytes of the file
+	maxText     = 8 << 20  // bytes of a text chunk as stored
+	maxInflated = 32 << 20 // bytes of a text chunk's text
+	maxChunks   = 65_536
+	maxPixels   = 16 << 20
+)
+
+// ErrNoMetadata says that a PNG holds nothing about how it was made.
+var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was made by something else, or has been edited and saved again")
+
+const signature = "\x89PNG\r\n\x1a\n"
+
+// writeWithMetadata writes a PNG with two text chunks (iTXt: UTF-8, the first one
+// compressed where it is long) after its header.
+func writeWithMetadata(w io.Writer, pic []byte, r Resolved, pixels eligen.Digest) error {
+	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	resolved, err := textChunk(keyword, data)
+	if err != nil {
+		return err
+	}
+	sum, err := textChunk(pixelsKeyword, []byte(pixels))
+	if err != nil {
+		return err
+	}
+	for _, b := range [][]byte{pic[:header], resolved, sum, pic[header:]} {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func textChunk(keyword string, text []byte) ([]byte, error) {
+	// keyword, 0, compressed?, method, language, 0, translated keyword, 0, text
+	body := append([]byte("iTXt"+keyword), 0, 0, 0, 0, 0)
+	if len(text) > 1024 {
+		body[4+len(keyword)+1] = 1
+		var z bytes.Buffer
+		zw := zlib.NewWriter(&z)
+		if _, err := zw.Write(text); err != nil {
+			return nil, err
+		}
+		if err := zw.Close(); err != nil {
+			return nil, err
+		}
+		text = z.Bytes()
+	}
+	body = append(body, text...)
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(body)-4))
+	out = append(out, body...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(body)), nil
+}
+
+// Metadata reads from a PNG what made it. The error is ErrNoMetadata where the PNG
+// is sound and says nothing.
+func Metadata(r io.Reader) (Resolved, error) {
+	texts, err := readTexts(r)
+	if err != nil {
+		return Resolved{}, err
+	}
+	data, ok := texts[keyword]
+	if !ok {
+		return Resolved{}, ErrNoMetadata
+	}
+	var res Resolved
+	if err := json.Unmarshal(data, &res); err != nil {
+		return Resolved{}, fmt.Errorf("the picture's eligen metadata is damaged: %w", err)
+	}
+	if res.Format != 1 {
+		return Resolved{}, fmt.Errorf("the picture's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it", res.Format)
+	}
+	return res, nil
+}
+
+// Untouched reports whether a PNG is one that eligen made, pixels and all: one that
+// was opened, drawn on and saved is somebody's work.
+func Untouched(r io.Reader) bool {
+	data, err := io.ReadAll(io.LimitReader(r, MaxPNG+1))
+	if err != nil || len(data) > MaxPNG {
+		return false
+	}
+	texts, err := readTexts(bytes.NewReader(data))
+	if err != nil || texts[keyword] == nil || texts[pixelsKeyword] == nil {
+		return false
+	}
+	head, err := png.DecodeConfig(bytes.NewReader(data))
+	if err != nil || int64(head.Width)*int64(head.Height) > maxPixels {
+		return false
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	return err == nil && pixels(nrgba(img)) == eligen.Digest(texts[pixelsKeyword])
+}
+
+// pixels is the digest of a picture's size and colours.
+func pixels(img *image.NRGBA) eligen.Digest {
+	head := fmt.Sprintf("pixels %d %d\n", img.Rect.Dx(), img.Rect.Dy())
+	return eligen.DigestOf(append([]byte(head), img.Pix...))
+}
+
+// readTexts reads a PNG's chunks, to its end, and gives the texts of ours.
+func readTexts(r io.Reader) (map[string][]byte, error) {
+	r = io.LimitReader(r, MaxPNG+1)
+	head := make([]byte, len(signature))
+	if _, err := io.ReadFull(r, head); err != nil || string(head) != signature {
+		return nil, errors.New("not a PNG file")
+	}
+	texts := map[string][]byte{}
+	read := int64(len(signature))
+	for range maxChunks {
+		var lead [8]byte
+		if _, err := io.ReadFull(r, lead[:]); err != nil {
+			return nil, errors.New("the PNG file is truncated")
+		}
+		n, kind := int64(binary.BigEndian.Uint32(lead[:])), string(lead[4:])
+		if read += n + 12; read > MaxPNG {
+			return nil, fmt.Errorf("the PNG file has more than %d MiB, which is the limit", MaxPNG>>20)
+		}
+		if kind == "IEND" {
+			return texts, nil
+		}
+		if kind != "iTXt" {
+			if _, err := io.CopyN(io.Discard, r, n+4); err != nil {
+				return nil, errors.New("the PNG file is truncated")
+			}
+			continue
+		}
+		if n > maxText {
+			return nil, fmt.Errorf("the PNG file has a text of %d bytes; the limit is %d", n, maxText)
+		}
+		body := make([]byte, n+4)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return nil, errors.New("the PNG file is truncated")
+		}
+		sum := crc32.Update(crc32.ChecksumIEEE(lead[4:]), crc32.IEEETable, body[:n])
+		if sum != binary.BigEndian.Uint32(body[n:]) {
+			return nil, errors.New("the PNG file is damaged: a text's checksum is wrong")
+		}
+		key, rest, _ := bytes.Cut(body[:n], []byte{0})
+		if k := string(key); k != keyword && k != pixelsKeyword {
+			continue
+		}
+		if texts[string(key)] != nil {
+			return nil, fmt.Errorf("the PNG file has two texts named %q", key)
+		}
+		text, err := parseText(rest)
+		if err != nil {
+			return nil, err
+		}
+		texts[string(key)] = text
+	}
+	return nil, fmt.Errorf("the PNG file has more than %d chunks", maxChunks)
+}
+
+// parseText is the text of an iTXt chunk's bytes after the keyword.
+func parseText(rest []byte) ([]byte, error) {
+	damaged := errors.New("the PNG file is damaged: a text can't be read")
+	if len(rest) < 2 {
+		return nil, damaged
+	}
+	compressed := rest[0]
+	_, rest, ok := bytes.Cut(rest[2:], []byte{0}) // language
+	if !ok {
+		return nil, damaged
+	}
+	_, text, ok := bytes.Cut(rest, []byte{0}) // translated keyword
+	if !ok || compressed > 1 {
+		return nil, damaged
+	}
+	if compressed == 0 {
+		return append([]byte{}, text...), nil
+	}
+	zr, err := zlib.NewReader(bytes.NewReader(text))
+	if err != nil {
+		return nil, damaged
+	}
+	out, err := io.ReadAll(io.LimitReader(zr, maxInflated+1))
+	if err != nil {
+		return nil, damaged
+	}
+	if len(out) > maxInflated {
+		return nil, fmt.Errorf("the PNG file has a text of more than %d MiB, which is the limit", maxInflated>>20)
+	}
+	return out, nil
+}

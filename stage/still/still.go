@@ -1,0 +1,121 @@
+// Package still is the stage that finishes a picture: it draws the overlay if one
+// was asked for, and writes into the PNG what made it.
+package still
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
+
+	"github.com/eligen/eligen"
+)
+
+// Op turns a decoded picture, its input, into the PNG that a render is written to:
+// with the render as metadata, and with regions and prompts drawn over it where
+// Overlay is set.
+type Op struct {
+	Resolved Resolved
+	Overlay  bool
+}
+
+// Resolved is a render with nothing left open: what has to be known to make its
+// picture again. Every picture carries it, as JSON.
+type Resolved struct {
+	Format           int         `json:"format"` // of this struct: 1
+	Version          string      `json:"version"`
+	Engine           string      `json:"engine"`
+	Render           string      `json:"render"` // address
+	Size             eligen.Size `json:"size"`
+	Prompt           string      `json:"prompt"`
+	Negative         string      `json:"negative,omitempty"`
+	Seed             uint64      `json:"seed"`
+	Noise            string      `json:"noise"` // variant
+	Steps            int         `json:"steps"`
+	CFG              float64     `json:"cfg"`
+	Guidance         float64     `json:"guidance,omitempty"`
+	Schedule         string      `json:"schedule"`
+	Shift            float64     `json:"shift,omitempty"`
+	NegativeEntities bool        `json:"negative_entities,omitempty"`
+	Model            Model       `json:"model"`
+	Adapters         []Adapter   `json:"adapters,omitempty"`
+	Entities         []Entity    `json:"entities,omitempty"`
+	Init             *Init       `json:"init,omitempty"`
+}
+
+// Model is a model by its weights.
+type Model struct {
+	Family      string        `json:"family"`
+	Name        string        `json:"name,omitempty"`
+	DType       string        `json:"dtype"`
+	Text        eligen.Digest `json:"text"`
+	Transformer eligen.Digest `json:"transformer"`
+	Autoencoder eligen.Digest `json:"autoencoder"`
+}
+
+// Adapter is an adapter by its weights.
+type Adapter struct {
+	Kind   string        `json:"kind"`
+	Digest eligen.Digest `json:"digest"`
+	Scale  float64       `json:"scale"`
+	Alpha  string        `json:"alpha,omitempty"`
+}
+
+// Entity is an entity as it was rendered.
+type Entity struct {
+	Address  string        `json:"address"`
+	Prompt   string        `json:"prompt"`
+	Region   eligen.Region `json:"region"`
+	Strength float64       `json:"strength"`
+	Tokens   int           `json:"tokens"` // how many image tokens the region covers
+}
+
+// Init is the picture that a render started from.
+type Init struct {
+	Picture  eligen.Digest `json:"picture"` // of the file's bytes
+	Strength float64       `json:"strength"`
+}
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "still/1" }
+
+// String says what is made, for people.
+func (o Op) String() string {
+	if o.Overlay {
+		return "PNG with its regions drawn"
+	}
+	return "PNG"
+}
+
+// Run finishes the picture.
+func (o Op) Run(_ context.Context, c *eligen.Call) error {
+	in, err := png.Decode(bytes.NewReader(c.Inputs[0].Data))
+	if err != nil {
+		return fmt.Errorf("the decoded picture can't be read: %w", err)
+	}
+	size := o.Resolved.Size
+	if b := in.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
+		return fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), size.W, size.H)
+	}
+	img := nrgba(in)
+	if o.Overlay {
+		if err := overlay(img, o.Resolved.Entities); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return err
+	}
+	return writeWithMetadata(c.Out, b.Bytes(), o.Resolved, pixels(img))
+}
+
+// nrgba is a copy of a picture in eight bits a channel.
+func nrgba(in image.Image) *image.NRGBA {
+	b := in.Bounds()
+	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(out, out.Rect, in, b.Min, draw.Src)
+	return out
+}

@@ -1,0 +1,227 @@
+package still_test
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/png"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/still"
+)
+
+var size = eligen.Size{W: 128, H: 96}
+
+func resolved() still.Resolved {
+	return still.Resolved{
+		Format: 1, Version: "0.1.0", Engine: "paint/0.1.0", Render: "render.picnic", Size: size,
+		Prompt: "a dog, “sleeping”", Negative: "blur", Seed: 1<<32 - 1, Noise: "avx2", Steps: 20, CFG: 2.5, Guidance: 3.5, Schedule: "eligen", Shift: 3,
+		Model:    still.Model{Family: "nano", DType: "float32", Text: "aa", Transformer: "bb", Autoencoder: "cc"},
+		Adapters: []still.Adapter{{Kind: "lora", Digest: "dd", Scale: 1, Alpha: "file"}},
+		Entities: []still.Entity{
+			{Address: "entity.dog", Prompt: "a dog", Region: eligen.Box(0.25, 0.5, 0.75, 1), Strength: 1, Tokens: 12},
+			{Address: "entity.sky", Prompt: "a sky", Region: eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(128, 96, func(x, y int) bool { return y < 16 })}, Strength: 1, Tokens: 16},
+		},
+		Init: &still.Init{Picture: "ee", Strength: 0.5},
+	}
+}
+
+// grey is what a decode stage hands on.
+func grey(t *testing.T) []byte {
+	t.Helper()
+	img := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
+	for i := range img.Pix {
+		img.Pix[i] = 128
+		if i%4 == 3 {
+			img.Pix[i] = 255
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func run(t *testing.T, op still.Op) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{{Data: grey(t)}}, Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestMetadata: a picture says how it was made, masks included, and is else the
+// decoded one.
+func TestMetadata(t *testing.T) {
+	data := run(t, still.Op{Resolved: resolved()})
+	got, err := still.Metadata(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(resolved(), got, cmp.AllowUnexported(eligen.Bitmap{})); diff != "" {
+		t.Error(diff)
+	}
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for y := range size.H {
+		for x := range size.W {
+			if c := color.NRGBAModel.Convert(img.At(x, y)); c != (color.NRGBA{128, 128, 128, 255}) {
+				t.Fatalf("pixel (%d, %d) is %v", x, y, c)
+			}
+		}
+	}
+	if !still.Untouched(bytes.NewReader(data)) {
+		t.Error("the picture is not recognised")
+	}
+	if again := run(t, still.Op{Resolved: resolved()}); !bytes.Equal(data, again) {
+		t.Error("the same recipe made other bytes")
+	}
+}
+
+// TestDamagedPNG flips every byte of a picture: what is read is right or refused.
+func TestDamagedPNG(t *testing.T) {
+	sound := run(t, still.Op{Resolved: resolved()})
+	for i := range sound {
+		damaged := slices.Clone(sound)
+		damaged[i] ^= 0x41
+		if got, err := still.Metadata(bytes.NewReader(damaged)); err == nil {
+			if diff := cmp.Diff(resolved(), got, cmp.AllowUnexported(eligen.Bitmap{})); diff != "" {
+				t.Fatalf("byte %d: %s", i, diff)
+			}
+		}
+		// In IEND's own checksum, which holds nothing, a change does no harm.
+		if still.Untouched(bytes.NewReader(damaged)) && i < len(sound)-4 {
+			t.Errorf("byte %d: the picture is still recognised", i)
+		}
+	}
+	for n := range sound {
+		if _, err := still.Metadata(bytes.NewReader(sound[:n])); err == nil && n < len(sound)-4 {
+			t.Fatalf("cut to %d bytes, it is read", n)
+		}
+	}
+}
+
+// chunk is a PNG chunk with a correct checksum.
+func chunk(kind string, body []byte) []byte {
+	out := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	out = append(append(out, kind...), body...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
+}
+
+func deflated(n int) []byte {
+	var b bytes.Buffer
+	w := zlib.NewWriter(&b)
+	w.Write(make([]byte, n))
+	w.Close()
+	return b.Bytes()
+}
+
+// TestHostilePNG: what a stranger's file may hold.
+func TestHostilePNG(t *testing.T) {
+	plain := grey(t)
+	with := func(chunks ...[]byte) []byte {
+		return slices.Concat(plain[:33], slices.Concat(chunks...), plain[33:])
+	}
+	text := func(flag byte, body []byte) []byte {
+		return chunk("iTXt", append([]byte{'e', 'l', 'i', 'g', 'e', 'n', 0, flag, 0, 0, 0}, body...))
+	}
+	for _, c := range []struct {
+		name, want string
+		data       []byte
+	}{
+		{"nothing", "not a PNG", nil},
+		{"a JPEG", "not a PNG", []byte("\xff\xd8\xff\xe0 and so on")},
+		{"a picture of something else", still.ErrNoMetadata.Error(), plain},
+		{"a length beyond the file", "limit", append(slices.Clone(plain[:33]), 0xff, 0xff, 0xff, 0xff, 'i', 'T', 'X', 't')},
+		{"a text that inflates without end", "32 MiB", with(text(1, deflated(33<<20)))},
+		{"a text that is no zlib stream", "can't be read", with(text(1, []byte("hello")))},
+		{"an unknown flag", "can't be read", with(text(7, []byte("{}")))},
+		{"a chunk without its fields", "can't be read", with(chunk("iTXt", []byte("eligen\x00")))},
+		{"two texts", "two texts", with(text(0, []byte(`{"format":1}`)), text(0, []byte(`{"format":1}`)))},
+		{"no JSON", "damaged", with(text(0, []byte("{")))},
+		{"a mask of impossible size", "damaged", with(text(0, []byte(`{"format":1,"entities":[{"region":{"kind":"image","bitmap":{"w":99999,"h":99999,"bits":""}}}]}`)))},
+		{"deep nesting", "damaged", with(text(0, []byte(`{"entities":`+strings.Repeat("[", 20_000))))},
+		{"a later format", "newer version", with(text(0, []byte(`{"format":2}`)))},
+		{"chunks without end", "chunks", with(bytes.Repeat(chunk("teST", nil), 70_000))},
+	} {
+		if _, err := still.Metadata(bytes.NewReader(c.data)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want an error with %q", c.name, err, c.want)
+		}
+		if still.Untouched(bytes.NewReader(c.data)) {
+			t.Errorf("%s is recognised as a picture of ours", c.name)
+		}
+	}
+	if _, err := still.Metadata(bytes.NewReader(plain)); !errors.Is(err, still.ErrNoMetadata) {
+		t.Errorf("a picture without metadata: %v", err)
+	}
+}
+
+// TestOverlay: regions are tinted, their edges drawn, prompts written; what is
+// outside all of them stays.
+func TestOverlay(t *testing.T) {
+	img, err := png.Decode(bytes.NewReader(run(t, still.Op{Resolved: resolved(), Overlay: true})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(x, y int) color.NRGBA { return color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA) }
+	grey := color.NRGBA{128, 128, 128, 255}
+	if got := at(4, 80); got != grey {
+		t.Errorf("outside all regions: %v", got)
+	}
+	inside, edge := at(64, 88), at(32, 80)
+	if inside == grey || inside.R <= inside.B {
+		t.Errorf("inside the first region: %v, want a yellow tint", inside)
+	}
+	if edge.R < 240 || edge.B > 100 {
+		t.Errorf("on the first region's edge: %v, want yellow", edge)
+	}
+	// The label is light letters on a dark ground, on the region's upper edge.
+	light, dark := 0, 0
+	for y := 33; y < 48; y++ {
+		for x := 34; x < 60; x++ {
+			switch c := at(x, y); {
+			case c.R > 200 && c.G > 200 && c.B > 200:
+				light++
+			case c.R < 60 && c.G < 60 && c.B < 60:
+				dark++
+			}
+		}
+	}
+	if light < 20 || dark < 100 {
+		t.Errorf("the label has %d light and %d dark pixels", light, dark)
+	}
+}
+
+// TestOverlayAnywhere: labels of any length fit on pictures of any size.
+func TestOverlayAnywhere(t *testing.T) {
+	for _, prompt := range []string{"", " ", "a", strings.Repeat("wool ", 100), strings.Repeat("w", 500), "一只在树下睡觉的狗"} {
+		r := resolved()
+		for range 12 {
+			r.Entities = append(r.Entities, still.Entity{Prompt: prompt, Region: eligen.Region{Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.3, 0.6}}})
+			r.Entities = append(r.Entities, still.Entity{Prompt: prompt, Region: eligen.Box(0.99, 0.99, 1, 1)}, still.Entity{Prompt: prompt, Region: eligen.Box(2, 2, 3, 3)})
+		}
+		run(t, still.Op{Resolved: r, Overlay: true})
+	}
+}
+
+func TestWrongSize(t *testing.T) {
+	r := resolved()
+	r.Size.W = 64
+	err := still.Op{Resolved: r}.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{{Data: grey(t)}}, Out: new(bytes.Buffer)})
+	if err == nil || !strings.Contains(err.Error(), "128×96") {
+		t.Errorf("Run: %v", err)
+	}
+}

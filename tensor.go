@@ -1,0 +1,281 @@
+package eligen
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+)
+
+// A Tensor is plain float32 numbers, row-major, so that a result can be a file.
+type Tensor struct {
+	Shape []int
+	Data  []float32
+}
+
+// NewTensor is a zero tensor of a shape.
+func NewTensor(shape ...int) Tensor {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return Tensor{shape, make([]float32, n)}
+}
+
+// Limits of a safetensors file (the format's own limit on the header is 100 MB;
+// no FLUX file comes near ours).
+const (
+	MaxTensorHeader = 8 << 20
+	MaxTensors      = 20_000
+)
+
+// TensorInfo is one entry of a safetensors header.
+type TensorInfo struct {
+	Name   string
+	DType  string // F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL F8_E4M3 F8_E5M2
+	Shape  []int
+	Offset int64 // from the start of the file
+	Size   int64 // bytes
+}
+
+// dtypeSize is the bytes of one element of each dtype that is accepted.
+var dtypeSize = map[string]int64{
+	"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+}
+
+// ReadTensorHeader reads and checks a safetensors header: sizes, types, shapes,
+// gaps and overlaps, against the file's size in bytes. Entries come in order of
+// offset. It trusts nothing that the file says.
+func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map[string]string, err error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, nil, fmt.Errorf("not a safetensors file: it has %d bytes, fewer than the 8 that say how long the header is", size)
+	}
+	n := binary.LittleEndian.Uint64(head[:])
+	if n > MaxTensorHeader {
+		return nil, nil, fmt.Errorf("not a safetensors file, or a damaged one: the header claims %d bytes (the limit is %d)", n, MaxTensorHeader)
+	}
+	if int64(n) > size-8 {
+		return nil, nil, fmt.Errorf("truncated: the header claims %d bytes, the file has %d", n, size)
+	}
+	raw := make([]byte, n)
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return nil, nil, fmt.Errorf("truncated in the header: %w", err)
+	}
+	// A decoder over tokens, since a map would hide duplicate names.
+	dec := json.NewDecoder(strings.NewReader(string(raw)))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, nil, fmt.Errorf("the safetensors header is no JSON object")
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, nil, fmt.Errorf("the safetensors header is damaged: %w", err)
+		}
+		name, _ := t.(string)
+		if seen[name] {
+			return nil, nil, fmt.Errorf("tensor %q appears twice in the header", name)
+		}
+		seen[name] = true
+		if name == "__metadata__" {
+			if err := dec.Decode(&metadata); err != nil {
+				return nil, nil, fmt.Errorf("the metadata of the safetensors header is damaged: %w", err)
+			}
+			continue
+		}
+		var e struct {
+			DType       string  `json:"dtype"`
+			Shape       []int64 `json:"shape"`
+			DataOffsets []int64 `json:"data_offsets"`
+		}
+		if err := dec.Decode(&e); err != nil {
+			return nil, nil, fmt.Errorf("tensor %q: the header is damaged: %w", name, err)
+		}
+		want, ok := dtypeSize[e.DType]
+		if !ok {
+			return nil, nil, fmt.Errorf("tensor %q: unknown dtype %q", name, e.DType)
+		}
+		shape := make([]int, len(e.Shape))
+		for i, d := range e.Shape {
+			if d < 0 || (d > 0 && want > math.MaxInt64/8/d) {
+				return nil, nil, fmt.Errorf("tensor %q: impossible shape %v", name, e.Shape)
+			}
+			want *= d
+			shape[i] = int(d)
+		}
+		if len(e.DataOffsets) != 2 || e.DataOffsets[0] < 0 || e.DataOffsets[1] < e.DataOffsets[0] {
+			return nil, nil, fmt.Errorf("tensor %q: impossible offsets %v", name, e.DataOffsets)
+		}
+		got := e.DataOffsets[1] - e.DataOffsets[0]
+		if got != want {
+			return nil, nil, fmt.Errorf("tensor %q: %s%v takes %d bytes, the header gives it %d", name, e.DType, shape, want, got)
+		}
+		infos = append(infos, TensorInfo{name, e.DType, shape, 8 + int64(n) + e.DataOffsets[0], got})
+		if len(infos) > MaxTensors {
+			return nil, nil, fmt.Errorf("more than %d tensors", MaxTensors)
+		}
+	}
+	if t, err := dec.Token(); err != nil || t != json.Delim('}') {
+		return nil, nil, fmt.Errorf("the safetensors header is damaged: it does not end")
+	}
+	slices.SortStableFunc(infos, func(a, b TensorInfo) int {
+		if a.Offset != b.Offset {
+			if a.Offset < b.Offset {
+				return -1
+			}
+			return 1
+		}
+		return int(min(1, max(-1, a.Size-b.Size)))
+	})
+	at := 8 + int64(n)
+	for _, t := range infos {
+		if t.Offset != at {
+			return nil, nil, fmt.Errorf("tensor %q starts at byte %d, expected %d: the file has a gap or an overlap", t.Name, t.Offset, at)
+		}
+		at += t.Size
+		if at > size {
+			return nil, nil, fmt.Errorf("truncated: tensor %q ends at byte %d, the file has %d", t.Name, at, size)
+		}
+	}
+	if at != size {
+		return nil, nil, fmt.Errorf("the file has %d bytes after its last tensor", size-at)
+	}
+	return infos, metadata, nil
+}
+
+// NamedTensor is an entry of a file of tensors.
+type NamedTensor struct {
+	Name string
+	Tensor
+}
+
+// WriteTensors writes float32 tensors as a safetensors file, in the order given.
+func WriteTensors(w io.Writer, metadata map[string]string, tensors ...NamedTensor) error {
+	var b strings.Builder
+	b.WriteByte('{')
+	if len(metadata) > 0 {
+		m, err := json.Marshal(metadata) // sorts keys: same bytes every time
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, `"__metadata__":%s,`, m)
+	}
+	at := 0
+	for i, t := range tensors {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		name, _ := json.Marshal(t.Name)
+		shape, _ := json.Marshal(append([]int{}, t.Shape...))
+		fmt.Fprintf(&b, `%s:{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}`, name, shape, at, at+4*len(t.Data))
+		at += 4 * len(t.Data)
+	}
+	b.WriteByte('}')
+	for (8+b.Len())%8 != 0 {
+		b.WriteByte(' ')
+	}
+	buf := binary.LittleEndian.AppendUint64(nil, uint64(b.Len()))
+	buf = append(buf, b.String()...)
+	if _, err := w.Write(buf); err != nil {
+		return err
+	}
+	for _, t := range tensors {
+		buf = buf[:0]
+		for _, x := range t.Data {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadTensors reads a whole safetensors file of F32, F16 or BF16 tensors; small
+// files only: weights are read in slices by package model.
+func ReadTensors(data []byte) (map[string]Tensor, error) {
+	infos, _, err := ReadTensorHeader(strings.NewReader(string(data[:min(len(data), MaxTensorHeader+8)])), int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Tensor{}
+	for _, t := range infos {
+		f, err := Floats(t.DType, data[t.Offset:t.Offset+t.Size])
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", t.Name, err)
+		}
+		out[t.Name] = Tensor{t.Shape, f}
+	}
+	return out, nil
+}
+
+// ReadTensorFile is ReadTensors of a file.
+func ReadTensorFile(path string) (map[string]Tensor, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := ReadTensors(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// Floats converts little-endian elements of a safetensors dtype to float32.
+func Floats(dtype string, b []byte) ([]float32, error) {
+	switch dtype {
+	case "F32":
+		out := make([]float32, len(b)/4)
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+		return out, nil
+	case "BF16":
+		out := make([]float32, len(b)/2)
+		for i := range out {
+			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+		}
+		return out, nil
+	case "F16":
+		out := make([]float32, len(b)/2)
+		for i := range out {
+			out[i] = halfToFloat(binary.LittleEndian.Uint16(b[2*i:]))
+		}
+		return out, nil
+	case "F64":
+		out := make([]float32, len(b)/8)
+		for i := range out {
+			out[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])))
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("dtype %s is not a floating-point type that eligen reads (F32, F16, BF16, F64)", dtype)
+}
+
+// BFloat16 rounds to nearest even, as PyTorch does.
+func BFloat16(f float32) uint16 {
+	b := math.Float32bits(f)
+	if b&0x7fffffff > 0x7f800000 {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + (b>>16)&1) >> 16)
+}
+
+func halfToFloat(h uint16) float32 {
+	sign, exp, man := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
+	switch exp {
+	case 0:
+		f := float32(man) / (1 << 24)
+		return math.Float32frombits(math.Float32bits(f) | sign)
+	case 31:
+		return math.Float32frombits(sign | 0xff<<23 | man<<13)
+	}
+	return math.Float32frombits(sign | (exp+112)<<23 | man<<13)
+}

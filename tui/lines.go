@@ -1,0 +1,144 @@
+package tui
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/eligen/eligen"
+)
+
+// JSONLines writes each event as a line of JSON.
+func JSONLines(w io.Writer) eligen.Sink {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return func(e eligen.Event) { _ = enc.Encode(e) } // a reader that has gone away stops nothing
+}
+
+// quiet is how long lines of one stage's steps lie apart.
+const quiet = 10 * time.Second
+
+// Lines writes what happens as lines, for logs: one a stage, and one every ten
+// seconds of a stage with many steps. Problems are written whole.
+func Lines(w io.Writer) eligen.Sink {
+	var p eligen.Progress
+	var last time.Time
+	return func(e eligen.Event) {
+		p.Add(e)
+		if e.Type == eligen.Stepped {
+			if last.IsZero() || e.Time.Sub(last) < quiet || e.Step == e.Of {
+				return
+			}
+		}
+		if s := Line(&p, e); s != "" {
+			last = e.Time
+			fmt.Fprintln(w, s)
+		}
+	}
+}
+
+// Line is an event in words; p has taken it into account. Not every event has any.
+func Line(p *eligen.Progress, e eligen.Event) string {
+	s := find(p, e.Stage)
+	switch e.Type {
+	case eligen.Opened:
+		return fmt.Sprintf("%s on %s", e.Scene, e.Engine)
+	case eligen.Started:
+		return "start    " + e.Stage
+	case eligen.Stepped:
+		return fmt.Sprintf("step     %s  %d/%d%s", e.Stage, e.Step, e.Of, prefixed(", ", remaining(s, e.Time), " left"))
+	case eligen.Cached:
+		return "cached   " + e.Stage
+	case eligen.Done:
+		line := "done     " + e.Stage
+		if s != nil && !s.Began.IsZero() {
+			line += "  " + seconds(e.Time.Sub(s.Began))
+		}
+		return line
+	case eligen.Skipped:
+		return "skipped  " + e.Stage
+	case eligen.Wrote:
+		return "wrote    " + e.Path
+	case eligen.Failed:
+		line := "failed   " + e.Stage
+		if e.Problem != nil {
+			line += "\n\n" + e.Problem.String()
+		}
+		return line
+	case eligen.Reported:
+		if e.Problem != nil {
+			return e.Problem.String()
+		}
+	case eligen.Ended:
+		return summary(p, e.Time)
+	}
+	return ""
+}
+
+func find(p *eligen.Progress, stage string) *eligen.StageProgress {
+	for i := range p.Stages {
+		if p.Stages[i].Name == stage {
+			return &p.Stages[i]
+		}
+	}
+	return nil
+}
+
+// summary counts stages: "5 stages done, 2 cached, in 3.4 s".
+func summary(p *eligen.Progress, now time.Time) string {
+	n := p.Counts()
+	var parts []string
+	add := func(state eligen.EventType, word string) {
+		if n[state] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n[state], word))
+		}
+	}
+	add(eligen.Done, "done")
+	add(eligen.Cached, "cached")
+	add(eligen.Failed, "failed")
+	add(eligen.Skipped, "skipped")
+	if !p.Ended {
+		add(eligen.Planned, "to go")
+	}
+	if len(parts) == 0 {
+		parts = []string{"nothing to do"}
+	}
+	return strings.Join(parts, ", ") + "  " + seconds(now.Sub(p.Began))
+}
+
+// remaining is how long a stage's steps will take, going by those that this run has
+// seen; "" where nothing is known yet.
+func remaining(s *eligen.StageProgress, now time.Time) string {
+	if s == nil || s.Step <= s.From || s.Began.IsZero() {
+		return ""
+	}
+	each := s.Latest.Sub(s.Began) / time.Duration(s.Step-s.From)
+	left := each*time.Duration(s.Of-s.Step) - now.Sub(s.Latest)
+	return seconds(max(0, left))
+}
+
+func prefixed(before, s, after string) string {
+	if s == "" {
+		return ""
+	}
+	return before + s + after
+}
+
+// seconds is a duration as people say it.
+func seconds(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0.0 s"
+	case d < 9950*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute-time.Second/2:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	if d < time.Hour {
+		return fmt.Sprintf("%d min %02d s", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%d h %02d min", d/time.Hour, d%time.Hour/time.Minute)
+}

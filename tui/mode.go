@@ -1,0 +1,62 @@
+// Package tui draws a run's events on a terminal: live, as plain lines, or as JSON
+// lines.
+//
+// Every drawing is a pure function of an [eligen.Progress] and the time, so that
+// one recorded run tests them all.
+package tui
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/eligen/eligen"
+)
+
+// Display is a way to show a run.
+type Display string
+
+// The displays.
+const (
+	TUI   Display = "tui"   // a live bar on stderr
+	Plain Display = "plain" // lines on stderr
+	JSON  Display = "json"  // events on stdout, one JSON object a line
+	None  Display = "none"
+)
+
+// Mode chooses a display: json is the flag --json and progress the flag --progress,
+// "" where it was not given. Without flags it is plain where stderr is no terminal,
+// or a CI's or a dumb one.
+func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) string) (Display, error) {
+	switch d := Display(progress); {
+	case progress != "" && d != TUI && d != Plain && d != None:
+		return None, fmt.Errorf("--progress=%s: choose tui, plain or none", progress)
+	case json:
+		return JSON, nil
+	case progress != "":
+		return d, nil
+	}
+	ci := env("CI")
+	if !stderrIsTerminal || ci != "" && ci != "false" && ci != "0" || env("TERM") == "dumb" {
+		return Plain, nil
+	}
+	return TUI, nil
+}
+
+// Show starts a display. What it returns takes the run's events, and a function to
+// call after the last of them, which waits until all is drawn.
+//
+// It reads no keys: ctrl-c stays the terminal's interrupt signal. interrupted is
+// asked whether one has come, so that the bar can say that the step at hand is
+// finished first.
+func Show(d Display, stdout, stderr io.Writer, env func(string) string, interrupted func() bool) (eligen.Sink, func()) {
+	switch d {
+	case TUI:
+		b := newBar(stderr, env("NO_COLOR") == "", interrupted)
+		return b.add, b.close
+	case Plain:
+		return Lines(stderr), func() {}
+	case JSON:
+		return JSONLines(stdout), func() {}
+	}
+	return func(eligen.Event) {}, func() {}
+}

@@ -1,0 +1,230 @@
+package tui
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
+)
+
+var update = flag.Bool("update", false, "rewrite the drawings in testdata")
+
+// recorded is a run in which a damaged result was found, one render is made, and
+// another goes on from its 17th step and fails.
+func recorded(t *testing.T) []eligen.Event {
+	t.Helper()
+	data, err := os.ReadFile("testdata/events.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []eligen.Event
+	for line := range strings.Lines(string(data)) {
+		var e eligen.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("run with -update if this is meant:\n%s", diff)
+	}
+}
+
+func TestLines(t *testing.T) {
+	var b bytes.Buffer
+	sink, end := Show(Plain, nil, &b, func(string) string { return "" }, nil)
+	for _, e := range recorded(t) {
+		sink(e)
+	}
+	end()
+	golden(t, "lines.txt", b.String())
+}
+
+// TestJSONLines: what is written is what was recorded.
+func TestJSONLines(t *testing.T) {
+	var b bytes.Buffer
+	sink, end := Show(JSON, &b, nil, func(string) string { return "" }, nil)
+	events := recorded(t)
+	for _, e := range events {
+		sink(e)
+	}
+	end()
+	var again []eligen.Event
+	for line := range strings.Lines(b.String()) {
+		var e eligen.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		again = append(again, e)
+	}
+	if diff := cmp.Diff(events, again); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// moments are the events after which the run is drawn.
+var moments = []struct {
+	name string
+	seq  int
+	wait time.Duration // after the event
+}{
+	{"nothing has run yet", 12, 0},
+	{"a prompt is encoded", 14, 100 * time.Millisecond},
+	{"denoising, no step done", 20, 1200 * time.Millisecond},
+	{"denoising, 8 of 20", 28, 600 * time.Millisecond},
+	{"resumed, 17 of 20", 48, 0},
+	{"the end", 1000, time.Hour},
+}
+
+func TestView(t *testing.T) {
+	for _, width := range []int{40, 80, 120} {
+		var b strings.Builder
+		for _, m := range moments {
+			fmt.Fprintf(&b, "=== %s\n%s\n", m.name, viewAt(t, m.seq, m.wait, Look{Width: width}))
+		}
+		golden(t, fmt.Sprintf("view-%d.txt", width), b.String())
+	}
+}
+
+func viewAt(t *testing.T, seq int, wait time.Duration, look Look) string {
+	t.Helper()
+	var p eligen.Progress
+	for _, e := range recorded(t) {
+		if e.Seq <= seq {
+			p.Add(e)
+		}
+	}
+	return View(&p, p.Latest.Add(wait), look)
+}
+
+// TestWidths: no line is wider than the terminal, however narrow it is.
+func TestWidths(t *testing.T) {
+	for width := 1; width <= 130; width++ {
+		for _, m := range moments {
+			for _, interrupted := range []bool{false, true} {
+				view := viewAt(t, m.seq, m.wait, Look{Width: width, Colour: true, Interrupted: interrupted})
+				for line := range strings.SplitSeq(view, "\n") {
+					if got := lipgloss.Width(line); got > width {
+						t.Fatalf("%s at %d columns: %d wide: %q", m.name, width, got, line)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestColour: colour adds nothing but colour, and without it there are no escapes.
+func TestColour(t *testing.T) {
+	for _, m := range moments {
+		plain := viewAt(t, m.seq, m.wait, Look{Width: 80})
+		colour := viewAt(t, m.seq, m.wait, Look{Width: 80, Colour: true})
+		if strings.Contains(plain, "\x1b") {
+			t.Errorf("%s: escape codes without colour", m.name)
+		}
+		if plain == colour {
+			t.Errorf("%s: no colour", m.name)
+		}
+		if got := strip(colour); got != plain {
+			t.Errorf("%s:\n%s", m.name, cmp.Diff(plain, got))
+		}
+	}
+}
+
+// strip takes colours out.
+func strip(s string) string {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "\x1b[")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		_, s, _ = strings.Cut(rest, "m")
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	if got := viewAt(t, 28, 0, Look{Width: 80, Interrupted: true}); !strings.Contains(got, "Interrupted: the step at hand") {
+		t.Errorf("while it runs:\n%s", got)
+	}
+	if got := viewAt(t, 1000, 0, Look{Width: 80, Interrupted: true}); strings.Contains(got, "step at hand") {
+		t.Errorf("at the end:\n%s", got)
+	}
+}
+
+func TestMode(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		json     bool
+		progress string
+		terminal bool
+		env      map[string]string
+		want     Display
+	}{
+		{"a terminal", false, "", true, nil, TUI},
+		{"a pipe", false, "", false, nil, Plain},
+		{"CI", false, "", true, map[string]string{"CI": "true"}, Plain},
+		{"CI that is none", false, "", true, map[string]string{"CI": "false"}, TUI},
+		{"a dumb terminal", false, "", true, map[string]string{"TERM": "dumb"}, Plain},
+		{"--json wins", true, "tui", true, nil, JSON},
+		{"--progress=none", false, "none", true, nil, None},
+		{"--progress=tui beats a pipe", false, "tui", false, map[string]string{"CI": "1"}, TUI},
+		{"--progress=plain", false, "plain", true, nil, Plain},
+	} {
+		got, err := Mode(c.json, c.progress, c.terminal, func(k string) string { return c.env[k] })
+		if err != nil || got != c.want {
+			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
+		}
+	}
+	for _, progress := range []string{"json", "bar"} {
+		if _, err := Mode(true, progress, true, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "tui, plain or none") {
+			t.Errorf("--progress=%s: %v", progress, err)
+		}
+	}
+}
+
+// TestBar runs the live bar on something that is no terminal: it takes all events
+// without waiting, and ends with the last state of the run on screen.
+func TestBar(t *testing.T) {
+	var b bytes.Buffer
+	bar := newBar(&b, false, nil, tea.WithWindowSize(80, 24))
+	for _, e := range recorded(t) {
+		bar.add(e)
+	}
+	bar.close()
+	got := b.String()
+	for _, want := range []string{"Damaged result", "render.night.denoise", "ran out of memory", "6 done, 1 cached, 1 failed, 2 skipped"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the last frame lacks %q:\n%q", want, got)
+		}
+	}
+	if strings.Contains(got, "\x1b[?1049h") {
+		t.Error("the bar took the whole screen")
+	}
+}

@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/eligen/eligen"
+)
+
+// Look is how to draw.
+type Look struct {
+	Width       int  // of the terminal, in cells
+	Colour      bool // else nothing is said by colour, and no escape codes are written
+	Interrupted bool // say that the run stops after the step at hand
+}
+
+// View draws a run as it stands: what went wrong, the stage at hand with its bar,
+// and a count of the stages. No line is wider than the terminal.
+func View(p *eligen.Progress, now time.Time, look Look) string {
+	width := max(1, look.Width)
+	var lines []string
+	for _, d := range p.Reports {
+		lines = append(lines, problem(d, look)...)
+	}
+	var current *eligen.StageProgress
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		switch s.State {
+		case eligen.Started, eligen.Stepped:
+			current = s
+		case eligen.Failed:
+			lines = append(lines, paint(look, "9", cut("✗ "+s.Name, width)))
+			if s.Problem != nil {
+				lines = append(lines, problem(*s.Problem, look)...)
+			}
+		}
+	}
+	if p.Ended {
+		now = p.Latest
+	} else if current != nil {
+		lines = append(lines, stageLine(current, now, look))
+	}
+	lines = append(lines, paint(look, "8", cut(summary(p, now), width)))
+	if look.Interrupted && !p.Ended {
+		lines = append(lines, paint(look, "11", cut("Interrupted: the step at hand is finished first, and kept.", width)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// stageLine is the stage at hand. What doesn't fit goes, in this order: the bar, the
+// time taken, the time left, the beginning of the name.
+func stageLine(s *eligen.StageProgress, now time.Time, look Look) string {
+	took, left := seconds(now.Sub(s.Began)), ""
+	if s.Of == 0 {
+		return stretch(s.Name, "", []string{took}, 0, look)
+	}
+	if r := remaining(s, now); r != "" {
+		left = r + " left"
+	}
+	steps := fmt.Sprintf("%d/%d", s.Step, s.Of)
+	return stretch(s.Name, steps, []string{took, left}, float64(s.Step)/float64(s.Of), look)
+}
+
+const (
+	widestBar   = 40
+	narrowest   = 8 // of bars
+	shortestCut = 6 // of names
+)
+
+func stretch(name, steps string, times []string, share float64, look Look) string {
+	width := max(1, look.Width)
+	tail := func(times []string) string {
+		s := steps
+		for _, t := range times {
+			if t != "" && s != "" {
+				s += "  "
+			}
+			s += t
+		}
+		return s
+	}
+	for drop := 0; drop <= len(times); drop++ {
+		t := tail(times[drop:])
+		room := width - lipgloss.Width(name) - lipgloss.Width(t) - 2
+		if bar := min(widestBar, room-2); steps != "" && bar >= narrowest && drop == 0 {
+			full := int(share*float64(bar) + 0.5)
+			return name + "  " + paint(look, "14", strings.Repeat("━", full)) + paint(look, "8", strings.Repeat("─", bar-full)) + "  " + t
+		}
+		if room >= 0 {
+			return strings.TrimRight(name+"  "+t, " ")
+		}
+	}
+	t := tail(nil)
+	if t == "" {
+		return cut(name, width)
+	}
+	if room := width - lipgloss.Width(t) - 2; room >= shortestCut {
+		return cutLeft(name, room) + "  " + t
+	}
+	return cut(t, width)
+}
+
+// problem is a diagnostic, wrapped.
+func problem(d eligen.Diagnostic, look Look) []string {
+	colour := "11"
+	if d.Severity == eligen.Error {
+		colour = "9"
+	}
+	var lines []string
+	for i, line := range strings.Split(strings.TrimRight(d.String(), "\n"), "\n") {
+		for _, part := range strings.Split(lipgloss.Wrap(line, max(1, look.Width), ""), "\n") {
+			part = cut(part, max(1, look.Width))
+			if i == 0 {
+				part = paint(look, colour, part)
+			}
+			lines = append(lines, part)
+		}
+	}
+	return append(lines, "")
+}
+
+func paint(look Look, colour, s string) string {
+	if !look.Colour || s == "" {
+		return s
+	}
+	return lipgloss.NewStyle().Foreground(lipgloss.Color(colour)).Render(s)
+}
+
+// cut keeps the beginning of a text.
+func cut(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	r := []rune(s)
+	for len(r) > 0 && lipgloss.Width(string(r))+1 > width {
+		r = r[:len(r)-1]
+	}
+	return string(r) + "…"
+}
+
+// cutLeft keeps the end of a text: of an address, that is what tells it apart.
+func cutLeft(s string, width int) string {
+	if lipgloss.Width(s) <= width {
+		return s
+	}
+	r := []rune(s)
+	for len(r) > 0 && lipgloss.Width(string(r))+1 > width {
+		r = r[1:]
+	}
+	return "…" + string(r)
+}
