@@ -50,6 +50,7 @@ var inside = map[string]string{
 var open = map[string]string{
 	"model/paint": "cmd",
 	"model/train": "cmd bench",
+	"model/judge": "cmd",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

@@ -392,7 +392,7 @@ func (b *body) part(name string, e hcl.Expression, at hcl.Range) {
 	b.attrs[name] = &hcl.Attribute{Name: name, Expr: e, Range: e.Range(), NameRange: at}
 }
 
-// place of a block of one type, if the body has it.
+// inner is the first block of a type, or nil.
 func (b *body) inner(kind string) *hcl.Block {
 	for _, x := range b.blocks {
 		if x.Type == kind {

@@ -66,8 +66,8 @@ var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapt
 
 // laterRoots are first words that the language has and this release lacks.
 var laterRoots = map[string]string{
-	"each": "for_each", "count": "count", "render": "references to renders", "timeline": "timelines",
-	"module": "modules", "track": "timelines", "check": "checks",
+	"each": "The argument for_each", "count": "The argument count", "render": "A reference to a render", "timeline": "A timeline",
+	"module": "A module", "track": "A timeline", "check": "A check",
 }
 
 // declare adds a node. Of two with one name the first is referred to; the
@@ -167,7 +167,8 @@ const (
 // within passes v on, unless it is larger than any scene needs.
 func (l *loader) within(e hcl.Expression, v cty.Value) cty.Value {
 	elements, text, problem := 0, 0, ""
-	cty.Walk(v, func(p cty.Path, v cty.Value) (bool, error) {
+	// Its error is the problem, which is said below.
+	_ = cty.Walk(v, func(p cty.Path, v cty.Value) (bool, error) {
 		elements++
 		switch {
 		case elements > maxElements:
@@ -309,7 +310,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 	depth, ok := roots[root]
 	if !ok {
 		if what, ok := laterRoots[root]; ok {
-			complain(t.SourceRange(), notYet, "%s: %s.", strings.ToUpper(what[:1])+what[1:], notYetDetail)
+			complain(t.SourceRange(), notYet, "%s: %s.", what, notYetDetail)
 			return nil, 0
 		}
 		// A bare name, as of an entity, is the most likely slip.
@@ -349,6 +350,10 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 	name := strings.Join(names, ".")
 	if n := l.nodes[root+"."+name]; n != nil {
 		return n, 1 + depth
+	}
+	if l.stray[names[len(names)-1]] {
+		*bad = append(*bad, t.SourceRange())
+		return nil, 0
 	}
 	known := l.names(root)
 	what := map[string]string{"var": "variable", "local": "local value"}[root]

@@ -49,9 +49,9 @@ func claims(w, h uint32) string {
 	b.WriteString("\x89PNG\r\n\x1a\n")
 	chunk := append([]byte("IHDR"), binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, w), h)...)
 	chunk = append(chunk, 8, 0, 0, 0, 0)
-	binary.Write(&b, binary.BigEndian, uint32(13))
+	b.Write(binary.BigEndian.AppendUint32(nil, 13))
 	b.Write(chunk)
-	binary.Write(&b, binary.BigEndian, crc32.ChecksumIEEE(chunk))
+	b.Write(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(chunk)))
 	return b.String()
 }
 
@@ -97,8 +97,9 @@ func TestMasks(t *testing.T) {
 		"wide.png":      encodePNG(t, wide),
 		"photo.jpg":     jpg.String(),
 		"clear.png":     encodePNG(t, translucent),
-		// One white pixel, lossless; made with libwebp.
-		"white.webp": unbase64(t, "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
+		// One pixel each, lossy and lossless.
+		"white.webp": unbase64(t, "UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAwA0JaQAA3AA/vuUAAA="),
+		"black.webp": unbase64(t, "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
 	})
 	left, right := func(x int) bool { return x < 16 }, func(x int) bool { return x >= 16 }
 	for expr, on := range map[string]func(x int) bool{
@@ -126,9 +127,14 @@ func TestMasks(t *testing.T) {
 			}
 		}
 	}
-	_, ds := load(filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("white.webp")`)), Vars{})
-	if len(ds) > 0 && !strings.Contains(ds[0].Detail, "empty mask") {
-		t.Errorf("white.webp:\n%s", ds.Error())
+	for file, empty := range map[string]bool{"white.webp": false, "black.webp": true} {
+		s, ds := load(filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("`+file+`")`)), Vars{})
+		switch {
+		case empty && (len(ds) != 1 || !strings.Contains(ds[0].Detail, "is empty: none of its pixels")):
+			t.Errorf("%s: want an empty mask, got\n%s", file, ds.Error())
+		case !empty && (len(ds) > 0 || !s.Renders[0].Entities[0].Region.Bitmap.On(0, 0)):
+			t.Errorf("%s: want one pixel that is on, got\n%s", file, ds.Error())
+		}
 	}
 }
 
@@ -168,7 +174,7 @@ func TestBadPictures(t *testing.T) {
 		"huge.png":          "1073741824×1073741824 pixels are more than a picture may have|header is damaged",
 		"wide.png":          "5000×5000 pixels are more than a picture may have",
 		"none.png":          "header",
-		"dark.png":          "empty mask",
+		"dark.png":          "is empty: none of its pixels",
 		"empty.png":         "the file is empty",
 		"gif.png":           "not a PNG, JPEG or WebP picture",
 		"big.png":           "at most 33554432 .32 MiB.",
@@ -411,4 +417,89 @@ func describeRegion(r eligen.Region) string {
 		s += " (" + describeRegion(p) + ")"
 	}
 	return s
+}
+
+// Entities are values: they can be chosen, collected and looked at, and the
+// list that a render gets is in the order of its expression.
+func TestEntityValues(t *testing.T) {
+	const entities = `
+variable "pet" {
+  default = "dog"
+}
+locals {
+  left = xywh(0, 0, 0.5, 1)
+  all  = { a = entity.apple, d = entity.dog }
+}
+entity "dog" {
+  prompt = "a dog"
+  box    = local.left
+}
+entity "apple" {
+  prompt = "an apple beside ${entity.dog.prompt}"
+  box    = local.left
+}
+render "r" {
+  prompt   = "x"
+  entities = %s
+}
+`
+	for expr, want := range map[string]string{
+		`null`:                          "dog apple",
+		`[]`:                            "",
+		`[entity.apple]`:                "apple",
+		`[entity["apple"], entity.dog]`: "apple dog",
+		`values(local.all)`:             "apple dog",
+		`[var.pet == "dog" ? entity.dog : entity.apple]`:                                   "dog",
+		`var.pet == "cat" ? [] : [entity.dog]`:                                             "dog",
+		`[for k, e in local.all : e if e.prompt == "a dog"]`:                               "dog",
+		`[for e in [entity.dog, entity.apple] : e if e.mask == null && e.center[0] < 0.5]`: "dog apple",
+		`reverse([entity.dog, entity.apple])`:                                              "apple dog",
+		`tolist([local.all.d])`:                                                            "dog",
+		`[local.all["a"]]`:                                                                 "apple",
+		`flatten([[entity.dog], [[entity.apple]]])`:                                        "dog apple",
+		`[element([entity.dog, entity.apple], 1)]`:                                         "apple",
+		`[{ dog = entity.dog }[var.pet]]`:                                                  "dog",
+	} {
+		s, ds := load("testdata/s.hcl", fmt.Appendf(nil, entities, expr), Vars{})
+		if ds.HasErrors() {
+			t.Errorf("%s:\n%s", expr, ds.Error())
+			continue
+		}
+		var got []string
+		for _, e := range s.Renders[0].Entities {
+			got = append(got, e.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", expr, got, want)
+		}
+	}
+}
+
+// A failing expression is shown with the values that it used.
+func TestReasons(t *testing.T) {
+	src := `
+variable "quality" {
+  default = "drft"
+}
+locals {
+  side  = 1000
+  steps = { draft = 8, final = 50 }[var.quality]
+}
+render "r" {
+  prompt = "x"
+  size   = [local.side, 512]
+  sampler {
+    steps = local.side - 1001
+  }
+}
+`
+	_, ds := load("testdata/s.hcl", []byte(src), Vars{})
+	var got []string
+	for _, d := range ds {
+		got = append(got, fmt.Sprint(d.Source.Line, " ", d.Detail[strings.LastIndex(d.Detail, "Here "):]))
+	}
+	want := []string{`7 Here var.quality is "drft".`, `11 Here local.side is 1000.`, `13 Here local.side is 1000.`}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s\n%s", diff, ds.Error())
+	}
 }

@@ -113,6 +113,7 @@ type loader struct {
 	recipes   []eligen.Recipe
 	outputs   map[string]eligen.Source // who writes a path
 	again     map[*hcl.Block]bool      // renders and recipes whose name is taken
+	stray     map[string]bool          // names of blocks whose type or labels are wrong
 }
 
 var nodeType = reflect.TypeOf(node{})
@@ -147,6 +148,7 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		pictures: map[string]*picture{},
 		outputs:  map[string]eligen.Source{},
 		again:    map[*hcl.Block]bool{},
+		stray:    map[string]bool{},
 	}
 	l.files = map[string]*file{path: l.scene}
 	root, err := os.OpenRoot(l.dir)
@@ -169,6 +171,7 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		return l.header(top.blocks[i]).Start.Byte < l.header(top.blocks[j]).Start.Byte
 	})
 
+	l.strays()
 	l.predeclare()
 	var renders, recipes, settings []*hcl.Block
 	names := map[string]eligen.Source{}
@@ -229,6 +232,25 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		l.unused()
 	}
 	return &eligen.Scene{Path: path, Renders: l.renders, Recipes: l.recipes}, tidy(l.diags)
+}
+
+// strays notes the names of blocks that were complained about as a whole, so
+// that references to them are not complained about too.
+func (l *loader) strays() {
+	tree, ok := l.syntax.body.(*hclsyntax.Body)
+	if !ok {
+		return
+	}
+	labels := map[string]int{}
+	for _, s := range topGrammar.blocks {
+		labels[s.Type] = len(s.LabelNames)
+	}
+	for _, b := range tree.Blocks {
+		if n, ok := labels[b.Type]; len(b.Labels) > 0 && (!ok || n != len(b.Labels)) {
+			l.stray[b.Labels[0]] = true
+			l.stray[b.Labels[len(b.Labels)-1]] = true
+		}
+	}
 }
 
 func (l *loader) source(r hcl.Range) eligen.Source {

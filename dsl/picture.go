@@ -68,9 +68,9 @@ func (l *loader) imageFunction() function.Function {
 			case channel == "" && p.varies:
 				s.trouble = fmt.Sprintf("the transparency of %s varies, so it could mean two masks: say { channel = \"alpha\" } for what is opaque, or { channel = \"luminance\" } for what is bright", args[0].AsString())
 			}
-			var any bool
-			if s.bitmap, any = bitmapBox(s.region.Bitmap); !any && s.trouble == "" {
-				s.trouble = fmt.Sprintf("%s is an empty mask: no pixel is at 128 of 255 or above", args[0].AsString())
+			var on bool
+			if s.bitmap, on = bitmapBox(s.region.Bitmap); !on && s.trouble == "" {
+				s.trouble = fmt.Sprintf("the mask %s is empty: none of its pixels is at 128 of 255 or above", args[0].AsString())
 			}
 			return cty.CapsuleVal(shapeType, s), nil
 		},
@@ -326,7 +326,7 @@ func (p *picture) masks(img image.Image) {
 }
 
 // bitmapBox is the box around what is on, in fractions of the picture.
-func bitmapBox(m *eligen.Bitmap) (b [4]float64, any bool) {
+func bitmapBox(m *eligen.Bitmap) (b [4]float64, on bool) {
 	x0, y0, x1, y1 := m.W, m.H, 0, 0
 	for y := range m.H {
 		for x := range m.W {

@@ -122,11 +122,31 @@ func tinyFolder(t testing.TB) string {
 	return dir
 }
 
-// eachEngine runs a test on an engine of each backend over tiny.
-func eachEngine(t *testing.T, test func(t *testing.T, e *Engine)) {
+// One engine of each backend does everything, as one process does: what it has
+// compiled and loaded for one picture serves the next.
+func TestEngine(t *testing.T) {
 	dir := tinyFolder(t)
+	var reference eligen.Tensor // of the Go backend
 	for _, backend := range []string{"go", "xla"} {
-		t.Run(backend, func(t *testing.T) { test(t, newEngine(t, backend, Options{Nano: dir})) })
+		t.Run(backend, func(t *testing.T) {
+			e := newEngine(t, backend, Options{Nano: dir})
+			t.Run("agreement", func(t *testing.T) {
+				_, d := job(t, e)
+				x := denoise(t, e, d)
+				if reference.Data == nil {
+					reference = x
+				}
+				if diff := differ(x.Data, reference.Data); diff > 2e-5 {
+					t.Errorf("latents differ from the Go backend's by %g", diff)
+				}
+			})
+			t.Run("picture", func(t *testing.T) { testPicture(t, e) })
+			t.Run("definition", func(t *testing.T) { testDefinition(t, e) })
+			t.Run("invariants", func(t *testing.T) { testInvariants(t, e) })
+			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
+			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
+			t.Run("little memory", func(t *testing.T) { testLittleMemory(t, e, newEngine(t, backend, Options{Nano: dir, Keep: 1})) })
+		})
 	}
 }
 
@@ -199,66 +219,62 @@ func denoise(t *testing.T, e *Engine, d eligen.Denoise) eligen.Tensor {
 }
 
 // From a scene's words to pixels, twice the same.
-func TestEngineMakesAPicture(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *Engine) {
-		spec, d := job(t, e)
-		if n, c, limit := spec.CountTokens("dog"); n != 5 || c != 5 || limit != 16 {
-			t.Errorf("CountTokens(dog) = %d, %d, %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", n, c, limit)
-		}
-		if len(d.Prompt.Vec.Data) != 12 || d.Entities[0].Txt.Shape[0] != 4 || d.Entities[0].Txt.Shape[1] != 16 {
-			t.Errorf("conditioning of shapes %v, %v", d.Prompt.Vec.Shape, d.Entities[0].Txt.Shape)
-		}
-		var steps []int
-		d.Step = func(step, of int, x eligen.Tensor) { steps = append(steps, step, of) }
-		x := denoise(t, e, d)
-		if !slices.Equal(steps, []int{1, 4, 2, 4, 3, 4, 4, 4}) {
-			t.Errorf("steps reported: %v", steps)
-		}
-		img, err := e.Decode(context.Background(), spec.Autoencoder, x)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := img.Bounds(); got != image.Rect(0, 0, 64, 48) {
-			t.Errorf("a picture of %v", got)
-		}
-		back, err := e.EncodeImage(context.Background(), spec.Autoencoder, img)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(back.Shape, x.Shape) {
-			t.Errorf("latents of the picture have shape %v, those it was made from %v", back.Shape, x.Shape)
-		}
-		if again := denoise(t, e, d); differ(again.Data, x.Data) != 0 {
-			t.Error("the same work gave other latents")
-		}
-	})
+func testPicture(t *testing.T, e *Engine) {
+	spec, d := job(t, e)
+	if n, c, limit := spec.CountTokens("dog"); n != 5 || c != 5 || limit != 16 {
+		t.Errorf("CountTokens(dog) = %d, %d, %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", n, c, limit)
+	}
+	if len(d.Prompt.Vec.Data) != 12 || d.Entities[0].Txt.Shape[0] != 4 || d.Entities[0].Txt.Shape[1] != 16 {
+		t.Errorf("conditioning of shapes %v, %v", d.Prompt.Vec.Shape, d.Entities[0].Txt.Shape)
+	}
+	var steps []int
+	d.Step = func(step, of int, x eligen.Tensor) { steps = append(steps, step, of) }
+	x := denoise(t, e, d)
+	if !slices.Equal(steps, []int{1, 4, 2, 4, 3, 4, 4, 4}) {
+		t.Errorf("steps reported: %v", steps)
+	}
+	img, err := e.Decode(context.Background(), spec.Autoencoder, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := img.Bounds(); got != image.Rect(0, 0, 64, 48) {
+		t.Errorf("a picture of %v", got)
+	}
+	back, err := e.EncodeImage(context.Background(), spec.Autoencoder, img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(back.Shape, x.Shape) {
+		t.Errorf("latents of the picture have shape %v, those it was made from %v", back.Shape, x.Shape)
+	}
+	if again := denoise(t, e, d); differ(again.Data, x.Data) != 0 {
+		t.Error("the same work gave other latents")
+	}
 }
 
 // The engine's way (text projected once, modulations in a batch, regions as
 // blocks, two branches) gives what the definition gives: every step whole, with
 // the dense mask, guidance and Euler's step written out.
-func TestDenoiseFollowsItsDefinition(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *Engine) {
-		_, d := job(t, e)
-		for _, c := range []struct {
-			name     string
-			change   func(*eligen.Denoise)
-			negative bool // entities on the negative branch
-		}{
-			{"entities", func(d *eligen.Denoise) {}, false},
-			{"entities on the negative branch too", func(d *eligen.Denoise) { d.NegativeEntities = true }, true},
-			{"no entities", func(d *eligen.Denoise) { d.Entities = nil }, false},
-		} {
-			t.Run(c.name, func(t *testing.T) {
-				d := d
-				c.change(&d)
-				want := defined(t, e, d, c.negative)
-				if diff := differ(denoise(t, e, d).Data, want.Data); diff > 2e-5 {
-					t.Errorf("latents differ by %g", diff)
-				}
-			})
-		}
-	})
+func testDefinition(t *testing.T, e *Engine) {
+	_, d := job(t, e)
+	for _, c := range []struct {
+		name     string
+		change   func(*eligen.Denoise)
+		negative bool // entities on the negative branch
+	}{
+		{"entities", func(d *eligen.Denoise) {}, false},
+		{"entities on the negative branch too", func(d *eligen.Denoise) { d.NegativeEntities = true }, true},
+		{"no entities", func(d *eligen.Denoise) { d.Entities = nil }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := d
+			c.change(&d)
+			want := defined(t, e, d, c.negative)
+			if diff := differ(denoise(t, e, d).Data, want.Data); diff > 2e-5 {
+				t.Errorf("latents differ by %g", diff)
+			}
+		})
+	}
 }
 
 // defined is Denoise by its definition.
@@ -285,7 +301,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) e
 		}
 		up := tensorsOf(inputs, 1)
 		up = append(up, tensorsOf([]eligen.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
-		out, err := e.runner.Run(Graph{Name: fmt.Sprintf("definition %d %v", len(entities), sigma), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		out, err := e.runner.Run(Graph{Name: fmt.Sprintf("definition %d", len(entities)), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 			n := len(in)
 			f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
 			for i := range entities {
@@ -320,141 +336,126 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) e
 }
 
 // What must not change a picture doesn't, to the last bit.
-func TestDenoiseInvariants(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *Engine) {
-		_, d := job(t, e)
-		want := denoise(t, e, d)
-		same := func(name string, d eligen.Denoise) {
-			t.Helper()
-			if diff := differ(denoise(t, e, d).Data, want.Data); diff != 0 {
-				t.Errorf("%s: latents differ by %g", name, diff)
-			}
+func testInvariants(t *testing.T, e *Engine) {
+	_, d := job(t, e)
+	want := denoise(t, e, d)
+	same := func(name string, d eligen.Denoise) {
+		t.Helper()
+		if diff := differ(denoise(t, e, d).Data, want.Data); diff != 0 {
+			t.Errorf("%s: latents differ by %g", name, diff)
 		}
-		empty := d
-		empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Txt: d.Entities[0].Txt, Bucket: 4, Strength: 1})
-		same("an entity without a token", empty)
+	}
+	empty := d
+	empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Txt: d.Entities[0].Txt, Bucket: 4, Strength: 1})
+	same("an entity without a token", empty)
 
-		var halfway eligen.Tensor
-		watched := d
-		watched.Step = func(step, of int, x eligen.Tensor) {
-			if step == 2 {
-				halfway = eligen.Tensor{Shape: x.Shape, Data: slices.Clone(x.Data)}
-			}
+	var halfway eligen.Tensor
+	watched := d
+	watched.Step = func(step, of int, x eligen.Tensor) {
+		if step == 2 {
+			halfway = eligen.Tensor{Shape: x.Shape, Data: slices.Clone(x.Data)}
 		}
-		denoise(t, e, watched)
-		resumed := d
-		resumed.From, resumed.Latents = 2, halfway
-		same("going on from step 2", resumed)
+	}
+	denoise(t, e, watched)
+	resumed := d
+	resumed.From, resumed.Latents = 2, halfway
+	same("going on from step 2", resumed)
 
-		fused := d
-		fused.Fuse = func(step int, v []float32) []float32 { return v }
-		same("fusing nothing", fused)
+	fused := d
+	fused.Fuse = func(step int, v []float32) []float32 { return v }
+	same("fusing nothing", fused)
 
-		d.CFG = 1
-		one := denoise(t, e, d)
-		d.Negative = nil
-		if differ(denoise(t, e, d).Data, one.Data) != 0 {
-			t.Error("with CFG 1 the negative prompt had an effect")
-		}
-		d.From, d.Latents = len(d.Sigmas)-1, one
-		if differ(denoise(t, e, d).Data, one.Data) != 0 {
-			t.Error("going on after the last step changed the latents")
-		}
-	})
+	d.CFG = 1
+	one := denoise(t, e, d)
+	d.Negative = nil
+	if differ(denoise(t, e, d).Data, one.Data) != 0 {
+		t.Error("with CFG 1 the negative prompt had an effect")
+	}
+	d.From, d.Latents = len(d.Sigmas)-1, one
+	if differ(denoise(t, e, d).Data, one.Data) != 0 {
+		t.Error("going on after the last step changed the latents")
+	}
 }
 
 // A step at hand is finished when the run is cancelled, and no other begins.
-func TestDenoiseStopsWhenCancelled(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *Engine) {
-		_, d := job(t, e)
-		ctx, cancel := context.WithCancel(context.Background())
-		last := 0
-		d.Step = func(step, of int, x eligen.Tensor) {
-			last = step
-			if step == 2 {
-				cancel()
-			}
+func testCancel(t *testing.T, e *Engine) {
+	_, d := job(t, e)
+	ctx, cancel := context.WithCancel(context.Background())
+	last := 0
+	d.Step = func(step, of int, x eligen.Tensor) {
+		last = step
+		if step == 2 {
+			cancel()
 		}
-		if _, err := e.Denoise(ctx, d); !errors.Is(err, context.Canceled) || last != 2 {
-			t.Errorf("stopped after step %d with %v", last, err)
-		}
-		if _, err := e.EncodePrompt(ctx, "unknown", "a", 4, false); err == nil {
-			t.Error("unknown weights were encoded with")
-		}
-	})
+	}
+	if _, err := e.Denoise(ctx, d); !errors.Is(err, context.Canceled) || last != 2 {
+		t.Errorf("stopped after step %d with %v", last, err)
+	}
+	if _, err := e.EncodePrompt(ctx, "unknown", "a", 4, false); err == nil {
+		t.Error("unknown weights were encoded with")
+	}
 }
 
 // An engine with hardly any memory frees what it can, and gives the same bits.
-func TestEngineReleasesWeights(t *testing.T) {
-	dir := tinyFolder(t)
-	for _, backend := range []string{"go", "xla"} {
-		t.Run(backend, func(t *testing.T) {
-			roomy, tight := newEngine(t, backend, Options{Nano: dir}), newEngine(t, backend, Options{Nano: dir, Keep: 1})
-			_, d := job(t, roomy)
-			spec, _ := job(t, tight)
-			want := denoise(t, roomy, d)
-			for range 2 {
-				if diff := differ(denoise(t, tight, d).Data, want.Data); diff != 0 {
-					t.Errorf("latents differ by %g", diff)
-				}
-			}
-			if _, err := tight.Decode(context.Background(), spec.Autoencoder, want); err != nil {
-				t.Fatal(err)
-			}
-			for key, s := range tight.stores {
-				if n := s.Bytes(); n > 0 && !strings.HasPrefix(key, "vae ") {
-					t.Errorf("after decoding, %s still holds %d bytes", key[:8], n)
-				}
-			}
-		})
+func testLittleMemory(t *testing.T, roomy, tight *Engine) {
+	_, d := job(t, roomy)
+	spec, _ := job(t, tight)
+	d.Entities = nil // what is released doesn't depend on them, and graphs without them compile fast
+	want := denoise(t, roomy, d)
+	for range 2 {
+		if diff := differ(denoise(t, tight, d).Data, want.Data); diff != 0 {
+			t.Errorf("latents differ by %g", diff)
+		}
+	}
+	if _, err := tight.Decode(context.Background(), spec.Autoencoder, want); err != nil {
+		t.Fatal(err)
+	}
+	for key, s := range tight.stores {
+		if n := s.Bytes(); n > 0 && !strings.HasPrefix(key, "vae ") {
+			t.Errorf("after decoding, %s still holds %d bytes", key[:8], n)
+		}
 	}
 }
 
 // The LoRA acts as far as its scale says, and its own file is the family's.
-func TestEngineAdapters(t *testing.T) {
-	eachEngine(t, func(t *testing.T, e *Engine) {
-		own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
-		off, file := own, own
-		off.Scale = 0
-		file.Path = filepath.Join(e.options.Nano, EliGenFile)
-		_, without := job(t, e)
-		_, with := job(t, e, own)
-		_, zero := job(t, e, off)
-		_, named := job(t, e, file)
-		plain, adapted := denoise(t, e, without), denoise(t, e, with)
-		if d := differ(plain.Data, adapted.Data); d < 1e-3 {
-			t.Errorf("the LoRA changed latents by %g only", d)
-		}
-		if d := differ(denoise(t, e, zero).Data, plain.Data); d != 0 {
-			t.Errorf("at scale 0 the LoRA changed latents by %g", d)
-		}
-		if d := differ(denoise(t, e, named).Data, adapted.Data); d != 0 {
-			t.Errorf("the LoRA named by its path changed latents by %g", d)
-		}
-		if with.Adapters[0] != named.Adapters[0] {
-			t.Errorf("one file, two recipes: %v, %v", with.Adapters[0], named.Adapters[0])
-		}
-	})
+func testAdapters(t *testing.T, e *Engine) {
+	own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
+	off, file := own, own
+	off.Scale = 0
+	file.Path = filepath.Join(e.options.Nano, EliGenFile)
+	_, without := job(t, e)
+	_, with := job(t, e, own)
+	_, zero := job(t, e, off)
+	_, named := job(t, e, file)
+	plain, adapted := denoise(t, e, without), denoise(t, e, with)
+	if d := differ(plain.Data, adapted.Data); d < 1e-3 {
+		t.Errorf("the LoRA changed latents by %g only", d)
+	}
+	if d := differ(denoise(t, e, zero).Data, plain.Data); d != 0 {
+		t.Errorf("at scale 0 the LoRA changed latents by %g", d)
+	}
+	if d := differ(denoise(t, e, named).Data, adapted.Data); d != 0 {
+		t.Errorf("the LoRA named by its path changed latents by %g", d)
+	}
+	if with.Adapters[0] != named.Adapters[0] {
+		t.Errorf("one file, two recipes: %v, %v", with.Adapters[0], named.Adapters[0])
+	}
 }
 
-// Go and XLA agree to rounding; bfloat16 is near.
-func TestBackendsAgree(t *testing.T) {
+// In bfloat16 latents come near those of float32; how near is logged.
+func TestBFloat16(t *testing.T) {
 	dir := tinyFolder(t)
-	reference := newEngine(t, "go", Options{Nano: dir})
-	_, d := job(t, reference)
-	want := denoise(t, reference, d)
-	for _, dtype := range []string{"float32", "bfloat16"} {
-		t.Run(dtype, func(t *testing.T) {
-			e := newEngine(t, "xla", Options{Nano: dir, DType: dtype})
-			_, d := job(t, e)
-			got := denoise(t, e, d)
-			limit := map[string]float64{"float32": 2e-5, "bfloat16": 0.3}[dtype]
-			diff := differ(got.Data, want.Data)
-			t.Logf("largest difference of latents: %g", diff)
-			if diff > limit || dtype == "bfloat16" && diff == 0 {
-				t.Errorf("largest difference of latents %g, expected at most %g", diff, limit)
-			}
-		})
+	half := newEngine(t, "xla", Options{Nano: dir, DType: "bfloat16"})
+	full := newEngine(t, "go", Options{Nano: dir})
+	latents := func(e *Engine) []float32 {
+		_, d := job(t, e)
+		d.Entities, d.Negative = d.Entities[:1], nil
+		return denoise(t, e, d).Data
+	}
+	diff := differ(latents(half), latents(full))
+	t.Logf("largest difference of latents: %g", diff)
+	if diff > 0.3 || diff == 0 {
+		t.Errorf("largest difference of latents %g, expected more than 0 and at most 0.3", diff)
 	}
 }
 

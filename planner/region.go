@@ -73,17 +73,17 @@ func common(a, b []int32) int {
 // thinner than the 8 pixels at which regions are sampled. (Thick parts lose at their
 // edges too, half a sample at most: that is rounding.)
 func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
-	if n := r.Numbers; r.Kind == "box" && len(n) == 4 {
-		sx, sy := float64(canvas.W), float64(canvas.H)
-		if r.Pixels {
-			sx, sy = 1, 1
-		}
-		if (n[2]-n[0])*sx >= 8 && (n[3]-n[1])*sy >= 8 {
-			return 0
-		}
+	if thick(r, canvas) {
+		return 0
 	}
-	mask := r.Mask(canvas)
-	thick := open(mask, canvas.W, canvas.H, 8)
+	x0, y0, x1, y1, _ := r.Bounds(canvas)
+	w, h := x1-x0, y1-y0
+	all := r.Mask(canvas)
+	mask := make([]bool, 0, w*h)
+	for y := y0; y < y1; y++ {
+		mask = append(mask, all[y*canvas.W+x0:y*canvas.W+x1]...)
+	}
+	kept := open(mask, w, h, 8)
 	row := canvas.W / 16
 	has := make([]bool, row*(canvas.H/16))
 	for _, t := range tokens {
@@ -95,14 +95,27 @@ func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
 			continue
 		}
 		on++
-		if x, y := i%canvas.W, i/canvas.W; !thick[i] && !has[y/16*row+x/16] {
+		if x, y := x0+i%w, y0+i/w; !kept[i] && !has[y/16*row+x/16] {
 			lost++
 		}
 	}
-	if on == 0 {
-		return 0
+	return float64(lost) / float64(max(1, on))
+}
+
+// thick reports whether a look at a region's numbers is enough to know that it has
+// no thin parts, or none that count, as the ends of a large ellipse.
+func thick(r eligen.Region, canvas eligen.Size) bool {
+	sx, sy := float64(canvas.W), float64(canvas.H)
+	if r.Pixels {
+		sx, sy = 1, 1
 	}
-	return float64(lost) / float64(on)
+	switch n := r.Numbers; r.Kind {
+	case "box":
+		return len(n) == 4 && (n[2]-n[0])*sx >= 8 && (n[3]-n[1])*sy >= 8
+	case "ellipse":
+		return len(n) == 4 && n[2]*sx >= 16 && n[3]*sy >= 16
+	}
+	return false
 }
 
 // open keeps of a mask the pixels that are in an s×s square of it (morphological

@@ -4,8 +4,8 @@
 recipe "base" {
   classes = 20
   size    = [128, 128]
-  steps   = 4000
-  batch   = 32
+  steps   = 2400
+  batch   = 16
   regions = 0.6
   dropout = { prompt = 0.1, entity = 0.1 }
   objects = 2 # the loss counts twice where objects are
@@ -13,7 +13,7 @@ recipe "base" {
   every   = 250
 
   optimizer "adamw" {
-    rate   = 1e-3
+    rate   = 8e-4
     warmup = 200
     decay  = "cosine"
     betas  = [0.9, 0.99]

@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // files are the file operations of this package, all below one folder: symbolic
@@ -116,13 +118,36 @@ func (f files) syncDir(name string) error {
 	return errors.Join(err, d.Close())
 }
 
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".eligen-new-"
+
+// sweep removes from a folder what runs that were killed while they wrote have left
+// behind. An hour is longer than any file takes to be written.
+func (f files) sweep(dir string) {
+	d, err := f.root.Open(dir)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	for _, name := range names {
+		if !strings.HasPrefix(name, tempPrefix) {
+			continue
+		}
+		name = filepath.Join(dir, name)
+		if fi, err := f.root.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Hour {
+			f.remove(name)
+		}
+	}
+}
+
 // put makes a file of some bytes, or replaces it: all of it or, with an error, none.
 func (f files) put(name string, data []byte) error {
 	dir := filepath.Dir(name)
 	if err := f.mkdirAll(dir); err != nil {
 		return err
 	}
-	temp := filepath.Join(dir, fmt.Sprintf(".new-%08x%08x", rand.Uint32(), rand.Uint32()))
+	temp := filepath.Join(dir, fmt.Sprintf("%s%08x%08x", tempPrefix, rand.Uint32(), rand.Uint32()))
 	file, err := f.create(temp)
 	if err != nil {
 		return err

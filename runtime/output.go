@@ -52,6 +52,10 @@ func (r *Runner) openOutputs(p *eligen.Plan) (*outputs, error) {
 		}
 		if err != nil {
 			diags.Errorf(at, "File can't be written", "%s", sentence(err))
+			continue
+		}
+		if name, err := o.name(out); err == nil {
+			f.sweep(filepath.Dir(name))
 		}
 	}
 	if err := diags.Err(); err != nil {

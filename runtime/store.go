@@ -115,6 +115,7 @@ func (s *Store) Put(d eligen.Digest, content []byte) (eligen.Artifact, error) {
 		}
 		return old, nil
 	}
+	s.files.sweep(filepath.Dir(place(d)))
 	if err := s.files.put(place(d), append(header("result", d, 0, content), content...)); err != nil {
 		return eligen.Artifact{}, fmt.Errorf("the store can't be written: %w", err)
 	}
@@ -123,6 +124,7 @@ func (s *Store) Put(d eligen.Digest, content []byte) (eligen.Artifact, error) {
 
 // savePartial keeps what a stage can go on from; the last one counts.
 func (s *Store) savePartial(d eligen.Digest, content []byte, step int) error {
+	s.files.sweep(filepath.Dir(place(d)))
 	return s.files.put(place(d)+".partial", append(header("partial", d, step, content), content...))
 }
 

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -314,5 +316,59 @@ func TestFaults(t *testing.T) {
 		if len(leftovers) > 0 && !strings.HasPrefix(broken, "remove") {
 			t.Errorf("%s: %v were left behind", broken, leftovers)
 		}
+	}
+}
+
+// TestTwoRuns: two runs of one plan at the same time, on one store, both end well,
+// and with one result.
+func TestTwoRuns(t *testing.T) {
+	dir, cache := t.TempDir(), t.TempDir()
+	plan := build(t, picnic(dir))
+	errs := make(chan error)
+	for range 2 {
+		store := open(t, cache)
+		go func() {
+			errs <- (&runtime.Runner{Store: store, Engine: paint.Engine{}, Recognise: still.Untouched}).Apply(t.Context(), plan)
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	progress, err := apply(t, open(t, cache), plan)
+	if n := progress.Counts(); err != nil || n[eligen.Cached] != len(plan.Stages) {
+		t.Errorf("afterwards: %v, %v", n, err)
+	}
+	if leftovers, _ := filepath.Glob(filepath.Join(dir, "out", ".*")); len(leftovers) > 0 {
+		t.Errorf("left behind: %v", leftovers)
+	}
+}
+
+// TestLeftovers: half-written files of runs that were killed go, in time; those of a
+// run that may still be at work stay.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "out"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old, fresh := filepath.Join(dir, "out/.eligen-new-old"), filepath.Join(dir, "out/.eligen-new-fresh")
+	for _, name := range []string{old, fresh} {
+		if err := os.WriteFile(name, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(old, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apply(t, open(t, t.TempDir()), build(t, picnic(dir))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); err == nil {
+		t.Error("yesterday's is still there")
+	}
+	if _, err := os.Stat(fresh); err != nil {
+		t.Errorf("one that may be in use: %v", err)
 	}
 }

@@ -2,7 +2,7 @@
 # 0.7, seven tenths of the noise are put back.
 
 render "again" {
-  prompt = "a rocket and a moon under a night sky"
+  prompt = "a dog and a moon under a night sky"
   seed   = 3
 
   init {
@@ -11,8 +11,8 @@ render "again" {
   }
 }
 
-entity "rocket" {
-  prompt = "a rocket"
+entity "dog" {
+  prompt = "a dog"
   box    = xyxy(0.10, 0.24, 0.50, 0.76)
 }
 

@@ -1,5 +1,5 @@
-# Somebody who wears things: small regions inside of a large one. What the
-# others cover is taken out of the bear, so that each token belongs to one
+# Somebody with things on: small regions inside of a large one. What the
+# others cover is taken out of the dog, so that each token belongs to one
 # prompt.
 
 variable "colour" {
@@ -14,12 +14,12 @@ variable "colour" {
 }
 
 locals {
-  hat   = xyxy(0.34, 0.04, 0.66, 0.32)
-  shirt = xyxy(0.30, 0.56, 0.70, 0.86)
+  above = xyxy(0.28, 0.02, 0.72, 0.34)
+  chest = xyxy(0.38, 0.66, 0.62, 0.90)
 }
 
 render "dressed" {
-  prompt = "a bear, a hat and a shirt on a ${var.colour} background"
+  prompt = "a dog, an umbrella and a heart on a ${var.colour} background"
   seed   = 21
 
   output {
@@ -32,17 +32,17 @@ render "dressed" {
   }
 }
 
-entity "bear" {
-  prompt = "a brown bear"
-  region = subtract(xyxy(0.20, 0.18, 0.80, 0.96), local.hat, local.shirt)
+entity "dog" {
+  prompt = "a brown dog"
+  region = subtract(xyxy(0.20, 0.18, 0.80, 0.96), local.above, local.chest)
 }
 
-entity "hat" {
-  prompt = "a black hat"
-  box    = local.hat
+entity "umbrella" {
+  prompt = "a purple umbrella"
+  box    = local.above
 }
 
-entity "shirt" {
-  prompt = "a shirt"
-  box    = local.shirt
+entity "heart" {
+  prompt = "a red heart"
+  box    = local.chest
 }

@@ -3,7 +3,7 @@
 
 render "harbor" {
   prompt = <<-EOT
-    a moon, a star, a boat,
+    a moon, a star, a rainbow,
     a house, a duck and a fish
     on the sea
   EOT
@@ -19,8 +19,8 @@ entity "star" {
   box    = cxcywh(0.40, 0.13, 0.16, 0.16)
 }
 
-entity "boat" {
-  prompt = "a boat"
+entity "rainbow" {
+  prompt = "a rainbow"
   box    = xyxy(0.36, 0.34, 0.70, 0.68)
 }
 

@@ -2,8 +2,8 @@
 # encoded once; only the noise differs.
 
 locals {
-  prompt = "a cat, an umbrella, a heart, a star and a gift on a purple background"
-  sitter = [entity.cat, entity.umbrella, entity.heart, entity.star, entity.gift]
+  prompt = "a cat, an umbrella, a heart, a star and a ball on a purple background"
+  sitter = [entity.cat, entity.umbrella, entity.heart, entity.star, entity.ball]
 }
 
 render "portrait-5" {
@@ -50,7 +50,7 @@ entity "star" {
   box    = xyxy(0.04, 0.50, 0.24, 0.70)
 }
 
-entity "gift" {
-  prompt = "a red gift"
+entity "ball" {
+  prompt = "a soccer ball"
   box    = xyxy(0.74, 0.64, 0.98, 0.90)
 }

@@ -7,7 +7,7 @@ locals {
 }
 
 render "seven" {
-  prompt = "a house and mushrooms in green hills"
+  prompt = "a house and a mushroom in green hills"
   seed   = 8
 }
 

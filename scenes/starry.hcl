@@ -6,7 +6,7 @@ locals {
 }
 
 render "starry" {
-  prompt   = "a moon, a cloud, a house and a tree under a night sky"
+  prompt   = "a moon, a rainbow, a house and a tree under a night sky"
   negative = "a sun"
 
   sampler {
@@ -19,8 +19,8 @@ entity "moon" {
   region = local.moon
 }
 
-entity "clouds" {
-  prompt = "a white cloud"
+entity "glow" {
+  prompt = "a rainbow"
   region = subtract(union(ellipse(0.28, 0.22, 0.22, 0.14), ellipse(0.56, 0.32, 0.20, 0.10)), local.moon)
 }
 

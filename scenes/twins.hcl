@@ -2,17 +2,17 @@
 # both are drawn.
 
 locals {
-  guard  = "a penguin"
+  guard  = "a dog"
   ground = 0.52
 }
 
 render "twins" {
-  prompt = "a castle, a tree and two penguins in the snow"
+  prompt = "a house, a tree and two dogs in the snow"
   seed   = 27
 }
 
-entity "castle" {
-  prompt = "a castle"
+entity "house" {
+  prompt = "a house"
   box    = xyxy(0.30, 0.08, 0.70, 0.50)
 }
 

@@ -1,11 +1,14 @@
 package tui
 
 import (
+	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"golang.org/x/term"
 
 	"github.com/eligen/eligen"
 )
@@ -18,14 +21,18 @@ type bar struct {
 	colour      bool
 	interrupted func() bool
 	program     *tea.Program
+	w           io.Writer
 	done        chan struct{}
 }
 
-func newBar(w io.Writer, colour bool, interrupted func() bool, options ...tea.ProgramOption) *bar {
-	b := &bar{colour: colour, interrupted: interrupted, done: make(chan struct{})}
+func newBar(w io.Writer, colour bool, interrupted func() bool) *bar {
+	b := &bar{w: w, colour: colour, interrupted: interrupted, done: make(chan struct{})}
 	// No input, so that the terminal stays in its own mode: ctrl-c is a signal, which
 	// ends the run's context, and the bar goes on drawing until the run has ended.
-	options = append([]tea.ProgramOption{tea.WithOutput(w), tea.WithInput(nil), tea.WithoutSignalHandler()}, options...)
+	options := []tea.ProgramOption{tea.WithOutput(w), tea.WithInput(nil), tea.WithoutSignalHandler()}
+	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		options = append(options, tea.WithWindowSize(80, 24))
+	}
 	b.program = tea.NewProgram(screen{bar: b, width: 80}, options...)
 	go func() {
 		defer close(b.done)
@@ -40,10 +47,13 @@ func (b *bar) add(e eligen.Event) {
 	b.progress.Add(e)
 }
 
-// close draws the end, and gives the terminal back.
+// close draws the end, gives the terminal back, and writes below what went wrong.
 func (b *bar) close() {
 	b.program.Quit()
 	<-b.done
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprint(b.w, Problems(&b.progress))
 }
 
 func (b *bar) view(now time.Time, width int) string {
@@ -52,7 +62,8 @@ func (b *bar) view(now time.Time, width int) string {
 	if b.progress.Began.IsZero() {
 		return ""
 	}
-	return View(&b.progress, now, Look{Width: width, Colour: b.colour, Interrupted: b.interrupted != nil && b.interrupted()})
+	// Bubble Tea clears the last line when it ends: an empty one.
+	return View(&b.progress, now, Look{Width: width, Colour: b.colour, Interrupted: b.interrupted != nil && b.interrupted()}) + "\n"
 }
 
 // screen is the bar as Bubble Tea sees it.
@@ -82,4 +93,8 @@ func (s screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 // View draws the run.
-func (s screen) View() tea.View { return tea.NewView(s.bar.view(time.Now(), s.width)) }
+func (s screen) View() tea.View {
+	v := tea.NewView(s.bar.view(time.Now(), s.width))
+	v.DisableBracketedPasteMode = true // nothing is typed here
+	return v
+}

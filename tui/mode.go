@@ -51,8 +51,19 @@ func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) st
 func Show(d Display, stdout, stderr io.Writer, env func(string) string, interrupted func() bool) (eligen.Sink, func()) {
 	switch d {
 	case TUI:
-		b := newBar(stderr, env("NO_COLOR") == "", interrupted)
-		return b.add, b.close
+		// The terminal is taken with the first event: a command that fails before that
+		// has nothing to give back.
+		var b *bar
+		return func(e eligen.Event) {
+				if b == nil {
+					b = newBar(stderr, env("NO_COLOR") == "", interrupted)
+				}
+				b.add(e)
+			}, func() {
+				if b != nil {
+					b.close()
+				}
+			}
 	case Plain:
 		return Lines(stderr), func() {}
 	case JSON:

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/google/go-cmp/cmp"
 
@@ -112,7 +111,17 @@ func TestView(t *testing.T) {
 	}
 }
 
-func viewAt(t *testing.T, seq int, wait time.Duration, look Look) string {
+// TestProblems: what the view only names is written whole below it.
+func TestProblems(t *testing.T) {
+	var p eligen.Progress
+	for _, e := range recorded(t) {
+		p.Add(e)
+	}
+	golden(t, "problems.txt", Problems(&p))
+}
+
+// progressAt is the run after the event of a number.
+func progressAt(t *testing.T, seq int) *eligen.Progress {
 	t.Helper()
 	var p eligen.Progress
 	for _, e := range recorded(t) {
@@ -120,15 +129,22 @@ func viewAt(t *testing.T, seq int, wait time.Duration, look Look) string {
 			p.Add(e)
 		}
 	}
-	return View(&p, p.Latest.Add(wait), look)
+	return &p
+}
+
+func viewAt(t *testing.T, seq int, wait time.Duration, look Look) string {
+	t.Helper()
+	p := progressAt(t, seq)
+	return View(p, p.Latest.Add(wait), look)
 }
 
 // TestWidths: no line is wider than the terminal, however narrow it is.
 func TestWidths(t *testing.T) {
-	for width := 1; width <= 130; width++ {
-		for _, m := range moments {
+	for _, m := range moments {
+		p := progressAt(t, m.seq)
+		for width := 1; width <= 130; width++ {
 			for _, interrupted := range []bool{false, true} {
-				view := viewAt(t, m.seq, m.wait, Look{Width: width, Colour: true, Interrupted: interrupted})
+				view := View(p, p.Latest.Add(m.wait), Look{Width: width, Colour: true, Interrupted: interrupted})
 				for line := range strings.SplitSeq(view, "\n") {
 					if got := lipgloss.Width(line); got > width {
 						t.Fatalf("%s at %d columns: %d wide: %q", m.name, width, got, line)
@@ -213,18 +229,25 @@ func TestMode(t *testing.T) {
 // without waiting, and ends with the last state of the run on screen.
 func TestBar(t *testing.T) {
 	var b bytes.Buffer
-	bar := newBar(&b, false, nil, tea.WithWindowSize(80, 24))
+	sink, end := Show(TUI, nil, &b, func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }, func() bool { return false })
 	for _, e := range recorded(t) {
-		bar.add(e)
+		sink(e)
 	}
-	bar.close()
+	end()
 	got := b.String()
-	for _, want := range []string{"Damaged result", "render.night.denoise", "ran out of memory", "6 done, 1 cached, 1 failed, 2 skipped"} {
+	for _, want := range []string{"Damaged result", "render.night.denoise", "ran out of memory", "   24 │ render \"night\" {", "6 done, 1 cached, 1 failed, 2 skipped"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the last frame lacks %q:\n%q", want, got)
 		}
 	}
 	if strings.Contains(got, "\x1b[?1049h") {
 		t.Error("the bar took the whole screen")
+	}
+
+	b.Reset()
+	_, end = Show(TUI, nil, &b, func(string) string { return "" }, nil)
+	end()
+	if b.Len() > 0 {
+		t.Errorf("a run that never began wrote %q", b.String())
 	}
 }

@@ -17,13 +17,13 @@ type Look struct {
 	Interrupted bool // say that the run stops after the step at hand
 }
 
-// View draws a run as it stands: what went wrong, the stage at hand with its bar,
-// and a count of the stages. No line is wider than the terminal.
+// View draws a run as it stands: a line for everything that went wrong, the stage at
+// hand with its bar, and a count of the stages. No line is wider than the terminal.
 func View(p *eligen.Progress, now time.Time, look Look) string {
 	width := max(1, look.Width)
 	var lines []string
 	for _, d := range p.Reports {
-		lines = append(lines, problem(d, look)...)
+		lines = append(lines, paint(look, "11", cut("! "+d.Summary+": "+firstLine(d.Detail), width)))
 	}
 	var current *eligen.StageProgress
 	for i := range p.Stages {
@@ -32,10 +32,11 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 		case eligen.Started, eligen.Stepped:
 			current = s
 		case eligen.Failed:
-			lines = append(lines, paint(look, "9", cut("✗ "+s.Name, width)))
+			line := "✗ " + s.Name
 			if s.Problem != nil {
-				lines = append(lines, problem(*s.Problem, look)...)
+				line += ": " + firstLine(s.Problem.Detail)
 			}
+			lines = append(lines, paint(look, "9", cut(line, width)))
 		}
 	}
 	if p.Ended {
@@ -103,23 +104,24 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 	return cut(t, width)
 }
 
-// problem is a diagnostic, wrapped.
-func problem(d eligen.Diagnostic, look Look) []string {
-	colour := "11"
-	if d.Severity == eligen.Error {
-		colour = "9"
+// Problems is everything that went wrong, whole: a live view has no room for it, and
+// it is written below the view's last frame.
+func Problems(p *eligen.Progress) string {
+	var b strings.Builder
+	for _, d := range p.Reports {
+		b.WriteString("\n" + d.String())
 	}
-	var lines []string
-	for i, line := range strings.Split(strings.TrimRight(d.String(), "\n"), "\n") {
-		for _, part := range strings.Split(lipgloss.Wrap(line, max(1, look.Width), ""), "\n") {
-			part = cut(part, max(1, look.Width))
-			if i == 0 {
-				part = paint(look, colour, part)
-			}
-			lines = append(lines, part)
+	for _, s := range p.Stages {
+		if s.Problem != nil {
+			b.WriteString("\n" + s.Problem.String())
 		}
 	}
-	return append(lines, "")
+	return b.String()
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return s
 }
 
 func paint(look Look, colour, s string) string {

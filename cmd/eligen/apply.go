@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,7 +42,7 @@ eligen apply scenes/seven.hcl --engine paint`,
 }
 
 func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
-	front, done, err := o.frontEnd(c)
+	show, done, err := o.frontEnd(c)
 	if err != nil {
 		return err
 	}
@@ -61,29 +60,21 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer store.Close()
-	r := runtime.Runner{
-		Store: store, Engine: e, Force: o.force, Recognise: still.Untouched,
-		Emit: eligen.Tee(front, o.results(c)),
-	}
-	err = r.Apply(c.Context(), p)
-	done()
-	return reported(err)
-}
-
-// results writes what a run gives to standard output: paths, or all events.
-func (o *applyOptions) results(c *cobra.Command) eligen.Sink {
-	out := c.OutOrStdout()
-	if o.json {
-		encode := json.NewEncoder(out)
-		return func(e eligen.Event) { _ = encode.Encode(e) }
-	}
-	var seen []string
-	return func(e eligen.Event) {
-		if e.Type == eligen.Wrote && !slices.Contains(seen, e.Path) {
-			seen = append(seen, e.Path)
-			fmt.Fprintln(out, e.Path)
+	var files []string
+	paths := func(e eligen.Event) {
+		if e.Type == eligen.Wrote && !slices.Contains(files, e.Path) {
+			files = append(files, e.Path)
 		}
 	}
+	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: eligen.Tee(show, paths)}
+	err = r.Apply(c.Context(), p)
+	done()
+	if !o.json {
+		for _, f := range files {
+			fmt.Fprintln(c.OutOrStdout(), f)
+		}
+	}
+	return reported(err)
 }
 
 // reported is a run's error less the failures of stages, which a front end has

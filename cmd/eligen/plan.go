@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -33,12 +34,12 @@ Weights are looked for, and their headers are read; no model runs.`,
 	return c
 }
 
-func (o *planCommand) run(c *cobra.Command, args []string) error {
+func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 	e, err := o.open()
 	if err != nil {
 		return err
 	}
-	defer e.close()
+	defer func() { err = errors.Join(err, e.close()) }()
 	p, err := o.plan(c, e, args[0])
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/tui"
 )
 
 // progressOptions are the flags that say how a run is shown.
@@ -25,15 +27,21 @@ func (o *progressOptions) flags(c *cobra.Command) {
 	c.Flags().StringVar(&o.progress, "progress", "", "how progress is shown: tui, plain, none (else tui on a terminal, plain elsewhere)")
 }
 
-// frontEnd is what shows a run's events go to, and what to call when the
-// run is over.
+// frontEnd is a sink that shows a run's events, and what to call after the last
+// of them.
 func (o *progressOptions) frontEnd(c *cobra.Command) (eligen.Sink, func(), error) {
-	w := c.ErrOrStderr()
-	return func(e eligen.Event) {
-		if e.Problem != nil {
-			fmt.Fprintln(w, e.Problem.String())
-		}
-	}, func() {}, nil
+	f, isFile := c.ErrOrStderr().(*os.File)
+	display, err := tui.Mode(o.json, o.progress, isFile && term.IsTerminal(int(f.Fd())), os.Getenv)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	show, done := tui.Show(display, c.OutOrStdout(), c.ErrOrStderr(), os.Getenv, func() bool { return c.Context().Err() != nil })
+	if display != tui.None {
+		return show, done, nil
+	}
+	// No progress, but what goes wrong is still said.
+	var p eligen.Progress
+	return p.Add, func() { fmt.Fprint(c.ErrOrStderr(), strings.TrimPrefix(tui.Problems(&p), "\n")) }, nil
 }
 
 // stageExit is the exit code of a run in which stages failed.

@@ -52,7 +52,7 @@ eligen train recipes/eligen.hcl --smoke`,
 		Args: exactly(1),
 		RunE: o.run,
 	}
-	o.sceneOptions.flags(c)
+	o.flags(c)
 	f := c.Flags()
 	f.StringVar(&o.backend, "backend", "", "what it runs on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
 	f.StringVar(&o.recipe, "recipe", "", "which recipe of the file (else its only one)")

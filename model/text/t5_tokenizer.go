@@ -157,15 +157,15 @@ type piece struct {
 }
 
 func (p *piece) UnmarshalJSON(b []byte) error {
-	var pair []json.RawMessage
+	var pair []any
 	if err := json.Unmarshal(b, &pair); err != nil || len(pair) != 2 {
 		return fmt.Errorf("a piece of its vocabulary is %.40s, not a pair of a text and a score", b)
 	}
-	if err := json.Unmarshal(pair[0], &p.text); err != nil {
-		return fmt.Errorf("a piece of its vocabulary has no text: %w", err)
-	}
-	if err := json.Unmarshal(pair[1], &p.score); err != nil {
-		return fmt.Errorf("piece %q of its vocabulary has no score: %w", p.text, err)
+	var ok1, ok2 bool
+	p.text, ok1 = pair[0].(string)
+	p.score, ok2 = pair[1].(float64)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("a piece of its vocabulary is %.40s, not a text and a score", b)
 	}
 	return nil
 }

@@ -186,7 +186,7 @@ func TestDamagedTokenizersAreRefused(t *testing.T) {
 		{"unknown piece beyond the end", change(`"unk_id": 2`, `"unk_id": 6`), "unk_id"},
 		{"no vocabulary", change(`"vocab": [[`, `"vocab": [], "v": [[`), "vocabulary is empty"},
 		{"piece without a score", change(`["▁on", -3]`, `["▁on"]`), "not a pair"},
-		{"score of no number", change(`["▁on", -3]`, `["▁on", "x"]`), `piece "▁on"`},
+		{"score of no number", change(`["▁on", -3]`, `["▁on", "x"]`), `["▁on", "x"], not a text and a score`},
 		{"piece twice", change(`["▁on", -3]`, `["e", -3]`), `"e" is in its vocabulary twice`},
 		{"empty piece", change(`["▁on", -3]`, `["", -3]`), "piece 4"},
 		{"impossible id", change(`"id": 6`, `"id": -6`), "impossible id -6"},

@@ -2,23 +2,23 @@
 # two regions meet attend to both prompts. The prompt holds double spaces, as
 # prompts that were pasted together do.
 
-render "royal" {
-  prompt   = "a duck,  a crown,  a heart  and a sunflower  on a pink background"
-  entities = [entity.duck, entity.crown, entity.heart, entity.sunflower]
+render "garland" {
+  prompt   = "a cat,  a sunflower,  a heart  and a banana  on a pink background"
+  entities = [entity.cat, entity.sunflower, entity.heart, entity.banana]
 
   sampler {
     steps = 24
   }
 }
 
-entity "duck" {
-  prompt = "a duck"
+entity "cat" {
+  prompt = "a cat"
   box    = xyxy(0.25, 0.30, 0.80, 0.95)
 }
 
-entity "crown" {
-  prompt = "a crown"
-  box    = xyxy(0.30, 0.05, 0.60, 0.38) # reaches into the duck
+entity "sunflower" {
+  prompt = "a sunflower"
+  box    = xyxy(0.30, 0.05, 0.60, 0.38) # reaches into the cat
 }
 
 entity "heart" {
@@ -27,7 +27,7 @@ entity "heart" {
   strength = 1.5
 }
 
-entity "sunflower" {
-  prompt = "a yellow sunflower"
+entity "banana" {
+  prompt = "a yellow banana"
   box    = xyxy(0.02, 0.45, 0.25, 0.95)
 }

@@ -1,0 +1,27 @@
+# What people type. `make` builds ./eligen.
+
+# The Go backend's vector instructions exist for amd64 only.
+ifeq ($(shell go env GOARCH),amd64)
+export GOEXPERIMENT ?= simd
+endif
+
+GOLANGCI_LINT_VERSION = v2.15.0
+
+.PHONY: build test lint bench golden
+
+build:
+	go build -o eligen ./cmd/eligen
+
+test:
+	go test ./...
+
+lint:
+	@command -v golangci-lint >/dev/null || { echo "golangci-lint is missing; get it with"; echo "  go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)"; exit 1; }
+	golangci-lint run
+
+bench:
+	go run ./bench
+
+# The diff is the review.
+golden:
+	go test ./dsl ./planner ./tui ./cmd/eligen -update

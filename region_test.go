@@ -1,0 +1,104 @@
+package eligen_test
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/eligen/eligen"
+)
+
+// The reference looks at one pixel of each 8×8 block, the one at (4, 4), and a
+// token is on when any of its four blocks is.
+func TestTokensSampleOnePixelInEight(t *testing.T) {
+	canvas := eligen.Size{W: 64, H: 48} // 4×3 tokens
+	pixel := func(x, y float64) eligen.Region {
+		r := eligen.Box(x, y, x+1, y+1)
+		r.Pixels = true
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		r    eligen.Region
+		want []int32
+	}{
+		{"the pixel that is looked at", pixel(4, 4), []int32{0}},
+		{"its neighbour", pixel(5, 4), nil},
+		{"the corner of the canvas", pixel(0, 0), nil},
+		{"the last block of the last token", pixel(60, 44), []int32{11}},
+		{"everything", eligen.Box(0, 0, 1, 1), []int32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+		{"the left half", eligen.Box(0, 0, 0.5, 1), []int32{0, 1, 4, 5, 8, 9}},
+		{"nothing", eligen.Box(0.5, 0.5, 0.5, 0.5), nil},
+		{"a line thinner than a block, between samples", eligen.Region{Kind: "box", Pixels: true, Numbers: []float64{0, 5, 64, 12}}, nil},
+	} {
+		if got := c.r.Tokens(canvas); !slices.Equal(got, c.want) {
+			t.Errorf("%s: tokens %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestShapes(t *testing.T) {
+	canvas := eligen.Size{W: 8, H: 4}
+	square := eligen.Box(0, 0, 0.5, 1) // 4×4 pixels on the left
+	for _, c := range []struct {
+		name string
+		r    eligen.Region
+		want string
+	}{
+		{"box, half-open", eligen.Box(0.25, 0.25, 0.5, 0.75), "........ ..##.... ..##.... ........"},
+		{"ellipse", eligen.Region{Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.25, 0.5}}, "...##... ..####.. ..####.. ...##..."},
+		{"triangle", eligen.Region{Kind: "polygon", Numbers: []float64{0, 0, 1, 0, 0, 1}}, "#######. #####... ###..... #......."},
+		{"pixels", eligen.Region{Kind: "box", Pixels: true, Numbers: []float64{1, 1, 3, 2}}, "........ .##..... ........ ........"},
+		{"union", eligen.Region{Kind: "union", Parts: []eligen.Region{square, eligen.Box(0.75, 0, 1, 0.5)}}, "####..## ####..## ####.... ####...."},
+		{"subtract", eligen.Region{Kind: "subtract", Parts: []eligen.Region{square, eligen.Box(0, 0, 0.25, 0.5), eligen.Box(0, 0.75, 1, 1)}}, "..##.... ..##.... ####.... ........"},
+		{"intersect", eligen.Region{Kind: "intersect", Parts: []eligen.Region{square, eligen.Box(0.375, 0.5, 1, 1)}}, "........ ........ ...#.... ...#...."},
+		{"no shape", eligen.Region{}, "........ ........ ........ ........"},
+		{"bitmap, stretched", eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "####.... ####.... ....#### ....####"},
+		{"bitmap, contained", eligen.Region{Kind: "image", Fit: "contain", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "..##.... ..##.... ....##.. ....##.."},
+		{"bitmap, covering", eligen.Region{Kind: "image", Fit: "cover", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "####.... ####.... ....#### ....####"},
+	} {
+		got := ""
+		for i, on := range c.r.Mask(canvas) {
+			if i > 0 && i%canvas.W == 0 {
+				got += " "
+			}
+			if on {
+				got += "#"
+			} else {
+				got += "."
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// The rows and columns that a box is sampled by must say what each cell would.
+func TestBoxAgreesWithPolygon(t *testing.T) {
+	for _, b := range [][4]float64{{0.1, 0.2, 0.7, 0.9}, {0, 0, 1, 1}, {0.333, 0.5, 0.334, 0.51}, {-0.5, -0.5, 0.5, 0.5}} {
+		p := eligen.Region{Kind: "polygon", Numbers: []float64{b[0], b[1], b[2], b[1], b[2], b[3], b[0], b[3]}}
+		for _, s := range []eligen.Size{{W: 64, H: 64}, {W: 80, H: 48}, {W: 256, H: 128}} {
+			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s), p.Tokens(s); !slices.Equal(got, want) {
+				t.Errorf("box %v at %v: %v, as a polygon %v", b, s, got, want)
+			}
+		}
+	}
+}
+
+func TestBitmapTravels(t *testing.T) {
+	want := eligen.NewBitmap(13, 7, func(x, y int) bool { return x*y%3 == 1 })
+	data, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got eligen.Bitmap
+	if err := json.Unmarshal(data, &got); err != nil || got.Digest != want.Digest {
+		t.Errorf("a bitmap comes back with digest %s (%v), it was %s", got.Digest, err, want.Digest)
+	}
+	for _, bad := range []string{`{"w":3,"h":3,"bits":"AA=="}`, `{"w":-1,"h":3,"bits":""}`, `{"w":99999,"h":99999,"bits":""}`} {
+		if err := json.Unmarshal([]byte(bad), &got); err == nil {
+			t.Errorf("%s is read as a bitmap", bad)
+		}
+	}
+}
