@@ -622,3 +622,58 @@ func tensorsOf(list []eligen.Tensor, leading ...int) []*tensors.Tensor {
 	}
 	return out
 }
+
+// The same weights as a FLUX repository, with its tokenizers, text encoders in
+// folders, and an EliGen LoRA beside them, make the same latents.
+func TestFluxFamily(t *testing.T) {
+	from := tinyFolder(t)
+	e := newEngine(t, "go", Options{Nano: from})
+	dir := t.TempDir()
+	move := func(name, to string) {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, to), func(b *bytes.Buffer) error { b.Write(data); return nil })
+	}
+	model := eligen.Model{Family: "flux", Path: dir}
+	if _, err := e.Spec(model, nil); err == nil || !strings.Contains(err.Error(), "the transformer (flux1-dev.safetensors") || !strings.Contains(err.Error(), "the T5 text encoder (text_encoder_2") {
+		t.Errorf("an empty folder gives %v; want every part that it lacks", err)
+	}
+	move(TransformerFile, "flux1-dev.safetensors")
+	move(AutoencoderFile, "ae.safetensors")
+	move(EliGenFile, "flux-eligen.safetensors")
+	move(T5TokenizerFile, "tokenizer_2/tokenizer.json")
+	move(CLIPVocabularyFile, "tokenizer/vocab.json")
+	move(CLIPMergesFile, "tokenizer/merges.txt")
+	writeFile(t, filepath.Join(dir, "text_encoder", "config.json"), func(b *bytes.Buffer) error { b.WriteString(`{"num_attention_heads": 2}`); return nil })
+	writeFile(t, filepath.Join(dir, "text_encoder", "model.safetensors"), func(b *bytes.Buffer) error {
+		return eligen.WriteTensors(b, nil, random(4, "", weights(tiny.CLIP.Weights()))...)
+	})
+	writeFile(t, filepath.Join(dir, "text_encoder_2", "model.safetensors"), func(b *bytes.Buffer) error {
+		return eligen.WriteTensors(b, nil, random(3, "", weights(tiny.T5.Weights()))...)
+	})
+	own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
+	_, d := job(t, e, own)
+	want := denoise(t, e, d)
+
+	for _, path := range []string{dir, filepath.Join(dir, "flux1-dev.safetensors")} {
+		model.Path = path
+		spec, err := e.Spec(model, []eligen.Adapter{own})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if spec.DType != "float32" || !spec.HasGuidance || spec.Schedule != "eligen" || spec.TextLength != 512 {
+			t.Errorf("spec is %+v", spec)
+		}
+		d.Transformer, d.Adapters = spec.Transformer, spec.Adapters
+		p, err := e.EncodePrompt(context.Background(), spec.Text, "a dog and a cat", 6, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Prompt = p
+		if diff := differ(denoise(t, e, d).Data, want.Data); diff != 0 {
+			t.Errorf("%s: latents differ by %g from those of the same weights in nano's layout", path, diff)
+		}
+	}
+}

@@ -58,7 +58,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 		if dir != "" {
 			return nil, fmt.Errorf("%s holds no model: there is no %s", dir, ManifestFile)
 		}
-		return t, t.begin(words)
+		return NewTrainee(words)
 	}
 	var err error
 	if t.Manifest, err = f.manifest(); err != nil {
@@ -91,28 +91,30 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 	return t, nil
 }
 
-// begin is a model without weights.
-func (t *Trainee) begin(words []string) error {
+// NewTrainee is a model without weights, whose tokenizers know the words.
+func NewTrainee(words []string) (*Trainee, error) {
 	tokenizer, vocab, merges, err := text.BuildNanoTokenizers(words)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t.tokenizers = map[string][]byte{T5TokenizerFile: tokenizer, CLIPVocabularyFile: vocab, CLIPMergesFile: merges}
 	t5, err := text.NewT5Tokenizer(tokenizer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	clip, err := text.NewCLIPTokenizer(vocab, merges)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m := Manifest{
 		Name: "nano", Native: eligen.Size{W: 256, H: 256}, Transformer: flux.Nano, T5: text.T5Nano(t5.Vocab()), CLIP: text.CLIPNano(clip.Vocab()), Autoencoder: vae.Nano,
 		TextLength: 24, EntityTextLength: 8, Steps: 20, StepsWithEntities: 20, CFG: 2.5, CFGWithNegative: 2.5, CFGWithEntities: 2.5, Schedule: "flux-schnell",
 	}
 	m.Transformer.TextDim, m.Transformer.PooledDim = m.T5.Dim, m.CLIP.Dim
-	t.Manifest = m
-	return nil
+	return &Trainee{
+		Manifest:   m,
+		tokenizers: map[string][]byte{T5TokenizerFile: tokenizer, CLIPVocabularyFile: vocab, CLIPMergesFile: merges},
+		parts:      map[string]map[string]eligen.Tensor{},
+	}, nil
 }
 
 // Start is what a training builds upon.

@@ -41,6 +41,7 @@ type factor struct {
 	module names.Module
 	part   int    // of module.Diffusers; -1 for all rows
 	stem   string // the file's name for it
+	swap   bool   // the halves of its rows are the other way round than the module's
 	a, b   string // names of A [rank, in] and B [out, rank]
 	rank   int
 	in     int
@@ -101,7 +102,8 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 		}
 		p := pairs[stem]
 		if p == nil {
-			p = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN()}
+			p = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN(),
+				swap: to.module.Swap && to.format == Diffusers}
 			pairs[stem] = p
 			order = append(order, stem)
 			formats[to.format]++
@@ -428,8 +430,7 @@ func (f *fused) Floats(name string, from int, dst []float32) error {
 // row is which row of B belongs to a row of the tensor.
 func (u update) row(row int) int {
 	row -= u.from
-	// diffusers keeps the halves of the final modulation the other way round.
-	if u.part < 0 && u.module.Swap && strings.HasSuffix(trim(u.stem), u.module.Diffusers[0]) {
+	if u.swap {
 		return (row + u.out/2) % u.out
 	}
 	return row

@@ -1,0 +1,285 @@
+package lora
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/eligen/eligen"
+)
+
+// memory is a Loader of tensors in memory.
+type memory []eligen.NamedTensor
+
+func (m memory) Tensors() (out []eligen.TensorInfo) {
+	for _, t := range m {
+		out = append(out, eligen.TensorInfo{Name: t.Name, DType: "F32", Shape: t.Shape, Size: int64(4 * len(t.Data))})
+	}
+	return out
+}
+
+func (m memory) Floats(name string, from int, dst []float32) error {
+	for _, t := range m {
+		if t.Name == name {
+			copy(dst, t.Data[from:from+len(dst)])
+			return nil
+		}
+	}
+	return fmt.Errorf("no tensor %q", name)
+}
+
+func (m memory) Raw(string) []byte { return nil }
+
+func random(seed uint64, shape ...int) eligen.Tensor {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	t := eligen.NewTensor(shape...)
+	for i := range t.Data {
+		t.Data[i] = float32(rng.NormFloat64())
+	}
+	return t
+}
+
+const width = 6
+
+// base is three layers of a transformer of width 6: one that diffusers keeps in
+// three parts, one in four, and the one whose halves diffusers swaps.
+var base = memory{
+	{Name: "double_blocks.1.img_attn.qkv.weight", Tensor: random(1, 3*width, width)},
+	{Name: "single_blocks.0.linear1.weight", Tensor: random(2, 7*width, width)},
+	{Name: "final_layer.adaLN_modulation.1.weight", Tensor: random(3, 2*width, width)},
+	{Name: "final_layer.adaLN_modulation.1.bias", Tensor: random(4, 2*width)},
+}
+
+// factors update all three, with an alpha that isn't the rank.
+func factors(rank int, alpha float64) (out []Factor) {
+	for i, t := range base[:3] {
+		out = append(out, Factor{
+			Module: strings.TrimSuffix(t.Name, ".weight"),
+			A:      random(uint64(10+i), rank, width), B: random(uint64(20+i), t.Shape[0], rank), Alpha: alpha,
+		})
+	}
+	return out
+}
+
+// product is W + s·B·A in float64.
+func product(w eligen.Tensor, f Factor, s float64) []float32 {
+	out := make([]float32, len(w.Data))
+	rank, cols := f.A.Shape[0], w.Shape[1]
+	for i := range out {
+		sum := 0.0
+		for k := range rank {
+			sum += float64(f.B.Data[i/cols*rank+k]) * float64(f.A.Data[k*cols+i%cols])
+		}
+		out[i] = float32(float64(w.Data[i]) + s*sum)
+	}
+	return out
+}
+
+func parse(t *testing.T, format string, list []Factor) *File {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Write(&b, format, nil, list...); err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := eligen.ReadTensors(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, meta, err := eligen.ReadTensorHeader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m memory
+	for _, i := range infos {
+		m = append(m, eligen.NamedTensor{Name: i.Name, Tensor: tensors[i.Name]})
+	}
+	f, err := Parse(format+".safetensors", m, meta)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func compare(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if d := math.Abs(float64(got[i]) - float64(want[i])); !(d < 1e-5) {
+			t.Fatalf("%s: element %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// What is written in a format is read back as the same update, and so is any
+// slice of it.
+func TestFormats(t *testing.T) {
+	list := factors(2, 4)
+	for _, format := range []string{Native, Kohya, Diffusers} {
+		t.Run(format, func(t *testing.T) {
+			f := parse(t, format, list)
+			if f.Format != format || f.Modules() != 3 {
+				t.Errorf("read as %s", f)
+			}
+			l, err := Over(base, Layer{f, 0.5, AlphaFile})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, w := range base[:3] {
+				want := product(w.Tensor, list[i], 0.5*4/2)
+				for _, s := range [][2]int{{0, len(want)}, {3, 4}, {width - 1, 2}, {2*width + 1, 3 * width}, {len(want) - 1, 1}} {
+					if s[0]+s[1] > len(want) {
+						continue
+					}
+					got := make([]float32, s[1])
+					if err := l.Floats(w.Name, s[0], got); err != nil {
+						t.Fatal(err)
+					}
+					compare(t, fmt.Sprintf("%s from %d", w.Name, s[0]), got, want[s[0]:s[0]+s[1]])
+				}
+			}
+			bias := make([]float32, 2*width)
+			if err := l.Floats(base[3].Name, 0, bias); err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "bias", bias, base[3].Data)
+		})
+	}
+}
+
+// alpha is used or ignored as asked; layers add up.
+func TestAlphaAndLayers(t *testing.T) {
+	list := factors(2, 4) // alpha/rank is 2
+	f := parse(t, Kohya, list)
+	if low, high := f.Alpha(); low != 2 || high != 2 {
+		t.Errorf("alpha/rank is %v to %v", low, high)
+	}
+	if low, high := f.Rank(); low != 2 || high != 2 {
+		t.Errorf("rank is %v to %v", low, high)
+	}
+	for _, c := range []struct {
+		layers []Layer
+		scale  float64
+	}{
+		{[]Layer{{f, 1, AlphaFile}}, 2},
+		{[]Layer{{f, 1, ""}}, 2},
+		{[]Layer{{f, 1, AlphaIgnore}}, 1},
+		{[]Layer{{f, 0.5, AlphaFile}, {f, 3, AlphaIgnore}}, 4},
+		{[]Layer{{f, 1, AlphaFile}, {f, -1, AlphaFile}}, 0},
+		{nil, 0},
+	} {
+		l, err := Over(base, c.layers...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, len(base[0].Data))
+		if err := l.Floats(base[0].Name, 0, got); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, fmt.Sprint(c.layers), got, product(base[0].Tensor, list[0], c.scale))
+	}
+	if _, err := Over(base, Layer{f, 1, "maybe"}); err == nil {
+		t.Error(`alpha "maybe" was taken`)
+	}
+}
+
+func tensors(list ...any) (m memory) {
+	for i := 0; i < len(list); i += 2 {
+		m = append(m, eligen.NamedTensor{Name: list[i].(string), Tensor: eligen.NewTensor(list[i+1].([]int)...)})
+	}
+	return m
+}
+
+// Prefixes and suffixes that trainers write, and parts of a fused layer alone.
+func TestSpellings(t *testing.T) {
+	for _, stem := range []string{
+		"blocks.1.attn.a_to_qkv", "diffusion_model.blocks.1.attn.a_to_qkv", "diffusion_model.double_blocks.1.img_attn.qkv",
+		"base_model.model.blocks.1.attn.a_to_qkv", "lora_unet_double_blocks_1_img_attn_qkv",
+	} {
+		for _, s := range suffixes {
+			f, err := Parse("x", tensors(stem+s.a, []int{2, width}, stem+s.b, []int{3 * width, 2, 1, 1}), nil)
+			if err != nil {
+				t.Error(err)
+				continue
+			}
+			if _, err := Over(base, Layer{File: f, Scale: 1}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	one := memory{
+		{Name: "transformer.transformer_blocks.1.attn.to_k.lora_A.weight", Tensor: random(1, 2, width)},
+		{Name: "transformer.transformer_blocks.1.attn.to_k.lora_B.weight", Tensor: random(2, width, 2)},
+		{Name: "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", Tensor: random(3, 2, 4)},
+		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", Tensor: random(3, 1)},
+	}
+	f, err := Parse("x", one, map[string]string{"lora_adapter_metadata": `{"transformer.lora_alpha": 6}`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Ignored) != 2 {
+		t.Errorf("ignored are %v", f.Ignored)
+	}
+	if low, _ := f.Alpha(); low != 3 {
+		t.Errorf("alpha/rank is %v; the metadata say 6/2", low)
+	}
+	l, err := Over(base, Layer{File: f, Scale: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]float32, 3*width*width)
+	if err := l.Floats(base[0].Name, 0, got); err != nil {
+		t.Fatal(err)
+	}
+	for i := range got {
+		if changed, keys := got[i] != base[0].Data[i], i/width/width == 1; changed != keys {
+			t.Fatalf("element %d: changed is %t, in the rows of the keys is %t", i, changed, keys)
+		}
+	}
+}
+
+// What doesn't fit is named.
+func TestRefusals(t *testing.T) {
+	const stem = "blocks.1.attn.a_to_qkv"
+	a, b := stem+".lora_A.weight", stem+".lora_B.weight"
+	for _, c := range []struct {
+		name string
+		m    memory
+		want string
+	}{
+		{"unknown module", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.to_everything.lora_A.weight", []int{2, 2}), "blocks.0.attn.to_everything.lora_A.weight"},
+		{"unknown kind", tensors(a, []int{2, width}, b, []int{18, 2}, stem+".dora_scale", []int{2}), stem + ".dora_scale"},
+		{"one factor", tensors(a, []int{2, width}), "only one of its two factors"},
+		{"two ranks", tensors(a, []int{2, width}, b, []int{18, 3}), "ranks 2 and 3"},
+		{"no matrix", tensors(a, []int{2, width, 3}), "expected a matrix"},
+		{"nothing", tensors("text_encoder.a.lora_A.weight", []int{1, 1}), "holds no LoRA for FLUX"},
+		{"twice", tensors(a, []int{2, width}, stem+".lora_A.default.weight", []int{2, width}), "twice"},
+	} {
+		if _, err := Parse("x", c.m, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		m    memory
+		want string
+	}{
+		{"other width", tensors(a, []int{2, 8}, b, []int{24, 2}), stem + ": the factors make [24 8], the model's layer is [18 6]"},
+		{"no such block", tensors("blocks.7.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.7.attn.a_to_qkv.lora_B.weight", []int{18, 2}), "blocks.7.attn.a_to_qkv: the model has no such layer"},
+	} {
+		f, err := Parse("x", c.m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Over(base, Layer{File: f, Scale: 1}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+	if err := Write(&bytes.Buffer{}, "ckpt", nil, factors(1, 0)...); err == nil {
+		t.Error("an unknown format was written")
+	}
+	if err := Write(&bytes.Buffer{}, Native, nil, Factor{Module: "img_out", A: random(1, 1, 1), B: random(1, 1, 1)}); err == nil {
+		t.Error("an unknown module was written")
+	}
+}

@@ -1,0 +1,126 @@
+package model_test
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/train"
+)
+
+// A model grows training by training: autoencoder, base, LoRA, classifier. What
+// each leaves is a whole folder that the next one starts from.
+func TestTraineeGrows(t *testing.T) {
+	t.Setenv("ELIGEN_NANO_DIR", "")
+	first := filepath.Join(t.TempDir(), "first")
+	words := []string{"a", "and", "dog", "cat", "on", "grass"}
+	fresh, err := model.NewTrainee(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start, err := fresh.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if start.Autoencoder != nil || start.Model != nil {
+		t.Error("a new model has weights")
+	}
+	if ids := start.Text.T5("a dog and a cat", 8); len(ids) != 8 || ids[5] != 1 {
+		t.Errorf("five words are %v, want five pieces and the end marker", ids)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	made := func(params []train.Param) map[string]eligen.Tensor {
+		out := map[string]eligen.Tensor{}
+		for _, p := range params {
+			out[p.Name] = eligen.Tensor{Shape: p.Shape, Data: train.Initial(rng, p.Name, p.Shape)}
+		}
+		return out
+	}
+	ae := map[string]eligen.Tensor{}
+	for _, w := range start.VAE.Weights() {
+		ae[w.Name] = eligen.NewTensor(w.Shape...)
+	}
+	if err := fresh.Take("autoencoder", ae, &train.Quality{Mean: 0.25, Sigma: 2}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.Write(first); err != nil {
+		t.Fatal(err)
+	}
+	second, err := model.OpenTrainee(first, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if start, err = second.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if start.VAE.Scale != 0.5 || start.VAE.Shift != 0.25 || len(start.Autoencoder) != len(ae) || start.Model != nil {
+		t.Errorf("after the autoencoder: scale %v, shift %v, %d tensors", start.VAE.Scale, start.VAE.Shift, len(start.Autoencoder))
+	}
+	base := made(train.Model{Flux: start.Flux, T5: start.T5, CLIP: start.CLIP}.Params())
+	lora := map[string]eligen.Tensor{}
+	for name, w := range base {
+		if a, b, ok := train.LoRANames(name); ok {
+			lora[a], lora[b] = eligen.NewTensor(4, w.Shape[1]), eligen.NewTensor(w.Shape[0], 4)
+		}
+	}
+	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora} {
+		if err := second.Take(kind, w, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := second.Take("judge", map[string]eligen.Tensor{"head.bias": eligen.NewTensor(3)}, nil, []string{"dog", "cat"}); err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	if err := second.Write(whole); err != nil {
+		t.Fatal(err)
+	}
+	third, err := model.OpenTrainee(whole, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if classes, w := third.Judge(); !slices.Equal(classes, []string{"dog", "cat"}) || len(w) != 1 {
+		t.Errorf("the classifier came back with %v and %d tensors", classes, len(w))
+	}
+	if start, err = third.Start(); err != nil || len(start.Model) != len(base)+len(lora) {
+		t.Errorf("the model came back with %d tensors, want %d (%v)", len(start.Model), len(base)+len(lora), err)
+	}
+	// And it is a model that the engine takes.
+	e, err := model.New(model.Options{Backend: "go", Nano: whole})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Scale: 1, Alpha: "file"}})
+	if err != nil || spec.Transformer == "" || len(spec.Adapters) != 1 {
+		t.Errorf("the engine's spec of it: %+v, %v", spec, err)
+	}
+}
+
+func TestOpenTraineeRefuses(t *testing.T) {
+	empty := t.TempDir()
+	if _, err := model.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), "holds no model") {
+		t.Errorf("an empty folder: %v", err)
+	}
+	trainee, err := model.NewTrainee([]string{"a", "dog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := trainee.Write(empty); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(empty, model.AutoencoderFile), []byte("short"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(empty, model.AutoencoderFile)) {
+		t.Errorf("a damaged file: %v", err)
+	}
+	if err := trainee.Take("sculpture", nil, nil, nil); err == nil {
+		t.Error("a sculpture was taken")
+	}
+}
