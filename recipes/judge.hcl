@@ -2,7 +2,7 @@
 recipe "judge" {
   classes = 20
   size    = [128, 128]
-  steps   = 2500
+  steps   = 1200
   batch   = 64
   ema     = 0.995
   every   = 500

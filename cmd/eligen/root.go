@@ -101,6 +101,7 @@ func helpTopic(name, short, text string) *cobra.Command {
 const helpEnvironment = `
 ELIGEN_CACHE_DIR   the folder of results, journals and downloads (else eligen in the user's cache folder)
 ELIGEN_PLUGIN_DIR  the folder of XLA plugins (else eligen/plugins in the user's cache folder)
+ELIGEN_NANO_DIR    a folder to take the model nano from, instead of the embedded one
 ELIGEN_VAR_name    the value of the scene variable "name"
 GOMLX_BACKEND      the backend where --backend isn't given
 NO_COLOR           no colours

@@ -19,17 +19,21 @@ func (w Weights) Conv(x *Node, stride int, top, left, bottom, right int) *Node {
 	var y *Node
 	if d[2] == 1 && d[3] == 1 && stride == 1 {
 		y = MatMulT(x, Reshape(weight, d[0], d[1]))
-	} else if x.Graph().Backend().Name() == "go" {
-		y = convShifted(x, weight, stride, top, left, bottom, right)
-	} else {
+	} else if x.Graph().Backend().Name() == xlaBackend {
 		y = Convolve(x, TransposeAllAxes(weight, 2, 3, 1, 0)).Strides(stride).
 			PaddingPerDim([][2]int{{top, bottom}, {left, right}}).Done()
+	} else {
+		y = convShifted(x, weight, stride, top, left, bottom, right)
 	}
 	return Add(y, ExpandLeftToRank(w("bias"), y.Rank()))
 }
 
 // Conv3 is a 3×3 convolution with padding 1: the size stays.
 func (w Weights) Conv3(x *Node) *Node { return w.Conv(x, 1, 1, 1, 1, 1) }
+
+// xlaBackend is what GoMLX calls XLA on any device; the pure-Go backend's name
+// is not the one that it is opened by.
+const xlaBackend = "xla"
 
 func convShifted(x, weight *Node, stride, top, left, bottom, right int) *Node {
 	x = padZeros(padZeros(x, 1, top, bottom), 2, left, right)
