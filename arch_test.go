@@ -51,6 +51,10 @@ var open = map[string]string{
 	"model/paint": "cmd",
 	"model/train": "cmd bench",
 	"model/judge": "cmd",
+	"model/flux":  "bench",
+	"model/nn":    "bench",
+	"model/text":  "bench",
+	"model/vae":   "bench",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a
@@ -58,7 +62,7 @@ var open = map[string]string{
 var home = map[string]string{
 	"github.com/hashicorp/hcl/": "dsl",
 	"github.com/zclconf/":       "dsl",
-	"github.com/gomlx/":         "model",
+	"github.com/gomlx/":         "model bench",
 	"charm.land/bubble":         "tui",
 	"charm.land/lipgloss/":      "tui",
 	"github.com/spf13/cobra":    "cmd",

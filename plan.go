@@ -118,7 +118,7 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 func writeRecipe(w io.Writer, v reflect.Value) {
 	if r, ok := v.Interface().(interface{ Recipe() string }); ok {
 		if v.Kind() == reflect.Pointer && v.IsNil() {
-			io.WriteString(w, "nil;")
+			fmt.Fprint(w, "nil;")
 			return
 		}
 		s := r.Recipe()
@@ -152,17 +152,17 @@ func writeRecipe(w io.Writer, v reflect.Value) {
 		for i := range v.Len() {
 			writeRecipe(w, v.Index(i))
 		}
-		io.WriteString(w, "];")
+		fmt.Fprint(w, "];")
 	case reflect.Pointer:
 		if v.IsNil() {
-			io.WriteString(w, "nil;")
+			fmt.Fprint(w, "nil;")
 			return
 		}
-		io.WriteString(w, "*")
+		fmt.Fprint(w, "*")
 		writeRecipe(w, v.Elem())
 	case reflect.Struct:
 		t := v.Type()
-		io.WriteString(w, "{")
+		fmt.Fprint(w, "{")
 		for i := range t.NumField() {
 			f := t.Field(i)
 			if f.Tag.Get("recipe") == "-" {
@@ -174,7 +174,7 @@ func writeRecipe(w io.Writer, v reflect.Value) {
 			fmt.Fprintf(w, "%s=", f.Name)
 			writeRecipe(w, v.Field(i))
 		}
-		io.WriteString(w, "};")
+		fmt.Fprint(w, "};")
 	default:
 		panic(fmt.Sprintf("a recipe holds a %s. This is a bug in eligen.", v.Type()))
 	}

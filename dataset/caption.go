@@ -48,7 +48,7 @@ func (l *Layout) caption(s stream, split Split, prompts []string) string {
 	for i, k := range order {
 		mentioned[i] = prompts[k]
 	}
-	say := trainPhrasings[0]
+	var say phrasing
 	if split == Eval && s.chance(50) {
 		say = evalPhrasings[s.below(len(evalPhrasings))]
 	} else {

@@ -465,7 +465,7 @@ func (l *loader) checkCalls(e hcl.Expression) {
 	if !ok {
 		return
 	}
-	hclsyntax.VisitAll(root, func(n hclsyntax.Node) hcl.Diagnostics {
+	_ = hclsyntax.VisitAll(root, func(n hclsyntax.Node) hcl.Diagnostics {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
 			if _, ok := l.functions[call.Name]; !ok {
 				l.unknownFunction(call.NameRange, call.Name)

@@ -125,8 +125,8 @@ func Render(s eligen.Sample, m Mode, size eligen.Size, seed uint64) eligen.Rende
 	return r
 }
 
-// Swapped is a sample with entity k turned into another class; the global
-// prompt says only what is behind, so that the local prompt alone differs.
+// Swapped is a sample with entity k turned into another class, in its local
+// prompt alone: the global prompt stays.
 func Swapped(s eligen.Sample, k int, classes []string, prompt func(string) string, pick int) eligen.Sample {
 	s.Entities = slices.Clone(s.Entities)
 	at := slices.Index(classes, s.Entities[k].Class)

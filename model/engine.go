@@ -277,6 +277,9 @@ func (e *Engine) run(ctx context.Context, f func() error) error {
 		return ctx.Err()
 	}
 	defer func() { e.turn <- struct{}{} }()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if e.runner == nil {
 		b, err := e.info.open()
 		if err != nil {

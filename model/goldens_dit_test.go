@@ -116,8 +116,8 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 				g.compareDiT(t, cfg, s.velocity(t, cfg, form, weights, dtypes.Float32, inputs))
 			})
 		}
-		if s.xla {
-			t.Run("bfloat16", func(t *testing.T) { g.reportBFloat16(t, s, cfg, forms[0], weights, inputs) })
+		if s.xla && forms[0] == "blocks" && g.in["latents"].Shape[0] == 1 {
+			t.Run("bfloat16", func(t *testing.T) { g.reportBFloat16(t, s, cfg, weights, inputs) })
 		}
 		return
 	}
@@ -189,14 +189,19 @@ func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights mod
 		delete(inputs, "tokens")
 	}
 	return s.run(t, fmt.Sprint("dit ", cfg, form), weights, dtype, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
-		flux.Velocity(w, cfg, ditInput(in, keep))
+		if dtype == dtypes.Float32 {
+			flux.Velocity(w, cfg, ditInput(in, keep))
+		} else { // whose graphs take XLA four times as long: less of it to do
+			keep("out", flux.Velocity(w, cfg, ditInput(in, nil)))
+		}
 	})
 }
 
-// reportBFloat16 prints how far results in bfloat16 are from our own in float32.
-func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, form string, weights model.Loader, inputs map[string]eligen.Tensor) {
-	want := s.velocity(t, cfg, form, weights, dtypes.Float32, inputs)["out"]
-	got := s.velocity(t, cfg, form, weights, dtypes.BFloat16, inputs)["out"]
+// reportBFloat16 prints how far results in bfloat16 are from our own in float32,
+// in the form that renders use.
+func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, weights model.Loader, inputs map[string]eligen.Tensor) {
+	want := s.velocity(t, cfg, "blocks", weights, dtypes.Float32, inputs)["out"]
+	got := s.velocity(t, cfg, "blocks", weights, dtypes.BFloat16, inputs)["out"]
 	d := make([]float64, len(want.Data))
 	square, size := 0.0, 0.0
 	for i, w := range want.Data {

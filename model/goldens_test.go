@@ -339,7 +339,7 @@ func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DTyp
 		}
 	}()
 	names := sortedKeys(inputs)
-	name += " " + strings.Join(names, " ")
+	name += fmt.Sprint(" ", dtype, " ", strings.Join(names, " "))
 	var args []*tensors.Tensor
 	for _, n := range names {
 		args = append(args, tensors.FromFlatDataAndDimensions(inputs[n].Data, inputs[n].Shape...))

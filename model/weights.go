@@ -577,7 +577,7 @@ func Check(what string, l Loader, want []Weight) error {
 		switch _, readable := element[t.DType]; {
 		case !ok:
 			missing = append(missing, w)
-		case !slices.Equal(t.Shape, w.Shape) && !(len(t.Shape) == 0 && len(w.Shape) == 0):
+		case !slices.Equal(t.Shape, w.Shape) && len(t.Shape)+len(w.Shape) > 0:
 			problems = append(problems, fmt.Sprintf("%s has shape %v, expected %v", w.Name, t.Shape, w.Shape))
 		case !readable:
 			problems = append(problems, fmt.Sprintf("%s is stored as %s; eligen reads F32, BF16, F16 and F64", w.Name, t.DType))

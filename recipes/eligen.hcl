@@ -4,17 +4,17 @@ recipe "eligen" {
   classes = 20
   size    = [128, 128]
   train   = lora(16)
-  steps   = 1500
-  batch   = 32
+  steps   = 400
+  batch   = 16
   regions = 1
   dropout = { prompt = 0.1, entity = 0.1 }
   objects = 3
-  ema     = 0.995
-  every   = 250
+  ema     = 0.99
+  every   = 100
 
   optimizer "adamw" {
     rate   = 1e-3
-    warmup = 100
+    warmup = 30
     decay  = "cosine"
     clip   = 1
   }

@@ -85,8 +85,8 @@ func (f files) create(name string) (*os.File, error) {
 // behind, as a full disk does.
 func (f files) write(file *os.File, name string, data []byte) error {
 	if err := f.ask("write", name); err != nil {
-		file.Write(data[:len(data)/2])
-		return err
+		_, half := file.Write(data[:len(data)/2])
+		return errors.Join(err, half)
 	}
 	_, err := file.Write(data)
 	return err
@@ -136,7 +136,7 @@ func (f files) sweep(dir string) {
 		}
 		name = filepath.Join(dir, name)
 		if fi, err := f.root.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Hour {
-			f.remove(name)
+			_ = f.remove(name) // the next write tries again
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (f files) put(name string, data []byte) error {
 		err = f.rename(temp, name)
 	}
 	if err != nil {
-		f.remove(temp)
+		_ = f.remove(temp) // what went wrong first is what is told
 		return err
 	}
 	return f.syncDir(dir)

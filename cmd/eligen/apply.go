@@ -32,8 +32,9 @@ eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
 eligen apply scenes/dressed.hcl --var colour=orange
 # the layout in flat colours, at once
 eligen apply scenes/seven.hcl --engine paint`,
-		Args: exactly(1),
-		RunE: o.run,
+		Args:              exactly(1),
+		ValidArgsFunction: complete("hcl"),
+		RunE:              o.run,
 	}
 	o.planOptions.flags(c)
 	o.progressOptions.flags(c)

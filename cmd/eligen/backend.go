@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model"
 )
 
@@ -60,6 +59,7 @@ func listBackends(out io.Writer, asJSON bool) error {
 
 // installOptions are the flags of `eligen backend install`.
 type installOptions struct {
+	source string
 	from   string
 	sha256 string
 }
@@ -71,15 +71,18 @@ func newBackendInstall() *cobra.Command {
 		Short: "Get an XLA plugin, and make it the default backend",
 		Long: `Get an XLA plugin, and make it the default backend.
 
-The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256.`,
+The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. For machines without such a wheel, and with --source go-xla, go-xla's own installer gets it instead, from GitHub or PyPI; what comes is then not pinned, and its digest is printed. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256.`,
 		Example: `eligen backend install xla:cpu
 eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 		Args:      cobra.MatchAll(exactly(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"xla:cpu", "xla:cuda"},
 		RunE:      o.run,
 	}
+	c.Flags().StringVar(&o.source, "source", "", "pypi (a pinned wheel), or go-xla (its own installer; nothing is pinned) (else pypi where there is a wheel for this machine)")
+	choices(c, "source", "pypi", "go-xla")
 	c.Flags().StringVar(&o.from, "from", "", "take this wheel or plugin, and download nothing")
 	c.Flags().StringVar(&o.sha256, "sha256", "", "the SHA-256 that the file of --from must have")
+	c.MarkFlagsMutuallyExclusive("source", "from")
 	return c
 }
 
@@ -104,7 +107,7 @@ func (o *installOptions) run(c *cobra.Command, args []string) error {
 	if err := model.SetDefaultBackend(name); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, eligen.Digest(info.PluginDigest).Short())
+	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, info.PluginDigest)
 	fmt.Fprintln(c.OutOrStdout(), path)
 	return nil
 }

@@ -31,8 +31,9 @@ Without a flag the result goes to standard output. -w writes it back and lists t
 		Example: `eligen fmt scene.hcl
 eligen fmt -w scenes/*.hcl
 eligen fmt --check scenes/*.hcl`,
-		Args: some,
-		RunE: o.run,
+		Args:              some,
+		ValidArgsFunction: complete("hcl"),
+		RunE:              o.run,
 	}
 	c.Flags().BoolVarP(&o.write, "write", "w", false, "write the result back to the file")
 	c.Flags().BoolVar(&o.check, "check", false, "list the files that are not formatted")

@@ -25,8 +25,9 @@ func newPlan() *cobra.Command {
 		Long: `Say what apply would do: each render with its entities and how many image tokens they cover, each stage and whether its result is in the store, and the files that would be written.
 
 Weights are looked for, and their headers are read; no model runs.`,
-		Args: exactly(1),
-		RunE: o.run,
+		Args:              exactly(1),
+		ValidArgsFunction: complete("hcl"),
+		RunE:              o.run,
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole recipe")

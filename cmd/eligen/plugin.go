@@ -185,8 +185,14 @@ func (o *installOptions) installPlugin(ctx context.Context, backend string, log 
 	if o.from != "" {
 		return path, p.copyFrom(o.from, path, eligen.Digest(o.sha256))
 	}
-	if !known {
-		return "", fmt.Errorf("there is no plugin for %s on %s/%s that eligen could install. Get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", backend, runtime.GOOS, runtime.GOARCH, backend)
+	switch {
+	case o.source == "go-xla" || o.source == "" && !known:
+		fmt.Fprintf(log, "%s by go-xla's installer, from where it has it\n", backend)
+		return model.InstallGoXLA(backend)
+	case o.source != "" && o.source != "pypi":
+		return "", usageError{fmt.Errorf("there is no source %q; there is pypi, and go-xla", o.source)}
+	case !known:
+		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", backend, runtime.GOOS, runtime.GOARCH, backend)
 	}
 	return path, p.install(ctx, &fetch.Client{Progress: downloadProgress(log)}, path, log)
 }

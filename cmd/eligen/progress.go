@@ -25,6 +25,7 @@ type progressOptions struct {
 func (o *progressOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.json, "json", false, "print every event as a line of JSON")
 	c.Flags().StringVar(&o.progress, "progress", "", "how progress is shown: tui, plain, none (else tui on a terminal, plain elsewhere)")
+	choices(c, "progress", "tui", "plain", "none")
 }
 
 // frontEnd is a sink that shows a run's events, and what to call after the last

@@ -193,6 +193,21 @@ func usage(err error) bool {
 // A usageError says that a command was not called as it must be.
 type usageError struct{ error }
 
+// complete offers files with an extension, to a shell that completes.
+func complete(extension string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{extension}, cobra.ShellCompDirectiveFilterFileExt
+	}
+}
+
+// choices offers the values that a flag can have.
+func choices(c *cobra.Command, flag string, values ...cobra.Completion) {
+	err := c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // the flag is not defined
+	}
+}
+
 // exactly wants n arguments, which the usage line describes.
 func exactly(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

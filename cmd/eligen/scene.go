@@ -53,6 +53,8 @@ func (o *planOptions) flags(c *cobra.Command) {
 	f.Uint64Var(&o.seed, "seed", 0, "use this seed for every render")
 	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
 	f.StringVar(&o.engine, "engine", "model", "what makes the picture: model, or paint (each region in a flat colour, to look at a layout)")
+	choices(c, "engine", "model", "paint")
+	choices(c, "backend", "go", "xla:cpu", "xla:cuda")
 }
 
 // An engine is what a scene is planned for and applied with.

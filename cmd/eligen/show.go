@@ -20,11 +20,12 @@ type showOptions struct{ json bool }
 func newShow() *cobra.Command {
 	var o showOptions
 	c := &cobra.Command{
-		Use:   "show FILE.png",
-		Short: "Say what made a picture",
-		Long:  `Say what made a picture: the render with nothing left open, its seed, the engine, and the weights by their digests. Every PNG that eligen writes carries it.`,
-		Args:  exactly(1),
-		RunE:  o.run,
+		Use:               "show FILE.png",
+		Short:             "Say what made a picture",
+		Long:              `Say what made a picture: the render with nothing left open, its seed, the engine, and the weights by their digests. Every PNG that eligen writes carries it.`,
+		Args:              exactly(1),
+		ValidArgsFunction: complete("png"),
+		RunE:              o.run,
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c

@@ -49,8 +49,9 @@ A running training pauses, and goes on again, at each signal SIGUSR1.`,
 eligen train recipes/base.hcl --model ~/.cache/eligen/training/autoencoder/model
 # a minute's worth, to see that it works
 eligen train recipes/eligen.hcl --smoke`,
-		Args: exactly(1),
-		RunE: o.run,
+		Args:              exactly(1),
+		ValidArgsFunction: complete("hcl"),
+		RunE:              o.run,
 	}
 	o.flags(c)
 	f := c.Flags()

@@ -25,8 +25,9 @@ func newValidate() *cobra.Command {
 		Long: `Check scenes, and say everything that is wrong with them, each mistake at its line.
 
 Nothing runs, and no weights are looked for: a scene may be valid on a machine that can't render it. "eligen plan" looks further.`,
-		Args: some,
-		RunE: o.run,
+		Args:              some,
+		ValidArgsFunction: complete("hcl"),
+		RunE:              o.run,
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print diagnostics as JSON")

@@ -39,9 +39,11 @@ const never = -1e30
 // qkv are queries, keys and values, [B,S,H,HeadDim] each.
 type qkv struct{ q, k, v *Node }
 
-func (x qkv) split(n int) (_, _ qkv) {
-	var a, b qkv
-	a.q, b.q = splitRows(x.q, n)
+// split cuts after n rows; there may be no queries.
+func (x qkv) split(n int) (a, b qkv) {
+	if x.q != nil {
+		a.q, b.q = splitRows(x.q, n)
+	}
 	a.k, b.k = splitRows(x.k, n)
 	a.v, b.v = splitRows(x.v, n)
 	return a, b
@@ -167,32 +169,26 @@ func (a *attention) attend(txt, img qkv, wantText bool) (txtOut, imgOut *Node) {
 	for _, g := range a.groups {
 		entities += g.n * g.te
 	}
-	entityKV, globalKV := qkv{k: txt.k, v: txt.v}, qkv{}
-	entityKV.k, globalKV.k = splitRows(txt.k, entities)
-	entityKV.v, globalKV.v = splitRows(txt.v, entities)
-	if wantText {
-		entityKV.q, globalKV.q = splitRows(txt.q, entities)
-	}
+	entity, global := txt.split(entities)
 
 	// Global text and image among themselves: plain FLUX.
 	q := img.q
-	global := 0
 	if wantText {
-		q = Concatenate([]*Node{globalKV.q, img.q}, 1)
-		global = globalKV.q.Shape().Dim(1)
+		q = Concatenate([]*Node{global.q, img.q}, 1)
 	}
-	o, l := softmaxAttention(q, Concatenate([]*Node{globalKV.k, img.k}, 1),
-		Concatenate([]*Node{globalKV.v, img.v}, 1), nil, true)
-	var texts []*Node
-	base := part{o, l}
+	var base part
+	base.o, base.l = softmaxAttention(q, Concatenate([]*Node{global.k, img.k}, 1),
+		Concatenate([]*Node{global.v, img.v}, 1), nil, true)
+	var globalText *Node
 	if wantText {
-		texts = []*Node{Slice(o, AxisRange(), AxisRange(0, global))}
-		base.o = Slice(o, AxisRange(), AxisRange(global))
-		base.l = Slice(l, AxisRange(), AxisRange(global))
+		n := global.q.Shape().Dim(1)
+		globalText, base.o = splitRows(base.o, n)
+		_, base.l = splitRows(base.l, n)
 	}
 
+	// The entities' text for the image, and their regions for their text.
 	var covered []part
-	var entityTexts []*Node
+	var texts []*Node
 	at := 0
 	for _, g := range a.groups {
 		cut := func(x *Node) *Node { // [B,N,Te,H,HeadDim]
@@ -200,22 +196,21 @@ func (a *attention) attend(txt, img qkv, wantText bool) (txtOut, imgOut *Node) {
 			d := x.Shape().Dimensions
 			return Reshape(x, d[0], g.n, g.te, d[2], d[3])
 		}
-		e := qkv{k: cut(entityKV.k), v: cut(entityKV.v)}
+		e := qkv{k: cut(entity.k), v: cut(entity.v)}
 		o, l := softmaxAttention(Gather(img.q, g.rows), e.k, e.v, nil, true) // [B,N,K,H,HeadDim], [B,N,K,H]
 		if g.logits != nil {
 			l = Add(l, g.logits)
 		}
 		covered = append(covered, part{o, l})
 		if wantText {
-			e.q = cut(entityKV.q)
-			entityTexts = append(entityTexts, g.text(e, img))
+			e.q = cut(entity.q)
+			texts = append(texts, g.text(e, img))
 		}
 		at += g.n * g.te
 	}
 	imgOut = mergeHeads(merge(base, covered, a.groups))
 	if wantText {
-		texts = append(entityTexts, texts...)
-		txtOut = mergeHeads(Concatenate(texts, 1))
+		txtOut = mergeHeads(Concatenate(append(texts, globalText), 1))
 	}
 	return txtOut, imgOut
 }
@@ -286,34 +281,69 @@ func merge(base part, covered []part, groups []group) *Node {
 	return ConvertDType(Div(SliceAxis(sum, last, AxisRange(0, head)), SliceAxis(sum, last, AxisRange(head))), dtype)
 }
 
+// maxScores is how many attention scores are held at once: 256 MB of float32.
+// FLUX.1 at 1024×1024 would have eight times as many.
+var maxScores = 64 << 20
+
 // softmaxAttention is softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
 // and k, v [..,Sk,H,HeadDim]; bias, which may be nil, broadcasts to [..,H,Sq,Sk].
 // With wantLog it also gives the logarithm of the sum of the exponentials,
-// [..,Sq,H] float32.
+// [..,Sq,H] float32. Long sequences go in chunks of queries.
 func softmaxAttention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
 	r := q.Rank()
-	swap := make([]int, r) // [..,S,H,D] ↔ [..,H,S,D]
-	batch := make([]int, r-2)
-	for i := range swap {
-		swap[i] = i
+	rows := make([]int, r) // [..,S,H,D] ↔ [..,H,S,D]
+	for i := range rows {
+		rows[i] = i
 	}
-	swap[r-3], swap[r-2] = r-2, r-3
+	columns := append([]int(nil), rows...) // [..,S,H,D] → [..,H,D,S]: the Go backend is faster at products with k that way
+	rows[r-3], rows[r-2] = r-2, r-3
+	columns[r-3], columns[r-2], columns[r-1] = r-2, r-1, r-3
+	batch := make([]int, r-2)
 	for i := range batch {
 		batch[i] = i
 	}
-	q, k, v = TransposeAllAxes(q, swap...), TransposeAllAxes(k, swap...), TransposeAllAxes(v, swap...)
-	scores := DotGeneral(q, []int{r - 1}, batch, k, []int{r - 1}, batch)
-	scores = MulScalar(ConvertDType(scores, dtypes.Float32), 1/math.Sqrt(float64(q.Shape().Dim(-1))))
-	if bias != nil {
-		scores = Add(scores, bias)
+
+	q, k, v = TransposeAllAxes(q, rows...), TransposeAllAxes(k, columns...), TransposeAllAxes(v, rows...)
+	scale := 1 / math.Sqrt(float64(q.Shape().Dim(-1)))
+	attend := func(q, bias *Node) (o, l *Node) {
+		scores := DotGeneral(q, []int{r - 1}, batch, k, []int{r - 2}, batch)
+		scores = MulScalar(ConvertDType(scores, dtypes.Float32), scale)
+		if bias != nil {
+			scores = Add(scores, bias)
+		}
+		p := Softmax(scores, -1)
+		o = DotGeneral(ConvertDType(p, v.DType()), []int{r - 1}, batch, v, []int{r - 2}, batch)
+		if wantLog {
+			l = Sub(ReduceMax(scores, -1), Log(ReduceMax(p, -1))) // [..,H,Sq]: the largest p is exp(max − l)
+		}
+		return o, l
 	}
-	p := Softmax(scores, -1)
-	o = DotGeneral(ConvertDType(p, v.DType()), []int{r - 1}, batch, v, []int{r - 2}, batch)
+
+	queries, keys := q.Shape().Dim(r-2), k.Shape().Dim(r-1)
+	others := q.Shape().Size() / (queries * q.Shape().Dim(-1)) // everything but queries
+	chunk := min(queries, max(1, maxScores/(others*keys)))
+	var os, ls []*Node
+	for from := 0; from < queries; from += chunk {
+		part := AxisRange(from, min(from+chunk, queries))
+		b := bias
+		if b != nil && b.Shape().Dim(r-2) > 1 {
+			b = SliceAxis(b, r-2, part)
+		}
+		o, l := attend(SliceAxis(q, r-2, part), b)
+		os, ls = append(os, o), append(ls, l)
+	}
+	o = os[0]
+	if len(os) > 1 {
+		o = Concatenate(os, r-2)
+	}
 	if wantLog {
-		l = Sub(ReduceMax(scores, -1), Log(ReduceMax(p, -1))) // [..,H,Sq]: the largest p is exp(max − l)
+		l = ls[0]
+		if len(ls) > 1 {
+			l = Concatenate(ls, r-2)
+		}
 		l = Transpose(l, r-3, r-2)
 	}
-	return TransposeAllAxes(o, swap...), l
+	return TransposeAllAxes(o, rows...), l
 }
 
 // mergeHeads is [B,S,H,HeadDim] → [B,S,D].

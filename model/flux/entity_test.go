@@ -343,6 +343,23 @@ func TestStrength(t *testing.T) {
 	}
 }
 
+// Long sequences go through the attention in chunks of queries; that changes
+// nothing.
+func TestChunks(t *testing.T) {
+	be := goBackend(t)
+	sc := newScene(10, 4)
+	for _, form := range []string{"blocks", "mask"} {
+		want := sc.velocity(t, be, form)
+		whole := maxScores
+		maxScores = 1000 // of a few thousand in all
+		chunks := sc.velocity(t, goBackend(t), form)
+		maxScores = whole
+		if d := distance(t, chunks, want); !(d <= 2e-6) {
+			t.Errorf("%s: chunks change the image by %g", form, d)
+		}
+	}
+}
+
 // What doesn't change from step to step can be computed before, with the steps
 // as the batch.
 func TestPrecomputed(t *testing.T) {

@@ -123,6 +123,9 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 	trace("temb_pooled", pooled)
 	sum = Add(sum, pooled)
 	if cfg.Guidance {
+		if guidance == nil {
+			panic(fmt.Errorf("flux: this variant takes a guidance scale, and was given none"))
+		}
 		g := mlp("guidance_in", sinusoid(MulScalar(ConvertDType(guidance, dtypes.Float32), 1000)))
 		trace("temb_guidance", g)
 		sum = Add(sum, g)

@@ -241,8 +241,10 @@ func (j *Judge) Classify(img *image.NRGBA, box image.Rectangle) (class string, p
 	if err != nil {
 		return "", 0, err
 	}
-	defer out[0].FinalizeAll()
 	list := tensors.MustCopyFlatData[float32](out[0])
+	if err := out[0].FinalizeAll(); err != nil {
+		return "", 0, err
+	}
 	best := 0
 	for i := range list {
 		if list[i] > list[best] {

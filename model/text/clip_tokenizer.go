@@ -46,7 +46,7 @@ var byteSymbols = func() (symbols [256]string) {
 	next := rune(0x100)
 	for b := range 256 {
 		r := rune(b)
-		if !(b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae) {
+		if printable := b >= '!' && b <= '~' || b >= 0xa1 && b <= 0xac || b >= 0xae; !printable {
 			r = next
 			next++
 		}
