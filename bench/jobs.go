@@ -339,5 +339,5 @@ func (t *trainer) run() (a answer, err error) {
 
 func (t *trainer) close() {
 	t.stop()
-	_ = <-t.ended // the context's, or what run has told already
+	<-t.ended // the context's, or what run has told already
 }
