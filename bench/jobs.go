@@ -339,5 +339,6 @@ func (t *trainer) run() (a answer, err error) {
 
 func (t *trainer) close() {
 	t.stop()
-	<-t.ended // the context's, or what run has told already
+	told := <-t.ended // the context's error, or one that run has told already
+	_ = told
 }
