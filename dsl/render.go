@@ -17,7 +17,7 @@ const (
 	maxSide   = 16_384
 	maxPixels = 1 << 24 // 16 MP
 	multiple  = 16      // pixels a token covers in each direction
-	maxSteps  = 10_000
+	maxSteps  = eligen.MaxSteps
 )
 
 // Schedules of timesteps, by their names in a sampler block.

@@ -179,17 +179,23 @@ func (f nanoFiles) where(name string) string {
 func (f nanoFiles) read(name string) ([]byte, error) {
 	data, err := fs.ReadFile(f.fs, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s", f.where(name))
+		return nil, absent{f.where(name)}
 	}
 	return data, err
 }
+
+// absent is a file that a model lacks.
+type absent struct{ file string }
+
+func (e absent) Error() string        { return "there is no " + e.file }
+func (e absent) Is(target error) bool { return target == fs.ErrNotExist }
 
 // checkpoint opens a safetensors file and digests it.
 func (f nanoFiles) checkpoint(name string) (*Checkpoint, eligen.Digest, error) {
 	if f.dir != "" {
 		c, err := OpenCheckpoint(f.where(name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, "", fmt.Errorf("there is no %s", f.where(name))
+			return nil, "", absent{f.where(name)}
 		}
 		if err != nil {
 			return nil, "", err
@@ -327,10 +333,16 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			Guidance: man.Guidance, Schedule: man.Schedule,
 			CountTokens: counter(tokens, man.CLIP.Positions),
 		},
-		text:    &textPart{cfg, t5, clip, tokens, computed},
-		dit:     &ditPart{man.Transformer, dit, computed},
-		vae:     &vaePart{man.Autoencoder, ae},
-		adapter: func() (*Checkpoint, eligen.Digest, error) { return f.checkpoint(EliGenFile) },
+		text: &textPart{cfg, t5, clip, tokens, computed},
+		dit:  &ditPart{man.Transformer, dit, computed},
+		vae:  &vaePart{man.Autoencoder, ae},
+		adapter: func() (*Checkpoint, eligen.Digest, error) {
+			c, d, err := f.checkpoint(EliGenFile)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w. A model without EliGen's LoRA renders with\n\n    adapters = []", err)
+			}
+			return c, d, err
+		},
 	}, nil
 }
 
