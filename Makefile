@@ -13,7 +13,7 @@ build:
 	go build -o eligen ./cmd/eligen
 
 test:
-	go test -timeout 20m ./...
+	go test -timeout 30m ./...
 
 lint:
 	@command -v golangci-lint >/dev/null || { echo "golangci-lint is missing; get it with"; echo "  go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)"; exit 1; }
