@@ -42,6 +42,7 @@ func FindFlux(path string) (Layout, error) {
 	}
 	// first is the first of the names that exists; a name may hold * and match
 	// one file only.
+	var ambiguous error
 	first := func(patterns ...string) string {
 		for _, p := range patterns {
 			var found []string
@@ -50,7 +51,10 @@ func FindFlux(path string) (Layout, error) {
 					found = append(found, filepath.Join(dir, e.Name()))
 				}
 			}
-			if slices.Sort(found); len(found) > 0 {
+			if slices.Sort(found); len(found) > 1 && ambiguous == nil {
+				ambiguous = fmt.Errorf("%s and %s are both there, and nothing says which is meant: name the transformer's file itself, or leave one file in the folder", found[0], filepath.Base(found[1]))
+			}
+			if len(found) > 0 {
 				return found[0]
 			}
 		}
@@ -78,5 +82,5 @@ func FindFlux(path string) (Layout, error) {
 	if len(missing) > 0 {
 		return l, fmt.Errorf("%s lacks %s", dir, strings.Join(missing, ", "))
 	}
-	return l, nil
+	return l, ambiguous
 }
