@@ -106,7 +106,11 @@ func Do(ctx context.Context, j Job) error {
 			return fmt.Errorf("recipe %q: a base is trained whole, EliGen as a LoRA", r.Name)
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
-		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d", r.Size.W, r.Size.H))
+		key, err := recordsKey(m, samples)
+		if err != nil {
+			return err
+		}
+		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", r.Size.W, r.Size.H, key.Short()))
 		pictures := defaultPictures
 		if r.Steps*r.Batch < pictures {
 			pictures = max(shardSize, r.Steps*r.Batch)

@@ -1,6 +1,9 @@
 package train
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -67,6 +70,32 @@ func newRecords(backend compute.Backend, dir string, size eligen.Size, n int, te
 		return nil, err
 	}
 	return &records{dir: dir, size: size, n: max(shardSize, n/shardSize*shardSize), text: text, samples: samples, encode: encode, z: c.Z, cache: map[int]shard{}}, nil
+}
+
+// recordsKey tells apart what records are made from, so that those of another
+// autoencoder, tokenizer or dataset are never taken for these: the weights, and
+// the first samples.
+func recordsKey(m Model, samples eligen.Samples) (eligen.Digest, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "records 1\n%+v\n%d %d %d\n", m.VAE, m.Text.Length, m.Text.EntityLength, m.Text.CLIPLength)
+	for _, name := range sortedKeys(m.Autoencoder) {
+		fmt.Fprintln(h, name)
+		if err := binary.Write(h, binary.LittleEndian, m.Autoencoder[name].Data); err != nil {
+			return "", err
+		}
+	}
+	for i := range 8 {
+		s, err := samples(i)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q %v %v\n", s.Prompt, m.Text.T5(s.Prompt, m.Text.Length), m.Text.CLIP(s.Prompt, m.Text.CLIPLength))
+		h.Write(s.Image.Pix)
+		for _, e := range s.Entities {
+			fmt.Fprintf(h, "%q %v\n", e.Prompt, e.Region.Numbers)
+		}
+	}
+	return eligen.Digest(hex.EncodeToString(h.Sum(nil))), nil
 }
 
 // index is which sample is the i-th to be seen: shards in an order drawn anew

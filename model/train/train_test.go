@@ -313,6 +313,46 @@ func TestFlowLoRA(t *testing.T) {
 	}
 }
 
+// Latents that were kept are of one autoencoder and one dataset: another gets a
+// folder of its own.
+func TestKeptLatentsAreToldApart(t *testing.T) {
+	m, samples := tiny(t)
+	m.Weights = nil
+	dir := t.TempDir()
+	do := func() {
+		t.Helper()
+		err := train.Do(t.Context(), train.Job{
+			Recipe:  eligen.Recipe{Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 2, Every: 2, Optimizer: eligen.Optimizer{Rate: 1e-3}},
+			Backend: backend(t), Dir: dir,
+			Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+			Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(dir, train.CheckpointFile)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folders := func() int {
+		list, err := filepath.Glob(filepath.Join(dir, "latents-32x32-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	do()
+	do()
+	if n := folders(); n != 1 {
+		t.Fatalf("the same training twice keeps %d folders of latents", n)
+	}
+	m.Autoencoder["encoder.conv_in.bias"].Data[0] += 1
+	do()
+	if n := folders(); n != 2 {
+		t.Errorf("after another autoencoder there are %d folders of latents, want 2", n)
+	}
+}
+
 func TestFlowNeedsABase(t *testing.T) {
 	m, samples := tiny(t)
 	delete(m.Weights, "dit.img_in.weight")
