@@ -55,20 +55,6 @@ func (s shape) regions(n int) [][]int32 {
 	return list
 }
 
-// bucket is how many tokens a region is padded to, as in a plan.
-func (s shape) bucket(n int) int {
-	step := 512
-	switch {
-	case n <= 64:
-		step = 16
-	case n <= 256:
-		step = 32
-	case n <= 1024:
-		step = 128
-	}
-	return max(n, min(s.tokens(), (n+step-1)/step*step))
-}
-
 // blocksFLOP is what one step has to compute with n entities: the matrix
 // products, a multiplication and an addition as two, of unpadded unmasked blocks.
 // Text projections and modulations are made before the first step, and the last

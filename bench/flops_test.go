@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/planner"
 )
 
 // Known figures: TFLOP of a step of FLUX.1's blocks at 1024×1024, with 512 tokens
@@ -121,8 +120,7 @@ func allowed(s shape, n int) (pairs, image int) {
 	return pairs, image + s.tokens()*s.tokens()
 }
 
-// Regions have exactly their share of the image, ascend, and are padded as the
-// planner pads them.
+// Regions have exactly their share of the image, and ascend.
 func TestRegions(t *testing.T) {
 	for _, s := range []shape{wide, nano, training} {
 		for i, r := range s.regions(12) {
@@ -134,11 +132,6 @@ func TestRegions(t *testing.T) {
 					t.Errorf("%s: region %d has token %d at %d", s.Name, i, token, j)
 				}
 			}
-		}
-	}
-	for _, n := range []int{1, 38, 64, 65, 154, 256, 257, 1000, 1024} {
-		if got, want := wide.bucket(n), planner.Bucket(n, wide.tokens()); got != want {
-			t.Errorf("a region of %d tokens is padded to %d, by the planner to %d", n, got, want)
 		}
 	}
 }

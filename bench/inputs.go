@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/planner"
 )
 
 // writeWeights makes random weights for a shape, of such a size that streams and
@@ -55,7 +56,7 @@ func writeInputs(path string, s shape, n, batch int) error {
 	if n > 0 {
 		members, buckets := eligen.NewTensor(batch, n, s.tokens()), eligen.NewTensor(n)
 		for i, region := range s.regions(n) {
-			buckets.Data[i] = float32(s.bucket(len(region)))
+			buckets.Data[i] = float32(planner.Bucket(len(region), s.tokens()))
 			for b := range batch {
 				for _, token := range region {
 					members.Data[(b*n+i)*s.tokens()+(int(token)+b)%s.tokens()] = 1

@@ -97,7 +97,10 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if o.size > 0 {
 		size = eligen.Size{W: o.size, H: o.size}
 	}
-	if o.classes == 0 || o.classes > len(classes) {
+	if o.classes < 0 || o.classes > len(classes) {
+		return fmt.Errorf("--classes %d: the model's classifier knows %d", o.classes, len(classes))
+	}
+	if o.classes == 0 {
 		o.classes = len(classes)
 	}
 	composer, err := sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 1, Split: dataset.Eval, Smooth: true})

@@ -75,6 +75,9 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	if o.smoke {
+		if o.out != "" {
+			return errors.New("--smoke keeps nothing, so --out would be empty: give one of the two")
+		}
 		r = train.Smoke(r)
 	}
 	start := o.model
