@@ -3,9 +3,45 @@ package eligen
 // A Scene is what the author asked for: every render and recipe of one file,
 // evaluated, with the place of everything that can be blamed.
 type Scene struct {
-	Path    string   // as given on the command line
-	Renders []Render // in file order
-	Recipes []Recipe // in file order
+	Path     string   // as given on the command line
+	Renders  []Render // in file order
+	Recipes  []Recipe // in file order
+	Entities []Entity // every entity of the file, used by a render or not, in file order
+	Checks   []Check  // in file order
+	Moves    []Move   // in file order
+}
+
+// A Check is a promise about the pictures of a scene, tested after they are made.
+type Check struct {
+	Name    string
+	Address string // "check.cat_is_where_asked"
+	Asserts []Assert
+	Source  Source
+}
+
+// An Assert is one condition of a Check over measured numbers.
+type Assert struct {
+	Metrics []MetricCall // what the condition calls, each once
+	// Test evaluates the condition, given the values of Metrics in their order,
+	// and the message to show where it does not hold.
+	Test   func(values []float64) (ok bool, message string, err error)
+	Source Source // the condition
+}
+
+// A MetricCall is a number to measure on a finished render.
+type MetricCall struct {
+	Name    string   // "placement", "locality", "psnr"
+	Render  string   // address
+	Entity  string   // address; of placement and locality
+	Other   string   // psnr: the address of the render to compare with
+	Picture *Picture // psnr: or the picture to compare with
+	Source  Source
+}
+
+// A Move says that what was recorded under one address is now found under another.
+type Move struct {
+	From, To string // addresses
+	Source   Source
 }
 
 // Size is measured in pixels.
@@ -17,13 +53,15 @@ type Size struct{ W, H int }
 // model's Spec, so that a scene file means the same until it is planned.
 type Render struct {
 	Name     string // block label
-	Address  string // "render.picnic"
+	Address  string // "render.picnic", `render.poster["dawn"]`, "render.poster[0]"
+	Key      string // of for_each, or the number of count; "" without
 	Model    Model
 	Adapters []Adapter // nil: the family's default; empty: none
 	Size     Size      // zero: the model's native size
 	Prompt   string
 	Negative string
 	Entities []Entity // in drawing order
+	Overlap  string   // what happens where regions meet: "blend" (also ""), "over", "exclusive"
 	Seed     uint64   // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
 	Sampler  Sampler
 	Init     *Init
@@ -59,9 +97,10 @@ type Init struct {
 
 // Output is a file that a render is written to.
 type Output struct {
-	Path    string // below the scene's folder, slash-separated
-	Overlay bool   // draw the regions and prompts over the picture
-	Source  Source
+	Path          string // below the scene's folder, slash-separated
+	Overlay       bool   // draw the regions and prompts over the picture
+	StripMetadata bool   // leave out what made the picture
+	Source        Source
 }
 
 // A Model names weights. Family says how to run them.
@@ -86,9 +125,10 @@ type Adapter struct {
 // An Entity is one thing in the picture: what it is, and where.
 type Entity struct {
 	Name     string
-	Address  string // "entity.dog"
+	Address  string // "entity.dog", `entity.bird["near"]`, "entity.bird[0]"
 	Prompt   string
 	Region   Region
+	Z        float64 // where the render's overlap is "over", the higher takes the token; equal: the later
 	Strength float64 // multiplies the weight of the entity's text in attention; 1 is the reference
 	Source   Source
 	At       map[string]Source
@@ -135,8 +175,10 @@ type Recipe struct {
 // Dropout is how often a condition is left out in training.
 type Dropout struct{ Prompt, Entity float64 }
 
-// Optimizer is AdamW's settings.
+// Optimizer is the settings of AdamW, or of Muon with AdamW for what is no
+// matrix inside the network.
 type Optimizer struct {
+	Kind    string // "adamw" (also ""), "muon"
 	Rate    float64
 	Warmup  int
 	Decay   string // "cosine", "constant", "reference" (a third of the rate for five steps)

@@ -137,10 +137,11 @@ func (b *body) dataset(s string) string {
 func (b *body) optimizer(block *hcl.Block) eligen.Optimizer {
 	o := b.child(block, optimizerGrammar)
 	defer func() { b.failed = b.failed || o.failed }()
-	if name := block.Labels[0]; name != "adamw" {
-		o.errorf(block.LabelRanges[0], "Unknown optimizer", "There is no optimizer %q; there is \"adamw\".%s", name, didYouMean(name, []string{"adamw"}))
+	kinds := []string{"adamw", "muon"}
+	if name := block.Labels[0]; !slices.Contains(kinds, name) {
+		o.errorf(block.LabelRanges[0], "Unknown optimizer", "There is no optimizer %q; there are \"adamw\" and \"muon\".%s", name, didYouMean(name, kinds))
 	}
-	var out eligen.Optimizer
+	out := eligen.Optimizer{Kind: block.Labels[0]}
 	if f, ok := o.number("rate", 0, 10); ok {
 		out.Rate = f
 		if f == 0 {

@@ -1,6 +1,6 @@
 // Package train fits weights: the autoencoder, the transformer with its text
 // encoders, and EliGen's LoRA. What is trained is a Task; Run is the loop that
-// all of them share: AdamW in the graph, a running mean of the weights,
+// all of them share: AdamW or Muon in the graph, a running mean of the weights,
 // checkpoints that the same call resumes, and a log of JSON lines.
 package train
 
@@ -267,7 +267,10 @@ func newState(t Task, o Options) (*state, error) {
 		if w == nil {
 			w = Initial(rng, p.Name, p.Shape)
 		}
-		values := map[string][]float32{"w": w, "m": make([]float32, len(w)), "v": make([]float32, len(w))}
+		values := map[string][]float32{"w": w, "m": make([]float32, len(w))}
+		if !orthogonal(o.Recipe.Optimizer.Kind, p) {
+			values["v"] = make([]float32, len(w))
+		}
 		if s.ema {
 			values["ema"] = w
 		}
@@ -341,15 +344,21 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 		for i, p := range s.params {
 			d := Mul(grads[i], factor)
 			m := Add(MulScalar(value("/m/"+p.Name), opt.Betas[0]), MulScalar(d, 1-opt.Betas[0]))
-			v := Add(MulScalar(value("/v/"+p.Name), opt.Betas[1]), MulScalar(Square(d), 1-opt.Betas[1]))
-			move := Div(Mul(m, c1), AddScalar(Sqrt(Mul(v, c2)), opt.Epsilon))
+			var move *Node
+			if orthogonal(opt.Kind, p) {
+				// Nesterov's look ahead; the length doesn't matter here, so no bias correction.
+				move = orthogonalize(Add(MulScalar(m, opt.Betas[0]), MulScalar(d, 1-opt.Betas[0])))
+			} else {
+				v := Add(MulScalar(value("/v/"+p.Name), opt.Betas[1]), MulScalar(Square(d), 1-opt.Betas[1]))
+				s.store.GetVariable("/v/" + p.Name).SetNodeValue(v)
+				move = Div(Mul(m, c1), AddScalar(Sqrt(Mul(v, c2)), opt.Epsilon))
+			}
 			x := nodes[i]
 			if opt.Weight > 0 && decays(p) {
 				x = Sub(x, Mul(x, MulScalar(rate, opt.Weight)))
 			}
 			x = Sub(x, Mul(move, rate))
 			s.store.GetVariable("/m/" + p.Name).SetNodeValue(m)
-			s.store.GetVariable("/v/" + p.Name).SetNodeValue(v)
 			s.store.GetVariable("/w/" + p.Name).SetNodeValue(x)
 			if s.ema {
 				e := s.store.GetVariable("/ema/" + p.Name)
@@ -448,6 +457,9 @@ func (s *state) save(o Options, report func(Status)) error {
 	var all []eligen.NamedTensor
 	for _, kind := range kinds {
 		for _, p := range s.params {
+			if kind == "v" && orthogonal(o.Recipe.Optimizer.Kind, p) {
+				continue
+			}
 			data, err := s.data("/" + kind + "/" + p.Name)
 			if err != nil {
 				return err
