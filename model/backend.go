@@ -47,6 +47,9 @@ func (i Info) ID(dtype string) string {
 		kind = "xla-" + pluginKind(i.Plugin) + "-" + i.PluginDigest.Short()
 		libraries = "gomlx " + gomlxVersion + " go-xla " + goXLAVersion
 	}
+	if flags := strings.Join(strings.Fields(os.Getenv("XLA_FLAGS")), " "); flags != "" && i.Plugin != "" {
+		libraries += " XLA_FLAGS " + flags // they choose how XLA compiles
+	}
 	return fmt.Sprintf("eligen %s %s %s %s %s %s", eligen.Version, kind, i.Instructions, dtype, libraries, runtime.Version())
 }
 

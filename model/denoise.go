@@ -28,6 +28,9 @@ type Transformer struct {
 	// Lean frees weights that the steps don't need before the first of them: the
 	// modulations' are a quarter of FLUX.1, and are used once a picture.
 	Lean bool
+	// Later are graphs that will be wanted after this, to be compiled along with
+	// the steps'.
+	Later []errand
 }
 
 // Denoise follows the velocity along the schedule by Euler's method:
@@ -82,6 +85,14 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err := t.Store.Release(names...); err != nil {
 			return eligen.Tensor{}, err
 		}
+	}
+
+	errands := append(positive.errands(t.Store), t.Later...)
+	if negative != nil {
+		errands = append(errands, negative.errands(t.Store)...)
+	}
+	if err := t.Runner.compileAll(errands...); err != nil {
+		return eligen.Tensor{}, err
 	}
 
 	x := eligen.Tensor{Shape: slices.Clone(d.Latents.Shape), Data: slices.Clone(d.Latents.Data)}
@@ -195,6 +206,9 @@ type entityGroup struct {
 	entities       []eligen.EntityConditioning
 }
 
+// mergedRows is how many rows of padding are taken for one group fewer.
+const mergedRows = 128
+
 // groupEntities puts entities of one text length and bucket together, in an
 // order that doesn't depend on their own. Those without a token are left out,
 // since nothing attends to them. txt, if not nil, replaces their text.
@@ -222,21 +236,36 @@ func groupEntities(all []eligen.EntityConditioning, txt *eligen.Tensor) []entity
 		}
 		return a.bucket - b.bucket
 	})
+	// Every group is a part of each block's graph, to compile and to launch:
+	// padding a small region to a larger one's size costs less.
+	for i := len(groups) - 2; i >= 0; i-- {
+		a, b := groups[i], groups[i+1]
+		if a.length != b.length || len(a.entities)*(b.bucket-a.bucket) > mergedRows {
+			continue
+		}
+		a.bucket, a.strong, a.entities = b.bucket, a.strong || b.strong, append(a.entities, b.entities...)
+		groups[i] = a
+		groups = slices.Delete(groups, i+1, i+2)
+	}
+	for i := range groups {
+		for j := range groups[i].entities {
+			groups[i].entities[j].Bucket = groups[i].bucket
+		}
+	}
 	return groups
 }
 
 // A branch is one of the two sides of guidance, ready for the steps: what they
 // share is on the backend.
 type branch struct {
-	graph    Graph
-	txt      *tensors.Tensor // [1,T,Dim]
-	mods     [][]byte        // of each step, [1,M] in the weights' dtype
-	modShape shapes.Shape
-	fixed    []*tensors.Tensor // of each group: text, tokens, and strengths where they are needed
+	parts parts
+	txt   []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
+	mods  [][]byte          // of each step, [1,M] in the weights' dtype
+	marks []*tensors.Tensor // of each group: tokens, and strengths where they are needed
 }
 
 func (b *branch) finalize() {
-	for _, t := range append(b.fixed, b.txt) {
+	for _, t := range append(b.marks, b.txt...) {
 		// The picture is done; a leak would show in the next one.
 		_ = t.FinalizeAll()
 	}
@@ -287,35 +316,32 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	if err != nil {
 		return nil, err
 	}
-	b := &branch{txt: out[1]}
-	b.modShape = shapes.Make(out[0].DType(), 1, out[0].Shape().Dimensions[1])
-	size := int(b.modShape.ByteSize())
+	rows, columns := d.Latents.Shape[1]/2, d.Latents.Shape[2]/2
+	b := &branch{txt: out[1:], parts: parts{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
 	err = out[0].ConstBytes(func(data []byte) {
+		size := len(data) / steps
 		for i := range steps {
 			b.mods = append(b.mods, slices.Clone(data[i*size:(i+1)*size]))
 		}
 	})
 	err = errors.Join(err, out[0].FinalizeAll())
-	image := int32(d.Latents.Shape[1] / 2 * (d.Latents.Shape[2] / 2))
-	strong := make([]bool, len(groups))
-	for i, g := range groups {
+	for _, g := range groups {
 		n := len(g.entities)
 		tokens := make([]int32, 0, n*g.bucket)
 		logs := make([]float32, n)
 		for j, e := range g.entities {
 			tokens = append(tokens, e.Tokens...)
 			for len(tokens) < (j+1)*g.bucket {
-				tokens = append(tokens, image)
+				tokens = append(tokens, int32(rows*columns))
 			}
 			logs[j] = float32(math.Log(e.Strength))
 		}
-		b.fixed = append(b.fixed, out[2+i], tensors.FromFlatDataAndDimensions(tokens, 1, n, g.bucket))
-		if strong[i] = g.strong; g.strong {
-			b.fixed = append(b.fixed, tensors.FromFlatDataAndDimensions(logs, 1, n))
+		b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(tokens, 1, n, g.bucket))
+		if g.strong {
+			b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
 		}
+		b.parts.groups = append(b.parts.groups, partGroup{g.length, g.strong})
 	}
-	// One name for both branches: with equal shapes they are one executable.
-	b.graph = Graph{Name: fmt.Sprintf("velocity %s %v", configName(cfg), strong), Build: stepGraph(cfg, strong)}
 	if err != nil {
 		b.finalize()
 		return nil, err
@@ -323,34 +349,139 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	return b, nil
 }
 
-// stepGraph is inputs latents [1,C,h,w], modulation [1,M], txt [1,T,Dim], and
-// for each group text [1,N,Te,Dim], tokens [1,N,K] and, where strong, logarithms
-// of strengths [1,N] → velocity [1,C,h,w].
-func stepGraph(cfg flux.Config, strong []bool) func(nn.Weights, []*graph.Node) []*graph.Node {
-	return func(w nn.Weights, in []*graph.Node) []*graph.Node {
-		input := flux.Input{Latents: in[0], Modulation: in[1], Txt: in[2], Embedded: true}
-		in = in[3:]
-		for _, s := range strong {
-			e := flux.Entities{Txt: in[0], Tokens: in[1]}
-			in = in[2:]
-			if s {
-				e.LogStrength, in = in[0], in[1:]
-			}
-			input.Entities = append(input.Entities, e)
+// parts are the graphs of one step of a branch. Branches of equal shapes have
+// equal graphs.
+type parts struct {
+	config        flux.Config
+	rows, columns int // of image tokens
+	dtype         dtypes.DType
+	groups        []partGroup
+}
+
+type partGroup struct {
+	length int // of its entities' text
+	strong bool
+}
+
+func (p parts) name(kind string) string {
+	return fmt.Sprintf("%s %s %d×%d %v", kind, configName(p.config), p.rows, p.columns, p.groups)
+}
+
+// blocks reads a graph's last inputs, the marks of the groups: tokens [1,N,K],
+// and, where strong, logarithms of strengths [1,N].
+func (p parts) blocks(marks []*graph.Node) flux.Blocks {
+	b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
+	for _, g := range p.groups {
+		e := flux.Entities{TextLength: g.length, Tokens: marks[0]}
+		marks = marks[1:]
+		if g.strong {
+			e.LogStrength, marks = marks[0], marks[1:]
 		}
-		return []*graph.Node{graph.ConvertDType(flux.Velocity(w, cfg, input), dtypes.Float32)}
+		b.Entities = append(b.Entities, e)
 	}
+	return b
+}
+
+// begin is latents [1,C,h,w], texts → img, txt.
+func (p parts) begin() Graph {
+	return Graph{Name: p.name("begin"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		img, txt := flux.Blocks{Config: p.config}.Begin(w, in[0], in[1], in[2:])
+		return []*graph.Node{img, txt}
+	}}
+}
+
+// double is img, txt, modulation [1,12·Dim], marks → img, txt.
+func (p parts) double(i int) Graph {
+	return Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		img, txt := p.blocks(in[3:]).Double(w, in[0], in[1], in[2])
+		return []*graph.Node{img, txt}
+	}}
+}
+
+// single is img, txt, modulation [1,3·Dim], marks → img, txt.
+func (p parts) single(i int) Graph {
+	return Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		img, txt := p.blocks(in[3:]).Single(w, in[0], in[1], in[2])
+		return []*graph.Node{img, txt}
+	}}
+}
+
+// end is img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.
+func (p parts) end() Graph {
+	return Graph{Name: p.name("end"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
+		return []*graph.Node{graph.ConvertDType(b.End(w, in[0], in[1]), dtypes.Float32)}
+	}}
+}
+
+// errands are all graphs of a branch's steps, for compiling before the first.
+func (b *branch) errands(s *Store) []errand {
+	p, dim := b.parts, b.parts.config.Dim
+	begin := []shapes.Shape{shapes.Make(dtypes.Float32, 1, p.config.LatentChannels, 2*p.rows, 2*p.columns)}
+	text := b.txt[0].Shape().Dim(1)
+	for _, t := range b.txt {
+		begin = append(begin, t.Shape())
+	}
+	for _, t := range b.txt[1:] {
+		text += t.Shape().Dim(1) * t.Shape().Dim(2)
+	}
+	img, txt := shapes.Make(p.dtype, 1, p.rows*p.columns, dim), shapes.Make(p.dtype, 1, text, dim)
+	block := func(modulation int) []shapes.Shape {
+		in := []shapes.Shape{img, txt, shapes.Make(p.dtype, 1, modulation*dim)}
+		for _, t := range b.marks {
+			in = append(in, t.Shape())
+		}
+		return in
+	}
+	out := []errand{{p.begin(), s, begin}, {p.end(), s, []shapes.Shape{img, shapes.Make(p.dtype, 1, 2*dim)}}}
+	if p.config.Double > 0 {
+		out = append(out, errand{p.double(0), s, block(12)})
+	}
+	if p.config.Single > 0 {
+		out = append(out, errand{p.single(0), s, block(3)})
+	}
+	return out
 }
 
 // velocity runs one branch of step i.
 func (t *Transformer) velocity(b *branch, x eligen.Tensor, i int) (eligen.Tensor, error) {
-	mod, err := tensors.FromRaw(t.Runner.Backend, 0, b.modShape, b.mods[i])
+	p, rest := b.parts, b.mods[i]
+	modulation := func(n int) (*tensors.Tensor, error) {
+		shape := shapes.Make(p.dtype, 1, n*p.config.Dim)
+		raw := rest[:shape.ByteSize()]
+		rest = rest[shape.ByteSize():]
+		return tensors.FromRaw(t.Runner.Backend, 0, shape, raw)
+	}
+	out, err := t.Runner.runKeeping(p.begin(), t.Store, []*tensors.Tensor{upload(x, 1)}, b.txt)
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
-	fixed := append([]*tensors.Tensor{b.txt}, b.fixed...)
-	out, err := t.Runner.runKeeping(b.graph, t.Store, []*tensors.Tensor{upload(x, 1), mod}, fixed)
+	block := func(g Graph, parts int) error {
+		m, err := modulation(parts)
+		if err != nil {
+			return err
+		}
+		out, err = t.Runner.runKeeping(g, t.Store, append(out, m), b.marks)
+		return err
+	}
+	for i := range p.config.Double {
+		if err := block(p.double(i), 12); err != nil {
+			return eligen.Tensor{}, err
+		}
+	}
+	for i := range p.config.Single {
+		if err := block(p.single(i), 3); err != nil {
+			return eligen.Tensor{}, err
+		}
+	}
+	if err := out[1].FinalizeAll(); err != nil { // nothing reads the text any more
+		return eligen.Tensor{}, err
+	}
+	m, err := modulation(2)
 	if err != nil {
+		return eligen.Tensor{}, err
+	}
+	if out, err = t.Runner.Run(p.end(), t.Store, out[0], m); err != nil {
 		return eligen.Tensor{}, err
 	}
 	return download(out[0], x.Shape...)

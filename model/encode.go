@@ -7,6 +7,7 @@ import (
 	"image/draw"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -29,12 +30,7 @@ type TextEncoders struct {
 // is part of ids, and is attended to.
 func (e *TextEncoders) States(ids []int32) (_ eligen.Tensor, err error) {
 	defer catch("encoding the prompt with T5", &err)
-	out, err := e.Runner.Run(Graph{
-		Name: "t5 " + configName(e.T5),
-		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			return []*graph.Node{graph.ConvertDType(text.T5(w, e.T5, in[0]), dtypes.Float32)}
-		},
-	}, e.T5Store, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
+	out, err := e.Runner.Run(e.t5(), e.T5Store, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
@@ -44,16 +40,33 @@ func (e *TextEncoders) States(ids []int32) (_ eligen.Tensor, err error) {
 // Pooled is CLIP's vector of token ids: [width].
 func (e *TextEncoders) Pooled(ids []int32) (_ eligen.Tensor, err error) {
 	defer catch("encoding the prompt with CLIP", &err)
-	out, err := e.Runner.Run(Graph{
-		Name: "clip " + configName(e.CLIP),
-		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			return []*graph.Node{graph.ConvertDType(text.CLIP(w, e.CLIP, in[0]), dtypes.Float32)}
-		},
-	}, e.CLIPStore, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
+	out, err := e.Runner.Run(e.clip(), e.CLIPStore, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
 	return download(out[0], e.CLIP.Dim)
+}
+
+func (e *TextEncoders) t5() Graph {
+	return Graph{Name: "t5 " + configName(e.T5), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		return []*graph.Node{graph.ConvertDType(text.T5(w, e.T5, in[0]), dtypes.Float32)}
+	}}
+}
+
+func (e *TextEncoders) clip() Graph {
+	return Graph{Name: "clip " + configName(e.CLIP), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		return []*graph.Node{graph.ConvertDType(text.CLIP(w, e.CLIP, in[0]), dtypes.Float32)}
+	}}
+}
+
+// ready compiles T5 for prompts of some lengths, and CLIP, at the same time.
+func (e *TextEncoders) ready(lengths ...int) error {
+	ids := func(n int) []shapes.Shape { return []shapes.Shape{shapes.Make(dtypes.Int32, 1, n)} }
+	errands := []errand{{e.clip(), e.CLIPStore, ids(e.CLIP.Positions)}}
+	for _, n := range lengths {
+		errands = append(errands, errand{e.t5(), e.T5Store, ids(n)})
+	}
+	return e.Runner.compileAll(errands...)
 }
 
 // An Autoencoder turns pictures into latents and back.
@@ -96,16 +109,17 @@ func (a *Autoencoder) Decode(ctx context.Context, latents eligen.Tensor) (_ elig
 	if err := ctx.Err(); err != nil {
 		return eligen.Tensor{}, err
 	}
-	out, err := a.Runner.Run(Graph{
-		Name: "decoder " + configName(a.Config),
-		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			return []*graph.Node{vae.Decode(w, a.Config, in[0], nil)}
-		},
-	}, a.Store, upload(latents, 1))
+	out, err := a.Runner.Run(a.decoder(), a.Store, upload(latents, 1))
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
 	return download(out[0], 3, n*s[1], n*s[2])
+}
+
+func (a *Autoencoder) decoder() Graph {
+	return Graph{Name: "decoder " + configName(a.Config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		return []*graph.Node{vae.Decode(w, a.Config, in[0], nil)}
+	}}
 }
 
 // factor is how many pixels a latent is wide.

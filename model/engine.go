@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/flux"
@@ -353,6 +354,13 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 		if encoders.T5Store, err = e.store("t5 "+string(text), given(p.t5), p.dtype); err != nil {
 			return err
 		}
+		if pooled {
+			// A prompt with a vector is a render's: its entities' prompts come next.
+			encoders.CLIPStore = NewStore(e.backend, p.clip, p.dtype)
+			if err := encoders.ready(length, e.entityLength(text, length)); err != nil {
+				return err
+			}
+		}
 		if c.Txt, err = encoders.States(ids); err != nil || !pooled {
 			return err
 		}
@@ -366,6 +374,32 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 		return err
 	})
 	return c, err
+}
+
+// decoding is the graph that will decode what a transformer made of latents.
+func (e *Engine) decoding(transformer eligen.Digest, latents eligen.Tensor) []errand {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.models {
+		if r.spec.Transformer == transformer && len(latents.Shape) == 3 {
+			a := Autoencoder{Config: r.vae.config}
+			return []errand{{a.decoder(), NewStore(e.backend, r.vae.loader, dtypes.Float32), []shapes.Shape{shapes.Make(dtypes.Float32, append([]int{1}, latents.Shape...)...)}}}
+		}
+	}
+	return nil
+}
+
+// entityLength is how many tokens the entities' prompts have where a text
+// encoder is used; length, if it isn't known.
+func (e *Engine) entityLength(text eligen.Digest, length int) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.models {
+		if r.spec.Text == text {
+			return r.spec.EntityTextLength
+		}
+	}
+	return length
 }
 
 func given(l Loader) func() (Loader, error) { return func() (Loader, error) { return l, nil } }
@@ -440,7 +474,7 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out eligen.Tens
 		if err != nil {
 			return err
 		}
-		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Lean: s.whole() > e.keepBytes()}
+		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Lean: s.whole() > e.keepBytes(), Later: e.decoding(d.Transformer, d.Latents)}
 		out, err = t.Denoise(ctx, d)
 		return err
 	})

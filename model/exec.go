@@ -221,6 +221,9 @@ func fillBFloat16(l Loader, name string, b []byte) error {
 type Graph struct {
 	Name  string // of the function and everything it was made from but shapes and weights: graphs of one name are one graph
 	Build func(w nn.Weights, in []*graph.Node) []*graph.Node
+	// Scope is what the weights' names begin with, "double_blocks.3.": the blocks
+	// of a network are one graph, compiled once and run with the weights of each.
+	Scope string
 }
 
 // A Runner runs graphs on a backend, and keeps those it has compiled. It is not
@@ -245,7 +248,7 @@ type program struct {
 	key     string
 	graph   *graph.Graph
 	inputs  int
-	weights []string
+	weights []string // without the graph's scope
 }
 
 // Run compiles a graph, if it wasn't yet for these weights' and inputs' shapes,
@@ -267,13 +270,17 @@ func (r *Runner) runKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.load(p.weights); err != nil {
+	names := make([]string, len(p.weights))
+	for i, n := range p.weights {
+		names[i] = g.Scope + n
+	}
+	if err := s.load(names); err != nil {
 		return nil, err
 	}
-	return r.execute(g.Name, p, s, all)
+	return r.execute(g.Name, p, s, names, all)
 }
 
-func (r *Runner) execute(name string, p *program, s *Store, inputs []*tensors.Tensor) (out []*tensors.Tensor, err error) {
+func (r *Runner) execute(name string, p *program, s *Store, weights []string, inputs []*tensors.Tensor) (out []*tensors.Tensor, err error) {
 	defer catch("running "+firstWord(name), &err)
 	var buffers []compute.Buffer
 	for _, t := range inputs {
@@ -283,7 +290,7 @@ func (r *Runner) execute(name string, p *program, s *Store, inputs []*tensors.Te
 		}
 		buffers = append(buffers, b)
 	}
-	for _, n := range p.weights {
+	for _, n := range weights {
 		b, err := s.held[n].Buffer(r.Backend, 0)
 		if err != nil {
 			return nil, err
@@ -298,23 +305,70 @@ func firstWord(s string) string {
 	return s
 }
 
+// An errand is a graph that will be run, its weights, and the shapes of its inputs.
+type errand struct {
+	graph  Graph
+	store  *Store
+	inputs []shapes.Shape
+}
+
+// key tells compiled graphs apart.
+func (e errand) key() string {
+	var b strings.Builder
+	b.WriteString(e.graph.Name)
+	fmt.Fprintf(&b, "\n%s", e.store.dtype)
+	for _, t := range e.inputs {
+		fmt.Fprintf(&b, "\n%s", t)
+	}
+	return b.String()
+}
+
+// compileAll compiles those of graphs that weren't yet, at the same time: a
+// compiler leaves a part of the machine idle.
+func (r *Runner) compileAll(errands ...errand) error {
+	var keys []string
+	var todo []errand
+	for _, e := range errands {
+		key := e.key()
+		if _, ok := r.cache[key]; !ok && !slices.Contains(keys, key) {
+			keys, todo = append(keys, key), append(todo, e)
+		}
+	}
+	made, errs := make([]*program, len(todo)), make([]error, len(todo))
+	var wg sync.WaitGroup
+	for i, e := range todo {
+		wg.Go(func() { made[i], errs[i] = r.compile(e) })
+	}
+	wg.Wait()
+	for i, p := range made {
+		if errs[i] == nil {
+			r.remember(keys[i], p)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // program finds or compiles a graph.
 func (r *Runner) program(g Graph, s *Store, inputs []*tensors.Tensor) (*program, error) {
-	var b strings.Builder
-	b.WriteString(g.Name)
-	fmt.Fprintf(&b, "\n%s", s.dtype)
+	e := errand{graph: g, store: s}
 	for _, t := range inputs {
-		fmt.Fprintf(&b, "\n%s", t.Shape())
+		e.inputs = append(e.inputs, t.Shape())
 	}
-	key := b.String()
+	key := e.key()
 	if e, ok := r.cache[key]; ok {
 		r.recent.MoveToFront(e)
 		return e.Value.(*program), nil
 	}
-	p, err := r.compile(g, s, inputs)
+	p, err := r.compile(e)
 	if err != nil {
 		return nil, err
 	}
+	r.remember(key, p)
+	return p, nil
+}
+
+// remember keeps a compiled graph, and forgets the one that was not used for longest.
+func (r *Runner) remember(key string, p *program) {
 	p.key = key
 	r.cache[key] = r.recent.PushFront(p)
 	for r.recent.Len() > maxPrograms {
@@ -322,10 +376,10 @@ func (r *Runner) program(g Graph, s *Store, inputs []*tensors.Tensor) (*program,
 		delete(r.cache, old.key)
 		old.graph.Finalize()
 	}
-	return p, nil
 }
 
-func (r *Runner) compile(g Graph, s *Store, inputs []*tensors.Tensor) (p *program, err error) {
+func (r *Runner) compile(e errand) (p *program, err error) {
+	g, s, inputs := e.graph, e.store, e.inputs
 	doing := "building the graph of " + firstWord(g.Name)
 	defer func() {
 		if err != nil && p != nil {
@@ -335,17 +389,17 @@ func (r *Runner) compile(g Graph, s *Store, inputs []*tensors.Tensor) (p *progra
 	defer catch(doing, &err)
 	p = &program{graph: graph.NewGraph(r.Backend, firstWord(g.Name)), inputs: len(inputs)}
 	var in []*graph.Node
-	for i, t := range inputs {
-		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), t.Shape()))
+	for i, shape := range inputs {
+		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
 	held := map[string]*graph.Node{}
 	weights := func(name string) *graph.Node {
 		if n, ok := held[name]; ok {
 			return n
 		}
-		shape, ok := s.shapes[name]
+		shape, ok := s.shapes[g.Scope+name]
 		if !ok {
-			panic(fmt.Errorf("there is no weight %q", name))
+			panic(fmt.Errorf("there is no weight %q", g.Scope+name))
 		}
 		n := graph.Parameter(p.graph, name, shapes.Make(s.dtype, shape...))
 		held[name] = n

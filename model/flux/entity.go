@@ -23,7 +23,8 @@ import (
 // Members makes that mask: simpler, and good enough for short sequences. All of
 // an Input's Entities use the same form.
 type Entities struct {
-	Txt *Node // [B,N,Te,TextDim]
+	Txt        *Node // [B,N,Te,TextDim]
+	TextLength int   // Te, where a graph of one block has no Txt; it takes Tokens, not Members
 
 	Tokens  *Node // [B,N,K], the image tokens of each region, padded with S; none may appear twice
 	Members *Node // [B,N,S], 1 where the image token is in the region, else 0
@@ -78,7 +79,10 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 	for _, e := range in.Entities {
 		d := e.Tokens.Shape().Dimensions
 		tokens := ConvertDType(e.Tokens, dtypes.Int32)
-		g := group{n: d[1], te: e.Txt.Shape().Dim(2)}
+		g := group{n: d[1], te: e.TextLength}
+		if e.Txt != nil {
+			g.te = e.Txt.Shape().Dim(2)
+		}
 		g.valid = ConvertDType(LessThan(tokens, Scalar(tokens.Graph(), dtypes.Int32, image)), dtypes.Float32)
 		g.rows = Stack([]*Node{
 			Iota(tokens.Graph(), tokens.Shape(), 0),
