@@ -19,6 +19,7 @@ type Plan struct {
 	Engine  string // engine ID
 	Stages  []Stage
 	Outputs []PlannedOutput
+	Checks  []PlannedCheck
 	index   map[Digest]Ref
 }
 
@@ -37,6 +38,13 @@ type PlannedOutput struct {
 	Path   string // in the operating system's form, ready to open
 	Stage  Ref
 	Source Source
+}
+
+// A PlannedCheck is a check, and the stages that measure what its asserts call:
+// for each Assert, one for each of its Metrics.
+type PlannedCheck struct {
+	Check  *Check
+	Values [][]Ref
 }
 
 // A Ref is a stage's place in its Plan.

@@ -24,8 +24,8 @@ type Assert struct {
 	Metrics []MetricCall // what the condition calls, each once
 	// Test evaluates the condition, given the values of Metrics in their order,
 	// and the message to show where it does not hold.
-	Test   func(values []float64) (ok bool, message string, err error)
-	Source Source // the condition
+	Test   func(values []float64) (ok bool, message string, err error) `json:"-"`
+	Source Source                                                      // the condition
 }
 
 // A MetricCall is a number to measure on a finished render.

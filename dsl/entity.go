@@ -10,12 +10,10 @@ import (
 )
 
 var entityGrammar = &grammar{
-	what:        "an entity",
-	required:    []string{"prompt"},
-	optional:    []string{"box", "mask", "region", "strength"},
-	later:       []string{"for_each", "count", "z"},
-	laterBlocks: []hcl.BlockHeaderSchema{{Type: "dynamic", LabelNames: []string{"name"}}},
-	inside:      map[string]string{"size": "render", "seed": "render", "negative": "render"},
+	what:     "an entity",
+	required: []string{"prompt"},
+	optional: []string{"box", "mask", "region", "strength", "z", "for_each", "count"},
+	inside:   map[string]string{"size": "render", "seed": "render", "negative": "render"},
 }
 
 // regionArguments say where an entity is; it has exactly one of them.
@@ -36,6 +34,10 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		if f == 0 {
 			b.errorf(b.place("strength"), outOfRange, "\"strength\" must be greater than 0: its logarithm is added to the attention. To leave the entity out, remove it from the render's entities.")
 		}
+	}
+
+	if f, ok := b.number("z", -1e6, 1e6); ok {
+		e.Z = f
 	}
 
 	var set []string
@@ -69,7 +71,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 
 	v := map[string]cty.Value{
 		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),
-		"strength": cty.NumberFloatVal(e.Strength), "center": cty.NullVal(cty.List(cty.Number)),
+		"strength": cty.NumberFloatVal(e.Strength), "z": cty.NumberFloatVal(e.Z), "center": cty.NullVal(cty.List(cty.Number)),
 		"box": cty.NullVal(shapeType), "mask": cty.NullVal(shapeType), "region": cty.NullVal(shapeType),
 		identityName: cty.CapsuleVal(identityType, n),
 	}

@@ -17,20 +17,27 @@ import (
 // A node is something in the scene that can be referred to. It is evaluated
 // when it is first needed.
 type node struct {
-	kind    string // "var", "local", "entity", "model", "adapter"
-	name    string // "dog", "flux.base"
+	kind    string // "var", "local", "entity", "model", "adapter", "render"
+	name    string // "dog", "flux.base", `bird["near"]`
+	key     string // of an instance: "near"
 	at      eligen.Source
 	rng     hcl.Range
 	state   int
 	value   cty.Value
 	compute func(*node) cty.Value
 	used    bool
+	again   bool // its name was taken
+
+	several   bool    // it has for_each or count
+	broken    bool    // they could not be evaluated
+	instances []*node // in the order of their keys
 
 	// What a block of the kind became; nil until it has been evaluated well.
 	entity  *eligen.Entity
 	region  hcl.Range // of the entity's box, mask or region
 	model   *eligen.Model
 	adapter *eligen.Adapter
+	render  *eligen.Render
 }
 
 const (
@@ -49,7 +56,7 @@ var identityType = cty.Capsule("identity", nodeType)
 
 var (
 	entityType = cty.Object(map[string]cty.Type{
-		"name": cty.String, "address": cty.String, "prompt": cty.String, "strength": cty.Number,
+		"name": cty.String, "address": cty.String, "prompt": cty.String, "strength": cty.Number, "z": cty.Number,
 		"box": shapeType, "mask": shapeType, "region": shapeType, "center": cty.List(cty.Number), identityName: identityType,
 	})
 	modelType = cty.Object(map[string]cty.Type{
@@ -58,16 +65,18 @@ var (
 	adapterType = cty.Object(map[string]cty.Type{
 		"name": cty.String, "address": cty.String, "kind": cty.String, "source": cty.String, "scale": cty.Number, "alpha": cty.String, identityName: identityType,
 	})
-	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType}
+	renderType = cty.Object(map[string]cty.Type{
+		"name": cty.String, "address": cty.String, "prompt": cty.String, "negative": cty.String, "seed": cty.Number, "size": cty.List(cty.Number), identityName: identityType,
+	})
+	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType, "render": renderType}
 )
 
 // roots are the first words of references, with how many names follow.
-var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2}
+var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2, "render": 1}
 
 // laterRoots are first words that the language has and this release lacks.
 var laterRoots = map[string]string{
-	"each": "The argument for_each", "count": "The argument count", "render": "A reference to a render", "timeline": "A timeline",
-	"module": "A module", "track": "A timeline", "check": "A check",
+	"timeline": "A timeline", "module": "A module", "track": "A timeline",
 }
 
 // declare adds a node. Of two with one name the first is referred to; the
@@ -76,6 +85,7 @@ func (l *loader) declare(n *node) {
 	n.at = l.scene.source(n.rng)
 	l.order = append(l.order, n)
 	if first, ok := l.nodes[n.address()]; ok {
+		n.again = true
 		what := map[string]string{"var": "variable", "local": "local value"}[n.kind]
 		if what == "" {
 			what = n.kind
@@ -118,7 +128,8 @@ func (l *loader) resolve(n *node) cty.Value {
 	}
 	n.state = running
 	l.path = append(l.path, n)
-	v := n.compute(n)
+	var v cty.Value
+	l.inside(nil, func() { v = n.compute(n) }) // each and count are the words of one block
 	l.path = l.path[:len(l.path)-1]
 	if n.state != done {
 		n.value, n.state = v, done
@@ -203,9 +214,14 @@ func (l *loader) within(e hcl.Expression, v cty.Value) cty.Value {
 func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range) {
 	one := map[string]map[string]cty.Value{}
 	two := map[string]map[string]map[string]cty.Value{}
+	words := map[string]cty.Value{}
 	for _, t := range e.Variables() {
-		n, rest := l.follow(t, &bad)
 		root := t.RootName()
+		if root == "each" || root == "count" {
+			words[root] = l.word(t, &bad)
+			continue
+		}
+		n, rest := l.follow(t, &bad)
 		depth, known := roots[root]
 		if !known {
 			one[root] = nil // unknown
@@ -258,12 +274,35 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 		}
 		ctx.Variables[root] = cty.ObjectVal(values)
 	}
+	maps.Copy(ctx.Variables, words)
 	for root := range roots {
 		if _, ok := ctx.Variables[root]; !ok {
 			ctx.Variables[root] = cty.DynamicVal
 		}
 	}
 	return ctx, bad
+}
+
+// word is the value of each or count, or an unknown one where the block has none.
+func (l *loader) word(t hcl.Traversal, bad *[]hcl.Range) cty.Value {
+	root := t.RootName()
+	v, ok := l.words[root]
+	if !ok {
+		argument := map[string]string{"each": "for_each", "count": "count"}[root]
+		*bad = append(*bad, t.SourceRange())
+		l.errorf(t.SourceRange(), "Reference outside a repetition", "%q has a meaning only inside a block with the argument %q.", root, argument)
+		return cty.DynamicVal
+	}
+	if len(t) > 1 {
+		if a, ok := t[1].(hcl.TraverseAttr); ok {
+			if problem := noAttribute(root, v, a.Name); problem != "" {
+				*bad = append(*bad, t.SourceRange())
+				l.errorf(l.stepRange(a), "Unsupported attribute", "%s", problem)
+				return cty.DynamicVal
+			}
+		}
+	}
+	return v
 }
 
 // stepName is the name that a step of a traversal gives: .name or ["name"].
@@ -377,7 +416,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 // kindOf is the kind under which a name is declared, where it is not the one
 // that was asked for.
 func (l *loader) kindOf(name string) string {
-	for _, kind := range []string{"entity", "local", "var", "model", "adapter"} {
+	for _, kind := range []string{"entity", "local", "var", "model", "adapter", "render"} {
 		if _, ok := l.nodes[kind+"."+name]; ok {
 			return kind
 		}
@@ -393,6 +432,8 @@ func example(root string) string {
 		return "adapter.lora.eligen"
 	case "entity":
 		return "entity.dog"
+	case "render":
+		return "render.poster"
 	}
 	return root + ".name"
 }
@@ -404,7 +445,7 @@ func (l *loader) walk(v cty.Value, n *node, t hcl.Traversal, rest int, bad *[]hc
 		if v.Type() == cty.DynamicPseudoType {
 			// A block that failed still has the attributes of its kind.
 			ty, ok := typeOfKind[n.kind]
-			if !ok || path != n.address() {
+			if !ok || path != n.address() || n.several {
 				return
 			}
 			v = cty.UnknownVal(ty)
@@ -415,12 +456,24 @@ func (l *loader) walk(v cty.Value, n *node, t hcl.Traversal, rest int, bad *[]hc
 			if !ok || !v.IsKnown() || v.IsNull() || !i.Key.IsWhollyKnown() {
 				return
 			}
+			if problem := noKey(path, v, i.Key); problem != "" {
+				*bad = append(*bad, t.SourceRange())
+				l.errorf(l.stepRange(s), "Invalid index", "%s", problem)
+				return
+			}
 			next, diags := hcl.Index(v, i.Key, nil)
 			if diags.HasErrors() {
 				return // HCL says so itself
 			}
-			v, path = next, path+"[…]"
+			v, path = next, path+"["+short(i.Key)+"]"
 			continue
+		}
+		if n.several && path == n.address() && !(v.Type().IsObjectType() && v.Type().HasAttribute(a.Name)) {
+			if v.IsKnown() {
+				*bad = append(*bad, t.SourceRange())
+				l.errorf(l.stepRange(s), "Reference to a repeated block", "%s is several.%s", path, n.whichInstance())
+			}
+			return
 		}
 		if problem := noAttribute(path, v, a.Name); problem != "" {
 			*bad = append(*bad, t.SourceRange())
@@ -478,6 +531,10 @@ func (l *loader) checkCalls(e hcl.Expression) {
 func (l *loader) unknownFunction(at hcl.Range, name string) {
 	if slices.Contains(laterFunctions, name) {
 		l.errorf(at, notYet, "The function %s: %s.", name, notYetDetail)
+		return
+	}
+	if slices.Contains(metricNames, name) {
+		l.errorf(at, "Measure outside a check", "%s() measures a finished picture, so it can only stand in a check block's condition or error_message.", name)
 		return
 	}
 	if slices.Contains(impureFunctions, name) {
@@ -696,6 +753,9 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 			hint = fmt.Sprintf(" Did you mean %s.%s, without quotes?", kind, guess)
 		}
 		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
+	case n == nil && l.whole(v) != nil:
+		many := l.whole(v)
+		l.errorf(r, "Not "+an(kind), "%s is several.%s All of them are values(%s).", many.address(), many.whichInstance(), many.address())
 	case n == nil:
 		got := short(v)
 		if got == "" {
@@ -711,6 +771,19 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		return n, true
 	}
 	return nil, false
+}
+
+// whole is the repeated block whose instances together v is, or nil.
+func (l *loader) whole(v cty.Value) *node {
+	if v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() && !v.Type().IsTupleType() || v.LengthInt() == 0 {
+		return nil
+	}
+	for _, n := range l.order {
+		if n.several && n.state == done && n.value.IsKnown() && n.value.RawEquals(v) {
+			return n
+		}
+	}
+	return nil
 }
 
 func an(word string) string {

@@ -51,7 +51,6 @@ var pureFunctions = map[string]function.Function{
 var laterFunctions = []string{
 	"svg", "invert", "grow", "feather", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of",
 	"inside", "grid", "cell", "row", "column", "center", "iou", "area", "path", "bezier", "steps", "spring", "templatefile",
-	"locality", "placement", "psnr",
 }
 
 // impureFunctions are those of Terraform that a scene will never have.

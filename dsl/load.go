@@ -109,10 +109,11 @@ type loader struct {
 	pictures map[string]*picture
 
 	functions map[string]function.Function
-	renders   []eligen.Render
+	words     map[string]cty.Value // what each and count are in the block at hand
 	recipes   []eligen.Recipe
+	checks    []eligen.Check
+	moves     []eligen.Move
 	outputs   map[string]eligen.Source // who writes a path
-	again     map[*hcl.Block]bool      // renders and recipes whose name is taken
 	stray     map[string]bool          // names of blocks whose type or labels are wrong
 }
 
@@ -128,13 +129,13 @@ var topGrammar = &grammar{
 		{Type: "entity", LabelNames: []string{"name"}},
 		{Type: "render", LabelNames: []string{"name"}},
 		{Type: "recipe", LabelNames: []string{"name"}},
+		{Type: "check", LabelNames: []string{"name"}},
+		{Type: "moved"},
 	},
-	many: []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe"},
+	many: []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe", "check", "moved"},
 	laterBlocks: []hcl.BlockHeaderSchema{
 		{Type: "timeline", LabelNames: []string{"name"}},
-		{Type: "check", LabelNames: []string{"name"}},
 		{Type: "module", LabelNames: []string{"name"}},
-		{Type: "moved"},
 	},
 	inside: map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
 }
@@ -147,7 +148,6 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		given:    map[string][]given{},
 		pictures: map[string]*picture{},
 		outputs:  map[string]eligen.Source{},
-		again:    map[*hcl.Block]bool{},
 		stray:    map[string]bool{},
 	}
 	l.files = map[string]*file{path: l.scene}
@@ -173,7 +173,7 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 
 	l.strays()
 	l.predeclare()
-	var renders, recipes, settings []*hcl.Block
+	var recipes, checks, moves, settings []*hcl.Block
 	names := map[string]eligen.Source{}
 	for _, b := range top.blocks {
 		switch b.Type {
@@ -186,10 +186,14 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		case "model":
 			l.declareBlock("model", b, (*loader).model)
 		case "adapter":
-			l.declareBlock("adapter", b, (*loader).adapter)
+			l.declareRepeated("adapter", b, (*loader).adapter)
 		case "entity":
-			l.declareBlock("entity", b, (*loader).entity)
-		case "render", "recipe":
+			l.declareRepeated("entity", b, (*loader).entity)
+		case "render":
+			l.declareRepeated("render", b, (*loader).render)
+		case "moved":
+			moves = append(moves, b)
+		case "recipe", "check":
 			at := b.LabelRanges[0]
 			if !l.validLabels(b) {
 				continue
@@ -197,12 +201,11 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 			address := b.Type + "." + b.Labels[0]
 			if first, ok := names[address]; ok {
 				l.errorf(at, "Duplicate "+b.Type, "%s was first declared here at %s. Names are unique: rename one of the two.", address, first)
-				l.again[b] = true
 			} else {
 				names[address] = l.source(at)
 			}
-			if b.Type == "render" {
-				renders = append(renders, b)
+			if b.Type == "check" {
+				checks = append(checks, b)
 			} else {
 				recipes = append(recipes, b)
 			}
@@ -212,26 +215,49 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 	for _, b := range settings {
 		l.settings(b)
 	}
-	for _, n := range slices.Clone(l.order) {
-		l.resolve(n)
-	}
-	for _, b := range renders {
-		l.render(b)
+	// Renders come last: they take all entities where they name none.
+	for _, last := range []bool{false, true} {
+		for _, n := range slices.Clone(l.order) {
+			if (n.kind == "render") == last {
+				l.resolve(n)
+			}
+		}
 	}
 	for _, b := range recipes {
 		l.recipe(b)
 	}
+	for _, b := range checks {
+		l.check(b)
+	}
+	for _, b := range moves {
+		l.moved(b)
+	}
 	l.overwrites()
-	if len(renders) == 0 && len(recipes) == 0 && !l.diags.HasErrors() {
+	scene := &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
+	renders := 0
+	for _, n := range l.order {
+		if n.kind == "render" {
+			renders++
+		}
+		n.each(func(one *node) {
+			switch {
+			case one.render != nil:
+				scene.Renders = append(scene.Renders, *one.render)
+			case one.entity != nil:
+				scene.Entities = append(scene.Entities, *one.entity)
+			}
+		})
+	}
+	if renders == 0 && len(recipes) == 0 && !l.diags.HasErrors() {
 		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}
 	if l.diags.HasErrors() {
 		return nil, tidy(l.diags)
 	}
-	if len(renders) > 0 {
+	if renders > 0 {
 		l.unused()
 	}
-	return &eligen.Scene{Path: path, Renders: l.renders, Recipes: l.recipes}, tidy(l.diags)
+	return scene, tidy(l.diags)
 }
 
 // strays notes the names of blocks that were complained about as a whole, so
@@ -307,6 +333,11 @@ func (l *loader) declareBlock(kind string, b *hcl.Block, compute func(*loader, *
 	}})
 }
 
+// declareRepeated is declareBlock for blocks that may have for_each or count.
+func (l *loader) declareRepeated(kind string, b *hcl.Block, compute func(*loader, *hcl.Block, *node) cty.Value) {
+	l.declareBlock(kind, b, func(l *loader, b *hcl.Block, n *node) cty.Value { return l.repeat(b, n, compute) })
+}
+
 func (l *loader) declareLocals(b *hcl.Block) {
 	attrs, diags := b.Body.JustAttributes()
 	for _, d := range diags {
@@ -327,7 +358,9 @@ func (l *loader) declareLocals(b *hcl.Block) {
 // unused warns of entities that no picture shows.
 func (l *loader) unused() {
 	for _, n := range l.order {
-		if n.kind == "entity" && !n.used {
+		used := n.used
+		n.each(func(one *node) { used = used || one.used })
+		if n.kind == "entity" && !used {
 			l.warnf(n.rng, "Unused entity", "No render shows %s, and nothing refers to it. Add it to a render's entities, or remove it.", n.address())
 		}
 	}

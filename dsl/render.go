@@ -3,10 +3,13 @@ package dsl
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"math"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
@@ -26,11 +29,10 @@ var schedules = []string{"eligen", "flux-dev", "flux-schnell", "diffusers"}
 var (
 	renderGrammar = &grammar{
 		what:        "a render",
-		required:    []string{"prompt"},
-		optional:    []string{"model", "adapters", "size", "negative", "entities", "seed"},
+		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "for_each", "count"},
 		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "output"}},
 		many:        []string{"output"},
-		later:       []string{"for_each", "count", "from", "timeline", "overlap", "depends_on"},
+		later:       []string{"timeline", "depends_on"},
 		laterBlocks: []hcl.BlockHeaderSchema{{Type: "inpaint"}, {Type: "transfer"}, {Type: "warm_start"}, {Type: "background"}, {Type: "vae"}, {Type: "dynamic", LabelNames: []string{"name"}}},
 		inside: map[string]string{
 			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler",
@@ -45,24 +47,50 @@ var (
 	}
 	initGrammar = &grammar{
 		what:     "an init",
-		required: []string{"image", "strength"},
+		optional: []string{"image", "strength"},
 		later:    []string{"fit"},
 	}
 	outputGrammar = &grammar{
 		what:     "an output",
-		optional: []string{"path", "overlay"},
-		later:    []string{"strip_metadata", "quality"},
+		optional: []string{"path", "overlay", "strip_metadata"},
+		later:    []string{"quality"},
 	}
 )
 
-func (l *loader) render(block *hcl.Block) {
-	b := l.open(block, renderGrammar)
-	name := block.Labels[0]
-	r := eligen.Render{Name: name, Address: "render." + name, Model: eligen.Model{Family: "nano"}, Source: l.source(b.rng), At: b.at}
-	r.Model.Source = r.Source
+// What happens where regions meet, by their names in a render.
+var overlaps = []string{"blend", "over", "exclusive"}
 
-	r.Prompt, _ = b.text("prompt")
-	r.Negative, _ = b.text("negative")
+func (l *loader) render(block *hcl.Block, n *node) cty.Value {
+	b := l.open(block, renderGrammar)
+	r := eligen.Render{Model: eligen.Model{Family: "nano"}}
+	if base := b.base(); base != nil {
+		r = *base
+		r.Outputs = nil // a second picture at the same path would replace the first
+		at := maps.Clone(base.At)
+		for k := range at {
+			if k == "output" || strings.HasPrefix(k, "output.") {
+				delete(at, k)
+			}
+		}
+		maps.Copy(at, b.at)
+		b.at = at
+	} else {
+		r.Model.Source = l.source(b.rng)
+	}
+	r.Name, r.Address, r.Key, r.Source, r.At = n.name, n.address(), n.key, l.source(b.rng), b.at
+
+	if s, ok := b.text("prompt"); ok {
+		r.Prompt = s
+	} else if b.attrs["from"] == nil && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
+		if a := b.attrs["prompt"]; a == nil {
+			b.errorf(b.rng, missing, "A render needs the argument \"prompt\", or \"from\" with the render that it is a variant of.")
+		} else if b.l.eval(a.Expr).IsKnown() && b.l.eval(a.Expr).IsNull() {
+			b.errorf(a.Expr.Range(), missing, "A render needs the argument \"prompt\"; null leaves it out.")
+		}
+	}
+	if s, ok := b.text("negative"); ok {
+		r.Negative = s
+	}
 	if v, ok := b.value("model"); ok {
 		if n, ok := l.block(b.place("model"), "model", v); !ok {
 			b.failed = true
@@ -73,23 +101,53 @@ func (l *loader) render(block *hcl.Block) {
 			}
 		}
 	}
-	r.Adapters = b.adapters()
-	r.Size = b.size()
+	if list := b.adapters(); list != nil {
+		r.Adapters = list
+	}
+	if size := b.size(); size.W > 0 {
+		r.Size = size
+	}
 	if seed, ok := b.whole("seed", 0, math.MaxUint32); ok {
 		r.Seed = uint64(seed)
 	}
+	if s, ok := b.choice("overlap", overlaps...); ok {
+		r.Overlap = s
+	}
 	b.sampler(&r)
 	b.init(&r)
-	r.Entities = b.entities(r.Address, r.Size)
-	b.outputs(&r, block)
+	b.entities(&r)
+	b.outputs(&r, n)
 
 	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
-		b.errorf(b.attrs["negative"].Expr.Range(), "Negative prompt without effect",
+		b.errorf(b.place("negative"), "Negative prompt without effect",
 			"A negative prompt acts through classifier-free guidance, and cfg = 1 (at %s) turns that off. Raise cfg, as to 3, or remove one of the two.", r.At["sampler.cfg"])
 	}
-	if !b.failed {
-		l.renders = append(l.renders, r)
+	if b.failed {
+		return cty.DynamicVal
 	}
+	n.render = &r
+	size := cty.NullVal(cty.List(cty.Number))
+	if r.Size.W > 0 {
+		size = cty.ListVal([]cty.Value{cty.NumberIntVal(int64(r.Size.W)), cty.NumberIntVal(int64(r.Size.H))})
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(r.Name), "address": cty.StringVal(r.Address), "prompt": cty.StringVal(r.Prompt), "negative": orNull(r.Negative),
+		"seed": cty.NumberUIntVal(r.Seed), "size": size, identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+// base is the render that this one is a variant of, or nil.
+func (b *body) base() *eligen.Render {
+	v, ok := b.value("from")
+	if !ok {
+		return nil
+	}
+	n, ok := b.l.block(b.place("from"), "render", v)
+	if !ok || n.render == nil {
+		b.failed = true
+		return nil
+	}
+	return n.render
 }
 
 func (b *body) adapters() []eligen.Adapter {
@@ -180,7 +238,9 @@ func (b *body) sampler(r *eligen.Render) {
 	if f, ok := s.number("guidance", 0, 1000); ok {
 		r.Sampler.Guidance = &f
 	}
-	r.Sampler.Schedule, _ = s.choice("schedule", schedules...)
+	if name, ok := s.choice("schedule", schedules...); ok {
+		r.Sampler.Schedule = name
+	}
 	if f, ok := s.number("shift", 0, 1000); ok {
 		r.Sampler.Shift = &f
 		if f == 0 {
@@ -203,6 +263,15 @@ func (b *body) init(r *eligen.Render) {
 	i := b.child(block, initGrammar)
 	defer func() { b.failed = b.failed || i.failed }()
 	out := &eligen.Init{Source: b.l.source(i.rng)}
+	if r.Init != nil { // of the render that this one is a variant of
+		*out = *r.Init
+	} else if !i.damaged {
+		for _, name := range []string{"image", "strength"} {
+			if i.attrs[name] == nil && !i.guessed[name] {
+				i.errorf(i.rng, missing, "An init needs the argument %q.", name)
+			}
+		}
+	}
 	if v, ok := i.value("image"); ok {
 		switch {
 		case v.Type() == shapeType && shapeOf(v).picture != nil && shapeOf(v).options:
@@ -226,11 +295,13 @@ func (b *body) init(r *eligen.Render) {
 	r.Init = out
 }
 
-// entities reads the list of entities, or takes all of the file.
-func (b *body) entities(render string, canvas eligen.Size) []eligen.Entity {
+// entities reads the list of entities, or takes those of the render that this
+// one is a variant of, or all of the file.
+func (b *body) entities(r *eligen.Render) {
 	var nodes []*node
 	values, places, ok := b.elements("entities", "a list of entities, as [entity.dog, entity.apple]")
-	_, given := b.at["entities"] // and not null
+	a := b.attrs["entities"]
+	given := a != nil && (ok || b.at["entities"].File != "") // and not null
 	if ok {
 		seen := map[*node]bool{}
 		for i, v := range values {
@@ -248,23 +319,41 @@ func (b *body) entities(render string, canvas eligen.Size) []eligen.Entity {
 		}
 	}
 	if !given {
-		for _, n := range b.l.order {
-			if n.kind == "entity" {
-				n.used = true
-				if n.entity == nil {
-					b.failed = true
-					continue
-				}
-				nodes = append(nodes, n)
+		from := b.attrs["from"] != nil
+		for _, n := range slices.Clone(b.l.order) {
+			if n.kind != "entity" {
+				continue
 			}
+			if !from {
+				b.l.resolve(n)
+				b.failed = b.failed || n.broken
+			}
+			n.each(func(one *node) {
+				listed := one.entity != nil && slices.ContainsFunc(r.Entities, func(e eligen.Entity) bool { return e.Address == one.entity.Address })
+				if from && !listed {
+					return
+				}
+				one.used = true
+				if one.entity == nil {
+					b.failed = true
+					return
+				}
+				nodes = append(nodes, one)
+			})
+		}
+		if from { // in the other render's order
+			at := func(n *node) int {
+				return slices.IndexFunc(r.Entities, func(e eligen.Entity) bool { return e.Address == n.address() })
+			}
+			slices.SortFunc(nodes, func(x, y *node) int { return at(x) - at(y) })
 		}
 	}
 	out := []eligen.Entity{}
 	for _, n := range nodes {
-		b.fits(n, render, canvas)
+		b.fits(n, r.Address, r.Size)
 		out = append(out, *n.entity)
 	}
-	return out
+	r.Entities = out
 }
 
 // fits checks what depends on the canvas: pixels, and the shape of masks.
@@ -287,7 +376,8 @@ func (b *body) fits(n *node, render string, canvas eligen.Size) {
 	}
 }
 
-func (b *body) outputs(r *eligen.Render, block *hcl.Block) {
+func (b *body) outputs(r *eligen.Render, n *node) {
+	standard := "out/" + fileName(n) + ".png"
 	blocks := 0
 	for _, inner := range b.blocks {
 		if inner.Type != "output" {
@@ -295,7 +385,7 @@ func (b *body) outputs(r *eligen.Render, block *hcl.Block) {
 		}
 		blocks++
 		o := b.child(inner, outputGrammar)
-		out := eligen.Output{Path: "out/" + r.Name + ".png", Source: b.l.source(o.rng)}
+		out := eligen.Output{Path: standard, Source: b.l.source(o.rng)}
 		at := o.rng
 		if s, ok := o.text("path"); ok {
 			out.Path, at = s, o.place("path")
@@ -305,13 +395,30 @@ func (b *body) outputs(r *eligen.Render, block *hcl.Block) {
 			out.Path = o.output(at, out.Path)
 		}
 		out.Overlay, _ = o.boolean("overlay")
+		out.StripMetadata, _ = o.boolean("strip_metadata")
 		b.failed = b.failed || o.failed
 		r.Outputs = append(r.Outputs, out)
 	}
-	if blocks == 0 && !b.l.again[block] {
-		p := b.output(b.rng, "out/"+r.Name+".png")
+	if blocks == 0 && !n.again {
+		p := b.output(b.rng, standard)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
 	}
+}
+
+// fileName is a node's name where it names a file: poster-dawn for
+// render.poster["dawn"].
+func fileName(n *node) string {
+	name, _, several := strings.Cut(n.name, "[")
+	if !several {
+		return name
+	}
+	key := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_.", r) {
+			return r
+		}
+		return '_'
+	}, n.key)
+	return name + "-" + key
 }
 
 // output checks the path of a picture that is to be written.
@@ -366,7 +473,14 @@ func (b *body) output(at hcl.Range, name string) string {
 	// Some file systems don't tell upper from lower case.
 	key := strings.ToLower(clean)
 	if first, ok := b.l.outputs[key]; ok {
-		b.errorf(at, "Duplicate output", "%s is already written by the output at %s. Give one of the two another path.", clean, first)
+		hint := " Give one of the two another path."
+		if len(b.l.words) > 0 && first == b.l.source(at) {
+			hint = " Every instance writes it: put ${each.key} or ${count.index} into the path."
+			if b.l.words["count"] == cty.NilVal {
+				hint = " Every instance writes it: put ${each.key} into the path."
+			}
+		}
+		b.errorf(at, "Duplicate output", "%s is already written by the output at %s.%s", clean, first, hint)
 		return ""
 	}
 	b.l.outputs[key] = b.l.source(at)

@@ -21,8 +21,7 @@ var modelGrammar = &grammar{
 
 var adapterGrammar = &grammar{
 	what:     "an adapter",
-	optional: []string{"source", "scale", "alpha"},
-	later:    []string{"for_each", "count"},
+	optional: []string{"source", "scale", "alpha", "for_each", "count"},
 }
 
 // predeclare adds model.nano.base, the model that is embedded in eligen.
@@ -79,7 +78,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 		return cty.DynamicVal
 	}
 	b := l.open(block, adapterGrammar)
-	a := &eligen.Adapter{Kind: "lora", Name: block.Labels[1], Scale: 1, Alpha: "file", Source: l.source(b.rng)}
+	a := &eligen.Adapter{Kind: "lora", Name: strings.TrimPrefix(n.name, "lora."), Scale: 1, Alpha: "file", Source: l.source(b.rng)}
 	a.Path, _ = b.weights("source")
 	if f, ok := b.number("scale", -100, 100); ok {
 		a.Scale = f

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/measure"
 )
 
 const side = 128
@@ -30,58 +31,6 @@ func canvas(boxes ...image.Rectangle) *image.NRGBA {
 		}
 	}
 	return img
-}
-
-func TestPlacement(t *testing.T) {
-	a, b := image.Rect(10, 10, 50, 50), image.Rect(70, 60, 120, 110)
-	for _, c := range []struct {
-		name  string
-		drawn []image.Rectangle
-		want  [2]float64 // lower bounds; negative: exactly 0
-	}{
-		{"both where asked", []image.Rectangle{a, b}, [2]float64{0.97, 0.97}},
-		{"one missing", []image.Rectangle{a}, [2]float64{0.97, -1}},
-		{"nothing at all", nil, [2]float64{-1, -1}},
-		{"elsewhere", []image.Rectangle{image.Rect(10, 80, 50, 120)}, [2]float64{-1, -1}},
-		{"a little off", []image.Rectangle{a.Add(image.Pt(4, 4)), b}, [2]float64{0.6, 0.97}},
-		{"half as high", []image.Rectangle{image.Rect(10, 10, 50, 30), b}, [2]float64{0.45, 0.97}},
-	} {
-		got := Placement(canvas(c.drawn...), []image.Rectangle{a, b})
-		for i, want := range c.want {
-			if want < 0 && got[i] != 0 || want >= 0 && got[i] < want {
-				t.Errorf("%s: IoU %.3f of box %d, want %v", c.name, got[i], i, want)
-			}
-		}
-	}
-	// The same picture judged against boxes that nobody drew.
-	if got := Placement(canvas(a), []image.Rectangle{b}); got[0] != 0 {
-		t.Errorf("a box without anything in it has IoU %.3f", got[0])
-	}
-}
-
-func TestLocality(t *testing.T) {
-	size := eligen.Size{W: side, H: side}
-	a, b := image.Rect(16, 16, 48, 48), image.Rect(64, 64, 112, 112)
-	s := eligen.Sample{Entities: []eligen.SampleEntity{{Region: eligen.Box(0.125, 0.125, 0.375, 0.375)}, {Region: eligen.Box(0.5, 0.5, 0.875, 0.875)}}}
-	before := canvas(a, b)
-	inside := canvas(image.Rect(20, 20, 40, 40), b) // entity 0 alone has changed
-	if got, ok := Locality(before, inside, s, 0, size); !ok || got != 1 {
-		t.Errorf("a change inside the region alone: %.3f, %v", got, ok)
-	}
-	everywhere := canvas()
-	for i := range everywhere.Pix {
-		everywhere.Pix[i] = 255 - before.Pix[i]
-	}
-	for i := range before.Pix {
-		before.Pix[i] = 100
-		everywhere.Pix[i] = 120
-	}
-	if got, ok := Locality(before, everywhere, s, 0, size); !ok || math.Abs(got-0.5) > 1e-9 {
-		t.Errorf("the same change everywhere: %.3f, %v", got, ok)
-	}
-	if _, ok := Locality(before, before, s, 0, size); ok {
-		t.Error("no change at all has a locality")
-	}
 }
 
 func TestMetric(t *testing.T) {
@@ -120,6 +69,7 @@ func TestRun(t *testing.T) {
 	}}
 	var asked []eligen.Render
 	rep, err := Run(t.Context(), Options{
+		Placement: measure.Placement, Locality: measure.Locality,
 		Samples: func(int) (eligen.Sample, error) { return sample, nil }, N: 2, Swaps: 1, Size: eligen.Size{W: side, H: side},
 		Classes: []string{"dog", "cat"}, Prompt: func(c string) string { return "a " + c },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {

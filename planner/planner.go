@@ -18,12 +18,13 @@ import (
 	"github.com/eligen/eligen/stage/denoise"
 	"github.com/eligen/eligen/stage/encode"
 	"github.com/eligen/eligen/stage/image"
+	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/noise"
 	"github.com/eligen/eligen/stage/still"
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, measure.Op{}}
 
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
@@ -68,6 +69,9 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 	for _, w := range works {
 		b.picture(w)
 	}
+	for i := range scene.Checks {
+		b.check(&scene.Checks[i], works)
+	}
 	return b.plan, b.diags
 }
 
@@ -105,6 +109,7 @@ type work struct {
 
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
+	picture                eligen.Ref // decoded
 }
 
 type entity struct {
@@ -117,6 +122,7 @@ type entity struct {
 type output struct {
 	path    string
 	overlay bool
+	strip   bool
 	source  eligen.Source
 }
 
@@ -409,26 +415,6 @@ func (b *builder) region(w *work, e *entity) {
 	}
 }
 
-// overlaps warns of pairs that share much of their regions.
-func (b *builder) overlaps(w *work) {
-	for i := range w.entities {
-		for j := range i {
-			x, y := w.entities[j], w.entities[i]
-			both := common(x.tokens, y.tokens)
-			either := len(x.tokens) + len(y.tokens) - both
-			if either == 0 || float64(both) <= maxOverlap*float64(either) {
-				continue
-			}
-			b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
-				x.Address, y.Address, both, either, float64(both)/float64(either))
-		}
-	}
-}
-
-// maxOverlap is the intersection over union above which a pair is warned of: boxes
-// that touch, or a hat on a head, stay below.
-const maxOverlap = 0.2
-
 // warn warns, once for the same place and text: renders share entities.
 func (b *builder) warn(at *eligen.Source, summary, detail string, args ...any) {
 	key := fmt.Sprintf("%s|%s|%s", at, summary, fmt.Sprintf(detail, args...))
@@ -504,7 +490,7 @@ func (b *builder) outputs(w *work) {
 		if o.Overlay && len(r.Entities) == 0 {
 			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
 		}
-		w.outputs = append(w.outputs, output{filepath.Join(b.folder, local), o.Overlay && len(r.Entities) > 0, o.Source})
+		w.outputs = append(w.outputs, output{filepath.Join(b.folder, local), o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
 	}
 }
 
@@ -535,6 +521,22 @@ func (b *builder) prompts(w *work) {
 
 // picture plans the rest of a render, and its outputs.
 func (b *builder) picture(w *work) {
+	r := w.render
+	w.picture = b.decoded(w, w.entityPrompts, "")
+	resolved := b.resolved(w)
+	for _, o := range w.outputs {
+		name := r.Address + ".still"
+		if o.overlay {
+			name = r.Address + ".overlay"
+		}
+		ref := b.add(w, name, o.source, still.Op{Resolved: resolved, Overlay: o.overlay, Strip: o.strip}, w.picture)
+		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.path, Stage: ref, Source: o.source})
+	}
+}
+
+// decoded plans a render's picture, with the prompts of its entities given; what
+// distinguishes it goes behind the stages' names.
+func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) eligen.Ref {
 	r, s := w.render, w.spec
 	op := denoise.Op{
 		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
@@ -552,23 +554,14 @@ func (b *builder) picture(w *work) {
 	if w.negative {
 		inputs = append(inputs, w.negativePrompt)
 	}
-	inputs = append(inputs, w.entityPrompts...)
+	inputs = append(inputs, entityPrompts...)
 	if w.init {
 		inputs = append(inputs, b.add(w, r.Address+".init", r.Init.Source, image.Op{
 			Autoencoder: s.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
 		}))
 	}
-	latents := b.add(w, r.Address+".denoise", r.Source, op, inputs...)
-	picture := b.add(w, r.Address+".decode", r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
-	resolved := b.resolved(w)
-	for _, o := range w.outputs {
-		name := r.Address + ".still"
-		if o.overlay {
-			name = r.Address + ".overlay"
-		}
-		ref := b.add(w, name, o.source, still.Op{Resolved: resolved, Overlay: o.overlay}, picture)
-		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.path, Stage: ref, Source: o.source})
-	}
+	latents := b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
+	return b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
 }
 
 // resolved is what the render's picture says about itself.
@@ -577,7 +570,7 @@ func (b *builder) resolved(w *work) still.Resolved {
 	out := still.Resolved{
 		Format: 1, Version: eligen.Version, Engine: b.plan.Engine, Render: r.Address,
 		Size: w.size, Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Noise: string(b.options.Noise),
-		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth,
+		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth, Overlap: r.Overlap,
 		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
 	}
 	for _, a := range s.Adapters {

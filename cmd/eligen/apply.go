@@ -75,6 +75,9 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 			fmt.Fprintln(c.OutOrStdout(), f)
 		}
 	}
+	if err == nil {
+		err = checks(c.ErrOrStderr(), p, store)
+	}
 	return reported(err)
 }
 

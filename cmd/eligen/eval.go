@@ -22,6 +22,7 @@ import (
 	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/measure"
 )
 
 // evalOptions are the flags of `eligen eval`.
@@ -116,6 +117,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
 		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Placement: measure.Placement, Locality: measure.Locality,
 		Prompt: func(class string) string {
 			k, _ := dataset.ClassNamed(class)
 			return k.Prompt()

@@ -49,7 +49,7 @@ type planOptions struct {
 func (o *planOptions) flags(c *cobra.Command) {
 	o.sceneOptions.flags(c)
 	f := c.Flags()
-	f.StringArrayVar(&o.targets, "target", nil, "only this render, as render.name; may be repeated")
+	f.StringArrayVar(&o.targets, "target", nil, "only this render, as render.name or 'render.name[\"key\"]'; may be repeated")
 	f.Uint64Var(&o.seed, "seed", 0, "use this seed for every render")
 	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
 	f.StringVar(&o.engine, "engine", "model", "what makes the picture: model, or paint (each region in a flat colour, to look at a layout)")
@@ -139,12 +139,21 @@ func (o *planOptions) target(s *eligen.Scene) error {
 		known = append(known, r.Address)
 	}
 	for _, t := range o.targets {
-		if !slices.Contains(known, t) {
+		if !slices.ContainsFunc(known, func(a string) bool { return meant(t, a) }) {
 			return fmt.Errorf("--target %s: the scene has no such render; it has %s", t, strings.Join(known, ", "))
 		}
 	}
-	s.Renders = slices.DeleteFunc(s.Renders, func(r eligen.Render) bool { return !slices.Contains(o.targets, r.Address) })
+	s.Renders = slices.DeleteFunc(s.Renders, func(r eligen.Render) bool {
+		return !slices.ContainsFunc(o.targets, func(t string) bool { return meant(t, r.Address) })
+	})
 	return nil
+}
+
+// meant reports whether a target names a render: by its address, or all instances
+// by that of the block.
+func meant(target, address string) bool {
+	block, _, _ := strings.Cut(address, "[")
+	return target == address || target == block
 }
 
 // openStore opens the user's store of results.

@@ -73,5 +73,5 @@ render "b" {
 
 render "c" {
   prompt   = [for e in [entity.bird] : e.promt][0] # want "e has no attribute .promt.. Did you mean .prompt.\\?"
-  entities = [render.a]                            # want "Not supported yet: A reference to a render"
+  entities = []
 }

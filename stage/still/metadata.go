@@ -11,15 +11,18 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"strings"
 
 	"github.com/eligen/eligen"
 )
 
 // Keywords of the PNG text chunks that are written. The first holds a [Resolved] as
-// JSON, the second the digest of the pixels.
+// JSON, the second the digest of the pixels; the third is what other tools for
+// generated pictures read and show.
 const (
-	keyword       = "eligen"
-	pixelsKeyword = "eligen-pixels"
+	keyword           = "eligen"
+	pixelsKeyword     = "eligen-pixels"
+	parametersKeyword = "parameters"
 )
 
 // Limits on what is read from a PNG that somebody else may have made.
@@ -36,28 +39,52 @@ var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was mad
 
 const signature = "\x89PNG\r\n\x1a\n"
 
-// writeWithMetadata writes a PNG with two text chunks (iTXt: UTF-8, the first one
-// compressed where it is long) after its header.
-func writeWithMetadata(w io.Writer, pic []byte, r Resolved, pixels eligen.Digest) error {
+// writeWithMetadata writes a PNG with text chunks (iTXt: UTF-8, compressed where
+// they are long) after its header. Without r, it says of itself no more than that
+// eligen made it.
+func writeWithMetadata(w io.Writer, pic []byte, r *Resolved, pixels eligen.Digest) error {
 	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
-	data, err := json.Marshal(r)
-	if err != nil {
+	parts := [][]byte{pic[:header]}
+	add := func(keyword string, text []byte) error {
+		chunk, err := textChunk(keyword, text)
+		parts = append(parts, chunk)
 		return err
 	}
-	resolved, err := textChunk(keyword, data)
-	if err != nil {
+	if r != nil {
+		data, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(add(keyword, data), add(parametersKeyword, []byte(r.Parameters()))); err != nil {
+			return err
+		}
+	}
+	if err := add(pixelsKeyword, []byte(pixels)); err != nil {
 		return err
 	}
-	sum, err := textChunk(pixelsKeyword, []byte(pixels))
-	if err != nil {
-		return err
-	}
-	for _, b := range [][]byte{pic[:header], resolved, sum, pic[header:]} {
+	for _, b := range append(parts, pic[header:]) {
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Parameters is the render in the words that AUTOMATIC1111's web UI made common:
+// the prompt, the negative prompt, and a line of settings. Entities have no
+// place in it; the picture's own metadata has them.
+func (r Resolved) Parameters() string {
+	var b strings.Builder
+	b.WriteString(r.Prompt)
+	if r.Negative != "" {
+		fmt.Fprintf(&b, "\nNegative prompt: %s", r.Negative)
+	}
+	fmt.Fprintf(&b, "\nSteps: %d, Sampler: Euler, Schedule type: %s, CFG scale: %g, ", r.Steps, r.Schedule, r.CFG)
+	if r.Guidance != 0 {
+		fmt.Fprintf(&b, "Distilled CFG Scale: %g, ", r.Guidance)
+	}
+	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H, r.Model.Transformer.Short(), r.Model.Family, r.Version)
+	return b.String()
 }
 
 func textChunk(keyword string, text []byte) ([]byte, error) {
@@ -110,7 +137,7 @@ func Untouched(r io.Reader) bool {
 		return false
 	}
 	texts, err := readTexts(bytes.NewReader(data))
-	if err != nil || texts[keyword] == nil || texts[pixelsKeyword] == nil {
+	if err != nil || texts[pixelsKeyword] == nil {
 		return false
 	}
 	head, err := png.DecodeConfig(bytes.NewReader(data))

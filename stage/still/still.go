@@ -14,11 +14,12 @@ import (
 )
 
 // Op turns a decoded picture, its input, into the PNG that a render is written to:
-// with the render as metadata, and with regions and prompts drawn over it where
-// Overlay is set.
+// with the render as metadata, unless Strip is set, and with regions and prompts
+// drawn over it where Overlay is set.
 type Op struct {
 	Resolved Resolved
 	Overlay  bool
+	Strip    bool
 }
 
 // Resolved is a render with nothing left open: what has to be known to make its
@@ -39,6 +40,7 @@ type Resolved struct {
 	Schedule         string      `json:"schedule"`
 	Shift            float64     `json:"shift,omitempty"`
 	NegativeEntities bool        `json:"negative_entities,omitempty"`
+	Overlap          string      `json:"overlap,omitempty"` // "over", "exclusive"; "" is "blend"
 	Model            Model       `json:"model"`
 	Adapters         []Adapter   `json:"adapters,omitempty"`
 	Entities         []Entity    `json:"entities,omitempty"`
@@ -79,7 +81,7 @@ type Init struct {
 }
 
 // Kind is the stage's name and version.
-func (Op) Kind() string { return "still/1" }
+func (Op) Kind() string { return "still/2" }
 
 // String says what is made, for people.
 func (o Op) String() string {
@@ -109,7 +111,10 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	if err := png.Encode(&b, img); err != nil {
 		return err
 	}
-	return writeWithMetadata(c.Out, b.Bytes(), o.Resolved, pixels(img))
+	if o.Strip {
+		return writeWithMetadata(c.Out, b.Bytes(), nil, pixels(img))
+	}
+	return writeWithMetadata(c.Out, b.Bytes(), &o.Resolved, pixels(img))
 }
 
 // nrgba is a copy of a picture in eight bits a channel.

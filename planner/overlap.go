@@ -1,0 +1,137 @@
+package planner
+
+import (
+	"slices"
+
+	"github.com/eligen/eligen"
+)
+
+// maxOverlap is the intersection over union above which a pair is warned of: boxes
+// that touch, or a hat on a head, stay below.
+const maxOverlap = 0.2
+
+// overlaps applies the render's rule for tokens and pixels that several regions
+// cover.
+func (b *builder) overlaps(w *work) {
+	for _, e := range w.entities {
+		if s, ok := e.At["z"]; ok && w.render.Overlap != "over" {
+			b.warn(&s, "Option without effect", "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = \"over\" there, or remove z.", w.render.Address, rule(w.render))
+		}
+	}
+	switch rule(w.render) {
+	case "over":
+		b.over(w)
+	case "exclusive":
+		b.exclusive(w)
+	default:
+		b.blend(w)
+	}
+}
+
+func rule(r *eligen.Render) string {
+	if r.Overlap == "" {
+		return "blend"
+	}
+	return r.Overlap
+}
+
+// blend is the reference's rule: a token in two regions attends to both prompts.
+// Pairs that share much are warned of.
+func (b *builder) blend(w *work) {
+	for i := range w.entities {
+		for j := range i {
+			x, y := w.entities[j], w.entities[i]
+			both := common(x.tokens, y.tokens)
+			either := len(x.tokens) + len(y.tokens) - both
+			if either == 0 || float64(both) <= maxOverlap*float64(either) {
+				continue
+			}
+			b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
+				x.Address, y.Address, both, either, float64(both)/float64(either))
+		}
+	}
+}
+
+// over gives each token to the entity with the highest z, of equals to the later
+// one, before attention is built.
+func (b *builder) over(w *work) {
+	order := make([]int, len(w.entities))
+	for i := range order {
+		order[i] = i
+	}
+	above := func(i, j int) bool { // i is above j
+		x, y := w.entities[i], w.entities[j]
+		return x.Z > y.Z || x.Z == y.Z && i > j
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		switch {
+		case i == j:
+			return 0
+		case above(i, j):
+			return -1
+		}
+		return 1
+	})
+	owner := map[int32]int{}
+	for _, i := range order {
+		e := &w.entities[i]
+		var kept []int32
+		covered := map[int]bool{}
+		for _, t := range e.tokens {
+			if by, taken := owner[t]; taken {
+				covered[by] = true
+				continue
+			}
+			owner[t] = i
+			kept = append(kept, t)
+		}
+		if len(kept) == 0 && len(e.tokens) > 0 {
+			var names string
+			for _, j := range order {
+				if covered[j] {
+					if names != "" {
+						names += " and "
+					}
+					names += w.entities[j].Address
+				}
+			}
+			b.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap = \"over\": the higher z, of equals the later). Raise its z, or move one of them.",
+				len(e.tokens), e.Address, names, w.render.Address)
+			continue
+		}
+		if len(kept) < len(e.tokens) && len(kept) < b.options.MinTokens {
+			b.warn(regionAt(e.Entity), "Region is almost covered", "Of the %d image tokens of %s, %d are left to it in %s; with fewer than %d, an entity is rarely recognisable.",
+				len(e.tokens), e.Address, len(kept), w.render.Address, b.options.MinTokens)
+		}
+		e.tokens = kept
+	}
+}
+
+// exclusive refuses regions that share a pixel.
+func (b *builder) exclusive(w *work) {
+	if !w.sizeOK() {
+		return
+	}
+	owner := make([]int32, w.size.W*w.size.H) // entity + 1
+	for i, e := range w.entities {
+		if e.tokens == nil {
+			continue // it has no region, which was said
+		}
+		shared := map[int32]int{}
+		for p, on := range e.region.Mask(w.size) {
+			switch {
+			case on && owner[p] != 0:
+				shared[owner[p]]++
+			case on:
+				owner[p] = int32(i + 1)
+			}
+		}
+		for j := range i {
+			if n := shared[int32(j+1)]; n > 0 {
+				other := w.entities[j]
+				b.diags.Errorf(regionAt(e.Entity), "Regions overlap", "%s and %s, at %s, share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
+					e.Address, other.Address, regionAt(other.Entity), n, w.render.Address)
+			}
+		}
+	}
+}

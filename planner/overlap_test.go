@@ -1,0 +1,115 @@
+package planner_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/paint"
+	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/stage/denoise"
+)
+
+// layers is a render of three boxes on a canvas of 4×4 tokens: a covers the left
+// half, b the upper half, c the corner where they meet.
+func layers(overlap string, z ...float64) *eligen.Scene {
+	boxes := []eligen.Region{eligen.Box(0, 0, 0.5, 1), eligen.Box(0, 0, 1, 0.5), eligen.Box(0, 0, 0.25, 0.25)}
+	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 64, H: 64}, Overlap: overlap}
+	for i, name := range []string{"a", "b", "c"} {
+		e := eligen.Entity{Name: name, Address: "entity." + name, Prompt: name, Region: boxes[i], Strength: 1, Source: line(10*(i+1), name)}
+		if i < len(z) {
+			e.Z = z[i]
+			e.At = map[string]eligen.Source{"z": line(10*(i+1)+1, "z = …")}
+		}
+		r.Entities = append(r.Entities, e)
+	}
+	return &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}
+}
+
+// Who gets the tokens that several regions cover, before attention is built.
+func TestOverlap(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		scene  *eligen.Scene
+		tokens [][]int32
+		says   []string
+	}{
+		{"blend: both", layers("", nil...), [][]int32{{0, 1, 4, 5, 8, 9, 12, 13}, {0, 1, 2, 3, 4, 5, 6, 7}, {0}},
+			[]string{"Region is small: The region of entity.c covers 1", "Regions overlap: entity.a and entity.b share 4 of 12"}},
+		{"blend does not look at z", layers("blend", 1), [][]int32{{0, 1, 4, 5, 8, 9, 12, 13}, {0, 1, 2, 3, 4, 5, 6, 7}, {0}},
+			[]string{"Region is small", "Option without effect: z says", "Regions overlap"}},
+		{"over: the later of equals", layers("over"), [][]int32{{8, 9, 12, 13}, {1, 2, 3, 4, 5, 6, 7}, {0}}, []string{"Region is small"}},
+		{"over: the higher z", layers("over", 1, 0, 2), [][]int32{{1, 4, 5, 8, 9, 12, 13}, {2, 3, 6, 7}, {0}}, []string{"Region is small"}},
+		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
+		{"exclusive", layers("exclusive"), nil, []string{
+			"Region is small",
+			"Regions overlap: entity.b and entity.a, at scene.hcl:10, share 1024 pixels",
+			"Regions overlap: entity.c and entity.a, at scene.hcl:10, share 256 pixels"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan, diags := planner.Build(c.scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+			for i, d := range diags {
+				if text := d.Summary + ": " + d.Detail; i >= len(c.says) || !strings.HasPrefix(text, c.says[i]) {
+					t.Errorf("diagnostic %d: %s", i, text)
+				}
+			}
+			if len(diags) != len(c.says) {
+				t.Errorf("%d diagnostics, want %d", len(diags), len(c.says))
+			}
+			if c.tokens == nil {
+				if !diags.HasErrors() {
+					t.Error("no error")
+				}
+				return
+			}
+			for _, s := range plan.Stages {
+				if op, ok := s.Op.(denoise.Op); ok {
+					var got [][]int32
+					for _, e := range op.Entities {
+						got = append(got, e.Tokens)
+					}
+					if diff := cmp.Diff(c.tokens, got); diff != "" {
+						t.Error(diff)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A check plans what it measures: locality needs the picture without the
+// entity's prompt, and what is asked for twice is planned once.
+func TestCheckPlan(t *testing.T) {
+	scene := picnic()
+	call := eligen.MetricCall{Name: "locality", Render: "render.picnic", Entity: "entity.dog", Source: line(20, "locality(…)")}
+	place := eligen.MetricCall{Name: "placement", Render: "render.picnic", Entity: "entity.dog", Source: line(21, "placement(…)")}
+	scene.Checks = []eligen.Check{{Name: "dog", Address: "check.dog", Asserts: []eligen.Assert{{Metrics: []eligen.MetricCall{call, place}}, {Metrics: []eligen.MetricCall{call}}}, Source: line(19, "check")}}
+	plan, diags := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	var added []string
+	for _, s := range plan.Stages {
+		if strings.Contains(s.Name, "without") || strings.Contains(s.Name, "locality") || strings.Contains(s.Name, "placement") || strings.Contains(s.Name, "empty") {
+			added = append(added, s.Name)
+		}
+	}
+	want := []string{"render.picnic.empty", "render.picnic.denoise.without.entity.dog", "render.picnic.decode.without.entity.dog", "render.picnic.locality.entity.dog", "render.picnic.placement.entity.dog"}
+	// With paint's negative branch the empty prompt is planned already.
+	if diff := cmp.Diff(want, added); diff != "" && len(added) != len(want)-1 {
+		t.Error(diff)
+	}
+	values := plan.Checks[0].Values
+	if len(values) != 2 || len(values[0]) != 2 || values[1][0] != values[0][0] {
+		t.Errorf("the check's stages are %v", values)
+	}
+
+	// Where not all renders are asked for, a check over the others is left out.
+	scene.Checks[0].Asserts[0].Metrics[1] = eligen.MetricCall{Name: "psnr", Render: "render.picnic", Other: "render.gone"}
+	plan, diags = planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	if len(plan.Checks) != 0 || len(diags) != 1 || diags[0].Summary != "Check is left out" {
+		t.Errorf("a check over a render that is not planned: %v, %v", plan.Checks, diags)
+	}
+}

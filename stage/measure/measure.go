@@ -1,0 +1,133 @@
+// Package measure is the stage that measures finished pictures, for the checks of
+// a scene.
+package measure
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	_ "image/jpeg" // formats that a scene may name
+	_ "image/png"
+	"io"
+	"os"
+
+	_ "golang.org/x/image/webp"
+
+	"github.com/eligen/eligen"
+)
+
+// Op measures its first input, a decoded picture. It writes a [Result] as JSON.
+type Op struct {
+	// Metric is "placement", "locality" or "psnr".
+	//
+	// For locality, the second input is the same picture without the prompt of the
+	// entity. For psnr, it is the picture to compare with, unless Picture is set.
+	Metric  string
+	Regions []eligen.Region // of all entities; of placement and locality
+	Entity  int             // which of them is measured
+	Picture eligen.Digest   // of a file's bytes
+	Path    string          `recipe:"-"` // where to look for it
+}
+
+// A Result is what Op writes.
+type Result struct {
+	Value float64 `json:"value"`
+}
+
+// maxBytes is how much of a picture's file is read.
+const maxBytes = 32 << 20
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "measure/1" }
+
+// String says what is measured, for people.
+func (o Op) String() string { return o.Metric }
+
+// Run measures.
+func (o Op) Run(_ context.Context, c *eligen.Call) error {
+	var pictures []*image.NRGBA
+	for _, in := range c.Inputs {
+		img, err := decode(in.Data)
+		if err != nil {
+			return fmt.Errorf("a picture that was made can't be read: %w", err)
+		}
+		pictures = append(pictures, img)
+	}
+	if o.Picture != "" {
+		img, err := o.read(pictures[0].Rect.Size())
+		if err != nil {
+			return err
+		}
+		pictures = append(pictures, img)
+	}
+	var r Result
+	switch o.Metric {
+	case "placement":
+		size := eligen.Size{W: pictures[0].Rect.Dx(), H: pictures[0].Rect.Dy()}
+		var boxes []image.Rectangle
+		for _, region := range o.Regions {
+			x0, y0, x1, y1, _ := region.Bounds(size)
+			boxes = append(boxes, image.Rect(x0, y0, x1, y1))
+		}
+		r.Value = Placement(pictures[0], boxes)[o.Entity]
+	case "locality":
+		value, ok := Locality(pictures[0], pictures[1], o.Regions, o.Entity)
+		if !ok {
+			return errors.New("locality can't be measured: without the entity's prompt the picture is the same, or its regions cover all of it")
+		}
+		r.Value = value
+	case "psnr":
+		if pictures[0].Rect.Size() != pictures[1].Rect.Size() {
+			return fmt.Errorf("pictures of %v and %v pixels can't be compared", pictures[0].Rect.Size(), pictures[1].Rect.Size())
+		}
+		r.Value = PSNR(pictures[0], pictures[1])
+	default:
+		return fmt.Errorf("there is no metric %q. This is a bug in eligen", o.Metric)
+	}
+	return json.NewEncoder(c.Out).Encode(r)
+}
+
+// read reads the picture to compare with.
+func (o Op) read(size image.Point) (*image.NRGBA, error) {
+	f, err := os.Open(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", o.Path, maxBytes>>20)
+	}
+	if eligen.DigestOf(data) != o.Picture {
+		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", o.Path)
+	}
+	head, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read as a picture: %w", o.Path, err)
+	}
+	if head.Width != size.X || head.Height != size.Y {
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal to be compared", o.Path, head.Width, head.Height, size.X, size.Y)
+	}
+	img, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged: %w", o.Path, err)
+	}
+	return img, nil
+}
+
+func decode(data []byte) (*image.NRGBA, error) {
+	img, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
+	return out, nil
+}
