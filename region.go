@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // A Region is a shape on the canvas: where an entity is.
@@ -15,13 +16,30 @@ import (
 // its recipe is unambiguous. Coordinates are fractions of the canvas, or pixels
 // where Pixels is set.
 type Region struct {
-	Kind    string    `json:"kind"`              // box, ellipse, polygon, union, subtract, intersect, image; "" is no region
+	Kind    string    `json:"kind"`              // "" is no region
 	Pixels  bool      `json:"pixels,omitempty"`  // numbers are pixels of the canvas, not fractions of it
-	Numbers []float64 `json:"numbers,omitempty"` // box: x0 y0 x1 y1; ellipse: cx cy rx ry; polygon: x y x y …
-	Parts   []Region  `json:"parts,omitempty"`   // of union, subtract (first minus the rest), intersect
+	Numbers []float64 `json:"numbers,omitempty"` // see below
+	Parts   []Region  `json:"parts,omitempty"`   // what it is made of
 	Bitmap  *Bitmap   `json:"bitmap,omitempty"`  // of image
 	Fit     string    `json:"fit,omitempty"`     // of image, where its aspect ratio is not the canvas's: stretch, cover, contain
 }
+
+// The kinds of a Region, with their numbers and parts:
+//
+//	box        x0 y0 x1 y1
+//	ellipse    cx cy rx ry
+//	polygon    x y x y …                 even-odd
+//	path       parts: polygons           inside where they wind around, nonzero
+//	image      Bitmap, Fit
+//	union      parts
+//	intersect  parts
+//	subtract   parts                     the first without the others
+//	invert     part
+//	translate  dx dy, part
+//	scale      sx sy cx cy, part         around (cx, cy)
+//	mirror     axis c, part              axis 0: left and right change places at x = c; 1: top and bottom at y = c
+//	rotate     degrees cx cy, part       clockwise; in pixels, so that nothing is sheared
+//	grow       pixels, part              by a disc of that radius; negative shrinks
 
 // Box is a region from corner (x0, y0) up to, not including, corner (x1, y1).
 func Box(x0, y0, x1, y1 float64) Region {
@@ -118,6 +136,7 @@ func (r Region) Mask(canvas Size) []bool { return r.Sample(canvas, canvas) }
 // mask as it is given).
 func (r Region) Sample(grid, canvas Size) []bool {
 	on := make([]bool, grid.W*grid.H)
+	r = r.drawn(canvas)
 	if r.Kind == "box" && len(r.Numbers) == 4 {
 		// Rows and columns are independent in a box: by far the commonest shape.
 		sx, sy := float64(canvas.W), float64(canvas.H)
@@ -167,17 +186,64 @@ func (r Region) cell(i, j int, grid, canvas Size) bool {
 			}
 		}
 		return len(r.Parts) > 0
+	case "invert":
+		return len(r.Parts) == 1 && !r.Parts[0].cell(i, j, grid, canvas)
 	case "image":
 		return r.Bitmap != nil && r.bitmapCell(i, j, grid, canvas)
 	}
-	x := float64(nearest(i, grid.W, canvas.W)) + 0.5
-	y := float64(nearest(j, grid.H, canvas.H)) + 0.5
+	return r.at(float64(nearest(i, grid.W, canvas.W))+0.5, float64(nearest(j, grid.H, canvas.H))+0.5, canvas)
+}
+
+// at reports whether a point of the canvas, in pixels, is in the region.
+func (r Region) at(x, y float64, canvas Size) bool {
 	sx, sy := float64(canvas.W), float64(canvas.H)
 	if r.Pixels {
 		sx, sy = 1, 1
 	}
 	n := r.Numbers
+	// part looks at the point of the only part that comes to lie at (x, y).
+	part := func(numbers int, x, y func() float64) bool {
+		return len(r.Parts) == 1 && len(n) == numbers && r.Parts[0].at(x(), y(), canvas)
+	}
+	same := func(v float64) func() float64 { return func() float64 { return v } }
 	switch r.Kind {
+	case "union":
+		return slices.ContainsFunc(r.Parts, func(p Region) bool { return p.at(x, y, canvas) })
+	case "intersect":
+		return len(r.Parts) > 0 && !slices.ContainsFunc(r.Parts, func(p Region) bool { return !p.at(x, y, canvas) })
+	case "subtract":
+		return len(r.Parts) > 0 && r.Parts[0].at(x, y, canvas) &&
+			!slices.ContainsFunc(r.Parts[1:], func(p Region) bool { return p.at(x, y, canvas) })
+	case "invert":
+		return len(r.Parts) == 1 && !r.Parts[0].at(x, y, canvas)
+	case "image":
+		return r.Bitmap != nil && r.bitmapAt(x, y, canvas)
+	case "path":
+		wind := 0
+		for _, p := range r.Parts {
+			px, py := sx, sy
+			if p.Pixels {
+				px, py = 1, 1
+			}
+			wind += winding(p.Numbers, x/px, y/py)
+		}
+		return wind != 0
+	case "translate":
+		return part(2, func() float64 { return x - n[0]*sx }, func() float64 { return y - n[1]*sy })
+	case "scale":
+		return part(4, func() float64 { return (x-n[2]*sx)/n[0] + n[2]*sx }, func() float64 { return (y-n[3]*sy)/n[1] + n[3]*sy })
+	case "mirror":
+		if len(n) == 2 && n[0] == 0 {
+			return part(2, func() float64 { return 2*n[1]*sx - x }, same(y))
+		}
+		return part(2, same(x), func() float64 { return 2*n[1]*sy - y })
+	case "rotate":
+		if len(n) != 3 {
+			return false
+		}
+		sin, cos := turn(n[0])
+		dx, dy := x-n[1]*sx, y-n[2]*sy
+		return part(3, same(n[1]*sx+cos*dx+sin*dy), same(n[2]*sy-sin*dx+cos*dy))
 	case "box":
 		return len(n) == 4 && x >= n[0]*sx && x < n[2]*sx && y >= n[1]*sy && y < n[3]*sy
 	case "ellipse":
@@ -195,6 +261,131 @@ func (r Region) cell(i, j int, grid, canvas Size) bool {
 // nearest is PIL's NEAREST: the source index of cell i when n cells show src pixels.
 func nearest(i, n, src int) int {
 	return min(src-1, (2*i+1)*src/(2*n))
+}
+
+// turn is the sine and cosine of an angle in degrees, exact where a right angle is.
+func turn(degrees float64) (sin, cos float64) {
+	switch d := math.Mod(math.Mod(degrees, 360)+360, 360); d {
+	case 0:
+		return 0, 1
+	case 90:
+		return 1, 0
+	case 180:
+		return 0, -1
+	case 270:
+		return -1, 0
+	default:
+		return math.Sincos(d * math.Pi / 180)
+	}
+}
+
+// winding is how often a polygon goes around a point.
+func winding(n []float64, x, y float64) int {
+	out := 0
+	for i, j := 0, len(n)-2; i+1 < len(n); i, j = i+2, i {
+		xi, yi, xj, yj := n[i], n[i+1], n[j], n[j+1]
+		if (yi > y) == (yj > y) || x >= (xj-xi)*(y-yi)/(yj-yi)+xi {
+			continue
+		}
+		if yi > yj {
+			out++
+		} else {
+			out--
+		}
+	}
+	return out
+}
+
+// drawn is r with every part that has grown or shrunk in place of its rule: as a
+// bitmap of the canvas.
+func (r Region) drawn(canvas Size) Region {
+	if len(r.Parts) == 0 || r.Kind == "path" {
+		return r
+	}
+	parts := make([]Region, len(r.Parts))
+	for i, p := range r.Parts {
+		parts[i] = p.drawn(canvas)
+	}
+	r.Parts = parts
+	if r.Kind != "grow" || len(r.Numbers) != 1 || len(parts) != 1 {
+		return r
+	}
+	mask, radius := parts[0].Mask(canvas), r.Numbers[0]
+	if radius < 0 { // what is outside grows
+		for i := range mask {
+			mask[i] = !mask[i]
+		}
+	}
+	d := squaredDistances(mask, canvas.W, canvas.H)
+	limit := radius * radius
+	return Region{Kind: "image", Fit: "stretch", Bitmap: NewBitmap(canvas.W, canvas.H, func(x, y int) bool {
+		return (d[y*canvas.W+x] <= limit) == (radius >= 0)
+	})}
+}
+
+// squaredDistances is, for every pixel, the square of the distance to the next
+// one that is on (Felzenszwalb and Huttenlocher 2012).
+func squaredDistances(on []bool, w, h int) []float64 {
+	far := float64((w + h) * (w + h))
+	d := make([]float64, w*h)
+	for i := range d {
+		if !on[i] {
+			d[i] = far
+		}
+	}
+	line := make([]float64, max(w, h))
+	v, z := make([]int, len(line)), make([]float64, len(line)+1) // parabolas, and where they meet
+	pass := func(start, step, n int) {
+		for q := range n {
+			line[q] = d[start+q*step]
+		}
+		k := 0
+		v[0], z[0], z[1] = 0, math.Inf(-1), math.Inf(1)
+		for q := 1; q < n; q++ {
+			meet := func() float64 {
+				p := v[k]
+				return (line[q] + float64(q*q) - line[p] - float64(p*p)) / float64(2*(q-p))
+			}
+			s := meet()
+			for s <= z[k] {
+				k--
+				s = meet()
+			}
+			k++
+			v[k], z[k], z[k+1] = q, s, math.Inf(1)
+		}
+		k = 0
+		for q := range n {
+			for z[k+1] < float64(q) {
+				k++
+			}
+			d[start+q*step] = float64((q-v[k])*(q-v[k])) + line[v[k]]
+		}
+	}
+	for x := range w {
+		pass(x, w, h)
+	}
+	for y := range h {
+		pass(y*w, 1, w)
+	}
+	return d
+}
+
+// bitmapAt looks at the mask's pixel that lies over a point of the canvas.
+func (r Region) bitmapAt(x, y float64, canvas Size) bool {
+	b := r.Bitmap
+	sx, sy := float64(canvas.W)/float64(b.W), float64(canvas.H)/float64(b.H)
+	switch r.Fit {
+	case "cover":
+		sx = max(sx, sy)
+		sy = sx
+	case "contain":
+		sx = min(sx, sy)
+		sy = sx
+	}
+	x -= (float64(canvas.W) - sx*float64(b.W)) / 2
+	y -= (float64(canvas.H) - sy*float64(b.H)) / 2
+	return b.On(int(math.Floor(x/sx)), int(math.Floor(y/sy)))
 }
 
 func (r Region) bitmapCell(i, j int, grid, canvas Size) bool {

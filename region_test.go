@@ -37,6 +37,10 @@ func TestTokensSampleOnePixelInEight(t *testing.T) {
 	}
 }
 
+func of(kind string, numbers []float64, parts ...eligen.Region) eligen.Region {
+	return eligen.Region{Kind: kind, Numbers: numbers, Parts: parts}
+}
+
 func TestShapes(t *testing.T) {
 	canvas := eligen.Size{W: 8, H: 4}
 	square := eligen.Box(0, 0, 0.5, 1) // 4×4 pixels on the left
@@ -52,6 +56,27 @@ func TestShapes(t *testing.T) {
 		{"union", eligen.Region{Kind: "union", Parts: []eligen.Region{square, eligen.Box(0.75, 0, 1, 0.5)}}, "####..## ####..## ####.... ####...."},
 		{"subtract", eligen.Region{Kind: "subtract", Parts: []eligen.Region{square, eligen.Box(0, 0, 0.25, 0.5), eligen.Box(0, 0.75, 1, 1)}}, "..##.... ..##.... ####.... ........"},
 		{"intersect", eligen.Region{Kind: "intersect", Parts: []eligen.Region{square, eligen.Box(0.375, 0.5, 1, 1)}}, "........ ........ ...#.... ...#...."},
+		{"invert", of("invert", nil, square), "....#### ....#### ....#### ....####"},
+		{"translate", of("translate", []float64{0.25, 0.5}, square), "........ ........ ..####.. ..####.."},
+		{"scale around its centre", of("scale", []float64{0.5, 0.5, 0.25, 0.5}, square), "........ .##..... .##..... ........"},
+		{"mirror left and right", of("mirror", []float64{0, 0.5}, square), "....#### ....#### ....#### ....####"},
+		{"mirror top and bottom", of("mirror", []float64{1, 0.5}, eligen.Box(0, 0, 1, 0.25)), "........ ........ ........ ########"},
+		{"rotate: pixels are square", of("rotate", []float64{90, 0.5, 0.5}, eligen.Box(0.25, 0.25, 0.75, 0.75)), "...##... ...##... ...##... ...##..."},
+		{"rotate clockwise", of("rotate", []float64{90, 0.5, 0.5}, eligen.Box(0.25, 0, 0.5, 0.5)), "....##.. ....##.. ........ ........"},
+		{"grow", of("grow", []float64{1}, eligen.Box(0.25, 0.25, 0.375, 0.5)), "..#..... .###.... ..#..... ........"},
+		{"grow further", of("grow", []float64{1.5}, eligen.Box(0.25, 0.25, 0.375, 0.5)), ".###.... .###.... .###.... ........"},
+		{"shrink", of("grow", []float64{-1}, eligen.Box(0.125, 0, 0.75, 1)), "..###... ..###... ..###... ..###..."},
+		{"path with a hole", eligen.Region{Kind: "path", Parts: []eligen.Region{
+			{Kind: "polygon", Numbers: []float64{0, 0, 1, 0, 1, 1, 0, 1}},
+			{Kind: "polygon", Numbers: []float64{0.25, 0.25, 0.25, 0.75, 0.75, 0.75, 0.75, 0.25}}, // the other way round
+		}}, "######## ##....## ##....## ########"},
+		{"path around the same twice", eligen.Region{Kind: "path", Parts: []eligen.Region{
+			{Kind: "polygon", Numbers: []float64{0, 0, 1, 0, 1, 1, 0, 1}},
+			{Kind: "polygon", Numbers: []float64{0.25, 0.25, 0.75, 0.25, 0.75, 0.75, 0.25, 0.75}},
+		}}, "######## ######## ######## ########"},
+		{"a bitmap, mirrored", of("mirror", []float64{0, 0.5}, eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}), "....#### ....#### ####.... ####...."},
+		{"in pixels", eligen.Region{Kind: "translate", Pixels: true, Numbers: []float64{3, 1}, Parts: []eligen.Region{eligen.Box(0, 0, 0.25, 0.25)}}, "........ ...##... ........ ........"},
+		{"without its part", eligen.Region{Kind: "rotate", Numbers: []float64{90, 0, 0}}, "........ ........ ........ ........"},
 		{"no shape", eligen.Region{}, "........ ........ ........ ........"},
 		{"bitmap, stretched", eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "####.... ####.... ....#### ....####"},
 		{"bitmap, contained", eligen.Region{Kind: "image", Fit: "contain", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "..##.... ..##.... ....##.. ....##.."},

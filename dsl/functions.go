@@ -48,10 +48,7 @@ var pureFunctions = map[string]function.Function{
 }
 
 // laterFunctions belong to the language and come with a later release.
-var laterFunctions = []string{
-	"svg", "invert", "grow", "feather", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of",
-	"inside", "grid", "cell", "row", "column", "center", "iou", "area", "path", "bezier", "steps", "spring", "templatefile",
-}
+var laterFunctions = []string{"feather", "path", "bezier", "steps", "spring", "templatefile"}
 
 // impureFunctions are those of Terraform that a scene will never have.
 var impureFunctions = []string{

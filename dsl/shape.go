@@ -1,7 +1,9 @@
 package dsl
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -40,7 +42,8 @@ const (
 	maxPoints      = 10_000
 )
 
-var shapeNames = []string{"xywh", "xyxy", "cxcywh", "px", "ellipse", "polygon", "union", "subtract", "intersect", "image", "bounds"}
+var shapeNames = []string{"xywh", "xyxy", "cxcywh", "px", "ellipse", "polygon", "union", "subtract", "intersect", "image", "bounds",
+	"svg", "invert", "grow", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of", "inside", "grid", "cell", "row", "column", "center", "iou", "area"}
 
 func shapeValue(r eligen.Region) cty.Value {
 	return cty.CapsuleVal(shapeType, &shape{region: r, leaves: 1})
@@ -104,7 +107,7 @@ func boxFunction(params []string, corners func(n []cty.Value) (x0, y0, x1, y1 ct
 var half = cty.NumberFloatVal(0.5)
 
 func (l *loader) shapeFunctions() map[string]function.Function {
-	return map[string]function.Function{
+	out := map[string]function.Function{
 		"xywh": boxFunction([]string{"x", "y", "w", "h"}, func(n []cty.Value) (x0, y0, x1, y1 cty.Value) {
 			return n[0], n[1], n[0].Add(n[2]), n[1].Add(n[3])
 		}),
@@ -124,6 +127,8 @@ func (l *loader) shapeFunctions() map[string]function.Function {
 		"intersect": combine("intersect", 1),
 		"image":     l.imageFunction(),
 	}
+	maps.Copy(out, l.layoutFunctions())
+	return out
 }
 
 var ellipseFunction = function.New(&function.Spec{
@@ -214,7 +219,10 @@ func inPixels(r eligen.Region) (eligen.Region, bool) {
 		}
 	}
 	r.Parts = parts
-	r.Pixels = len(parts) == 0
+	switch r.Kind {
+	case "box", "ellipse", "polygon", "translate", "scale", "mirror", "rotate":
+		r.Pixels = true
+	}
 	return r, true
 }
 
@@ -300,6 +308,39 @@ func regionBounds(r eligen.Region) (b [4]float64, pixels bool, problem string) {
 		}
 		b, _ = bitmapBox(r.Bitmap)
 		return b, false, ""
+	case "invert":
+		if _, pixels, problem = regionBounds(r.Parts[0]); pixels || problem != "" {
+			return b, pixels, "where everything outside a shape ends depends on the canvas"
+		}
+		return [4]float64{0, 0, 1, 1}, false, ""
+	case "rotate":
+		return b, false, "where a turned shape reaches to depends on the canvas"
+	case "grow":
+		b, pixels, problem = regionBounds(r.Parts[0])
+		if problem != "" || !pixels {
+			return b, pixels, cmp.Or(problem, "what share of the canvas some pixels are depends on its size, so where a grown shape reaches to does too")
+		}
+		b = [4]float64{b[0] - n[0], b[1] - n[0], b[2] + n[0], b[3] + n[0]}
+		if b[0] >= b[2] || b[1] >= b[3] {
+			return b, pixels, "it has shrunk to nothing, so it is empty"
+		}
+		return b, pixels, ""
+	case "translate", "scale", "mirror":
+		b, pixels, problem = regionBounds(r.Parts[0])
+		switch {
+		case problem != "":
+		case pixels != r.Pixels:
+			problem = "it mixes pixels and fractions of the canvas"
+		case r.Kind == "translate":
+			b = [4]float64{b[0] + n[0], b[1] + n[1], b[2] + n[0], b[3] + n[1]}
+		case r.Kind == "scale":
+			b = [4]float64{n[2] + n[0]*(b[0]-n[2]), n[3] + n[1]*(b[1]-n[3]), n[2] + n[0]*(b[2]-n[2]), n[3] + n[1]*(b[3]-n[3])}
+		case n[0] == 0:
+			b = [4]float64{2*n[1] - b[2], b[1], 2*n[1] - b[0], b[3]}
+		default:
+			b = [4]float64{b[0], 2*n[1] - b[3], b[2], 2*n[1] - b[1]}
+		}
+		return b, pixels, problem
 	}
 	for i, p := range r.Parts {
 		q, px, problem := regionBounds(p)
@@ -311,7 +352,7 @@ func regionBounds(r eligen.Region) (b [4]float64, pixels bool, problem string) {
 			b, pixels = q, px
 		case px != pixels:
 			return b, false, "it mixes pixels and fractions of the canvas"
-		case r.Kind == "union":
+		case r.Kind == "union" || r.Kind == "path":
 			b = [4]float64{min(b[0], q[0]), min(b[1], q[1]), max(b[2], q[2]), max(b[3], q[3])}
 		case r.Kind == "intersect":
 			b = [4]float64{max(b[0], q[0]), max(b[1], q[1]), min(b[2], q[2]), min(b[3], q[3])}

@@ -44,7 +44,7 @@ entity "egg" {
 
 entity "worm" {
   prompt = "a ${entiti.bird.prompt}" # want "Nothing is called .entiti. here. Did you mean .entity.\\?"
-  region = grow(entity.bird.box, 8)  # want "Not supported yet: The function grow"
+  region = feather(entity.bird.box, 8) # want "Not supported yet: The function feather"
 }
 
 entity "leaf" {
