@@ -538,7 +538,7 @@ func (l *loader) unknownFunction(at hcl.Range, name string) {
 		return
 	}
 	if slices.Contains(impureFunctions, name) {
-		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, and of files only the pictures that image() names. Pass such a value in as a variable.", name)
+		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, and of files only those that image() and file() name. Pass such a value in as a variable.", name)
 		return
 	}
 	known := slices.Sorted(maps.Keys(l.functions))

@@ -18,6 +18,7 @@ func (l *loader) allFunctions() map[string]function.Function {
 	out := maps.Clone(pureFunctions)
 	maps.Copy(out, l.shapeFunctions())
 	out["lora"] = loraFunction
+	out["file"] = l.fileFunction()
 	return out
 }
 
@@ -52,7 +53,7 @@ var laterFunctions = []string{"feather", "path", "bezier", "steps", "spring", "t
 
 // impureFunctions are those of Terraform that a scene will never have.
 var impureFunctions = []string{
-	"file", "fileexists", "fileset", "filebase64", "filesha256", "env", "getenv", "timestamp", "plantimestamp", "uuid",
+	"fileexists", "fileset", "filebase64", "filesha256", "env", "getenv", "timestamp", "plantimestamp", "uuid",
 	"pathexpand", "abspath", "http", "exec",
 }
 

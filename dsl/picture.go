@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/eligen/eligen"
 	"github.com/zclconf/go-cty/cty"
@@ -146,36 +147,62 @@ func localPath(name string) (string, error) {
 	return clean, nil
 }
 
-func (l *loader) readPicture(name string, p *picture) error {
-	clean, err := localPath(name)
-	if err != nil {
-		return err
+// readLocal reads a file below the scene's folder, of at most so many bytes.
+func (l *loader) readLocal(name, what string, limit int64) (clean string, data []byte, err error) {
+	if clean, err = localPath(name); err != nil {
+		return "", nil, err
 	}
 	// Stat first: opening a pipe would wait for a writer.
 	info, err := l.root.Stat(filepath.FromSlash(clean))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no file %s in the scene's folder.%s", clean, l.similar(clean))
+		return "", nil, fmt.Errorf("there is no file %s in the scene's folder.%s", clean, l.similar(clean))
 	case err != nil && escapes(err):
-		return fmt.Errorf("%s is a link that leads out of the scene's folder", clean)
+		return "", nil, fmt.Errorf("%s is a link that leads out of the scene's folder", clean)
 	case err != nil:
-		return err
+		return "", nil, err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file", clean)
-	case info.Size() > maxPictureBytes:
-		return fmt.Errorf("%s has %d bytes; a picture has at most %d (32 MiB)", clean, info.Size(), maxPictureBytes)
+		return "", nil, fmt.Errorf("%s is no regular file", clean)
+	case info.Size() > limit:
+		return "", nil, fmt.Errorf("%s has %d bytes; %s has at most %d (%d MiB)", clean, info.Size(), what, limit, limit>>20)
 	}
 	f, err := l.root.Open(filepath.FromSlash(clean))
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPictureBytes+1))
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes (%d MiB), the most that %s may have", clean, limit, limit>>20, what)
+	}
+	return clean, data, err
+}
+
+// fileFunction is the text of a file below the scene's folder, for csvdecode and
+// jsondecode.
+func (l *loader) fileFunction() function.Function {
+	return function.New(&function.Spec{
+		Description: "The text of a file below the scene's folder, as for csvdecode(file(\"layouts.csv\")).",
+		Params:      []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:        function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			clean, data, err := l.readLocal(args[0].AsString(), "a text", maxFile)
+			if err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+			}
+			data = bytes.TrimPrefix(data, byteOrderMark)
+			if !utf8.Valid(data) {
+				return cty.NilVal, function.NewArgErrorf(0, "%s is not text in UTF-8", clean)
+			}
+			return cty.StringVal(strings.ReplaceAll(string(data), "\r\n", "\n")), nil
+		},
+	})
+}
+
+func (l *loader) readPicture(name string, p *picture) error {
+	clean, data, err := l.readLocal(name, "a picture", maxPictureBytes)
 	if err != nil {
 		return err
-	}
-	if len(data) > maxPictureBytes {
-		return fmt.Errorf("%s has more than %d bytes (32 MiB), the most that a picture may have", clean, maxPictureBytes)
 	}
 	size, decode, err := pictureHeader(data)
 	if err != nil {

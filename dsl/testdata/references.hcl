@@ -48,8 +48,8 @@ entity "worm" {
 }
 
 entity "leaf" {
-  prompt = file("leaf.txt") # want "Call to unknown function: .*A scene is data"
-  region = entity           # want "Incomplete reference"
+  prompt = env("LEAF") # want "Call to unknown function: .*A scene is data"
+  region = entity      # want "Incomplete reference"
 }
 
 render "a" {
