@@ -2,7 +2,7 @@
 # pictures. The first training; everything else works on its latents. Started
 # from a model that has a transformer, it trains the decoder alone.
 recipe "autoencoder" {
-  steps = 12000
+  steps = 6600
   batch = 8
   ema   = 0.998
   every = 500

@@ -4,20 +4,21 @@
 recipe "base" {
   classes = 20
   size    = [128, 128]
-  steps   = 2400
-  batch   = 16
-  regions = 0.6
+  steps   = 2600
+  batch   = 32
+  regions = 0.8
   dropout = { prompt = 0.1, entity = 0.1 }
-  objects = 2 # the loss counts twice where objects are
-  ema     = 0.999
-  every   = 250
+  objects = 3 # how much more the loss counts where objects are
+  ema     = 0.998
+  every   = 200
 
-  optimizer "adamw" {
-    rate   = 8e-4
-    warmup = 200
+  # Muon learns from half the pictures that AdamW needs.
+  optimizer "muon" {
+    rate   = 2e-3
+    warmup = 60
     decay  = "cosine"
-    betas  = [0.9, 0.99]
-    weight = 0.01
+    betas  = [0.95, 0.99]
+    weight = 0.02
     clip   = 1
   }
 }

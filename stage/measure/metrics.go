@@ -70,43 +70,60 @@ func Locality(a, b *image.NRGBA, regions []eligen.Region, k int) (float64, bool)
 //
 // What is drawn are the pixels that differ from the background, a smooth
 // surface fitted to the pixels outside all asked boxes. They fall into
-// connected parts; a part belongs to the asked box that holds most of it, and
-// counts if at least half of it is within that box grown by half its size. A
-// picture that puts the object elsewhere, or nowhere, gets 0.
+// connected parts, and a part into pieces, each pixel going to the nearest box:
+// two neighbours that touch are still two. A piece counts, whole, if at least
+// half of it is within its box grown by half its size. A picture that puts the
+// object elsewhere, or nowhere, gets 0.
 func Placement(img *image.NRGBA, boxes []image.Rectangle) []float64 {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	off := background(img, boxes)
+	nearest := territories(boxes, w, h)
 	out := make([]float64, len(boxes))
 	found := make([]image.Rectangle, len(boxes))
 	for _, part := range components(off, w, h) {
 		if len(part) < w*h/1000 {
 			continue
 		}
-		best, most := -1, 0
 		for i, b := range boxes {
 			grown := image.Rect(b.Min.X-b.Dx()/4, b.Min.Y-b.Dy()/4, b.Max.X+b.Dx()/4, b.Max.Y+b.Dy()/4)
-			n := 0
+			var around image.Rectangle
+			size, near := 0, 0
 			for _, p := range part {
+				if nearest[p] != i {
+					continue
+				}
+				size++
+				around = around.Union(image.Rect(p%w, p/w, p%w+1, p/w+1))
 				if image.Pt(p%w, p/w).In(grown) {
-					n++
+					near++
 				}
 			}
-			if n > most {
-				best, most = i, n
+			if size > 0 && 2*near >= size {
+				found[i] = found[i].Union(around)
 			}
 		}
-		if best < 0 || 2*most < len(part) {
-			continue
-		}
-		var r image.Rectangle
-		for _, p := range part {
-			q := image.Rect(p%w, p/w, p%w+1, p/w+1)
-			r = r.Union(q)
-		}
-		found[best] = found[best].Union(r)
 	}
 	for i, b := range boxes {
 		out[i] = iou(found[i], b)
+	}
+	return out
+}
+
+// territories is, for every pixel, the nearest box, and of equally near ones, as
+// where they overlap, the one whose centre is nearer by its own measure.
+func territories(boxes []image.Rectangle, w, h int) []int {
+	out := make([]int, w*h)
+	for p := range out {
+		x, y := p%w, p/w
+		var best, bestInside float64
+		for i, b := range boxes {
+			dx, dy := float64(max(b.Min.X-x, x-b.Max.X+1, 0)), float64(max(b.Min.Y-y, y-b.Max.Y+1, 0))
+			d := math.Hypot(dx, dy)
+			inside := max(math.Abs(float64(2*x+1-b.Min.X-b.Max.X))/float64(b.Dx()), math.Abs(float64(2*y+1-b.Min.Y-b.Max.Y))/float64(b.Dy()))
+			if i == 0 || d < best || d == best && inside < bestInside {
+				out[p], best, bestInside = i, d, inside
+			}
+		}
 	}
 	return out
 }

@@ -56,6 +56,18 @@ func TestPlacement(t *testing.T) {
 			}
 		}
 	}
+	// Two that touch are two, and what covers the whole canvas is at no place.
+	c := image.Rect(50, 10, 90, 50)
+	for i, got := range Placement(canvas(a, c), []image.Rectangle{a, c}) {
+		if got < 0.97 {
+			t.Errorf("touching neighbours: IoU %.3f of box %d", got, i)
+		}
+	}
+	for i, got := range Placement(canvas(image.Rect(0, 6, side, side-6)), []image.Rectangle{a, b}) {
+		if got != 0 {
+			t.Errorf("something over all of the canvas: IoU %.3f of box %d", got, i)
+		}
+	}
 	// The same picture judged against boxes that nobody drew.
 	if got := Placement(canvas(a), []image.Rectangle{b}); got[0] != 0 {
 		t.Errorf("a box without anything in it has IoU %.3f", got[0])
