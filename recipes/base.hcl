@@ -12,7 +12,7 @@ recipe "base" {
   ema     = 0.998
   every   = 200
 
-  # Muon learns from half the pictures that AdamW needs.
+  # Muon moves the matrices inside the network, AdamW the rest.
   optimizer "muon" {
     rate   = 2e-3
     warmup = 60

@@ -66,7 +66,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newValidate(), newFmt(), newShow())
+	group("scene", "scenes", newApply(), newPlan(), newValidate(), newFmt(), newShow(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",

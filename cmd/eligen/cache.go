@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen/runtime"
+)
+
+func newCache() *cobra.Command {
+	return family(&cobra.Command{
+		Use:   "cache",
+		Short: "Look into the store of results, check it, and make room",
+		Long: `Look into the store of results, check it, and make room.
+
+The store holds the result of every stage under the digest of how it was made. Deleting it loses time, and nothing else.`,
+	}, newCacheList(), newCacheCollect(), newCacheVerify(), newCachePath())
+}
+
+func newCachePath() *cobra.Command {
+	return &cobra.Command{
+		Use:   "path",
+		Short: "Print the store's folder",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, err := cacheDir("store")
+			if err == nil {
+				_, err = fmt.Fprintln(c.OutOrStdout(), dir)
+			}
+			return err
+		},
+	}
+}
+
+func newCacheList() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "ls",
+		Short: "List the results, the ones last used at the end",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			entries, err := store.Entries()
+			if err != nil {
+				return err
+			}
+			slices.SortStableFunc(entries, func(a, b runtime.Entry) int { return a.Used.Compare(b.Used) })
+			if asJSON {
+				enc := json.NewEncoder(c.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(append([]runtime.Entry{}, entries...))
+			}
+			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			var results, others int64
+			n := 0
+			for _, e := range entries {
+				if e.Kind != "result" {
+					others += e.Size
+					continue
+				}
+				results += e.Size
+				n++
+				stage := e.Stage
+				if stage == "" {
+					stage = "–"
+				}
+				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Digest.Short(), size(e.Size), e.Used.Local().Format("2006-01-02 15:04"), stage, e.Scene)
+			}
+			if err := t.Flush(); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%d results, %s; journals and leftovers %s; in %s\n", n, size(results), size(others), store.Dir())
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, journals and leftovers included")
+	return c
+}
+
+func newCacheCollect() *cobra.Command {
+	var older, most string
+	var dry bool
+	c := &cobra.Command{
+		Use:   "gc",
+		Short: "Remove results that are not wanted any more",
+		Long: `Remove results that are not wanted any more: those that no run has made or found within --older-than, and the ones unused for longest while all take more than --max-size.
+
+What was used within the last hour stays, since a run may be about to read it. A result that is gone is made again when a scene wants it.`,
+		Example: `eligen cache gc --older-than 30d
+eligen cache gc --max-size 2GiB --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if older == "" && most == "" {
+				return usageError{errors.New("say what may go: --older-than 30d, --max-size 2GiB, or both")}
+			}
+			o := runtime.Collecting{MaxSize: -1, DryRun: dry}
+			var err error
+			if older != "" {
+				if o.OlderThan, err = readAge(older); err != nil {
+					return err
+				}
+			}
+			if most != "" {
+				if o.MaxSize, err = readSize(most); err != nil {
+					return err
+				}
+			}
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			removed, err := store.Collect(o)
+			var bytes int64
+			for _, e := range removed {
+				bytes += e.Size
+			}
+			did := "removed"
+			if dry {
+				did = "would remove"
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s %d files, %s\n", did, len(removed), size(bytes))
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&older, "older-than", "", "remove what was not used for so long: 12h, 30d")
+	f.StringVar(&most, "max-size", "", "remove until all results take at most this: 500MiB, 2GiB, 0")
+	f.BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
+	return c
+}
+
+func newCacheVerify() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Read every result and check it",
+		Long:  `Read every result and check it against the digest of its content. Damaged ones are moved to the store's folder "quarantine" and made again when they are wanted; the exit code is then 6.`,
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			sound, damaged, err := store.Verify()
+			if err != nil {
+				return err
+			}
+			for _, e := range damaged {
+				fmt.Fprintf(c.OutOrStdout(), "damaged  %s  %s\n", e.Digest.Short(), e.Stage)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%d sound, %d damaged\n", sound, len(damaged))
+			if len(damaged) > 0 {
+				return exit{code: exitIntegrity}
+			}
+			return nil
+		},
+	}
+}
+
+// readAge reads 90m, 12h or 30d.
+func readAge(s string) (time.Duration, error) {
+	var d time.Duration
+	var err error
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n float64
+		n, err = strconv.ParseFloat(days, 64)
+		d = time.Duration(n * float64(24*time.Hour))
+	} else {
+		d, err = time.ParseDuration(s)
+	}
+	if err != nil || d <= 0 {
+		return 0, usageError{fmt.Errorf("--older-than %s: write a time such as 12h or 30d", s)}
+	}
+	return d, nil
+}
+
+var units = []struct {
+	name  string
+	bytes int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+// readSize reads 2GiB, 500MiB, or a number of bytes.
+func readSize(s string) (int64, error) {
+	number, factor := s, int64(1)
+	for _, u := range units {
+		if n, ok := strings.CutSuffix(s, u.name); ok {
+			number, factor = strings.TrimSpace(n), u.bytes
+			break
+		}
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil || f < 0 || f*float64(factor) > 1<<60 {
+		return 0, usageError{fmt.Errorf("--max-size %s: write a size such as 500MiB or 2GiB", s)}
+	}
+	return int64(f * float64(factor)), nil
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	for _, u := range units {
+		if n >= u.bytes && u.bytes > 1 {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}

@@ -1,0 +1,192 @@
+package runtime
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/eligen/eligen"
+)
+
+// An Entry is a file of a Store.
+type Entry struct {
+	Name   string        `json:"name"`             // below the store's folder, slash-separated
+	Digest eligen.Digest `json:"digest,omitempty"` // of the recipe; of results and partial ones
+	Kind   string        `json:"kind"`             // "result", "partial", "quarantine", "run"
+	Size   int64         `json:"size"`             // bytes of the file
+	Used   time.Time     `json:"used"`             // when a run last made or wanted it
+	Stage  string        `json:"stage,omitempty"`  // address, in the last run that had it
+	Scene  string        `json:"scene,omitempty"`  // path of that run's scene file
+}
+
+// maxJournal is how much of a journal is read.
+const maxJournal = 64 << 20
+
+// Entries lists what the store holds, in the order of names. When and for what a
+// result was last wanted is in the journals of runs.
+func (s *Store) Entries() ([]Entry, error) {
+	var out []Entry
+	err := fs.WalkDir(s.files.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && missing(err): // another process was quicker
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), tempPrefix):
+			return nil
+		}
+		info, err := d.Info()
+		if missing(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		e := Entry{Name: name, Size: info.Size(), Used: info.ModTime()}
+		folder, _, _ := strings.Cut(name, "/")
+		switch {
+		case folder == "results" && strings.HasSuffix(name, ".partial"):
+			e.Kind, e.Digest = "partial", eligen.Digest(strings.TrimSuffix(d.Name(), ".partial"))
+		case folder == "results":
+			e.Kind, e.Digest = "result", eligen.Digest(d.Name())
+		case folder == "quarantine":
+			e.Kind = "quarantine"
+		case folder == "runs":
+			e.Kind = "run"
+		default:
+			return nil // not a store's: left alone
+		}
+		out = append(out, e)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the store can't be listed: %w", err)
+	}
+	at := map[eligen.Digest]int{}
+	for i, e := range out {
+		if e.Kind == "result" {
+			at[e.Digest] = i
+		}
+	}
+	for _, e := range out {
+		if e.Kind != "run" {
+			continue
+		}
+		data, err := s.files.read(filepath.FromSlash(e.Name), maxJournal)
+		if err != nil {
+			continue // what is lost is an age
+		}
+		scene := ""
+		lines := bufio.NewScanner(bytes.NewReader(data))
+		lines.Buffer(nil, maxJournal)
+		for lines.Scan() {
+			var event eligen.Event
+			if json.Unmarshal(lines.Bytes(), &event) != nil {
+				continue // the line at which a run was killed
+			}
+			if event.Type == eligen.Opened {
+				scene = event.Scene
+			}
+			if event.Artifact == nil {
+				continue
+			}
+			if i, ok := at[event.Artifact.Digest]; ok && !event.Time.Before(out[i].Used.Truncate(time.Millisecond)) {
+				out[i].Used, out[i].Stage, out[i].Scene = event.Time, event.Stage, scene
+			} else if ok && out[i].Stage == "" {
+				out[i].Stage, out[i].Scene = event.Stage, scene
+			}
+		}
+	}
+	return out, nil
+}
+
+// Grace is how long everything is safe from Collect after it was last wanted: a
+// run that is going on may be about to read it.
+const Grace = time.Hour
+
+// Collecting says what may go.
+type Collecting struct {
+	OlderThan time.Duration // results that no run has wanted for so long; 0 is no limit
+	MaxSize   int64         // bytes that the results may take; those unused for longest go first. Below 0 is no limit
+	Grace     time.Duration // 0 is Grace
+	DryRun    bool          // choose, and remove nothing
+}
+
+// Collect removes results that are not wanted any more, with whatever is left of
+// interrupted stages, damaged entries and journals of the same age. It is safe
+// beside running writers: what was wanted within the grace period stays, and a
+// result that is gone is made again. It gives what it has removed, or would remove.
+func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
+	entries, err := s.Entries()
+	if err != nil {
+		return nil, err
+	}
+	grace := c.Grace
+	if grace == 0 {
+		grace = Grace
+	}
+	now := time.Now()
+	var total int64
+	for _, e := range entries {
+		if e.Kind == "result" {
+			total += e.Size
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Used.Compare(b.Used) })
+	for _, e := range entries {
+		age := now.Sub(e.Used)
+		old := c.OlderThan > 0 && age > c.OlderThan
+		large := c.MaxSize >= 0 && total > c.MaxSize && e.Kind == "result"
+		if age < grace || !old && !large {
+			continue
+		}
+		if !c.DryRun {
+			if rerr := s.files.remove(filepath.FromSlash(e.Name)); rerr != nil && !missing(rerr) {
+				err = errors.Join(err, rerr)
+				continue
+			}
+		}
+		if e.Kind == "result" {
+			total -= e.Size
+		}
+		removed = append(removed, e)
+	}
+	if err != nil {
+		err = fmt.Errorf("not all could be removed: %w", err)
+	}
+	return removed, err
+}
+
+// Verify reads every result. Those that are damaged are moved out of the way and
+// given back; they are made again when they are wanted.
+func (s *Store) Verify() (sound int, damaged []Entry, err error) {
+	entries, err := s.Entries()
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, e := range entries {
+		if e.Kind != "result" {
+			continue
+		}
+		_, ok, damage := s.Get(e.Digest)
+		switch {
+		case damage != nil && s.Has(e.Digest):
+			return sound, damaged, damage // it could not be read, or not be moved
+		case damage != nil:
+			damaged = append(damaged, e)
+		case ok:
+			sound++
+		}
+	}
+	return sound, damaged, nil
+}
+
+// Dir is the store's folder.
+func (s *Store) Dir() string { return s.dir }
