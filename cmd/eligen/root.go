@@ -66,7 +66,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newValidate(), newFmt(), newShow(), newCache())
+	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newValidate(), newFmt(), newShow(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",
@@ -234,6 +234,7 @@ func diagnose(w io.Writer, ds eligen.Diagnostics) {
 		}
 		fmt.Fprint(w, d)
 	}
+	annotate(w, ds)
 }
 
 // cacheDir is a folder below the user's cache of eligen.

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/eligen/eligen"
+)
+
+// annotate repeats diagnostics as commands that GitHub Actions shows beside the
+// lines of a pull request.
+func annotate(w io.Writer, ds eligen.Diagnostics) {
+	if os.Getenv("GITHUB_ACTIONS") != "true" {
+		return
+	}
+	for _, d := range ds {
+		fmt.Fprintln(w, annotation(d))
+	}
+}
+
+// annotation is a diagnostic as a workflow command. Columns count from 1.
+func annotation(d eligen.Diagnostic) string {
+	command := "error"
+	if d.Severity == eligen.Warning {
+		command = "warning"
+	}
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	var parts []string
+	if s := d.Source; s != nil && s.File != "" {
+		parts = append(parts, "file="+property.Replace(s.File))
+		if s.Line > 0 {
+			parts = append(parts, fmt.Sprintf("line=%d", s.Line), fmt.Sprintf("col=%d", s.Start+1), fmt.Sprintf("endColumn=%d", max(s.End, s.Start+1)))
+		}
+	}
+	parts = append(parts, "title="+property.Replace(d.Summary))
+	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(d.Detail)
+	return "::" + command + " " + strings.Join(parts, ",") + "::" + message
+}

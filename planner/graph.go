@@ -1,0 +1,103 @@
+package planner
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/eligen/eligen"
+)
+
+// GraphFormats are what Graph can write.
+var GraphFormats = []string{"dot", "mermaid", "json"}
+
+// Graph is a plan as a graph, for Graphviz ("dot"), for Mermaid ("mermaid"), or as
+// {"nodes": …, "edges": …} ("json"): stages, files, and what each is made from.
+// Stages whose result is in the store are drawn dashed.
+func Graph(p *eligen.Plan, format string, cached func(eligen.Digest) bool) (string, error) {
+	type node struct {
+		ID     string `json:"id"`
+		Name   string `json:"name"`
+		Kind   string `json:"kind"` // of the stage, or "file"
+		What   string `json:"what,omitempty"`
+		Cached bool   `json:"cached"`
+	}
+	type edge struct {
+		From string `json:"from"`
+		To   string `json:"to"`
+	}
+	graph := struct {
+		Nodes []node `json:"nodes"`
+		Edges []edge `json:"edges"`
+	}{[]node{}, []edge{}}
+	id := func(r eligen.Ref) string { return fmt.Sprintf("s%d", r) }
+	for i, s := range p.Stages {
+		graph.Nodes = append(graph.Nodes, node{id(eligen.Ref(i)), s.Name, s.Op.Kind(), short(what(s.Op), 44), cached(s.Digest)})
+		for _, in := range s.Inputs {
+			graph.Edges = append(graph.Edges, edge{id(in), id(eligen.Ref(i))})
+		}
+	}
+	for i, o := range p.Outputs {
+		file := fmt.Sprintf("f%d", i)
+		graph.Nodes = append(graph.Nodes, node{file, o.Path, "file", "", false})
+		graph.Edges = append(graph.Edges, edge{id(o.Stage), file})
+	}
+
+	var b strings.Builder
+	switch format {
+	case "json":
+		data, err := json.MarshalIndent(graph, "", "  ")
+		return string(data) + "\n", err
+	case "dot":
+		b.WriteString("digraph plan {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\", fontsize = 10]\n")
+		for _, n := range graph.Nodes {
+			label, style := n.Name, ""
+			if n.What != "" {
+				label += "\n" + n.What
+			}
+			switch {
+			case n.Kind == "file":
+				style = ", shape = note"
+			case n.Cached:
+				style = ", style = dashed"
+			}
+			fmt.Fprintf(&b, "  %s [label = %s%s]\n", n.ID, dotText(label), style)
+		}
+		for _, e := range graph.Edges {
+			fmt.Fprintf(&b, "  %s -> %s\n", e.From, e.To)
+		}
+		b.WriteString("}\n")
+	case "mermaid":
+		b.WriteString("flowchart LR\n")
+		for _, n := range graph.Nodes {
+			label, left, right, class := mermaidText(n.Name), "[", "]", ""
+			if n.What != "" {
+				label += "<br>" + mermaidText(n.What)
+			}
+			if n.Kind == "file" {
+				left, right = "([", "])"
+			}
+			if n.Cached {
+				class = ":::cached"
+			}
+			fmt.Fprintf(&b, "  %s%s\"%s\"%s%s\n", n.ID, left, label, right, class)
+		}
+		for _, e := range graph.Edges {
+			fmt.Fprintf(&b, "  %s --> %s\n", e.From, e.To)
+		}
+		b.WriteString("  classDef cached stroke-dasharray: 4 4\n")
+	default:
+		return "", fmt.Errorf("there is no graph format %q; there is %s", format, strings.Join(GraphFormats, ", "))
+	}
+	return b.String(), nil
+}
+
+// dotText is a string of Graphviz's language.
+func dotText(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}
+
+// mermaidText has the characters that mean something to Mermaid as entities.
+func mermaidText(s string) string {
+	return strings.NewReplacer("#", "#35;", "&", "#amp;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "\n", " ").Replace(s)
+}
