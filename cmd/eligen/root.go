@@ -67,7 +67,7 @@ eligen backend install xla:cpu`,
 		}
 	}
 	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newValidate(), newFmt(), newShow(), newCache())
-	group("machine", "models and machine", newBackend(), newModels(), newVersion())
+	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",
 		helpTopic("environment", "The environment variables that eligen reads", helpEnvironment),

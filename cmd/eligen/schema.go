@@ -1,0 +1,32 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen/dsl"
+)
+
+func newSchema() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the language: every block, argument and function",
+		Long:  `Print the language: every block, argument and function that a scene may have, from the declarations that scenes are read by. It is the page docs/language.md.`,
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			s := dsl.Schema()
+			if asJSON {
+				enc := json.NewEncoder(c.OutOrStdout())
+				enc.SetIndent("", "  ")
+				return enc.Encode(s)
+			}
+			_, err := fmt.Fprint(c.OutOrStdout(), s.Markdown())
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, for programs")
+	return c
+}

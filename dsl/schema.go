@@ -1,0 +1,414 @@
+package dsl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// A Reference is the language as this release reads it: what Load accepts, from
+// the same declarations that it reads by.
+type Reference struct {
+	Format    int              `json:"format"` // of this struct: 1
+	Blocks    []BlockSchema    `json:"blocks"`
+	Functions []FunctionSchema `json:"functions"`
+}
+
+// A BlockSchema is what a block may hold.
+type BlockSchema struct {
+	Type      string           `json:"type"`
+	Labels    []string         `json:"labels,omitempty"`
+	Repeated  bool             `json:"repeated"` // it may stand more than once
+	What      string           `json:"what"`
+	Arguments []ArgumentSchema `json:"arguments,omitempty"`
+	Blocks    []BlockSchema    `json:"blocks,omitempty"`
+	Later     []string         `json:"later,omitempty"` // part of the language, and refused by this release
+}
+
+// An ArgumentSchema is one argument of a block.
+type ArgumentSchema struct {
+	Name     string `json:"name"`
+	Required bool   `json:"required"`
+	What     string `json:"what"`
+}
+
+// A FunctionSchema is one function of expressions.
+type FunctionSchema struct {
+	Name  string `json:"name"`
+	Call  string `json:"call"` // "xywh(x, y, w, h)"
+	What  string `json:"what"`
+	Group string `json:"group"` // "shapes", "numbers", …
+}
+
+// Schema is the language.
+func Schema() Reference {
+	out := Reference{Format: 1}
+	out.Blocks = blockSchemas("", topGrammar)
+	l := &loader{}
+	for name, f := range l.allFunctions() {
+		out.Functions = append(out.Functions, FunctionSchema{Name: name, Call: signature(name, f), What: functionWords[name].what, Group: functionWords[name].group})
+	}
+	m := &metrics{body: &body{l: &loader{functions: map[string]function.Function{}}}}
+	for name, f := range m.functions(nil) {
+		out.Functions = append(out.Functions, FunctionSchema{Name: name, Call: signature(name, f), What: functionWords[name].what, Group: functionWords[name].group})
+	}
+	slices.SortFunc(out.Functions, func(a, b FunctionSchema) int {
+		if a.Group != b.Group {
+			return slices.Index(functionGroups, a.Group) - slices.Index(functionGroups, b.Group)
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+// grammars are what the blocks of the language may hold, by their path.
+var grammars = map[string]*grammar{
+	"eligen": settingsGrammar, "variable": variableGrammar, "variable.validation": validationGrammar,
+	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar,
+	"render": renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
+	"check": checkGrammar, "check.assert": assertGrammar, "moved": movedGrammar,
+	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
+}
+
+func blockSchemas(path string, g *grammar) []BlockSchema {
+	var out []BlockSchema
+	for _, header := range g.blocks {
+		at := strings.TrimPrefix(path+"."+header.Type, ".")
+		b := BlockSchema{Type: header.Type, Labels: header.LabelNames, Repeated: slices.Contains(g.many, header.Type), What: blockWords[at]}
+		if inner := grammars[at]; inner != nil {
+			for _, name := range inner.arguments() {
+				b.Arguments = append(b.Arguments, ArgumentSchema{name, slices.Contains(inner.required, name), argumentWords[at+"."+name]})
+			}
+			b.Blocks = blockSchemas(at, inner)
+			b.Later = laterWords(inner)
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func laterWords(g *grammar) []string {
+	out := slices.Clone(g.later)
+	for _, b := range g.laterBlocks {
+		out = append(out, b.Type+" { }")
+	}
+	return out
+}
+
+// signature is how a function is called.
+func signature(name string, f function.Function) string {
+	var args []string
+	for _, p := range f.Params() {
+		args = append(args, p.Name)
+	}
+	if p := f.VarParam(); p != nil {
+		args = append(args, p.Name+"…")
+	}
+	return name + "(" + strings.Join(args, ", ") + ")"
+}
+
+// Markdown is the language as a page to read.
+func (r Reference) Markdown() string {
+	var b strings.Builder
+	b.WriteString("# The language\n\nThis page is made from the declarations that scenes are read by; `eligen schema` prints it, and `eligen schema --json` the same for programs.\n" +
+		"A scene is one file in [HCL](https://github.com/hashicorp/hcl), or in HCL's JSON syntax where its name ends in `.json`. Paths are below its folder. References are written without quotes: `entity.dog`, `render.poster[\"dawn\"]`, `var.size`.\n\n## Blocks\n")
+	for _, block := range r.Blocks {
+		block.markdown(&b, "###", "")
+	}
+	fmt.Fprintf(&b, "\n## Not in this release\n\nThe language has more blocks, which are refused at their line for now: %s.\n", "`"+strings.Join(laterWords(topGrammar), "`, `")+"`")
+	b.WriteString("\n## Functions\n\nWhat is not about shapes works as in Terraform, where it has the same name. Coordinates are fractions of the canvas, from its upper left corner; `px(…)` makes them pixels.\n")
+	group := ""
+	for _, f := range r.Functions {
+		if f.Group != group {
+			group = f.Group
+			fmt.Fprintf(&b, "\n### %s\n\n| | |\n| --- | --- |\n", capital(group))
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Call, f.What)
+	}
+	return b.String()
+}
+
+func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
+	head := s.Type
+	for _, l := range s.Labels {
+		head += fmt.Sprintf(" %q", strings.ToUpper(l))
+	}
+	fmt.Fprintf(b, "\n%s `%s`%s\n\n%s\n", level, head, outer, s.What)
+	if example, ok := blockExamples[s.Type]; ok && outer == "" {
+		fmt.Fprintf(b, "\n```hcl\n%s\n```\n", strings.TrimSpace(example))
+	}
+	if len(s.Arguments) > 0 {
+		b.WriteString("\n| argument | |\n| --- | --- |\n")
+		for _, a := range s.Arguments {
+			name := "`" + a.Name + "`"
+			if a.Required {
+				name += " (required)"
+			}
+			fmt.Fprintf(b, "| %s | %s |\n", name, a.What)
+		}
+	}
+	if len(s.Later) > 0 {
+		fmt.Fprintf(b, "\nNot in this release: `%s`.\n", strings.Join(s.Later, "`, `"))
+	}
+	for _, inner := range s.Blocks {
+		inner.markdown(b, level+"#", " in "+s.Type)
+	}
+}
+
+var blockWords = map[string]string{
+	"eligen":              "Settings of the scene itself.",
+	"locals":              "Names for values: `name = expression`, used as `local.name`.",
+	"variable":            "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The later of these wins.",
+	"variable.validation": "A rule for the variable's value.",
+	"model":               "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
+	"adapter":             "Weights that are laid over a model's. The kind is `lora`.",
+	"entity":              "One thing in the picture: what it is, and where. It has exactly one of `box`, `mask` and `region`.",
+	"render":              "One picture. Everything but the prompt has a default: the embedded model at its native size, all entities of the file, seed 0, and the file `out/NAME.png`.",
+	"render.sampler":      "How latents are denoised. What is left out is the model's default.",
+	"render.init":         "Image to image: start from a picture instead of from noise alone.",
+	"render.output":       "A file that the picture is written to.",
+	"check":               "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
+	"check.assert":        "One condition of a check.",
+	"moved":               "What was recorded under an old address belongs to a new one.",
+	"recipe":              "A training, run by `eligen train`.",
+	"recipe.optimizer":    "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
+}
+
+var blockExamples = map[string]string{
+	"eligen": `
+eligen {
+  required_version = "~> 0.1"
+}`,
+	"locals": `
+locals {
+  steps = { draft = 8, final = 50 }[var.quality]
+}`,
+	"variable": `
+variable "quality" {
+  type    = string
+  default = "draft"
+
+  validation {
+    condition     = contains(["draft", "final"], var.quality)
+    error_message = "quality must be draft or final."
+  }
+}`,
+	"model": `
+model "flux" "base" {
+  source = "./weights/FLUX.1-dev"
+  dtype  = "bfloat16"
+}`,
+	"adapter": `
+adapter "lora" "eligen" {
+  source = "./weights/eligen.safetensors"
+  scale  = 0.8
+}`,
+	"entity": `
+entity "duck" {
+  for_each = { near = 0.1, far = 0.6 }
+  prompt   = "a duck"
+  box      = xywh(each.value, 0.5, 0.3, 0.3)
+}`,
+	"render": `
+render "pond" {
+  prompt   = "two ducks on a pond"
+  entities = values(entity.duck)
+  size     = [256, 256]
+  seed     = 7
+
+  sampler {
+    steps = 20
+  }
+}
+
+render "again" {
+  from = render.pond
+  seed = 8
+}`,
+	"check": `
+check "near" {
+  assert {
+    condition     = placement(render.pond, entity.duck["near"]) > 0.5
+    error_message = "The near duck is not where it was asked for."
+  }
+}`,
+	"moved": `
+moved {
+  from = render.lake
+  to   = render.pond
+}`,
+	"recipe": `
+recipe "eligen" {
+  train = lora(16)
+  steps = 400
+  batch = 16
+
+  optimizer "adamw" {
+    rate = 1e-3
+  }
+}`,
+}
+
+var argumentWords = map[string]string{
+	"eligen.required_version": "Releases that may read the scene: `\"~> 0.1\"`, `\">= 0.1, < 2\"`",
+
+	"variable.type":                     "A type constraint: `string`, `number`, `list(string)`, `map(object({ x = number, size = optional(number, 0.1) }))`",
+	"variable.default":                  "The value where none is given; without it one must be",
+	"variable.description":              "For people",
+	"variable.validation.condition":     "True where the value is good",
+	"variable.validation.error_message": "What to say where it is not",
+
+	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`",
+	"model.dtype":  "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
+
+	"adapter.source":   "The file, as for a model; without it the family's own EliGen LoRA",
+	"adapter.scale":    "How strong, from −100 to 100; 1 by default",
+	"adapter.alpha":    "`\"file\"`: the alpha that the file gives (default); `\"ignore\"`: none",
+	"adapter.for_each": "A map, or a set of texts: one adapter for each, `adapter.lora.NAME[\"key\"]`",
+	"adapter.count":    "A number: so many adapters, `adapter.lora.NAME[0]`",
+
+	"entity.prompt":   "What is drawn in the region: `\"a dog\"`",
+	"entity.box":      "Where: `xywh()`, `xyxy()` or `cxcywh()`",
+	"entity.mask":     "Where: `image(\"mask.png\")`, on where it is bright",
+	"entity.region":   "Where: any shape",
+	"entity.strength": "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
+	"entity.z":        "In a render with `overlap = \"over\"`, the higher takes the token; 0 by default",
+	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`, as `entity.NAME[\"key\"]`",
+	"entity.count":    "A number: so many entities, with `count.index`, as `entity.NAME[0]`",
+
+	"render.from":     "Another render: everything is as there but what is written here, and the outputs",
+	"render.prompt":   "The whole picture in words; needed unless `from` is given",
+	"render.model":    "A model; `model.nano.base` by default",
+	"render.adapters": "A list of adapters; by default the family's EliGen LoRA where there are entities. `[]` is none",
+	"render.size":     "`[width, height]` in pixels, multiples of 16; the model's native size by default",
+	"render.negative": "What should not be in the picture; it needs `cfg` above 1",
+	"render.entities": "A list of entities, in drawing order; all of the file by default",
+	"render.overlap":  "Where regions meet: `\"blend\"`, both prompts (EliGen's rule, default); `\"over\"`, the higher `z`; `\"exclusive\"`, an error",
+	"render.seed":     "Of the noise, from 0 to 4294967295",
+	"render.for_each": "A map, or a set of texts: one picture for each, `out/NAME-KEY.png`",
+	"render.count":    "A number: so many pictures, `out/NAME-0.png`",
+
+	"render.sampler.steps":             "How many steps",
+	"render.sampler.cfg":               "Classifier-free guidance; 1 is off",
+	"render.sampler.guidance":          "The guidance that FLUX.1-dev embeds",
+	"render.sampler.schedule":          "`\"eligen\"`, `\"flux-dev\"`, `\"flux-schnell\"` or `\"diffusers\"`",
+	"render.sampler.shift":             "The time shift of the schedule `\"eligen\"`; 3 by default",
+	"render.sampler.negative_entities": "Whether the negative branch has the entities too",
+	"render.init.image":                "`image(\"photo.png\")`, of the render's size; needed unless the render is `from` one with an init",
+	"render.init.strength":             "From above 0 to 1, which ignores the picture",
+	"render.output.path":               "A `.png` below the scene's folder",
+	"render.output.overlay":            "Whether regions and prompts are drawn over it",
+	"render.output.strip_metadata":     "Whether to leave out of the file what made the picture",
+
+	"check.assert.condition":     "True where the promise is kept. It measures with `placement`, `locality` and `psnr`",
+	"check.assert.error_message": "What to say where it is not; it may measure too",
+
+	"moved.from": "An address that nothing has any more",
+	"moved.to":   "The address that it has now",
+
+	"recipe.kind":              "What is trained: `\"autoencoder\"`, `\"base\"`, `\"eligen\"` or `\"judge\"`; the recipe's name by default",
+	"recipe.model":             "The model to start from",
+	"recipe.dataset":           "`\"composed\"` (default), or a folder in EliGen's format",
+	"recipe.classes":           "Of the composed dataset: how many kinds of object; 0 is all",
+	"recipe.size":              "`[width, height]` of the training pictures",
+	"recipe.seed":              "Of weights, samples and noise",
+	"recipe.steps":             "How many steps",
+	"recipe.batch":             "Pictures a step",
+	"recipe.train":             "`\"all\"` weights, or `lora(16)` of that rank",
+	"recipe.regions":           "The share of samples that carry entities and regional attention",
+	"recipe.dropout":           "`{ prompt = 0.1, entity = 0.1 }`: how often a condition is left out",
+	"recipe.timesteps":         "`\"logit-normal\"`, `\"uniform\"` or `\"reference\"`",
+	"recipe.weighting":         "`\"none\"` or `\"reference\"`: the loss's weight by timestep",
+	"recipe.objects":           "How much more the loss counts inside objects; 1 by default",
+	"recipe.ema":               "Decay of the running mean of the weights; 0 is off",
+	"recipe.every":             "Steps between checkpoints",
+	"recipe.optimizer.rate":    "The largest learning rate",
+	"recipe.optimizer.warmup":  "Steps until it is reached",
+	"recipe.optimizer.decay":   "`\"cosine\"`, `\"constant\"` or `\"reference\"`",
+	"recipe.optimizer.weight":  "Weight decay",
+	"recipe.optimizer.clip":    "The largest norm of the gradient; 0 is none",
+	"recipe.optimizer.betas":   "`[0.9, 0.999]`: decay of the running means",
+	"recipe.optimizer.epsilon": "Keeps divisions finite",
+}
+
+var functionGroups = []string{"boxes and shapes", "shapes from shapes", "layout", "measures of pictures", "numbers", "text", "lists and maps", "conversion", "files", "training"}
+
+type functionWord struct{ group, what string }
+
+var functionWords = func() map[string]functionWord {
+	out := map[string]functionWord{}
+	for group, words := range map[string]map[string]string{
+		"boxes and shapes": {
+			"xywh":    "A box by its left and upper edge, width and height",
+			"xyxy":    "A box by two corners",
+			"cxcywh":  "A box by its centre, width and height",
+			"ellipse": "An ellipse by its centre and radii",
+			"polygon": "A polygon by a list of points `[x, y]`, inside by the even-odd rule",
+			"svg":     "The inside of a closed path in SVG's syntax (`M L H V C S Q T A Z`), by the nonzero rule",
+			"image":   "A picture of the scene's folder: as a mask, or to start from. Options: `{ channel = \"alpha\" }`, `{ fit = \"stretch\" }`, `\"cover\"`, `\"contain\"`",
+			"px":      "The same shape, its numbers read as pixels of the canvas",
+		},
+		"shapes from shapes": {
+			"union":     "All of the shapes together",
+			"subtract":  "The first shape without the others",
+			"intersect": "What all shapes share",
+			"invert":    "Everything outside the shape",
+			"grow":      "The shape grown by a number of pixels; a negative one shrinks it",
+			"translate": "The shape moved right by dx and down by dy",
+			"scale":     "The shape made larger or smaller around its centre; a second number is for the height",
+			"rotate":    "The shape turned clockwise by degrees around its centre, in pixels",
+			"mirror":    "The shape turned over in its place: `\"x\"` exchanges left and right, `\"y\"` top and bottom",
+		},
+		"layout": {
+			"above":    "A box of a width and height above the shape, centred; a third number is the gap",
+			"below":    "A box below the shape, as `above`",
+			"left_of":  "A box left of the shape, as `above`",
+			"right_of": "A box right of the shape, as `above`",
+			"inside":   "A box in the middle of the shape, so many times as wide and as high",
+			"grid":     "The canvas as a list of boxes, row by row; a third number is the gap",
+			"cell":     "One box of a grid: columns, rows, and which of them, counted from 0",
+			"row":      "The box around the shape as a list of n boxes side by side; a third number is the gap",
+			"column":   "The box around the shape as a list of n boxes one above the other; a third number is the gap",
+			"center":   "The centre of the box around the shape, `[x, y]`",
+			"bounds":   "The box around the shape as numbers: `x y w h`, `x0 y0 x1 y1`, `cx cy`",
+			"iou":      "The area that two shapes share over the area of both, from 0 to 1",
+			"area":     "The share of the canvas that the shape covers",
+		},
+		"measures of pictures": {
+			"placement": "How well what was drawn fills the entity's box, from 0 to 1: the intersection over union of the boxes. Only in checks",
+			"locality":  "How much of the change that the entity's prompt makes is in its region, from 0 to 1. It renders the picture once more, without that prompt. Only in checks",
+			"psnr":      "How like two pictures are, in dB; 100 where they are equal. The second is a render or `image(…)`. Only in checks",
+		},
+		"numbers": {
+			"abs": "Without its sign", "ceil": "Rounded up", "floor": "Rounded down", "log": "The logarithm to a base", "max": "The largest", "min": "The smallest",
+			"parseint": "A text as a whole number in a base", "pow": "A number to a power", "signum": "−1, 0 or 1", "sum": "The sum of a list",
+		},
+		"text": {
+			"chomp": "Without line ends at its end", "format": "By a format, as `format(\"%02d\", 7)`", "formatlist": "`format` over lists", "indent": "Lines after the first moved right",
+			"join": "A list as one text, with a separator", "lower": "In lower case", "upper": "In upper case", "regex": "The first match of a pattern", "regexall": "All matches of a pattern",
+			"replace": "With every occurrence replaced", "split": "Cut at a separator", "strrev": "Backwards", "substr": "A part, by offset and length", "title": "Words with a capital",
+			"trim": "Without some characters at both ends", "trimprefix": "Without a prefix", "trimspace": "Without space at both ends", "trimsuffix": "Without a suffix",
+			"startswith": "Whether it begins so", "endswith": "Whether it ends so",
+		},
+		"lists and maps": {
+			"chunklist": "Cut into lists of a length", "coalesce": "The first that is not null or empty", "coalescelist": "The first list that is not empty", "compact": "Without empty texts",
+			"concat": "Lists one after the other", "contains": "Whether a list has a value", "distinct": "Each value once", "element": "By its index, which wraps around",
+			"flatten": "Lists in lists as one list", "index": "Where a value is", "keys": "The keys of a map", "length": "How many elements, or characters", "lookup": "A map's value, or a default",
+			"merge": "Maps together; the later wins", "range": "Numbers from, to, step", "reverse": "Backwards", "setintersection": "What all sets share", "setproduct": "All combinations",
+			"setsubtract": "The first set without the second", "setunion": "All sets together", "slice": "A part of a list", "sort": "Texts in order", "values": "The values of a map", "zipmap": "A map from keys and values",
+		},
+		"conversion": {
+			"csvdecode": "A table as a list of objects: `csvdecode(file(\"layouts.csv\"))`", "jsondecode": "JSON as a value", "jsonencode": "A value as JSON",
+			"tobool": "As a truth value", "tolist": "As a list", "tomap": "As a map", "tonumber": "As a number", "toset": "As a set", "tostring": "As a text",
+		},
+		"files":    {"file": "The text of a file below the scene's folder, at most 1 MiB"},
+		"training": {"lora": "A LoRA of a rank: what a recipe trains"},
+	} {
+		for name, what := range words {
+			out[name] = functionWord{group, what}
+		}
+	}
+	return out
+}()
