@@ -156,7 +156,9 @@ type Recipe struct {
 	Model     Model
 	Dataset   string // "composed", or a folder in EliGen's format
 	Classes   int    // of the composed dataset: how many object classes; 0 is all
+	Pictures  int    // how many different pictures are seen, again and again
 	Size      Size   // of the training pictures
+	Window    Size   // how much of a picture a sample shows, at its place in it; zero is all
 	Seed      uint64
 	Steps     int
 	Batch     int

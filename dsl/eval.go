@@ -468,7 +468,7 @@ func (l *loader) walk(v cty.Value, n *node, t hcl.Traversal, rest int, bad *[]hc
 			v, path = next, path+"["+short(i.Key)+"]"
 			continue
 		}
-		if n.several && path == n.address() && !(v.Type().IsObjectType() && v.Type().HasAttribute(a.Name)) {
+		if n.several && path == n.address() && (!v.Type().IsObjectType() || !v.Type().HasAttribute(a.Name)) {
 			if v.IsKnown() {
 				*bad = append(*bad, t.SourceRange())
 				l.errorf(l.stepRange(s), "Reference to a repeated block", "%s is several.%s", path, n.whichInstance())

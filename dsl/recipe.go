@@ -17,7 +17,7 @@ var trainings = []string{"autoencoder", "base", "eligen", "judge"}
 var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
-		optional: []string{"kind", "model", "dataset", "classes", "size", "seed", "steps", "batch", "train", "regions", "dropout",
+		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
 			"timesteps", "weighting", "objects", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
@@ -54,7 +54,10 @@ func (l *loader) recipe(block *hcl.Block) {
 	if s, ok := b.text("dataset"); ok {
 		r.Dataset = b.dataset(s)
 	}
-	r.Size = b.size()
+	r.Size, r.Window = b.size("size"), b.size("window")
+	if r.Window.W > r.Size.W || r.Window.H > r.Size.H {
+		b.errorf(b.place("window"), outOfRange, "A window is a part of a picture, and pictures are %d×%d here; say how large with \"size\".", r.Size.W, r.Size.H)
+	}
 	if n, ok := b.whole("seed", 0, 1<<32-1); ok {
 		r.Seed = uint64(n)
 	}
@@ -64,6 +67,7 @@ func (l *loader) recipe(block *hcl.Block) {
 		to        *int
 	}{
 		{"classes", 1, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch}, {"every", 1, 1_000_000_000, &r.Every},
+		{"pictures", 1, 1_000_000_000, &r.Pictures},
 	} {
 		if n, ok := b.whole(x.name, x.low, x.high); ok {
 			*x.to = int(n)

@@ -104,7 +104,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	if list := b.adapters(); list != nil {
 		r.Adapters = list
 	}
-	if size := b.size(); size.W > 0 {
+	if size := b.size("size"); size.W > 0 {
 		r.Size = size
 	}
 	if seed, ok := b.whole("seed", 0, math.MaxUint32); ok {
@@ -167,13 +167,13 @@ func (b *body) adapters() []eligen.Adapter {
 }
 
 // size reads [width, height].
-func (b *body) size() eligen.Size {
-	values, places, ok := b.elements("size", "[width, height] in pixels, as [1024, 1024]")
+func (b *body) size(name string) eligen.Size {
+	values, places, ok := b.elements(name, "[width, height] in pixels, as [1024, 1024]")
 	if !ok {
 		return eligen.Size{}
 	}
 	if len(values) != 2 {
-		b.errorf(b.place("size"), wrongType, "\"size\" must be [width, height] in pixels, as [1024, 1024]; this has %d elements.", len(values))
+		b.errorf(b.place(name), wrongType, "%q must be [width, height] in pixels, as [1024, 1024]; this has %d elements.", name, len(values))
 		return eligen.Size{}
 	}
 	var n [2]int64
@@ -192,19 +192,19 @@ func (b *body) size() eligen.Size {
 		}
 		var problem string
 		if n[i], problem = wholeNumber(v, 1, maxSide); problem != "" {
-			b.errorf(places[i], "Invalid size", "The %s must be %s.%s", what, problem, b.reason("size"))
+			b.errorf(places[i], "Invalid size", "The %s must be %s.%s", what, problem, b.reason(name))
 			good = false
 		} else if below := n[i] / multiple * multiple; below != n[i] {
 			if below == 0 {
-				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d is %d.%s", what, multiple, n[i], multiple, b.reason("size"))
+				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d is %d.%s", what, multiple, n[i], multiple, b.reason(name))
 			} else {
-				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d are %d and %d.%s", what, multiple, n[i], below, below+multiple, b.reason("size"))
+				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d are %d and %d.%s", what, multiple, n[i], below, below+multiple, b.reason(name))
 			}
 			good = false
 		}
 	}
 	if good && n[0]*n[1] > maxPixels {
-		b.errorf(b.place("size"), "Invalid size", "%d×%d are %d pixels; a picture has at most %d (16 MP).", n[0], n[1], n[0]*n[1], maxPixels)
+		b.errorf(b.place(name), "Invalid size", "%d×%d are %d pixels; a picture has at most %d (16 MP).", n[0], n[1], n[0]*n[1], maxPixels)
 		good = false
 	}
 	if !good {

@@ -160,7 +160,7 @@ func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
 var blockWords = map[string]string{
 	"eligen":              "Settings of the scene itself.",
 	"locals":              "Names for values: `name = expression`, used as `local.name`.",
-	"variable":            "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The later of these wins.",
+	"variable":            "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
 	"variable.validation": "A rule for the variable's value.",
 	"model":               "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
 	"adapter":             "Weights that are laid over a model's. The kind is `lora`.",

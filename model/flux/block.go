@@ -51,5 +51,5 @@ func (b Blocks) End(w nn.Weights, img, modulation *Node) *Node {
 
 func (b Blocks) attention(img, txt *Node) *attention {
 	return newAttention(b.Config, Input{Entities: b.Entities}, txt.Shape().Dim(1), b.Rows*b.Columns,
-		rope(img.Graph(), b.Config, b.Rows, b.Columns))
+		rope(img.Graph(), b.Config, b.Rows, b.Columns, nil))
 }

@@ -282,7 +282,7 @@ func TestImageTokenOrder(t *testing.T) {
 				input := sc.input(in, form)
 				txt := joinText(w, tiny, input)
 				next := modulations(Modulation(w, tiny, Embed(w, tiny, input.Timestep, input.Guidance, input.Vec)), batch, tiny.Dim)
-				turn := rope(txt.Graph(), tiny, rows, columns)
+				turn := rope(txt.Graph(), tiny, rows, columns, nil)
 				if permuted {
 					at := ConvertDType(in["order"], tokenDType)
 					turn = rotation{Gather(turn.cos, at), Gather(turn.sin, at)}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
@@ -17,6 +18,10 @@ type Input struct {
 	Guidance *Node // [B], before the factor of 1000; only where Config.Guidance
 	Txt      *Node // [B,T,TextDim], T5 states of the global prompt
 	Vec      *Node // [B,PooledDim], CLIP vector of the global prompt
+
+	// Origin is the row and column of the first image token, [B,2], where Latents
+	// are a window of a larger picture; nil is (0, 0).
+	Origin *Node
 
 	Entities []Entities // nil for plain FLUX
 
@@ -49,7 +54,7 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	}
 	next := modulations(mod, b, cfg.Dim)
 
-	r := rope(img.Graph(), cfg, h, wd)
+	r := rope(img.Graph(), cfg, h, wd, in.Origin)
 	trace("rope_cos", r.cos)
 	trace("rope_sin", r.sin)
 	a := newAttention(cfg, in, txt.Shape().Dim(1), h*wd, r)
@@ -280,20 +285,24 @@ func unpatchify(x *Node, h, w int) *Node {
 	return Reshape(x, d[0], c, h*patch, w*patch)
 }
 
-// rotation is a table of angles for the image tokens, [S,HeadDim/2]. Text
-// tokens all are at position 0, where the rotation is the identity.
+// rotation is a table of angles for the image tokens, [S,HeadDim/2], or
+// [B,S,HeadDim/2] where they differ from sample to sample. Text tokens all are
+// at position 0, where the rotation is the identity.
 type rotation struct{ cos, sin *Node }
 
-// rope is the table for h×w tokens at positions (0, row, column).
-func rope(g *Graph, cfg Config, h, w int) rotation {
+// rope is the table for h×w tokens at positions (0, row, column), counted from
+// origin [B,2], which may be nil.
+func rope(g *Graph, cfg Config, h, w int, origin *Node) rotation {
 	n := cfg.HeadDim() / 2
+	if origin != nil {
+		return movedRope(cfg, h, w, origin)
+	}
 	table := func(f func(float64) float64) *Node {
 		axis := func(size, features int) *Node {
 			t := make([][]float32, size)
 			for p := range t {
-				for j := range features / 2 {
-					angle := float64(p) * math.Pow(10000, -float64(2*j)/float64(features))
-					t[p] = append(t[p], float32(f(angle)))
+				for _, f0 := range ropeFrequencies(features) {
+					t[p] = append(t[p], float32(f(float64(p)*f0)))
 				}
 			}
 			return Const(g, t)
@@ -316,14 +325,55 @@ func rope(g *Graph, cfg Config, h, w int) rotation {
 	return rotation{table(math.Cos), table(math.Sin)}
 }
 
+// movedRope is rope with the positions known only when the graph runs: in
+// float32, which is good enough for training.
+func movedRope(cfg Config, h, w int, origin *Node) rotation {
+	g := origin.Graph()
+	b := origin.Shape().Dim(0)
+	origin = ConvertDType(origin, dtypes.Float32)
+	var parts []*Node
+	for i, size := range []int{1, h, w} {
+		features := cfg.Axes[i]
+		if features == 0 {
+			continue
+		}
+		at := Zeros(g, shapes.Make(dtypes.Float32, b, 1))
+		if i > 0 {
+			at = Add(Slice(origin, AxisRange(), AxisElem(i-1)), Iota(g, shapes.Make(dtypes.Float32, 1, size), 1)) // [B,size]
+		}
+		f := make([]float32, 0, features/2)
+		for _, x := range ropeFrequencies(features) {
+			f = append(f, float32(x))
+		}
+		angle := Mul(ExpandAxes(at, -1), Reshape(Const(g, f), 1, 1, -1)) // [B,size,features/2]
+		shape := []int{b, 1, 1, features / 2}
+		if i > 0 {
+			shape[i] = size
+		}
+		parts = append(parts, BroadcastToDims(Reshape(angle, shape...), b, h, w, features/2))
+	}
+	angles := Reshape(Concatenate(parts, -1), b, h*w, cfg.HeadDim()/2)
+	return rotation{Cos(angles), Sin(angles)}
+}
+
+// ropeFrequencies are an axis' angles per position.
+func ropeFrequencies(features int) []float64 {
+	f := make([]float64, features/2)
+	for j := range f {
+		f[j] = math.Pow(10000, -float64(2*j)/float64(features))
+	}
+	return f
+}
+
 // apply rotates adjacent pairs of x [B,S,H,HeadDim], in float32.
 func (r rotation) apply(x *Node) *Node {
 	dtype, d := x.DType(), x.Shape().Dimensions
 	f := Reshape(ConvertDType(x, dtypes.Float32), d[0], d[1], d[2], d[3]/2, 2)
 	x0 := Slice(f, AxisRange(), AxisRange(), AxisRange(), AxisRange(), AxisElem(0))
 	x1 := Slice(f, AxisRange(), AxisRange(), AxisRange(), AxisRange(), AxisElem(1))
-	cos := Reshape(r.cos, 1, d[1], 1, d[3]/2, 1)
-	sin := Reshape(r.sin, 1, d[1], 1, d[3]/2, 1)
+	samples := r.cos.Shape().Size() / (d[1] * d[3] / 2)
+	cos := Reshape(r.cos, samples, d[1], 1, d[3]/2, 1)
+	sin := Reshape(r.sin, samples, d[1], 1, d[3]/2, 1)
 	f = Concatenate([]*Node{
 		Sub(Mul(cos, x0), Mul(sin, x1)),
 		Add(Mul(sin, x0), Mul(cos, x1)),

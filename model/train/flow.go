@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -10,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -84,10 +86,13 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 		if r.Rank > 0 {
 			w = Adapted(w, r.Rank)
 		}
-		x0, noise, sigma, prompt, clip, entities, members, weight := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7]
+		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
+		if r.Window == (eligen.Size{}) {
+			origin = nil
+		}
 		s4 := Reshape(sigma, -1, 1, 1, 1)
 		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members)
+		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
 		d := Square(Sub(v, Sub(noise, x0))) // [B,16,h,w]
 		plain := ReduceAllMean(d)
 		loss := ReduceAllMean(Mul(d, weight))
@@ -112,13 +117,13 @@ func (m Model) Params() []Param {
 }
 
 // velocity is text encoders and transformer: x [B,16,h,w], timestep [B], ids
-// [B,T], [B,C] and [B,N,Te], members [B,N,S].
-func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members *Node) *Node {
+// [B,T], [B,C] and [B,N,Te], members [B,N,S], origin [B,2] or nil.
+func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members, origin *Node) *Node {
 	d := entities.Shape().Dimensions
 	txt := text.T5(w.In("t5"), m.T5, prompt)                               // [B,T,D]
 	local := text.T5(w.In("t5"), m.T5, Reshape(entities, d[0]*d[1], d[2])) // [B·N,Te,D]
 	in := flux.Input{
-		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip),
+		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip), Origin: origin,
 		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: members}},
 	}
 	if m.Flux.Guidance {
@@ -168,14 +173,18 @@ func LoRANames(name string) (a, b string, ok bool) {
 	return native + ".lora_A.weight", native + ".lora_B.weight", true
 }
 
-// flowBatch draws a step's inputs: which samples, timesteps, noise, and what is
-// dropped of their conditions.
+// flowBatch draws a step's inputs: which samples, what part of them is seen,
+// timesteps, noise, and what is dropped of their conditions.
 func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
 	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
-	lw, lh := r.Size.W/8, r.Size.H/8
+	seen, count := r.Size, MaxEntities
+	if r.Window != (eligen.Size{}) {
+		seen, count = r.Window, windowEntities
+	}
+	lw, lh := seen.W/8, seen.H/8
 	s := lw / 2 * (lh / 2)
 	var x0, noise, sigmas, members, weight []float32
-	var prompt, clip, entities []int32
+	var prompt, clip, entities, origin []int32
 	ids := func(dst *[]int32, row []float32) {
 		for _, x := range row {
 			*dst = append(*dst, int32(x))
@@ -191,7 +200,6 @@ func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, err
 			return row
 		}
 		if err := catch(func() {
-			x0 = append(x0, get("latents")...)
 			regional := rng.Float64() < r.Regions
 			bare := rng.Float64() < r.Drop.Prompt
 			behind := regional && rng.Float64() < 0.3 // the entities' prompts alone say what is there
@@ -206,23 +214,31 @@ func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, err
 				ids(&prompt, get(field))
 				ids(&clip, get(clipField))
 			}
-			ids(&entities, get("entities"))
-			m := append([]float32(nil), get("members")...)
-			for e := range MaxEntities {
-				if !regional || bare || rng.Float64() < r.Drop.Entity {
-					clear(m[e*s : (e+1)*s])
-				}
+			w := window{W: r.Size.W / 16, H: r.Size.H / 16, w: lw / 2, h: lh / 2}
+			if seen != r.Size {
+				w.look(rng, get("members"))
 			}
-			members = append(members, m...)
-			sigma, w := drawSigma(rng, r)
+			origin = append(origin, int32(w.y), int32(w.x))
+			x0 = append(x0, w.cut(get("latents"), 2)...)
+			m := w.cut(get("members"), 1)
+			texts := get("entities")
+			te := len(texts) / MaxEntities
+			for _, e := range largest(m, s)[:count] {
+				ids(&entities, texts[e*te:(e+1)*te])
+				row := m[e*s : (e+1)*s]
+				if !regional || bare || rng.Float64() < r.Drop.Entity {
+					clear(row)
+				}
+				members = append(members, row...)
+			}
+			sigma, lossWeight := drawSigma(rng, r)
 			sigmas = append(sigmas, float32(sigma))
-			objects := get("objects")
 			up := 1.0
 			if r.Objects > 0 {
 				up = r.Objects
 			}
-			for _, o := range objects {
-				weight = append(weight, float32(w*(1+(up-1)*float64(o))))
+			for _, o := range w.cut(get("objects"), 2) {
+				weight = append(weight, float32(lossWeight*(1+(up-1)*float64(o))))
 			}
 		}); err != nil {
 			return nil, err
@@ -238,10 +254,68 @@ func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, err
 		tensors.FromFlatDataAndDimensions(sigmas, n),
 		tensors.FromFlatDataAndDimensions(prompt, n, data.text.Length),
 		tensors.FromFlatDataAndDimensions(clip, n, data.text.CLIPLength),
-		tensors.FromFlatDataAndDimensions(entities, n, MaxEntities, data.text.EntityLength),
-		tensors.FromFlatDataAndDimensions(members, n, MaxEntities, s),
+		tensors.FromFlatDataAndDimensions(entities, n, count, data.text.EntityLength),
+		tensors.FromFlatDataAndDimensions(members, n, count, s),
 		tensors.FromFlatDataAndDimensions(weight, n, 1, lh, lw),
+		tensors.FromFlatDataAndDimensions(origin, n, 2),
 	}, nil
+}
+
+// windowEntities is how many entities a sample carries that shows a window:
+// those that take up most of it.
+const windowEntities = 3
+
+// A window is the part of a picture that a sample shows, in image tokens.
+// Positions count from the picture's own corner, so that what is learnt in
+// windows holds for whole pictures, at a fraction of their cost: to the
+// transformer, a window is a picture of which the rest isn't there.
+type window struct{ W, H, x, y, w, h int }
+
+// look chooses where the window is: mostly at an entity, of members [N,H·W].
+func (w *window) look(rng *rand.Rand, members []float32) {
+	x, y := rng.IntN(w.W-w.w+1), rng.IntN(w.H-w.h+1)
+	e := rng.IntN(MaxEntities)
+	var sx, sy, n int
+	for i, on := range members[e*w.W*w.H : (e+1)*w.W*w.H] {
+		if on != 0 {
+			sx, sy, n = sx+i%w.W, sy+i/w.W, n+1
+		}
+	}
+	if n > 0 {
+		// A third of the window off the entity's middle at most.
+		x = sx/n - w.w/2 + rng.IntN(2*(w.w/3)+1) - w.w/3
+		y = sy/n - w.h/2 + rng.IntN(2*(w.h/3)+1) - w.h/3
+	}
+	w.x, w.y = max(0, min(x, w.W-w.w)), max(0, min(y, w.H-w.h))
+}
+
+// cut is the window's part of channels [..,H·k,W·k]: [..,h·k,w·k].
+func (w *window) cut(x []float32, k int) []float32 {
+	if w.w == w.W && w.h == w.H {
+		return append([]float32(nil), x...)
+	}
+	plane := w.W * w.H * k * k
+	out := make([]float32, 0, len(x)/plane*w.w*w.h*k*k)
+	for from := 0; from < len(x); from += plane {
+		for y := w.y * k; y < (w.y+w.h)*k; y++ {
+			at := from + y*w.W*k + w.x*k
+			out = append(out, x[at:at+w.w*k]...)
+		}
+	}
+	return out
+}
+
+// largest orders the entities of members [N,S] by how many tokens they have.
+func largest(members []float32, s int) []int {
+	order, tokens := make([]int, MaxEntities), make([]float32, MaxEntities)
+	for e := range order {
+		order[e] = e
+		for _, on := range members[e*s : (e+1)*s] {
+			tokens[e] += on
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tokens[b], tokens[a]) })
+	return order
 }
 
 type batchError struct{ error }
@@ -363,7 +437,7 @@ func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.S
 			x, step := in[0], in[1] // [2n,16,h,w], (sigma, next sigma)
 			sigma := Reshape(Slice(step, AxisElem(0)), 1)
 			x2 := Concatenate([]*Node{x, x}, 0)
-			v := m.velocity(w, x2, MulScalar(BroadcastToDims(sigma, 4*n), 1000), in[2], in[3], in[4], in[5])
+			v := m.velocity(w, x2, MulScalar(BroadcastToDims(sigma, 4*n), 1000), in[2], in[3], in[4], in[5], nil)
 			pos, neg := Slice(v, AxisRange(0, 2*n)), Slice(v, AxisRange(2*n))
 			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
 			delta := Sub(Reshape(Slice(step, AxisElem(1)), 1, 1, 1, 1), Reshape(sigma, 1, 1, 1, 1))

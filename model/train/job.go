@@ -56,6 +56,9 @@ func Smoke(r eligen.Recipe) eligen.Recipe {
 	if r.Size.W > 64 {
 		r.Size = eligen.Size{W: 64, H: 64}
 	}
+	if r.Window.W > 32 {
+		r.Window = eligen.Size{W: 32, H: 32}
+	}
 	r.EMA = 0
 	return r
 }
@@ -111,7 +114,10 @@ func Do(ctx context.Context, j Job) error {
 			return err
 		}
 		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", r.Size.W, r.Size.H, key.Short()))
-		pictures := defaultPictures
+		pictures := r.Pictures
+		if pictures == 0 {
+			pictures = defaultPictures
+		}
 		if r.Steps*r.Batch < pictures {
 			pictures = max(shardSize, r.Steps*r.Batch)
 		}

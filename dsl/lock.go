@@ -1,0 +1,119 @@
+package dsl
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+)
+
+var (
+	lockGrammar       = &grammar{what: "a lock", blocks: []hcl.BlockHeaderSchema{{Type: "render", LabelNames: []string{"scene", "address"}}}, many: []string{"render"}}
+	lockRenderGrammar = &grammar{
+		what:     "a recorded render",
+		required: []string{"plan", "engine", "pixels"},
+		optional: []string{"psnr"},
+		blocks:   []hcl.BlockHeaderSchema{{Type: "weights", LabelNames: []string{"part"}}},
+		many:     []string{"weights"},
+	}
+	lockWeightsGrammar = &grammar{what: "recorded weights", required: []string{"sha256"}}
+)
+
+var sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// LoadLock reads the lock of a folder; where there is none it is empty.
+func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
+	path := filepath.Join(folder, eligen.LockName)
+	var ds eligen.Diagnostics
+	src, err := readAtMost(path, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &eligen.Lock{}, nil
+	}
+	if err != nil {
+		ds.Errorf(nil, "Lock can't be read", "%v.", err)
+		return nil, ds
+	}
+	l := &loader{dir: folder, scene: newFile(path, src), nodes: map[string]*node{}}
+	l.files = map[string]*file{path: l.scene}
+	l.syntax, l.diags = parse(l.scene)
+	if l.syntax.body == nil {
+		return nil, tidy(l.diags)
+	}
+	top := &body{l: l, g: lockGrammar, at: map[string]eligen.Source{}}
+	top.read(l.syntax.body)
+	lock := &eligen.Lock{}
+	for _, block := range top.blocks {
+		b := l.open(block, lockRenderGrammar)
+		r := eligen.LockedRender{Scene: block.Labels[0], Address: block.Labels[1], PSNR: eligen.DefaultPSNR, Source: l.source(b.rng)}
+		r.Plan, r.Pixels = b.digest("plan"), b.digest("pixels")
+		r.Engine, _ = b.text("engine")
+		if f, ok := b.number("psnr", 0, 100); ok {
+			r.PSNR = f
+		}
+		for _, inner := range b.blocks {
+			w := l.open(inner, lockWeightsGrammar)
+			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
+		}
+		if first := lock.Find(r.Scene, r.Address); first != nil {
+			b.errorf(b.rng, "Recorded twice", "%s of %s was first recorded at %s. Remove one of the two, or record again with eligen verify --update.", r.Address, r.Scene, first.Source)
+		}
+		lock.Renders = append(lock.Renders, r)
+	}
+	if l.diags.HasErrors() {
+		return nil, tidy(l.diags)
+	}
+	return lock, nil
+}
+
+func (b *body) digest(name string) eligen.Digest {
+	s, ok := b.text(name)
+	if ok && !sha256Text.MatchString(s) {
+		b.errorf(b.place(name), wrongType, "%q must be a SHA-256 digest, 64 hexadecimal digits.", name)
+	}
+	return eligen.Digest(s)
+}
+
+// WriteLock writes the lock of a folder, whole or not at all, in an order that
+// depends on its content alone.
+func WriteLock(folder string, lock *eligen.Lock) (err error) {
+	f := hclwrite.NewEmptyFile()
+	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Type: 'C', Bytes: []byte("# What eligen verify holds renders to. Made by eligen verify --update.\n")}})
+	renders := slices.Clone(lock.Renders)
+	slices.SortFunc(renders, func(a, b eligen.LockedRender) int {
+		return cmp.Or(cmp.Compare(a.Scene, b.Scene), cmp.Compare(a.Address, b.Address))
+	})
+	for _, r := range renders {
+		f.Body().AppendNewline()
+		b := f.Body().AppendNewBlock("render", []string{r.Scene, r.Address}).Body()
+		b.SetAttributeValue("plan", cty.StringVal(string(r.Plan)))
+		b.SetAttributeValue("engine", cty.StringVal(r.Engine))
+		b.SetAttributeValue("pixels", cty.StringVal(string(r.Pixels)))
+		b.SetAttributeValue("psnr", cty.NumberFloatVal(r.PSNR))
+		for _, w := range r.Weights {
+			b.AppendNewline()
+			b.AppendNewBlock("weights", []string{w.Part}).Body().SetAttributeValue("sha256", cty.StringVal(string(w.Digest)))
+		}
+	}
+	temp, err := os.CreateTemp(folder, ".eligen-new-*")
+	if err != nil {
+		return fmt.Errorf("the lock can't be written: %w", err)
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(hclwrite.Format(f.Bytes()))
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), filepath.Join(folder, eligen.LockName))
+	}
+	if err != nil {
+		return fmt.Errorf("the lock can't be written: %w", err)
+	}
+	return nil
+}

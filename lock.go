@@ -1,0 +1,43 @@
+package eligen
+
+// A Lock is what eligen.lock.hcl holds: for each recorded render of the scenes in
+// its folder, what made its picture, and what the picture was.
+type Lock struct {
+	Renders []LockedRender // by scene, then address
+}
+
+// LockName is the name of a lock's file, in the scene's folder.
+const LockName = "eligen.lock.hcl"
+
+// DefaultPSNR is how like its record a picture must be, in dB, where another
+// engine renders it: engines round differently, and a picture in which one edge has
+// moved is below.
+const DefaultPSNR = 30
+
+// A LockedRender is the record of one render.
+type LockedRender struct {
+	Scene   string // the scene file's name
+	Address string // "render.poster"
+	Plan    Digest // of the decoded picture's recipe, engine and weights included
+	Engine  string // engine ID
+	Pixels  Digest // of the picture's size and colours, whatever the file's compression
+	PSNR    float64
+	Weights []LockedWeights
+	Source  Source
+}
+
+// LockedWeights are the weights of one part of a model, or of an adapter.
+type LockedWeights struct {
+	Part   string // "text", "transformer", "autoencoder", "adapter"
+	Digest Digest
+}
+
+// Find is the record of a render, or nil.
+func (l *Lock) Find(scene, address string) *LockedRender {
+	for i := range l.Renders {
+		if l.Renders[i].Scene == scene && l.Renders[i].Address == address {
+			return &l.Renders[i]
+		}
+	}
+	return nil
+}
