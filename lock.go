@@ -23,7 +23,10 @@ type LockedRender struct {
 	Pixels  Digest // of the picture's size and colours, whatever the file's compression
 	PSNR    float64
 	Weights []LockedWeights
-	Source  Source
+	// Resolved is the render with nothing left open, in words: "prompt", "steps",
+	// "entity.dog.region". It tells people what has changed since, and decides nothing.
+	Resolved map[string]string
+	Source   Source
 }
 
 // LockedWeights are the weights of one part of a model, or of an adapter.

@@ -21,7 +21,7 @@ var (
 	lockRenderGrammar = &grammar{
 		what:     "a recorded render",
 		required: []string{"plan", "engine", "pixels"},
-		optional: []string{"psnr"},
+		optional: []string{"psnr", "resolved"},
 		blocks:   []hcl.BlockHeaderSchema{{Type: "weights", LabelNames: []string{"part"}}},
 		many:     []string{"weights"},
 	}
@@ -58,6 +58,14 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		r.Engine, _ = b.text("engine")
 		if f, ok := b.number("psnr", 0, 100); ok {
 			r.PSNR = f
+		}
+		if v, ok := b.convert("resolved", cty.Map(cty.String), "an object of texts"); ok {
+			r.Resolved = map[string]string{}
+			for name, text := range v.AsValueMap() {
+				if !text.IsNull() {
+					r.Resolved[name] = text.AsString()
+				}
+			}
 		}
 		for _, inner := range b.blocks {
 			w := l.open(inner, lockWeightsGrammar)
@@ -98,6 +106,13 @@ func WriteLock(folder string, lock *eligen.Lock) (err error) {
 		b.SetAttributeValue("engine", cty.StringVal(r.Engine))
 		b.SetAttributeValue("pixels", cty.StringVal(string(r.Pixels)))
 		b.SetAttributeValue("psnr", cty.NumberFloatVal(r.PSNR))
+		if len(r.Resolved) > 0 {
+			words := map[string]cty.Value{}
+			for name, text := range r.Resolved {
+				words[name] = cty.StringVal(text)
+			}
+			b.SetAttributeValue("resolved", cty.ObjectVal(words))
+		}
 		for _, w := range r.Weights {
 			b.AppendNewline()
 			b.AppendNewBlock("weights", []string{w.Part}).Body().SetAttributeValue("sha256", cty.StringVal(string(w.Digest)))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -85,7 +84,7 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("init", "picture %s, strength %v", r.Init.Picture.Short(), r.Init.Strength)
 	}
 	for _, e := range r.Entities {
-		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, regionText(e.Region), e.Tokens)
+		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)
 		if e.Strength != 1 {
 			text += fmt.Sprintf(", strength %v", e.Strength)
 		}
@@ -99,30 +98,4 @@ func describe(w io.Writer, r still.Resolved) error {
 	row("engine", "%s", r.Engine)
 	row("eligen", "%s", r.Version)
 	return t.Flush()
-}
-
-// regionText is a region as the scene language would write it.
-func regionText(r eligen.Region) string {
-	var args []string
-	name := r.Kind
-	switch r.Kind {
-	case "box":
-		name = "xyxy"
-	case "image":
-		if r.Bitmap == nil {
-			return "no mask"
-		}
-		return fmt.Sprintf("a mask of %d × %d pixels", r.Bitmap.W, r.Bitmap.H)
-	}
-	for _, n := range r.Numbers {
-		args = append(args, strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.4f", n), "0"), "."))
-	}
-	for _, p := range r.Parts {
-		args = append(args, regionText(p))
-	}
-	text := name + "(" + strings.Join(args, ", ") + ")"
-	if r.Pixels {
-		text = "px(" + text + ")"
-	}
-	return text
 }

@@ -148,7 +148,18 @@ func Untouched(r io.Reader) bool {
 	return err == nil && pixels(nrgba(img)) == eligen.Digest(texts[pixelsKeyword])
 }
 
-// pixels is the digest of a picture's size and colours.
+// Pixels is the digest of a picture's size and colours, whatever file it is in.
+func Pixels(img image.Image) eligen.Digest { return pixels(nrgba(img)) }
+
+// Plain writes a PNG that says of itself no more than that eligen made it.
+func Plain(w io.Writer, img image.Image) error {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return err
+	}
+	return writeWithMetadata(w, b.Bytes(), nil, Pixels(img))
+}
+
 func pixels(img *image.NRGBA) eligen.Digest {
 	head := fmt.Sprintf("pixels %d %d\n", img.Rect.Dx(), img.Rect.Dy())
 	return eligen.DigestOf(append([]byte(head), img.Pix...))
