@@ -33,6 +33,8 @@ type Vars struct {
 	// Env looks a variable of the environment up: os.LookupEnv. A scene's variable
 	// x is ELIGEN_VAR_x there. Nil is an empty environment.
 	Env func(string) (string, bool)
+
+	loaded func(*loader) // is called when all is read, while the scene's folder is open
 }
 
 // Load reads the scene at path and everything in it. The Scene is nil exactly
@@ -256,6 +258,9 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 	}
 	if renders > 0 {
 		l.unused()
+	}
+	if vars.loaded != nil {
+		vars.loaded(l)
 	}
 	return scene, tidy(l.diags)
 }

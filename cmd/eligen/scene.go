@@ -82,6 +82,15 @@ func (o *planOptions) open() (engine, error) {
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
 // mistakes are the error.
 func (o *planOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Plan, error) {
+	scene, err := o.read(c, path)
+	if err != nil {
+		return nil, err
+	}
+	return build(c, e, scene)
+}
+
+// read reads a scene, and leaves what was asked for of it.
+func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error) {
 	scene, err := o.load(c, path)
 	if err != nil {
 		return nil, err
@@ -102,6 +111,11 @@ func (o *planOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 			scene.Renders[i].Seed = o.seed
 		}
 	}
+	return scene, nil
+}
+
+// build plans a scene. Warnings are printed, mistakes are the error.
+func build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error) {
 	damaged := false
 	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/still"
 )
 
