@@ -50,6 +50,7 @@ type body struct {
 	prefix  string          // of names in at: "sampler."
 	damaged bool            // something in it could not be read
 	guessed map[string]bool // arguments that a misspelt one was probably meant to be
+	later   map[string]bool // arguments that this release lacks
 	failed  bool
 }
 
@@ -73,7 +74,7 @@ func (l *loader) open(b *hcl.Block, g *grammar) *body {
 
 func (b *body) read(from hcl.Body) {
 	l, g := b.l, b.g
-	b.damaged, b.guessed = l.syntax.damaged[from], map[string]bool{}
+	b.damaged, b.guessed, b.later = l.syntax.damaged[from], map[string]bool{}, map[string]bool{}
 	b.failed = b.damaged
 	schema := &hcl.BodySchema{Blocks: slices.Concat(g.blocks, g.laterBlocks)}
 	for _, name := range slices.Concat(g.required, g.optional, g.later) {
@@ -89,6 +90,7 @@ func (b *body) read(from hcl.Body) {
 		if a, ok := b.attrs[name]; ok {
 			b.errorf(a.NameRange, notYet, "The argument %q of %s: %s.", name, g.what, notYetDetail)
 			delete(b.attrs, name)
+			b.later[name] = true
 		}
 	}
 	seen := map[string]hcl.Range{}

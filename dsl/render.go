@@ -116,7 +116,9 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b.sampler(&r)
 	b.init(&r)
 	b.entities(&r)
-	b.outputs(&r, n)
+	if !b.later["timeline"] { // frames go to files of other kinds
+		b.outputs(&r, n)
+	}
 
 	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
 		b.errorf(b.place("negative"), "Negative prompt without effect",

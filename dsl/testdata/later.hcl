@@ -4,16 +4,21 @@ timeline "leap" { # want "Not supported yet: The block .timeline."
   duration = "2s"
 }
 
-module "m" { # want "Not supported yet: The block .module."
-}
-
 adapter "ip" "painting" { # want "Not supported yet: Adapters of kind .ip."
   image = "x"
 }
 
-render "a" {
+render "clip" {
   prompt   = "x"
   timeline = timeline.leap # want "Not supported yet: The argument .timeline."
+
+  output {
+    path = "out/leap.gif"
+  }
+}
+
+render "a" {
+  prompt = "x"
 
   sampler {
     tea_cache = 0.2 # want "Not supported yet: The argument .tea_cache."
