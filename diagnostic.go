@@ -32,10 +32,11 @@ type Source struct {
 	End   int    `json:"end"`   // one past the last
 }
 
-// String is "file:line", the form editors and terminals make into a link.
+// String is "file:line", the form editors and terminals make into a link, and the
+// file alone where no line of it is meant.
 func (s Source) String() string {
-	if s.File == "" {
-		return ""
+	if s.File == "" || s.Line == 0 {
+		return s.File
 	}
 	return fmt.Sprintf("%s:%d", s.File, s.Line)
 }

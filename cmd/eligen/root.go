@@ -25,6 +25,7 @@ const (
 	exitError       = 1
 	exitChanges     = 2
 	exitCheck       = 3
+	exitMismatch    = 4
 	exitIntegrity   = 6
 	exitInterrupted = 130
 )
@@ -66,7 +67,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newValidate(), newFmt(), newShow(), newCache())
+	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",
@@ -115,9 +116,11 @@ npm_config_registry, PIP_INDEX_URL
 const helpExitCodes = `
 0    all is well
 1    an error: in the scene, in the way eligen was called, or in running it
-2    apply would make something (plan --detailed-exitcode)
-3    a check failed: files are not formatted (fmt --check)
-6    a file is not what it should be: weights or a download that are corrupt
+2    apply would make something (plan --detailed-exitcode); two files differ (diff --detailed-exitcode)
+3    a check failed: of the scene's, or files are not formatted (fmt --check)
+4    a picture is not as it was recorded (verify)
+5    locked: another process is at work there (no command of this release ends so)
+6    a file is not what it should be: weights or a download that are corrupt, or weights that are not those of the lock
 130  interrupted; what was finished stays in the store
 `
 
