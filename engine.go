@@ -53,9 +53,25 @@ type Spec struct {
 	Guidance          float64
 	Schedule          string
 
+	Sizes Sizes
+
 	// CountTokens is how many T5 and CLIP tokens a prompt has before it is cut,
 	// end markers included, and how many CLIP takes.
 	CountTokens func(prompt string) (t5, clip, clipMax int) `json:"-"`
+}
+
+// Sizes are what estimates of time and memory know of a model. They are in no
+// recipe; zeros are not known.
+type Sizes struct {
+	Dim, MLP, Heads int // widths of the transformer's streams and of its blocks' hidden layers
+	Double, Single  int // blocks with separate weights for text and image, and with one set
+	TokenDim        int // features of an image token before it is embedded
+	Scores          int // attention scores that are held at once; 0 is all
+
+	// Bytes of weights that are held while a part runs.
+	Text, Transformer, Autoencoder int64
+	Together                       bool  // all parts fit, and stay
+	PixelBytes                     int64 // that decoding takes for a pixel of the picture
 }
 
 // AdapterWeights is an adapter as a recipe holds it.

@@ -1,22 +1,27 @@
 package eligen
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // An Event is one thing that happened. Events are the only thing a front end
 // sees, and a run's events, one JSON object a line, are its journal.
 type Event struct {
-	Seq      int         `json:"seq"`
-	Time     time.Time   `json:"time"`
-	Type     EventType   `json:"type"`
-	Scene    string      `json:"scene,omitempty"`  // path of the scene file, as given
-	Engine   string      `json:"engine,omitempty"` // engine ID
-	Stage    string      `json:"stage,omitempty"`  // address: "render.picnic.denoise"
-	Kind     string      `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
-	Step     int         `json:"step,omitempty"`   // steps finished
-	Of       int         `json:"of,omitempty"`     // steps in all
-	Path     string      `json:"path,omitempty"`   // of Wrote: the file
-	Artifact *Artifact   `json:"artifact,omitempty"`
-	Problem  *Diagnostic `json:"diagnostic,omitempty"`
+	Seq      int             `json:"seq"`
+	Time     time.Time       `json:"time"`
+	Type     EventType       `json:"type"`
+	Scene    string          `json:"scene,omitempty"`  // path of the scene file, as given
+	Engine   string          `json:"engine,omitempty"` // engine ID
+	Stage    string          `json:"stage,omitempty"`  // address: "render.picnic.denoise"
+	Kind     string          `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
+	Work     float64         `json:"work,omitempty"`   // of Planned: the stage's
+	Recipe   json.RawMessage `json:"recipe,omitempty"` // of Planned: the Op that makes a file
+	Step     int             `json:"step,omitempty"`   // steps finished
+	Of       int             `json:"of,omitempty"`     // steps in all
+	Path     string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
+	Artifact *Artifact       `json:"artifact,omitempty"`
+	Problem  *Diagnostic     `json:"diagnostic,omitempty"`
 }
 
 // EventType says which of an Event's fields mean something.
@@ -24,8 +29,8 @@ type EventType string
 
 // The types of an Event.
 const (
-	Opened   EventType = "opened"  // Scene, Engine; always first
-	Planned  EventType = "planned" // Stage, Kind: one a stage, before anything runs
+	Opened   EventType = "opened"  // Scene, Path, Engine; always first
+	Planned  EventType = "planned" // Stage, Kind, Work, Recipe: one a stage, before anything runs
 	Started  EventType = "started"
 	Stepped  EventType = "stepped"  // Step, Of
 	Cached   EventType = "cached"   // Artifact: it was in the store

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"unicode/utf8"
@@ -17,6 +18,8 @@ import (
 type Plan struct {
 	Scene   string // path of the scene file
 	Engine  string // engine ID
+	Folder  string // outputs are below it
+	Renders []PlannedRender
 	Stages  []Stage
 	Outputs []PlannedOutput
 	Checks  []PlannedCheck
@@ -30,7 +33,26 @@ type Stage struct {
 	Inputs []Ref
 	Digest Digest // of the recipe: the Op, its inputs' digests, and the engine where it is used
 	Source Source // the block to blame
+	// Work is about how much there is to compute, in a unit of the kind's own: twice
+	// the work takes twice the time. It is no part of the recipe.
+	Work float64
 }
+
+// A PlannedRender is what a render asks of the machine, as far as is known.
+type PlannedRender struct {
+	Address string
+	Regions []int // image tokens of each entity's region by the reference's rule, before the render's rule for overlaps
+	// What attention is over: tokens of the picture, of the prompt, and of the
+	// entities' prompts together.
+	Image, Prompt, Entities int
+	// Floating-point operations of a step, the negative branch included; 0 is not
+	// known. Attention is those of its two products, and part of Total.
+	Attention, Total float64
+	Memory           int64 // bytes at the peak; 0 is not known
+}
+
+// Sequence is how many tokens attention is over.
+func (r PlannedRender) Sequence() int { return r.Image + r.Prompt + r.Entities }
 
 // A PlannedOutput is a file that a stage's result is copied to.
 type PlannedOutput struct {
@@ -94,9 +116,10 @@ type Artifact struct {
 	Data   []byte `json:"-"`      // the content, where it was read and checked
 }
 
-// NewPlan starts an empty plan for an engine.
+// NewPlan starts an empty plan for an engine. Its outputs are below the scene's
+// folder.
 func NewPlan(scene, engine string) *Plan {
-	return &Plan{Scene: scene, Engine: engine, index: map[Digest]Ref{}}
+	return &Plan{Scene: scene, Engine: engine, Folder: filepath.Dir(scene), index: map[Digest]Ref{}}
 }
 
 // Add appends a stage, unless the plan already makes the same thing.
@@ -115,7 +138,7 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 		return ref
 	}
 	ref := Ref(len(p.Stages))
-	p.Stages = append(p.Stages, Stage{name, op, inputs, d, at})
+	p.Stages = append(p.Stages, Stage{Name: name, Op: op, Inputs: inputs, Digest: d, Source: at})
 	p.index[d] = ref
 	return ref
 }

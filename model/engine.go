@@ -175,7 +175,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		return eligen.Spec{}, ds
 	}
 	spec := r.spec
-	spec.Adapters = nil
+	spec.Adapters, spec.Sizes = nil, e.sizes(r)
 	for i := range adapters {
 		a := &adapters[i]
 		w, err := e.adapter(r, a)
@@ -186,6 +186,27 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		spec.Adapters = append(spec.Adapters, w)
 	}
 	return spec, ds.Err()
+}
+
+// sizes are for the planner's estimates.
+func (e *Engine) sizes(r *resolved) eligen.Sizes {
+	c := r.dit.config
+	s := eligen.Sizes{
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores(),
+		Text:        NewStore(nil, r.text.t5, r.text.dtype).whole(),
+		Transformer: NewStore(nil, r.dit.loader, r.dit.dtype).whole(),
+		Autoencoder: NewStore(nil, r.vae.loader, dtypes.Float32).whole(),
+		PixelBytes:  r.vae.config.PixelBytes(),
+	}
+	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
+		s.Transformer = 0 // Lean: modulations are gone before the first step
+		for _, w := range c.Weights() {
+			if stepWeight(w.Name) {
+				s.Transformer += int64(elements(w.Shape)) * int64(r.dit.dtype.Size())
+			}
+		}
+	}
+	return s
 }
 
 // sentence is an error as the detail of a diagnostic.

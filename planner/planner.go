@@ -33,6 +33,8 @@ const MaxPixels = 16 << 20
 type Options struct {
 	MinTokens int           // warn of regions with fewer image tokens; 0 is 4
 	Noise     noise.Variant // "" is avx2
+	Memory    int64         // bytes that a render may take; 0 is no limit
+	Out       string        // folder that outputs are written below; "" is the scene's
 }
 
 // Build plans all renders of a scene for an engine, and says what can't be
@@ -52,12 +54,21 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 	b := &builder{
 		plan: eligen.NewPlan(scene.Path, engineID), options: o,
 		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
-		folder: filepath.Dir(scene.Path),
+	}
+	if o.Out != "" {
+		b.plan.Folder = o.Out
 	}
 	var works []*work
 	for i := range scene.Renders {
-		if w := b.resolve(&scene.Renders[i]); w != nil {
-			works = append(works, w)
+		w := b.resolve(&scene.Renders[i])
+		if w == nil {
+			continue
+		}
+		works = append(works, w)
+		if w.sizeOK() {
+			e := b.estimate(w)
+			b.fits(w, e)
+			b.plan.Renders = append(b.plan.Renders, e)
 		}
 	}
 	if b.diags.HasErrors() {
@@ -79,7 +90,6 @@ type builder struct {
 	plan    *eligen.Plan
 	diags   eligen.Diagnostics
 	options Options
-	folder  string // of the scene
 	spec    func(eligen.Model, []eligen.Adapter) (eligen.Spec, error)
 	specs   map[string]*answer
 	names   map[string]bool          // of stages
@@ -115,7 +125,8 @@ type work struct {
 type entity struct {
 	*eligen.Entity
 	region   eligen.Region // rounded
-	tokens   []int32
+	covered  int           // image tokens of the region
+	tokens   []int32       // those that the render's rule for overlaps leaves to it
 	strength float64
 }
 
@@ -398,7 +409,8 @@ func (b *builder) region(w *work, e *entity) {
 	}
 
 	e.tokens = e.region.Tokens(w.size)
-	total := w.size.W / 16 * (w.size.H / 16)
+	e.covered = len(e.tokens)
+	total := w.tokens()
 	switch n := len(e.tokens); {
 	case n == 0:
 		b.diags.Errorf(at, "Region covers no image token",
@@ -490,7 +502,7 @@ func (b *builder) outputs(w *work) {
 		if o.Overlay && len(r.Entities) == 0 {
 			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
 		}
-		w.outputs = append(w.outputs, output{filepath.Join(b.folder, local), o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
+		w.outputs = append(w.outputs, output{filepath.Join(b.plan.Folder, local), o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
 	}
 }
 
@@ -501,10 +513,34 @@ func (b *builder) add(w *work, name string, at eligen.Source, op eligen.Op, inpu
 		name = w.render.Address + "." + name
 	}
 	ref := b.plan.Add(name, at, op, inputs...)
-	if int(ref) == len(b.plan.Stages)-1 {
-		b.names[b.plan.Stages[ref].Name] = true
+	if s := &b.plan.Stages[ref]; int(ref) == len(b.plan.Stages)-1 {
+		b.names[s.Name] = true
+		s.Work = w.amount(op)
 	}
 	return ref
+}
+
+// amount is a stage's Work. What a model does to tokens and pixels grows with its
+// weights.
+func (w *work) amount(op eligen.Op) float64 {
+	s, pixels := w.spec.Sizes, float64(w.size.W)*float64(w.size.H)
+	switch op := op.(type) {
+	case encode.Op:
+		return float64(op.Length) * float64(max(1, s.Text))
+	case denoise.Op:
+		_, step := branch(w, w.entities)
+		if w.negative {
+			step *= 2
+		}
+		sigmas, err := op.Schedule.Sigmas(w.tokens())
+		if err != nil {
+			return 0 // the stage says so
+		}
+		return float64(len(sigmas)-1) * max(step, float64(w.tokens()))
+	case decode.Op, image.Op:
+		return pixels * float64(max(1, s.Autoencoder))
+	}
+	return pixels
 }
 
 // prompts plans the text encoders' work of a render.
@@ -542,7 +578,7 @@ func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) el
 		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
 		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: w.init,
 	}
-	total := w.size.W / 16 * (w.size.H / 16)
+	total := w.tokens()
 	for _, e := range w.entities {
 		op.Entities = append(op.Entities, denoise.Entity{Tokens: e.tokens, Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
 	}

@@ -33,6 +33,10 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		Text: eligen.DigestOf([]byte("text")), Transformer: eligen.DigestOf([]byte("dit" + m.Name)), Autoencoder: eligen.DigestOf([]byte("ae")),
 		TextLength: 512, EntityTextLength: 512, HasGuidance: true, DType: "bfloat16",
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Guidance: 3.5, Schedule: "eligen",
+		Sizes: eligen.Sizes{
+			Dim: 3072, MLP: 12288, Heads: 24, Double: 19, Single: 38, TokenDim: 64, Scores: 64 << 20,
+			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, PixelBytes: 3072,
+		},
 		CountTokens: func(p string) (int, int, int) { n := len(strings.Fields(p)); return n + 1, n + 2, 77 },
 	}
 	for _, a := range adapters {
@@ -111,7 +115,7 @@ func TestPlans(t *testing.T) {
 			if len(diags) > 0 {
 				t.Fatal(diags)
 			}
-			got := filepath.ToSlash(planner.Print(plan, func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }))
+			got := filepath.ToSlash(planner.Print(plan, planner.Known{Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }}))
 			file := filepath.Join("testdata", strings.ReplaceAll(strings.ReplaceAll(c.name, ",", ""), " ", "-")+".txt")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -363,7 +367,7 @@ func TestOrder(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	plan, _ := planner.Build(picnic(), "engine-1", dev, planner.Options{})
-	data, err := planner.JSON(plan, func(eligen.Digest) bool { return false })
+	data, err := planner.JSON(plan, planner.Known{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,15 +4,43 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/still"
 )
 
-// Print is a plan for people: each render with its entities and files, then each
-// stage and whether it has to run. cached says whether the store has a result.
-func Print(p *eligen.Plan, cached func(eligen.Digest) bool) string {
+// Known is what is known beside a plan. Its zero value is nothing.
+type Known struct {
+	// Cached says whether a result is there already.
+	Cached func(eligen.Digest) bool
+	// Seconds is how long a stage of a kind takes for an amount of work, going by
+	// earlier runs.
+	Seconds func(kind string, work float64) (seconds float64, ok bool)
+	// Since is when the scene was last run, and Changes what is different now, in
+	// words.
+	Since   time.Time
+	Changes []string
+}
+
+func (k Known) cached(d eligen.Digest) bool { return k.Cached != nil && k.Cached(d) }
+
+// seconds is how long a stage will take; 0 if it is cached.
+func (k Known) seconds(s eligen.Stage) (seconds float64, ok bool) {
+	if k.cached(s.Digest) {
+		return 0, true
+	}
+	if k.Seconds == nil {
+		return 0, false
+	}
+	return k.Seconds(s.Op.Kind(), s.Work)
+}
+
+// Print is a plan for people: each render with its entities, what it asks of the
+// machine, and its files; what is different from the last run; then each stage and
+// whether it has to run.
+func Print(p *eligen.Plan, known Known) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s\n", p.Scene, p.Engine)
 
@@ -25,29 +53,53 @@ func Print(p *eligen.Plan, cached func(eligen.Digest) bool) string {
 		if r.Negative != "" {
 			fmt.Fprintf(&b, "  not %s\n", quote(r.Negative, 68))
 		}
+		planned := find(p, r.Render)
 		var rows [][]string
-		for _, e := range r.Entities {
-			row := []string{"  " + e.Address, quote(e.Prompt, 40), fmt.Sprintf("%d tokens", e.Tokens), fmt.Sprintf("%.0f %%", 100*float64(e.Tokens)/float64(total))}
+		for i, e := range r.Entities {
+			tokens := fmt.Sprintf("%d tokens", e.Tokens)
+			if i < len(planned.Regions) && planned.Regions[i] != e.Tokens {
+				tokens = fmt.Sprintf("%d of %d tokens", e.Tokens, planned.Regions[i]) // others lie above
+			}
+			row := []string{"  " + e.Address, quote(e.Prompt, 40), tokens, fmt.Sprintf("%.0f %%", 100*float64(e.Tokens)/float64(total))}
 			if e.Strength != 1 {
 				row = append(row, fmt.Sprintf("strength %g", e.Strength))
 			}
 			rows = append(rows, row)
 		}
 		table(&b, rows)
+		for _, line := range estimates(planned) {
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
 		for _, path := range group.paths {
 			fmt.Fprintf(&b, "  → %s\n", path)
 		}
 	}
 
+	if !known.Since.IsZero() {
+		fmt.Fprintf(&b, "\nsince the run of %s\n", known.Since.Local().Format("2006-01-02 15:04"))
+		for _, c := range known.Changes {
+			fmt.Fprintf(&b, "  %s\n", c)
+		}
+		if len(known.Changes) == 0 {
+			b.WriteString("  nothing has changed\n")
+		}
+	}
+
 	rows := [][]string{{"stage", "kind", "what", ""}}
 	run := 0
+	sum, all := 0.0, true
 	for _, s := range p.Stages {
-		state := "cached"
-		if !cached(s.Digest) {
-			state = "run"
+		row := []string{s.Name, s.Op.Kind(), short(what(s.Op), 44), "cached"}
+		if !known.cached(s.Digest) {
 			run++
+			row[3] = "run"
+			t, ok := known.seconds(s)
+			if ok {
+				row = append(row, "about "+duration(t))
+			}
+			sum, all = sum+t, all && ok
 		}
-		rows = append(rows, []string{s.Name, s.Op.Kind(), short(what(s.Op), 44), state})
+		rows = append(rows, row)
 	}
 	b.WriteByte('\n')
 	table(&b, rows)
@@ -55,8 +107,67 @@ func Print(p *eligen.Plan, cached func(eligen.Digest) bool) string {
 	if len(p.Stages) == 1 {
 		plural = ""
 	}
-	fmt.Fprintf(&b, "\n%d stage%s: %d cached, %d to run.\n", len(p.Stages), plural, len(p.Stages)-run, run)
+	fmt.Fprintf(&b, "\n%d stage%s: %d cached, %d to run", len(p.Stages), plural, len(p.Stages)-run, run)
+	switch {
+	case run == 0 || sum == 0:
+	case all:
+		fmt.Fprintf(&b, ", about %s", duration(sum))
+	default:
+		fmt.Fprintf(&b, ", about %s and those that have never run", duration(sum))
+	}
+	b.WriteString(".\n")
 	return b.String()
+}
+
+// find is what is known of a render; zero if nothing.
+func find(p *eligen.Plan, address string) eligen.PlannedRender {
+	for _, r := range p.Renders {
+		if r.Address == address {
+			return r
+		}
+	}
+	return eligen.PlannedRender{}
+}
+
+// estimates are what a render asks of the machine, in lines.
+func estimates(r eligen.PlannedRender) []string {
+	if r.Image == 0 {
+		return nil
+	}
+	line := fmt.Sprintf("sequence %d: %d image tokens, %d of the prompt", r.Sequence(), r.Image, r.Prompt)
+	if n := len(r.Regions); n > 0 {
+		line += fmt.Sprintf(", %d × %d of entities", n, r.Entities/n)
+	}
+	lines := []string{line}
+	line = ""
+	if r.Total > 0 {
+		line = fmt.Sprintf("step %s, attention %s", operations(r.Total), operations(r.Attention))
+	}
+	if r.Memory > 0 {
+		if line != "" {
+			line += "; "
+		}
+		line += fmt.Sprintf("memory at the peak about %s", bytesText(r.Memory))
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// duration is a number of seconds for people.
+func duration(seconds float64) string {
+	switch {
+	case seconds < 0.095:
+		return "0.1 s"
+	case seconds < 9.95:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 59.5:
+		return fmt.Sprintf("%.0f s", seconds)
+	case seconds < 3570:
+		return fmt.Sprintf("%.0f min", seconds/60)
+	}
+	return fmt.Sprintf("%.1f h", seconds/3600)
 }
 
 // A group is a render, and the files it is written to.
@@ -152,14 +263,15 @@ func short(s string, n int) string {
 }
 
 // JSON is a plan for programs: what Print shows and each stage's whole recipe.
-func JSON(p *eligen.Plan, cached func(eligen.Digest) bool) ([]byte, error) {
+func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 	type stage struct {
 		Address string        `json:"address"`
 		Kind    string        `json:"kind"`
 		Digest  eligen.Digest `json:"digest"`
 		Inputs  []string      `json:"inputs"`
 		Cached  bool          `json:"cached"`
-		Source  string        `json:"source,omitempty"` // file:line
+		Seconds *float64      `json:"seconds,omitempty"` // going by earlier runs
+		Source  string        `json:"source,omitempty"`  // file:line
 		Recipe  eligen.Op     `json:"recipe"`
 	}
 	type output struct {
@@ -167,18 +279,38 @@ func JSON(p *eligen.Plan, cached func(eligen.Digest) bool) ([]byte, error) {
 		Path   string `json:"path"`
 		Stage  string `json:"stage"`
 	}
+	type render struct {
+		Address    string  `json:"address"`
+		Sequence   int     `json:"sequence"` // tokens that attention is over
+		Image      int     `json:"image_tokens"`
+		Prompt     int     `json:"prompt_tokens"`
+		Entities   int     `json:"entity_tokens"`         // of their prompts
+		Regions    []int   `json:"regions"`               // image tokens of each entity
+		Attention  float64 `json:"attention_flop"`        // of a step
+		Total      float64 `json:"flop"`                  // of a step
+		PeakMemory int64   `json:"peak_memory,omitempty"` // bytes
+	}
 	plan := struct {
 		Scene   string   `json:"scene"`
 		Engine  string   `json:"engine"`
+		Renders []render `json:"renders"`
 		Stages  []stage  `json:"stages"`
 		Outputs []output `json:"outputs"`
-	}{p.Scene, p.Engine, []stage{}, []output{}}
+		Changes []string `json:"changes,omitempty"` // since the last run
+	}{p.Scene, p.Engine, []render{}, []stage{}, []output{}, known.Changes}
+	for _, r := range p.Renders {
+		plan.Renders = append(plan.Renders, render{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...), r.Attention, r.Total, r.Memory})
+	}
 	for _, s := range p.Stages {
 		inputs := []string{}
 		for _, in := range s.Inputs {
 			inputs = append(inputs, p.Stages[in].Name)
 		}
-		plan.Stages = append(plan.Stages, stage{s.Name, s.Op.Kind(), s.Digest, inputs, cached(s.Digest), s.Source.String(), s.Op})
+		next := stage{s.Name, s.Op.Kind(), s.Digest, inputs, known.cached(s.Digest), nil, s.Source.String(), s.Op}
+		if t, ok := known.seconds(s); ok {
+			next.Seconds = &t
+		}
+		plan.Stages = append(plan.Stages, next)
 	}
 	for _, o := range p.Outputs {
 		plan.Outputs = append(plan.Outputs, output{o.Render, o.Path, p.Stages[o.Stage].Name})

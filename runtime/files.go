@@ -52,6 +52,19 @@ func (f files) read(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
+// list is the names in a folder.
+func (f files) list(name string) ([]string, error) {
+	if err := f.ask("list", name); err != nil {
+		return nil, err
+	}
+	d, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
 func (f files) mkdirAll(name string) error {
 	if err := f.ask("mkdir", name); err != nil {
 		return err
@@ -124,12 +137,7 @@ const tempPrefix = ".eligen-new-"
 // sweep removes from a folder what runs that were killed while they wrote have left
 // behind. An hour is longer than any file takes to be written.
 func (f files) sweep(dir string) {
-	d, err := f.root.Open(dir)
-	if err != nil {
-		return
-	}
-	defer d.Close()
-	names, _ := d.Readdirnames(-1)
+	names, _ := f.list(dir) // what can't be listed can't be swept
 	for _, name := range names {
 		if !strings.HasPrefix(name, tempPrefix) {
 			continue

@@ -12,10 +12,10 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// outputs writes the files of a plan, below the scene's folder.
+// outputs writes the files of a plan, below the plan's folder.
 type outputs struct {
 	files     files
-	folder    string // of the scene
+	folder    string // that all are below
 	force     bool
 	recognise func(io.Reader) bool
 }
@@ -25,11 +25,15 @@ const maxOutput = 256 << 20
 
 // openOutputs checks every file of a plan that is there already.
 func (r *Runner) openOutputs(p *eligen.Plan) (*outputs, error) {
-	o := &outputs{folder: filepath.Dir(p.Scene), force: r.Force, recognise: r.Recognise}
+	o := &outputs{folder: p.Folder, force: r.Force, recognise: r.Recognise}
 	if len(p.Outputs) == 0 {
 		return o, nil
 	}
 	var diags eligen.Diagnostics
+	if err := os.MkdirAll(o.folder, 0o755); err != nil {
+		diags.Errorf(nil, "Folder can't be written", "%v.", err)
+		return nil, diags
+	}
 	f, err := openFiles(o.folder)
 	if err != nil {
 		diags.Errorf(nil, "Folder can't be written", "%v.", err)
@@ -71,11 +75,11 @@ func (o *outputs) close() {
 	}
 }
 
-// name is a file's path from the scene's folder.
+// name is a file's path from the plan's folder.
 func (o *outputs) name(out eligen.PlannedOutput) (string, error) {
 	name, err := filepath.Rel(o.folder, out.Path)
 	if err != nil || !filepath.IsLocal(name) {
-		return "", fmt.Errorf("%s is outside the scene's folder", out.Path)
+		return "", fmt.Errorf("%s is outside the folder %s", out.Path, o.folder)
 	}
 	return name, nil
 }

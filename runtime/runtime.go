@@ -5,6 +5,7 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,12 +61,20 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 	w := &walk{Runner: r, plan: p, outputs: outputs, kept: map[eligen.Ref][]byte{}}
 	w.begin()
 	defer w.journal.close()
-	w.emit(eligen.Event{Type: eligen.Opened, Scene: p.Scene, Engine: p.Engine})
+	w.emit(eligen.Event{Type: eligen.Opened, Scene: p.Scene, Path: absolute(p.Scene), Engine: p.Engine})
 	if err := w.journal.err; err != nil {
 		w.report("Run is not recorded", fmt.Errorf("the run's journal can't be kept: %w", err))
 	}
-	for _, s := range p.Stages {
-		w.emit(eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind()})
+	files := map[eligen.Ref]bool{}
+	for _, o := range p.Outputs {
+		files[o.Stage] = true
+	}
+	for i, s := range p.Stages {
+		e := eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind(), Work: s.Work}
+		if files[eligen.Ref(i)] {
+			e.Recipe, _ = json.Marshal(s.Op) // what it says is for people to compare; without it they have less to read
+		}
+		w.emit(e)
 	}
 	w.look()
 	for i := range p.Stages {

@@ -14,7 +14,7 @@ import (
 
 // applyOptions are the flags of `eligen apply`.
 type applyOptions struct {
-	planOptions
+	makeOptions
 	progressOptions
 	force bool
 }
@@ -36,7 +36,7 @@ eligen apply scenes/seven.hcl --engine paint`,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              o.run,
 	}
-	o.planOptions.flags(c)
+	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	return c

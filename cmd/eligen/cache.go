@@ -113,7 +113,7 @@ eligen cache gc --max-size 2GiB --dry-run`,
 				}
 			}
 			if most != "" {
-				if o.MaxSize, err = readSize(most); err != nil {
+				if o.MaxSize, err = readSize("max-size", most); err != nil {
 					return err
 				}
 			}
@@ -192,8 +192,8 @@ var units = []struct {
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
 
-// readSize reads 2GiB, 500MiB, or a number of bytes.
-func readSize(s string) (int64, error) {
+// readSize reads the value of a flag: 2GiB, 500MiB, or a number of bytes.
+func readSize(flag, s string) (int64, error) {
 	number, factor := s, int64(1)
 	for _, u := range units {
 		if n, ok := strings.CutSuffix(s, u.name); ok {
@@ -203,7 +203,7 @@ func readSize(s string) (int64, error) {
 	}
 	f, err := strconv.ParseFloat(number, 64)
 	if err != nil || f < 0 || f*float64(factor) > 1<<60 {
-		return 0, usageError{fmt.Errorf("--max-size %s: write a size such as 500MiB or 2GiB", s)}
+		return 0, usageError{fmt.Errorf("--%s %s: write a size such as 500MiB or 2GiB", flag, s)}
 	}
 	return int64(f * float64(factor)), nil
 }

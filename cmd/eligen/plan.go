@@ -1,18 +1,22 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/still"
 )
 
 // planCommand are the flags of `eligen plan`.
 type planCommand struct {
-	planOptions
+	makeOptions
 	json     bool
 	detailed bool
 }
@@ -22,7 +26,9 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan SCENE",
 		Short: "Say what apply would do",
-		Long: `Say what apply would do: each render with its entities and how many image tokens they cover, each stage and whether its result is in the store, and the files that would be written.
+		Long: `Say what apply would do: each render with its entities and how many image tokens they cover, the operations of a step and the memory at its peak, each stage and whether its result is in the store, and the files that would be written.
+
+Where the scene was run before, it says what is different now; where stages of the same kind and a similar size have run on the same engine, how long they will take.
 
 Weights are looked for, and their headers are read; no model runs.`,
 		Args:              exactly(1),
@@ -51,14 +57,15 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 	}
 	defer store.Close()
 	changes := false
-	cached := func(d eligen.Digest) bool {
+	known := past(store, p)
+	known.Cached = func(d eligen.Digest) bool {
 		has := store.Has(d)
 		changes = changes || !has
 		return has
 	}
-	text := []byte(planner.Print(p, cached))
+	text := []byte(planner.Print(p, known))
 	if o.json {
-		if text, err = planner.JSON(p, cached); err != nil {
+		if text, err = planner.JSON(p, known); err != nil {
 			return err
 		}
 		text = append(text, '\n')
@@ -70,4 +77,29 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 		return exit{code: exitChanges}
 	}
 	return nil
+}
+
+// past is what the store's journals tell of a plan.
+func past(store *runtime.Store, p *eligen.Plan) planner.Known {
+	history := store.History(p.Engine, p.Scene)
+	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
+	last := map[string]still.Resolved{}
+	for _, recipe := range history.Recipes {
+		var op still.Op
+		if json.Unmarshal(recipe, &op) == nil && last[op.Resolved.Render].Render == "" { // the newest come first
+			last[op.Resolved.Render] = op.Resolved
+		}
+	}
+	for _, now := range planner.Resolved(p) {
+		changes := []string{now.Render + ": new"}
+		if old, ok := last[now.Render]; ok {
+			changes = planner.Changes(old, now)
+		}
+		for _, change := range changes {
+			if !slices.Contains(known.Changes, change) { // renders share entities
+				known.Changes = append(known.Changes, change)
+			}
+		}
+	}
+	return known
 }

@@ -79,6 +79,31 @@ func (o *planOptions) open() (engine, error) {
 	return engine{}, fmt.Errorf("there is no engine %q; there is model, and paint", o.engine)
 }
 
+// makeOptions are the flags of commands that make pictures, or say how.
+type makeOptions struct {
+	planOptions
+	memory string
+}
+
+func (o *makeOptions) flags(c *cobra.Command) {
+	o.planOptions.flags(c)
+	f := c.Flags()
+	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, as 16GiB, or any (else the machine's)")
+}
+
+// plan is planOptions' plan, by these flags.
+func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Plan, error) {
+	memory, err := memory(o.memory, e.ID())
+	if err != nil {
+		return nil, err
+	}
+	scene, err := o.read(c, path)
+	if err != nil {
+		return nil, err
+	}
+	return buildWith(c, e, scene, planner.Options{Memory: memory})
+}
+
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
 // mistakes are the error.
 func (o *planOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Plan, error) {
@@ -116,6 +141,10 @@ func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error)
 
 // build plans a scene. Warnings are printed, mistakes are the error.
 func build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error) {
+	return buildWith(c, e, scene, planner.Options{})
+}
+
+func buildWith(c *cobra.Command, e engine, scene *eligen.Scene, o planner.Options) (*eligen.Plan, error) {
 	damaged := false
 	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)
@@ -126,7 +155,7 @@ func build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error
 			}
 		}
 		return spec, err
-	}, planner.Options{})
+	}, o)
 	if err := ds.Err(); err != nil && damaged {
 		return nil, exit{exitIntegrity, err}
 	} else if err != nil {

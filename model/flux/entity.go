@@ -289,6 +289,9 @@ func merge(base part, covered []part, groups []group) *Node {
 // FLUX.1 at 1024×1024 would have eight times as many.
 var maxScores = 64 << 20
 
+// MaxScores is how many attention scores are held at once.
+func MaxScores() int { return maxScores }
+
 // softmaxAttention is softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
 // and k, v [..,Sk,H,HeadDim]; bias, which may be nil, broadcasts to [..,H,Sq,Sk].
 // With wantLog it also gives the logarithm of the sum of the exponentials,

@@ -1,0 +1,117 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/eligen/eligen"
+)
+
+// estimate is what a render asks of the machine.
+func (b *builder) estimate(w *work) eligen.PlannedRender {
+	s := w.spec
+	e := eligen.PlannedRender{
+		Address: w.render.Address, Image: w.tokens(), Prompt: s.TextLength, Entities: len(w.entities) * s.EntityTextLength,
+	}
+	for _, entity := range w.entities {
+		e.Regions = append(e.Regions, entity.covered)
+	}
+	e.Attention, e.Total = branch(w, w.entities)
+	if w.negative {
+		var entities []entity
+		if w.onBoth {
+			entities = w.entities
+		}
+		attention, total := branch(w, entities)
+		e.Attention, e.Total = e.Attention+attention, e.Total+total
+	}
+	e.Memory = memory(w, e.Sequence())
+	return e
+}
+
+// tokens is how many image tokens a render has.
+func (w *work) tokens() int { return w.size.W / 16 * (w.size.H / 16) }
+
+// branch counts what one branch of a step has to compute: the matrix products, a
+// multiplication and an addition as two, without padding. Projections of the text
+// and modulations are made before the first step, and the last single block needs no
+// more of the text than keys and values.
+func branch(w *work, entities []entity) (attention, total float64) {
+	s := w.spec.Sizes
+	d, mlp := float64(s.Dim), float64(s.MLP)
+	image, global, te := float64(w.tokens()), float64(w.spec.TextLength), float64(w.spec.EntityTextLength)
+	text := global + te*float64(len(entities))
+
+	pairs, last := (image+global)*(image+global), image*(image+global)
+	for _, e := range entities {
+		region := te * float64(len(e.tokens))
+		pairs += te*te + 2*region
+		last += region
+	}
+	all := 2 * d * (4*d + 2*mlp) // of a token in a block
+	blocks := float64(s.Double + max(0, s.Single-1))
+	attention = blocks * 4 * d * pairs
+	total = 4*image*d*float64(s.TokenDim) + blocks*(image+text)*all
+	if s.Single > 0 {
+		attention += 4 * d * last
+		total += image*all + 4*text*d*d
+	}
+	return attention, total + attention
+}
+
+// memory is about how much a render takes at its peak: the weights of the part that
+// runs, and what its largest graph holds.
+func memory(w *work, sequence int) int64 {
+	s := w.spec.Sizes
+	if s.Transformer == 0 {
+		return 0
+	}
+	number := int64(4)
+	if w.spec.DType == "bfloat16" {
+		number = 2
+	}
+	// A block's input, queries, keys, values, the attention's result, the hidden
+	// layer before and after its activation, and the block's result.
+	rows := int64(sequence) * number * int64(7*s.Dim+2*s.MLP)
+	scores := int64(s.Heads) * int64(sequence) * int64(sequence)
+	if s.Scores > 0 {
+		scores = min(scores, int64(s.Scores))
+	}
+	text, step, decode := s.Text, s.Transformer+rows+2*4*scores, s.Autoencoder+s.PixelBytes*int64(w.size.W)*int64(w.size.H)
+	if s.Together {
+		text, step, decode = text+s.Transformer+s.Autoencoder, step+s.Text+s.Autoencoder, decode+s.Text+s.Transformer
+	}
+	return program + max(text, step, decode)
+}
+
+// program is what everything else takes: code, compiled graphs, garbage. Rendering
+// nano's 128×128 pixels takes 173 MiB in all, of which 35 are counted above.
+const program = 128 << 20
+
+// fits reports a render that the machine has too little memory for.
+func (b *builder) fits(w *work, e eligen.PlannedRender) {
+	if limit := b.options.Memory; limit > 0 && e.Memory > limit {
+		b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s. Render a smaller picture, or with a smaller model or dtype; if there is more memory, say so with --memory.",
+			w.render.Address, bytesText(e.Memory), bytesText(limit))
+	}
+}
+
+// bytesText is a number of bytes for people.
+func bytesText(n int64) string {
+	if n >= 1<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+	}
+	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
+}
+
+// operations is a number of floating-point operations for people.
+func operations(n float64) string {
+	for _, u := range []struct {
+		name string
+		n    float64
+	}{{"PFLOP", 1e15}, {"TFLOP", 1e12}, {"GFLOP", 1e9}} {
+		if n >= u.n {
+			return fmt.Sprintf("%.3g %s", n/u.n, u.name)
+		}
+	}
+	return fmt.Sprintf("%.3g MFLOP", n/1e6)
+}
