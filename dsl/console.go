@@ -123,7 +123,9 @@ func (l *loader) show(v cty.Value, top bool, depth int) string {
 			oneLine[i] = names[i] + " = " + p
 		}
 	}
-	if text := strings.Join(oneLine, ", "); !strings.Contains(text, "\n") && len([]rune(text)) <= lineWidth && !(keyed && top) {
+	text := strings.Join(oneLine, ", ")
+	fits := !strings.Contains(text, "\n") && len([]rune(text)) <= lineWidth
+	if fits && (!keyed || !top) {
 		if keyed {
 			return "{ " + text + " }"
 		}

@@ -77,11 +77,13 @@ func setup(folder string) func(*testscript.Env) error {
 	return func(e *testscript.Env) error {
 		e.Setenv("ELIGEN_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
 		e.Setenv("ELIGEN_PLUGIN_DIR", filepath.Join(e.WorkDir, ".plugins"))
-		nano, err := filepath.Abs("../../model/nano/weights")
-		if err != nil {
-			return err
+		for name, folder := range map[string]string{"NANO": "../../model/nano/weights", "CI_SCRIPTS": "../../.ci"} {
+			path, err := filepath.Abs(folder)
+			if err != nil {
+				return err
+			}
+			e.Setenv(name, path)
 		}
-		e.Setenv("NANO", nano)
 		for _, name := range []string{"ELIGEN_XLA_CPU", "ELIGEN_ASSETS"} {
 			e.Setenv(name, os.Getenv(name))
 		}
