@@ -643,7 +643,7 @@ func resolvedFacts(r still.Resolved) []fact {
 	}
 	add("model", "%s %s", r.Model.Family, r.Model.DType)
 	for i, a := range r.Adapters {
-		add(fmt.Sprintf("adapter %d", i+1), "%s", strings.TrimSpace(fmt.Sprintf("%s × %g %s", a.Kind, a.Scale, a.Alpha)))
+		add(fmt.Sprintf("adapter %d", i+1), "%s × %g, alpha %q", a.Kind, a.Scale, a.Alpha)
 	}
 	if r.Init != nil {
 		add("init", "%s, strength %g", r.Init.Picture.Short(), r.Init.Strength)

@@ -38,7 +38,7 @@ func newVerify() *cobra.Command {
 		Short: "Render again, and hold the pictures to the record",
 		Long: `Render again, and hold the pictures to the record, the file eligen.lock.hcl beside the scene. Nothing is taken from the store.
 
-The same recipe on the same engine must make the same pixels. On another engine the picture must be as like the recorded one as the lock says (psnr, in dB); the recorded one is the file that the render is written to, if nobody has changed it. A render whose scene says something else than it did is a mismatch, and what it says is named.
+The same recipe on the same engine must make the same pixels. On another engine, and on a GPU, the picture must be as like the recorded one as the lock says (psnr, in dB); the recorded one is the file that the render is written to, if nobody has changed it. A render whose scene says something else than it did is a mismatch, and what it says is named.
 
 A mismatch is exit code 4; weights that are not those of the lock are 6, before anything runs. Where a picture lies beside the scene, one named ….diff.png shows where the new one differs.
 
@@ -154,6 +154,9 @@ func (o *verifyOptions) render(c *cobra.Command, e engine, p *eligen.Plan, use f
 	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: show}
 	err = r.Apply(c.Context(), p)
 	done()
+	if c.Context().Err() != nil {
+		return exit{exitInterrupted, errors.New("interrupted. Nothing of a verification is kept: the same command begins again")}
+	}
 	if err != nil {
 		return reported(err)
 	}
@@ -362,7 +365,7 @@ func (o *verifyOptions) judge(j *judgement) (verdict, mismatch string) {
 		return "the same pixels, on the same engine", ""
 	case j.there == j.record.Plan && same:
 		return "the same pixels, on another engine", ""
-	case j.now == j.record.Plan:
+	case j.now == j.record.Plan && !strings.Contains(j.engine, "cuda"): // a GPU adds in whatever order numbers come
 		j.summary = "Picture differs from its record"
 		found, text := o.compare(j)
 		return "other pixels" + found, fmt.Sprintf("The recipe and the engine are those of the record, and %s came out with other pixels: something in this build or machine computes otherwise.%s", j.render.Address, text)
@@ -382,8 +385,14 @@ func (o *verifyOptions) judge(j *judgement) (verdict, mismatch string) {
 }
 
 // judgeLikeness compares with the recorded picture, by PSNR: another engine rounds
-// otherwise.
+// otherwise, and so does a GPU from one time to the next.
 func (o *verifyOptions) judgeLikeness(j *judgement) (verdict, mismatch string) {
+	where := fmt.Sprintf("%s was recorded on %s, and this is %s. Engines round differently, so the new picture is compared with the recorded one", j.render.Address, j.record.Engine, j.engine)
+	on := "on another engine"
+	if j.now == j.record.Plan {
+		where = fmt.Sprintf("%s was recorded on this engine, a GPU, which makes no two pictures that are equal bit for bit; so the new one is compared with the recorded one", j.render.Address)
+		on = "on a GPU"
+	}
 	var troubles []string
 	for _, path := range j.paths {
 		img, err := dsl.ReadPicture(path)
@@ -396,13 +405,13 @@ func (o *verifyOptions) judgeLikeness(j *judgement) (verdict, mismatch string) {
 			troubles = append(troubles, path+" has other pixels than were recorded")
 		default:
 			d := comparePictures(nrgba(img), j.img)
-			likeness := fmt.Sprintf("%.2f dB from the recorded picture, on another engine (at least %g)", d.psnr, j.record.PSNR)
+			likeness := fmt.Sprintf("%.2f dB from the recorded picture, %s (at least %g)", d.psnr, on, j.record.PSNR)
 			if d.psnr >= j.record.PSNR {
 				return likeness, ""
 			}
 			j.summary = "Picture differs from its record"
 			found, text := o.compare(j)
-			return "other pixels" + found, fmt.Sprintf("%s was recorded on %s, and this is %s. The picture is %s.%s", j.render.Address, j.record.Engine, j.engine, likeness, text)
+			return "other pixels" + found, fmt.Sprintf("%s. It is %s.%s", where, likeness, text)
 		}
 	}
 	if len(troubles) == 0 {
@@ -410,8 +419,7 @@ func (o *verifyOptions) judgeLikeness(j *judgement) (verdict, mismatch string) {
 	}
 	j.summary = "No recorded picture to compare with"
 	found, text := o.compare(j)
-	return "nothing to compare with" + found, fmt.Sprintf("%s was recorded on %s, and this is %s. Engines round differently, so the new picture has to be compared with the recorded one, and %s. Put the recorded picture there, or verify on the engine of the record.%s",
-		j.render.Address, j.record.Engine, j.engine, strings.Join(troubles, ", and "), text)
+	return "nothing to compare with" + found, fmt.Sprintf("%s, and %s. Put the recorded picture there, or verify on the engine of the record.%s", where, strings.Join(troubles, ", and "), text)
 }
 
 // named is what a render says now and did not when it was recorded.
