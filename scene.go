@@ -9,6 +9,15 @@ type Scene struct {
 	Entities []Entity // every entity of the file, used by a render or not, in file order
 	Checks   []Check  // in file order
 	Moves    []Move   // in file order
+	Sheets   []Sheet  // of renders side by side; no file says so, flags do
+}
+
+// A Sheet is a picture of several renders of one size, each with a caption.
+type Sheet struct {
+	Path     string   // below the scene's folder, slash-separated
+	Renders  []string // addresses
+	Captions []string
+	Source   Source
 }
 
 // A Check is a promise about the pictures of a scene, tested after they are made.

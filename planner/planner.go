@@ -24,7 +24,7 @@ import (
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, measure.Op{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.Sheet{}, measure.Op{}}
 
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
@@ -79,6 +79,9 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 	}
 	for _, w := range works {
 		b.picture(w)
+	}
+	for _, s := range scene.Sheets {
+		b.sheet(s, works)
 	}
 	for i := range scene.Checks {
 		b.check(&scene.Checks[i], works)
@@ -484,26 +487,64 @@ func (b *builder) outputs(w *work) {
 	}
 	for i := range outputs {
 		o := outputs[i]
-		local := filepath.FromSlash(o.Path)
-		if !filepath.IsLocal(local) {
-			b.diags.Errorf(&o.Source, "Path leaves the scene's folder", "Outputs are written below the folder of the scene, and %q is not there.", o.Path)
+		local, ok := b.path(o.Path, &o.Source)
+		if !ok {
 			continue
 		}
-		if !strings.EqualFold(filepath.Ext(local), ".png") {
-			b.diags.Errorf(&o.Source, "Unknown picture format", "%q does not end in .png; pictures are written as PNG.", o.Path)
-			continue
-		}
-		local = filepath.Clean(local)
-		if first, taken := b.paths[local]; taken {
-			b.diags.Errorf(&o.Source, "Two outputs with one path", "%s is written already, by the output at %s. Give one of them another path.", o.Path, first)
-			continue
-		}
-		b.paths[local] = o.Source
 		if o.Overlay && len(r.Entities) == 0 {
 			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
 		}
-		w.outputs = append(w.outputs, output{filepath.Join(b.plan.Folder, local), o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
+		w.outputs = append(w.outputs, output{local, o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
 	}
+}
+
+// path is where a file that the scene names is written, if it may be.
+func (b *builder) path(name string, at *eligen.Source) (string, bool) {
+	local := filepath.FromSlash(name)
+	if !filepath.IsLocal(local) {
+		b.diags.Errorf(at, "Path leaves the scene's folder", "Outputs are written below the folder of the scene, and %q is not there.", name)
+		return "", false
+	}
+	if !strings.EqualFold(filepath.Ext(local), ".png") {
+		b.diags.Errorf(at, "Unknown picture format", "%q does not end in .png; pictures are written as PNG.", name)
+		return "", false
+	}
+	local = filepath.Clean(local)
+	if first, taken := b.paths[local]; taken {
+		b.diags.Errorf(at, "Two outputs with one path", "%s is written already, by the output at %s. Give one of them another path.", name, first)
+		return "", false
+	}
+	b.paths[local] = *at
+	return filepath.Join(b.plan.Folder, local), true
+}
+
+// sheet plans a picture of several renders.
+func (b *builder) sheet(s eligen.Sheet, works []*work) {
+	path, ok := b.path(s.Path, &s.Source)
+	if !ok {
+		return
+	}
+	var op still.Sheet
+	var inputs []eligen.Ref
+	var first *work
+	for i, address := range s.Renders {
+		for _, w := range works {
+			if w.render.Address != address {
+				continue
+			}
+			if first == nil {
+				first, op.Size = w, w.size
+			}
+			if w.size == op.Size {
+				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, s.Captions[i])
+			}
+		}
+	}
+	if first == nil {
+		return
+	}
+	ref := b.add(first, first.render.Address+".sheet", s.Source, op, inputs...)
+	b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Path: path, Stage: ref, Source: s.Source})
 }
 
 // add adds a stage under a name that no other stage has: an entity that two models

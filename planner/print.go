@@ -75,6 +75,12 @@ func Print(p *eligen.Plan, known Known) string {
 		}
 	}
 
+	for _, o := range p.Outputs {
+		if sheet, ok := p.Stages[o.Stage].Op.(still.Sheet); ok {
+			fmt.Fprintf(&b, "\n%d pictures side by side\n  → %s\n", len(sheet.Captions), o.Path)
+		}
+	}
+
 	if !known.Since.IsZero() {
 		fmt.Fprintf(&b, "\nsince the run of %s\n", known.Since.Local().Format("2006-01-02 15:04"))
 		for _, c := range known.Changes {

@@ -50,7 +50,7 @@ func apply(t *testing.T, store *runtime.Store, plan *eligen.Plan, change ...func
 	t.Helper()
 	var progress eligen.Progress
 	seq := 0
-	r := &runtime.Runner{Store: store, Engine: paint.Engine{}, Recognise: still.Untouched, Emit: func(e eligen.Event) {
+	r := &runtime.Runner{Store: store, Engine: paint.Engine{}, Recognise: still.Untouched, Parallelism: 1, Emit: func(e eligen.Event) {
 		if seq++; e.Seq != seq || e.Time.IsZero() {
 			t.Errorf("event %d has number %d, time %v", seq, e.Seq, e.Time)
 		}

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	goruntime "runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +30,16 @@ type Runner struct {
 	// Recognise reports whether a file is one that eligen wrote and nobody has
 	// changed since: it may be replaced. nil: none is.
 	Recognise func(io.Reader) bool
+
+	// Parallelism is how many stages run at the same time. 0: one that calls the
+	// engine, since a model uses the whole machine, and others beside it. Results
+	// don't depend on it.
+	Parallelism int
+	// Replace are stages to make again though the store has them, along with all
+	// that is made from them.
+	Replace []eligen.Ref
+
+	pick func(ready []eligen.Ref) // tests put stages that could run in another order
 }
 
 // A StageError is the failure of a stage, which an event has reported already.
@@ -42,8 +54,8 @@ func (e *StageError) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Er
 // Unwrap gives the cause.
 func (e *StageError) Unwrap() error { return e.Err }
 
-// Apply makes everything that the plan's files need and the store lacks, in the
-// plan's order, and writes each file as soon as its stage is done.
+// Apply makes everything that the plan's files need and the store lacks, in about
+// the plan's order, and writes each file as soon as its stage is done.
 //
 // Before anything runs, files that must not be overwritten are refused: the error is
 // then of type eligen.Diagnostics, and no event has been sent. Afterwards problems
@@ -77,9 +89,7 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 		w.emit(e)
 	}
 	w.look()
-	for i := range p.Stages {
-		w.stage(ctx, eligen.Ref(i))
-	}
+	w.all(ctx)
 	w.emit(eligen.Event{Type: eligen.Ended})
 	return errors.Join(append(w.errs, ctx.Err())...)
 }
@@ -91,12 +101,15 @@ type walk struct {
 	outputs *outputs
 	journal *journal
 
-	mu  sync.Mutex
+	mu  sync.Mutex // of seq and the journal
 	seq int
 
-	needed []bool                // to make a file
-	found  []*eligen.Artifact    // in the store, sound; without the content
-	failed []bool                // or skipped
+	needed   []bool             // to make a file
+	replaced []bool             // to be made again
+	found    []*eligen.Artifact // in the store, sound; without the content
+	failed   []bool             // or skipped; written by the stage itself, before others look
+
+	state  sync.Mutex            // of what follows
 	uses   []int                 // by stages that are yet to run
 	kept   map[eligen.Ref][]byte // results of this run that are yet to be used
 	errs   []error
@@ -105,7 +118,13 @@ type walk struct {
 
 func (w *walk) begin() {
 	n := len(w.plan.Stages)
-	w.needed, w.found, w.failed, w.uses = make([]bool, n), make([]*eligen.Artifact, n), make([]bool, n), make([]int, n)
+	w.needed, w.found, w.failed, w.uses, w.replaced = make([]bool, n), make([]*eligen.Artifact, n), make([]bool, n), make([]int, n), make([]bool, n)
+	for _, i := range w.Replace {
+		w.replaced[i] = true
+	}
+	for i, s := range w.plan.Stages {
+		w.replaced[i] = w.replaced[i] || slices.ContainsFunc(s.Inputs, func(in eligen.Ref) bool { return w.replaced[in] })
+	}
 	w.journal = openJournal(w.Store)
 }
 
@@ -152,20 +171,93 @@ func (w *walk) look() {
 			continue
 		}
 		w.needed[i] = true
-		a, ok, damage := w.Store.Get(s.Digest)
-		if damage != nil {
-			w.report("Damaged result", damage)
-		}
-		if ok {
-			a.Data = nil
-			w.found[i] = &a
-			continue
+		if !w.replaced[i] {
+			a, ok, damage := w.Store.Get(s.Digest)
+			if damage != nil {
+				w.report("Damaged result", damage)
+			}
+			if ok {
+				a.Data = nil
+				w.found[i] = &a
+				continue
+			}
 		}
 		for _, in := range s.Inputs {
 			w.needed[in] = true
 			w.uses[in]++
 		}
 	}
+}
+
+// ahead is how far a stage may run before the first one that isn't done: what is
+// made early is held until it is used.
+const ahead = 16
+
+// all makes every stage. A stage begins when its inputs have ended, the first in the
+// plan's order first.
+func (w *walk) all(ctx context.Context) {
+	n := len(w.plan.Stages)
+	waits, readers, done := make([]int, n), make([][]eligen.Ref, n), make([]bool, n)
+	var ready []eligen.Ref // ascending
+	for i, s := range w.plan.Stages {
+		waits[i] = len(s.Inputs)
+		for _, in := range s.Inputs {
+			readers[in] = append(readers[in], eligen.Ref(i))
+		}
+		if waits[i] == 0 {
+			ready = append(ready, eligen.Ref(i))
+		}
+	}
+	ended := make(chan eligen.Ref)
+	running, first := map[bool]int{}, 0 // by whether the engine is called
+	for left := n; left > 0; left-- {
+		if w.pick != nil {
+			w.pick(ready)
+		}
+		for k := 0; k < len(ready); {
+			i := ready[k]
+			engine := w.engine(i)
+			if !w.room(engine, running) || int(i) >= first+ahead && w.pick == nil {
+				k++
+				continue
+			}
+			ready = slices.Delete(ready, k, k+1)
+			running[engine]++
+			go func() {
+				w.stage(ctx, i)
+				ended <- i
+			}()
+		}
+		i := <-ended
+		done[i] = true
+		running[w.engine(i)]--
+		for first < n && done[first] {
+			first++
+		}
+		for _, r := range readers[i] {
+			if waits[r]--; waits[r] == 0 {
+				at, _ := slices.BinarySearch(ready, r)
+				ready = slices.Insert(ready, at, r)
+			}
+		}
+	}
+}
+
+// engine reports whether a stage will call the engine.
+func (w *walk) engine(i eligen.Ref) bool {
+	_, ok := w.plan.Stages[i].Op.(eligen.EngineOp)
+	return ok && w.needed[i] && w.found[i] == nil
+}
+
+// room reports whether one more stage may run.
+func (w *walk) room(engine bool, running map[bool]int) bool {
+	switch {
+	case w.Parallelism > 0:
+		return running[true]+running[false] < w.Parallelism
+	case engine:
+		return running[true] == 0
+	}
+	return running[false] < goruntime.GOMAXPROCS(0)
 }
 
 // stage makes a stage's result, if it has to be made, and the files that it is
@@ -199,9 +291,11 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 		w.fail(i, err)
 		return
 	}
+	w.state.Lock()
 	if w.uses[i] > 0 {
 		w.kept[i] = a.Data
 	}
+	w.state.Unlock()
 	w.emit(eligen.Event{Type: eligen.Done, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
 	w.write(i)
 }
@@ -215,9 +309,16 @@ func (w *walk) skip(i eligen.Ref) {
 func (w *walk) fail(i eligen.Ref, err error) {
 	w.failed[i] = true
 	s := w.plan.Stages[i]
-	problem := diagnose(err, &s.Source)
+	w.failure(s, err, &s.Source, "")
+}
+
+// failure reports what went wrong in a stage, or in writing a file of it.
+func (w *walk) failure(s eligen.Stage, err error, at *eligen.Source, path string) {
+	problem := diagnose(err, at)
+	w.state.Lock()
 	w.errs = append(w.errs, &StageError{s.Name, problem, err})
-	w.emit(eligen.Event{Type: eligen.Failed, Stage: s.Name, Kind: s.Op.Kind(), Problem: &problem})
+	w.state.Unlock()
+	w.emit(eligen.Event{Type: eligen.Failed, Stage: s.Name, Kind: s.Op.Kind(), Path: path, Problem: &problem})
 }
 
 // run runs a stage's Op and keeps its result.
@@ -236,6 +337,9 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err er
 	c.Step = func(step, of int) {
 		w.emit(eligen.Event{Type: eligen.Stepped, Stage: s.Name, Kind: s.Op.Kind(), Step: step, Of: of})
 	}
+	if w.replaced[i] {
+		w.Store.dropPartial(s.Digest)
+	}
 	c.Saved = func() ([]byte, int) {
 		data, step, damage := w.Store.partial(s.Digest)
 		if damage != nil {
@@ -245,8 +349,12 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err er
 		return data, step
 	}
 	c.Save = func(data []byte, step int) {
-		if err := w.Store.savePartial(s.Digest, data, step); err != nil && !w.unsafe {
-			w.unsafe = true
+		err := w.Store.savePartial(s.Digest, data, step)
+		w.state.Lock()
+		told := w.unsafe
+		w.unsafe = w.unsafe || err != nil
+		w.state.Unlock()
+		if err != nil && !told {
 			w.report("Partial result is not kept", fmt.Errorf("should the run be interrupted, %s begins again: %w", s.Name, err))
 		}
 	}
@@ -258,7 +366,14 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err er
 	if err := s.Op.Run(ctx, c); err != nil {
 		return a, err
 	}
-	if a, err = w.Store.Put(s.Digest, out.Bytes()); err != nil {
+	if a, err = w.Store.Put(s.Digest, out.Bytes()); errors.Is(err, ErrNotDeterministic) && strings.Contains(w.plan.Engine, "cuda") {
+		// A GPU adds numbers in whatever order they come.
+		w.report("Stage is not deterministic", fmt.Errorf("%s: %w", s.Name, err))
+		if err = nil; w.replaced[i] {
+			a, err = w.Store.replace(s.Digest, out.Bytes())
+		}
+	}
+	if err != nil {
 		return a, err
 	}
 	w.Store.dropPartial(s.Digest)
@@ -268,10 +383,13 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err er
 // result is an earlier stage's, from this run or from the store.
 func (w *walk) result(i eligen.Ref) (eligen.Artifact, error) {
 	d := w.plan.Stages[i].Digest
-	if data, ok := w.kept[i]; ok {
-		if w.uses[i]--; w.uses[i] == 0 {
-			delete(w.kept, i)
-		}
+	w.state.Lock()
+	data, ok := w.kept[i]
+	if w.uses[i]--; w.uses[i] == 0 {
+		delete(w.kept, i)
+	}
+	w.state.Unlock()
+	if ok {
 		return w.Store.artifact(d, data), nil
 	}
 	a, ok, damage := w.Store.Get(d)
@@ -299,9 +417,7 @@ func (w *walk) write(i eligen.Ref) {
 			err = w.outputs.write(o, a.Data)
 		}
 		if err != nil {
-			problem := diagnose(err, &o.Source)
-			w.errs = append(w.errs, &StageError{s.Name, problem, err})
-			w.emit(eligen.Event{Type: eligen.Failed, Stage: s.Name, Kind: s.Op.Kind(), Path: o.Path, Problem: &problem})
+			w.failure(s, err, &o.Source, o.Path)
 			continue
 		}
 		w.emit(eligen.Event{Type: eligen.Wrote, Stage: s.Name, Path: o.Path})

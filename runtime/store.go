@@ -115,6 +115,11 @@ func (s *Store) Put(d eligen.Digest, content []byte) (eligen.Artifact, error) {
 		}
 		return old, nil
 	}
+	return s.replace(d, content)
+}
+
+// replace keeps a result, whatever there is already.
+func (s *Store) replace(d eligen.Digest, content []byte) (eligen.Artifact, error) {
 	s.files.sweep(filepath.Dir(place(d)))
 	if err := s.files.put(place(d), append(header("result", d, 0, content), content...)); err != nil {
 		return eligen.Artifact{}, fmt.Errorf("the store can't be written: %w", err)

@@ -16,7 +16,8 @@ import (
 type applyOptions struct {
 	makeOptions
 	progressOptions
-	force bool
+	force       bool
+	parallelism int
 }
 
 func newApply() *cobra.Command {
@@ -29,6 +30,7 @@ func newApply() *cobra.Command {
 The paths of the pictures go to standard output, all else to standard error. A file that eligen did not write is not replaced, unless --force is given. The run's events are kept in the store's folder "runs".`,
 		Example: `eligen apply scenes/rain.hcl
 eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
+eligen apply scenes/rain.hcl --seed 1..4 --out tries
 eligen apply scenes/dressed.hcl --var colour=orange
 # the layout in flat colours, at once
 eligen apply scenes/seven.hcl --engine paint`,
@@ -38,11 +40,15 @@ eligen apply scenes/seven.hcl --engine paint`,
 	}
 	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
+	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "how many stages run at the same time (else one that calls the engine, and others beside it)")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	return c
 }
 
 func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
+	if o.parallelism < 0 {
+		return usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or 0 for the default", o.parallelism)}
+	}
 	show, done, err := o.frontEnd(c)
 	if err != nil {
 		return err
@@ -53,6 +59,10 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
 	p, err := o.plan(c, e, args[0])
+	if err != nil {
+		return err
+	}
+	again, err := replaced(p, o.replace)
 	if err != nil {
 		return err
 	}
@@ -67,7 +77,10 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 			files = append(files, e.Path)
 		}
 	}
-	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: eligen.Tee(show, paths)}
+	r := runtime.Runner{
+		Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: eligen.Tee(show, paths),
+		Parallelism: o.parallelism, Replace: again,
+	}
 	err = r.Apply(c.Context(), p)
 	done()
 	if !o.json {

@@ -56,10 +56,15 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer store.Close()
+	again, err := replaced(p, o.replace)
+	if err != nil {
+		return err
+	}
+	made := downstream(p, again)
 	changes := false
 	known := past(store, p)
 	known.Cached = func(d eligen.Digest) bool {
-		has := store.Has(d)
+		has := store.Has(d) && !made[d]
 		changes = changes || !has
 		return has
 	}

@@ -41,7 +41,7 @@ func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error
 type planOptions struct {
 	sceneOptions
 	targets []string
-	seed    uint64
+	seed    string
 	backend string
 	engine  string
 }
@@ -50,7 +50,7 @@ func (o *planOptions) flags(c *cobra.Command) {
 	o.sceneOptions.flags(c)
 	f := c.Flags()
 	f.StringArrayVar(&o.targets, "target", nil, "only this render, as render.name or 'render.name[\"key\"]'; may be repeated")
-	f.Uint64Var(&o.seed, "seed", 0, "use this seed for every render")
+	f.StringVar(&o.seed, "seed", "", "use this seed for every render; several, as 1..4 or 1,5,9, render each and lay them side by side")
 	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
 	f.StringVar(&o.engine, "engine", "model", "what makes the picture: model, or paint (each region in a flat colour, to look at a layout)")
 	choices(c, "engine", "model", "paint")
@@ -82,13 +82,17 @@ func (o *planOptions) open() (engine, error) {
 // makeOptions are the flags of commands that make pictures, or say how.
 type makeOptions struct {
 	planOptions
-	memory string
+	memory  string
+	out     string
+	replace []string
 }
 
 func (o *makeOptions) flags(c *cobra.Command) {
 	o.planOptions.flags(c)
 	f := c.Flags()
 	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, as 16GiB, or any (else the machine's)")
+	f.StringVar(&o.out, "out", "", "the folder to write below, instead of the scene's: its out/x.png becomes DIR/out/x.png")
+	f.StringArrayVar(&o.replace, "replace", nil, "make this stage, or all of a render's, again though it is in the store; may be repeated")
 }
 
 // plan is planOptions' plan, by these flags.
@@ -101,7 +105,7 @@ func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 	if err != nil {
 		return nil, err
 	}
-	return buildWith(c, e, scene, planner.Options{Memory: memory})
+	return buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out})
 }
 
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
@@ -129,12 +133,11 @@ func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error)
 		return nil, err
 	}
 	if c.Flags().Changed("seed") {
-		if o.seed > 1<<32-1 {
-			return nil, fmt.Errorf("--seed %d: the largest seed is %d, since the noise is PyTorch's and takes 32 bits", o.seed, uint64(1<<32-1))
+		seeds, err := readSeeds(o.seed)
+		if err != nil {
+			return nil, err
 		}
-		for i := range scene.Renders {
-			scene.Renders[i].Seed = o.seed
-		}
+		sweep(scene, seeds)
 	}
 	return scene, nil
 }
