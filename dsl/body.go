@@ -152,6 +152,8 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 		hint := ""
 		if slices.Contains(arguments, name) {
 			hint = fmt.Sprintf(" %q is an argument: write %s = …", name, name)
+		} else if b.g == moduleTopGrammar && slices.Contains(sceneOnly, name) {
+			hint = " It belongs in the scene's own file."
 		} else if guess := closest(name, blocks); guess != "" {
 			hint = fmt.Sprintf(" Did you mean %q?", guess)
 		} else if guess := closest(name, arguments); guess != "" {
@@ -332,7 +334,7 @@ func (b *body) elements(name, want string) (values []cty.Value, places []hcl.Ran
 	if !ty.IsTupleType() && !ty.IsListType() && !ty.IsSetType() {
 		hint := ""
 		if n := identityOf(v); n != nil {
-			hint = fmt.Sprintf(" Write [%s].", n.address())
+			hint = fmt.Sprintf(" Write [%s].", b.l.shown(n))
 		}
 		b.errorf(b.place(name), wrongType, "%q must be %s; this is %s.%s", name, want, short(v), hint)
 		return nil, nil, false

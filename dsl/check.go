@@ -33,7 +33,7 @@ var metricNames = []string{"locality", "placement", "psnr"}
 // picture; and again when the numbers are known.
 func (l *loader) check(block *hcl.Block) {
 	b := l.open(block, checkGrammar)
-	c := eligen.Check{Name: block.Labels[0], Address: "check." + block.Labels[0], Source: l.source(b.rng)}
+	c := eligen.Check{Name: block.Labels[0], Address: l.address + "check." + block.Labels[0], Source: l.source(b.rng)}
 	for _, inner := range b.blocks {
 		if a, ok := b.assert(inner); ok {
 			c.Asserts = append(c.Asserts, a)
@@ -161,7 +161,7 @@ func (m *metrics) callRange(e hcl.Expression, c eligen.MetricCall) hcl.Range {
 // functions are all functions of expressions, and those that measure.
 func (m *metrics) functions(measure func(eligen.MetricCall) (cty.Value, error)) map[string]function.Function {
 	out := maps.Clone(m.l.functions)
-	metric := func(name string, second string, make func(c *eligen.MetricCall, v cty.Value) error) function.Function {
+	metric := func(name string, second string, make func(c *eligen.MetricCall, r *eligen.Render, v cty.Value) error) function.Function {
 		return function.New(&function.Spec{
 			Params: []function.Parameter{
 				{Name: "render", Type: cty.DynamicPseudoType}, {Name: second, Type: cty.DynamicPseudoType},
@@ -179,21 +179,20 @@ func (m *metrics) functions(measure func(eligen.MetricCall) (cty.Value, error)) 
 			},
 		})
 	}
-	entity := func(c *eligen.MetricCall, v cty.Value) error {
+	entity := func(c *eligen.MetricCall, r *eligen.Render, v cty.Value) error {
 		n := identityOf(v)
 		if n == nil || n.kind != "entity" {
 			return function.NewArgErrorf(1, "must be a reference to an entity, as entity.cat")
 		}
-		render := m.l.renderAt(c.Render)
-		if !slices.ContainsFunc(render.Entities, func(e eligen.Entity) bool { return e.Address == n.address() }) {
-			return function.NewArgErrorf(1, "%s is not among the entities of %s", n.address(), c.Render)
+		if !slices.ContainsFunc(r.Entities, func(e eligen.Entity) bool { return e.Address == n.address() }) {
+			return function.NewArgErrorf(1, "%s is not among the entities of %s", m.l.shown(n), strings.TrimPrefix(c.Render, m.l.address))
 		}
 		c.Entity = n.address()
 		return nil
 	}
 	out["placement"] = metric("placement", "entity", entity)
 	out["locality"] = metric("locality", "entity", entity)
-	out["psnr"] = metric("psnr", "other", func(c *eligen.MetricCall, v cty.Value) error {
+	out["psnr"] = metric("psnr", "other", func(c *eligen.MetricCall, _ *eligen.Render, v cty.Value) error {
 		switch n := identityOf(v); {
 		case n != nil && n.kind == "render" && n.render != nil:
 			if n.address() == c.Render {
@@ -212,7 +211,7 @@ func (m *metrics) functions(measure func(eligen.MetricCall) (cty.Value, error)) 
 
 // call reads a metric's arguments; known is false where one of them is the
 // result of something that failed.
-func (m *metrics) call(name string, args []cty.Value, second func(*eligen.MetricCall, cty.Value) error) (c eligen.MetricCall, known bool, err error) {
+func (m *metrics) call(name string, args []cty.Value, second func(*eligen.MetricCall, *eligen.Render, cty.Value) error) (c eligen.MetricCall, known bool, err error) {
 	for _, a := range args {
 		if !a.IsKnown() {
 			return c, false, nil
@@ -226,19 +225,7 @@ func (m *metrics) call(name string, args []cty.Value, second func(*eligen.Metric
 	if args[1].IsNull() {
 		return c, false, function.NewArgErrorf(1, "must not be null")
 	}
-	return c, true, second(&c, args[1])
-}
-
-// renderAt is the render of an address.
-func (l *loader) renderAt(address string) (found *eligen.Render) {
-	for _, n := range l.order {
-		n.each(func(one *node) {
-			if one.render != nil && one.address() == address {
-				found = one.render
-			}
-		})
-	}
-	return found
+	return c, true, second(&c, n.render, args[1])
 }
 
 // moved reads a moved block: two addresses, the first of which nothing has any more.
@@ -249,7 +236,15 @@ func (l *loader) moved(block *hcl.Block) {
 	if !ok1 || !ok2 {
 		return
 	}
-	kind := func(s string) string { k, _, _ := strings.Cut(s, "."); return k }
+	kind := func(s string) string { // what comes after modules
+		for {
+			k, rest, _ := strings.Cut(s, ".")
+			if k != "module" {
+				return k
+			}
+			_, s, _ = strings.Cut(rest, ".")
+		}
+	}
 	switch {
 	case kind(from) != kind(to):
 		b.errorf(toRange, "Invalid move", "%s can't become %s: both must be of one kind.", from, to)
@@ -282,16 +277,27 @@ func (b *body) address(name string) (string, hcl.Range, bool) {
 		b.errorf(at, wrongType, "%q must be an address, as entity.dog or render.poster[\"dawn\"].", name)
 		return "", at, false
 	}
-	if diags.HasErrors() || len(t) < 2 || len(t) > 3 || t.RootName() != "entity" && t.RootName() != "render" {
+	if diags.HasErrors() {
 		return wrong()
 	}
-	first, ok := t[1].(hcl.TraverseAttr)
-	if !ok {
+	var names []string
+	for _, s := range t {
+		switch s := s.(type) {
+		case hcl.TraverseRoot:
+			names = append(names, s.Name)
+		case hcl.TraverseAttr:
+			names = append(names, s.Name)
+		}
+	}
+	out, kind := strings.Join(names, "."), 0
+	for kind+2 < len(names) && names[kind] == "module" {
+		kind += 2
+	}
+	if len(names) != kind+2 || len(t) > len(names)+1 || names[kind] != "entity" && names[kind] != "render" {
 		return wrong()
 	}
-	out := t.RootName() + "." + first.Name
-	if len(t) == 3 {
-		i, ok := t[2].(hcl.TraverseIndex)
+	if len(t) > len(names) {
+		i, ok := t[len(names)].(hcl.TraverseIndex)
 		switch {
 		case !ok:
 			return wrong()
@@ -308,24 +314,21 @@ func (b *body) address(name string) (string, hcl.Range, bool) {
 
 // at is the node or instance of an address, or nil.
 func (l *loader) at(address string) (found *node) {
-	for _, n := range l.order {
-		if n.address() == address {
-			return n
-		}
-		for _, one := range n.instances {
-			if one.address() == address {
+	l.all(func(n *node) {
+		for _, one := range append([]*node{n}, n.instances...) {
+			if found == nil && one.address() == address {
 				found = one
 			}
 		}
-	}
+	})
 	return found
 }
 
 func (l *loader) addresses(kind string) (out []string) {
-	for _, n := range l.order {
+	l.all(func(n *node) {
 		if n.kind == kind {
 			n.each(func(one *node) { out = append(out, one.address()) })
 		}
-	}
+	})
 	return out
 }

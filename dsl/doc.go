@@ -11,6 +11,7 @@
 //  3. eval.go gives every block and every local value a node, and evaluates
 //     nodes in the order of their references. A node that failed has an unknown
 //     value, which nothing complains about again.
+//     A module is loaded in the same steps when its node is evaluated (module.go).
 //  4. The block files (entity.go, render.go, recipe.go, variable.go, weights.go)
 //     turn evaluated bodies into the root package's types.
 //

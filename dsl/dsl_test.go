@@ -310,7 +310,7 @@ func TestUnreadable(t *testing.T) {
 		"big.hcl":     `File too large: .*1 MiB`,
 		"broken.json": `Missing JSON value`,
 		"list.json":   `Incorrect JSON value type`,
-		"folder":      `Not supported yet: .*is a folder`,
+		"folder":      `Not a scene: .*is a folder. .* such as .*x.hcl`,
 	} {
 		_, ds := Load(filepath.Join(dir, name), Vars{})
 		if !ds.HasErrors() || !regexp.MustCompile("(?s)"+want).MatchString(ds[0].Summary+": "+ds[0].Detail) {

@@ -147,7 +147,7 @@ func (l *loader) repeat(b *hcl.Block, n *node, compute func(*loader, *hcl.Block,
 	values := map[string]cty.Value{}
 	var inOrder []cty.Value
 	for _, i := range list {
-		one := &node{kind: n.kind, name: n.name + i.index, key: i.key, rng: n.rng, at: n.at, state: running}
+		one := &node{kind: n.kind, module: n.module, name: n.name + i.index, key: i.key, rng: n.rng, at: n.at, state: running}
 		l.inside(i.words, func() { one.value = compute(l, b, one) })
 		one.state = done
 		n.instances = append(n.instances, one)
@@ -172,10 +172,10 @@ func (n *node) each(f func(*node)) {
 }
 
 // whichInstance explains a reference to a repeated block without an index.
-func (n *node) whichInstance() string {
+func (l *loader) whichInstance(n *node) string {
 	var keys []string
 	for _, one := range n.instances {
-		keys = append(keys, n.kind+"."+one.name)
+		keys = append(keys, l.shown(one))
 	}
 	switch {
 	case len(keys) == 0:

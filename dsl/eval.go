@@ -17,9 +17,10 @@ import (
 // A node is something in the scene that can be referred to. It is evaluated
 // when it is first needed.
 type node struct {
-	kind    string // "var", "local", "entity", "model", "adapter", "render"
+	kind    string // "var", "local", "entity", "model", "adapter", "render", "module"
 	name    string // "dog", "flux.base", `bird["near"]`
 	key     string // of an instance: "near"
+	module  string // whose it is: "module.birds.", or "" for the scene's own
 	at      eligen.Source
 	rng     hcl.Range
 	state   int
@@ -38,6 +39,8 @@ type node struct {
 	model   *eligen.Model
 	adapter *eligen.Adapter
 	render  *eligen.Render
+	shown   []*node // the entities of the render
+	part    *loader // of a module
 }
 
 const (
@@ -46,7 +49,10 @@ const (
 	done
 )
 
-func (n *node) address() string { return n.kind + "." + n.name }
+// address is the node's name in the whole scene, local its name in its own file.
+func (n *node) address() string { return n.module + n.local() }
+
+func (n *node) local() string { return n.kind + "." + n.name }
 
 // identityName is the attribute of an entity, model or adapter value that says
 // which block it is. It can't be written in a scene.
@@ -72,39 +78,39 @@ var (
 )
 
 // roots are the first words of references, with how many names follow.
-var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2, "render": 1}
+var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2, "render": 1, "module": 1}
 
 // laterRoots are first words that the language has and this release lacks.
 var laterRoots = map[string]string{
-	"timeline": "A timeline", "module": "A module", "track": "A timeline",
+	"timeline": "A timeline", "track": "A timeline",
 }
 
 // declare adds a node. Of two with one name the first is referred to; the
 // second is only looked at for further mistakes.
 func (l *loader) declare(n *node) {
-	n.at = l.scene.source(n.rng)
+	n.at, n.module = l.source(n.rng), l.address
 	l.order = append(l.order, n)
-	if first, ok := l.nodes[n.address()]; ok {
+	if first, ok := l.nodes[n.local()]; ok {
 		n.again = true
 		what := map[string]string{"var": "variable", "local": "local value"}[n.kind]
 		if what == "" {
 			what = n.kind
 		}
 		if first.at.File == "" {
-			l.errorf(n.rng, "Duplicate "+what, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.address())
+			l.errorf(n.rng, "Duplicate "+what, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
 		} else {
-			l.errorf(n.rng, "Duplicate "+what, "%s was first declared here at %s. Names are unique: rename one of the two.", first.address(), first.at)
+			l.errorf(n.rng, "Duplicate "+what, "%s was first declared here at %s. Names are unique: rename one of the two.", first.local(), first.at)
 		}
 		return
 	}
-	l.nodes[n.address()] = n
+	l.nodes[n.local()] = n
 }
 
 // names lists what is declared of a kind, in file order.
 func (l *loader) names(kind string) []string {
 	var out []string
 	for _, n := range l.order {
-		if n.kind == kind {
+		if n.kind == kind && !n.again {
 			out = append(out, n.name)
 		}
 	}
@@ -120,10 +126,10 @@ func (l *loader) resolve(n *node) cty.Value {
 		from := slices.Index(l.path, n)
 		var cycle []string
 		for _, m := range l.path[from:] {
-			cycle = append(cycle, m.address())
+			cycle = append(cycle, m.local())
 		}
 		l.errorf(n.rng, "Circular reference", "%s needs itself: %s → %s. Break the circle by writing one of these values out.",
-			n.address(), strings.Join(cycle, " → "), n.address())
+			n.local(), strings.Join(cycle, " → "), n.local())
 		return cty.DynamicVal
 	}
 	n.state = running
@@ -434,18 +440,21 @@ func example(root string) string {
 		return "entity.dog"
 	case "render":
 		return "render.poster"
+	case "module":
+		return "module.birds.entity.heron"
 	}
 	return root + ".name"
 }
 
 // walk checks the attributes along the rest of a traversal.
 func (l *loader) walk(v cty.Value, n *node, t hcl.Traversal, rest int, bad *[]hcl.Range) {
-	path := n.address()
+	path := n.local()
+	name := path
 	for _, s := range t[rest:] {
 		if v.Type() == cty.DynamicPseudoType {
 			// A block that failed still has the attributes of its kind.
 			ty, ok := typeOfKind[n.kind]
-			if !ok || path != n.address() || n.several {
+			if !ok || path != name || n.several {
 				return
 			}
 			v = cty.UnknownVal(ty)
@@ -468,10 +477,10 @@ func (l *loader) walk(v cty.Value, n *node, t hcl.Traversal, rest int, bad *[]hc
 			v, path = next, path+"["+short(i.Key)+"]"
 			continue
 		}
-		if n.several && path == n.address() && (!v.Type().IsObjectType() || !v.Type().HasAttribute(a.Name)) {
+		if n.several && path == name && (!v.Type().IsObjectType() || !v.Type().HasAttribute(a.Name)) {
 			if v.IsKnown() {
 				*bad = append(*bad, t.SourceRange())
-				l.errorf(l.stepRange(s), "Reference to a repeated block", "%s is several.%s", path, n.whichInstance())
+				l.errorf(l.stepRange(s), "Reference to a repeated block", "%s is several.%s", path, l.whichInstance(n))
 			}
 			return
 		}
@@ -755,7 +764,7 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
 	case n == nil && l.whole(v) != nil:
 		many := l.whole(v)
-		l.errorf(r, "Not "+an(kind), "%s is several.%s All of them are values(%s).", many.address(), many.whichInstance(), many.address())
+		l.errorf(r, "Not "+an(kind), "%s is several.%s All of them are values(%s).", l.shown(many), l.whichInstance(many), l.shown(many))
 	case n == nil:
 		got := short(v)
 		if got == "" {
@@ -763,9 +772,9 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		}
 		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; it is %s.", an(kind), example(kind), got)
 	case n.kind != kind:
-		l.errorf(r, "Not "+an(kind), "%s is %s; here must be a reference to %s, as %s.", n.address(), an(n.kind), an(kind), example(kind))
+		l.errorf(r, "Not "+an(kind), "%s is %s; here must be a reference to %s, as %s.", l.shown(n), an(n.kind), an(kind), example(kind))
 	case !v.RawEquals(n.value):
-		l.errorf(r, "Altered "+kind, "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't be used: write a second %s block.", n.address(), kind)
+		l.errorf(r, "Altered "+kind, "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't be used: write a second %s block.", l.shown(n), kind)
 	default:
 		n.used = true
 		return n, true
@@ -778,12 +787,13 @@ func (l *loader) whole(v cty.Value) *node {
 	if v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() && !v.Type().IsTupleType() || v.LengthInt() == 0 {
 		return nil
 	}
-	for _, n := range l.order {
-		if n.several && n.state == done && n.value.IsKnown() && n.value.RawEquals(v) {
-			return n
+	var found *node
+	l.all(func(n *node) {
+		if found == nil && n.several && n.state == done && n.value.IsKnown() && n.value.RawEquals(v) {
+			found = n
 		}
-	}
-	return nil
+	})
+	return found
 }
 
 func an(word string) string {

@@ -1,15 +1,16 @@
 package dsl
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/eligen/eligen"
@@ -64,7 +65,11 @@ func Load(path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	case err != nil:
 		ds.Errorf(nil, "Scene can't be read", "%v.", err)
 	case info.IsDir():
-		ds.Errorf(nil, notYet, "%s is a folder. A folder as a scene: %s. Name a scene file, such as %s.", path, notYetDetail, filepath.Join(path, "picnic.hcl"))
+		such := ""
+		if files, _ := filepath.Glob(filepath.Join(path, "*.hcl")); len(files) > 0 {
+			such = ", such as " + files[0]
+		}
+		ds.Errorf(nil, "Not a scene", "%s is a folder. A scene is one file: name it%s. A folder can be a module, which a scene takes in by a module block.", path, such)
 	case !info.Mode().IsRegular():
 		ds.Errorf(nil, "Scene can't be read", "%s is no regular file.", path)
 	case !strings.HasSuffix(strings.ToLower(path), ".hcl") && !isJSON(path):
@@ -99,9 +104,9 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 // A loader is the state of one Load.
 type loader struct {
 	path     []*node // being evaluated, outermost first
-	dir      string  // the scene's folder
+	dir      string  // the scene's folder, or the module's
 	root     *os.Root
-	scene    *file
+	scene    *file // nil for a module
 	syntax   syntax
 	files    map[string]*file
 	diags    eligen.Diagnostics
@@ -117,7 +122,20 @@ type loader struct {
 	moves     []eligen.Move
 	outputs   map[string]eligen.Source // who writes a path
 	stray     map[string]bool          // names of blocks whose type or labels are wrong
+	texts     map[string]text
+	waiting   apart
+
+	sceneDir string
+	out      *os.Root  // the scene's folder, which outputs are below
+	address  string    // what addresses begin with: "module.birds.", or "" for the scene
+	folder   string    // the module's, below the scene's; "." for the scene
+	chain    []string  // the folders of the modules that this one is in, its own last
+	caller   hcl.Range // the module block
+	modules  *int      // how many the scene has
 }
+
+// apart are blocks that nothing refers to, read after those that something may.
+type apart struct{ settings, recipes, checks, moves []*hcl.Block }
 
 var nodeType = reflect.TypeOf(node{})
 
@@ -132,14 +150,12 @@ var topGrammar = &grammar{
 		{Type: "render", LabelNames: []string{"name"}},
 		{Type: "recipe", LabelNames: []string{"name"}},
 		{Type: "check", LabelNames: []string{"name"}},
+		{Type: "module", LabelNames: []string{"name"}},
 		{Type: "moved"},
 	},
-	many: []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe", "check", "moved"},
-	laterBlocks: []hcl.BlockHeaderSchema{
-		{Type: "timeline", LabelNames: []string{"name"}},
-		{Type: "module", LabelNames: []string{"name"}},
-	},
-	inside: map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
+	many:        []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe", "check", "module", "moved"},
+	laterBlocks: []hcl.BlockHeaderSchema{{Type: "timeline", LabelNames: []string{"name"}}},
+	inside:      map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
 }
 
 func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
@@ -151,6 +167,11 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		pictures: map[string]*picture{},
 		outputs:  map[string]eligen.Source{},
 		stray:    map[string]bool{},
+		texts:    map[string]text{},
+		sceneDir: filepath.Dir(path),
+		folder:   ".",
+		chain:    []string{"."},
+		modules:  new(int),
 	}
 	l.files = map[string]*file{path: l.scene}
 	root, err := os.OpenRoot(l.dir)
@@ -159,85 +180,20 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		return nil, l.diags
 	}
 	defer root.Close()
-	l.root = root
+	l.root, l.out = root, root
 	l.functions = l.allFunctions()
 
 	l.syntax, l.diags = parse(l.scene)
 	if l.syntax.body == nil {
 		return nil, tidy(l.diags)
 	}
-	top := &body{l: l, g: topGrammar, at: map[string]eligen.Source{}}
-	top.read(l.syntax.body)
-	// HCL's JSON lists blocks by type; the file's order is what counts.
-	sort.SliceStable(top.blocks, func(i, j int) bool {
-		return l.header(top.blocks[i]).Start.Byte < l.header(top.blocks[j]).Start.Byte
-	})
-
-	l.strays()
-	l.predeclare()
-	var recipes, checks, moves, settings []*hcl.Block
-	names := map[string]eligen.Source{}
-	for _, b := range top.blocks {
-		switch b.Type {
-		case "eligen":
-			settings = append(settings, b)
-		case "locals":
-			l.declareLocals(b)
-		case "variable":
-			l.declareBlock("var", b, (*loader).variable)
-		case "model":
-			l.declareBlock("model", b, (*loader).model)
-		case "adapter":
-			l.declareRepeated("adapter", b, (*loader).adapter)
-		case "entity":
-			l.declareRepeated("entity", b, (*loader).entity)
-		case "render":
-			l.declareRepeated("render", b, (*loader).render)
-		case "moved":
-			moves = append(moves, b)
-		case "recipe", "check":
-			at := b.LabelRanges[0]
-			if !l.validLabels(b) {
-				continue
-			}
-			address := b.Type + "." + b.Labels[0]
-			if first, ok := names[address]; ok {
-				l.errorf(at, "Duplicate "+b.Type, "%s was first declared here at %s. Names are unique: rename one of the two.", address, first)
-			} else {
-				names[address] = l.source(at)
-			}
-			if b.Type == "check" {
-				checks = append(checks, b)
-			} else {
-				recipes = append(recipes, b)
-			}
-		}
-	}
+	l.declareAll(topGrammar, []hcl.Body{l.syntax.body})
 	l.collect(vars)
-	for _, b := range settings {
-		l.settings(b)
-	}
-	// Renders come last: they take all entities where they name none.
-	for _, last := range []bool{false, true} {
-		for _, n := range slices.Clone(l.order) {
-			if (n.kind == "render") == last {
-				l.resolve(n)
-			}
-		}
-	}
-	for _, b := range recipes {
-		l.recipe(b)
-	}
-	for _, b := range checks {
-		l.check(b)
-	}
-	for _, b := range moves {
-		l.moved(b)
-	}
+	l.evaluateAll()
 	l.overwrites()
 	scene := &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
 	renders := 0
-	for _, n := range l.order {
+	l.all(func(n *node) {
 		if n.kind == "render" {
 			renders++
 		}
@@ -249,8 +205,8 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 				scene.Entities = append(scene.Entities, *one.entity)
 			}
 		})
-	}
-	if renders == 0 && len(recipes) == 0 && !l.diags.HasErrors() {
+	})
+	if renders == 0 && len(l.waiting.recipes) == 0 && !l.diags.HasErrors() {
 		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}
 	if l.diags.HasErrors() {
@@ -265,21 +221,103 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 	return scene, tidy(l.diags)
 }
 
+// together is several files read as one, as a key of a map, too.
+type together struct{ hcl.Body }
+
+// declareAll gives every block of the files of a scene, or of a module, a node.
+func (l *loader) declareAll(g *grammar, files []hcl.Body) {
+	top := &body{l: l, g: g, at: map[string]eligen.Source{}}
+	top.read(&together{hcl.MergeBodies(files)})
+	// HCL's JSON lists blocks by type; the file's order is what counts.
+	slices.SortStableFunc(top.blocks, func(a, b *hcl.Block) int {
+		x, y := l.header(a), l.header(b)
+		return cmp.Or(cmp.Compare(x.Filename, y.Filename), cmp.Compare(x.Start.Byte, y.Start.Byte))
+	})
+
+	l.strays(files)
+	l.predeclare()
+	names := map[string]eligen.Source{}
+	for _, b := range top.blocks {
+		switch b.Type {
+		case "eligen":
+			l.waiting.settings = append(l.waiting.settings, b)
+		case "locals":
+			l.declareLocals(b)
+		case "variable":
+			l.declareBlock("var", b, (*loader).variable)
+		case "model":
+			l.declareBlock("model", b, (*loader).model)
+		case "adapter":
+			l.declareRepeated("adapter", b, (*loader).adapter)
+		case "entity":
+			l.declareRepeated("entity", b, (*loader).entity)
+		case "render":
+			l.declareRepeated("render", b, (*loader).render)
+		case "module":
+			l.declareBlock("module", b, (*loader).module)
+		case "moved":
+			l.waiting.moves = append(l.waiting.moves, b)
+		case "recipe", "check":
+			at := b.LabelRanges[0]
+			if !l.validLabels(b) {
+				continue
+			}
+			address := b.Type + "." + b.Labels[0]
+			if first, ok := names[address]; ok {
+				l.errorf(at, "Duplicate "+b.Type, "%s was first declared here at %s. Names are unique: rename one of the two.", address, first)
+			} else {
+				names[address] = l.source(at)
+			}
+			if b.Type == "check" {
+				l.waiting.checks = append(l.waiting.checks, b)
+			} else {
+				l.waiting.recipes = append(l.waiting.recipes, b)
+			}
+		}
+	}
+}
+
+// evaluateAll evaluates every node, and then what nothing refers to.
+func (l *loader) evaluateAll() {
+	for _, b := range l.waiting.settings {
+		l.settings(b)
+	}
+	// Renders come last: they take all entities where they name none.
+	for _, last := range []bool{false, true} {
+		for _, n := range slices.Clone(l.order) {
+			if (n.kind == "render") == last {
+				l.resolve(n)
+			}
+		}
+	}
+	for _, b := range l.waiting.recipes {
+		l.recipe(b)
+	}
+	for _, b := range l.waiting.checks {
+		l.check(b)
+	}
+	for _, b := range l.waiting.moves {
+		l.moved(b)
+	}
+}
+
 // strays notes the names of blocks that were complained about as a whole, so
 // that references to them are not complained about too.
-func (l *loader) strays() {
-	tree, ok := l.syntax.body.(*hclsyntax.Body)
-	if !ok {
-		return
-	}
+func (l *loader) strays(files []hcl.Body) {
 	labels := map[string]int{}
 	for _, s := range topGrammar.blocks {
 		labels[s.Type] = len(s.LabelNames)
 	}
-	for _, b := range tree.Blocks {
-		if n, ok := labels[b.Type]; len(b.Labels) > 0 && (!ok || n != len(b.Labels)) {
-			l.stray[b.Labels[0]] = true
-			l.stray[b.Labels[len(b.Labels)-1]] = true
+	for _, f := range files {
+		tree, ok := f.(*hclsyntax.Body)
+		if !ok {
+			continue
+		}
+		for _, b := range tree.Blocks {
+			if n, ok := labels[b.Type]; len(b.Labels) > 0 && (!ok || n != len(b.Labels)) {
+				l.stray[b.Labels[0]] = true
+				l.stray[b.Labels[len(b.Labels)-1]] = true
+			}
 		}
 	}
 }
@@ -346,27 +384,44 @@ func (l *loader) declareRepeated(kind string, b *hcl.Block, compute func(*loader
 func (l *loader) declareLocals(b *hcl.Block) {
 	attrs, diags := b.Body.JustAttributes()
 	for _, d := range diags {
-		l.scene.report(&l.diags, d)
+		l.report(d)
 	}
-	sorted := make([]*hcl.Attribute, 0, len(attrs))
-	for _, a := range attrs {
-		sorted = append(sorted, a)
-	}
-	sort.Slice(sorted, func(i, j int) bool { return sorted[i].NameRange.Start.Byte < sorted[j].NameRange.Start.Byte })
-	for _, a := range sorted {
+	for _, a := range inOrder(attrs) {
 		if l.validName(a.NameRange, a.Name) {
 			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, compute: func(*node) cty.Value { return l.eval(a.Expr) }})
 		}
 	}
 }
 
-// unused warns of entities that no picture shows.
+// inOrder are arguments in the order of the file.
+func inOrder(attrs hcl.Attributes) []*hcl.Attribute {
+	return slices.SortedFunc(maps.Values(attrs), func(a, b *hcl.Attribute) int {
+		return cmp.Compare(a.NameRange.Start.Byte, b.NameRange.Start.Byte)
+	})
+}
+
+// report converts a diagnostic of HCL's about one of the scene's files.
+func (l *loader) report(d *hcl.Diagnostic) {
+	f := l.scene
+	if d.Subject != nil && l.files[d.Subject.Filename] != nil {
+		f = l.files[d.Subject.Filename]
+	}
+	f.report(&l.diags, d)
+}
+
+// unused warns of entities that no picture shows, and of modules that nothing uses.
 func (l *loader) unused() {
-	for _, n := range l.order {
+	for _, n := range l.order { // what a module's author left unused is not this scene's concern
 		used := n.used
 		n.each(func(one *node) { used = used || one.used })
 		if n.kind == "entity" && !used {
 			l.warnf(n.rng, "Unused entity", "No render shows %s, and nothing refers to it. Add it to a render's entities, or remove it.", n.address())
+		}
+		if n.part != nil && !used {
+			n.part.all(func(inner *node) { used = used || inner.kind == "render" })
+			if !used {
+				l.warnf(n.rng, "Unused module", "%s makes no picture, and nothing refers to it. Use what it exports, as %s.entity.name, or remove it.", n.address(), n.address())
+			}
 		}
 	}
 }

@@ -119,18 +119,22 @@ func readImageOptions(v cty.Value) (channel, fit string, err error) {
 
 // picture reads a file of the scene's folder once.
 func (l *loader) picture(name string) *picture {
-	if p, ok := l.pictures[name]; ok {
+	key := name
+	if l.folder != "." {
+		key = path.Join(l.folder, name)
+	}
+	if p, ok := l.pictures[key]; ok {
 		return p
 	}
 	p := &picture{}
 	p.err = l.readPicture(name, p)
-	l.pictures[name] = p
+	l.pictures[key] = p
 	return p
 }
 
-// localPath checks a path that a scene names: below its folder, with slashes,
-// on every system alike.
-func localPath(name string) (string, error) {
+// localPath checks a path that a scene names: below its folder, or the module's,
+// with slashes, on every system alike.
+func localPath(name, whose string) (string, error) {
 	clean := path.Clean(name)
 	switch {
 	case name == "" || clean == ".":
@@ -142,23 +146,23 @@ func localPath(name string) (string, error) {
 	case path.IsAbs(name) || filepath.IsAbs(name) || len(name) > 1 && name[1] == ':':
 		return "", fmt.Errorf("%q is absolute; a scene names files below its own folder, so that it works elsewhere too", name)
 	case clean == ".." || strings.HasPrefix(clean, "../") || !filepath.IsLocal(filepath.FromSlash(clean)):
-		return "", fmt.Errorf("%q leads out of the scene's folder; put the file below it", name)
+		return "", fmt.Errorf("%q leads out of the %s folder; put the file below it", name, whose)
 	}
 	return clean, nil
 }
 
 // readLocal reads a file below the scene's folder, of at most so many bytes.
 func (l *loader) readLocal(name, what string, limit int64) (clean string, data []byte, err error) {
-	if clean, err = localPath(name); err != nil {
+	if clean, err = localPath(name, l.whose()); err != nil {
 		return "", nil, err
 	}
 	// Stat first: opening a pipe would wait for a writer.
 	info, err := l.root.Stat(filepath.FromSlash(clean))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", nil, fmt.Errorf("there is no file %s in the scene's folder.%s", clean, l.similar(clean))
+		return "", nil, fmt.Errorf("there is no file %s in the %s folder.%s", clean, l.whose(), similarIn(l.root, clean))
 	case err != nil && escapes(err):
-		return "", nil, fmt.Errorf("%s is a link that leads out of the scene's folder", clean)
+		return "", nil, fmt.Errorf("%s is a link that leads out of the %s folder", clean, l.whose())
 	case err != nil:
 		return "", nil, err
 	case !info.Mode().IsRegular():
@@ -186,17 +190,44 @@ func (l *loader) fileFunction() function.Function {
 		Params:      []function.Parameter{{Name: "path", Type: cty.String}},
 		Type:        function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			clean, data, err := l.readLocal(args[0].AsString(), "a text", maxFile)
-			if err != nil {
-				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+			t := l.text(args[0].AsString())
+			if t.err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", t.err)
 			}
-			data = bytes.TrimPrefix(data, byteOrderMark)
-			if !utf8.Valid(data) {
-				return cty.NilVal, function.NewArgErrorf(0, "%s is not text in UTF-8", clean)
-			}
-			return cty.StringVal(strings.ReplaceAll(string(data), "\r\n", "\n")), nil
+			return cty.StringVal(t.text), nil
 		},
 	})
+}
+
+// A text is a file that file() or templatefile() has read, lines ending in \n.
+type text struct {
+	name string // below the scene's or the module's folder
+	text string
+	err  error
+}
+
+// text reads a file of the scene's folder once: a check's message is evaluated
+// again when the folder is closed.
+func (l *loader) text(name string) text {
+	if t, ok := l.texts[name]; ok {
+		return t
+	}
+	clean, data, err := l.readLocal(name, "a text", maxFile)
+	data = bytes.TrimPrefix(data, byteOrderMark)
+	if err == nil && !utf8.Valid(data) {
+		err = fmt.Errorf("%s is not text in UTF-8", clean)
+	}
+	t := text{clean, strings.ReplaceAll(string(data), "\r\n", "\n"), err}
+	l.texts[name] = t
+	return t
+}
+
+// whose folder paths begin at.
+func (l *loader) whose() string {
+	if l.folder != "." {
+		return "module's"
+	}
+	return "scene's"
 }
 
 func (l *loader) readPicture(name string, p *picture) error {
@@ -223,20 +254,6 @@ func (l *loader) readPicture(name string, p *picture) error {
 // escapes reports whether os.Root refused a path because of where it leads.
 func escapes(err error) bool {
 	return strings.Contains(err.Error(), "escapes")
-}
-
-// similar suggests a file of the same folder.
-func (l *loader) similar(clean string) string {
-	dir, err := l.root.Open(filepath.FromSlash(path.Dir(clean)))
-	if err != nil {
-		return ""
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(1000)
-	if guess := closest(path.Base(clean), names); guess != "" {
-		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(clean), guess))
-	}
-	return ""
 }
 
 // pictureHeader reads the size of a PNG, JPEG or WebP file before anything is

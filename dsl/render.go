@@ -63,10 +63,11 @@ var overlaps = []string{"blend", "over", "exclusive"}
 func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, renderGrammar)
 	r := eligen.Render{Model: eligen.Model{Family: "nano"}}
-	if base := b.base(); base != nil {
-		r = *base
+	base := b.base()
+	if base != nil {
+		r = *base.render
 		r.Outputs = nil // a second picture at the same path would replace the first
-		at := maps.Clone(base.At)
+		at := maps.Clone(base.render.At)
 		for k := range at {
 			if k == "output" || strings.HasPrefix(k, "output.") {
 				delete(at, k)
@@ -115,7 +116,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	}
 	b.sampler(&r)
 	b.init(&r)
-	b.entities(&r)
+	shown := b.entities(&r, base)
 	if !b.later["timeline"] { // frames go to files of other kinds
 		b.outputs(&r, n)
 	}
@@ -127,7 +128,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	if b.failed {
 		return cty.DynamicVal
 	}
-	n.render = &r
+	n.render, n.shown = &r, shown
 	size := cty.NullVal(cty.List(cty.Number))
 	if r.Size.W > 0 {
 		size = cty.ListVal([]cty.Value{cty.NumberIntVal(int64(r.Size.W)), cty.NumberIntVal(int64(r.Size.H))})
@@ -139,7 +140,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 }
 
 // base is the render that this one is a variant of, or nil.
-func (b *body) base() *eligen.Render {
+func (b *body) base() *node {
 	v, ok := b.value("from")
 	if !ok {
 		return nil
@@ -149,7 +150,7 @@ func (b *body) base() *eligen.Render {
 		b.failed = true
 		return nil
 	}
-	return n.render
+	return n
 }
 
 func (b *body) adapters() []eligen.Adapter {
@@ -299,7 +300,7 @@ func (b *body) init(r *eligen.Render) {
 
 // entities reads the list of entities, or takes those of the render that this
 // one is a variant of, or all of the file.
-func (b *body) entities(r *eligen.Render) {
+func (b *body) entities(r *eligen.Render, base *node) []*node {
 	var nodes []*node
 	values, places, ok := b.elements("entities", "a list of entities, as [entity.dog, entity.apple]")
 	a := b.attrs["entities"]
@@ -313,7 +314,7 @@ func (b *body) entities(r *eligen.Render) {
 				continue
 			}
 			if seen[n] {
-				b.errorf(places[i], "Entity listed twice", "%s is in this list already. A second copy of what it should look like needs an entity block of its own.", n.address())
+				b.errorf(places[i], "Entity listed twice", "%s is in this list already. A second copy of what it should look like needs an entity block of its own.", b.l.shown(n))
 				continue
 			}
 			seen[n] = true
@@ -321,20 +322,16 @@ func (b *body) entities(r *eligen.Render) {
 		}
 	}
 	if !given {
-		from := b.attrs["from"] != nil
+		if base != nil {
+			nodes = base.shown
+		}
 		for _, n := range slices.Clone(b.l.order) {
-			if n.kind != "entity" {
+			if n.kind != "entity" || b.attrs["from"] != nil {
 				continue
 			}
-			if !from {
-				b.l.resolve(n)
-				b.failed = b.failed || n.broken
-			}
+			b.l.resolve(n)
+			b.failed = b.failed || n.broken
 			n.each(func(one *node) {
-				listed := one.entity != nil && slices.ContainsFunc(r.Entities, func(e eligen.Entity) bool { return e.Address == one.entity.Address })
-				if from && !listed {
-					return
-				}
 				one.used = true
 				if one.entity == nil {
 					b.failed = true
@@ -343,12 +340,6 @@ func (b *body) entities(r *eligen.Render) {
 				nodes = append(nodes, one)
 			})
 		}
-		if from { // in the other render's order
-			at := func(n *node) int {
-				return slices.IndexFunc(r.Entities, func(e eligen.Entity) bool { return e.Address == n.address() })
-			}
-			slices.SortFunc(nodes, func(x, y *node) int { return at(x) - at(y) })
-		}
 	}
 	out := []eligen.Entity{}
 	for _, n := range nodes {
@@ -356,6 +347,7 @@ func (b *body) entities(r *eligen.Render) {
 		out = append(out, *n.entity)
 	}
 	r.Entities = out
+	return nodes
 }
 
 // fits checks what depends on the canvas: pixels, and the shape of masks.
@@ -408,9 +400,10 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 }
 
 // fileName is a node's name where it names a file: poster-dawn for
-// render.poster["dawn"].
+// render.poster["dawn"], birds-poster for module.birds.render.poster.
 func fileName(n *node) string {
 	name, _, several := strings.Cut(n.name, "[")
+	name = strings.Join(append(moduleNames(n.module), name), "-")
 	if !several {
 		return name
 	}
@@ -425,7 +418,7 @@ func fileName(n *node) string {
 
 // output checks the path of a picture that is to be written.
 func (b *body) output(at hcl.Range, name string) string {
-	clean, err := localPath(name)
+	clean, err := localPath(name, "scene's")
 	switch {
 	case err != nil:
 		b.errorf(at, "Invalid output path", "%s.", capital(err.Error()))
@@ -449,7 +442,7 @@ func (b *body) output(at hcl.Range, name string) string {
 	// What exists already along the path must stay inside the folder.
 	var trouble error
 	for p := clean; p != "."; p = path.Dir(p) {
-		info, err := b.l.root.Stat(filepath.FromSlash(p))
+		info, err := b.l.out.Stat(filepath.FromSlash(p))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -492,7 +485,7 @@ func (b *body) output(at hcl.Range, name string) string {
 // overwrites complains about outputs that are also read.
 func (l *loader) overwrites() {
 	for name, p := range l.pictures {
-		clean, err := localPath(name)
+		clean, err := localPath(name, "scene's")
 		if err != nil || p.err != nil {
 			continue
 		}

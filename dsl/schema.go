@@ -68,7 +68,7 @@ var grammars = map[string]*grammar{
 	"eligen": settingsGrammar, "variable": variableGrammar, "variable.validation": validationGrammar,
 	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar,
 	"render": renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
-	"check": checkGrammar, "check.assert": assertGrammar, "moved": movedGrammar,
+	"check": checkGrammar, "check.assert": assertGrammar, "module": moduleGrammar, "moved": movedGrammar,
 	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
 }
 
@@ -171,6 +171,7 @@ var blockWords = map[string]string{
 	"render.output":       "A file that the picture is written to.",
 	"check":               "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
 	"check.assert":        "One condition of a check.",
+	"module":              "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. Paths in its files are below its folder, but for outputs, which are below the scene's.",
 	"moved":               "What was recorded under an old address belongs to a new one.",
 	"recipe":              "A training, run by `eligen train`.",
 	"recipe.optimizer":    "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
@@ -233,6 +234,16 @@ check "near" {
     condition     = placement(render.pond, entity.duck["near"]) > 0.5
     error_message = "The near duck is not where it was asked for."
   }
+}`,
+	"module": `
+module "left" {
+  source = "./flock"
+  where  = xywh(0, 0, 0.5, 0.5)
+}
+
+render "flock" {
+  prompt   = "a guarded flock"
+  entities = [module.left.entity.guard, module.left.entity.animal[0]]
 }`,
 	"moved": `
 moved {
@@ -304,6 +315,8 @@ var argumentWords = map[string]string{
 
 	"check.assert.condition":     "True where the promise is kept. It measures with `placement`, `locality` and `psnr`",
 	"check.assert.error_message": "What to say where it is not; it may measure too",
+
+	"module.source": "A folder below the scene's, as `\"./birds\"`: its files `*.hcl`, the lock aside",
 
 	"moved.from": "An address that nothing has any more",
 	"moved.to":   "The address that it has now",

@@ -38,6 +38,9 @@ type given struct {
 	from string // "--var", for messages
 	text string
 	expr hcl.Expression
+
+	value cty.Value // of a module block's argument, whose place is at
+	at    hcl.Range
 }
 
 // collect gathers the values that come from outside, and complains about those
@@ -167,6 +170,10 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 		return cty.DynamicVal
 	}
 	if value == cty.NilVal {
+		if l.address != "" {
+			b.errorf(l.caller, missing, "The module needs the argument %q: its variable at %s has no default.", n.name, n.at)
+			return cty.DynamicVal
+		}
 		b.errorf(b.rng, "No value for variable", "The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
 			n.name, n.name, envPrefix, n.name)
 		return cty.DynamicVal
@@ -234,6 +241,21 @@ func (b *body) constant(e hcl.Expression, ty cty.Type, defaults *typeexpr.Defaul
 
 // given converts a value from outside to the variable's type.
 func (b *body) given(n *node, g given, ty cty.Type, defaults *typeexpr.Defaults) (cty.Value, hcl.Range, bool) {
+	if g.value != cty.NilVal {
+		if !g.value.IsWhollyKnown() {
+			b.failed = true
+			return cty.NilVal, g.at, false
+		}
+		v := g.value
+		if defaults != nil && !v.IsNull() {
+			v = defaults.Apply(v)
+		}
+		v, err := toType(v, ty)
+		if err != nil {
+			b.errorf(g.at, wrongType, "The module's variable %q must be %s: %v.", n.name, ty.FriendlyName(), err)
+		}
+		return v, g.at, err == nil
+	}
 	if g.expr != nil {
 		v, ok := b.constant(g.expr, ty, defaults, "a value in a variable file")
 		return v, g.expr.Range(), ok

@@ -29,7 +29,7 @@ func (l *loader) predeclare() {
 	n := &node{kind: "model", name: "nano.base", state: done, used: true}
 	n.model = &eligen.Model{Family: "nano", Name: "base"}
 	n.value = modelValue(n)
-	l.nodes[n.address()] = n
+	l.nodes[n.local()] = n
 	l.order = append(l.order, n)
 }
 

@@ -87,7 +87,7 @@ func setup(folder string) func(*testscript.Env) error {
 		for _, name := range []string{"ELIGEN_XLA_CPU", "ELIGEN_ASSETS"} {
 			e.Setenv(name, os.Getenv(name))
 		}
-		for _, glob := range []string{"*.hcl", "*/*.png", "*/*.csv"} {
+		for _, glob := range []string{"*.hcl", "*/*.hcl", "*/*.tmpl", "*/*.png", "*/*.csv"} {
 			files, err := filepath.Glob(filepath.Join(folder, glob))
 			if err != nil {
 				return err
