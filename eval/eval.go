@@ -21,6 +21,7 @@ type Options struct {
 	Samples eligen.Samples
 	N       int // layouts to render
 	Swaps   int // layouts whose first entity is swapped, for locality; at most N
+	Pairs   int // pairs of overlapping entities, rendered under each policy
 	Size    eligen.Size
 	// Draw renders; the product's own path from scene to picture.
 	Draw func(ctx context.Context, r eligen.Render) (*image.NRGBA, error)
@@ -57,11 +58,13 @@ type Row struct {
 type Report struct {
 	Rows []Row   `json:"rows"`           // the composed pictures themselves first, then the modes
 	PSNR float64 `json:"psnr,omitempty"` // of the autoencoder on the composed pictures, dB
+
+	Overlap []Row `json:"overlap,omitempty"` // a row a policy
 }
 
 // Run renders every layout in every mode and measures.
 func Run(ctx context.Context, o Options) (Report, error) {
-	total := o.N*len(Modes) + min(o.Swaps, o.N)
+	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies))
 	done := 0
 	tick := func() {
 		done++
@@ -109,6 +112,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			}
 		}
 		rep.Rows = append(rep.Rows, Row{m.Name, t.metrics()})
+	}
+	if o.Pairs > 0 {
+		var err error
+		if rep.Overlap, err = overlap(ctx, o, tick); err != nil {
+			return rep, err
+		}
 	}
 	return rep, nil
 }

@@ -5,30 +5,40 @@ import (
 	"strings"
 )
 
-// String is the report as a table for people.
+// String is the report as tables for people.
 func (r Report) String() string {
 	var b strings.Builder
-	names := []string{"placement", "identity", "binding", "locality"}
-	fmt.Fprintf(&b, "%-18s", "")
-	for _, n := range names {
-		fmt.Fprintf(&b, "  %-20s", n)
-	}
-	b.WriteByte('\n')
-	for _, row := range r.Rows {
-		fmt.Fprintf(&b, "%-18s", row.Mode)
-		for _, n := range names {
-			cell := "–"
-			for _, m := range row.Metrics {
-				if m.Name == n && m.N > 0 {
-					cell = fmt.Sprintf("%.3f [%.2f, %.2f]", m.Value, m.Low, m.High)
-				}
-			}
-			fmt.Fprintf(&b, "  %-20s", cell)
-		}
-		b.WriteByte('\n')
-	}
+	table(&b, "", []string{"placement", "identity", "binding", "locality"}, r.Rows)
 	if r.PSNR > 0 {
 		fmt.Fprintf(&b, "\nautoencoder        %.2f dB PSNR\n", r.PSNR)
 	}
+	if len(r.Overlap) > 0 {
+		b.WriteString("\nTwo entities whose boxes overlap: the share of the common pixels that the first has, and how often each is still known.\n\n")
+		table(&b, "overlap", []string{"common pixels", "first", "second"}, r.Overlap)
+	}
 	return b.String()
+}
+
+func table(b *strings.Builder, corner string, names []string, rows []Row) {
+	line := func(first string, cell func(name string) string) {
+		fmt.Fprintf(b, "%-18s", first)
+		for i, n := range names {
+			if i < len(names)-1 {
+				fmt.Fprintf(b, "  %-20s", cell(n))
+			} else {
+				fmt.Fprintf(b, "  %s\n", cell(n))
+			}
+		}
+	}
+	line(corner, func(name string) string { return name })
+	for _, row := range rows {
+		line(row.Mode, func(name string) string {
+			for _, m := range row.Metrics {
+				if m.Name == name && m.N > 0 {
+					return fmt.Sprintf("%.3f [%.2f, %.2f]", m.Value, m.Low, m.High)
+				}
+			}
+			return "–"
+		})
+	}
 }

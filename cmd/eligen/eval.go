@@ -32,6 +32,7 @@ type evalOptions struct {
 	sprites string
 	layouts int
 	swaps   int
+	pairs   int
 	classes int
 	steps   int
 	cfg     float64
@@ -47,7 +48,7 @@ func newEval() *cobra.Command {
 		Short: "Measure how well a model puts entities where they are asked for",
 		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
 
-Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy.
+Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. A second table says what the overlap policies do where two regions meet.
 
 Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
 		Args: cobra.NoArgs,
@@ -59,6 +60,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
 	f.IntVar(&o.layouts, "layouts", 64, "how many layouts")
 	f.IntVar(&o.swaps, "swaps", 32, "of how many layouts an entity is swapped, to measure locality")
+	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
 	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
 	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
 	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
@@ -116,7 +118,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	var shown []*image.NRGBA
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality,
 		Prompt: func(class string) string {
 			k, _ := dataset.ClassNamed(class)
