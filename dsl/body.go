@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ type grammar struct {
 	// with the names of their labels.
 	later       []string
 	laterBlocks []hcl.BlockHeaderSchema
+	// never is what people may expect and the language won't have, with the reason.
+	never map[string]string
 	// inside says in which block an argument belongs that is often written here.
 	inside map[string]string
 }
@@ -52,6 +55,9 @@ type body struct {
 	guessed map[string]bool // arguments that a misspelt one was probably meant to be
 	later   map[string]bool // arguments that this release lacks
 	failed  bool
+
+	made      map[*hcl.Block]*iteration // the blocks among blocks that dynamic blocks stand for
+	iteration *iteration                // of the dynamic block that made this one, or nil
 }
 
 // header is the place of a block: its type and labels.
@@ -77,7 +83,7 @@ func (b *body) read(from hcl.Body) {
 	b.damaged, b.guessed, b.later = l.syntax.damaged[from], map[string]bool{}, map[string]bool{}
 	b.failed = b.damaged
 	schema := &hcl.BodySchema{Blocks: slices.Concat(g.blocks, g.laterBlocks)}
-	for _, name := range slices.Concat(g.required, g.optional, g.later) {
+	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never))) {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	content, diags := from.Content(schema)
@@ -93,8 +99,23 @@ func (b *body) read(from hcl.Body) {
 			b.later[name] = true
 		}
 	}
+	for name := range g.never {
+		if a, ok := b.attrs[name]; ok {
+			b.refuse(name, a.NameRange)
+			delete(b.attrs, name)
+		}
+	}
 	seen := map[string]hcl.Range{}
+	b.made = map[*hcl.Block]*iteration{}
+	var blocks hcl.Blocks
 	for _, inner := range content.Blocks {
+		if inner.Type == dynamicBlock.Type {
+			blocks = append(blocks, b.dynamic(inner)...)
+		} else {
+			blocks = append(blocks, inner)
+		}
+	}
+	for _, inner := range blocks {
 		header := l.header(inner)
 		if slices.ContainsFunc(g.laterBlocks, func(s hcl.BlockHeaderSchema) bool { return s.Type == inner.Type }) {
 			b.errorf(header, notYet, "The block %q: %s.", inner.Type, notYetDetail)
@@ -185,7 +206,7 @@ func (b *body) value(name string) (v cty.Value, ok bool) {
 		return cty.NilVal, false
 	}
 	b.at[b.prefix+name] = b.l.source(a.Expr.Range())
-	v = b.l.eval(a.Expr)
+	v = b.eval(a.Expr)
 	if !v.IsWhollyKnown() {
 		b.failed = true
 		return v, false
@@ -203,11 +224,13 @@ func (b *body) value(name string) (v cty.Value, ok bool) {
 // reason shows the values that an argument's expression used.
 func (b *body) reason(name string) string {
 	a := b.attrs[name]
-	ctx, bad := b.l.scope(a.Expr)
-	if len(bad) > 0 {
-		return ""
-	}
-	return because(a.Expr, ctx)
+	out := ""
+	b.within(func() {
+		if ctx, bad := b.l.scope(a.Expr); len(bad) == 0 {
+			out = because(a.Expr, ctx)
+		}
+	})
+	return out
 }
 
 func (b *body) convert(name string, ty cty.Type, want string) (cty.Value, bool) {
@@ -318,7 +341,7 @@ func (b *body) elements(name, want string) (values []cty.Value, places []hcl.Ran
 	if written, diags := hcl.ExprList(a.Expr); !diags.HasErrors() {
 		b.at[b.prefix+name] = b.l.source(a.Expr.Range())
 		for _, e := range written {
-			v := b.l.eval(e)
+			v := b.eval(e)
 			if !v.IsWhollyKnown() {
 				b.failed = true
 			}
@@ -364,7 +387,7 @@ func (b *body) object(name string, g *grammar) (*body, bool) {
 			b.errorf(a.Expr.Range(), wrongType, "%q must be an object, as { %s = … }; this is %s.", name, g.optional[0], short(v))
 			return nil, false
 		}
-		inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + "."}
+		inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + ".", iteration: b.iteration}
 		for it := v.ElementIterator(); it.Next(); {
 			k, e := it.Element()
 			inner.part(k.AsString(), hcl.StaticExpr(e, a.Expr.Range()), a.Expr.Range())
@@ -372,9 +395,9 @@ func (b *body) object(name string, g *grammar) (*body, bool) {
 		return inner, true
 	}
 	b.at[b.prefix+name] = b.l.source(a.Expr.Range())
-	inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + "."}
+	inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + ".", iteration: b.iteration}
 	for _, p := range pairs {
-		k := b.l.eval(p.Key)
+		k := b.eval(p.Key)
 		if !k.IsKnown() {
 			inner.failed = true
 			continue

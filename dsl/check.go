@@ -16,7 +16,7 @@ import (
 var (
 	checkGrammar = &grammar{
 		what:   "a check",
-		blocks: []hcl.BlockHeaderSchema{{Type: "assert"}},
+		blocks: []hcl.BlockHeaderSchema{{Type: "assert"}, dynamicBlock},
 		many:   []string{"assert"},
 		inside: map[string]string{"condition": "assert", "error_message": "assert"},
 	}
@@ -50,15 +50,19 @@ func (l *loader) check(block *hcl.Block) {
 }
 
 func (b *body) assert(block *hcl.Block) (out eligen.Assert, ok bool) {
-	a := &body{l: b.l, g: assertGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}}
+	a := &body{l: b.l, g: assertGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}, iteration: b.made[block]}
 	a.read(block.Body)
 	if a.attrs["condition"] == nil || a.attrs["error_message"] == nil || a.failed {
 		return out, false
 	}
 	m := &metrics{body: a}
 	condition, message := a.attrs["condition"].Expr, a.attrs["error_message"].Expr
-	met, ctx := m.look(condition, cty.Bool, "a condition: true or false")
-	_, messageContext := m.look(message, cty.String, "a text")
+	var met cty.Value
+	var ctx, messageContext *hcl.EvalContext
+	a.within(func() {
+		met, ctx = m.look(condition, cty.Bool, "a condition: true or false")
+		_, messageContext = m.look(message, cty.String, "a text")
+	})
 	if a.failed {
 		return out, false
 	}

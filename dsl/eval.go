@@ -221,10 +221,12 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 	one := map[string]map[string]cty.Value{}
 	two := map[string]map[string]map[string]cty.Value{}
 	words := map[string]cty.Value{}
+	attempts := tries(e)
 	for _, t := range e.Variables() {
 		root := t.RootName()
-		if root == "each" || root == "count" {
-			words[root] = l.word(t, &bad)
+		tried := slices.ContainsFunc(attempts, t.SourceRange().Overlaps)
+		if _, ok := l.words[root]; ok || root == "each" || root == "count" {
+			words[root] = l.word(t, tried, &bad)
 			continue
 		}
 		n, rest := l.follow(t, &bad)
@@ -245,7 +247,9 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 		if n != nil {
 			n.used = true
 			value = l.resolve(n)
-			l.walk(value, n, t, rest, &bad)
+			if !tried {
+				l.walk(value, n, t, rest, &bad)
+			}
 		}
 		switch {
 		case len(names) < depth:
@@ -289,8 +293,9 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 	return ctx, bad
 }
 
-// word is the value of each or count, or an unknown one where the block has none.
-func (l *loader) word(t hcl.Traversal, bad *[]hcl.Range) cty.Value {
+// word is the value of each, of count, or of a dynamic block's element; an unknown
+// one where the block has none.
+func (l *loader) word(t hcl.Traversal, tried bool, bad *[]hcl.Range) cty.Value {
 	root := t.RootName()
 	v, ok := l.words[root]
 	if !ok {
@@ -299,7 +304,7 @@ func (l *loader) word(t hcl.Traversal, bad *[]hcl.Range) cty.Value {
 		l.errorf(t.SourceRange(), "Reference outside a repetition", "%q has a meaning only inside a block with the argument %q.", root, argument)
 		return cty.DynamicVal
 	}
-	if len(t) > 1 {
+	if len(t) > 1 && !tried {
 		if a, ok := t[1].(hcl.TraverseAttr); ok {
 			if problem := noAttribute(root, v, a.Name); problem != "" {
 				*bad = append(*bad, t.SourceRange())
@@ -309,6 +314,21 @@ func (l *loader) word(t hcl.Traversal, bad *[]hcl.Range) cty.Value {
 		}
 	}
 	return v
+}
+
+// tries are the places of calls of try() and can(), whose arguments may fail.
+func tries(e hcl.Expression) (out []hcl.Range) {
+	root, ok := e.(hclsyntax.Node)
+	if !ok {
+		return nil
+	}
+	_ = hclsyntax.VisitAll(root, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok && (call.Name == "try" || call.Name == "can") {
+			out = append(out, call.Range())
+		}
+		return nil
+	})
+	return out
 }
 
 // stepName is the name that a step of a traversal gives: .name or ["name"].
@@ -547,7 +567,7 @@ func (l *loader) unknownFunction(at hcl.Range, name string) {
 		return
 	}
 	if slices.Contains(impureFunctions, name) {
-		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, and of files only those that image() and file() name. Pass such a value in as a variable.", name)
+		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, and of files only those that image(), file() and templatefile() name. Pass such a value in as a variable.", name)
 		return
 	}
 	known := slices.Sorted(maps.Keys(l.functions))

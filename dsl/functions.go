@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -19,6 +20,7 @@ func (l *loader) allFunctions() map[string]function.Function {
 	maps.Copy(out, l.shapeFunctions())
 	out["lora"] = loraFunction
 	out["file"] = l.fileFunction()
+	out["templatefile"] = l.templateFileFunction()
 	return out
 }
 
@@ -28,7 +30,7 @@ var pureFunctions = map[string]function.Function{
 
 	"chomp": stdlib.ChompFunc, "format": formatted(stdlib.FormatFunc), "formatlist": formatted(stdlib.FormatListFunc),
 	"indent": indentFunction, "join": stdlib.JoinFunc, "lower": stdlib.LowerFunc, "regex": stdlib.RegexFunc,
-	"regexall": stdlib.RegexAllFunc, "replace": stdlib.ReplaceFunc, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc,
+	"regexall": stdlib.RegexAllFunc, "replace": replaceFunction, "split": stdlib.SplitFunc, "strrev": stdlib.ReverseFunc,
 	"substr": stdlib.SubstrFunc, "title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc,
 	"trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc,
 	"startswith": affix(strings.HasPrefix, "prefix"), "endswith": affix(strings.HasSuffix, "suffix"),
@@ -43,13 +45,17 @@ var pureFunctions = map[string]function.Function{
 
 	"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": jsonDecodeFunction, "jsonencode": stdlib.JSONEncodeFunc,
 
+	"can": tryfunc.CanFunc, "try": tryfunc.TryFunc,
+
+	"formatdate": stdlib.FormatDateFunc, "timeadd": stdlib.TimeAddFunc,
+
 	"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
 	"tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)), "tonumber": stdlib.MakeToFunc(cty.Number),
 	"toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 }
 
 // laterFunctions belong to the language and come with a later release.
-var laterFunctions = []string{"feather", "path", "bezier", "steps", "spring", "templatefile"}
+var laterFunctions = []string{"feather", "path", "bezier", "steps", "spring"}
 
 // impureFunctions are those of Terraform that a scene will never have.
 var impureFunctions = []string{
@@ -94,6 +100,18 @@ var powFunction = function.New(&function.Spec{
 			err = fmt.Errorf("the result is infinite")
 		}
 		return v, err
+	},
+})
+
+// replaceFunction reads what stands between slashes as a pattern, as Terraform does.
+var replaceFunction = function.New(&function.Spec{
+	Params: stdlib.ReplaceFunc.Params(),
+	Type:   function.StaticReturnType(cty.String),
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if s := args[1].AsString(); len(s) > 1 && strings.HasPrefix(s, "/") && strings.HasSuffix(s, "/") {
+			return stdlib.RegexReplaceFunc.Call([]cty.Value{args[0], cty.StringVal(s[1 : len(s)-1]), args[2]})
+		}
+		return stdlib.ReplaceFunc.Call(args)
 	},
 })
 

@@ -30,10 +30,13 @@ var (
 	renderGrammar = &grammar{
 		what:        "a render",
 		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "for_each", "count"},
-		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "output"}},
+		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "output"}, dynamicBlock},
 		many:        []string{"output"},
-		later:       []string{"timeline", "depends_on"},
-		laterBlocks: []hcl.BlockHeaderSchema{{Type: "inpaint"}, {Type: "transfer"}, {Type: "warm_start"}, {Type: "background"}, {Type: "vae"}, {Type: "dynamic", LabelNames: []string{"name"}}},
+		later:       []string{"timeline"},
+		laterBlocks: []hcl.BlockHeaderSchema{{Type: "inpaint"}, {Type: "transfer"}, {Type: "warm_start"}, {Type: "background"}, {Type: "vae"}},
+		never: map[string]string{
+			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
+		},
 		inside: map[string]string{
 			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler",
 			"strength": "init", "image": "init", "path": "output", "overlay": "output", "box": "entity", "mask": "entity", "region": "entity",
@@ -85,7 +88,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	} else if b.attrs["from"] == nil && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
 		if a := b.attrs["prompt"]; a == nil {
 			b.errorf(b.rng, missing, "A render needs the argument \"prompt\", or \"from\" with the render that it is a variant of.")
-		} else if b.l.eval(a.Expr).IsKnown() && b.l.eval(a.Expr).IsNull() {
+		} else if b.eval(a.Expr).IsKnown() && b.eval(a.Expr).IsNull() {
 			b.errorf(a.Expr.Range(), missing, "A render needs the argument \"prompt\"; null leaves it out.")
 		}
 	}
@@ -218,7 +221,7 @@ func (b *body) size(name string) eligen.Size {
 
 // child reads a block inside this one; its places go into the same map.
 func (b *body) child(block *hcl.Block, g *grammar) *body {
-	c := &body{l: b.l, g: g, rng: b.l.header(block), at: b.at, prefix: block.Type + "."}
+	c := &body{l: b.l, g: g, rng: b.l.header(block), at: b.at, prefix: block.Type + ".", iteration: b.made[block]}
 	b.at[block.Type] = b.l.source(c.rng)
 	c.read(block.Body)
 	return c
@@ -469,11 +472,8 @@ func (b *body) output(at hcl.Range, name string) string {
 	key := strings.ToLower(clean)
 	if first, ok := b.l.outputs[key]; ok {
 		hint := " Give one of the two another path."
-		if len(b.l.words) > 0 && first == b.l.source(at) {
-			hint = " Every instance writes it: put ${each.key} or ${count.index} into the path."
-			if b.l.words["count"] == cty.NilVal {
-				hint = " Every instance writes it: put ${each.key} into the path."
-			}
+		if word := b.keyWord(); word != "" && first == b.l.source(at) {
+			hint = " Every instance writes it: put " + word + " into the path."
 		}
 		b.errorf(at, "Duplicate output", "%s is already written by the output at %s.%s", clean, first, hint)
 		return ""

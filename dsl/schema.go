@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type BlockSchema struct {
 	Arguments []ArgumentSchema `json:"arguments,omitempty"`
 	Blocks    []BlockSchema    `json:"blocks,omitempty"`
 	Later     []string         `json:"later,omitempty"` // part of the language, and refused by this release
+	Never     []ArgumentSchema `json:"never,omitempty"` // no part of the language, for a reason
 }
 
 // An ArgumentSchema is one argument of a block.
@@ -68,6 +70,7 @@ var grammars = map[string]*grammar{
 	"eligen": settingsGrammar, "variable": variableGrammar, "variable.validation": validationGrammar,
 	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar,
 	"render": renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
+	"render.dynamic": dynamicGrammar, "check.dynamic": dynamicGrammar, "render.dynamic.content": {}, "check.dynamic.content": {},
 	"check": checkGrammar, "check.assert": assertGrammar, "module": moduleGrammar, "moved": movedGrammar,
 	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
 }
@@ -83,6 +86,9 @@ func blockSchemas(path string, g *grammar) []BlockSchema {
 			}
 			b.Blocks = blockSchemas(at, inner)
 			b.Later = laterWords(inner)
+			for _, name := range slices.Sorted(maps.Keys(inner.never)) {
+				b.Never = append(b.Never, ArgumentSchema{Name: name, What: inner.never[name]})
+			}
 		}
 		out = append(out, b)
 	}
@@ -152,29 +158,36 @@ func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
 	if len(s.Later) > 0 {
 		fmt.Fprintf(b, "\nNot in this release: `%s`.\n", strings.Join(s.Later, "`, `"))
 	}
+	for _, a := range s.Never {
+		fmt.Fprintf(b, "\nThere is no `%s`. %s\n", a.Name, a.What)
+	}
 	for _, inner := range s.Blocks {
 		inner.markdown(b, level+"#", " in "+s.Type)
 	}
 }
 
 var blockWords = map[string]string{
-	"eligen":              "Settings of the scene itself.",
-	"locals":              "Names for values: `name = expression`, used as `local.name`.",
-	"variable":            "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
-	"variable.validation": "A rule for the variable's value.",
-	"model":               "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
-	"adapter":             "Weights that are laid over a model's. The kind is `lora`.",
-	"entity":              "One thing in the picture: what it is, and where. It has exactly one of `box`, `mask` and `region`.",
-	"render":              "One picture. Everything but the prompt has a default: the embedded model at its native size, all entities of the file, seed 0, and the file `out/NAME.png`.",
-	"render.sampler":      "How latents are denoised. What is left out is the model's default.",
-	"render.init":         "Image to image: start from a picture instead of from noise alone.",
-	"render.output":       "A file that the picture is written to.",
-	"check":               "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
-	"check.assert":        "One condition of a check.",
-	"module":              "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. Paths in its files are below its folder, but for outputs, which are below the scene's.",
-	"moved":               "What was recorded under an old address belongs to a new one.",
-	"recipe":              "A training, run by `eligen train`.",
-	"recipe.optimizer":    "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
+	"eligen":                 "Settings of the scene itself.",
+	"locals":                 "Names for values: `name = expression`, used as `local.name`.",
+	"variable":               "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
+	"variable.validation":    "A rule for the variable's value.",
+	"model":                  "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
+	"adapter":                "Weights that are laid over a model's. The kind is `lora`.",
+	"entity":                 "One thing in the picture: what it is, and where. It has exactly one of `box`, `mask` and `region`.",
+	"render":                 "One picture. Everything but the prompt has a default: the embedded model at its native size, all entities of the file, seed 0, and the file `out/NAME.png`.",
+	"render.sampler":         "How latents are denoised. What is left out is the model's default.",
+	"render.init":            "Image to image: start from a picture instead of from noise alone.",
+	"render.dynamic":         "As many blocks of a kind, `output` most often, as a list, a set or a map has elements. Inside, `output.key` and `output.value` are the element.",
+	"check.dynamic":          "As many `assert` blocks as a list, a set or a map has elements, as in a render.",
+	"render.output":          "A file that the picture is written to.",
+	"check":                  "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
+	"render.dynamic.content": "What each of the blocks holds.",
+	"check.dynamic.content":  "What each of the blocks holds.",
+	"check.assert":           "One condition of a check.",
+	"module":                 "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. Paths in its files are below its folder, but for outputs, which are below the scene's.",
+	"moved":                  "What was recorded under an old address belongs to a new one.",
+	"recipe":                 "A training, run by `eligen train`.",
+	"recipe.optimizer":       "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
 }
 
 var blockExamples = map[string]string{
@@ -227,6 +240,15 @@ render "pond" {
 render "again" {
   from = render.pond
   seed = 8
+
+  dynamic "output" {
+    for_each = { again = false, regions = true }
+
+    content {
+      path    = "out/${output.key}.png"
+      overlay = output.value
+    }
+  }
 }`,
 	"check": `
 check "near" {
@@ -268,6 +290,7 @@ var argumentWords = map[string]string{
 	"variable.type":                     "A type constraint: `string`, `number`, `list(string)`, `map(object({ x = number, size = optional(number, 0.1) }))`",
 	"variable.default":                  "The value where none is given; without it one must be",
 	"variable.description":              "For people",
+	"variable.nullable":                 "Whether null may be given; `false` makes null stand for the default. `true` by default",
 	"variable.validation.condition":     "True where the value is good",
 	"variable.validation.error_message": "What to say where it is not",
 
@@ -309,6 +332,10 @@ var argumentWords = map[string]string{
 	"render.sampler.negative_entities": "Whether the negative branch has the entities too",
 	"render.init.image":                "`image(\"photo.png\")`, of the render's size; needed unless the render is `from` one with an init",
 	"render.init.strength":             "From above 0 to 1, which ignores the picture",
+	"render.dynamic.for_each":          "A list, a set or a map",
+	"render.dynamic.iterator":          "Another name for the element than the block's",
+	"check.dynamic.for_each":           "A list, a set or a map",
+	"check.dynamic.iterator":           "Another name for the element than `assert`",
 	"render.output.path":               "A `.png` below the scene's folder",
 	"render.output.overlay":            "Whether regions and prompts are drawn over it",
 	"render.output.strip_metadata":     "Whether to leave out of the file what made the picture",
@@ -403,8 +430,9 @@ var functionWords = func() map[string]functionWord {
 		"text": {
 			"chomp": "Without line ends at its end", "format": "By a format, as `format(\"%02d\", 7)`", "formatlist": "`format` over lists", "indent": "Lines after the first moved right",
 			"join": "A list as one text, with a separator", "lower": "In lower case", "upper": "In upper case", "regex": "The first match of a pattern", "regexall": "All matches of a pattern",
-			"replace": "With every occurrence replaced", "split": "Cut at a separator", "strrev": "Backwards", "substr": "A part, by offset and length", "title": "Words with a capital",
+			"replace": "With every occurrence replaced; `\"/…/\"` is a pattern", "split": "Cut at a separator", "strrev": "Backwards", "substr": "A part, by offset and length", "title": "Words with a capital",
 			"trim": "Without some characters at both ends", "trimprefix": "Without a prefix", "trimspace": "Without space at both ends", "trimsuffix": "Without a suffix",
+			"formatdate": "A time as text, by a format: `formatdate(\"YYYY\", \"2026-01-02T03:04:05Z\")`", "timeadd": "A time and a duration later",
 			"startswith": "Whether it begins so", "endswith": "Whether it ends so",
 		},
 		"lists and maps": {
@@ -417,8 +445,12 @@ var functionWords = func() map[string]functionWord {
 		"conversion": {
 			"csvdecode": "A table as a list of objects: `csvdecode(file(\"layouts.csv\"))`", "jsondecode": "JSON as a value", "jsonencode": "A value as JSON",
 			"tobool": "As a truth value", "tolist": "As a list", "tomap": "As a map", "tonumber": "As a number", "toset": "As a set", "tostring": "As a text",
+			"can": "Whether an expression has a value", "try": "The first expression that has a value",
 		},
-		"files":    {"file": "The text of a file below the scene's folder, at most 1 MiB"},
+		"files": {
+			"file":         "The text of a file below the scene's folder, at most 1 MiB",
+			"templatefile": "The same, with its `${ … }` and `%{ … }` evaluated by an object of values: `templatefile(\"prompt.tmpl\", { who = \"a dog\" })`",
+		},
 		"training": {"lora": "A LoRA of a rank: what a recipe trains"},
 	} {
 		for name, what := range words {

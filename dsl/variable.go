@@ -23,10 +23,12 @@ const (
 var (
 	variableGrammar = &grammar{
 		what:     "a variable",
-		optional: []string{"type", "default", "description"},
+		optional: []string{"type", "default", "description", "nullable"},
 		blocks:   []hcl.BlockHeaderSchema{{Type: "validation"}},
 		many:     []string{"validation"},
-		later:    []string{"nullable", "sensitive"},
+		never: map[string]string{
+			"sensitive": "What a variable says ends in prompts, plans and the metadata of pictures: a scene keeps no secrets.",
+		},
 	}
 	validationGrammar = &grammar{what: "a validation", required: []string{"condition", "error_message"}}
 	settingsGrammar   = &grammar{what: "the eligen block", optional: []string{"required_version"}}
@@ -149,6 +151,13 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 		b.constant(a.Expr, cty.String, nil, "\"description\"")
 	}
 
+	nullable := cty.True
+	if a := b.attrs["nullable"]; a != nil {
+		if v, ok := b.constant(a.Expr, cty.Bool, nil, "\"nullable\""); ok && !v.IsNull() {
+			nullable = v
+		}
+	}
+
 	// The default is checked even where another value takes its place.
 	value := cty.NilVal
 	place := b.rng
@@ -156,6 +165,9 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	if a := b.attrs["default"]; a != nil && typed {
 		if v, ok := b.constant(a.Expr, ty, defaults, "the default"); ok {
 			value, place = v, a.Expr.Range()
+			if v.IsNull() && nullable.False() {
+				b.errorf(place, wrongType, "The default must not be null, since the variable is not nullable.")
+			}
 		}
 	}
 	for _, g := range l.given[n.name] {
@@ -163,6 +175,9 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 			break
 		}
 		if v, r, ok := b.given(n, g, ty, defaults); ok {
+			if v.IsNull() && nullable.False() {
+				continue // as if it had not been given
+			}
 			value, place, from = v, r, g.from
 		}
 	}
