@@ -19,11 +19,12 @@ import (
 type Entry struct {
 	Name   string        `json:"name"`             // below the store's folder, slash-separated
 	Digest eligen.Digest `json:"digest,omitempty"` // of the recipe; of results and partial ones
-	Kind   string        `json:"kind"`             // "result", "partial", "quarantine", "run"
+	Kind   string        `json:"kind"`             // "result", "partial", "quarantine", "run", "lease"
 	Size   int64         `json:"size"`             // bytes of the file
 	Used   time.Time     `json:"used"`             // when a run last made or wanted it
 	Stage  string        `json:"stage,omitempty"`  // address, in the last run that had it
 	Scene  string        `json:"scene,omitempty"`  // path of that run's scene file
+	Live   bool          `json:"live,omitempty"`   // a run that is going on has made or found it, or writes it
 }
 
 // maxJournal is how much of a journal is read.
@@ -59,7 +60,9 @@ func (s *Store) Entries() ([]Entry, error) {
 		case folder == "quarantine":
 			e.Kind = "quarantine"
 		case folder == "runs":
-			e.Kind = "run"
+			e.Kind, e.Live = "run", s.live(name)
+		case folder == "leases":
+			e.Kind, e.Digest = "lease", eligen.Digest(d.Name())
 		default:
 			return nil // not a store's: left alone
 		}
@@ -97,6 +100,9 @@ func (s *Store) Entries() ([]Entry, error) {
 			if event.Artifact == nil {
 				continue
 			}
+			if i, ok := at[event.Artifact.Digest]; ok && e.Live {
+				out[i].Live = true
+			}
 			if i, ok := at[event.Artifact.Digest]; ok && !event.Time.Before(out[i].Used.Truncate(time.Millisecond)) {
 				out[i].Used, out[i].Stage, out[i].Scene = event.Time, event.Stage, scene
 			} else if ok && out[i].Stage == "" {
@@ -105,6 +111,17 @@ func (s *Store) Entries() ([]Entry, error) {
 		}
 	}
 	return out, nil
+}
+
+// live reports whether a run is writing a journal.
+func (s *Store) live(name string) bool {
+	f, err := s.files.root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	free, err := lock(f)
+	return err == nil && !free
 }
 
 // Grace is how long everything is safe from Collect after it was last wanted: a
@@ -121,8 +138,9 @@ type Collecting struct {
 
 // Collect removes results that are not wanted any more, with whatever is left of
 // interrupted stages, damaged entries and journals of the same age. It is safe
-// beside running writers: what was wanted within the grace period stays, and a
-// result that is gone is made again. It gives what it has removed, or would remove.
+// beside running writers: what was wanted within the grace period stays, and so does
+// what a run that is going on has made or found, however long ago. It gives what it
+// has removed, or would remove.
 func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 	entries, err := s.Entries()
 	if err != nil {
@@ -144,8 +162,12 @@ func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 		age := now.Sub(e.Used)
 		old := c.OlderThan > 0 && age > c.OlderThan
 		large := c.MaxSize >= 0 && total > c.MaxSize && e.Kind == "result"
-		if age < grace || !old && !large {
+		left := e.Kind == "lease" // of a run that was killed
+		if age < grace || e.Live || !old && !large && !left {
 			continue
+		}
+		if info, ierr := s.files.root.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(info.ModTime()) < grace {
+			continue // a run has found it since the list was made
 		}
 		if !c.DryRun {
 			if rerr := s.files.remove(filepath.FromSlash(e.Name)); rerr != nil && !missing(rerr) {

@@ -94,6 +94,29 @@ func (f files) create(name string) (*os.File, error) {
 	return f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 }
 
+// open opens a file to be locked, and makes it and its folder where they are missing.
+func (f files) open(name string) (*os.File, error) {
+	if err := f.ask("open", name); err != nil {
+		return nil, err
+	}
+	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	if missing(err) {
+		if err = f.mkdirAll(filepath.Dir(name)); err == nil {
+			file, err = f.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+		}
+	}
+	return file, err
+}
+
+// touch sets a file's time to now.
+func (f files) touch(name string) error {
+	if err := f.ask("touch", name); err != nil {
+		return err
+	}
+	now := time.Now()
+	return f.root.Chtimes(name, now, now)
+}
+
 // write appends to an open file. An injected failure leaves half of the bytes
 // behind, as a full disk does.
 func (f files) write(file *os.File, name string, data []byte) error {

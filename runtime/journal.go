@@ -27,6 +27,9 @@ func openJournal(s *Store) *journal {
 	if j.err = j.files.mkdirAll("runs"); j.err == nil {
 		j.file, j.err = j.files.create(j.name)
 	}
+	if j.err == nil {
+		_, _ = lock(j.file) // a locked journal says that its run is going on; where there are no locks, its age does
+	}
 	j.told = j.err != nil
 	return j
 }

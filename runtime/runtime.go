@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	goruntime "runtime"
 	"runtime/debug"
 	"slices"
@@ -179,6 +180,7 @@ func (w *walk) look() {
 			if ok {
 				a.Data = nil
 				w.found[i] = &a
+				w.Store.use(s.Digest)
 				continue
 			}
 		}
@@ -281,6 +283,24 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 		w.skip(i)
 		return
 	}
+	if w.engine(i) {
+		defer w.Store.lease(ctx, s.Digest, func() {
+			w.report("Another run is at it", fmt.Errorf("%s is being made by another run of eligen; this one waits for it", s.Name))
+		})()
+		if ctx.Err() != nil {
+			w.skip(i)
+			return
+		}
+		if !w.replaced[i] && w.Store.Has(s.Digest) {
+			if a, ok, _ := w.Store.Get(s.Digest); ok { // made meanwhile
+				w.keep(i, a.Data)
+				a.Data = nil
+				w.emit(eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
+				w.write(i)
+				return
+			}
+		}
+	}
 	w.emit(eligen.Event{Type: eligen.Started, Stage: s.Name, Kind: s.Op.Kind()})
 	a, err := w.run(ctx, i)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -291,13 +311,18 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 		w.fail(i, err)
 		return
 	}
-	w.state.Lock()
-	if w.uses[i] > 0 {
-		w.kept[i] = a.Data
-	}
-	w.state.Unlock()
+	w.keep(i, a.Data)
 	w.emit(eligen.Event{Type: eligen.Done, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
 	w.write(i)
+}
+
+// keep holds a result for the stages that read it.
+func (w *walk) keep(i eligen.Ref, data []byte) {
+	w.state.Lock()
+	defer w.state.Unlock()
+	if w.uses[i] > 0 {
+		w.kept[i] = data
+	}
 }
 
 func (w *walk) skip(i eligen.Ref) {
@@ -447,6 +472,10 @@ func diagnose(err error, at *eligen.Source) eligen.Diagnostic {
 		d.Detail += " Nothing was half-written. Make room and run the command again: what is finished stays finished."
 	case errors.Is(err, syscall.EROFS):
 		d.Summary = "Read-only file system"
+		d.Detail += " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
+	case errors.Is(err, fs.ErrPermission):
+		d.Summary = "No permission to write"
+		d.Detail += " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
 	}
 	return d
 }

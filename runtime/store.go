@@ -18,9 +18,10 @@ import (
 //	results/ab/abcd….partial  what an interrupted stage goes on from
 //	quarantine/               entries that were found damaged
 //	runs/                     the journal of every run: its events, one JSON object a line
+//	leases/                   locked files: what is being made at the moment
 //
-// Entries appear whole or not at all, and are checked whenever they are read. Two
-// processes may use one Store at the same time.
+// Entries appear whole or not at all, and are checked whenever they are read. Several
+// processes may use one Store at the same time: what one is making, others wait for.
 type Store struct {
 	files files
 	dir   string

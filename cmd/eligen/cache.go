@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -22,7 +27,7 @@ func newCache() *cobra.Command {
 		Long: `Look into the store of results, check it, and make room.
 
 The store holds the result of every stage under the digest of how it was made. Deleting it loses time, and nothing else.`,
-	}, newCacheList(), newCacheCollect(), newCacheVerify(), newCachePath())
+	}, newCacheList(), newCacheCollect(), newCacheVerify(), newCacheExport(), newCacheImport(), newCachePath())
 }
 
 func newCachePath() *cobra.Command {
@@ -166,6 +171,97 @@ func newCacheVerify() *cobra.Command {
 				return exit{code: exitIntegrity}
 			}
 			return nil
+		},
+	}
+}
+
+func newCacheExport() *cobra.Command {
+	var o planOptions
+	c := &cobra.Command{
+		Use:   "export FILE [SCENE]",
+		Short: "Write results to an archive, for another machine's store",
+		Long: `Write results to a tar archive, for another machine's store: all of them, or with a scene those of its plan.
+
+A result is named by how it is made, the engine included: another machine finds those of models only if its engine is the same (eligen version says which).`,
+		Example: `eligen cache export results.tar scenes/rain.hcl`,
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			var keys []eligen.Digest
+			if len(args) == 2 {
+				e, err := o.open()
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, e.close()) }()
+				p, err := o.plan(c, e, args[1])
+				if err != nil {
+					return err
+				}
+				for _, s := range p.Stages {
+					keys = append(keys, s.Digest)
+				}
+			} else {
+				entries, err := store.Entries()
+				if err != nil {
+					return err
+				}
+				for _, e := range entries {
+					if e.Kind == "result" {
+						keys = append(keys, e.Digest)
+					}
+				}
+			}
+			n := 0
+			r, w := io.Pipe()
+			go func() {
+				var err error
+				n, err = store.Export(w, keys)
+				w.CloseWithError(err)
+			}()
+			if err := fetch.Write(r, args[0], ""); err != nil {
+				return err
+			}
+			if left := len(keys) - n; left > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "%d of %d results are not in the store.\n", left, len(keys))
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%d results in %s\n", n, args[0])
+			return err
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func newCacheImport() *cobra.Command {
+	return &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take results from an archive",
+		Long: `Take results from an archive that "eligen cache export" wrote. Each is checked against the digest of its content; what is not a sound result ends the import with exit code 6. Results that are in the store stay as they are.
+
+The check says that a result is whole, not who made it: take archives from those you would take pictures from.`,
+		Args: exactly(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			store, err := openStore()
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			added, present, err := store.Import(bufio.NewReaderSize(f, 1<<20))
+			fmt.Fprintf(c.OutOrStdout(), "%d results added, %d were there already\n", added, present)
+			if errors.Is(err, runtime.ErrDamaged) {
+				return exit{exitIntegrity, fmt.Errorf("%s: %w", args[0], err)}
+			}
+			return err
 		},
 	}
 }
