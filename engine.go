@@ -99,9 +99,41 @@ type Denoise struct {
 	NegativeEntities bool      // the reference's eligen_enable_on_negative
 	Sigmas           []float32 // steps + 1, the last is 0
 	CFG, Guidance    float64
-	From             int                                   // steps already done; Latents is their result
-	Step             func(step, of int, latents Tensor)    // after each step; latents is valid during the call. May be nil
-	Fuse             func(step int, v []float32) []float32 // reserved for inpainting; nil
+	Inpaint          *Inpaint
+	From             int                                // steps already done; Latents is their result
+	Step             func(step, of int, latents Tensor) // after each step; latents is valid during the call. May be nil
+	Velocity         func(step int, v []float32)        // is shown each step's guided velocity, and may change it; may be nil
+}
+
+// Inpaint keeps a part of a picture: there, the velocity is the one that leads
+// straight to the picture's latents, (x − x₀)/σ.
+type Inpaint struct {
+	Picture Tensor    // latents x₀ of the picture, [16, h, w]
+	Paint   []float32 // [h·w], how much of a latent is painted: 0 is kept, 1 is free
+	// Before fuses the prompt's velocity alone, before guidance, as DiffSynth-Studio
+	// 1.1 did: with a CFG other than 1 the negative prompt's reaches what should be
+	// kept. Else it is the guided velocity that is fused, and what is kept ends as the
+	// picture's latents.
+	Before     bool
+	Background float64 // where kept: (v_kept + Background·v)/(1 + Background)
+}
+
+// Fuse puts the velocity that keeps the picture in place of a part of v, [C·h·w],
+// at latents x and noise level sigma.
+func (p *Inpaint) Fuse(v, x []float32, sigma float32) {
+	cells := len(p.Paint)
+	w := float32(p.Background)
+	for i := range v {
+		m := p.Paint[i%cells]
+		if m == 1 {
+			continue
+		}
+		keep := (x[i] - p.Picture.Data[i]) / sigma
+		if w != 0 {
+			keep = (keep + w*v[i]) / (1 + w)
+		}
+		v[i] = keep*(1-m) + v[i]*m
+	}
 }
 
 // EntityConditioning is an entity as a model sees it.

@@ -104,6 +104,9 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err != nil {
 			return eligen.Tensor{}, err
 		}
+		if d.Inpaint != nil && d.Inpaint.Before {
+			d.Inpaint.Fuse(v.Data, x.Data, d.Sigmas[i])
+		}
 		if negative != nil {
 			if err := ctx.Err(); err != nil {
 				return eligen.Tensor{}, err
@@ -117,11 +120,11 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 				v.Data[j] = n.Data[j] + cfg*(p-n.Data[j])
 			}
 		}
-		if d.Fuse != nil {
-			v.Data = d.Fuse(i, v.Data)
-			if len(v.Data) != len(x.Data) {
-				return eligen.Tensor{}, fmt.Errorf("step %d: fusing gave %d numbers for %d", i+1, len(v.Data), len(x.Data))
-			}
+		if d.Velocity != nil {
+			d.Velocity(i, v.Data)
+		}
+		if d.Inpaint != nil && !d.Inpaint.Before {
+			d.Inpaint.Fuse(v.Data, x.Data, d.Sigmas[i])
 		}
 		dt := d.Sigmas[i+1] - d.Sigmas[i]
 		sum := 0.0
@@ -178,6 +181,9 @@ func (t *Transformer) check(d eligen.Denoise) error {
 		if err := conditioning("negative prompt", *d.Negative); err != nil {
 			return err
 		}
+	}
+	if p := d.Inpaint; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
+		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
 	}
 	image := s[1] / 2 * (s[2] / 2)
 	for i, e := range d.Entities {

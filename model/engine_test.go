@@ -363,9 +363,23 @@ func testInvariants(t *testing.T, e *Engine) {
 	resumed.From, resumed.Latents = 2, halfway
 	same("going on from step 2", resumed)
 
-	fused := d
-	fused.Fuse = func(step int, v []float32) []float32 { return v }
-	same("fusing nothing", fused)
+	// Inpainting that paints everything keeps nothing, and the other way round:
+	// what is kept ends as the picture's latents, guidance or not.
+	picture := eligen.NewTensor(d.Latents.Shape...)
+	for i := range picture.Data {
+		picture.Data[i] = float32(i%7) / 3
+	}
+	cells := picture.Shape[1] * picture.Shape[2]
+	inpaint := &eligen.Inpaint{Picture: picture, Paint: make([]float32, cells)}
+	kept := d
+	kept.Inpaint = inpaint
+	if diff := differ(denoise(t, e, kept).Data, picture.Data); diff > 1e-5 {
+		t.Errorf("inpainting that paints nothing is %g off the picture", diff)
+	}
+	for i := range inpaint.Paint {
+		inpaint.Paint[i] = 1
+	}
+	same("inpainting that paints everything", kept)
 
 	d.CFG = 1
 	one := denoise(t, e, d)

@@ -262,7 +262,7 @@ func bits(on []bool, shape ...int) eligen.Tensor {
 }
 
 // testImageOps runs what the product does with pictures: reducing a mask to the
-// latents, and pictures to numbers and back. Resampling is listed in later.txt.
+// latents, scaling, blurring, and pictures to numbers and back.
 func testImageOps(t *testing.T, g *golden) {
 	var operations []struct {
 		Kind          string
@@ -274,6 +274,12 @@ func testImageOps(t *testing.T, g *golden) {
 		Width, Height int
 		ImageWidth    int `json:"image_width"`
 		ImageHeight   int `json:"image_height"`
+		Nearest       string
+		Bicubic       string
+		FG, Soft      string
+		Filter        string
+		Radius, Sigma float64
+		BlurSize      int `json:"blur_size"`
 	}
 	g.field(t, "operations", &operations)
 	skip := later(t)
@@ -284,6 +290,38 @@ func testImageOps(t *testing.T, g *golden) {
 			region := maskRegion(g.readPicture(t, op.Input))
 			canvas := eligen.Size{W: op.ImageWidth, H: op.ImageHeight}
 			near(t, op.Entity, bits(region.LatentMask(canvas), canvas.H/8, canvas.W/8), g.want[op.Entity], 1e-9, 0)
+			pix, size := samples(g.readPicture(t, op.Input), 3)
+			latent := eligen.Size{W: canvas.W / 8, H: canvas.H / 8}
+			for name, f := range map[string]eligen.Filter{op.Nearest: eligen.Nearest, op.Bicubic: eligen.Bicubic} {
+				comparePictures(t, name, rgb(eligen.Resize(pix, 3, size, latent, f), latent), g.readPicture(t, name), 0)
+			}
+			soft := soften(pix, size, latent)
+			near(t, op.Soft, eligen.Tensor{Shape: []int{latent.H, latent.W}, Data: soft}, g.want[op.Soft], 1e-6, 0)
+			painted := make([]bool, len(soft))
+			for i, v := range soft {
+				painted[i] = v > 0.5
+			}
+			near(t, op.FG, bits(painted, latent.H, latent.W), g.want[op.FG], 1e-9, 0)
+			done++
+		case "resize":
+			k := slices.IndexFunc(eligen.Filters, func(f eligen.Filter) bool { return f.String() == op.Filter })
+			if k < 0 {
+				t.Errorf("there is no filter %q", op.Filter)
+				continue
+			}
+			pix, size := samples(g.readPicture(t, op.Input), 3)
+			to := eligen.Size{W: op.Width, H: op.Height}
+			comparePictures(t, op.Output, rgb(eligen.Resize(pix, 3, size, to, eligen.Filters[k]), to), g.readPicture(t, op.Output), 0)
+			done++
+		case "pil_gaussian_blur":
+			pix, size := samples(g.readPicture(t, op.Input), 1)
+			blurred := &image.Gray{Pix: eligen.GaussianBlur(pix, size, op.Radius), Stride: size.W, Rect: image.Rect(0, 0, size.W, size.H)}
+			comparePictures(t, op.Output, blurred, g.readPicture(t, op.Output), 0)
+			done++
+		case "torchvision_gaussian_blur":
+			in := g.want[op.InputTensor]
+			got := eligen.BlurMask(in.Data, eligen.Size{W: in.Shape[1], H: in.Shape[0]}, op.BlurSize, op.Sigma)
+			near(t, op.OutputTensor, eligen.Tensor{Shape: in.Shape, Data: got}, g.want[op.OutputTensor], 1e-6, 0)
 			done++
 		case "to_image", "from_image":
 			g.testPixels(t, op.Kind, op.InputTensor, op.Output, op.OutputTensor)
@@ -297,6 +335,36 @@ func testImageOps(t *testing.T, g *golden) {
 	if done == 0 {
 		t.Error("no operation of the case was run")
 	}
+}
+
+// samples are a picture's 8-bit samples: all three colours, or the first.
+func samples(img image.Image, channels int) (pix []uint8, size eligen.Size) {
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			r, g, b, _ := img.At(x, y).RGBA()
+			pix = append(pix, []uint8{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8)}[:channels]...)
+		}
+	}
+	return pix, eligen.Size{W: b.Dx(), H: b.Dy()}
+}
+
+func rgb(pix []uint8, size eligen.Size) image.Image {
+	img := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
+	for i := range size.W * size.H {
+		copy(img.Pix[4*i:], pix[3*i:3*i+3])
+		img.Pix[4*i+3] = 255
+	}
+	return img
+}
+
+// soften is a mask picture at the latents' size, in [0,1].
+func soften(pix []uint8, size, latent eligen.Size) []float32 {
+	out := make([]float32, latent.W*latent.H)
+	for i, v := range eligen.Resize(pix, 3, size, latent, eligen.Bicubic) {
+		out[i/3] += float32(v) / 255 / 3
+	}
+	return out
 }
 
 // testPixels compares exactly: the rules leave no room for rounding.
@@ -389,7 +457,8 @@ func (g *golden) testSteps(t *testing.T) {
 	runner := model.NewRunner(be)
 	defer runner.Finalize()
 	e := &pipelineEngine{transformer: model.Transformer{Config: cfg, Store: model.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
-	e.fuse = func(int, []float32) []float32 { return velocity.Data }
+	follow := func(_ int, v []float32) { copy(v, velocity.Data) }
+	e.velocity = follow
 	prompt := eligen.Conditioning{Txt: eligen.NewTensor(1, cfg.TextDim), Vec: eligen.NewTensor(cfg.PooledDim)}
 	sample := func(x eligen.Tensor) eligen.Tensor { return eligen.Tensor{Shape: x.Shape[1:], Data: x.Data} }
 	batch := func(x eligen.Tensor) eligen.Tensor {
@@ -403,7 +472,7 @@ func (g *golden) testSteps(t *testing.T) {
 		case "step":
 			x, err := e.transformer.Denoise(t.Context(), eligen.Denoise{
 				Latents: sample(latents), Prompt: prompt, Sigmas: sigmas[i : i+2], CFG: 1,
-				Fuse: e.fuse,
+				Velocity: follow,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -423,6 +492,11 @@ func (g *golden) testSteps(t *testing.T) {
 			runOp(t, e, op, tensorFile(t, "latents", sample(velocity)),
 				tensorFile(t, "txt", prompt.Txt, "vec", prompt.Vec), tensorFile(t, "latents", sample(base)))
 			near(t, name, batch(e.start), g.want[name], atol, rtol)
+		case "return_to_timestep":
+			// Inpainting that paints nothing goes back to the picture.
+			v := make([]float32, len(base.Data))
+			(&eligen.Inpaint{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, latents.Data, sigmas[i])
+			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
 		default:
 			if skip["scheduler "+kind] == "" {
 				t.Errorf("%s: there is no code for it", name)

@@ -42,6 +42,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		OnNegative     bool     `json:"eligen_enable_on_negative"`
 		InputImage     string   `json:"input_image"`
 		Strength       float64  `json:"denoising_strength"`
+		Inpaint        bool     `json:"enable_eligen_inpaint"`
 	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1}
 	decoder := json.NewDecoder(bytes.NewReader(g.raw["arguments"]))
 	decoder.DisallowUnknownFields() // none may be ignored
@@ -108,14 +109,49 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		inputs = append(inputs, tensorFile(t, "latents", x))
 	}
 
+	if args.Inpaint {
+		// Version 1.1: hard cells, fused before guidance.
+		var regions []eligen.Region
+		for _, name := range args.EntityMasks {
+			regions = append(regions, maskRegion(g.readPicture(t, name)))
+		}
+		painted := eligen.Painted(regions, canvas)
+		op.Inpaint = &denoise.Inpaint{Before: true}
+		for i, on := range painted {
+			if on {
+				op.Inpaint.Paint = append(op.Inpaint.Paint, int32(i))
+			}
+		}
+		got["fg_mask"] = bits(painted, 1, 1, h, w)
+	}
+	if name := g.text("inpaint_mask"); name != "" {
+		// Version 2.1: a soft mask, fused after guidance.
+		var size *int
+		var sigma *float64
+		g.field(t, "blur_size", &size)
+		g.field(t, "blur_sigma", &sigma)
+		pix, from := samples(g.readPicture(t, name), 3)
+		latent := eligen.Size{W: w, H: h}
+		e.paint = soften(pix, from, latent)
+		if size != nil {
+			e.paint = eligen.BlurMask(e.paint, latent, *size, *sigma)
+		}
+		got["inpaint_mask"] = eligen.Tensor{Shape: []int{1, 1, h, w}, Data: e.paint}
+	}
+
 	e.step = func(step int, x eligen.Tensor) { got[fmt.Sprintf("latents.%d", step)] = batch(clone(x)) }
-	e.fuse = func(step int, v []float32) []float32 {
+	e.velocity = func(step int, v []float32) {
 		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(eligen.Tensor{Shape: e.start.Shape, Data: v}))
-		return v
 	}
 	latents := runOp(t, e, op, inputs...)
 	got["init_latents"] = batch(e.start)
 	got["model_out.0.positive"] = batch(e.first(t, e.work.Prompt, true, nil))
+	if p := e.work.Inpaint; p != nil {
+		got["input_latents"] = batch(p.Picture)
+		fused := clone(got["model_out.0.positive"])
+		p.Fuse(fused.Data, e.start.Data, e.work.Sigmas[0])
+		got["fused.0"] = fused
+	}
 	if e.work.Negative != nil {
 		got["model_out.0.negative"] = batch(e.first(t, *e.work.Negative, args.OnNegative, &e.work.Negative.Txt))
 	}
@@ -141,11 +177,13 @@ type pipelineEngine struct {
 	autoencoder model.Autoencoder
 	bos, eos    int32 // CLIP's
 
-	step    func(step int, latents eligen.Tensor)
-	fuse    func(step int, v []float32) []float32
-	work    eligen.Denoise
-	start   eligen.Tensor // latents before the first step
-	picture eligen.Tensor // before it is 8-bit
+	step     func(step int, latents eligen.Tensor)
+	velocity func(step int, v []float32)
+	paint    []float32 // a soft mask to inpaint by
+	work     eligen.Denoise
+	encoded  eligen.Tensor // latents of the picture that was encoded last
+	start    eligen.Tensor // latents before the first step
+	picture  eligen.Tensor // before it is 8-bit
 }
 
 var _ eligen.Engine = (*pipelineEngine)(nil)
@@ -180,12 +218,17 @@ func bytesAs(b []byte, offset int32) (ids []int32) {
 }
 
 func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image) (eligen.Tensor, error) {
-	return e.autoencoder.Encode(ctx, model.Pixels(img))
+	x, err := e.autoencoder.Encode(ctx, model.Pixels(img))
+	e.encoded = x
+	return x, err
 }
 
 func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+	if e.paint != nil {
+		d.Inpaint = &eligen.Inpaint{Picture: e.encoded, Paint: e.paint}
+	}
 	e.work, e.start = d, clone(d.Latents)
-	d.Fuse = e.fuse
+	d.Velocity = e.velocity
 	step := d.Step
 	d.Step = func(n, of int, x eligen.Tensor) {
 		if e.step != nil {
@@ -208,7 +251,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents el
 func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
 	t.Helper()
 	d := e.work
-	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step = prompt, nil, 1, d.Sigmas[:2], nil
+	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Inpaint = prompt, nil, 1, d.Sigmas[:2], nil, nil
 	d.Entities = nil
 	for _, x := range e.work.Entities {
 		if txt != nil {
@@ -218,10 +261,7 @@ func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entitie
 			d.Entities = append(d.Entities, x)
 		}
 	}
-	d.Fuse = func(_ int, x []float32) []float32 {
-		v = clone(eligen.Tensor{Shape: e.start.Shape, Data: x})
-		return x
-	}
+	d.Velocity = func(_ int, x []float32) { v = clone(eligen.Tensor{Shape: e.start.Shape, Data: x}) }
 	if _, err := e.transformer.Denoise(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ const Every = 4
 // Op denoises latents along a schedule.
 //
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
-// entity's prompt in order, and the picture's latents if Init. It writes a
+// entity's prompt in order, and the picture's latents if Init or Inpaint. It writes a
 // safetensors file of one tensor, "latents" [16, h, w].
 type Op struct {
 	Transformer      eligen.Digest // of the weights
@@ -29,6 +29,14 @@ type Op struct {
 	NegativeEntities bool
 	Entities         []Entity
 	Init             bool // there are a picture's latents among the inputs
+	Inpaint          *Inpaint
+}
+
+// Inpaint keeps a part of the picture, whose latents then are among the inputs.
+type Inpaint struct {
+	Paint      []int32 // latent cells that are painted, ascending; the others are kept
+	Before     bool    // fused before guidance, as the reference does
+	Background float64
 }
 
 // Schedule holds the arguments of [eligen.Sigmas]. The noise levels themselves
@@ -68,6 +76,12 @@ func (o Op) String() string {
 		s += ", 1 entity"
 	default:
 		s += fmt.Sprintf(", %d entities", n)
+	}
+	if p := o.Inpaint; p != nil {
+		s += fmt.Sprintf(", inpainting %d latents", len(p.Paint))
+		if p.Before {
+			s += " as the reference does"
+		}
 	}
 	return s
 }
@@ -121,7 +135,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	if o.Negative {
 		want++
 	}
-	if o.Init {
+	if o.Init || o.Inpaint != nil {
 		want++
 	}
 	if len(inputs) != want {
@@ -159,7 +173,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		return d, err
 	}
 	d.Latents = noise
-	if o.Init {
+	if o.Init || o.Inpaint != nil {
 		picture, err := latents(next())
 		if err != nil {
 			return d, err
@@ -168,6 +182,15 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 			return d, fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", picture.Shape, noise.Shape)
 		}
 		d.Latents = mix(picture, noise, d.Sigmas[0])
+		if p := o.Inpaint; p != nil {
+			d.Inpaint = &eligen.Inpaint{Picture: picture, Paint: make([]float32, h*w), Before: p.Before, Background: p.Background}
+			for _, i := range p.Paint {
+				if int(i) < 0 || int(i) >= h*w {
+					return d, fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, h*w)
+				}
+				d.Inpaint.Paint[i] = 1
+			}
+		}
 	}
 	return d, nil
 }
