@@ -99,15 +99,15 @@ type Denoise struct {
 	NegativeEntities bool      // the reference's eligen_enable_on_negative
 	Sigmas           []float32 // steps + 1, the last is 0
 	CFG, Guidance    float64
-	Inpaint          *Inpaint
+	Fusion           *Fusion
 	From             int                                // steps already done; Latents is their result
 	Step             func(step, of int, latents Tensor) // after each step; latents is valid during the call. May be nil
 	Velocity         func(step int, v []float32)        // is shown each step's guided velocity, and may change it; may be nil
 }
 
-// Inpaint keeps a part of a picture: there, the velocity is the one that leads
+// Fusion keeps a part of a picture: there, the velocity is the one that leads
 // straight to the picture's latents, (x − x₀)/σ.
-type Inpaint struct {
+type Fusion struct {
 	Picture Tensor    // latents x₀ of the picture, [16, h, w]
 	Paint   []float32 // [h·w], how much of a latent is painted: 0 is kept, 1 is free
 	// Before fuses the prompt's velocity alone, before guidance, as DiffSynth-Studio
@@ -120,7 +120,7 @@ type Inpaint struct {
 
 // Fuse puts the velocity that keeps the picture in place of a part of v, [C·h·w],
 // at latents x and noise level sigma.
-func (p *Inpaint) Fuse(v, x []float32, sigma float32) {
+func (p *Fusion) Fuse(v, x []float32, sigma float32) {
 	cells := len(p.Paint)
 	w := float32(p.Background)
 	for i := range v {

@@ -424,6 +424,16 @@ func (r Region) signedDistance(canvas Size) []float64 {
 	return out
 }
 
+// Depth is how far inside the region each pixel of the canvas is, in pixels: half a
+// pixel at its edge, 0 outside.
+func (r Region) Depth(canvas Size) []float64 {
+	d := r.signedDistance(canvas)
+	for i := range d {
+		d[i] = max(0, -d[i])
+	}
+	return d
+}
+
 // A Path is a line for something to move along, in fractions of the canvas.
 type Path struct {
 	Points []float64 `json:"points"` // x y x y …

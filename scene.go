@@ -74,6 +74,7 @@ type Render struct {
 	Seed     uint64   // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
 	Sampler  Sampler
 	Init     *Init
+	Inpaint  *Inpaint
 	Outputs  []Output
 	Source   Source
 	At       map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
@@ -102,6 +103,17 @@ type Init struct {
 	Image    Picture
 	Strength float64 // (0, 1]; 1 ignores the picture
 	Source   Source
+}
+
+// Inpaint paints the entities' regions into a picture, and keeps the rest.
+type Inpaint struct {
+	Image Picture
+	// Mode is "exact" (also ""): what is outside the regions keeps its pixels; or
+	// "reference": the arithmetic of DiffSynth-Studio 1.1, which keeps them roughly.
+	Mode       string
+	Feather    float64 // exact: pixels inside the regions' edge over which the new fades in
+	Background float64 // reference: how much of the model's own velocity is mixed in outside the regions
+	Source     Source
 }
 
 // Output is a file that a render is written to.

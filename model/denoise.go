@@ -104,8 +104,8 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err != nil {
 			return eligen.Tensor{}, err
 		}
-		if d.Inpaint != nil && d.Inpaint.Before {
-			d.Inpaint.Fuse(v.Data, x.Data, d.Sigmas[i])
+		if d.Fusion != nil && d.Fusion.Before {
+			d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
 		}
 		if negative != nil {
 			if err := ctx.Err(); err != nil {
@@ -123,8 +123,8 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if d.Velocity != nil {
 			d.Velocity(i, v.Data)
 		}
-		if d.Inpaint != nil && !d.Inpaint.Before {
-			d.Inpaint.Fuse(v.Data, x.Data, d.Sigmas[i])
+		if d.Fusion != nil && !d.Fusion.Before {
+			d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
 		}
 		dt := d.Sigmas[i+1] - d.Sigmas[i]
 		sum := 0.0
@@ -182,7 +182,7 @@ func (t *Transformer) check(d eligen.Denoise) error {
 			return err
 		}
 	}
-	if p := d.Inpaint; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
+	if p := d.Fusion; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
 		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
 	}
 	image := s[1] / 2 * (s[2] / 2)

@@ -370,9 +370,9 @@ func testInvariants(t *testing.T, e *Engine) {
 		picture.Data[i] = float32(i%7) / 3
 	}
 	cells := picture.Shape[1] * picture.Shape[2]
-	inpaint := &eligen.Inpaint{Picture: picture, Paint: make([]float32, cells)}
+	inpaint := &eligen.Fusion{Picture: picture, Paint: make([]float32, cells)}
 	kept := d
-	kept.Inpaint = inpaint
+	kept.Fusion = inpaint
 	if diff := differ(denoise(t, e, kept).Data, picture.Data); diff > 1e-5 {
 		t.Errorf("inpainting that paints nothing is %g off the picture", diff)
 	}

@@ -495,7 +495,7 @@ func (g *golden) testSteps(t *testing.T) {
 		case "return_to_timestep":
 			// Inpainting that paints nothing goes back to the picture.
 			v := make([]float32, len(base.Data))
-			(&eligen.Inpaint{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, latents.Data, sigmas[i])
+			(&eligen.Fusion{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, latents.Data, sigmas[i])
 			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
 		default:
 			if skip["scheduler "+kind] == "" {

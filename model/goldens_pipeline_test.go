@@ -116,10 +116,10 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 			regions = append(regions, maskRegion(g.readPicture(t, name)))
 		}
 		painted := eligen.Painted(regions, canvas)
-		op.Inpaint = &denoise.Inpaint{Before: true}
+		op.Fusion = &denoise.Fusion{Before: true}
 		for i, on := range painted {
 			if on {
-				op.Inpaint.Paint = append(op.Inpaint.Paint, int32(i))
+				op.Fusion.Paint = append(op.Fusion.Paint, int32(i))
 			}
 		}
 		got["fg_mask"] = bits(painted, 1, 1, h, w)
@@ -146,7 +146,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 	latents := runOp(t, e, op, inputs...)
 	got["init_latents"] = batch(e.start)
 	got["model_out.0.positive"] = batch(e.first(t, e.work.Prompt, true, nil))
-	if p := e.work.Inpaint; p != nil {
+	if p := e.work.Fusion; p != nil {
 		got["input_latents"] = batch(p.Picture)
 		fused := clone(got["model_out.0.positive"])
 		p.Fuse(fused.Data, e.start.Data, e.work.Sigmas[0])
@@ -225,7 +225,7 @@ func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img i
 
 func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
 	if e.paint != nil {
-		d.Inpaint = &eligen.Inpaint{Picture: e.encoded, Paint: e.paint}
+		d.Fusion = &eligen.Fusion{Picture: e.encoded, Paint: e.paint}
 	}
 	e.work, e.start = d, clone(d.Latents)
 	d.Velocity = e.velocity
@@ -251,7 +251,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents el
 func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
 	t.Helper()
 	d := e.work
-	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Inpaint = prompt, nil, 1, d.Sigmas[:2], nil, nil
+	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion = prompt, nil, 1, d.Sigmas[:2], nil, nil
 	d.Entities = nil
 	for _, x := range e.work.Entities {
 		if txt != nil {

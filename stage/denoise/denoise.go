@@ -17,7 +17,7 @@ const Every = 4
 // Op denoises latents along a schedule.
 //
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
-// entity's prompt in order, and the picture's latents if Init or Inpaint. It writes a
+// entity's prompt in order, and the picture's latents if Init or Fusion. It writes a
 // safetensors file of one tensor, "latents" [16, h, w].
 type Op struct {
 	Transformer      eligen.Digest // of the weights
@@ -29,11 +29,11 @@ type Op struct {
 	NegativeEntities bool
 	Entities         []Entity
 	Init             bool // there are a picture's latents among the inputs
-	Inpaint          *Inpaint
+	Fusion           *Fusion
 }
 
-// Inpaint keeps a part of the picture, whose latents then are among the inputs.
-type Inpaint struct {
+// Fusion keeps a part of the picture, whose latents then are among the inputs.
+type Fusion struct {
 	Paint      []int32 // latent cells that are painted, ascending; the others are kept
 	Before     bool    // fused before guidance, as the reference does
 	Background float64
@@ -77,7 +77,7 @@ func (o Op) String() string {
 	default:
 		s += fmt.Sprintf(", %d entities", n)
 	}
-	if p := o.Inpaint; p != nil {
+	if p := o.Fusion; p != nil {
 		s += fmt.Sprintf(", inpainting %d latents", len(p.Paint))
 		if p.Before {
 			s += " as the reference does"
@@ -135,7 +135,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	if o.Negative {
 		want++
 	}
-	if o.Init || o.Inpaint != nil {
+	if o.Init || o.Fusion != nil {
 		want++
 	}
 	if len(inputs) != want {
@@ -173,7 +173,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		return d, err
 	}
 	d.Latents = noise
-	if o.Init || o.Inpaint != nil {
+	if o.Init || o.Fusion != nil {
 		picture, err := latents(next())
 		if err != nil {
 			return d, err
@@ -182,13 +182,13 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 			return d, fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", picture.Shape, noise.Shape)
 		}
 		d.Latents = mix(picture, noise, d.Sigmas[0])
-		if p := o.Inpaint; p != nil {
-			d.Inpaint = &eligen.Inpaint{Picture: picture, Paint: make([]float32, h*w), Before: p.Before, Background: p.Background}
+		if p := o.Fusion; p != nil {
+			d.Fusion = &eligen.Fusion{Picture: picture, Paint: make([]float32, h*w), Before: p.Before, Background: p.Background}
 			for _, i := range p.Paint {
 				if int(i) < 0 || int(i) >= h*w {
 					return d, fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, h*w)
 				}
-				d.Inpaint.Paint[i] = 1
+				d.Fusion.Paint[i] = 1
 			}
 		}
 	}

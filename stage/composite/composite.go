@@ -1,0 +1,82 @@
+// Package composite is the stage that puts back what inpainting must not change:
+// outside the painted region, the pixels of the picture that was there before.
+package composite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
+	"math"
+
+	"github.com/eligen/eligen"
+)
+
+// Op lays a decoded picture, the first input, over another one, the second: inside
+// the region alone, so that every pixel outside is the second's to the bit. It
+// writes a PNG without metadata.
+type Op struct {
+	Region  eligen.Region // what is painted
+	Feather float64       // pixels inside the region's edge over which the first fades in; 0 is a hard edge
+	Size    eligen.Size
+}
+
+// Kind is the stage's name and version.
+func (Op) Kind() string { return "composite/1" }
+
+// String says what is done, for people.
+func (o Op) String() string {
+	if o.Feather > 0 {
+		return fmt.Sprintf("the rest as it was, feather %g", o.Feather)
+	}
+	return "the rest as it was"
+}
+
+// Run lays one over the other.
+func (o Op) Run(_ context.Context, c *eligen.Call) error {
+	if len(c.Inputs) != 2 {
+		return fmt.Errorf("%d inputs instead of 2. This is a bug in eligen", len(c.Inputs))
+	}
+	var in [2]*image.NRGBA
+	for i := range in {
+		img, _, err := image.Decode(bytes.NewReader(c.Inputs[i].Data))
+		if err != nil {
+			return fmt.Errorf("a picture to lay together can't be read: %w", err)
+		}
+		if b := img.Bounds(); b.Dx() != o.Size.W || b.Dy() != o.Size.H {
+			return fmt.Errorf("a picture to lay together has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), o.Size.W, o.Size.H)
+		}
+		in[i] = image.NewNRGBA(image.Rect(0, 0, o.Size.W, o.Size.H))
+		draw.Draw(in[i], in[i].Rect, img, img.Bounds().Min, draw.Src)
+	}
+	painted, kept := in[0], in[1]
+	for i, a := range o.alpha() {
+		if a == 0 {
+			continue
+		}
+		for c := 4 * i; c < 4*i+3; c++ {
+			kept.Pix[c] = uint8(math.Round(float64(kept.Pix[c]) + a*(float64(painted.Pix[c])-float64(kept.Pix[c]))))
+		}
+	}
+	return (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(c.Out, kept)
+}
+
+// alpha is how much of the painted picture is seen at each pixel.
+func (o Op) alpha() []float64 {
+	mask := o.Region.Mask(o.Size)
+	out := make([]float64, len(mask))
+	if o.Feather <= 0 {
+		for i, on := range mask {
+			if on {
+				out[i] = 1
+			}
+		}
+		return out
+	}
+	for i, d := range o.Region.Depth(o.Size) {
+		out[i] = math.Min(1, d/o.Feather)
+	}
+	return out
+}
