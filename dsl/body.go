@@ -122,7 +122,7 @@ func (b *body) read(from hcl.Body) {
 			continue
 		}
 		if first, ok := seen[inner.Type]; ok && !slices.Contains(g.many, inner.Type) {
-			b.errorf(header, "Duplicate "+inner.Type+" block", "%s has one %s block; it was first declared here at %s. Merge the two.", capital(g.what), inner.Type, l.source(first))
+			b.errorf(header, "Duplicate "+inner.Type+" block", "%s has one %s block; it was first declared at %s. Merge the two.", capital(g.what), inner.Type, l.source(first))
 			continue
 		}
 		seen[inner.Type] = header
@@ -182,8 +182,24 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 		}
 		b.l.errorf(*d.Subject, d.Summary, "%s has no blocks of type %q.%s", capital(b.g.what), name, hint)
 	default:
-		b.l.errorf(*d.Subject, d.Summary, "%s", d.Detail)
+		detail := d.Detail
+		if strings.HasPrefix(d.Summary, "Missing ") || strings.HasPrefix(d.Summary, "Extraneous label") {
+			for _, s := range b.g.blocks {
+				if strings.HasSuffix(d.Summary, " for "+s.Type) {
+					detail = fmt.Sprintf("Write it as %s { … }.", s.Type+labels(s.LabelNames))
+				}
+			}
+		}
+		b.l.errorf(*d.Subject, d.Summary, "%s", detail)
 	}
+}
+
+// labels are a block's labels as the reference writes them: ` "FAMILY" "NAME"`.
+func labels(names []string) (s string) {
+	for _, name := range names {
+		s += fmt.Sprintf(" %q", strings.ToUpper(name))
+	}
+	return s
 }
 
 func (b *body) errorf(r hcl.Range, summary, detail string, args ...any) {

@@ -104,7 +104,8 @@ func take(wants map[int][]*regexp.Regexp, line int, text string) bool {
 	return false
 }
 
-// describe is the scene as JSON, with every Source as "line: what it points at".
+// describe is the scene as JSON, with every Source as "line: what it points at", and
+// without what is nil.
 func describe(t *testing.T, scene *eligen.Scene) string {
 	t.Helper()
 	raw, err := json.Marshal(scene)
@@ -134,7 +135,9 @@ func places(v any) any {
 			return fmt.Sprintf("%v: %s", v["line"], string([]rune(code + " ")[start:end]))
 		}
 		for k := range v {
-			v[k] = places(v[k])
+			if v[k] = places(v[k]); v[k] == nil {
+				delete(v, k) // not said
+			}
 		}
 	}
 	return v

@@ -186,6 +186,14 @@ func (l *loader) whichInstance(n *node) string {
 	return " The block is repeated: name one of " + strings.Join(keys, ", ") + "."
 }
 
+// allInstances says how a list of all instances is written.
+func (l *loader) allInstances(n *node) string {
+	if n.value.Type().IsTupleType() {
+		return fmt.Sprintf(" %s, without brackets, is the list of all.", l.shown(n))
+	}
+	return fmt.Sprintf(" All of them are values(%s).", l.shown(n))
+}
+
 // noKey says why a value, which is called path, has no such element.
 func noKey(path string, v, key cty.Value) string {
 	ty := v.Type()

@@ -89,6 +89,12 @@ func (b *body) region(name string, v cty.Value) *shape {
 		hint := ""
 		if ty := v.Type(); (ty.IsTupleType() || ty.IsListType()) && v.LengthInt() == 4 {
 			hint = " Four numbers alone could mean several boxes: xywh(left, top, width, height), xyxy(left, top, right, bottom) or cxcywh(centre, centre, width, height), in fractions of the canvas; px(…) around it for pixels."
+		} else if v.Type() == cty.String && strings.Contains(v.AsString(), "(") {
+			hint = " A shape is written without quotes"
+			if isJSON(r.Filename) {
+				hint = " In JSON, an expression stands in ${ … }"
+			}
+			hint += "."
 		} else if v.Type() == cty.String {
 			hint = fmt.Sprintf(" A mask picture is image(%s).", short(v))
 		}

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
@@ -99,7 +101,7 @@ func (l *loader) declare(n *node) {
 		if first.at.File == "" {
 			l.errorf(n.rng, "Duplicate "+what, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
 		} else {
-			l.errorf(n.rng, "Duplicate "+what, "%s was first declared here at %s. Names are unique: rename one of the two.", first.local(), first.at)
+			l.errorf(n.rng, "Duplicate "+what, "%s was first declared at %s. Names are unique: rename one of the two.", first.local(), first.at)
 		}
 		return
 	}
@@ -145,8 +147,10 @@ func (l *loader) resolve(n *node) cty.Value {
 
 // eval is the value of an expression, or an unknown one where it has problems.
 func (l *loader) eval(e hcl.Expression) cty.Value {
+	if l.checkCalls(e) {
+		return cty.DynamicVal // what is measured can't be referred to yet
+	}
 	ctx, bad := l.scope(e)
-	l.checkCalls(e)
 	v, diags := l.safely(e, ctx)
 	failed := len(bad) > 0
 	for _, d := range diags {
@@ -541,20 +545,23 @@ func attributesOf(ty cty.Type) []string {
 }
 
 // checkCalls complains about functions that don't exist, also in parts of an
-// expression that evaluation does not reach.
-func (l *loader) checkCalls(e hcl.Expression) {
+// expression that evaluation does not reach. misplaced says that one measures,
+// outside a check.
+func (l *loader) checkCalls(e hcl.Expression) (misplaced bool) {
 	root, ok := e.(hclsyntax.Node)
 	if !ok {
-		return
+		return false
 	}
 	_ = hclsyntax.VisitAll(root, func(n hclsyntax.Node) hcl.Diagnostics {
 		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
 			if _, ok := l.functions[call.Name]; !ok {
 				l.unknownFunction(call.NameRange, call.Name)
+				misplaced = misplaced || slices.Contains(metricNames, call.Name)
 			}
 		}
 		return nil
 	})
+	return misplaced
 }
 
 func (l *loader) unknownFunction(at hcl.Range, name string) {
@@ -602,11 +609,39 @@ func (l *loader) reportEval(d *hcl.Diagnostic) {
 		if d.Context != nil && d.Expression != nil && d.Summary == "Invalid function argument" {
 			at = d.Expression.Range()
 		}
+		detail = argumentMistake(detail)
+	}
+	if m := calledFunction.FindStringSubmatch(detail); m != nil && strings.HasSuffix(d.Summary, "function arguments") {
+		if f, ok := l.functions[m[1]]; ok {
+			detail = fmt.Sprintf("It is called as %s.", signature(m[1], f))
+		}
 	}
 	if d.Expression != nil && d.EvalContext != nil {
 		detail += because(d.Expression, d.EvalContext)
 	}
 	l.errorf(at, d.Summary, "%s", detail)
+}
+
+var (
+	calledFunction = regexp.MustCompile(`^Function "(\w+)" expects`)
+	aboutArgument  = regexp.MustCompile(`(?s)^Invalid value for "(\w+)" parameter: (.*)$`)
+)
+
+// argumentMistake says what a function said of an argument, at which a diagnostic
+// points, as a sentence.
+func argumentMistake(detail string) string {
+	m := aboutArgument.FindStringSubmatch(detail)
+	if m == nil {
+		return detail
+	}
+	first, _, _ := strings.Cut(m[2], " ")
+	switch {
+	case first == "must" || first == "is" || first == "has" || first == "can't":
+		return fmt.Sprintf("%q %s", m[1], m[2])
+	case first == m[1] || strings.ContainsFunc(first, func(r rune) bool { return !unicode.IsLetter(r) }):
+		return m[2] // a name
+	}
+	return capital(m[2])
 }
 
 // relativeAttribute finds the step that failed in a traversal of something
@@ -660,7 +695,7 @@ func because(e hcl.Expression, ctx *hcl.EvalContext) string {
 		if diags.HasErrors() || !v.IsWhollyKnown() {
 			continue
 		}
-		if s := short(v); s != "" {
+		if s := short(v); s != "" && s != written(t) {
 			fact := written(t) + " is " + s
 			if !slices.Contains(facts, fact) {
 				facts = append(facts, fact)
@@ -784,7 +819,7 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
 	case n == nil && l.whole(v) != nil:
 		many := l.whole(v)
-		l.errorf(r, "Not "+an(kind), "%s is several.%s All of them are values(%s).", l.shown(many), l.whichInstance(many), l.shown(many))
+		l.errorf(r, "Not "+an(kind), "%s is several.%s%s", l.shown(many), l.whichInstance(many), l.allInstances(many))
 	case n == nil:
 		got := short(v)
 		if got == "" {

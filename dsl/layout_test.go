@@ -86,24 +86,24 @@ func art(r eligen.Region, canvas eligen.Size) (lines []string) {
 // What shape functions refuse, and what they say then.
 func TestShapesRefused(t *testing.T) {
 	for expr, want := range map[string]string{
-		`svg("0.1 0.1 L 1 1")`:                       `a path begins with M`,
+		`svg("0.1 0.1 L 1 1")`:                       `A path begins with M`,
 		`svg("M 0.1 0.1 L 0.5")`:                     `L needs 2 numbers, and has 1 before`,
 		`svg("M0 0 L1 1")`:                           `encloses nothing`,
-		`svg("M0 0 L1 0 1 1 Z 5 5")`:                 `after Z comes a command`,
+		`svg("M0 0 L1 0 1 1 Z 5 5")`:                 `After Z comes a command`,
 		`svg("M0 0 L1e400 0 1 1 Z")`:                 `L needs 2 numbers`,
 		`scale(xywh(0, 0, 1, 1), -1)`:                `must be greater than 0; mirror() turns a shape over`,
-		`scale(rotate(xywh(0, 0, 1, 1), 5), 2)`:      `where a turned shape reaches to depends on the canvas`,
+		`scale(rotate(xywh(0, 0, 1, 1), 5), 2)`:      `Where a turned shape reaches to depends on the canvas`,
 		`mirror(xywh(0, 0, 1, 1), "z")`:              `must be "x" (left and right change places) or "y"`,
 		`grow(xywh(0, 0, 1, 1), 5000)`:               `must be from -4096 to 4096 pixels`,
-		`above(xywh(0, 0.5, 1, 0.5), 0, 0.1)`:        `the width must be greater than 0`,
+		`above(xywh(0, 0.5, 1, 0.5), 0, 0.1)`:        `The width must be greater than 0`,
 		`inside(xywh(0, 0, 1, 1), 2, 0.5)`:           `must be a share of the shape`,
 		`union(grid(1000, 1000)...)`:                 `are more than 10000 boxes`,
 		`union(grid(5, 5, 0.3)...)`:                  `a gap of 0.3 leaves no room for 5×5 boxes`,
 		`cell(4, 2, 4, 0)`:                           `must be a whole number from 0 to 3`,
 		`row(xywh(0, 0, 1, 1), 0)[0]`:                `must be a whole number from 1`,
 		`xywh(0, 0, area(px(xywh(0, 0, 5, 5))), 1)`:  `is in pixels, whose share of the canvas depends on the render`,
-		`translate(xywh(0, 0, 1, 1), 0.1, 0.1, 0.1)`: `Function "translate" expects only 3 argument(s)`,
-		`scale(xywh(0, 0, 1, 1), 1, 1, 1)`:           `there are at most 2 numbers`,
+		`translate(xywh(0, 0, 1, 1), 0.1, 0.1, 0.1)`: `It is called as translate(shape, dx, dy).`,
+		`scale(xywh(0, 0, 1, 1), 1, 1, 1)`:           `There are at most 2 numbers`,
 		`feather(xywh(0, 0, 1, 1), 3)`:               `this release of eligen can't do it`,
 	} {
 		path := filepath.Join(t.TempDir(), "s.hcl")

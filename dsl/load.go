@@ -264,7 +264,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 			}
 			address := b.Type + "." + b.Labels[0]
 			if first, ok := names[address]; ok {
-				l.errorf(at, "Duplicate "+b.Type, "%s was first declared here at %s. Names are unique: rename one of the two.", address, first)
+				l.errorf(at, "Duplicate "+b.Type, "%s was first declared at %s. Names are unique: rename one of the two.", address, first)
 			} else {
 				names[address] = l.source(at)
 			}

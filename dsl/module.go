@@ -95,16 +95,18 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 		return nil, nil
 	}
 	folder := path.Join(l.folder, source)
-	if folder != "." {
-		if _, err := localPath(folder, "scene's"); err != nil {
-			b.errorf(at, "Invalid source", "%s.", capital(err.Error()))
-			return nil, nil
-		}
+	if folder == "." {
+		b.errorf(at, "Circular module", "%q is the scene's own folder. A module is a folder below it.", source)
+		return nil, nil
+	}
+	if _, err := localPath(folder, "scene's"); err != nil {
+		b.errorf(at, "Invalid source", "%s.", capital(err.Error()))
+		return nil, nil
 	}
 	if slices.Contains(l.chain, folder) {
 		var circle []string
 		for _, f := range append(slices.Clone(l.chain[slices.Index(l.chain, folder):]), folder) {
-			circle = append(circle, strings.TrimSuffix("./"+f, "/."))
+			circle = append(circle, "./"+f)
 		}
 		b.errorf(at, "Circular module", "This module takes in itself: %s.", strings.Join(circle, " → "))
 		return nil, nil
@@ -208,8 +210,13 @@ func (b *body) inputs(part *loader) {
 		v := l.eval(a.Expr)
 		if !slices.Contains(declared, a.Name) {
 			if !part.syntax.lost {
-				hint := didYouMean(a.Name, declared)
-				if hint == "" && len(declared) > 0 && len(declared) <= 12 {
+				guess, hint := closest(a.Name, declared), ""
+				if guess != "" {
+					hint = fmt.Sprintf(" Did you mean %q?", guess)
+					if part.given[guess] == nil {
+						part.given[guess] = []given{{value: cty.DynamicVal, at: a.Expr.Range()}}
+					}
+				} else if len(declared) > 0 && len(declared) <= 12 {
 					hint = " It has " + strings.ReplaceAll(quoted(declared), " or ", " and ") + "."
 				}
 				b.errorf(a.NameRange, "Unsupported argument", "The module declares no variable %q.%s", a.Name, hint)

@@ -3,6 +3,7 @@ package dsl
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 
@@ -102,6 +103,9 @@ var (
 // unclosed is how HCL calls a block without its closing brace.
 const unclosed = "Unclosed configuration block"
 
+// redefined is how HCL calls an argument that is set twice.
+const redefined = "Attribute redefined"
+
 // maxRepairs bounds how often one block is parsed.
 const maxRepairs = 20
 
@@ -129,7 +133,7 @@ func (s *syntax) read(f *file, ds *eligen.Diagnostics, piece []byte, pos hcl.Pos
 				for i := line[0]; i < line[1]; i++ {
 					src[i] = ' '
 				}
-				if first.Summary != "Attribute redefined" { // there the first definition stands
+				if first.Summary != redefined { // there the first definition stands
 					without = append(without, *first.Subject)
 				}
 				continue
@@ -222,8 +226,11 @@ func (f *file) jsonMistakes(diags hcl.Diagnostics) eligen.Diagnostics {
 // report converts a diagnostic of HCL's.
 func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 	out := eligen.Diagnostic{Severity: eligen.Error, Summary: d.Summary, Detail: d.Detail}
-	if d.Summary == unclosed {
-		out.Detail = "There is no closing brace for this block."
+	if detail := f.plainer(d); detail != "" {
+		out.Detail = detail
+	}
+	if d.Summary == redefined {
+		out.Summary = "Duplicate argument"
 	}
 	if d.Severity == hcl.DiagWarning {
 		out.Severity = eligen.Warning
@@ -233,6 +240,38 @@ func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 		out.Source = &at
 	}
 	*ds = append(*ds, out)
+}
+
+var setAlready = regexp.MustCompile(`was already set at (.+):(\d+),\d+-\d+\.`)
+
+// plainer says what HCL says in words for somebody who does not know its grammar,
+// where that is needed.
+func (f *file) plainer(d *hcl.Diagnostic) string {
+	switch d.Summary {
+	case unclosed:
+		return "There is no closing brace for this block."
+	case redefined:
+		if m := setAlready.FindStringSubmatch(d.Detail); m != nil && d.Subject != nil {
+			return fmt.Sprintf("%q was set already, at %s:%s. Remove one of the two.", f.text(*d.Subject), m[1], m[2])
+		}
+	case "Invalid multi-line string":
+		return "This text has no closing quote on its line. One of several lines is written <<EOT … EOT."
+	case "Missing argument separator":
+		return "Before this, a comma or a closing parenthesis is missing."
+	case "Unexpected comma after argument":
+		return "Each argument stands on a line of its own, without a comma."
+	case "Invalid single-argument block definition":
+		return "A block on one line has one argument at most. Give each argument a line of its own."
+	case "Invalid expression":
+		if d.Subject != nil {
+			at := min(max(0, d.Subject.Start.Byte), len(f.src))
+			rest, _, _ := bytes.Cut(f.src[at:], []byte("\n"))
+			if len(bytes.TrimSpace(rest)) == 0 && bytes.HasSuffix(bytes.TrimRight(f.src[:at], " \t"), []byte("=")) {
+				return "After the equals sign, a value is missing."
+			}
+		}
+	}
+	return ""
 }
 
 // tidy puts diagnostics in the order of the file and drops repetitions: one

@@ -92,7 +92,11 @@ func readImageOptions(v cty.Value) (channel, fit string, err error) {
 		case "fit":
 			values = []string{"stretch", "cover", "contain"}
 		default:
-			return "", "", function.NewArgErrorf(1, "there is no option %q.%s", name, didYouMean(name, imageOptions))
+			hint := didYouMean(name, imageOptions)
+			if hint == "" {
+				hint = fmt.Sprintf(" There is %s.", quoted(imageOptions))
+			}
+			return "", "", function.NewArgErrorf(1, "there is no option %q.%s", name, hint)
 		}
 		if e.IsNull() {
 			continue
@@ -146,7 +150,7 @@ func localPath(name, whose string) (string, error) {
 	case path.IsAbs(name) || filepath.IsAbs(name) || len(name) > 1 && name[1] == ':':
 		return "", fmt.Errorf("%q is absolute; a scene names files below its own folder, so that it works elsewhere too", name)
 	case clean == ".." || strings.HasPrefix(clean, "../") || !filepath.IsLocal(filepath.FromSlash(clean)):
-		return "", fmt.Errorf("%q leads out of the %s folder; put the file below it", name, whose)
+		return "", fmt.Errorf("%q leads out of the %s folder; what a file names is below its folder", name, whose)
 	}
 	return clean, nil
 }

@@ -137,10 +137,7 @@ func (r Reference) Markdown() string {
 }
 
 func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
-	head := s.Type
-	for _, l := range s.Labels {
-		head += fmt.Sprintf(" %q", strings.ToUpper(l))
-	}
+	head := s.Type + labels(s.Labels)
 	fmt.Fprintf(b, "\n%s `%s`%s\n\n%s\n", level, head, outer, s.What)
 	if example, ok := blockExamples[s.Type]; ok && outer == "" {
 		fmt.Fprintf(b, "\n```hcl\n%s\n```\n", strings.TrimSpace(example))

@@ -233,6 +233,9 @@ func (r *svgReader) numbers(n int, command byte) ([]float64, error) {
 		}
 		f, err := strconv.ParseFloat(r.text[start:r.at], 64)
 		if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+			if start >= len(r.text) {
+				return nil, fmt.Errorf("%c needs %d numbers, and has %d before the path's end", command, n, i)
+			}
 			return nil, fmt.Errorf("%c needs %d numbers, and has %d before %q (character %d)", command, n, i, r.text[start:min(len(r.text), start+12)], start+1)
 		}
 		out = append(out, f)

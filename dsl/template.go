@@ -63,8 +63,10 @@ func (l *loader) template(f *file, vars map[string]cty.Value) cty.Value {
 	}
 	before := len(l.diags)
 	names := slices.Sorted(maps.Keys(vars))
+	missing := map[string]bool{}
 	for _, t := range e.Variables() {
-		if _, ok := vars[t.RootName()]; !ok {
+		if _, ok := vars[t.RootName()]; !ok && !missing[t.RootName()] {
+			missing[t.RootName()] = true
 			hint := didYouMean(t.RootName(), names)
 			if hint == "" {
 				hint = " It sees what templatefile() gives it, and nothing else of the scene."

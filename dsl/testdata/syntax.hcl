@@ -3,13 +3,13 @@
 entity "dog" {
   prompt = "a dog
   # want above "Invalid multi-line string"
-  box    = xywh(0.05, 0.40, 0.45, 0) # want "the height must be greater than 0"
+  box    = xywh(0.05, 0.40, 0.45, 0) # want "The height must be greater than 0"
 }
 
 entity "apple" {
   prompt = 'an apple'                   # want "Single quotes are not valid"
   box    = xywh(0.60, 0.10, 0.30, 0.35)
-  box    = xywh(0.60, 0.10, 0.30, 0.30) # want "Attribute redefined"
+  box    = xywh(0.60, 0.10, 0.30, 0.30) # want "Duplicate argument: .box. was set already, at testdata.syntax.hcl:11"
 }
 
 entity "pear" { # want "Unclosed configuration block: There is no closing brace for this block"

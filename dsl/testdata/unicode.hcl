@@ -2,7 +2,7 @@
 
 entity "äpfel" {
 	prompt = "zwei Äpfel — grün" /* 🍏 */ + "x" # want "Invalid operand: .*left" "Invalid operand: .*right"
-	region	= ellipse(0.5, 0.5, 0.1, -0.1) # want "a radius must be greater than 0"
+	region	= ellipse(0.5, 0.5, 0.1, -0.1) # want "A radius must be greater than 0"
 }
 
 render "ö" {

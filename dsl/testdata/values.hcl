@@ -43,12 +43,12 @@ entity "masks" {
 
 entity "missing_file" {
   prompt = "missing"
-  mask   = image("masks/disk.png") # want "there is no file masks/disk.png in the scene's folder. Did you mean .masks/disc.png.\\?$"
+  mask   = image("masks/disk.png") # want "There is no file masks/disk.png in the scene's folder. Did you mean .masks/disc.png.\\?$"
 }
 
 entity "options" {
   prompt = "options"
-  mask   = image("masks/disc.png", { fitt = "cover" }) # want "there is no option .fitt.. Did you mean .fit."
+  mask   = image("masks/disc.png", { fitt = "cover" }) # want "There is no option .fitt.. Did you mean .fit."
 }
 
 entity "outside" {
@@ -83,7 +83,7 @@ entity "corner" {
 
 entity "line" {
   prompt = "line"
-  region = polygon([[0, 0], [0.5, 0.5], [1, 1]]) # want "all points lie on one line"
+  region = polygon([[0, 0], [0.5, 0.5], [1, 1]]) # want "All points lie on one line"
 }
 
 entity "empty" {
@@ -93,7 +93,7 @@ entity "empty" {
 
 entity "huge" {
   prompt = "huge"
-  box    = xywh(0, 0, 1 / 0, 1) # want "infinite is no place on a canvas"
+  box    = xywh(0, 0, 1 / 0, 1) # want "Infinite is no place on a canvas"
 }
 
 render "sizes" {
@@ -131,7 +131,7 @@ render "small" {
   sampler {
   }
 
-  sampler { # want "Duplicate sampler block: A render has one sampler block; it was first declared here at testdata/values.hcl:131"
+  sampler { # want "Duplicate sampler block: A render has one sampler block; it was first declared at testdata/values.hcl:131"
   }
 }
 

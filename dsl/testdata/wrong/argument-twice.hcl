@@ -1,0 +1,5 @@
+render "park" {
+  prompt = "a dog in the park"
+  seed   = 7
+  seed   = 8
+}

@@ -1,0 +1,11 @@
+render "park" {
+  prompt = "a dog in the park"
+
+  sampler {
+    steps = 30
+  }
+
+  sampler {
+    cfg = 3
+  }
+}

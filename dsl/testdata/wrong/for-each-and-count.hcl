@@ -1,0 +1,10 @@
+entity "dog" {
+  for_each = toset(["near", "far"])
+  count    = 2
+  prompt   = "a dog"
+  box      = xywh(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

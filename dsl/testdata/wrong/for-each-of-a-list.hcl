@@ -1,0 +1,9 @@
+entity "dog" {
+  for_each = ["near", "far"]
+  prompt   = "a dog, ${each.key}"
+  box      = xywh(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

@@ -1,0 +1,8 @@
+entity "dog" {
+  prompt = "a dog"
+  box    = xyhw(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

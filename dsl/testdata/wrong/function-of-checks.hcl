@@ -1,0 +1,9 @@
+entity "dog" {
+  prompt = "a dog"
+  box    = xywh(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt = "a dog"
+  seed   = locality(render.park, entity.dog) > 0.5 ? 1 : 2
+}

@@ -1,0 +1,3 @@
+render "park" {
+  prompt = "a dog at ${timestamp()}"
+}

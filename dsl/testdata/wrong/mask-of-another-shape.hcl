@@ -1,0 +1,9 @@
+entity "dog" {
+  prompt = "a dog"
+  mask   = image("disc.png")
+}
+
+render "park" {
+  prompt = "a dog in the park"
+  size   = [768, 512]
+}

@@ -1,0 +1,7 @@
+module "kennel" {
+  source = "../kennel"
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

@@ -1,0 +1,7 @@
+module "kennel" {
+  dogs = 2
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

@@ -1,0 +1,3 @@
+render "the park" {
+  prompt = "a dog in the park"
+}

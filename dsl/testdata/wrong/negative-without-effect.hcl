@@ -1,0 +1,8 @@
+render "park" {
+  prompt   = "a dog in the park"
+  negative = "a cat"
+
+  sampler {
+    cfg = 1
+  }
+}

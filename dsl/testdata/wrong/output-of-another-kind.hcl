@@ -1,0 +1,7 @@
+render "park" {
+  prompt = "a dog in the park"
+
+  output {
+    path = "out/park.jpg"
+  }
+}

@@ -1,0 +1,8 @@
+entity "dog" {
+  prompt = "a dog"
+  box    = xywh(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt = "${entity.dog.promt} in the park"
+}

@@ -1,0 +1,10 @@
+entity "dog" {
+  count  = 2
+  prompt = "a dog"
+  box    = xywh(0.1, 0.2, 0.3, 0.4)
+}
+
+render "park" {
+  prompt   = "two dogs"
+  entities = [entity.dog]
+}

@@ -1,0 +1,7 @@
+entity "dog" {
+  prompt = "a dog"
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}

@@ -1,0 +1,4 @@
+render "park" {
+  prompt = "a dog in the park"
+  size   = 1024
+}

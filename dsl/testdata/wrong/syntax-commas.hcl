@@ -1,0 +1,4 @@
+render "park" {
+  prompt = "a dog in the park",
+  seed   = 7
+}

@@ -1,0 +1,4 @@
+render "park" {
+  prompt =
+  seed   = 7
+}

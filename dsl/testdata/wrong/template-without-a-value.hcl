@@ -1,0 +1,3 @@
+render "park" {
+  prompt = templatefile("kennel/names.tmpl", { owner = "Ada" })
+}

@@ -1,0 +1,7 @@
+variable "who" {
+  type = string
+}
+
+render "park" {
+  prompt = "${var.who} in the park"
+}

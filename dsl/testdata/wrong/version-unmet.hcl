@@ -1,0 +1,7 @@
+eligen {
+  required_version = ">= 9.0"
+}
+
+render "park" {
+  prompt = "a dog in the park"
+}
