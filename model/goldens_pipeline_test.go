@@ -107,6 +107,9 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 			t.Fatal(err)
 		}
 		inputs = append(inputs, tensorFile(t, "latents", x))
+		if args.Inpaint {
+			inputs = append(inputs, tensorFile(t, "latents", x))
+		}
 	}
 
 	if args.Inpaint {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/composite"
 	"github.com/eligen/eligen/stage/decode"
 	"github.com/eligen/eligen/stage/denoise"
 	"github.com/eligen/eligen/stage/encode"
@@ -24,7 +25,7 @@ import (
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.Sheet{}, measure.Op{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}}
 
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
@@ -171,6 +172,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.sampler(w)
 	b.init(w)
 	b.entities(w)
+	b.inpaint(w)
 	b.outputs(w)
 
 	if r.Seed > math.MaxUint32 {
@@ -637,8 +639,14 @@ func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) el
 			Autoencoder: s.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
 		}))
 	}
+	plate := b.plate(w)
+	if plate != nil {
+		op.Fusion = &plate.fusion
+		inputs = append(inputs, plate.latents)
+	}
 	latents := b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
-	return b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
+	picture := b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
+	return plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
 }
 
 // resolved is what the render's picture says about itself.

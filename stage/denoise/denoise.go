@@ -17,7 +17,8 @@ const Every = 4
 // Op denoises latents along a schedule.
 //
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
-// entity's prompt in order, and the picture's latents if Init or Fusion. It writes a
+// entity's prompt in order, the latents to start from if Init, and the latents to keep
+// if Fusion. It writes a
 // safetensors file of one tensor, "latents" [16, h, w].
 type Op struct {
 	Transformer      eligen.Digest // of the weights
@@ -32,7 +33,7 @@ type Op struct {
 	Fusion           *Fusion
 }
 
-// Fusion keeps a part of the picture, whose latents then are among the inputs.
+// Fusion keeps a part of a picture.
 type Fusion struct {
 	Paint      []int32 // latent cells that are painted, ascending; the others are kept
 	Before     bool    // fused before guidance, as the reference does
@@ -135,7 +136,10 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	if o.Negative {
 		want++
 	}
-	if o.Init || o.Fusion != nil {
+	if o.Init {
+		want++
+	}
+	if o.Fusion != nil {
 		want++
 	}
 	if len(inputs) != want {
@@ -173,23 +177,31 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		return d, err
 	}
 	d.Latents = noise
-	if o.Init || o.Fusion != nil {
-		picture, err := latents(next())
+	picture := func() (eligen.Tensor, error) {
+		x, err := latents(next())
+		if err == nil && !slices.Equal(x.Shape, noise.Shape) {
+			err = fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", x.Shape, noise.Shape)
+		}
+		return x, err
+	}
+	if o.Init {
+		start, err := picture()
 		if err != nil {
 			return d, err
 		}
-		if !slices.Equal(picture.Shape, noise.Shape) {
-			return d, fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", picture.Shape, noise.Shape)
+		d.Latents = mix(start, noise, d.Sigmas[0])
+	}
+	if f := o.Fusion; f != nil {
+		keep, err := picture()
+		if err != nil {
+			return d, err
 		}
-		d.Latents = mix(picture, noise, d.Sigmas[0])
-		if p := o.Fusion; p != nil {
-			d.Fusion = &eligen.Fusion{Picture: picture, Paint: make([]float32, h*w), Before: p.Before, Background: p.Background}
-			for _, i := range p.Paint {
-				if int(i) < 0 || int(i) >= h*w {
-					return d, fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, h*w)
-				}
-				d.Fusion.Paint[i] = 1
+		d.Fusion = &eligen.Fusion{Picture: keep, Paint: make([]float32, h*w), Before: f.Before, Background: f.Background}
+		for _, i := range f.Paint {
+			if i < 0 || int(i) >= h*w {
+				return d, fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, h*w)
 			}
+			d.Fusion.Paint[i] = 1
 		}
 	}
 	return d, nil

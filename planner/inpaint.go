@@ -1,0 +1,114 @@
+package planner
+
+import (
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/composite"
+	"github.com/eligen/eligen/stage/denoise"
+	"github.com/eligen/eligen/stage/image"
+)
+
+// inpaint checks what is asked of a picture to paint into.
+func (b *builder) inpaint(w *work) {
+	r := w.render
+	p := r.Inpaint
+	if p == nil {
+		return
+	}
+	if len(r.Entities) == 0 {
+		b.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.", r.Address)
+	}
+	if size := p.Image.Size; size != w.size {
+		b.diags.Errorf(r.Where("inpaint.image"), "Picture has another size",
+			"%s has %d×%d pixels, the render %d×%d. They must be equal: resize the picture, or set size = [%d, %d] if that suits the model.",
+			p.Image.Path, size.W, size.H, w.size.W, w.size.H, size.W, size.H)
+	}
+	switch p.Mode {
+	case "", "exact":
+		if p.Background != 0 {
+			b.diags.Errorf(r.Where("inpaint.background_weight"), "Option without effect", "background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
+		}
+		if !(p.Feather >= 0 && finite(p.Feather)) {
+			b.diags.Errorf(r.Where("inpaint.feather"), "Invalid number", "feather is %v; it must be 0 or a number of pixels.", p.Feather)
+		}
+	case "reference":
+		if p.Feather != 0 {
+			b.diags.Errorf(r.Where("inpaint.feather"), "Option without effect", "feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
+		}
+		if !(p.Background >= 0 && finite(p.Background)) {
+			b.diags.Errorf(r.Where("inpaint.background_weight"), "Invalid number", "background_weight is %v; it must be a finite number, 0 or above.", p.Background)
+		}
+	default:
+		b.diags.Errorf(r.Where("inpaint.mode"), "Unknown mode", "There is no mode %q of inpainting; choose \"exact\" or \"reference\".", p.Mode)
+	}
+}
+
+// A plate is the picture that a denoising keeps, but for a region.
+type plate struct {
+	fusion  denoise.Fusion
+	latents eligen.Ref
+	// What is laid over it, where its pixels must be kept to the bit.
+	exact   bool
+	picture eligen.Ref
+	region  eligen.Region
+	feather float64
+}
+
+// plate plans the picture that a render paints into.
+func (b *builder) plate(w *work) *plate {
+	r := w.render
+	p := r.Inpaint
+	if p == nil {
+		return nil
+	}
+	var regions []eligen.Region
+	for _, e := range w.entities {
+		regions = append(regions, e.region)
+	}
+	out := &plate{region: union(regions), feather: p.Feather}
+	out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+	if p.Mode == "reference" {
+		out.fusion = denoise.Fusion{Paint: indices(eligen.Painted(regions, w.size)), Before: true, Background: p.Background}
+		return out
+	}
+	out.exact = true
+	out.fusion = denoise.Fusion{Paint: touched(out.region, w.size)}
+	out.picture = b.add(w, r.Address+".inpaint.picture", p.Source, image.Picture{Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+	return out
+}
+
+// over plans the decoded picture over the plate.
+func (p *plate) over(b *builder, w *work, name string, at eligen.Source, picture eligen.Ref) eligen.Ref {
+	if p == nil || !p.exact {
+		return picture
+	}
+	return b.add(w, name, at, composite.Op{Region: p.region, Feather: p.feather, Size: w.size}, picture, p.picture)
+}
+
+func union(regions []eligen.Region) eligen.Region {
+	if len(regions) == 1 {
+		return regions[0]
+	}
+	return eligen.Region{Kind: "union", Parts: regions}
+}
+
+// touched lists the latent cells, 8×8 pixels each, that have a pixel of a region:
+// all that must be free for every pixel of it to be.
+func touched(r eligen.Region, size eligen.Size) []int32 {
+	w := size.W / 8
+	on := make([]bool, w*(size.H/8))
+	for i, m := range r.Mask(size) {
+		if m {
+			on[i/size.W/8*w+i%size.W/8] = true
+		}
+	}
+	return indices(on)
+}
+
+func indices(on []bool) (out []int32) {
+	for i, o := range on {
+		if o {
+			out = append(out, int32(i))
+		}
+	}
+	return out
+}

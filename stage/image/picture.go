@@ -1,0 +1,31 @@
+package image
+
+import (
+	"context"
+	"image/png"
+
+	"github.com/eligen/eligen"
+)
+
+// Picture reads a picture that the scene names, as it is: what inpainting keeps. It
+// has no inputs, and writes a PNG without metadata.
+type Picture struct {
+	Picture eligen.Digest // of the file's bytes
+	Size    eligen.Size   // that the picture must have
+	Path    string        `recipe:"-"` // where to look for it
+}
+
+// Kind is the stage's name and version.
+func (Picture) Kind() string { return "picture/1" }
+
+// String says which picture, for people.
+func (p Picture) String() string { return p.Path }
+
+// Run reads and checks the picture.
+func (p Picture) Run(_ context.Context, c *eligen.Call) error {
+	img, err := Op{Picture: p.Picture, Size: p.Size, Path: p.Path}.read()
+	if err != nil {
+		return err
+	}
+	return (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(c.Out, img)
+}
