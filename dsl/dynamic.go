@@ -57,7 +57,7 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 		}
 	}
 	keys, values, ok := d.elementsOf("for_each")
-	if !ok || d.failed {
+	if !ok || d.failed || !l.expand(d.rng, len(values)) {
 		d.failed = true
 		return nil
 	}

@@ -14,7 +14,20 @@ import (
 // repetition are the arguments that make several of one block.
 var repetition = []string{"for_each", "count"}
 
-const maxInstances = 10_000 // of one block
+const (
+	maxInstances = 10_000  // of one block
+	maxExpansion = 100_000 // instances of a scene, blocks of dynamic blocks, and entities of renders
+)
+
+// expand counts what a scene becomes. It complains once, where that is too much.
+func (l *loader) expand(at hcl.Range, n int) bool {
+	before := *l.expanded
+	*l.expanded += n
+	if before <= maxExpansion && *l.expanded > maxExpansion {
+		l.errorf(at, tooComplex, "Here the scene expands to more than %d parts: instances of blocks, and entities of renders.", maxExpansion)
+	}
+	return *l.expanded <= maxExpansion
+}
 
 // An instance is one of the several that a block with for_each or count stands for.
 type instance struct {
@@ -140,7 +153,7 @@ func (l *loader) repeat(b *hcl.Block, n *node, compute func(*loader, *hcl.Block,
 		return compute(l, b, n)
 	}
 	n.several = true
-	if !ok {
+	if !ok || !l.expand(l.header(b), len(list)) {
 		n.broken = true
 		return cty.DynamicVal
 	}

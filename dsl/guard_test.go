@@ -144,6 +144,37 @@ func chain(n int) string {
 	return b.String()
 }
 
+// Repetition is bounded: by block, and for the scene and all of its renders together.
+func TestExpansion(t *testing.T) {
+	const entity = "entity \"e\" {\n  count  = %d\n  prompt = \"e\"\n  box    = xywh(0, 0, 1, 1)\n}\n"
+	const render = "render \"r\" {\n  count  = %d\n  prompt = \"r\"\n}\n"
+	var many strings.Builder
+	for i := range maxInstances + 1 {
+		fmt.Fprintf(&many, ",\"k%d\": 1", i)
+	}
+	dir := write(t, map[string]string{"many.json": "{" + many.String()[1:] + "}"})
+	for name, c := range map[string]struct {
+		src  string
+		line int // of the one mistake; 0: none
+		want string
+	}{
+		"within":   {fmt.Sprintf(entity+render, 300, 300), 0, ""},
+		"entities": {fmt.Sprintf(entity+render, 10_001, 1), 2, "from 0 to 10000"},
+		"product":  {fmt.Sprintf(entity+render, 400, 400), 6, "more than 100000 parts"},
+		"for_each": {"render \"r\" {\n  for_each = jsondecode(file(\"many.json\"))\n  prompt = \"r\"\n}\n", 2, "has 10001 elements; a block has at most 10000"},
+		"dynamic":  {"render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = jsondecode(file(\"many.json\"))\n    content {\n    }\n  }\n}\n", 4, "has 10001 elements"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, ds := load(filepath.Join(dir, "scene.hcl"), []byte(c.src), Vars{})
+			switch {
+			case c.line == 0 && !ds.HasErrors():
+			case c.line == 0 || len(ds) != 1 || ds[0].Source.Line != c.line || !strings.Contains(ds[0].Detail, c.want):
+				t.Errorf("want %q at line %d, got %s", c.want, c.line, ds.Error()[:min(600, len(ds.Error()))])
+			}
+		})
+	}
+}
+
 // Values that double from one local to the next are stopped while they are small.
 func TestGrowth(t *testing.T) {
 	dir := t.TempDir()

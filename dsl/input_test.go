@@ -55,7 +55,13 @@ func claims(w, h uint32) string {
 	return b.String()
 }
 
-func unbase64(t *testing.T, s string) string {
+// WebP pictures of one pixel each, lossy and lossless.
+const (
+	whiteWebP = "UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAwA0JaQAA3AA/vuUAAA="
+	blackWebP = "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="
+)
+
+func unbase64(t testing.TB, s string) string {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
@@ -97,9 +103,8 @@ func TestMasks(t *testing.T) {
 		"wide.png":      encodePNG(t, wide),
 		"photo.jpg":     jpg.String(),
 		"clear.png":     encodePNG(t, translucent),
-		// One pixel each, lossy and lossless.
-		"white.webp": unbase64(t, "UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAwA0JaQAA3AA/vuUAAA="),
-		"black.webp": unbase64(t, "UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
+		"white.webp":    unbase64(t, whiteWebP),
+		"black.webp":    unbase64(t, blackWebP),
 	})
 	left, right := func(x int) bool { return x < 16 }, func(x int) bool { return x >= 16 }
 	for expr, on := range map[string]func(x int) bool{

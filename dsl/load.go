@@ -132,6 +132,7 @@ type loader struct {
 	chain    []string  // the folders of the modules that this one is in, its own last
 	caller   hcl.Range // the module block
 	modules  *int      // how many the scene has
+	expanded *int      // how many instances the scene has, and entities its renders
 }
 
 // apart are blocks that nothing refers to, read after those that something may.
@@ -172,6 +173,7 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		folder:   ".",
 		chain:    []string{"."},
 		modules:  new(int),
+		expanded: new(int),
 	}
 	l.files = map[string]*file{path: l.scene}
 	root, err := os.OpenRoot(l.dir)

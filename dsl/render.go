@@ -344,6 +344,10 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 			})
 		}
 	}
+	if !b.l.expand(b.place("entities"), len(nodes)) {
+		b.failed = true
+		return nil
+	}
 	out := []eligen.Entity{}
 	for _, n := range nodes {
 		b.fits(n, r.Address, r.Size)
