@@ -65,6 +65,7 @@ var home = map[string]string{
 	"github.com/gomlx/":         "model bench",
 	"charm.land/bubble":         "tui",
 	"charm.land/lipgloss/":      "tui",
+	"github.com/HugoSmits86/":   "stage",
 	"github.com/spf13/cobra":    "cmd",
 	"charm.land/fang/":          "cmd",
 	"github.com/nats-io/":       "farm",
@@ -133,7 +134,7 @@ func check(from, imp string) string {
 	rest = strings.TrimSuffix(rest, "/")
 	to := folder(rest)
 	if to == top {
-		if own, other := second(from), second(rest); top == "stage" && own != other {
+		if own, other := second(from), second(rest); top == "stage" && own != other && other != "internal" {
 			return "stages don't know one another"
 		}
 		return ""
@@ -182,6 +183,9 @@ func TestCheck(t *testing.T) {
 		{"runtime", module + "/stage/still", false},
 		{"stage/still", "golang.org/x/image/font", true},
 		{"stage/still", module + "/stage/noise", false},
+		{"stage/still", module + "/stage/internal/container", true},
+		{"stage/internal/container", module + "/stage/still", false},
+		{"cmd/eligen", "github.com/HugoSmits86/nativewebp", false},
 		{"model", module + "/model/flux", true},
 		{"model/flux", module + "/model/nn", true},
 		{"cmd/eligen", module + "/model", true},

@@ -1,0 +1,137 @@
+package clip
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"image/png"
+	"math"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/internal/container"
+)
+
+// APNG writes an animated PNG, without loss. What doesn't know of animation shows its
+// first frame.
+type APNG struct {
+	Resolved Resolved
+	Strip    bool // say nothing of how it was made
+}
+
+// Kind is the stage's name and version.
+func (APNG) Kind() string { return "apng/1" }
+
+// String says what is made, for people.
+func (o APNG) String() string { return fmt.Sprintf("APNG of %d frames", o.Resolved.Frames) }
+
+// Check says why there can be no such APNG. Planning can ask it.
+func (o APNG) Check() error { return o.Resolved.check() }
+
+const signature = "\x89PNG\r\n\x1a\n"
+
+// Run writes, for each frame, the rectangle that changed.
+func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	r := o.Resolved
+	be := binary.BigEndian
+	f := container.New(c.Out)
+	var prev *image.NRGBA
+	number := uint32(0) // of the next chunk that is animation's own
+	if err := r.each(ctx, c, func(i int, img *image.NRGBA) error {
+		box := changed(prev, img)
+		var b bytes.Buffer
+		if err := png.Encode(&b, img.SubImage(box)); err != nil {
+			return err
+		}
+		parts, err := chunks(b.Bytes())
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			f.Add([]byte(signature), chunk("IHDR", parts[0].body))
+			f.Add(chunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
+			if !o.Strip {
+				text, err := json.Marshal(r)
+				if err != nil {
+					return err
+				}
+				// keyword, 0, compressed?, method, language, 0, translated keyword, 0, text
+				f.Add(chunk("iTXt", append([]byte(keyword+"\x00\x00\x00\x00\x00"), text...)))
+			}
+		}
+		control := be.AppendUint32(nil, number)
+		for _, v := range []int{box.Dx(), box.Dy(), box.Min.X, box.Min.Y} {
+			control = be.AppendUint32(control, uint32(v))
+		}
+		num, den := r.lasts(i, 1000), 1000
+		if r.FPS == math.Trunc(r.FPS) {
+			num, den = 1, int(r.FPS)
+		}
+		control = be.AppendUint16(be.AppendUint16(control, uint16(num)), uint16(den))
+		f.Add(chunk("fcTL", append(control, 0, 0))) // the frame stays, and replaces what was there
+		number++
+		for _, p := range parts {
+			switch {
+			case p.kind != "IDAT":
+			case i == 0:
+				f.Add(chunk("IDAT", p.body))
+			default:
+				f.Add(chunk("fdAT", append(be.AppendUint32(nil, number), p.body...)))
+				number++
+			}
+		}
+		prev = img
+		c.Step(i+1, r.Frames)
+		return f.Err()
+	}); err != nil {
+		return err
+	}
+	return f.Close(endAPNG)
+}
+
+func endAPNG(seal string) []byte {
+	return append(chunk("tEXt", []byte(container.Seal+"\x00"+seal)), chunk("IEND", nil)...)
+}
+
+// chunk is a chunk of a PNG.
+func chunk(kind string, body []byte) []byte {
+	out := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), kind...)
+	out = append(out, body...)
+	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
+}
+
+// A part is a chunk of a PNG or a WebP, a box of an MP4, an element of a WebM.
+type part struct {
+	kind string
+	body []byte
+}
+
+// chunks takes a PNG apart.
+func chunks(data []byte) ([]part, error) {
+	data, ok := bytes.CutPrefix(data, []byte(signature))
+	if !ok {
+		return nil, errDamaged
+	}
+	var out []part
+	for len(data) >= 12 {
+		n := uint64(binary.BigEndian.Uint32(data))
+		if n+12 > uint64(len(data)) {
+			break
+		}
+		if crc32.ChecksumIEEE(data[4:8+n]) != binary.BigEndian.Uint32(data[8+n:]) {
+			return nil, errDamaged
+		}
+		p := part{string(data[4:8]), data[8 : 8+n]}
+		out, data = append(out, p), data[12+n:]
+		if p.kind == "IEND" {
+			return out, nil
+		}
+	}
+	return nil, errDamaged
+}

@@ -1,0 +1,74 @@
+// Package container is what stages share that write files of several formats: the
+// seal that ends each of them, and the containers that several write.
+package container
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"io"
+	"strings"
+
+	"github.com/eligen/eligen"
+)
+
+// A file that eligen made ends with a seal: the SHA-256 of all bytes before it, in
+// hex, in whatever the format has for things that readers skip. A file that was
+// edited and saved again has none that fits.
+
+// Seal names the seal in formats that name texts.
+const Seal = "eligen-seal"
+
+// An End is the last bytes of a format's files, around a seal.
+type End func(seal string) []byte
+
+// blank stands where the seal will.
+var blank = strings.Repeat("0", 2*sha256.Size)
+
+// Len is how many bytes they are.
+func (e End) Len() int { return len(e(blank)) }
+
+// before is the bytes before the seal.
+func (e End) before() []byte {
+	b := e(blank)
+	return b[:bytes.Index(b, []byte(blank))]
+}
+
+// Sealed reports whether a file ends so.
+func (e End) Sealed(data []byte) bool {
+	at := len(data) - e.Len()
+	return at >= 0 && bytes.Equal(data[at:], e(string(eligen.DigestOf(data[:at+len(e.before())]))))
+}
+
+// A File takes bytes until one can't be written.
+type File struct {
+	w   io.Writer
+	sum hash.Hash
+	err error
+}
+
+// New is a file that is written to w.
+func New(w io.Writer) *File { return &File{w: w, sum: sha256.New()} }
+
+// Add writes parts of the file.
+func (f *File) Add(parts ...[]byte) {
+	for _, b := range parts {
+		if f.err != nil {
+			return
+		}
+		f.sum.Write(b)
+		_, f.err = f.w.Write(b)
+	}
+}
+
+// Err says why what was added last can't be written.
+func (f *File) Err() error { return f.err }
+
+// Close writes the file's end.
+func (f *File) Close(e End) error {
+	before := e.before()
+	f.Add(before)
+	f.Add(e(hex.EncodeToString(f.sum.Sum(nil)))[len(before):])
+	return f.err
+}
