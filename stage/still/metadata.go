@@ -1,6 +1,7 @@
 package still
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
@@ -14,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/internal/container"
 )
 
 // Keywords of the PNG text chunks that are written. The first holds a [Resolved] as
@@ -25,16 +27,16 @@ const (
 	parametersKeyword = "parameters"
 )
 
-// Limits on what is read from a PNG that somebody else may have made.
+// Limits on what is read from a picture that somebody else may have made.
 const (
-	MaxPNG      = 64 << 20 // bytes of the file
+	MaxPNG      = 64 << 20 // bytes of the file, whatever its format
 	maxText     = 8 << 20  // bytes of a text chunk as stored
 	maxInflated = 32 << 20 // bytes of a text chunk's text
 	maxChunks   = 65_536
 	maxPixels   = 16 << 20
 )
 
-// ErrNoMetadata says that a PNG holds nothing about how it was made.
+// ErrNoMetadata says that a picture holds nothing about how it was made.
 var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was made by something else, or has been edited and saved again")
 
 const signature = "\x89PNG\r\n\x1a\n"
@@ -108,15 +110,14 @@ func textChunk(keyword string, text []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(body)), nil
 }
 
-// Metadata reads from a PNG what made it. The error is ErrNoMetadata where the PNG
-// is sound and says nothing.
+// Metadata reads from a picture what made it. The error is ErrNoMetadata where the
+// picture is sound and says nothing.
 func Metadata(r io.Reader) (Resolved, error) {
-	texts, err := readTexts(r)
+	data, err := text(r)
 	if err != nil {
 		return Resolved{}, err
 	}
-	data, ok := texts[keyword]
-	if !ok {
+	if data == nil {
 		return Resolved{}, ErrNoMetadata
 	}
 	var res Resolved
@@ -129,12 +130,50 @@ func Metadata(r io.Reader) (Resolved, error) {
 	return res, nil
 }
 
-// Untouched reports whether a PNG is one that eligen made, pixels and all: one that
-// was opened, drawn on and saved is somebody's work.
+// text is the JSON in a picture, nil where there is none.
+func text(r io.Reader) ([]byte, error) {
+	b := bufio.NewReader(r)
+	head, err := b.Peek(12) // less where the file has less: what is wrong is told by what it isn't
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	read := textOfJPEG
+	switch {
+	case isJPEG(head):
+	case isWebP(head):
+		read = textOfWebP
+	default:
+		texts, err := readTexts(b)
+		return texts[keyword], err
+	}
+	data, err := io.ReadAll(io.LimitReader(b, MaxPNG+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > MaxPNG {
+		return nil, fmt.Errorf("the file has more than %d MiB, which is the limit", MaxPNG>>20)
+	}
+	return read(data)
+}
+
+func isJPEG(head []byte) bool { return bytes.HasPrefix(head, []byte(jpegBegin)) }
+
+func isWebP(head []byte) bool {
+	return len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP"
+}
+
+// Untouched reports whether a picture is one that eligen made, pixels and all: one
+// that was opened, drawn on and saved is somebody's work.
 func Untouched(r io.Reader) bool {
 	data, err := io.ReadAll(io.LimitReader(r, MaxPNG+1))
 	if err != nil || len(data) > MaxPNG {
 		return false
+	}
+	switch {
+	case isJPEG(data):
+		return container.End(endJPEG).Sealed(data)
+	case isWebP(data):
+		return container.End(container.EndWebP).Sealed(data)
 	}
 	texts, err := readTexts(bytes.NewReader(data))
 	if err != nil || texts[pixelsKeyword] == nil {
@@ -170,7 +209,7 @@ func readTexts(r io.Reader) (map[string][]byte, error) {
 	r = io.LimitReader(r, MaxPNG+1)
 	head := make([]byte, len(signature))
 	if _, err := io.ReadFull(r, head); err != nil || string(head) != signature {
-		return nil, errors.New("not a PNG file")
+		return nil, errors.New("not a PNG, JPEG or WebP file")
 	}
 	texts := map[string][]byte{}
 	read := int64(len(signature))

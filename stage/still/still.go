@@ -1,5 +1,5 @@
-// Package still is the stage that finishes a picture: it draws the overlay if one
-// was asked for, and writes into the PNG what made it.
+// Package still is the stages that finish a picture: they draw the overlay if one
+// was asked for, and write into the PNG, JPEG or WebP what made it.
 package still
 
 import (
@@ -84,28 +84,20 @@ type Init struct {
 func (Op) Kind() string { return "still/2" }
 
 // String says what is made, for people.
-func (o Op) String() string {
-	if o.Overlay {
-		return "PNG with its regions drawn"
+func (o Op) String() string { return described("PNG", o.Overlay) }
+
+func described(format string, overlay bool) string {
+	if overlay {
+		return format + " with its regions drawn"
 	}
-	return "PNG"
+	return format
 }
 
 // Run finishes the picture.
 func (o Op) Run(_ context.Context, c *eligen.Call) error {
-	in, err := png.Decode(bytes.NewReader(c.Inputs[0].Data))
+	img, err := finish(c, o.Resolved, o.Overlay)
 	if err != nil {
-		return fmt.Errorf("the decoded picture can't be read: %w", err)
-	}
-	size := o.Resolved.Size
-	if b := in.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
-		return fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), size.W, size.H)
-	}
-	img := nrgba(in)
-	if o.Overlay {
-		if err := overlay(img, o.Resolved.Entities); err != nil {
-			return err
-		}
+		return err
 	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
@@ -115,6 +107,22 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 		return writeWithMetadata(c.Out, b.Bytes(), nil, pixels(img))
 	}
 	return writeWithMetadata(c.Out, b.Bytes(), &o.Resolved, pixels(img))
+}
+
+// finish is the decoded picture, with its regions drawn where they are asked for.
+func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
+	in, err := png.Decode(bytes.NewReader(c.Inputs[0].Data))
+	if err != nil {
+		return nil, fmt.Errorf("the decoded picture can't be read: %w", err)
+	}
+	if b := in.Bounds(); b.Dx() != r.Size.W || b.Dy() != r.Size.H {
+		return nil, fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), r.Size.W, r.Size.H)
+	}
+	img := nrgba(in)
+	if regions {
+		return img, overlay(img, r.Entities)
+	}
+	return img, nil
 }
 
 // nrgba is a copy of a picture in eight bits a channel.

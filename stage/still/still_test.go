@@ -52,7 +52,7 @@ func grey(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-func run(t *testing.T, op still.Op) []byte {
+func run(t *testing.T, op eligen.Op) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{{Data: grey(t)}}, Out: &out}); err != nil {
@@ -143,7 +143,9 @@ func TestHostilePNG(t *testing.T) {
 		data       []byte
 	}{
 		{"nothing", "not a PNG", nil},
-		{"a JPEG", "not a PNG", []byte("\xff\xd8\xff\xe0 and so on")},
+		{"a GIF", "not a PNG, JPEG or WebP", []byte("GIF89a and so on")},
+		{"a JPEG that breaks off", "the JPEG file is truncated", []byte("\xff\xd8\xff\xe0 and so on")},
+		{"a WebP that breaks off", "the WebP file can't be read", []byte("RIFF\xff\x00\x00\x00WEBPVP8 ")},
 		{"a picture of something else", still.ErrNoMetadata.Error(), plain},
 		{"a length beyond the file", "limit", append(slices.Clone(plain[:33]), 0xff, 0xff, 0xff, 0xff, 'i', 'T', 'X', 't')},
 		{"a text that inflates without end", "32 MiB", with(text(1, deflated(33<<20)))},

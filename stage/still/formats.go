@@ -1,0 +1,167 @@
+package still
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image/jpeg"
+	"slices"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/internal/container"
+)
+
+// JPEG is [Op] for a JPEG. Quality is from 1 to 100.
+type JPEG struct {
+	Resolved Resolved
+	Overlay  bool
+	Strip    bool
+	Quality  int
+}
+
+// Kind is the stage's name and version.
+func (JPEG) Kind() string { return "still-jpeg/1" }
+
+// String says what is made, for people.
+func (o JPEG) String() string { return described("JPEG", o.Overlay) }
+
+// Check says why there can be no such JPEG. Planning can ask it.
+func (o JPEG) Check() error {
+	if o.Quality < 1 || o.Quality > 100 {
+		return fmt.Errorf("a JPEG's quality is from 1 to 100, not %d", o.Quality)
+	}
+	if s := o.Resolved.Size; max(s.W, s.H) > 65535 {
+		return fmt.Errorf("a JPEG has at most 65535 pixels a side, not %d×%d", s.W, s.H)
+	}
+	return nil
+}
+
+// Markers of JPEG: its begin, its end, a comment, and the begin of the pixels.
+const (
+	jpegBegin   = "\xff\xd8"
+	jpegEnd     = "\xff\xd9"
+	jpegComment = "\xff\xfe"
+	jpegScan    = 0xda
+)
+
+// Run finishes the picture. What made it is in comments, each of which begins with
+// the keyword and a zero, and holds at most 64 KiB.
+func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	img, err := finish(c, o.Resolved, o.Overlay)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: o.Quality}); err != nil {
+		return err
+	}
+	f := container.New(c.Out)
+	f.Add([]byte(jpegBegin))
+	if !o.Strip {
+		text, err := json.Marshal(o.Resolved)
+		if err != nil {
+			return err
+		}
+		for part := range slices.Chunk(text, 65000) {
+			f.Add(comment(keyword + "\x00" + string(part)))
+		}
+	}
+	f.Add(bytes.TrimSuffix(bytes.TrimPrefix(b.Bytes(), []byte(jpegBegin)), []byte(jpegEnd)))
+	return f.Close(endJPEG)
+}
+
+func comment(text string) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte(jpegComment), uint16(len(text)+2)), text...)
+}
+
+func endJPEG(seal string) []byte {
+	return append(comment(container.Seal+"\x00"+seal), jpegEnd...)
+}
+
+// textOfJPEG is in comments before the pixels.
+func textOfJPEG(data []byte) ([]byte, error) {
+	truncated := errors.New("the JPEG file is truncated")
+	if !bytes.HasSuffix(data, []byte(jpegEnd)) {
+		return nil, truncated
+	}
+	var text []byte
+	for at := len(jpegBegin); ; {
+		if at+4 > len(data) || data[at] != 0xff {
+			return nil, truncated
+		}
+		n := int(binary.BigEndian.Uint16(data[at+2:]))
+		if data[at+1] == jpegScan {
+			return text, nil
+		}
+		if n < 2 || at+2+n > len(data) {
+			return nil, truncated
+		}
+		if part, ours := bytes.CutPrefix(data[at+4:at+2+n], []byte(keyword+"\x00")); ours && data[at+1] == jpegComment[1] {
+			text = append(text, part...)
+		}
+		at += 2 + n
+	}
+}
+
+// WebP is [Op] for a WebP without loss.
+type WebP struct {
+	Resolved Resolved
+	Overlay  bool
+	Strip    bool
+}
+
+// Kind is the stage's name and version.
+func (WebP) Kind() string { return "still-webp/1" }
+
+// String says what is made, for people.
+func (o WebP) String() string { return described("WebP", o.Overlay) }
+
+// Check says why there can be no such WebP. Planning can ask it.
+func (o WebP) Check() error {
+	if s := o.Resolved.Size; max(s.W, s.H) > container.MaxWebP {
+		return fmt.Errorf("a WebP has at most %d pixels a side, not %d×%d", container.MaxWebP, s.W, s.H)
+	}
+	return nil
+}
+
+// webpText names the text that holds a [Resolved] as JSON.
+const webpText = "still"
+
+// Run finishes the picture.
+func (o WebP) Run(_ context.Context, c *eligen.Call) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	img, err := finish(c, o.Resolved, o.Overlay)
+	if err != nil {
+		return err
+	}
+	flags := uint8(0)
+	if !img.Opaque() {
+		flags |= container.WithAlpha
+	}
+	var meta []byte
+	if !o.Strip {
+		text, err := json.Marshal(o.Resolved)
+		if err != nil {
+			return err
+		}
+		flags |= container.WithXMP
+		meta = container.XMP(webpText, text)
+	}
+	return container.WriteWebP(c.Out, container.VP8X(flags, o.Resolved.Size.W, o.Resolved.Size.H), container.Lossless(img), meta)
+}
+
+func textOfWebP(data []byte) ([]byte, error) {
+	text, err := container.Text(data, webpText)
+	if err != nil {
+		return nil, fmt.Errorf("the WebP file can't be read: %w", err)
+	}
+	return text, nil
+}
