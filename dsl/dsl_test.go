@@ -205,6 +205,10 @@ variable "who" {
 model "flux" "m" {
   source = "./w"
 }
+module "flock" {
+  source = "./flock"
+  prompt = "a duck"
+}
 entity "dog" {
   prompt = "a ${var.who}"
   box    = xywh(0.1, 0.2, 0.3, 0.4)
@@ -215,7 +219,7 @@ entity "apple" {
 }
 render "a" {
   model    = model.flux.m
-  prompt   = "two things"
+  prompt   = "two things and ${module.flock.entity.bird.prompt}"
   size     = [512, 256]
   entities = [entity.apple, entity.dog]
   sampler {
@@ -224,9 +228,12 @@ render "a" {
   output {
     path = "a.png"
   }
-  output {
-    path    = "b.png"
-    overlay = true
+  dynamic "output" {
+    for_each = { b = true, c = false }
+    content {
+      path    = "${output.key}.png"
+      overlay = output.value
+    }
   }
 }
 recipe "base" {
@@ -242,12 +249,14 @@ recipe "base" {
   "recipe": {"base": {"train": "${lora(4)}", "dropout": {"prompt": 0.1}, "optimizer": {"adamw": {"rate": 1e-3}}}},
   "render": {"a": {
     "model": "${model.flux.m}",
-    "prompt": "two things",
+    "prompt": "two things and ${module.flock.entity.bird.prompt}",
     "size": [512, 256],
     "entities": ["${entity.apple}", "${entity.dog}"],
     "sampler": {"steps": 3},
-    "output": [{"path": "a.png"}, {"path": "b.png", "overlay": true}]
+    "output": {"path": "a.png"},
+    "dynamic": {"output": {"for_each": {"b": true, "c": false}, "content": {"path": "${output.key}.png", "overlay": "${output.value}"}}}
   }},
+  "module": {"flock": {"source": "./flock", "prompt": "a duck"}},
   "entity": [
     {"dog": {"prompt": "a ${var.who}", "box": "${xywh(0.1, 0.2, 0.3, 0.4)}"}},
     {"apple": {"prompt": "an apple", "region": "${union(entity.dog.box, ellipse(0.5, 0.5, 0.2, 0.1))}"}}
@@ -255,7 +264,8 @@ recipe "base" {
   "model": {"flux": {"m": {"source": "./w"}}},
   "variable": {"who": {"type": "string", "default": "dog"}}
 }`
-	dir := write(t, map[string]string{"s.hcl": native, "s.hcl.json": asJSON})
+	const flock = "variable \"prompt\" {\n}\nentity \"bird\" {\n  prompt = var.prompt\n  box    = xywh(0, 0, 1, 1)\n}\n"
+	dir := write(t, map[string]string{"s.hcl": native, "s.hcl.json": asJSON, "flock/f.hcl": flock})
 	load := func(name string) *eligen.Scene {
 		s, ds := Load(filepath.Join(dir, name), Vars{})
 		if len(ds) > 0 {
