@@ -129,6 +129,35 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
+// Whatever is in a module's file, the scene that takes it in is loaded or refused.
+func FuzzModule(f *testing.F) {
+	for _, glob := range []string{"testdata/flock/*.hcl", "testdata/wrong/*.hcl"} {
+		paths, _ := filepath.Glob(glob)
+		for _, path := range paths {
+			src, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(string(src))
+		}
+	}
+	const scene = "module \"m\" {\n  source = \"./m\"\n  where = xywh(0, 0, 1, 1)\n}\nrender \"r\" {\n  prompt = \"r\"\n  entities = try([module.m.entity.dog], [])\n}\n"
+	dir := write(f, map[string]string{"m/m.hcl": ""})
+	f.Fuzz(func(t *testing.T, src string) {
+		if len(src) > 1<<16 {
+			return
+		}
+		if err := os.WriteFile(filepath.Join(dir, "m", "m.hcl"), []byte(src), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, ds := load(filepath.Join(dir, "scene.hcl"), []byte(scene), Vars{})
+		if (s == nil) != ds.HasErrors() {
+			t.Fatalf("scene is nil: %v, errors: %v", s == nil, ds.HasErrors())
+		}
+		_ = ds.Error()
+	})
+}
+
 // Whatever the path, svg() makes a shape that can be drawn, or says why not.
 func FuzzSVG(f *testing.F) {
 	for _, seed := range []string{

@@ -38,6 +38,9 @@ var sceneOnly = []string{"recipe", "moved"}
 // are the module's variables.
 var moduleGrammar = &grammar{what: "a module", required: []string{"source"}}
 
+// moduleWords are what a module block's arguments can't be called by a variable's name.
+var moduleWords = append([]string{"source"}, repetition...)
+
 // module reads a module block, and the module. Its value is what the module
 // exports.
 func (l *loader) module(block *hcl.Block, n *node) cty.Value {

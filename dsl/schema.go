@@ -15,6 +15,13 @@ type Reference struct {
 	Format    int              `json:"format"` // of this struct: 1
 	Blocks    []BlockSchema    `json:"blocks"`
 	Functions []FunctionSchema `json:"functions"`
+	Limits    []LimitSchema    `json:"limits"`
+}
+
+// A LimitSchema is the most that Load reads of something.
+type LimitSchema struct {
+	What string `json:"what"`
+	Most int64  `json:"most"`
 }
 
 // A BlockSchema is what a block may hold.
@@ -48,6 +55,7 @@ type FunctionSchema struct {
 func Schema() Reference {
 	out := Reference{Format: 1}
 	out.Blocks = blockSchemas("", topGrammar)
+	out.Limits = limits
 	l := &loader{}
 	for name, f := range l.allFunctions() {
 		out.Functions = append(out.Functions, FunctionSchema{Name: name, Call: signature(name, f), What: functionWords[name].what, Group: functionWords[name].group})
@@ -133,7 +141,34 @@ func (r Reference) Markdown() string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Call, f.What)
 	}
+	b.WriteString("\n## Limits\n\nWhat is beyond is refused, at its line, before it can cost anything.\n\n| | at most |\n| --- | --- |\n")
+	for _, l := range r.Limits {
+		most := fmt.Sprint(l.Most)
+		if strings.HasPrefix(l.What, "bytes") {
+			most = fmt.Sprintf("%d MiB", l.Most>>20)
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", l.What, most)
+	}
 	return b.String()
+}
+
+var limits = []LimitSchema{
+	{"bytes of a scene's file, of a variable file, of a text that is read, and of all files of a module", maxFile},
+	{"blocks in a file", maxBlocks},
+	{"brackets, blocks and templates inside one another", maxNesting},
+	{"`!` and `-` in a row; `? :` and `[*]` in an expression", maxUnary},
+	{"words and signs in an expression", maxExpression},
+	{"`for` inside one another", maxLoops},
+	{"template directives `%{ … }` in a file", maxDirectives},
+	{"elements of a value", maxElements},
+	{"bytes of text in a value", maxText},
+	{"instances of one block", maxInstances},
+	{"instances of all blocks, and entities of all renders", maxExpansion},
+	{"modules in a scene", maxModules},
+	{"modules inside one another", maxModuleDepth},
+	{"bytes of a picture", maxPictureBytes},
+	{"pixels of a picture, and of a render", maxPicturePixels},
+	{"pixels of a render in one direction", maxSide},
 }
 
 func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {

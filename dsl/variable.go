@@ -129,6 +129,9 @@ func (l *loader) variableFile(path string) hcl.Attributes {
 
 func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, variableGrammar)
+	if l.address != "" && slices.Contains(moduleWords, n.name) {
+		b.errorf(n.rng, "Invalid name", "A variable of a module can't be called %q, since a module block has that argument for itself.", n.name)
+	}
 	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
 	typed := true
 	if a := b.attrs["type"]; a != nil {
