@@ -18,7 +18,7 @@ type WebP struct {
 }
 
 // Kind is the stage's name and version.
-func (WebP) Kind() string { return "webp/1" }
+func (WebP) Kind() string { return "webpclip/1" }
 
 // String says what is made, for people.
 func (o WebP) String() string { return fmt.Sprintf("WebP of %d frames", o.Resolved.Frames) }

@@ -23,7 +23,7 @@ type JPEG struct {
 }
 
 // Kind is the stage's name and version.
-func (JPEG) Kind() string { return "still-jpeg/1" }
+func (JPEG) Kind() string { return "jpeg/1" }
 
 // String says what is made, for people.
 func (o JPEG) String() string { return described("JPEG", o.Overlay) }
@@ -117,7 +117,7 @@ type WebP struct {
 }
 
 // Kind is the stage's name and version.
-func (WebP) Kind() string { return "still-webp/1" }
+func (WebP) Kind() string { return "webp/1" }
 
 // String says what is made, for people.
 func (o WebP) String() string { return described("WebP", o.Overlay) }
