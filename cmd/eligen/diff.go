@@ -128,7 +128,7 @@ type fact struct{ name, value string }
 // digest, so that different ones still look different.
 const longText = 300
 
-func clip(s string) string {
+func shorten(s string) string {
 	if r := []rune(s); len(r) > longText {
 		return string(r[:longText-40]) + "… (" + eligen.DigestOf([]byte(s)).Short() + ")"
 	}
@@ -210,14 +210,14 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 		out = append(out, t)
 	}
 	for _, e := range s.Entities {
-		t := thing{address: rename(e.Address), brief: fmt.Sprintf("%q in %s", e.Prompt, clip(e.Region.String()))}
+		t := thing{address: rename(e.Address), brief: fmt.Sprintf("%q in %s", e.Prompt, shorten(e.Region.String()))}
 		where := "region"
 		for _, name := range []string{"box", "mask"} {
 			if _, ok := e.At[name]; ok {
 				where = name
 			}
 		}
-		t.facts = []fact{{"prompt", e.Prompt}, {where, clip(e.Region.String())}, {"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)}}
+		t.facts = []fact{{"prompt", e.Prompt}, {where, shorten(e.Region.String())}, {"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)}}
 		out = append(out, t)
 	}
 	for _, c := range s.Checks {
@@ -454,7 +454,7 @@ func flatten(facts *[]fact, path string, v any) {
 		if !prose(path) {
 			v = strconv.Quote(v)
 		}
-		*facts = append(*facts, fact{path, clip(v)})
+		*facts = append(*facts, fact{path, shorten(v)})
 	case nil:
 		if path != "" {
 			*facts = append(*facts, fact{path, "null"})
@@ -657,7 +657,7 @@ func resolvedFacts(r still.Resolved) []fact {
 	}
 	for _, e := range r.Entities {
 		add(e.Address+".prompt", "%s", e.Prompt)
-		add(e.Address+".region", "%s", clip(e.Region.String()))
+		add(e.Address+".region", "%s", shorten(e.Region.String()))
 		if e.Strength != 1 {
 			add(e.Address+".strength", "%g", e.Strength)
 		}

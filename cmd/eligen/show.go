@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 )
 
@@ -18,12 +20,15 @@ type showOptions struct{ json bool }
 func newShow() *cobra.Command {
 	var o showOptions
 	c := &cobra.Command{
-		Use:               "show FILE.png",
-		Short:             "Say what made a picture",
-		Long:              `Say what made a picture: the render with nothing left open, its seed, the engine, and the weights by their digests. Every PNG that eligen writes carries it.`,
-		Args:              exactly(1),
-		ValidArgsFunction: complete("png"),
-		RunE:              o.run,
+		Use:   "show FILE",
+		Short: "Say what made a picture or a clip",
+		Long: `Say what made a picture or a clip: the render with nothing left open, its seed, the engine, and the weights by their digests. Every file that eligen writes carries it:
+PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM.`,
+		Args: exactly(1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			return []cobra.Completion{"png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "webm"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
@@ -35,23 +40,56 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	defer f.Close()
-	r, err := still.Metadata(f)
+	var made any
+	untouched := clip.Untouched
+	moving, err := clip.Metadata(f)
+	made = moving
+	if errors.Is(err, clip.ErrNotClip) {
+		untouched = still.Untouched
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		made, err = still.Metadata(f)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	if o.json {
+		e := json.NewEncoder(c.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(made)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	untouched := still.Untouched(f)
-	if o.json {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+	if !untouched(f) {
+		fmt.Fprintf(c.ErrOrStderr(), "Warning: %s was changed after eligen wrote it.\n", args[0])
 	}
-	if !untouched {
-		fmt.Fprintf(c.ErrOrStderr(), "Warning: the pixels of %s were changed after eligen wrote it.\n", args[0])
+	if r, ok := made.(still.Resolved); ok {
+		return describe(c.OutOrStdout(), r)
 	}
-	return describe(c.OutOrStdout(), r)
+	return describeClip(c.OutOrStdout(), moving)
+}
+
+// describeClip prints a clip for people, and its first frame.
+func describeClip(w io.Writer, r clip.Resolved) error {
+	played := "without end"
+	if r.Loop > 0 {
+		played = fmt.Sprintf("%d ×", r.Loop)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "clip\t%s\n", r.Render)
+	fmt.Fprintf(t, "frames\t%d of %d × %d, %v a second, played %s\n", r.Frames, r.Size.W, r.Size.H, r.FPS, played)
+	fmt.Fprintf(t, "eligen\t%s\n", r.Version)
+	if err := t.Flush(); err != nil || r.First == nil {
+		return err
+	}
+	var first still.Resolved
+	if err := json.Unmarshal(r.First, &first); err != nil || first.Format != 1 {
+		return errors.New("what the clip says of its first frame can't be read")
+	}
+	fmt.Fprint(w, "\nThe first frame:\n\n")
+	return describe(w, first)
 }
 
 // describe prints a render for people.
