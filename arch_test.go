@@ -65,6 +65,7 @@ var home = map[string]string{
 	"github.com/gomlx/":         "model bench",
 	"charm.land/bubble":         "tui",
 	"charm.land/lipgloss/":      "tui",
+	"github.com/charmbracelet/": "tui",
 	"github.com/HugoSmits86/":   "stage",
 	"github.com/spf13/cobra":    "cmd",
 	"charm.land/fang/":          "cmd",

@@ -7,7 +7,6 @@ package tui
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/eligen/eligen"
 )
@@ -17,7 +16,7 @@ type Display string
 
 // The displays.
 const (
-	TUI   Display = "tui"   // a live bar on stderr
+	TUI   Display = "tui"   // a live screen on stderr
 	Plain Display = "plain" // lines on stderr
 	JSON  Display = "json"  // events on stdout, one JSON object a line
 	None  Display = "none"
@@ -44,30 +43,26 @@ func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) st
 
 // Show starts a display. What it returns takes the run's events, and a function to
 // call after the last of them, which waits until all is drawn.
-//
-// It reads no keys: ctrl-c stays the terminal's interrupt signal. interrupted is
-// asked whether one has come, so that the bar can say that the step at hand is
-// finished first.
-func Show(d Display, stdout, stderr io.Writer, env func(string) string, interrupted func() bool) (eligen.Sink, func()) {
+func Show(d Display, o Options) (eligen.Sink, func()) {
 	switch d {
 	case TUI:
 		// The terminal is taken with the first event: a command that fails before that
 		// has nothing to give back.
-		var b *bar
+		var l *Live
 		return func(e eligen.Event) {
-				if b == nil {
-					b = newBar(stderr, env("NO_COLOR") == "", interrupted)
+				if l == nil {
+					l = Start(o)
 				}
-				b.add(e)
+				l.Add(e)
 			}, func() {
-				if b != nil {
-					b.close()
+				if l != nil {
+					l.Close()
 				}
 			}
 	case Plain:
-		return Lines(stderr), func() {}
+		return Lines(o.Stderr), func() {}
 	case JSON:
-		return JSONLines(stdout), func() {}
+		return JSONLines(o.Stdout), func() {}
 	}
 	return func(eligen.Event) {}, func() {}
 }

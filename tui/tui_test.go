@@ -57,7 +57,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestLines(t *testing.T) {
 	var b bytes.Buffer
-	sink, end := Show(Plain, nil, &b, func(string) string { return "" }, nil)
+	sink, end := Show(Plain, Options{Stderr: &b})
 	for _, e := range recorded(t) {
 		sink(e)
 	}
@@ -68,7 +68,7 @@ func TestLines(t *testing.T) {
 // TestJSONLines: what is written is what was recorded.
 func TestJSONLines(t *testing.T) {
 	var b bytes.Buffer
-	sink, end := Show(JSON, &b, nil, func(string) string { return "" }, nil)
+	sink, end := Show(JSON, Options{Stdout: &b})
 	events := recorded(t)
 	for _, e := range events {
 		sink(e)
@@ -225,11 +225,23 @@ func TestMode(t *testing.T) {
 	}
 }
 
+// environment is one of NAME=value words.
+func environment(words string) func(string) string {
+	return func(name string) string {
+		for word := range strings.FieldsSeq(words) {
+			if v, ok := strings.CutPrefix(word, name+"="); ok {
+				return v
+			}
+		}
+		return ""
+	}
+}
+
 // TestBar runs the live bar on something that is no terminal: it takes all events
 // without waiting, and ends with the last state of the run on screen.
 func TestBar(t *testing.T) {
 	var b bytes.Buffer
-	sink, end := Show(TUI, nil, &b, func(k string) string { return map[string]string{"NO_COLOR": "1"}[k] }, func() bool { return false })
+	sink, end := Show(TUI, Options{Stderr: &b, Env: environment("NO_COLOR=1 LANG=C.UTF-8"), Interrupted: func() bool { return false }})
 	for _, e := range recorded(t) {
 		sink(e)
 	}
@@ -245,7 +257,7 @@ func TestBar(t *testing.T) {
 	}
 
 	b.Reset()
-	_, end = Show(TUI, nil, &b, func(string) string { return "" }, nil)
+	_, end = Show(TUI, Options{Stderr: &b, Env: environment("")})
 	end()
 	if b.Len() > 0 {
 		t.Errorf("a run that never began wrote %q", b.String())

@@ -10,13 +10,6 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Look is how to draw.
-type Look struct {
-	Width       int  // of the terminal, in cells
-	Colour      bool // else nothing is said by colour, and no escape codes are written
-	Interrupted bool // say that the run stops after the step at hand
-}
-
 // View draws a run as it stands: a line for everything that went wrong, the stage at
 // hand with its bar, and a count of the stages. No line is wider than the terminal.
 func View(p *eligen.Progress, now time.Time, look Look) string {
@@ -48,7 +41,11 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	if look.Interrupted && !p.Ended {
 		lines = append(lines, paint(look, "11", cut("Interrupted: the step at hand is finished first, and kept.", width)))
 	}
-	return strings.Join(lines, "\n")
+	out := strings.Join(lines, "\n")
+	if look.ASCII {
+		out = ascii(out)
+	}
+	return out
 }
 
 // stageLine is the stage at hand. What doesn't fit goes, in this order: the bar, the

@@ -49,7 +49,7 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 	if o.parallelism < 0 {
 		return usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or 0 for the default", o.parallelism)}
 	}
-	show, done, err := o.frontEnd(c)
+	show, done, err := o.screen(c)
 	if err != nil {
 		return err
 	}

@@ -22,20 +22,26 @@ import (
 type previewOptions struct {
 	planOptions
 	force bool
+	watch bool
 }
 
 func newPreview() *cobra.Command {
 	var o previewOptions
 	c := &cobra.Command{
-		Use:               "preview SCENE",
-		Short:             "Draw a scene's layout, without a model",
-		Long:              `Draw a scene's layout, without a model: each region as the planner sees it, in a flat colour, with its outline and prompt. Beside each picture that the scene would write, one named …-preview.png is written; on a terminal the layout is shown too.`,
+		Use:   "preview SCENE",
+		Short: "Draw a scene's layout, without a model",
+		Long: `Draw a scene's layout, without a model: each region as the planner sees it, in a flat colour, with its outline and prompt. Beside each picture that the scene would write, one named …-preview.png is written; on a terminal the layout is shown too.
+
+With --watch nothing is written: the layout fills the terminal, and is drawn again whenever the scene is saved. While the scene has mistakes they are listed, and the last good layout stays.`,
+		Example: `eligen preview scenes/rain.hcl
+eligen preview --watch scenes/rain.hcl`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
 		RunE:              o.run,
 	}
 	o.sceneOptions.flags(c)
 	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this render, as render.name or 'render.name[\"key\"]'; may be repeated")
+	c.Flags().BoolVar(&o.watch, "watch", false, "show the layout on the terminal, and again whenever the scene is saved")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	return c
 }
@@ -47,6 +53,9 @@ func (o *previewOptions) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
+	if o.watch {
+		return o.follow(c, e, args[0])
+	}
 	scene, err := o.load(c, args[0])
 	if err != nil {
 		return err

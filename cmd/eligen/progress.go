@@ -31,18 +31,35 @@ func (o *progressOptions) flags(c *cobra.Command) {
 // frontEnd is a sink that shows a run's events, and what to call after the last
 // of them.
 func (o *progressOptions) frontEnd(c *cobra.Command) (eligen.Sink, func(), error) {
-	f, isFile := c.ErrOrStderr().(*os.File)
-	display, err := tui.Mode(o.json, o.progress, isFile && term.IsTerminal(int(f.Fd())), os.Getenv)
+	return o.show(c, tui.Options{
+		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Env: os.Getenv,
+		Interrupted: func() bool { return c.Context().Err() != nil },
+	})
+}
+
+// show is a front end with options.
+func (o *progressOptions) show(c *cobra.Command, options tui.Options) (eligen.Sink, func(), error) {
+	display, err := o.display(c)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
-	show, done := tui.Show(display, c.OutOrStdout(), c.ErrOrStderr(), os.Getenv, func() bool { return c.Context().Err() != nil })
+	show, done := tui.Show(display, options)
 	if display != tui.None {
 		return show, done, nil
 	}
 	// No progress, but what goes wrong is still said.
 	var p eligen.Progress
 	return p.Add, func() { fmt.Fprint(c.ErrOrStderr(), strings.TrimPrefix(tui.Problems(&p), "\n")) }, nil
+}
+
+// display is the one that flags and terminal choose.
+func (o *progressOptions) display(c *cobra.Command) (tui.Display, error) {
+	f, isFile := c.ErrOrStderr().(*os.File)
+	display, err := tui.Mode(o.json, o.progress, isFile && term.IsTerminal(int(f.Fd())), os.Getenv)
+	if err != nil {
+		return display, usageError{err}
+	}
+	return display, nil
 }
 
 // stageExit is the exit code of a run in which stages failed.

@@ -38,6 +38,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
+	ctx = context.WithValue(ctx, interruptKey{}, func() { stop() })
 	root := newRoot()
 	root.SetArgs(args)
 	err := fang.Execute(ctx, root, fang.WithVersion(eligen.Version), fang.WithErrorHandler(report))
@@ -67,7 +68,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
+	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",

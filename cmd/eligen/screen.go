@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	_ "image/gif" // what a clip may be
+	_ "image/png"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/measure"
+	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/tui"
+)
+
+// screen is a front end that takes the whole terminal, where there is one with a
+// keyboard, and shows what is made; else it is frontEnd.
+func (o *progressOptions) screen(c *cobra.Command) (eligen.Sink, func(), error) {
+	return o.show(c, screenOptions(c, interrupter(c.Context())))
+}
+
+// screenOptions are those of a screen on the command's terminal.
+func screenOptions(c *cobra.Command, interrupt func()) tui.Options {
+	results := &results{}
+	o := tui.Options{
+		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Env: os.Getenv,
+		Interrupt: interrupt, Interrupted: func() bool { return c.Context().Err() != nil },
+		Layout: layoutOf, Picture: results.picture, Number: results.number,
+	}
+	in, keys := c.InOrStdin().(*os.File)
+	out, drawn := c.ErrOrStderr().(*os.File)
+	if keys && drawn && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) && foreground(in) {
+		o.Keys = in
+	}
+	return o
+}
+
+// An interruptKey finds, in a command's context, what an interrupt does.
+type interruptKey struct{}
+
+// interrupter does what the terminal's interrupt does, for a screen that gets ctrl-c as
+// a key: the context ends; a second time, the process.
+func interrupter(ctx context.Context) func() {
+	stop, ok := ctx.Value(interruptKey{}).(func())
+	if !ok {
+		return nil
+	}
+	return func() {
+		if ctx.Err() != nil {
+			os.Exit(exitInterrupted)
+		}
+		stop()
+	}
+}
+
+// layoutOf is the layout that the recipe of a render's file holds.
+func layoutOf(kind string, recipe json.RawMessage) (tui.Layout, bool) {
+	name, _, _ := strings.Cut(kind, "/")
+	var op struct {
+		Resolved struct {
+			still.Resolved
+			Timeline *eligen.Timeline `json:"timeline"` // of a clip, with frame 0
+			First    *still.Resolved  `json:"first"`
+		}
+	}
+	if json.Unmarshal(recipe, &op) != nil || op.Resolved.Render == "" {
+		return tui.Layout{}, false
+	}
+	r := op.Resolved.Resolved
+	if first := op.Resolved.First; first != nil {
+		r.Size, r.Prompt, r.Entities = first.Size, first.Prompt, first.Entities
+	} else if name != "still" {
+		return tui.Layout{}, false
+	}
+	l := tui.Layout{Render: r.Render, Size: r.Size, Prompt: r.Prompt, Timeline: op.Resolved.Timeline}
+	for _, e := range r.Entities {
+		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})
+	}
+	return l, true
+}
+
+// results reads what stages have made, checked, from a store that it opens when it is
+// first asked.
+type results struct {
+	once  sync.Once
+	store *runtime.Store
+	err   error
+}
+
+func (r *results) read(a eligen.Artifact) ([]byte, error) {
+	r.once.Do(func() { r.store, r.err = openStore() })
+	if r.err != nil {
+		return nil, r.err
+	}
+	got, ok, err := r.store.Get(a.Digest)
+	if err == nil && !ok {
+		err = fmt.Errorf("it is not in the store any more")
+	}
+	return got.Data, err
+}
+
+func (r *results) picture(a eligen.Artifact) (image.Image, error) {
+	data, err := r.read(a)
+	if err != nil {
+		return nil, err
+	}
+	head, _, err := image.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	if head.Width*head.Height > 16<<20 {
+		return nil, fmt.Errorf("it has %d×%d pixels, which is too much to look at", head.Width, head.Height)
+	}
+	img, _, err := image.Decode(bytes.NewReader(data))
+	return img, err
+}
+
+func (r *results) number(a eligen.Artifact) (float64, error) {
+	data, err := r.read(a)
+	if err != nil {
+		return 0, err
+	}
+	var m measure.Result
+	err = json.Unmarshal(data, &m)
+	return m.Value, err
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/tui"
+)
+
+// pause is how long lies between two looks at the scene's files.
+const pause = 250 * time.Millisecond
+
+// follow shows a scene's layout on the terminal until somebody leaves, and reads the
+// scene again whenever it has been saved.
+func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error {
+	options := screenOptions(c, nil)
+	if options.Keys == nil {
+		return usageError{errors.New("--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as a picture")}
+	}
+	if _, err := os.Stat(scene); err != nil {
+		return err
+	}
+	options.Stay = true
+	l := tui.Start(options)
+	defer l.Close()
+	var last tui.Shown
+	seen := uint64(0)
+	for {
+		if now := o.stamp(scene); now != seen {
+			seen = now
+			shown := o.look(e, scene)
+			if shown.Layouts == nil || !reflect.DeepEqual(shown.Layouts, last.Layouts) || !reflect.DeepEqual(shown.Problems, last.Problems) {
+				last = shown
+				shown.Note = time.Now().Format("15:04:05") + "  " + shown.Note
+				l.Show(shown)
+			}
+		}
+		select {
+		case <-l.Left():
+			return nil
+		case <-c.Context().Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// look reads a scene and plans it, for what is in it and what is wrong with it.
+func (o *previewOptions) look(e engine, path string) tui.Shown {
+	shown := tui.Shown{Scene: path, Engine: "preview"}
+	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+	shown.Problems = ds
+	if !ds.HasErrors() {
+		if err := o.target(scene); err != nil {
+			shown.Problems.Errorf(nil, "No such render", "%v.", err)
+		}
+	}
+	if !shown.Problems.HasErrors() {
+		p, ds := planner.Build(scene, e.ID(), e.Spec, planner.Options{})
+		shown.Problems = append(shown.Problems, ds...)
+		if !ds.HasErrors() {
+			shown.Layouts = layoutsOf(p)
+		}
+	}
+	switch {
+	case shown.Problems.HasErrors():
+		shown.Note = "has mistakes; the last good layout stays"
+	case len(shown.Layouts) == 0:
+		shown.Note = "has no render block, so it has no layout"
+	case len(shown.Layouts) == 1:
+		shown.Note = fmt.Sprintf("read: a render of %d entities", len(shown.Layouts[0].Entities))
+	default:
+		shown.Note = fmt.Sprintf("read: %d renders", len(shown.Layouts))
+	}
+	return shown
+}
+
+// layoutsOf are the layouts of a plan's files, each render once.
+func layoutsOf(p *eligen.Plan) []tui.Layout {
+	var out []tui.Layout
+	seen := map[string]bool{}
+	for _, o := range p.Outputs {
+		op := p.Stages[o.Stage].Op
+		recipe, err := json.Marshal(op)
+		if err != nil {
+			continue // it can't be drawn, and can be made
+		}
+		if l, ok := layoutOf(op.Kind(), recipe); ok && !seen[l.Render] {
+			seen[l.Render] = true
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// maxWatched is how many files are looked at: a scene in a large folder is not the
+// reason to read all of it four times a second.
+const maxWatched = 2000
+
+// stamp tells apart the states of the files that a scene may read: those below its
+// folder, and its variables.
+func (o *previewOptions) stamp(scene string) uint64 {
+	h := fnv.New64a()
+	add := func(file string) {
+		if info, err := os.Stat(file); err == nil {
+			fmt.Fprintf(h, "%s %d %d\n", file, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	add(scene)
+	for _, f := range o.files {
+		add(f)
+	}
+	n := 0
+	_ = filepath.WalkDir(filepath.Dir(scene), func(file string, d fs.DirEntry, err error) error {
+		if n++; n > maxWatched {
+			return fs.SkipAll
+		}
+		if err != nil {
+			return nil // a folder that can't be read is none of the scene's
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 1 && d.Name() != ".." {
+			return fs.SkipDir
+		}
+		if d.Type().IsRegular() {
+			add(file)
+		}
+		return nil
+	})
+	return h.Sum64()
+}

@@ -1,0 +1,48 @@
+package tui
+
+// A panes is how a terminal is divided: the canvas at the left, what is known of
+// the entities and stages beside it, below them the timeline and the log.
+type panes struct {
+	canvasWidth, side int // columns; one lies between them
+	main              int // rows of the canvas and what is beside it
+	entities          int // rows of main; below them are the stages
+	timeline, log     int // rows
+	logTitle          bool
+}
+
+// The smallest terminal that is divided; on a smaller one the run is drawn as
+// without a canvas.
+const (
+	leastWidth  = 40
+	leastHeight = 12
+)
+
+// arrange divides a terminal. aspect is the canvas's width by its height, entities
+// how many there are, run whether there are stages, tracks how many the timeline has
+// (-1: there is no timeline).
+func arrange(width, height int, aspect float64, entities int, run bool, tracks int) panes {
+	p := panes{log: 1}
+	body := height - 2 // a line at the top, one of keys at the bottom
+	if height >= 16 {
+		p.log, p.logTitle = min(10, height/6)+1, true
+	}
+	if tracks >= 0 {
+		p.timeline = min(2+2*tracks, max(3, height/4))
+	}
+	p.main = body - p.log - p.timeline
+	// As wide as the canvas is at full height, if that leaves the lists their room.
+	least := max(20, width/3)
+	if width >= 100 {
+		least = 44
+	}
+	p.canvasWidth = max(8, min(int(float64(2*p.main)*aspect+0.5), width-1-least))
+	p.side = width - 1 - p.canvasWidth
+	p.entities = min(entities+2, max(3, p.main*11/20))
+	switch {
+	case entities == 0:
+		p.entities = 0
+	case !run:
+		p.entities = p.main
+	}
+	return p
+}

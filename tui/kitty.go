@@ -1,0 +1,85 @@
+package tui
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"image"
+	"image/png"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi/kitty"
+)
+
+// Pixels that a cell is drawn with where the terminal draws: about those of a
+// common font, and no more than needed.
+const (
+	cellWidth  = 8
+	cellHeight = 16
+)
+
+// transmit gives the terminal a picture under a number below 256, to be shown where
+// placeholders of that number stand.
+func transmit(id int, img image.Image, columns, rows int) (string, error) {
+	var data bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&data, img); err != nil {
+		return "", err
+	}
+	text := base64.StdEncoding.EncodeToString(data.Bytes())
+	var b strings.Builder
+	for first := true; first || text != ""; first = false {
+		chunk := text[:min(len(text), kitty.MaxChunkSize)]
+		text = text[len(chunk):]
+		more := 0
+		if text != "" {
+			more = 1
+		}
+		if first {
+			// No answers (q=2): they would arrive as keys.
+			fmt.Fprintf(&b, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=%d,c=%d,r=%d,m=%d;%s\x1b\\", id, columns, rows, more, chunk)
+		} else {
+			fmt.Fprintf(&b, "\x1b_Gq=2,m=%d;%s\x1b\\", more, chunk)
+		}
+	}
+	return b.String(), nil
+}
+
+// forget takes back what transmit gave.
+func forget(ids ...int) string {
+	var b strings.Builder
+	for _, id := range ids {
+		fmt.Fprintf(&b, "\x1b_Ga=d,d=I,q=2,i=%d\x1b\\", id)
+	}
+	return b.String()
+}
+
+// inPlaceholders is where the terminal draws the canvas: a cell's colour says which
+// picture, its diacritics which row and column. Names are text among them.
+func (c *canvas) inPlaceholders(columns, rows int) []string {
+	lines := make([]string, rows)
+	if c.id == 0 {
+		return lines // the terminal has no picture yet
+	}
+	text := c.text(columns, rows)
+	for y := range rows {
+		var b strings.Builder
+		fmt.Fprintf(&b, "\x1b[38;5;%dm", c.id)
+		for x := range columns {
+			if g := text[y*columns+x]; g.glyph != 0 {
+				bg := hue(g.of)
+				fg := 97
+				if grey(bg) > 0.5 {
+					fg = 30
+				}
+				fmt.Fprintf(&b, "\x1b[%d;48;2;%d;%d;%dm%c\x1b[49;38;5;%dm", fg, bg.R, bg.G, bg.B, g.glyph, c.id)
+				continue
+			}
+			b.WriteRune(kitty.Placeholder)
+			b.WriteRune(kitty.Diacritic(y))
+			b.WriteRune(kitty.Diacritic(x))
+		}
+		b.WriteString("\x1b[m")
+		lines[y] = b.String()
+	}
+	return lines
+}

@@ -1,0 +1,370 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/eligen/eligen"
+)
+
+// shortName is an address without the kind of block that goes without saying.
+func shortName(address string) string {
+	for _, kind := range []string{"entity.", "timeline.", "render."} {
+		if name, ok := strings.CutPrefix(address, kind); ok {
+			return flat(name)
+		}
+	}
+	return flat(address)
+}
+
+// title is a pane's first line: its name, a rule, and what it adds up to.
+func title(name, right string, width int, look Look) string {
+	name = cut(name, width)
+	room := width - lipgloss.Width(name)
+	if right != "" && room >= lipgloss.Width(right)+4 {
+		return name + " " + paint(look, "8", strings.Repeat("─", room-lipgloss.Width(right)-2)) + " " + right
+	}
+	if room < 2 {
+		return name + strings.Repeat(" ", room)
+	}
+	return name + " " + paint(look, "8", strings.Repeat("─", room-1))
+}
+
+// A headLine is the screen's first: which scene and render, on which engine.
+type headLine struct {
+	scene, render, engine string
+	number, of            int // of the render
+	look                  Look
+}
+
+func (h *headLine) View(width int) string {
+	left := flat(h.scene)
+	if h.render != "" {
+		left += " · " + flat(h.render)
+		if h.of > 1 {
+			left += fmt.Sprintf(" (%d of %d)", h.number+1, h.of)
+		}
+	}
+	engine := flat(h.engine)
+	if lipgloss.Width(left)+lipgloss.Width(engine)+2 > width {
+		engine = "" // the journal has it
+	}
+	l, gap, r := sides(left, engine, width)
+	return bold(h.look, l) + gap + paint(h.look, "8", r)
+}
+
+// An entityPane lists the entities with what is known of each, and below them all of
+// the selected one's prompt that there is room for.
+type entityPane struct {
+	entities []eligen.Entity
+	tokens   []int
+	locality map[string]float64
+	selected int
+	prompt   string // of the render, for where no entity is selected
+	look     Look
+}
+
+func (p *entityPane) View(width, height int) []string {
+	numbers := func(i int) string {
+		s := fmt.Sprintf("%6d", p.tokens[i])
+		if len(p.locality) > 0 {
+			v, ok := p.locality[p.entities[i].Address]
+			if ok {
+				s = fmt.Sprintf("%8.2f", v) + s
+			} else {
+				s = strings.Repeat(" ", 8) + s
+			}
+		}
+		return s
+	}
+	columns := "tokens"
+	if len(p.locality) > 0 {
+		columns = "locality tokens"
+	}
+	lines := []string{title("entities", columns, width, p.look)}
+	rows := min(len(p.entities), height-1)
+	if len(p.entities) < height-1 || len(p.entities) > 2 && rows == height-1 {
+		rows = min(len(p.entities), height-2) // one line for the prompt
+	}
+	from := min(max(0, p.selected-rows/2), max(0, len(p.entities)-rows))
+	names := 0
+	for _, e := range p.entities {
+		names = max(names, min(width/3, lipgloss.Width(shortName(e.Address))))
+	}
+	for i := from; i < from+rows; i++ {
+		e := p.entities[i]
+		mark := " "
+		if i == p.selected {
+			mark = "▸"
+		}
+		name := cut(shortName(e.Address), width-12)
+		text := name
+		if width >= 44 {
+			name = cut(name, names)
+			text = name + strings.Repeat(" ", names-lipgloss.Width(name)) + "  " + flat(e.Prompt)
+		}
+		l, gap, r := sides(text, numbers(i), width-4)
+		line := mark + " " + paint(p.look, inColour(hue(i)), string(letter(i))) + " "
+		if i == p.selected {
+			l = bold(p.look, l)
+		}
+		lines = append(lines, line+l+gap+r)
+	}
+	if room := height - len(lines); room > 0 && p.selected < len(p.entities) {
+		broken := wrap(flat(p.entities[p.selected].Prompt), width-4)
+		if len(broken) > room {
+			broken = append(broken[:room-1], cut(broken[room-1]+" "+broken[room], width-4))
+		}
+		for _, l := range broken {
+			lines = append(lines, paint(p.look, "8", "    "+l))
+		}
+	}
+	return fit(lines, width, height)
+}
+
+// A stagePane lists the stages: what is done, how far the ones at hand are, how fast
+// they go and how long they will take.
+type stagePane struct {
+	progress *eligen.Progress
+	now      time.Time
+	look     Look
+}
+
+func (p *stagePane) View(width, height int) []string {
+	if p.progress.Began.IsZero() {
+		return fit(nil, width, height)
+	}
+	now := p.now
+	if p.progress.Ended {
+		now = p.progress.Latest
+	}
+	var lines []string
+	at := 0 // the line to keep in sight
+	for i := range p.progress.Stages {
+		s := &p.progress.Stages[i]
+		own := p.stage(s, now, width)
+		if s.State != eligen.Planned {
+			at = len(lines) + len(own) - 1
+		}
+		lines = append(lines, own...)
+	}
+	rows := max(0, height-1)
+	from := min(max(0, at-rows*2/3), max(0, len(lines)-rows))
+	lines = lines[from:min(len(lines), from+rows)]
+	return fit(append([]string{title("stages", p.sum(now), width, p.look)}, lines...), width, height)
+}
+
+// sum is how many stages are there, of how many, and for how long it has been going.
+func (p *stagePane) sum(now time.Time) string {
+	n := p.progress.Counts()
+	s := fmt.Sprintf("%d of %d", n[eligen.Done]+n[eligen.Cached], len(p.progress.Stages))
+	if n[eligen.Failed] > 0 {
+		s += fmt.Sprintf(", %d failed", n[eligen.Failed])
+	}
+	return s + "  " + seconds(now.Sub(p.progress.Began))
+}
+
+// stage is one stage: a line, and where it has steps and runs one more, of what
+// there is room for.
+func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []string {
+	name := flat(s.Name)
+	line := func(mark, colour, right string) string {
+		if room := width - 2 - lipgloss.Width(right) - 1; right != "" && room < shortestCut {
+			right = ""
+		}
+		room := width - 2
+		if right != "" {
+			room -= lipgloss.Width(right) + 1
+		}
+		l := cutLeft(name, room)
+		return paint(p.look, colour, mark) + " " + l + strings.Repeat(" ", max(0, width-2-lipgloss.Width(l)-lipgloss.Width(right))) + paint(p.look, "8", right)
+	}
+	switch s.State {
+	case eligen.Started, eligen.Stepped:
+		out := []string{line("▶", "14", seconds(now.Sub(s.Began)))}
+		if s.Of > 0 {
+			out = append(out, p.steps(s, now, width))
+		}
+		return out
+	case eligen.Done:
+		took := ""
+		if !s.Began.IsZero() {
+			took = seconds(s.Latest.Sub(s.Began))
+		}
+		return []string{line("✓", "10", took)}
+	case eligen.Cached:
+		return []string{line("✓", "8", "cached")}
+	case eligen.Failed:
+		return []string{line("✗", "9", "failed")}
+	case eligen.Skipped:
+		return []string{line("–", "8", "skipped")}
+	}
+	return []string{line("·", "8", "")}
+}
+
+// steps is a stage's bar. What doesn't fit goes: the bar, then the speed.
+func (p *stagePane) steps(s *eligen.StageProgress, now time.Time, width int) string {
+	steps := fmt.Sprintf("%d/%d", s.Step, s.Of)
+	speed, left := "", ""
+	if r := remaining(s, now); r != "" {
+		left = "  " + r + " left"
+		each := s.Latest.Sub(s.Began) / time.Duration(s.Step-s.From)
+		speed = "  " + seconds(each) + "/step"
+		if each < time.Second && each > 0 {
+			speed = fmt.Sprintf("  %.1f steps/s", 1/each.Seconds())
+		}
+	}
+	for _, text := range []string{steps + speed + left, steps + left, steps} {
+		bar := min(widestBar, width-4-lipgloss.Width(text))
+		if bar >= narrowest {
+			full := int(float64(s.Step)/float64(s.Of)*float64(bar) + 0.5)
+			full = min(max(0, full), bar)
+			return "  " + paint(p.look, "14", strings.Repeat("━", full)) + paint(p.look, "8", strings.Repeat("─", bar-full)) + "  " + text
+		}
+		if text != steps && lipgloss.Width(text)+2 <= width && width < 40 {
+			return "  " + text
+		}
+	}
+	return cut("  "+steps, width)
+}
+
+// A logLine is a line of the log with its colour.
+type logLine struct{ text, colour string }
+
+// A logPane shows the end of the log, or what lies so many lines before it.
+type logPane struct {
+	lines []logLine
+	back  int
+	title bool
+	look  Look
+}
+
+func (p *logPane) View(width, height int) []string {
+	rows := height
+	if p.title {
+		rows--
+	}
+	var all []logLine
+	for _, l := range p.lines {
+		if strings.Contains(l.text, "│") { // code and its carets stay together
+			all = append(all, logLine{cut(l.text, width), l.colour})
+			continue
+		}
+		if rows == 1 || lipgloss.Width(l.text) <= width {
+			all = append(all, logLine{cut(l.text, width), l.colour})
+			continue
+		}
+		indent := l.text[:len(l.text)-len(strings.TrimLeft(l.text, " "))]
+		if len(indent) > width/2 {
+			indent = ""
+		}
+		broken := wrap(l.text, width-len(indent))
+		if len(broken) == 0 {
+			broken = []string{""}
+		}
+		for _, s := range broken {
+			all = append(all, logLine{indent + s, l.colour})
+		}
+	}
+	var lines []string
+	to := max(min(rows, len(all)), len(all)-p.back)
+	from := max(0, to-rows)
+	if p.title {
+		right := ""
+		if to < len(all) {
+			right = fmt.Sprintf("%d more below", len(all)-to)
+		}
+		lines = append(lines, title("log", right, width, p.look))
+	}
+	for _, l := range all[from:to] {
+		lines = append(lines, paint(p.look, l.colour, l.text))
+	}
+	return fit(lines, width, height)
+}
+
+// A footLine is the screen's last: the keys that there is room for, or what the run
+// waits for.
+type footLine struct {
+	text string // "": the keys
+	look Look
+}
+
+func (f *footLine) View(width int) string {
+	if f.text != "" {
+		return paint(f.look, "11", cut(f.text, width))
+	}
+	last := ""
+	var first []string
+	for _, k := range keys() {
+		s := k.name + " " + k.short
+		switch {
+		case k.always:
+			last += "  " + s
+		case k.short != "":
+			first = append(first, s)
+		}
+	}
+	line := ""
+	for _, s := range first {
+		if lipgloss.Width(line)+lipgloss.Width(s)+2+lipgloss.Width(last) > width {
+			break
+		}
+		line += s + "  "
+	}
+	line = strings.TrimSuffix(line, "  ")
+	return paint(f.look, "8", cut(strings.TrimPrefix(line+last, "  "), width))
+}
+
+// A helpPane is every key and what it does: in a column, in two, or one after the
+// other where there is room for no more.
+type helpPane struct{ look Look }
+
+func (p *helpPane) View(width, height int) []string {
+	lines := []string{title("keys", "? or esc: back", width, p.look)}
+	names, texts := 0, 0
+	for _, k := range keys() {
+		names, texts = max(names, lipgloss.Width(k.name)), max(texts, lipgloss.Width(k.help))
+	}
+	var column []string
+	for _, k := range keys() {
+		column = append(column, "  "+bold(p.look, k.name)+strings.Repeat(" ", names-lipgloss.Width(k.name))+"  "+k.help)
+	}
+	one := names + texts + 4
+	switch rows := height - 1; {
+	case len(column) <= rows && one <= width:
+	case (len(column)+1)/2 <= rows && 2*one <= width:
+		half := (len(column) + 1) / 2
+		for i := range half {
+			column[i] = fit([]string{column[i]}, one, 1)[0]
+			if i+half < len(column) {
+				column[i] += column[i+half]
+			}
+		}
+		column = column[:half]
+	default:
+		column = nil
+		line := ""
+		for _, k := range keys() {
+			s := k.name + " " + k.brief()
+			if line != "" && lipgloss.Width(line)+3+lipgloss.Width(s) > width {
+				column, line = append(column, line), ""
+			}
+			if line != "" {
+				line += " · "
+			}
+			line += s
+		}
+		column = append(column, line)
+	}
+	return fit(append(lines, column...), width, height)
+}
+
+func bold(look Look, s string) string {
+	if !look.Colour {
+		return s
+	}
+	return lipgloss.NewStyle().Bold(true).Render(s)
+}

@@ -1,0 +1,574 @@
+package tui
+
+import (
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/draw"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/eligen/eligen"
+)
+
+// A screen is the terminal as Bubble Tea sees it: all of it, or a few lines below
+// the shell's where no keys can be read. It holds a Progress and what people have
+// chosen to look at, and draws them; what it needs from files comes as messages.
+type screen struct {
+	o    Options
+	look Look
+	full bool
+	next func() tea.Cmd // the next news; nil in tests
+
+	progress *eligen.Progress
+	takes    takes
+	log      []logLine
+	now      time.Time
+	over     bool // the run has ended
+
+	width, height         int
+	render, frame, entity int
+	follow                bool // the canvas goes to what was made last
+	touched               bool // somebody is looking: the screen stays when the run has ended
+	playing               bool
+	plays                 int // how often play was pressed; beats of earlier ones are dropped
+	onion                 bool
+	hideRegions           bool
+	hidePicture           bool
+	help                  bool
+	back                  int // in the log
+	interrupting          bool
+	abort                 bool
+	left                  bool
+
+	planned   map[place]bool            // pictures that the run makes
+	artifacts map[place]eligen.Artifact // those that it has made
+	ranks     map[place]int             // of makers, the one that made each
+	pictures  map[place]*image.NRGBA    // those that were looked at; nil could not be read
+	loading   map[place]bool
+
+	version int // of the layouts
+	drawn   struct {
+		key   string
+		lines []string
+	}
+	given struct { // to a terminal that draws
+		id           int
+		key, pending string
+	}
+}
+
+func newScreen(o Options, full bool) *screen {
+	look := LookOf(o.Env)
+	return &screen{
+		o: o, look: look, full: full, follow: true, width: 80, height: 24, progress: &eligen.Progress{},
+		planned: map[place]bool{}, artifacts: map[place]eligen.Artifact{}, ranks: map[place]int{},
+		pictures: map[place]*image.NRGBA{}, loading: map[place]bool{},
+	}
+}
+
+// The messages of a screen.
+type (
+	news struct { // what has happened since the last
+		now         time.Time
+		interrupted bool
+		items       []any // eligen.Event, Shown
+		over        bool
+	}
+	loaded struct { // a picture was read
+		at  place
+		img *image.NRGBA
+		err error
+	}
+	beat struct{ plays int } // it is time for the next frame
+	sent struct {            // a picture is ready for the terminal to draw
+		id       int
+		key, seq string
+	}
+	drawable struct { // the terminal has it
+		id  int
+		key string
+	}
+)
+
+// Init asks for the first news.
+func (s *screen) Init() tea.Cmd { return s.ask() }
+
+func (s *screen) ask() tea.Cmd {
+	if s.next == nil {
+		return nil
+	}
+	return s.next()
+}
+
+// Update takes a message into account.
+func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	var cmds []tea.Cmd
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		s.width, s.height = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		cmds = append(cmds, s.press(msg.String()))
+	case news:
+		cmds = append(cmds, s.hear(msg))
+	case loaded:
+		delete(s.loading, msg.at)
+		s.pictures[msg.at] = msg.img
+		if msg.err != nil {
+			s.say("11", fmt.Sprintf("The picture of %s can't be shown: %v", msg.at.render, msg.err))
+		}
+		s.unload(msg.at)
+	case beat:
+		if t := s.take(); s.playing && msg.plays == s.plays && t != nil {
+			s.frame = (s.frame + 1) % t.count()
+			cmds = append(cmds, s.beat())
+		}
+	case sent:
+		if msg.key == s.given.pending {
+			cmds = append(cmds, tea.Sequence(tea.Raw(msg.seq), func() tea.Msg { return drawable{msg.id, msg.key} }))
+		}
+	case drawable:
+		s.given.id, s.given.key = msg.id, msg.key
+	}
+	if s.full && !s.left {
+		cmds = append(cmds, s.want(), s.give())
+	}
+	return s, tea.Batch(cmds...)
+}
+
+// hear takes news into account.
+func (s *screen) hear(n news) tea.Cmd {
+	s.now = n.now
+	s.look.Interrupted = s.interrupting || n.interrupted
+	for _, item := range n.items {
+		switch item := item.(type) {
+		case eligen.Event:
+			s.event(item)
+		case Shown:
+			s.show(item)
+		}
+	}
+	s.over = s.over || n.over
+	if s.over && (!s.full || s.look.Interrupted || !s.touched && !s.o.Stay) {
+		return s.leave()
+	}
+	return s.ask()
+}
+
+func (s *screen) event(e eligen.Event) {
+	s.progress.Add(e)
+	switch e.Type {
+	case eligen.Planned:
+		if l, ok := s.layout(e.Kind, e.Recipe); ok {
+			s.takes.add(l)
+			s.version++
+		}
+	case eligen.Wrote:
+		s.say("", Line(s.progress, e))
+	case eligen.Ended:
+		s.say("", Line(s.progress, e))
+	case eligen.Reported:
+		s.say("11", Line(s.progress, e))
+	case eligen.Failed:
+		s.say("9", Line(s.progress, e))
+	}
+	t, frame, what := s.takes.find(e.Stage)
+	if t == nil {
+		return
+	}
+	at := place{t.Render, frame}
+	if entity, ok := strings.CutPrefix(what, "locality."); ok && e.Artifact != nil && s.o.Number != nil {
+		if v, err := s.o.Number(*e.Artifact); err == nil {
+			t.locality[entity] = v
+		}
+	}
+	rank := slices.Index(makers, what) + 1
+	if rank == 0 {
+		return
+	}
+	s.planned[at] = true
+	if e.Artifact == nil || rank < s.ranks[at] {
+		return
+	}
+	s.artifacts[at], s.ranks[at] = *e.Artifact, rank
+	delete(s.pictures, at)
+	if s.follow {
+		for i := range s.takes {
+			if s.takes[i] == t {
+				s.render, s.frame = i, frame
+			}
+		}
+	}
+}
+
+// makers are what stages that make pictures do, those that make better ones to look at
+// last: without an overlay, and with all that is laid over one another.
+var makers = []string{"overlay", "still", "decode", "composite"}
+
+func (s *screen) layout(kind string, recipe json.RawMessage) (Layout, bool) {
+	if s.o.Layout == nil || recipe == nil {
+		return Layout{}, false
+	}
+	return s.o.Layout(kind, recipe)
+}
+
+// show takes a scene as it was read. Layouts that there are none of leave the last
+// ones in place: a scene that is being written is broken half of the time.
+func (s *screen) show(now Shown) {
+	s.progress.Scene, s.progress.Engine = now.Scene, now.Engine
+	if now.Note != "" {
+		s.say("", now.Note)
+	}
+	for _, d := range now.Problems {
+		colour := "9"
+		if d.Severity == eligen.Warning {
+			colour = "11"
+		}
+		s.say(colour, d.String())
+	}
+	if now.Layouts == nil {
+		return
+	}
+	render := ""
+	if t := s.take(); t != nil {
+		render = t.Render
+	}
+	s.takes = nil
+	s.version++
+	for _, l := range now.Layouts {
+		s.takes.add(l)
+	}
+	for i, t := range s.takes {
+		if t.Render == render {
+			s.render = i
+		}
+	}
+	s.clip()
+}
+
+// maxLog is how many lines of the log are kept.
+const maxLog = 2000
+
+func (s *screen) say(colour, text string) {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		line = plain(line)
+		if strings.TrimSpace(line) != "" {
+			s.log = append(s.log, logLine{strings.TrimRight(line, " "), colour})
+		}
+	}
+	if len(s.log) > maxLog {
+		s.log = s.log[len(s.log)-maxLog:]
+	}
+}
+
+// take is the render that is looked at.
+func (s *screen) take() *take {
+	if s.render >= len(s.takes) {
+		return nil
+	}
+	return s.takes[s.render]
+}
+
+// beat waits for the next frame to play.
+func (s *screen) beat() tea.Cmd {
+	if !s.playing {
+		return nil
+	}
+	fps := 12.0
+	if t := s.take(); t != nil && t.Timeline != nil && t.Timeline.FPS > 0 {
+		fps = min(t.Timeline.FPS, 30)
+	}
+	plays := s.plays
+	return tea.Tick(time.Duration(float64(time.Second)/fps), func(time.Time) tea.Msg { return beat{plays} })
+}
+
+// picture is where a frame's picture is: frames that look the same have one.
+func (s *screen) picture(t *take, frame int) (place, bool) {
+	at := place{t.Render, frame}
+	if _, ok := s.artifacts[at]; ok {
+		return at, true
+	}
+	if s.planned[at] {
+		return at, false
+	}
+	for f := frame - 1; f >= max(0, frame-64); f-- {
+		if _, ok := s.artifacts[place{t.Render, f}]; ok && t.same(f, frame) {
+			return place{t.Render, f}, true
+		}
+	}
+	return at, false
+}
+
+// around are the frames of the onion skin.
+func (s *screen) around() []int {
+	t := s.take()
+	if !s.onion || t == nil || t.count() < 2 {
+		return nil
+	}
+	var out []int
+	step := max(1, t.count()/12)
+	for _, f := range []int{s.frame - step, s.frame + step} {
+		if f >= 0 && f < t.count() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// want reads the pictures that are looked at, and the next where they play.
+func (s *screen) want() tea.Cmd {
+	t := s.take()
+	if t == nil || s.o.Picture == nil {
+		return nil
+	}
+	frames := append([]int{s.frame}, s.around()...)
+	if s.playing {
+		frames = append(frames, (s.frame+1)%t.count())
+	}
+	var cmds []tea.Cmd
+	for _, f := range frames {
+		at, ok := s.picture(t, f)
+		if _, have := s.pictures[at]; !ok || have || s.loading[at] {
+			continue
+		}
+		s.loading[at] = true
+		read, a := s.o.Picture, s.artifacts[at]
+		cmds = append(cmds, func() tea.Msg {
+			img, err := read(a)
+			if err != nil {
+				return loaded{at, nil, err}
+			}
+			return loaded{at, shrunk(img, largest), nil}
+		})
+	}
+	return tea.Batch(cmds...)
+}
+
+// How large pictures are kept, and how many.
+const (
+	largest = 512
+	most    = 64
+)
+
+// unload drops a picture where there are too many: the one farthest from at.
+func (s *screen) unload(at place) {
+	for len(s.pictures) > most {
+		var far place
+		distance := -1
+		for p := range s.pictures {
+			d := max(p.frame-at.frame, at.frame-p.frame)
+			if p.render != at.render {
+				d += maxFrame
+			}
+			if d > distance {
+				far, distance = p, d
+			}
+		}
+		delete(s.pictures, far)
+	}
+}
+
+// shrunk is a picture of at most so many pixels a side.
+func shrunk(img image.Image, most int) *image.NRGBA {
+	b := img.Bounds()
+	whole := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(whole, whole.Rect, img, b.Min, draw.Src)
+	if max(b.Dx(), b.Dy()) <= most {
+		return whole
+	}
+	scale := float64(most) / float64(max(b.Dx(), b.Dy()))
+	w, h := max(1, int(float64(b.Dx())*scale)), max(1, int(float64(b.Dy())*scale))
+	out := image.NewNRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			out.SetNRGBA(x, y, sample(whole, x, y, w, h))
+		}
+	}
+	return out
+}
+
+// canvas is what is looked at.
+func (s *screen) canvas() *canvas {
+	t := s.take()
+	if t == nil {
+		return nil
+	}
+	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, id: s.given.id}
+	if at, ok := s.picture(t, s.frame); ok && !s.hidePicture {
+		c.picture = s.pictures[at]
+	}
+	for _, f := range s.around() {
+		c.ghosts = append(c.ghosts, t.at(f))
+		if at, ok := s.picture(t, f); ok && !s.hidePicture {
+			c.faded = append(c.faded, s.pictures[at])
+		}
+	}
+	return c
+}
+
+// key tells apart what the canvas may show.
+func (s *screen) key(width, height int) string {
+	c := s.canvas()
+	return fmt.Sprint(s.version, s.render, s.frame, s.entity, s.onion, s.hideRegions, s.hidePicture, width, height, fmt.Sprintf("%p %p", c.picture, c.faded))
+}
+
+// give has the terminal draw the canvas, where it can. Two pictures take turns, so
+// that the one that is shown stays until the next is there.
+func (s *screen) give() tea.Cmd {
+	c := s.canvas()
+	if s.look.Ink != Kitty || c == nil || s.small() {
+		return nil
+	}
+	p := s.panes()
+	key := s.key(p.canvasWidth, p.main)
+	if key == s.given.key || key == s.given.pending {
+		return nil
+	}
+	s.given.pending = key
+	id := 1
+	if s.given.id == 1 {
+		id = 2
+	}
+	columns, rows := c.grid(p.canvasWidth, p.main)
+	return func() tea.Msg {
+		seq, err := transmit(id, c.image(min(1024, columns*cellWidth), min(1024, rows*cellHeight)), columns, rows)
+		if err != nil {
+			return nil
+		}
+		return sent{id, key, seq}
+	}
+}
+
+func (s *screen) small() bool { return s.width < leastWidth || s.height < leastHeight }
+
+func (s *screen) panes() panes {
+	aspect, entities, tracks := 1.0, 0, -1
+	if t := s.take(); t != nil {
+		if t.Size.W > 0 && t.Size.H > 0 {
+			aspect = float64(t.Size.W) / float64(t.Size.H)
+		}
+		entities = len(t.Entities)
+		for _, own := range t.frames {
+			entities = max(entities, len(own))
+		}
+		if t.count() > 1 {
+			tracks = 0
+			if t.Timeline != nil {
+				tracks = len(t.Timeline.Tracks)
+			}
+		}
+	}
+	return arrange(s.width, s.height, aspect, entities, !s.progress.Began.IsZero(), tracks)
+}
+
+// View draws the screen.
+func (s *screen) View() tea.View {
+	v := tea.NewView(s.String())
+	v.AltScreen = s.full
+	v.DisableBracketedPasteMode = true // nothing is typed here
+	if s.full {
+		v.WindowTitle = "eligen " + flat(s.progress.Scene)
+	}
+	return v
+}
+
+// String is the screen as lines.
+func (s *screen) String() string {
+	look := s.look
+	look.Width = s.width
+	if !s.full {
+		if s.progress.Began.IsZero() {
+			return ""
+		}
+		return View(s.progress, s.now, look) + "\n" // Bubble Tea clears the last line when it ends: an empty one
+	}
+	var lines []string
+	if s.small() {
+		lines = strings.Split(View(s.progress, s.now, look), "\n")
+		lines = lines[max(0, len(lines)-s.height):]
+	} else {
+		lines = s.lines()
+	}
+	out := strings.Join(lines, "\n")
+	if look.ASCII {
+		out = ascii(out)
+	}
+	return out
+}
+
+func (s *screen) lines() []string {
+	p := s.panes()
+	t := s.take()
+	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.takes), look: s.look}
+	if t != nil {
+		head.render = t.Render
+	}
+	lines := []string{head.View(s.width)}
+	if s.help {
+		lines = append(lines, (&helpPane{s.look}).View(s.width, s.height-2)...)
+	} else {
+		lines = append(lines, s.body(p, t)...)
+	}
+	return append(lines, (&footLine{s.notice(), s.look}).View(s.width))
+}
+
+// notice is what the last line says in place of the keys.
+func (s *screen) notice() string {
+	switch {
+	case s.look.Interrupted && !s.over:
+		return "Interrupted: the step at hand is finished first, and kept. q again ends at once."
+	case s.over && s.touched:
+		return "The run has ended. q leaves; ? is help."
+	}
+	return ""
+}
+
+func (s *screen) body(p panes, t *take) []string {
+	left := s.pane(p)
+	var right []string
+	if t != nil && p.entities > 0 {
+		pane := entityPane{entities: t.at(s.frame), locality: t.locality, selected: s.entity, look: s.look}
+		for _, e := range pane.entities {
+			n := 0
+			if e.Region.Kind != "" {
+				n = len(e.Region.Tokens(t.Size))
+			}
+			pane.tokens = append(pane.tokens, n)
+		}
+		right = pane.View(p.side, p.entities)
+	}
+	right = append(right, (&stagePane{s.progress, s.now, s.look}).View(p.side, p.main-len(right))...)
+	var lines []string
+	for i := range p.main {
+		lines = append(lines, left[i]+" "+right[i])
+	}
+	if p.timeline > 0 && t != nil {
+		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: map[int]bool{}, look: s.look}
+		for f := range t.count() {
+			if _, ok := s.artifacts[place{t.Render, f}]; ok {
+				pane.made[f] = true
+			}
+		}
+		if e := t.at(s.frame); s.entity < len(e) {
+			pane.selected = e[s.entity].Address
+		}
+		lines = append(lines, pane.View(s.width, p.timeline)...)
+	}
+	return append(lines, (&logPane{s.log, s.back, p.logTitle, s.look}).View(s.width, p.log)...)
+}
+
+// pane is the canvas's, drawn anew only when what it shows has changed.
+func (s *screen) pane(p panes) []string {
+	c := s.canvas()
+	if c == nil {
+		return fit(nil, p.canvasWidth, p.main)
+	}
+	key := fmt.Sprint(s.key(p.canvasWidth, p.main), s.given.id)
+	if s.drawn.key != key {
+		s.drawn.key, s.drawn.lines = key, c.View(p.canvasWidth, p.main)
+	}
+	return s.drawn.lines
+}

@@ -1,0 +1,510 @@
+package tui
+
+import (
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
+)
+
+// Environments of terminals.
+const (
+	colourful = "LANG=en_US.UTF-8 TERM=xterm-256color"
+	colorless = "LANG=en_US.UTF-8 TERM=xterm-256color NO_COLOR=1"
+	asciiOnly = "LC_ALL=C TERM=xterm NO_COLOR=1"
+)
+
+// shown is a screen of a terminal, without a terminal: Update and View are all there
+// is to it.
+func shown(env string, width, height int) *screen {
+	s := newScreen(Options{
+		Env: environment(env),
+		Layout: func(_ string, recipe json.RawMessage) (l Layout, ok bool) {
+			return l, json.Unmarshal(recipe, &l) == nil
+		},
+		Picture: func(eligen.Artifact) (image.Image, error) { return sunset(), nil },
+		Number:  func(eligen.Artifact) (float64, error) { return 0.71, nil },
+	}, true)
+	s.Update(tea.WindowSizeMsg{Width: width, Height: height})
+	return s
+}
+
+// sunset is a picture: dark at the bottom, a sun in the middle.
+func sunset() image.Image {
+	img := image.NewNRGBA(image.Rect(0, 0, 64, 48))
+	for y := range 48 {
+		for x := range 64 {
+			img.SetNRGBA(x, y, color.NRGBA{uint8(200 - 3*y), uint8(120 - 2*y), 90, 255})
+			if (x-32)*(x-32)+(y-24)*(y-24) < 100 {
+				img.SetNRGBA(x, y, color.NRGBA{255, 240, 160, 255})
+			}
+		}
+	}
+	return img
+}
+
+// run is the recorded run up to an event.
+func (s *screen) run(t *testing.T, seq int, wait time.Duration) *screen {
+	t.Helper()
+	n := news{}
+	for _, e := range recorded(t) {
+		if e.Seq <= seq {
+			n.items, n.now = append(n.items, e), e.Time.Add(wait)
+		}
+	}
+	do(s, n)
+	return s
+}
+
+// do is Update, and what comes of the commands that it gives.
+func do(s *screen, msg tea.Msg) {
+	_, cmd := s.Update(msg)
+	follow(s, cmd)
+}
+
+func follow(s *screen, cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	switch msg := cmd().(type) {
+	case tea.BatchMsg:
+		for _, c := range msg {
+			follow(s, c)
+		}
+	case loaded, sent, drawable:
+		do(s, msg)
+	}
+}
+
+func pressed(code string) tea.KeyPressMsg {
+	k := tea.Key{}
+	for {
+		rest, ok := strings.CutPrefix(code, "shift+")
+		if ok {
+			k.Mod |= tea.ModShift
+		} else if rest, ok = strings.CutPrefix(code, "ctrl+"); ok {
+			k.Mod |= tea.ModCtrl
+		} else {
+			break
+		}
+		code = rest
+	}
+	named := map[string]rune{
+		"left": tea.KeyLeft, "right": tea.KeyRight, "up": tea.KeyUp, "down": tea.KeyDown, "home": tea.KeyHome, "end": tea.KeyEnd,
+		"tab": tea.KeyTab, "space": tea.KeySpace, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "esc": tea.KeyEscape,
+	}
+	if r, ok := named[code]; ok {
+		k.Code = r
+	} else {
+		k.Code = []rune(code)[0]
+		if k.Mod == 0 {
+			k.Text = code
+		}
+	}
+	return tea.KeyPressMsg(k)
+}
+
+// leap is a scene with a clip of 24 frames and a still.
+func leap() Shown {
+	cat := eligen.Box(0.05, 0.5, 0.35, 0.9)
+	at := func(x, y float64) eligen.Value { return eligen.Value{Region: eligen.Box(x, y, x+0.3, y+0.4)} }
+	return Shown{Scene: "leap.hcl", Engine: "paint/0.1.0", Layouts: []Layout{
+		{
+			Render: "render.clip", Size: eligen.Size{W: 256, H: 256}, Prompt: "a courtyard",
+			Entities: []eligen.Entity{
+				{Address: "entity.cat", Prompt: "a ginger tabby cat, mid-leap", Region: cat},
+				{Address: "entity.bird", Prompt: "a swallow", Region: eligen.Region{Kind: "ellipse", Numbers: []float64{0.7, 0.2, 0.12, 0.08}}},
+			},
+			Timeline: &eligen.Timeline{Name: "leap", Address: "timeline.leap", Frames: 24, FPS: 12, Tracks: []eligen.Track{
+				{Target: eligen.Target{Block: "entity.cat", Attribute: "box"}, Keys: []eligen.Key{
+					{Frame: 0, Value: at(0.05, 0.5), Ease: eligen.Ease{Kind: "cubic-in-out"}},
+					{Frame: 14, Value: at(0.45, 0.2), Ease: eligen.Ease{Kind: "bounce-out"}},
+					{Frame: 23, Value: at(0.6, 0.5)},
+				}},
+				{Target: eligen.Target{Block: "entity.bird", Attribute: "center"}, Path: &eligen.Path{Points: []float64{0.7, 0.2, 0.3, 0.3}}, Ease: eligen.Ease{Kind: "sine-in-out"}},
+			}},
+		},
+		{Render: "render.poster", Size: eligen.Size{W: 512, H: 256}, Entities: []eligen.Entity{{Address: "entity.cat", Prompt: "a cat", Region: cat}}},
+	}}
+}
+
+// TestScreen draws the recorded run, as the moments of TestView.
+func TestScreen(t *testing.T) {
+	for _, c := range []struct {
+		name, env     string
+		width, height int
+	}{
+		{"40", colorless, 40, 12},
+		{"80", colorless, 80, 24},
+		{"120", colorless, 120, 40},
+		{"80-colour", colourful, 80, 24},
+		{"80-ascii", asciiOnly, 80, 24},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			for _, m := range moments {
+				s := shown(c.env, c.width, c.height).run(t, m.seq, m.wait)
+				fmt.Fprintf(&b, "=== %s\n%s\n", m.name, s)
+			}
+			clip := shown(c.env, c.width, c.height)
+			do(clip, news{items: []any{leap()}})
+			for range 9 {
+				do(clip, pressed("right"))
+			}
+			fmt.Fprintf(&b, "=== a clip, frame 9\n%s\n", clip)
+			golden(t, "screen-"+c.name+".txt", b.String())
+		})
+	}
+}
+
+// TestNothingOverflows: whatever the size of the terminal, no line is wider and none
+// too many; without colour there are no escapes, without Unicode nothing but ASCII.
+func TestNothingOverflows(t *testing.T) {
+	sizes := [][2]int{{1, 1}, {20, 5}, {39, 40}, {200, 11}}
+	for w := 40; w <= 200; w += 7 {
+		for _, h := range []int{12, 15, 16, 24, 37, 60} {
+			sizes = append(sizes, [2]int{w, h})
+		}
+	}
+	sizes = append(sizes, [2]int{200, 60})
+	long := leap()
+	long.Problems = eligen.Diagnostics{{Severity: eligen.Error, Summary: "Unknown entity", Detail: strings.Repeat("There is no such entity. ", 20),
+		Source: &eligen.Source{File: "scene.hcl", Line: 3, Code: "\tentity.鳥 = " + strings.Repeat("x", 300), Start: 1, End: 200}}}
+	long.Layouts[0].Entities[0].Prompt = "鳥\x1b[2J in\r\n a tree" + strings.Repeat("鳥 ", 200)
+	for _, env := range []string{colourful, colorless, asciiOnly, "LC_ALL=C", "LANG=C.UTF-8 TERM=xterm-kitty"} {
+		for _, size := range sizes {
+			s := shown(env, size[0], size[1]).run(t, 1000, 0)
+			clip := shown(env, size[0], size[1])
+			do(clip, news{items: []any{long}})
+			for _, s := range []*screen{s, clip} {
+				for range 2 { // the second time with help
+					text := s.String()
+					lines := strings.Split(text, "\n")
+					if len(lines) > size[1] {
+						t.Fatalf("%s at %v: %d lines", env, size, len(lines))
+					}
+					for _, l := range lines {
+						if w := lipgloss.Width(l); w > size[0] {
+							t.Fatalf("%s at %v: a line of %d cells: %q", env, size, w, l)
+						}
+					}
+					if strings.Contains(env, "NO_COLOR") && strings.Contains(text, "\x1b") {
+						t.Fatalf("%s: escapes", env)
+					}
+					if strings.Contains(text, "\x1b[2J") {
+						t.Fatalf("%s: a prompt's escape reaches the terminal", env)
+					}
+					if strings.Contains(env, "LC_ALL=C") && strings.ContainsFunc(text, func(r rune) bool { return r > 0x7e }) {
+						t.Fatalf("%s: not ASCII: %s", env, text)
+					}
+					do(s, pressed("?"))
+				}
+			}
+		}
+	}
+}
+
+// TestKeys: each key that help lists does what it says.
+func TestKeys(t *testing.T) {
+	cases := map[string]struct {
+		first  []string // keys before it
+		sees   string   // afterwards on the screen
+		misses string
+		check  func(s *screen, cmd tea.Cmd) bool
+	}{
+		"left":        {first: []string{"end"}, sees: "frame 22 of 24"},
+		"h":           {first: []string{"end"}, sees: "frame 22 of 24"},
+		"right":       {sees: "frame 1 of 24"},
+		"l":           {sees: "frame 1 of 24"},
+		"shift+left":  {first: []string{"end"}, sees: "frame 13 of 24"},
+		"H":           {first: []string{"end"}, sees: "frame 13 of 24"},
+		"shift+right": {sees: "frame 10 of 24"},
+		"L":           {sees: "frame 10 of 24"},
+		"home":        {first: []string{"end"}, sees: "frame 0 of 24"},
+		"end":         {sees: "frame 23 of 24"},
+		"up":          {sees: "▸ B bird"},
+		"k":           {sees: "▸ B bird"},
+		"down":        {sees: "▸ B bird"},
+		"j":           {first: []string{"down"}, sees: "▸ A cat"},
+		"tab":         {sees: "render.poster (2 of 2)"},
+		"shift+tab":   {first: []string{"tab"}, sees: "render.clip (1 of 2)"},
+		"space":       {sees: "▶ playing"},
+		"o":           {first: []string{"right", "right", "right"}, sees: "'''"},
+		"r":           {misses: "aaa"},
+		"p":           {first: []string{"r"}, misses: "%%"},
+		"pgup":        {sees: "more below"},
+		"pgdown":      {first: []string{"pgup"}, misses: "more below"},
+		"?":           {sees: "play the frames, stop"},
+		"ctrl+z": {check: func(_ *screen, cmd tea.Cmd) bool {
+			_, ok := cmd().(tea.SuspendMsg)
+			return ok
+		}},
+		"q":      {check: func(s *screen, _ tea.Cmd) bool { return s.left }},
+		"ctrl+c": {check: func(s *screen, _ tea.Cmd) bool { return s.left }},
+	}
+	for _, k := range keys() {
+		for _, code := range k.codes {
+			t.Run(code, func(t *testing.T) {
+				c, ok := cases[code]
+				if !ok {
+					t.Fatal("this key has no test")
+				}
+				s := shown(colorless, 100, 30)
+				scene := leap()
+				scene.Note = strings.Repeat("a line of the log\n", 20)
+				do(s, news{items: []any{scene}})
+				if code == "p" {
+					do(s, news{items: []any{eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}}}})
+				}
+				for _, f := range c.first {
+					do(s, pressed(f))
+				}
+				before := s.String()
+				if got := pressed(code).String(); got != code {
+					t.Fatalf("the test presses %q", got)
+				}
+				_, cmd := s.Update(pressed(code))
+				after := s.String()
+				switch {
+				case c.check != nil:
+					if !c.check(s, cmd) {
+						t.Error("without effect")
+					}
+				case c.sees != "" && (strings.Contains(before, c.sees) || !strings.Contains(after, c.sees)):
+					t.Errorf("want to see %q, which was not there before\n%s\n%s", c.sees, before, after)
+				case c.misses != "" && (!strings.Contains(before, c.misses) || strings.Contains(after, c.misses)):
+					t.Errorf("%q should have gone\n%s\n%s", c.misses, before, after)
+				}
+			})
+		}
+	}
+	s := shown(colorless, 100, 30)
+	do(s, pressed("?"))
+	for _, k := range keys() {
+		if help := s.String(); !strings.Contains(help, k.name+" ") || !strings.Contains(help, k.help) {
+			t.Errorf("help lacks %q:\n%s", k.name, help)
+		}
+	}
+	do(s, pressed("esc"))
+	if strings.Contains(s.String(), "play the frames, stop") {
+		t.Error("esc leaves help open")
+	}
+}
+
+// TestArrow: where nothing moves, the arrows go from render to render.
+func TestArrow(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	scene := leap()
+	scene.Layouts[0].Timeline = nil
+	do(s, news{items: []any{scene}})
+	do(s, pressed("right"))
+	if !strings.Contains(s.String(), "render.poster (2 of 2)") {
+		t.Errorf("\n%s", s)
+	}
+}
+
+// TestQuit: q interrupts a run once, and the screen closes when the run has ended; a
+// second time it ends the process. Afterwards, and where there is no run, it leaves.
+func TestQuit(t *testing.T) {
+	for _, code := range []string{"q", "ctrl+c"} {
+		calls := 0
+		s := shown(colorless, 80, 24)
+		s.o.Interrupt = func() { calls++ }
+		s.run(t, 28, 0)
+		do(s, pressed(code))
+		if calls != 1 || s.left || !strings.Contains(s.String(), "Interrupted: the step at hand is finished first") {
+			t.Errorf("%s: %d calls, left: %v\n%s", code, calls, s.left, s)
+		}
+		again := *s
+		do(&again, pressed(code))
+		if !again.left || !again.abort {
+			t.Errorf("%s twice: left %v, abort %v", code, again.left, again.abort)
+		}
+		do(s, news{over: true})
+		if !s.left || s.abort {
+			t.Errorf("%s, and the run ended: left %v, abort %v", code, s.left, s.abort)
+		}
+	}
+}
+
+// TestStay: the screen closes with the run, unless somebody is looking at it.
+func TestStay(t *testing.T) {
+	s := shown(colorless, 80, 24).run(t, 1000, 0)
+	do(s, news{over: true})
+	if !s.left {
+		t.Error("the screen stays, and nobody has touched it")
+	}
+	s = shown(colorless, 80, 24).run(t, 1000, 0)
+	s.o.Interrupt = func() { t.Error("there is nothing to interrupt") }
+	do(s, pressed("down"))
+	do(s, news{over: true})
+	if s.left || !strings.Contains(s.String(), "q leaves") {
+		t.Errorf("left: %v\n%s", s.left, s)
+	}
+	do(s, pressed("q"))
+	if !s.left {
+		t.Error("q does not leave")
+	}
+}
+
+// TestPictures: a picture is shown when its stage is done, in place of the regions'
+// areas, and the canvas goes to it unless somebody has gone elsewhere.
+func TestPictures(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	do(s, news{items: []any{leap()}})
+	done := func(frame int) news {
+		return news{items: []any{eligen.Event{Type: eligen.Done, Stage: fmt.Sprintf("render.clip.frame[%d].decode", frame), Artifact: &eligen.Artifact{}}}}
+	}
+	do(s, done(0))
+	do(s, done(1))
+	if got := s.String(); !strings.Contains(got, "frame 1 of 24") || !strings.Contains(got, "2 of 24 made") || !strings.Contains(got, "%%%") {
+		t.Errorf("\n%s", got)
+	}
+	do(s, pressed("left"))
+	do(s, done(2))
+	if got := s.String(); !strings.Contains(got, "frame 0 of 24") {
+		t.Errorf("the canvas has moved away under somebody's hands\n%s", got)
+	}
+	// A frame that looks like one before it has no stage of its own.
+	still := leap()
+	still.Layouts[0].Timeline.Tracks = nil
+	do(s, news{items: []any{still}})
+	do(s, pressed("end"))
+	if got := s.String(); !strings.Contains(got, "%%%") {
+		t.Errorf("frame 23 looks like frame 2\n%s", got)
+	}
+}
+
+// TestPlay: frames follow one another, and those of an earlier playing don't.
+func TestPlay(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	do(s, news{items: []any{leap()}})
+	s.Update(pressed("space"))
+	s.Update(beat{s.plays})
+	s.Update(beat{s.plays - 1})
+	if s.frame != 1 {
+		t.Errorf("frame %d", s.frame)
+	}
+	s.Update(pressed("end"))
+	s.Update(pressed("space"))
+	s.Update(beat{s.plays})
+	if s.frame != 0 {
+		t.Errorf("after the last, frame %d", s.frame)
+	}
+}
+
+// TestBroken: a scene that can't be read leaves the last layout, and says why.
+func TestBroken(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	do(s, news{items: []any{leap()}})
+	do(s, pressed("tab"))
+	var ds eligen.Diagnostics
+	ds.Errorf(nil, "Unsupported argument", "A render has no argument %q.", "promt")
+	do(s, news{items: []any{Shown{Scene: "leap.hcl", Problems: ds, Note: "12:00:00 read again"}}})
+	got := s.String()
+	for _, want := range []string{"render.poster (2 of 2)", "A cat", "12:00:00 read again", "Unsupported argument", "no argument \"promt\""} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q\n%s", want, got)
+		}
+	}
+}
+
+// TestLocality: what a check measured is shown beside the entity.
+func TestLocality(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	do(s, news{items: []any{leap(), eligen.Event{Type: eligen.Done, Stage: "render.clip.locality.entity.bird", Artifact: &eligen.Artifact{}}}})
+	if got := s.String(); !strings.Contains(got, "locality tokens") || !strings.Contains(got, "0.71") {
+		t.Errorf("\n%s", got)
+	}
+}
+
+// TestCanvas: the canvas covers the cells that the planner's rule covers.
+func TestCanvas(t *testing.T) {
+	l := leap().Layouts[0]
+	c := canvas{size: l.Size, entities: l.Entities[:1], selected: -1, regions: true, ink: Letters}
+	lines := c.View(20, 10)
+	mask := l.Entities[0].Region.Sample(eligen.Size{W: 20, H: 10}, l.Size)
+	for y, line := range lines {
+		for x, r := range line {
+			if on := strings.ContainsRune("Aa", r); on != mask[y*20+x] {
+				t.Errorf("cell %d, %d: %q", x, y, r)
+			}
+		}
+	}
+}
+
+func TestLook(t *testing.T) {
+	for _, c := range []struct {
+		env  string
+		want Look
+	}{
+		{"LANG=en_US.UTF-8 TERM=xterm-256color", Look{Colour: true, Ink: Halves}},
+		{"LANG=de_DE.utf8", Look{Colour: true, Ink: Halves}},
+		{"LANG=en_US.UTF-8 LC_ALL=C", Look{Colour: true, ASCII: true, Ink: Spaces}},
+		{"LANG=C LC_CTYPE=C.UTF-8", Look{Colour: true, Ink: Halves}},
+		{"", Look{Colour: true, ASCII: true, Ink: Spaces}},
+		{"OS=Windows_NT", Look{Colour: true, Ink: Halves}},
+		{"LANG=C.UTF-8 NO_COLOR=1", Look{Ink: Letters}},
+		{"NO_COLOR=1", Look{ASCII: true, Ink: Letters}},
+		{"LANG=C.UTF-8 TERM=xterm-kitty", Look{Colour: true, Ink: Kitty}},
+		{"LANG=C.UTF-8 TERM=xterm-ghostty", Look{Colour: true, Ink: Kitty}},
+		{"LANG=C.UTF-8 TERM=xterm-256color TERM_PROGRAM=ghostty", Look{Colour: true, Ink: Kitty}},
+		{"LANG=C.UTF-8 TERM=tmux-256color TERM_PROGRAM=ghostty TMUX=/tmp/x", Look{Colour: true, Ink: Halves}},
+		{"LANG=C.UTF-8 TERM=screen-256color TERM_PROGRAM=ghostty", Look{Colour: true, Ink: Halves}},
+		{"LANG=C.UTF-8 TERM=xterm-kitty NO_COLOR=1", Look{Ink: Letters}},
+		{"LANG=C.UTF-8 TERM=xterm-256color TERM_PROGRAM=WezTerm", Look{Colour: true, Ink: Halves}},
+	} {
+		if got := LookOf(environment(c.env)); got != c.want {
+			t.Errorf("%q: %+v, want %+v", c.env, got, c.want)
+		}
+	}
+}
+
+// TestKitty: the terminal is given the canvas, and cells that stand for it; a picture
+// that changes takes the other number, so that nothing flickers.
+func TestKitty(t *testing.T) {
+	s := shown("LANG=C.UTF-8 TERM=xterm-kitty", 80, 24)
+	do(s, news{items: []any{leap()}})
+	cmd := s.give()
+	if cmd != nil {
+		t.Error("it is given twice")
+	}
+	if s.given.pending == "" {
+		t.Fatal("nothing is given")
+	}
+	s.given.pending = ""
+	msg := s.give()().(sent)
+	if msg.id != 1 || !strings.HasPrefix(msg.seq, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=1,c=") {
+		t.Errorf("%d %.60q", msg.id, msg.seq)
+	}
+	do(s, drawable{msg.id, msg.key})
+	if got := s.String(); !strings.Contains(got, "\x1b[38;5;1m\U0010EEEE\u0305\u0305") {
+		t.Errorf("no placeholders: %q", got)
+	}
+	s.Update(pressed("right"))
+	s.given.pending = ""
+	if msg := s.give()().(sent); msg.id != 2 {
+		t.Errorf("the next picture has the number %d", msg.id)
+	}
+}
+
+// TestASCII: what stands in for a character is as wide as it.
+func TestASCII(t *testing.T) {
+	const s = "━─│◆▼▶▸…·×–✓✗▁█←→↑↓ 鳥 é \x1b[31mx\x1b[m"
+	got := ascii(s)
+	if lipgloss.Width(got) != lipgloss.Width(s) {
+		t.Errorf("%q is %d wide, %q %d", s, lipgloss.Width(s), got, lipgloss.Width(got))
+	}
+	if diff := cmp.Diff("=-|*v>>~.x-+x_#<>^v ?? ? \x1b[31mx\x1b[m", got); diff != "" {
+		t.Error(diff)
+	}
+}

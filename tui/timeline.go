@@ -1,0 +1,137 @@
+package tui
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+)
+
+// A timelinePane draws the frames as a ruler with the playhead, and below it each
+// track: its keys, and the curve from one to the next.
+type timelinePane struct {
+	timeline *eligen.Timeline // nil: frames without one
+	frames   int
+	frame    int
+	made     map[int]bool // frames whose pictures are there
+	playing  bool
+	selected string // address of the entity whose tracks come first
+	look     Look
+}
+
+// levels are heights of a curve, from 0 to 1.
+var levels = []rune("▁▂▃▄▅▆▇█")
+
+// column is where a frame lies on a ruler.
+func column(frame float64, frames, width int) int {
+	if frames < 2 {
+		return 0
+	}
+	return min(width-1, max(0, int(frame*float64(width-1)/float64(frames-1)+0.5)))
+}
+
+// View draws the timeline in so many lines.
+func (p *timelinePane) View(width, height int) []string {
+	name, times := "frames", ""
+	if p.timeline != nil {
+		name = shortName(p.timeline.Address)
+		if name == "" {
+			name = p.timeline.Name
+		}
+		if p.timeline.FPS > 0 {
+			times = fmt.Sprintf(" · %.2f s · %g fps", float64(p.frame)/p.timeline.FPS, p.timeline.FPS)
+		}
+	}
+	state := ""
+	if p.playing {
+		state = "▶ playing"
+	}
+	lines := []string{title(fmt.Sprintf("%s · frame %d of %d%s", name, p.frame, p.frames, times), state, width, p.look)}
+
+	gutter := min(24, max(10, width/4))
+	ruler := width - gutter - 1
+	head := column(float64(p.frame), p.frames, ruler)
+	row := func(left string, cells []rune, colour string) string {
+		l := left + strings.Repeat(" ", max(0, gutter-len([]rune(left)))) + " "
+		return l + paint(p.look, colour, string(cells[:head])) + paint(p.look, "15", string(cells[head])) + paint(p.look, colour, string(cells[head+1:]))
+	}
+	cells := []rune(strings.Repeat("─", ruler))
+	for f := range p.made {
+		cells[column(float64(f), p.frames, ruler)] = '━'
+	}
+	if len(p.made) >= p.frames { // all, however many columns a frame takes
+		cells = []rune(strings.Repeat("━", ruler))
+	}
+	cells[head] = '▼'
+	lines = append(lines, row(fmt.Sprintf("%d of %d made", len(p.made), p.frames), cells, "8"))
+	if p.timeline == nil {
+		return fit(lines, width, height)
+	}
+
+	tracks := slices.Clone(p.timeline.Tracks)
+	slices.SortStableFunc(tracks, func(a, b eligen.Track) int {
+		return rank(a, p.selected) - rank(b, p.selected)
+	})
+	for i := range tracks {
+		t := &tracks[i]
+		keys := []rune(strings.Repeat(" ", ruler))
+		keys[head] = '│'
+		for _, f := range keyFrames(t, p.frames) {
+			keys[column(f, p.frames, ruler)] = '◆'
+		}
+		lines = append(lines, row(cutLeft(shortName(t.Target.String()), gutter), keys, "14"))
+		curve, name := p.curve(t, ruler)
+		lines = append(lines, row(cut("  "+name, gutter), curve, "12"))
+	}
+	return fit(lines, width, height)
+}
+
+// rank puts tracks of the selected entity first.
+func rank(t eligen.Track, selected string) int {
+	if t.Target.Block == selected {
+		return 0
+	}
+	return 1
+}
+
+// keyFrames are the frames at which a track has a value of its own.
+func keyFrames(t *eligen.Track, frames int) []float64 {
+	if len(t.Keys) == 0 {
+		return []float64{0, float64(frames - 1)}
+	}
+	var out []float64
+	for _, k := range t.Keys {
+		out = append(out, k.Frame)
+	}
+	return out
+}
+
+// curve is how far the value has come from one key to the next, at each column, and
+// the name of the ease at the playhead.
+func (p *timelinePane) curve(t *eligen.Track, width int) (cells []rune, name string) {
+	cells = []rune(strings.Repeat(" ", width))
+	if t.Follow != "" {
+		return cells, "follows " + shortName(t.Follow)
+	}
+	at := func(frame float64) (float64, string, bool) {
+		if t.Path != nil {
+			return t.Ease.At(frame / float64(max(1, p.frames-1))), "path " + t.Ease.String(), true
+		}
+		for i := 0; i+1 < len(t.Keys); i++ {
+			a, b := t.Keys[i], t.Keys[i+1]
+			if frame >= a.Frame && frame <= b.Frame && b.Frame > a.Frame {
+				return a.Ease.At((frame - a.Frame) / (b.Frame - a.Frame)), a.Ease.String(), true
+			}
+		}
+		return 0, "holds", false
+	}
+	for x := range cells {
+		if v, _, ok := at(float64(x) * float64(p.frames-1) / float64(max(1, width-1))); ok {
+			cells[x] = levels[int(math.Round(min(1, max(0, v))*float64(len(levels)-1)))]
+		}
+	}
+	_, name, _ = at(float64(p.frame))
+	return cells, name
+}
