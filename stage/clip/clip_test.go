@@ -400,6 +400,26 @@ func TestDither(t *testing.T) {
 	}
 }
 
+// TestStandsStill: what doesn't change between two frames doesn't in the GIF, however
+// it is dithered.
+func TestStandsStill(t *testing.T) {
+	r := reels()[0]
+	for _, dither := range []string{clip.None, clip.FloydSteinberg, clip.Ordered} {
+		f := readGIF(t, run(t, clip.GIF{Resolved: r.resolved(), Dither: dither}, inputs(t, r.frames)))
+		for i := 1; i < len(r.frames); i++ {
+			moved := 0
+			for p := 0; p < len(r.frames[i].Pix); p += 4 {
+				if rgba := func(img *image.NRGBA) [4]uint8 { return [4]uint8(img.Pix[p:]) }; rgba(r.frames[i]) == rgba(r.frames[i-1]) && rgba(f.frames[i]) != rgba(f.frames[i-1]) {
+					moved++
+				}
+			}
+			if moved > 0 {
+				t.Errorf("%s: %d pixels crawl in frame %d", dither, moved, i)
+			}
+		}
+	}
+}
+
 // TestLoops: 0 is without end, 1 once; image/gif says −1 for once and counts repeats.
 func TestLoops(t *testing.T) {
 	r := reels()[1]

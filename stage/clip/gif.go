@@ -94,12 +94,13 @@ func (o GIF) Run(ctx context.Context, c *eligen.Call) error {
 		b.close()
 	}
 
-	var prev []uint8
+	var prev *image.NRGBA
+	var was []uint8 // its indices
 	if err := r.each(ctx, c, func(i int, img *image.NRGBA) error {
-		all := p.draw(img, o.Dither)
+		all := p.draw(img, o.Dither, prev, was)
 		box := image.Rect(0, 0, r.Size.W, r.Size.H)
 		if prev != nil {
-			box = differ(prev, all, r.Size.W)
+			box = differ(was, all, r.Size.W)
 		}
 		flags := uint8(1 << 2) // the frame stays when the next is drawn
 		if prev != nil {
@@ -117,7 +118,7 @@ func (o GIF) Run(ctx context.Context, c *eligen.Call) error {
 			at := y*r.Size.W + box.Min.X
 			copy(line, all[at:])
 			for x := range line {
-				if prev != nil && prev[at+x] == line[x] {
+				if prev != nil && was[at+x] == line[x] {
 					line[x] = before
 				}
 			}
@@ -129,7 +130,7 @@ func (o GIF) Run(ctx context.Context, c *eligen.Call) error {
 			return err
 		}
 		b.close()
-		prev = all
+		prev, was = img, all
 		c.Step(r.Frames+i+1, 2*r.Frames)
 		return f.Err()
 	}); err != nil {

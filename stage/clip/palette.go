@@ -204,15 +204,17 @@ var bayer = func() (m [8][8]int) {
 // reach is how far an ordered dither moves a colour at most.
 const reach = 12
 
-// draw is a picture in the palette's colours: an index a pixel.
-func (p *palette) draw(img *image.NRGBA, dither string) []uint8 {
+// draw is a picture in the palette's colours: an index a pixel. What is as it was in
+// the frame before, prev and its indices, stays; else a dither would crawl over what
+// stands still.
+func (p *palette) draw(img *image.NRGBA, dither string, prev *image.NRGBA, was []uint8) []uint8 {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	out := make([]uint8, w*h)
 	if p.exact { // nothing is lost, so there is nothing to spread
 		dither = None
 	}
 	if dither == FloydSteinberg {
-		p.diffuse(img, out)
+		p.diffuse(img, out, prev, was)
 		return out
 	}
 	for i := range out {
@@ -230,7 +232,7 @@ func (p *palette) draw(img *image.NRGBA, dither string) []uint8 {
 
 // diffuse hands what a pixel's colour is off by to those around it that are still
 // to come. Every other row goes from right to left, which leaves no trails.
-func (p *palette) diffuse(img *image.NRGBA, out []uint8) {
+func (p *palette) diffuse(img *image.NRGBA, out []uint8, prev *image.NRGBA, was []uint8) {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	now, next := make([][3]int, w+2), make([][3]int, w+2) // sixteenths, a pixel further right
 	for y := range h {
@@ -238,14 +240,19 @@ func (p *palette) diffuse(img *image.NRGBA, out []uint8) {
 		if y%2 == 1 {
 			step, x = -1, w-1
 		}
-		for range w {
+		for ; x >= 0 && x < w; x += step {
+			at := y*w + x
+			if prev != nil && rgb(img.Pix[4*at:]) == rgb(prev.Pix[4*at:]) {
+				out[at] = was[at]
+				continue
+			}
 			var c rgb
 			for k := range c {
 				off := now[x+1][k]
-				c[k] = clamp(int(img.Pix[4*(y*w+x)+k]) + (off+8)>>4)
+				c[k] = clamp(int(img.Pix[4*at+k]) + (off+8)>>4)
 			}
 			i := p.of(c)
-			out[y*w+x] = i
+			out[at] = i
 			for k := range c {
 				off := int(c[k]) - int(p.colours[i][k])
 				now[x+1+step][k] += 7 * off
@@ -253,7 +260,6 @@ func (p *palette) diffuse(img *image.NRGBA, out []uint8) {
 				next[x+1][k] += 5 * off
 				next[x+1+step][k] += off
 			}
-			x += step
 		}
 		now, next = next, now
 		clear(next)
