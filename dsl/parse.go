@@ -225,7 +225,7 @@ func (f *file) jsonMistakes(diags hcl.Diagnostics) eligen.Diagnostics {
 
 // report converts a diagnostic of HCL's.
 func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
-	out := eligen.Diagnostic{Severity: eligen.Error, Summary: d.Summary, Detail: d.Detail}
+	out := eligen.Diagnostic{Severity: eligen.Error, Summary: d.Summary, Detail: inColumns.ReplaceAllString(d.Detail, "$1")}
 	if detail := f.plainer(d); detail != "" {
 		out.Detail = detail
 	}
@@ -242,7 +242,11 @@ func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 	*ds = append(*ds, out)
 }
 
-var setAlready = regexp.MustCompile(`was already set at (.+):(\d+),\d+-\d+\.`)
+var (
+	setAlready = regexp.MustCompile(`was already set at (.+:\d+)\.`)
+	// inColumns is a place as HCL writes it; here it is file:line, as everywhere.
+	inColumns = regexp.MustCompile(`(:\d+),\d+-(\d+,)?\d+`)
+)
 
 // plainer says what HCL says in words for somebody who does not know its grammar,
 // where that is needed.
@@ -251,8 +255,8 @@ func (f *file) plainer(d *hcl.Diagnostic) string {
 	case unclosed:
 		return "There is no closing brace for this block."
 	case redefined:
-		if m := setAlready.FindStringSubmatch(d.Detail); m != nil && d.Subject != nil {
-			return fmt.Sprintf("%q was set already, at %s:%s. Remove one of the two.", f.text(*d.Subject), m[1], m[2])
+		if m := setAlready.FindStringSubmatch(inColumns.ReplaceAllString(d.Detail, "$1")); m != nil && d.Subject != nil {
+			return fmt.Sprintf("%q was set already, at %s. Remove one of the two.", f.text(*d.Subject), m[1])
 		}
 	case "Invalid multi-line string":
 		return "This text has no closing quote on its line. One of several lines is written <<EOT … EOT."

@@ -1,0 +1,3 @@
+render "park" {
+  prompt = templatefile("kennel/unclosed.tmpl", { sun = true })
+}
