@@ -54,9 +54,14 @@ func place(d eligen.Digest) string {
 }
 
 // header is an entry's first line. It has the same length for all entries, and
-// follows from key and content, so that a check is a comparison.
+// follows from key, step and content, so that a check is a comparison. The digest of
+// a partial result is over its step too: latents of one step are not those of another.
 func header(kind string, key eligen.Digest, step int, content []byte) []byte {
-	return fmt.Appendf(nil, "eligen store 1 %s %s %06d %s %020d\n", kind, key, step, eligen.DigestOf(content), len(content))
+	sum := eligen.DigestOf(content)
+	if step > 0 {
+		sum = eligen.DigestOf(fmt.Appendf(nil, "%06d %s", step, sum))
+	}
+	return fmt.Appendf(nil, "eligen store 1 %s %s %06d %s %020d\n", kind, key, step, sum, len(content))
 }
 
 // Has reports whether there is a result. It looks, and doesn't read.
@@ -95,7 +100,7 @@ func (s *Store) entry(name, kind string, key eligen.Digest) (content []byte, ste
 		at := len("eligen store 1 ") + len(kind) + len(key) + 2
 		step, err = strconv.Atoi(string(data[at : at+6]))
 		content = data[n:]
-		if err == nil && step >= 0 && bytes.Equal(data[:n], header(kind, key, step, content)) {
+		if err == nil && (step > 0) == (kind == "partial") && bytes.Equal(data[:n], header(kind, key, step, content)) {
 			return content, step, nil
 		}
 	}

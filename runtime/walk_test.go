@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -248,74 +247,6 @@ func TestDamage(t *testing.T) {
 	}
 	if aside, _ := filepath.Glob(filepath.Join(dir, "quarantine", "*")); len(aside) == 0 {
 		t.Error("the damaged entry is not in quarantine")
-	}
-}
-
-// TestFaults breaks the n-th file operation of a run, for every n. Whatever it was,
-// what is found afterwards is whole, the error says what went wrong, and the next
-// run ends as if nothing had happened.
-func TestFaults(t *testing.T) {
-	for n := 1; ; n++ {
-		dir, cache := t.TempDir(), t.TempDir()
-		store, err := runtime.OpenStore(cache)
-		if err != nil {
-			t.Fatal(err)
-		}
-		scene := picnic(dir)
-		scene.Renders[0].Size = eligen.Size{W: 96, H: 64}
-		scene.Renders[0].Entities = scene.Renders[0].Entities[:1]
-		scene.Renders[0].Outputs = scene.Renders[0].Outputs[:1]
-		plan := build(t, scene)
-		count, lines, broken := 0, 0, ""
-		runtime.Break(store, func(operation, name string) error {
-			if operation == "write" && strings.HasPrefix(name, "runs") {
-				if lines++; lines > 3 { // one line of the journal is like another
-					return nil
-				}
-			}
-			if count++; count == n {
-				broken = operation + " " + name
-				return &os.PathError{Op: operation, Path: name, Err: syscall.ENOSPC}
-			}
-			return nil
-		})
-		progress, err := apply(t, store, plan)
-		store.Close()
-		if broken == "" {
-			if n < 40 {
-				t.Errorf("a run has %d file operations: the seam is not where files are written", n-1)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			return
-		}
-		if err != nil && !errors.Is(err, syscall.ENOSPC) {
-			t.Errorf("%s: Apply: %v", broken, err)
-		}
-		if err == nil && len(progress.Files) != 1 {
-			t.Errorf("%s: no error, and wrote %v", broken, progress.Files)
-		}
-		if f, err := os.Open(filepath.Join(dir, "out/picnic.png")); err == nil {
-			if !still.Untouched(f) {
-				t.Errorf("%s: the picture is there, and broken", broken)
-			}
-			f.Close()
-		}
-
-		again := open(t, cache)
-		for _, s := range plan.Stages {
-			if _, _, damage := again.Get(s.Digest); damage != nil {
-				t.Errorf("%s: %v", broken, damage)
-			}
-		}
-		if after, err := apply(t, again, plan); err != nil || len(after.Files) != 1 {
-			t.Errorf("%s: the next run: %v, wrote %v", broken, err, after.Files)
-		}
-		leftovers, _ := filepath.Glob(filepath.Join(dir, "out", ".*"))
-		if len(leftovers) > 0 && !strings.HasPrefix(broken, "remove") {
-			t.Errorf("%s: %v were left behind", broken, leftovers)
-		}
 	}
 }
 
