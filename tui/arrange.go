@@ -8,6 +8,7 @@ type panes struct {
 	entities          int // rows of main; below them are the stages
 	timeline, log     int // rows
 	logTitle          bool
+	logBeside         int // rows of main, in place of the stages
 }
 
 // The smallest terminal that is divided; on a smaller one the run is drawn as
@@ -24,7 +25,12 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 	p := panes{log: 1}
 	body := height - 2 // a line at the top, one of keys at the bottom
 	if height >= 16 {
-		p.log, p.logTitle = min(10, height/6)+1, true
+		p.log, p.logTitle = min(8, height/8)+1, true
+	}
+	// Where there are no stages, the log has their place.
+	beside := !run && width >= 72 && height >= 16
+	if beside {
+		p.log = 0
 	}
 	if tracks >= 0 {
 		p.timeline = min(2+2*tracks, max(3, height/4))
@@ -32,8 +38,11 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 	p.main = body - p.log - p.timeline
 	// As wide as the canvas is at full height, if that leaves the lists their room.
 	least := max(20, width/3)
-	if width >= 100 {
-		least = 44
+	switch {
+	case width >= 100:
+		least = max(44, least)
+	case beside:
+		least = max(40, least)
 	}
 	p.canvasWidth = max(8, min(int(float64(2*p.main)*aspect+0.5), width-1-least))
 	p.side = width - 1 - p.canvasWidth
@@ -41,8 +50,11 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 	switch {
 	case entities == 0:
 		p.entities = 0
-	case !run:
+	case !run && !beside:
 		p.entities = p.main
+	}
+	if beside {
+		p.logBeside = p.main - p.entities
 	}
 	return p
 }

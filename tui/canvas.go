@@ -206,7 +206,7 @@ func (c *canvas) labels(columns, rows int) []label {
 			continue
 		}
 		text := string(letter(i))
-		if name := " " + shortName(c.entities[i].Address); cut(name, 14) == name && len(name)+3 <= to-from {
+		if name := " " + shortName(c.entities[i].Address); cut(name, 14) == name && len(name)+5 <= to-from {
 			text += name
 		}
 		x := from + (to-from-len([]rune(text)))/2

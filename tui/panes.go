@@ -142,12 +142,22 @@ func (p *stagePane) View(width, height int) []string {
 		now = p.progress.Latest
 	}
 	var lines []string
-	at := 0 // the line to keep in sight
+	at, least := 0, 0 // the line to keep in sight: of the stage at hand, best of one with steps
 	for i := range p.progress.Stages {
 		s := &p.progress.Stages[i]
 		own := p.stage(s, now, width)
-		if s.State != eligen.Planned {
-			at = len(lines) + len(own) - 1
+		rank := 0
+		switch s.State {
+		case eligen.Stepped:
+			rank = 3
+		case eligen.Started:
+			rank = 2
+		case eligen.Planned:
+		default:
+			rank = 1
+		}
+		if rank > least || rank == 1 && least == 1 {
+			at, least = len(lines)+len(own)-1, rank
 		}
 		lines = append(lines, own...)
 	}
@@ -285,16 +295,21 @@ func (p *logPane) View(width, height int) []string {
 	return fit(lines, width, height)
 }
 
-// A footLine is the screen's last: the keys that there is room for, or what the run
-// waits for.
+// A footLine is the screen's last: what the run has come to, and the keys that there is
+// room for.
 type footLine struct {
-	text string // "": the keys
+	text string
 	look Look
 }
 
 func (f *footLine) View(width int) string {
+	said := ""
 	if f.text != "" {
-		return paint(f.look, "11", cut(f.text, width))
+		said = cut(f.text, width)
+		if width -= lipgloss.Width(said) + 2; width < 12 {
+			return paint(f.look, "11", said)
+		}
+		said = paint(f.look, "11", said) + "  "
 	}
 	last := ""
 	var first []string
@@ -315,7 +330,7 @@ func (f *footLine) View(width int) string {
 		line += s + "  "
 	}
 	line = strings.TrimSuffix(line, "  ")
-	return paint(f.look, "8", cut(strings.TrimPrefix(line+last, "  "), width))
+	return said + paint(f.look, "8", cut(strings.TrimPrefix(line+last, "  "), width))
 }
 
 // A helpPane is every key and what it does: in a column, in two, or one after the

@@ -519,9 +519,9 @@ func (s *screen) lines() []string {
 func (s *screen) notice() string {
 	switch {
 	case s.look.Interrupted && !s.over:
-		return "Interrupted: the step at hand is finished first, and kept. q again ends at once."
-	case s.over && s.touched:
-		return "The run has ended. q leaves; ? is help."
+		return "Interrupted: the step at hand is finished first, and kept. Again, and it ends at once."
+	case s.over && !s.progress.Began.IsZero():
+		return "The run has ended."
 	}
 	return ""
 }
@@ -540,7 +540,12 @@ func (s *screen) body(p panes, t *take) []string {
 		}
 		right = pane.View(p.side, p.entities)
 	}
-	right = append(right, (&stagePane{s.progress, s.now, s.look}).View(p.side, p.main-len(right))...)
+	log := &logPane{s.log, s.back, p.logTitle, s.look}
+	if p.logBeside > 0 {
+		right = append(right, log.View(p.side, p.logBeside)...)
+	} else {
+		right = append(right, (&stagePane{s.progress, s.now, s.look}).View(p.side, p.main-len(right))...)
+	}
 	var lines []string
 	for i := range p.main {
 		lines = append(lines, left[i]+" "+right[i])
@@ -557,7 +562,10 @@ func (s *screen) body(p panes, t *take) []string {
 		}
 		lines = append(lines, pane.View(s.width, p.timeline)...)
 	}
-	return append(lines, (&logPane{s.log, s.back, p.logTitle, s.look}).View(s.width, p.log)...)
+	if p.log == 0 {
+		return lines
+	}
+	return append(lines, log.View(s.width, p.log)...)
 }
 
 // pane is the canvas's, drawn anew only when what it shows has changed.

@@ -347,7 +347,7 @@ func TestStay(t *testing.T) {
 	s.o.Interrupt = func() { t.Error("there is nothing to interrupt") }
 	do(s, pressed("down"))
 	do(s, news{over: true})
-	if s.left || !strings.Contains(s.String(), "q leaves") {
+	if s.left || !strings.Contains(s.String(), "The run has ended.") {
 		t.Errorf("left: %v\n%s", s.left, s)
 	}
 	do(s, pressed("q"))

@@ -44,7 +44,7 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 			shown := o.look(e, scene)
 			if shown.Layouts == nil || !reflect.DeepEqual(shown.Layouts, last.Layouts) || !reflect.DeepEqual(shown.Problems, last.Problems) {
 				last = shown
-				shown.Note = time.Now().Format("15:04:05") + "  " + shown.Note
+				shown.Note = time.Now().Format("15:04:05") + " the scene has " + shown.Note
 				l.Show(shown)
 			}
 		}
@@ -77,13 +77,13 @@ func (o *previewOptions) look(e engine, path string) tui.Shown {
 	}
 	switch {
 	case shown.Problems.HasErrors():
-		shown.Note = "has mistakes; the last good layout stays"
+		shown.Note = "mistakes; the last good layout stays"
 	case len(shown.Layouts) == 0:
-		shown.Note = "has no render block, so it has no layout"
+		shown.Note = "no render block, and so no layout"
 	case len(shown.Layouts) == 1:
-		shown.Note = fmt.Sprintf("read: a render of %d entities", len(shown.Layouts[0].Entities))
+		shown.Note = fmt.Sprintf("a render, of %d entities", len(shown.Layouts[0].Entities))
 	default:
-		shown.Note = fmt.Sprintf("read: %d renders", len(shown.Layouts))
+		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
 	}
 	return shown
 }
