@@ -208,10 +208,10 @@ func long(dir string, seed uint64) *eligen.Scene {
 	return scene
 }
 
-// TestKilledRun is what the processes of TestKill run.
+// TestKilledRun is what the processes of TestKill and TestTwoProcesses run.
 func TestKilledRun(t *testing.T) {
 	if os.Getenv(childDir) == "" {
-		t.Skip("TestKill starts this")
+		t.Skip("other tests start this")
 	}
 	seed, err := strconv.ParseUint(os.Getenv(childSeed), 10, 64)
 	if err != nil {
@@ -228,6 +228,17 @@ func TestKilledRun(t *testing.T) {
 	}
 }
 
+// child starts a process that applies a scene.
+func child(t *testing.T, dir, cache string, seed uint64) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0], "-test.run=^TestKilledRun$")
+	c.Env = append(os.Environ(), childDir+"="+dir, childCache+"="+cache, fmt.Sprintf("%s=%d", childSeed, seed))
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // TestKill kills runs at random moments, ELIGEN_TEST_KILLS of them: whatever they
 // were doing, what they leave is whole, and the next run makes the same pictures.
 func TestKill(t *testing.T) {
@@ -239,14 +250,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	dir, cache := t.TempDir(), t.TempDir()
-	start := func(seed uint64) *exec.Cmd {
-		c := exec.Command(os.Args[0], "-test.run=^TestKilledRun$")
-		c.Env = append(os.Environ(), childDir+"="+dir, childCache+"="+cache, fmt.Sprintf("%s=%d", childSeed, seed))
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
+	start := func(seed uint64) *exec.Cmd { return child(t, dir, cache, seed) }
 	began := time.Now()
 	if err := start(0).Wait(); err != nil {
 		t.Fatal(err)
@@ -306,5 +310,30 @@ func TestKill(t *testing.T) {
 	t.Logf("%d runs, %d of them killed before they ended (a whole one takes about %v); %d went on from results, %d half-written files were left", runs, killed, whole.Round(time.Millisecond), resumed, len(temporary))
 	if killed < kills {
 		t.Errorf("only %d were killed", killed)
+	}
+}
+
+// Two processes on one store at the same time both end well, with one result.
+func TestTwoProcesses(t *testing.T) {
+	cache := t.TempDir()
+	var dirs [2]string
+	var runs [2]*exec.Cmd
+	for i := range runs {
+		dirs[i] = t.TempDir()
+		runs[i] = child(t, dirs[i], cache, 1)
+	}
+	for _, c := range runs {
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	want := reference(t, func(dir string) *eligen.Scene { return long(dir, 1) })
+	for _, dir := range dirs {
+		if diff := cmp.Diff(want, contents(t, dir)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if sound, damaged, err := open(t, cache).Verify(); err != nil || sound != len(build(t, long(dirs[0], 1)).Stages) || len(damaged) > 0 {
+		t.Errorf("%d sound results, %d damaged, %v", sound, len(damaged), err)
 	}
 }

@@ -48,7 +48,7 @@ func TestExportImport(t *testing.T) {
 // Every byte of an archive is flipped, and it is cut at every length: what comes in is
 // what was exported, or nothing.
 func TestImportOfDamage(t *testing.T) {
-	s, keys := fill(t, "one", "two")
+	s, keys := fill(t, "one")
 	var archive bytes.Buffer
 	if _, err := s.Export(&archive, keys); err != nil {
 		t.Fatal(err)
