@@ -34,7 +34,6 @@ func BenchmarkPlan10000(b *testing.B) {
 	var before, after runtime.MemStats
 	var plan *eligen.Plan
 	for b.Loop() {
-		plan = nil
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		var diags eligen.Diagnostics

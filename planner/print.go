@@ -44,6 +44,10 @@ func Print(p *eligen.Plan, known Known) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s on %s\n", p.Scene, p.Engine)
 
+	asked := map[string]eligen.PlannedRender{}
+	for _, r := range p.Renders {
+		asked[r.Address] = r
+	}
 	for _, group := range renders(p) {
 		r := group.resolved
 		total := r.Size.W / 16 * (r.Size.H / 16)
@@ -53,7 +57,7 @@ func Print(p *eligen.Plan, known Known) string {
 		if r.Negative != "" {
 			fmt.Fprintf(&b, "  not %s\n", quote(r.Negative, 68))
 		}
-		planned := find(p, r.Render)
+		planned := asked[r.Render]
 		var rows [][]string
 		for i, e := range r.Entities {
 			tokens := fmt.Sprintf("%d tokens", e.Tokens)
@@ -125,16 +129,6 @@ func Print(p *eligen.Plan, known Known) string {
 	return b.String()
 }
 
-// find is what is known of a render; zero if nothing.
-func find(p *eligen.Plan, address string) eligen.PlannedRender {
-	for _, r := range p.Renders {
-		if r.Address == address {
-			return r
-		}
-	}
-	return eligen.PlannedRender{}
-}
-
 // estimates are what a render asks of the machine, in lines.
 func estimates(r eligen.PlannedRender) []string {
 	if r.Image == 0 {
@@ -185,7 +179,7 @@ type group struct {
 func renders(p *eligen.Plan) []group {
 	var out []group
 	for _, o := range p.Outputs {
-		op, ok := p.Stages[o.Stage].Op.(still.Op)
+		resolved, ok := drawn(p.Stages[o.Stage].Op)
 		if !ok {
 			continue
 		}
@@ -193,9 +187,22 @@ func renders(p *eligen.Plan) []group {
 			out[n-1].paths = append(out[n-1].paths, o.Path)
 			continue
 		}
-		out = append(out, group{op.Resolved, []string{o.Path}})
+		out = append(out, group{resolved, []string{o.Path}})
 	}
 	return out
+}
+
+// drawn is the render that a stage finishes the picture of.
+func drawn(op eligen.Op) (still.Resolved, bool) {
+	switch op := op.(type) {
+	case still.Op:
+		return op.Resolved, true
+	case still.JPEG:
+		return op.Resolved, true
+	case still.WebP:
+		return op.Resolved, true
+	}
+	return still.Resolved{}, false
 }
 
 func sampler(r still.Resolved) string {

@@ -118,6 +118,91 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestPowerLoss cuts the power before the n-th file operation, for every n: what was
+// written and not synced is lost, and so is a name that its folder wasn't synced
+// after. What is left is whole, and the next run makes the same pictures.
+func TestPowerLoss(t *testing.T) {
+	want := reference(t, func(dir string) *eligen.Scene { return small(dir, 1) })
+	lost := 0
+	for n := 1; ; n++ {
+		dir, cache := t.TempDir(), t.TempDir()
+		store, err := runtime.OpenStore(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := build(t, small(dir, 1))
+		// Names are relative to the store's folder or the scene's; both are looked in.
+		count, lines, off, temp := 0, 0, false, ""
+		dirty, named := map[string]bool{}, map[string]bool{}
+		runtime.Break(store, func(operation, name string) error {
+			if operation == "write" && strings.HasPrefix(name, "runs") {
+				dirty[name] = true
+				if lines++; lines > 3 {
+					return nil
+				}
+			}
+			if count++; count >= n {
+				off = true
+				return &os.PathError{Op: operation, Path: name, Err: syscall.EIO}
+			}
+			switch operation {
+			case "create":
+				temp, dirty[name], named[name] = name, true, true
+			case "sync":
+				delete(dirty, name)
+			case "rename": // of what was created last
+				dirty[name], named[name] = dirty[temp], true
+				delete(dirty, temp)
+			case "syncdir":
+				for file := range named {
+					if filepath.Dir(file) == name {
+						delete(named, file)
+					}
+				}
+			}
+			return nil
+		})
+		_, _ = apply(t, store, plan)
+		store.Close()
+		if !off {
+			t.Logf("the power was cut before each of %d file operations; %d files lost their content or their name", n-1, lost)
+			if lost == 0 {
+				t.Error("nothing was lost")
+			}
+			return
+		}
+		for _, folder := range []string{dir, cache} {
+			for file, isDirty := range dirty {
+				if info, err := os.Stat(filepath.Join(folder, file)); err == nil && isDirty {
+					lost++
+					if err := os.Truncate(filepath.Join(folder, file), info.Size()/2); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for file := range named {
+				if strings.HasPrefix(file, "runs") || os.Remove(filepath.Join(folder, file)) != nil {
+					continue
+				}
+				lost++
+			}
+		}
+		again := open(t, cache)
+		if after, err := apply(t, again, plan); err != nil || len(after.Files) != 2 || len(after.Reports) > 0 {
+			t.Errorf("cut before operation %d: %v, wrote %v, reported %v", n, err, after.Files, after.Reports)
+		}
+		files := contents(t, dir)
+		for name := range files {
+			if strings.Contains(name, ".eligen-new-") {
+				delete(files, name)
+			}
+		}
+		if diff := cmp.Diff(want, files); diff != "" {
+			t.Errorf("cut before operation %d:\n%s", n, diff)
+		}
+	}
+}
+
 // TestFlippedBytes flips every byte of a small store, one at a time. Of results, each
 // is found; of all else, none does any harm; and pictures never change.
 func TestFlippedBytes(t *testing.T) {

@@ -137,6 +137,11 @@ func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error)
 		if err != nil {
 			return nil, err
 		}
+		if len(seeds) > 1 && len(scene.Checks) > 0 {
+			var ds eligen.Diagnostics
+			ds.Warnf(&scene.Checks[0].Source, "Checks are left out", "A check is about the scene's own seeds, and --seed %s tries others. With one seed, checks are tested.", o.seed)
+			diagnose(c.ErrOrStderr(), ds)
+		}
 		sweep(scene, seeds)
 	}
 	return scene, nil
