@@ -36,7 +36,8 @@ type canvas struct {
 	ghosts   [][]eligen.Entity // of frames around this one, for the onion skin
 	faded    []*image.NRGBA    // their pictures
 	ink      Ink
-	id       int // of the picture that the terminal has been given, where the ink is kitty
+	few      bool // the terminal has 256 colours
+	id       int  // of the picture that the terminal has been given, where the ink is kitty
 }
 
 // grid is how many cells the canvas takes of a pane: as many as fit, in the picture's
@@ -128,12 +129,12 @@ func (c *canvas) image(w, h int) *image.NRGBA {
 	for i, mask := range c.masks(c.entities, w, h) {
 		line, area := 0.65, 0.0
 		if c.picture == nil {
-			line, area = 0.85, 0.3
+			line, area = 0.85, 0.4
 		}
 		if i == c.selected {
 			line = 1
 			if c.picture == nil {
-				area = 0.5
+				area = 0.6
 			}
 		}
 		for k, on := range mask {
@@ -268,7 +269,7 @@ func (c *canvas) inCells(columns, rows, pixels int) []string {
 			case pixels == 1 || top == bottom:
 				glyph, fg = " ", bottom
 			}
-			if sgr := fmt.Sprintf("\x1b[38;2;%d;%d;%d;48;2;%d;%d;%dm", fg.R, fg.G, fg.B, bottom.R, bottom.G, bottom.B); sgr != last {
+			if sgr := "\x1b[38;" + c.sgr(fg) + ";48;" + c.sgr(bottom) + "m"; sgr != last {
 				b.WriteString(sgr)
 				last = sgr
 			}
@@ -278,6 +279,42 @@ func (c *canvas) inCells(columns, rows, pixels int) []string {
 		lines[y] = b.String()
 	}
 	return lines
+}
+
+// sgr is a colour in an escape code.
+func (c *canvas) sgr(p color.NRGBA) string {
+	if c.few {
+		return fmt.Sprintf("5;%d", nearest256(p))
+	}
+	return fmt.Sprintf("2;%d;%d;%d", p.R, p.G, p.B)
+}
+
+// nearest256 is the nearest of the colours that all terminals of 256 agree on: a cube
+// of 6×6×6, and 24 greys. (Bubble Tea would look for one too, by hue, and take pale
+// red for grey.)
+func nearest256(p color.NRGBA) int {
+	level := func(v uint8) int { // 0, 95, 135, 175, 215, 255
+		if v < 48 {
+			return 0
+		}
+		return max(1, (int(v)-35)/40)
+	}
+	value := func(l int) int {
+		if l == 0 {
+			return 0
+		}
+		return 55 + 40*l
+	}
+	distance := func(r, g, b int) int {
+		dr, dg, db := r-int(p.R), g-int(p.G), b-int(p.B)
+		return dr*dr + dg*dg + db*db
+	}
+	r, g, b := level(p.R), level(p.G), level(p.B)
+	step := min(23, max(0, ((int(p.R)+int(p.G)+int(p.B))/3-3)/10))
+	if shade := 8 + 10*step; distance(shade, shade, shade) < distance(value(r), value(g), value(b)) {
+		return 232 + step
+	}
+	return 16 + 36*r + 6*g + b
 }
 
 // A glyph is a character of a label.

@@ -40,6 +40,7 @@ type place struct {
 type take struct {
 	Layout
 	frames   map[int][]eligen.Entity // of frames with layouts of their own
+	moved    map[int][]eligen.Entity // of others, as far as they were looked at
 	locality map[string]float64      // by the entity's address, where it was measured
 }
 
@@ -61,12 +62,24 @@ func (t *take) at(frame int) []eligen.Entity {
 	if own, ok := t.frames[frame]; ok {
 		return own
 	}
-	if t.Timeline != nil {
-		if f, err := t.Timeline.At(frame, t.Entities, t.Size); err == nil {
-			return f.Entities
-		}
+	if t.Timeline == nil {
+		return t.Entities
 	}
-	return t.Entities
+	if _, ok := t.moved[frame]; !ok {
+		t.moved[frame] = t.move(frame)
+	}
+	return t.moved[frame]
+}
+
+func (t *take) move(frame int) (entities []eligen.Entity) {
+	entities = t.Entities
+	defer func() {
+		_ = recover() // a journal is a file that anybody may have written, and no timeline that was checked
+	}()
+	if f, err := t.Timeline.At(frame, t.Entities, t.Size); err == nil {
+		entities = f.Entities
+	}
+	return entities
 }
 
 // takes are the renders of a run or a scene.
@@ -81,12 +94,12 @@ func (ts *takes) add(l Layout) {
 			if isFrame {
 				t.frames[frame] = l.Entities
 			} else {
-				t.Layout = l
+				t.Layout, t.moved = l, map[int][]eligen.Entity{}
 			}
 			return
 		}
 	}
-	t := &take{Layout: l, frames: map[int][]eligen.Entity{}, locality: map[string]float64{}}
+	t := &take{Layout: l, frames: map[int][]eligen.Entity{}, moved: map[int][]eligen.Entity{}, locality: map[string]float64{}}
 	if isFrame {
 		t.frames[frame] = l.Entities
 	}

@@ -21,6 +21,7 @@ type screen struct {
 	o    Options
 	look Look
 	full bool
+	few  bool           // the terminal has 256 colours
 	next func() tea.Cmd // the next news; nil in tests
 
 	progress *eligen.Progress
@@ -110,6 +111,9 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = msg.Width, msg.Height
+	case tea.ColorProfileMsg:
+		s.few = msg.String() == "ANSI256"
+		s.version++
 	case tea.KeyPressMsg:
 		cmds = append(cmds, s.press(msg.String()))
 	case news:
@@ -396,7 +400,7 @@ func (s *screen) canvas() *canvas {
 	if t == nil {
 		return nil
 	}
-	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, id: s.given.id}
+	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, few: s.few, id: s.given.id}
 	if at, ok := s.picture(t, s.frame); ok && !s.hidePicture {
 		c.picture = s.pictures[at]
 	}

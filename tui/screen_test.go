@@ -170,7 +170,7 @@ func TestScreen(t *testing.T) {
 // too many; without colour there are no escapes, without Unicode nothing but ASCII.
 func TestNothingOverflows(t *testing.T) {
 	sizes := [][2]int{{1, 1}, {20, 5}, {39, 40}, {200, 11}}
-	for w := 40; w <= 200; w += 7 {
+	for w := 40; w < 200; w += 19 {
 		for _, h := range []int{12, 15, 16, 24, 37, 60} {
 			sizes = append(sizes, [2]int{w, h})
 		}
@@ -418,6 +418,18 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// TestOddJournal: a timeline that makes no sense is not followed.
+func TestOddJournal(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	odd := leap()
+	odd.Layouts[0].Timeline.Tracks = []eligen.Track{{Target: eligen.Target{Block: "entity.cat", Attribute: "box"}}}
+	do(s, news{items: []any{odd}})
+	do(s, pressed("end"))
+	if got := s.String(); !strings.Contains(got, "frame 23 of 24") || !strings.Contains(got, "AAA") {
+		t.Errorf("\n%s", got)
+	}
+}
+
 // TestLocality: what a check measured is shown beside the entity.
 func TestLocality(t *testing.T) {
 	s := shown(colorless, 80, 24)
@@ -438,6 +450,22 @@ func TestCanvas(t *testing.T) {
 			if on := strings.ContainsRune("Aa", r); on != mask[y*20+x] {
 				t.Errorf("cell %d, %d: %q", x, y, r)
 			}
+		}
+	}
+}
+
+// TestNearest256: colours that a terminal of 256 has stay what they are; others take the
+// nearest.
+func TestNearest256(t *testing.T) {
+	for _, c := range []struct {
+		r, g, b uint8
+		want    int
+	}{
+		{0, 0, 0, 16}, {255, 255, 255, 231}, {95, 135, 175, 67}, {215, 0, 95, 161}, {8, 8, 8, 232}, {238, 238, 238, 255},
+		{128, 128, 128, 244}, {38, 40, 46, 235}, {222, 91, 117, 168}, {100, 140, 180, 67}, {250, 10, 10, 196},
+	} {
+		if got := nearest256(color.NRGBA{c.r, c.g, c.b, 255}); got != c.want {
+			t.Errorf("%d, %d, %d: %d, want %d", c.r, c.g, c.b, got, c.want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	_ "image/gif" // what a clip may be
 	_ "image/png"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -62,30 +63,95 @@ func interrupter(ctx context.Context) func() {
 	}
 }
 
-// layoutOf is the layout that the recipe of a render's file holds.
-func layoutOf(kind string, recipe json.RawMessage) (tui.Layout, bool) {
-	name, _, _ := strings.Cut(kind, "/")
+// layoutOf is the layout that the recipe of a render's file holds: a picture's, or
+// a clip's with what moves in it.
+func layoutOf(_ string, recipe json.RawMessage) (tui.Layout, bool) {
 	var op struct {
 		Resolved struct {
 			still.Resolved
-			Timeline *eligen.Timeline `json:"timeline"` // of a clip, with frame 0
-			First    *still.Resolved  `json:"first"`
+			FPS      float64         `json:"fps"`
+			Frames   int             `json:"frames"`
+			Timeline json.RawMessage `json:"timeline"`
+			First    *still.Resolved `json:"first"` // frame 0
 		}
 	}
 	if json.Unmarshal(recipe, &op) != nil || op.Resolved.Render == "" {
 		return tui.Layout{}, false
 	}
-	r := op.Resolved.Resolved
-	if first := op.Resolved.First; first != nil {
-		r.Size, r.Prompt, r.Entities = first.Size, first.Prompt, first.Entities
-	} else if name != "still" {
-		return tui.Layout{}, false
+	r := op.Resolved
+	l := tui.Layout{Render: r.Render, Size: r.Size, Prompt: r.Prompt}
+	entities := r.Entities
+	if r.Frames > 0 {
+		l.Timeline = &eligen.Timeline{Frames: r.Frames, FPS: r.FPS, Tracks: tracksOf(r.Timeline)}
 	}
-	l := tui.Layout{Render: r.Render, Size: r.Size, Prompt: r.Prompt, Timeline: op.Resolved.Timeline}
-	for _, e := range r.Entities {
+	if r.First != nil {
+		l.Prompt, entities = r.First.Prompt, r.First.Entities
+	}
+	for _, e := range entities {
 		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})
 	}
 	return l, true
+}
+
+// tracksOf are a timeline's tracks as a clip describes them. One that can't be read
+// is left out: it is drawn by nobody else.
+func tracksOf(described json.RawMessage) []eligen.Track {
+	var tracks []struct {
+		Target      string
+		Extrapolate string
+		Path        []float64
+		Ease        string
+		Follow      string
+		Keys        []struct {
+			Frame  float64
+			Region eligen.Region
+			Value  []float64
+			Ease   string
+		}
+	}
+	if json.Unmarshal(described, &tracks) != nil {
+		return nil
+	}
+	var out []eligen.Track
+	for _, d := range tracks {
+		dot := strings.LastIndexByte(d.Target, '.')
+		if dot < 0 || len(d.Keys) == 0 && len(d.Path) < 4 && d.Follow == "" {
+			continue
+		}
+		t := eligen.Track{Target: eligen.Target{Block: d.Target[:dot], Attribute: d.Target[dot+1:]}, Extrapolate: d.Extrapolate, Follow: d.Follow, Ease: easeOf(d.Ease)}
+		if len(d.Path) >= 4 {
+			t.Path = &eligen.Path{Points: d.Path}
+		}
+		for _, k := range d.Keys {
+			t.Keys = append(t.Keys, eligen.Key{Frame: k.Frame, Value: eligen.Value{Region: k.Region, Numbers: k.Value}, Ease: easeOf(k.Ease)})
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// easeOf reads what Ease.String writes. What it doesn't know is linear.
+func easeOf(s string) eligen.Ease {
+	name, rest, ok := strings.Cut(s, "(")
+	if !ok {
+		e, known := eligen.ParseEase(name)
+		if !known {
+			return eligen.Ease{}
+		}
+		return e
+	}
+	var n []float64
+	for part := range strings.SplitSeq(strings.TrimSuffix(rest, ")"), ",") {
+		x, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil {
+			return eligen.Ease{}
+		}
+		n = append(n, x)
+	}
+	if wants := map[string]int{"bezier": 4, "steps": 1, "spring": 2}[name]; wants == 0 || wants != len(n) {
+		return eligen.Ease{}
+	}
+	return eligen.Ease{Kind: name, Numbers: n}
 }
 
 // results reads what stages have made, checked, from a store that it opens when it is
