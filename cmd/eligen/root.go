@@ -68,7 +68,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
+	group("scene", "scenes", newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",
@@ -108,6 +108,8 @@ ELIGEN_VAR_name    the value of the scene variable "name"
 GOMLX_BACKEND      the backend where --backend isn't given
 NO_COLOR           no colours
 CI, TERM           CI set, or TERM=dumb: progress as plain lines
+LC_ALL, LC_CTYPE, LANG
+                   the first that is set is not UTF-8, or none is: a screen in ASCII
 GOMAXPROCS         how many threads the Go backend uses
 HTTPS_PROXY        the proxy for downloads
 npm_config_registry, PIP_INDEX_URL
