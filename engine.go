@@ -72,6 +72,7 @@ type Sizes struct {
 	Text, Transformer, Autoencoder int64
 	Together                       bool  // all parts fit, and stay
 	PixelBytes                     int64 // that decoding takes for a pixel of the picture
+	Program                        int64 // bytes of all else: code, compiled graphs, garbage
 }
 
 // AdapterWeights is an adapter as a recipe holds it.

@@ -80,12 +80,8 @@ func memory(w *work, sequence int) int64 {
 	if s.Together {
 		text, step, decode = text+s.Transformer+s.Autoencoder, step+s.Text+s.Autoencoder, decode+s.Text+s.Transformer
 	}
-	return program + max(text, step, decode)
+	return s.Program + max(text, step, decode)
 }
-
-// program is what everything else takes: code, compiled graphs, garbage. Rendering
-// nano's 128×128 pixels takes 173 MiB in all, of which 35 are counted above.
-const program = 128 << 20
 
 // fits reports a render that the machine has too little memory for.
 func (b *builder) fits(w *work, e eligen.PlannedRender) {

@@ -35,11 +35,11 @@ var Nano = Config{Ch: 16, Mult: []int{1, 1, 2, 4}, ResBlocks: 1, Groups: 2, Z: 1
 
 const epsilon = 1e-6
 
-// PixelBytes is about how much memory decoding takes for a pixel of the picture: at
-// full size, a convolution of the second level's width has its input and its result,
-// and the block around it keeps one more.
+// PixelBytes is about how much memory decoding takes for a pixel of the picture. The
+// largest tensors are at full size, of the second level's width; backends hold about
+// 18 of them at the peak, as measured, scratch memory and garbage included.
 func (c Config) PixelBytes() int64 {
-	return 3 * 4 * int64(c.Ch*c.Mult[min(1, len(c.Mult)-1)])
+	return 18 * 4 * int64(c.Ch*c.Mult[min(1, len(c.Mult)-1)])
 }
 
 // Weight is one tensor that a Config needs.
