@@ -49,7 +49,7 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 	p.entities = min(entities+2, max(3, p.main*11/20))
 	switch {
 	case entities == 0:
-		p.entities = 0
+		p.entities = min(4, p.main/3) // of the prompt
 	case !run && !beside:
 		p.entities = p.main
 	}

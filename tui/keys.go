@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -161,7 +162,10 @@ func (s *screen) quit() tea.Cmd {
 func (s *screen) leave() tea.Cmd {
 	s.left = true
 	if s.look.Ink == Kitty && s.full {
-		return tea.Sequence(tea.Raw(forget(1, 2)), tea.Quit)
+		// The terminal must have heard it before it gets its own screen back, whose
+		// pictures are others.
+		heard := tea.Tick(50*time.Millisecond, func(time.Time) tea.Msg { return nil })
+		return tea.Sequence(tea.Raw(forget(onePicture, otherPicture)), heard, tea.Quit)
 	}
 	return tea.Quit
 }

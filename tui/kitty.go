@@ -18,6 +18,13 @@ const (
 	cellHeight = 16
 )
 
+// The numbers of the two pictures that take turns. They are above those of the sixteen
+// named colours, which might be written in another way.
+const (
+	onePicture   = 42
+	otherPicture = 43
+)
+
 // transmit gives the terminal a picture under a number below 256, to be shown where
 // placeholders of that number stand.
 func transmit(id int, img image.Image, columns, rows int) (string, error) {

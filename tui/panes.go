@@ -63,11 +63,14 @@ type entityPane struct {
 	tokens   []int
 	locality map[string]float64
 	selected int
-	prompt   string // of the render, for where no entity is selected
+	prompt   string // of the render: what there is to say where it has no entities
 	look     Look
 }
 
 func (p *entityPane) View(width, height int) []string {
+	if len(p.entities) == 0 {
+		return fit(append([]string{title("prompt", "", width, p.look)}, p.text(p.prompt, width, height-1)...), width, height)
+	}
 	numbers := func(i int) string {
 		s := fmt.Sprintf("%6d", p.tokens[i])
 		if len(p.locality) > 0 {
@@ -114,15 +117,23 @@ func (p *entityPane) View(width, height int) []string {
 		lines = append(lines, line+l+gap+r)
 	}
 	if room := height - len(lines); room > 0 && p.selected < len(p.entities) {
-		broken := wrap(flat(p.entities[p.selected].Prompt), width-4)
-		if len(broken) > room {
-			broken = append(broken[:room-1], cut(broken[room-1]+" "+broken[room], width-4))
-		}
-		for _, l := range broken {
-			lines = append(lines, paint(p.look, "8", "    "+l))
+		for _, l := range p.text(p.entities[p.selected].Prompt, width-4, room) {
+			lines = append(lines, "    "+l)
 		}
 	}
 	return fit(lines, width, height)
+}
+
+// text is as much of a prompt as there is room for.
+func (p *entityPane) text(prompt string, width, room int) []string {
+	lines := wrap(flat(prompt), width)
+	if room > 0 && len(lines) > room {
+		lines = append(lines[:room-1], cut(lines[room-1]+" "+lines[room], width))
+	}
+	for i := range lines {
+		lines[i] = paint(p.look, "8", lines[i])
+	}
+	return lines
 }
 
 // A stagePane lists the stages: what is done, how far the ones at hand are, how fast

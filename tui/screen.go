@@ -432,9 +432,9 @@ func (s *screen) give() tea.Cmd {
 		return nil
 	}
 	s.given.pending = key
-	id := 1
-	if s.given.id == 1 {
-		id = 2
+	id := onePicture
+	if s.given.id == onePicture {
+		id = otherPicture
 	}
 	columns, rows := c.grid(p.canvasWidth, p.main)
 	return func() tea.Msg {
@@ -534,7 +534,7 @@ func (s *screen) body(p panes, t *take) []string {
 	left := s.pane(p)
 	var right []string
 	if t != nil && p.entities > 0 {
-		pane := entityPane{entities: t.at(s.frame), locality: t.locality, selected: s.entity, look: s.look}
+		pane := entityPane{entities: t.at(s.frame), prompt: t.Prompt, locality: t.locality, selected: s.entity, look: s.look}
 		for _, e := range pane.entities {
 			n := 0
 			if e.Region.Kind != "" {

@@ -511,16 +511,16 @@ func TestKitty(t *testing.T) {
 	}
 	s.given.pending = ""
 	msg := s.give()().(sent)
-	if msg.id != 1 || !strings.HasPrefix(msg.seq, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=1,c=") {
+	if msg.id != 42 || !strings.HasPrefix(msg.seq, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=42,c=") {
 		t.Errorf("%d %.60q", msg.id, msg.seq)
 	}
 	do(s, drawable{msg.id, msg.key})
-	if got := s.String(); !strings.Contains(got, "\x1b[38;5;1m\U0010EEEE\u0305\u0305") {
+	if got := s.String(); !strings.Contains(got, "\x1b[38;5;42m\U0010EEEE\u0305\u0305") {
 		t.Errorf("no placeholders: %q", got)
 	}
 	s.Update(pressed("right"))
 	s.given.pending = ""
-	if msg := s.give()().(sent); msg.id != 2 {
+	if msg := s.give()().(sent); msg.id != 43 {
 		t.Errorf("the next picture has the number %d", msg.id)
 	}
 }

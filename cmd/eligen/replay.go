@@ -49,7 +49,7 @@ eligen replay latest --json`,
 		ValidArgsFunction: complete("jsonl"),
 		RunE:              o.run,
 	}
-	o.progressOptions.flags(c)
+	o.flags(c)
 	f := c.Flags()
 	f.BoolVar(&o.list, "list", false, "list the runs, the latest at the end")
 	f.Float64Var(&o.speed, "speed", 1, "how many times as fast as the run was")
