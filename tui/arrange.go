@@ -8,7 +8,7 @@ type panes struct {
 	entities          int // rows of main; below them are the stages
 	timeline, log     int // rows
 	logTitle          bool
-	logBeside         int // rows of main, in place of the stages
+	logBeside         bool // in place of the stages
 }
 
 // The smallest terminal that is divided; on a smaller one the run is drawn as
@@ -30,7 +30,7 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 	// Where there are no stages, the log has their place.
 	beside := !run && width >= 72 && height >= 16
 	if beside {
-		p.log = 0
+		p.log, p.logBeside = 0, true
 	}
 	if tracks >= 0 {
 		p.timeline = min(2+2*tracks, max(3, height/4))
@@ -52,9 +52,6 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 		p.entities = min(4, p.main/3) // of the prompt
 	case !run && !beside:
 		p.entities = p.main
-	}
-	if beside {
-		p.logBeside = p.main - p.entities
 	}
 	return p
 }

@@ -545,8 +545,8 @@ func (s *screen) body(p panes, t *take) []string {
 		right = pane.View(p.side, p.entities)
 	}
 	log := &logPane{s.log, s.back, p.logTitle, s.look}
-	if p.logBeside > 0 {
-		right = append(right, log.View(p.side, p.logBeside)...)
+	if p.logBeside {
+		right = append(right, log.View(p.side, p.main-len(right))...)
 	} else {
 		right = append(right, (&stagePane{s.progress, s.now, s.look}).View(p.side, p.main-len(right))...)
 	}
