@@ -56,21 +56,35 @@ type Shown struct {
 type Live struct {
 	o       Options
 	program *tea.Program
+	begun   chan struct{} // closed when there is a program
 	done    chan struct{}
 
 	mu       sync.Mutex
 	items    []any
 	progress eligen.Progress // for what is said afterwards
 	width    int
-	abort    bool
 }
+
+// patience is how long a run may take without the screen: one whose results are all in
+// the store is over before it could be seen, and would only flash.
+const patience = 400 * time.Millisecond
 
 // Start takes the terminal.
 func Start(o Options) *Live {
+	l := newLive(o)
+	l.begin()
+	return l
+}
+
+func newLive(o Options) *Live {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	l := &Live{o: o, done: make(chan struct{}), width: 80}
+	return &Live{o: o, begun: make(chan struct{}), done: make(chan struct{}), width: 80}
+}
+
+func (l *Live) begin() {
+	o := l.o
 	full := o.Keys != nil
 	options := []tea.ProgramOption{tea.WithOutput(o.Stderr), tea.WithoutSignalHandler()}
 	if full {
@@ -84,17 +98,17 @@ func Start(o Options) *Live {
 	s := newScreen(o, full)
 	s.next = l.next
 	l.program = tea.NewProgram(s, options...)
+	close(l.begun)
 	go func() {
 		defer close(l.done)
 		_, _ = l.program.Run() // a terminal that can't be drawn on stops nothing
 		l.mu.Lock()
-		l.width, l.abort = s.width, s.abort
+		l.width = s.width
 		l.mu.Unlock()
 		if s.abort {
 			o.Interrupt()
 		}
 	}()
-	return l
 }
 
 // interval is how long a screen shows the same.
@@ -134,8 +148,10 @@ func (l *Live) Left() <-chan struct{} { return l.done }
 // or when somebody who looks at it has seen enough. Where there was a run, how it
 // went is written below.
 func (l *Live) Close() {
-	l.program.Send(l.news(true))
-	<-l.done
+	if l.program != nil {
+		l.program.Send(l.news(true))
+		<-l.done
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.progress.Began.IsZero() {

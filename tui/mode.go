@@ -7,6 +7,7 @@ package tui
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/eligen/eligen"
 )
@@ -46,18 +47,28 @@ func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) st
 func Show(d Display, o Options) (eligen.Sink, func()) {
 	switch d {
 	case TUI:
-		// The terminal is taken with the first event: a command that fails before that
+		// The terminal is taken after the first event: a command that fails before that
 		// has nothing to give back.
 		var l *Live
+		var wait *time.Timer
 		return func(e eligen.Event) {
 				if l == nil {
-					l = Start(o)
+					l = newLive(o)
+					if o.Keys == nil {
+						l.begin()
+					} else {
+						wait = time.AfterFunc(patience, l.begin)
+					}
 				}
 				l.Add(e)
 			}, func() {
-				if l != nil {
-					l.Close()
+				if l == nil {
+					return
 				}
+				if wait != nil && !wait.Stop() {
+					<-l.begun
+				}
+				l.Close()
 			}
 	case Plain:
 		return Lines(o.Stderr), func() {}
