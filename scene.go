@@ -75,6 +75,7 @@ type Render struct {
 	Sampler  Sampler
 	Init     *Init
 	Inpaint  *Inpaint
+	Clip     *Clip // nil: one picture
 	Outputs  []Output
 	Source   Source
 	At       map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
@@ -116,11 +117,30 @@ type Inpaint struct {
 	Source     Source
 }
 
+// A Clip makes a render a sequence of frames.
+type Clip struct {
+	Timeline Timeline
+	Warm     *WarmStart
+	// Lock keeps what no region touches as it is in frame 0.
+	Lock bool
+}
+
+// WarmStart begins a frame from the one before it, instead of from noise alone.
+type WarmStart struct {
+	Strength float64 // (0, 1): how much of the noise schedule is gone through
+	Every    int     // a frame whose number is a multiple of it begins from noise; 0: frame 0 alone does
+	Source   Source
+}
+
 // Output is a file that a render is written to.
 type Output struct {
 	Path          string // below the scene's folder, slash-separated
 	Overlay       bool   // draw the regions and prompts over the picture
 	StripMetadata bool   // leave out what made the picture
+	Quality       int    // of a JPEG, 1 to 100; 0 is 90
+	Sheet         bool   // of a clip: all frames side by side
+	Loop          int    // of a clip: how often it is played; 0 is without end
+	Dither        string // of a GIF: "none", "floyd-steinberg" (also ""), "ordered"
 	Source        Source
 }
 

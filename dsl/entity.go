@@ -67,7 +67,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		return cty.DynamicVal
 	}
 	e.Region = where.region
-	n.entity, n.region = e, b.place(set[0])
+	n.entity, n.region, n.where = e, b.place(set[0]), set[0]
 
 	v := map[string]cty.Value{
 		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),

@@ -36,13 +36,15 @@ type node struct {
 	instances []*node // in the order of their keys
 
 	// What a block of the kind became; nil until it has been evaluated well.
-	entity  *eligen.Entity
-	region  hcl.Range // of the entity's box, mask or region
-	model   *eligen.Model
-	adapter *eligen.Adapter
-	render  *eligen.Render
-	shown   []*node // the entities of the render
-	part    *loader // of a module
+	entity   *eligen.Entity
+	region   hcl.Range // of the entity's box, mask or region
+	where    string    // which of them it has
+	model    *eligen.Model
+	adapter  *eligen.Adapter
+	render   *eligen.Render
+	timeline *eligen.Timeline
+	shown    []*node // the entities of the render
+	part     *loader // of a module
 }
 
 const (
@@ -76,16 +78,11 @@ var (
 	renderType = cty.Object(map[string]cty.Type{
 		"name": cty.String, "address": cty.String, "prompt": cty.String, "negative": cty.String, "seed": cty.Number, "size": cty.List(cty.Number), identityName: identityType,
 	})
-	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType, "render": renderType}
+	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType, "render": renderType, "timeline": timelineType}
 )
 
 // roots are the first words of references, with how many names follow.
-var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2, "render": 1, "module": 1}
-
-// laterRoots are first words that the language has and this release lacks.
-var laterRoots = map[string]string{
-	"timeline": "A timeline", "track": "A timeline",
-}
+var roots = map[string]int{"var": 1, "local": 1, "entity": 1, "model": 2, "adapter": 2, "render": 1, "timeline": 1, "module": 1}
 
 // declare adds a node. Of two with one name the first is referred to; the
 // second is only looked at for further mistakes.
@@ -378,10 +375,6 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 	rootRange := t[0].SourceRange()
 	depth, ok := roots[root]
 	if !ok {
-		if what, ok := laterRoots[root]; ok {
-			complain(t.SourceRange(), notYet, "%s: %s.", what, notYetDetail)
-			return nil, 0
-		}
 		// A bare name, as of an entity, is the most likely slip.
 		for _, kind := range []string{"entity", "local", "var"} {
 			if _, ok := l.nodes[kind+"."+root]; ok {

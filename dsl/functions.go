@@ -18,6 +18,7 @@ import (
 func (l *loader) allFunctions() map[string]function.Function {
 	out := maps.Clone(pureFunctions)
 	maps.Copy(out, l.shapeFunctions())
+	maps.Copy(out, timeFunctions())
 	out["lora"] = loraFunction
 	out["file"] = l.fileFunction()
 	out["templatefile"] = l.templateFileFunction()
@@ -55,7 +56,7 @@ var pureFunctions = map[string]function.Function{
 }
 
 // laterFunctions belong to the language and come with a later release.
-var laterFunctions = []string{"feather", "path", "bezier", "steps", "spring"}
+var laterFunctions = []string{"feather"}
 
 // impureFunctions are those of Terraform that a scene will never have.
 var impureFunctions = []string{

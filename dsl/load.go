@@ -34,6 +34,8 @@ type Vars struct {
 	// Env looks a variable of the environment up: os.LookupEnv. A scene's variable
 	// x is ELIGEN_VAR_x there. Nil is an empty environment.
 	Env func(string) (string, bool)
+	// MaxFrames is how many frames a timeline may have; 0 is 10,000.
+	MaxFrames int
 
 	loaded func(*loader) // is called when all is read, while the scene's folder is open
 }
@@ -125,14 +127,15 @@ type loader struct {
 	texts     map[string]text
 	waiting   apart
 
-	sceneDir string
-	out      *os.Root  // the scene's folder, which outputs are below
-	address  string    // what addresses begin with: "module.birds.", or "" for the scene
-	folder   string    // the module's, below the scene's; "." for the scene
-	chain    []string  // the folders of the modules that this one is in, its own last
-	caller   hcl.Range // the module block
-	modules  *int      // how many the scene has
-	expanded *int      // how many instances the scene has, and entities its renders
+	sceneDir  string
+	out       *os.Root  // the scene's folder, which outputs are below
+	address   string    // what addresses begin with: "module.birds.", or "" for the scene
+	folder    string    // the module's, below the scene's; "." for the scene
+	chain     []string  // the folders of the modules that this one is in, its own last
+	caller    hcl.Range // the module block
+	modules   *int      // how many the scene has
+	maxFrames int       // of a timeline; 0 is MaxFrames
+	expanded  *int      // how many instances the scene has, and entities its renders
 }
 
 // apart are blocks that nothing refers to, read after those that something may.
@@ -148,15 +151,15 @@ var topGrammar = &grammar{
 		{Type: "model", LabelNames: []string{"family", "name"}},
 		{Type: "adapter", LabelNames: []string{"kind", "name"}},
 		{Type: "entity", LabelNames: []string{"name"}},
+		{Type: "timeline", LabelNames: []string{"name"}},
 		{Type: "render", LabelNames: []string{"name"}},
 		{Type: "recipe", LabelNames: []string{"name"}},
 		{Type: "check", LabelNames: []string{"name"}},
 		{Type: "module", LabelNames: []string{"name"}},
 		{Type: "moved"},
 	},
-	many:        []string{"locals", "variable", "model", "adapter", "entity", "render", "recipe", "check", "module", "moved"},
-	laterBlocks: []hcl.BlockHeaderSchema{{Type: "timeline", LabelNames: []string{"name"}}},
-	inside:      map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
+	many:   []string{"locals", "variable", "model", "adapter", "entity", "timeline", "render", "recipe", "check", "module", "moved"},
+	inside: map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
 }
 
 func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
@@ -174,6 +177,8 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 		chain:    []string{"."},
 		modules:  new(int),
 		expanded: new(int),
+
+		maxFrames: vars.MaxFrames,
 	}
 	l.files = map[string]*file{path: l.scene}
 	root, err := os.OpenRoot(l.dir)
@@ -253,6 +258,8 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 			l.declareRepeated("adapter", b, (*loader).adapter)
 		case "entity":
 			l.declareRepeated("entity", b, (*loader).entity)
+		case "timeline":
+			l.declareBlock("timeline", b, (*loader).timeline)
 		case "render":
 			l.declareRepeated("render", b, (*loader).render)
 		case "module":

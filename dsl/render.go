@@ -7,6 +7,7 @@ import (
 	"math"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -29,11 +30,10 @@ var schedules = []string{"eligen", "flux-dev", "flux-schnell", "diffusers"}
 var (
 	renderGrammar = &grammar{
 		what:        "a render",
-		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "for_each", "count"},
-		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "output"}, dynamicBlock},
+		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each", "count"},
+		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
 		many:        []string{"output"},
-		later:       []string{"timeline"},
-		laterBlocks: []hcl.BlockHeaderSchema{{Type: "inpaint"}, {Type: "transfer"}, {Type: "warm_start"}, {Type: "background"}, {Type: "vae"}},
+		laterBlocks: []hcl.BlockHeaderSchema{{Type: "transfer"}, {Type: "vae"}},
 		never: map[string]string{
 			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
 		},
@@ -55,8 +55,7 @@ var (
 	}
 	outputGrammar = &grammar{
 		what:     "an output",
-		optional: []string{"path", "overlay", "strip_metadata"},
-		later:    []string{"quality"},
+		optional: []string{"path", "overlay", "strip_metadata", "quality", "sheet", "loop", "dither"},
 	}
 )
 
@@ -119,10 +118,10 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	}
 	b.sampler(&r)
 	b.init(&r)
+	b.inpaint(&r)
 	shown := b.entities(&r, base)
-	if !b.later["timeline"] { // frames go to files of other kinds
-		b.outputs(&r, n)
-	}
+	b.clip(&r, shown)
+	b.outputs(&r, n)
 
 	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
 		b.errorf(b.place("negative"), "Negative prompt without effect",
@@ -278,19 +277,8 @@ func (b *body) init(r *eligen.Render) {
 			}
 		}
 	}
-	if v, ok := i.value("image"); ok {
-		switch {
-		case v.Type() == shapeType && shapeOf(v).picture != nil && shapeOf(v).options:
-			i.errorf(i.place("image"), notYet, "Options of the picture to start from: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
-		case v.Type() == shapeType && shapeOf(v).picture != nil:
-			out.Image = *shapeOf(v).picture
-		default:
-			hint := ""
-			if v.Type() == cty.String {
-				hint = " Write image(" + short(v) + ")."
-			}
-			i.errorf(i.place("image"), wrongType, "\"image\" must be a picture, image(\"…\"); this is %s.%s", short(v), hint)
-		}
+	if p := i.picture("image"); p != nil {
+		out.Image = *p
 	}
 	if f, ok := i.number("strength", 0, 1); ok {
 		out.Strength = f
@@ -299,6 +287,27 @@ func (b *body) init(r *eligen.Render) {
 		}
 	}
 	r.Init = out
+}
+
+// picture is an argument that is a whole picture, not a mask.
+func (b *body) picture(name string) *eligen.Picture {
+	v, ok := b.value(name)
+	if !ok {
+		return nil
+	}
+	switch {
+	case v.Type() == shapeType && shapeOf(v).picture != nil && shapeOf(v).options:
+		b.errorf(b.place(name), notYet, "Options of a whole picture: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
+	case v.Type() == shapeType && shapeOf(v).picture != nil:
+		return shapeOf(v).picture
+	default:
+		hint := ""
+		if v.Type() == cty.String {
+			hint = " Write image(" + short(v) + ")."
+		}
+		b.errorf(b.place(name), wrongType, "%q must be a picture, image(\"…\"); this is %s.%s", name, short(v), hint)
+	}
+	return nil
 }
 
 // entities reads the list of entities, or takes those of the render that this
@@ -379,6 +388,9 @@ func (b *body) fits(n *node, render string, canvas eligen.Size) {
 
 func (b *body) outputs(r *eligen.Render, n *node) {
 	standard := "out/" + fileName(n) + ".png"
+	if r.Clip != nil {
+		standard = "out/" + fileName(n) + ".gif"
+	}
 	blocks := 0
 	for _, inner := range b.blocks {
 		if inner.Type != "output" {
@@ -392,17 +404,48 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 			out.Path, at = s, o.place("path")
 			out.Source = b.l.source(at)
 		}
+		out.Sheet, _ = o.boolean("sheet")
 		if a := o.attrs["path"]; a == nil || at != o.rng {
-			out.Path = o.output(at, out.Path)
+			out.Path = o.output(at, out.Path, r.Clip != nil, out.Sheet)
 		}
 		out.Overlay, _ = o.boolean("overlay")
 		out.StripMetadata, _ = o.boolean("strip_metadata")
+		if n, ok := o.whole("quality", 1, 100); ok {
+			out.Quality = int(n)
+		}
+		if n, ok := o.whole("loop", 0, math.MaxUint16); ok {
+			out.Loop = int(n)
+		}
+		out.Dither, _ = o.choice("dither", "none", "floyd-steinberg", "ordered")
+		o.effects(&out, r.Clip != nil)
 		b.failed = b.failed || o.failed
 		r.Outputs = append(r.Outputs, out)
 	}
 	if blocks == 0 && !n.again {
-		p := b.output(b.rng, standard)
+		p := b.output(b.rng, standard, r.Clip != nil, false)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
+	}
+}
+
+// effects refuses options that the file's format doesn't have.
+func (b *body) effects(o *eligen.Output, clip bool) {
+	ext := strings.ToLower(path.Ext(o.Path))
+	jpeg := ext == ".jpg" || ext == ".jpeg"
+	moving := clip && !o.Sheet && !strings.Contains(o.Path, "%")
+	for _, x := range []struct {
+		name string
+		ok   bool
+		of   string
+	}{
+		{"quality", jpeg, "is a JPEG's"},
+		{"dither", ext == ".gif", "is a GIF's"},
+		{"loop", moving && ext != ".mp4" && ext != ".webm", "is a GIF's, APNG's or animated WebP's"},
+		{"overlay", !moving && !o.Sheet, "draws regions over pictures, and not over clips or sheets"},
+		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
+	} {
+		if a := b.attrs[x.name]; a != nil && !x.ok && o.Path != "" {
+			b.errorf(a.NameRange, "Option without effect", "%q %s; %q is no such file.", x.name, x.of, o.Path)
+		}
 	}
 }
 
@@ -423,9 +466,19 @@ func fileName(n *node) string {
 	return name + "-" + key
 }
 
-// output checks the path of a picture that is to be written.
-func (b *body) output(at hcl.Range, name string) string {
+// Formats by their endings: of pictures, of clips, and of the frames of a clip.
+var (
+	stills = []string{".png", ".jpg", ".jpeg", ".webp"}
+	clips  = []string{".gif", ".apng", ".webp", ".mp4", ".webm"}
+)
+
+// numbered is where a frame's number goes in the name of a file.
+var numbered = regexp.MustCompile(`%(0[1-9])?d`)
+
+// output checks the path of a file that is to be written.
+func (b *body) output(at hcl.Range, name string, clip, sheet bool) string {
 	clean, err := localPath(name, "scene's")
+	verbs := len(numbered.FindAllString(name, -1))
 	switch {
 	case err != nil:
 		b.errorf(at, "Invalid output path", "%s.", capital(err.Error()))
@@ -433,17 +486,39 @@ func (b *body) output(at hcl.Range, name string) string {
 	case strings.HasSuffix(name, "/"):
 		b.errorf(at, "Invalid output path", "%q is a folder. Name the file, as %q.", name, path.Join(clean, "picture.png"))
 		return ""
-	case strings.Contains(name, "%"):
-		b.errorf(at, notYet, "Numbered outputs, as \"%%04d.png\": %s.", notYetDetail)
+	case strings.Contains(name, "%") && (verbs != 1 || strings.Count(name, "%") != 1):
+		b.errorf(at, "Invalid output path", "%q has a %% that is not the place of a frame's number: write %%04d, once.", name)
+		return ""
+	case verbs == 1 && !clip:
+		b.errorf(at, "Invalid output path", "%q numbers the frames of a clip, and this render has no timeline.", name)
+		return ""
+	case verbs == 1 && sheet:
+		b.errorf(at, "Invalid output path", "A sheet is one picture of all frames; %q numbers them.", name)
 		return ""
 	}
-	switch ext := strings.ToLower(path.Ext(clean)); ext {
-	case ".png":
-	case ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".apng", ".avif":
-		b.errorf(at, notYet, "Outputs of type %s: %s. Write a .png.", ext, notYetDetail)
-		return ""
-	default:
-		b.errorf(at, "Invalid output path", "The name of an output ends in .png; %q does not.", name)
+	ext := strings.ToLower(path.Ext(clean))
+	switch {
+	case clip && sheet:
+		if ext != ".png" {
+			b.errorf(at, "Invalid output path", "A sheet is written as .png; %q ends in %q.", name, ext)
+			return ""
+		}
+	case clip && verbs == 0:
+		if slices.Contains(stills, ext) && ext != ".webp" {
+			b.errorf(at, "Invalid output path", "This render is a clip: number its frames, as %q, or set sheet = true, or write a clip, as %q.",
+				strings.TrimSuffix(name, path.Ext(name))+"/%04d"+ext, strings.TrimSuffix(name, path.Ext(name))+".gif")
+			return ""
+		}
+		if !slices.Contains(clips, ext) {
+			b.errorf(at, "Invalid output path", "The name of a clip ends in %s; %q does not.", quoted(clips), name)
+			return ""
+		}
+	case !slices.Contains(stills, ext):
+		hint := ""
+		if slices.Contains(clips, ext) {
+			hint = " A clip needs a timeline."
+		}
+		b.errorf(at, "Invalid output path", "The name of a picture ends in %s; %q does not.%s", quoted(stills), name, hint)
 		return ""
 	}
 	// What exists already along the path must stay inside the folder.

@@ -79,6 +79,8 @@ var grammars = map[string]*grammar{
 	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar,
 	"render": renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
 	"render.dynamic": dynamicGrammar, "check.dynamic": dynamicGrammar, "render.dynamic.content": {}, "check.dynamic.content": {},
+	"timeline": timelineGrammar, "timeline.track": trackGrammar, "timeline.dynamic": dynamicGrammar, "timeline.dynamic.content": {},
+	"render.inpaint": inpaintGrammar, "render.warm_start": warmGrammar, "render.background": backgroundGrammar,
 	"check": checkGrammar, "check.assert": assertGrammar, "module": moduleGrammar, "moved": movedGrammar,
 	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
 }
@@ -131,7 +133,9 @@ func (r Reference) Markdown() string {
 	for _, block := range r.Blocks {
 		block.markdown(&b, "###", "")
 	}
-	fmt.Fprintf(&b, "\n## Not in this release\n\nThe language has more blocks, which are refused at their line for now: %s.\n", "`"+strings.Join(laterWords(topGrammar), "`, `")+"`")
+	if later := laterWords(topGrammar); len(later) > 0 {
+		fmt.Fprintf(&b, "\n## Not in this release\n\nThe language has more blocks, which are refused at their line for now: %s.\n", "`"+strings.Join(later, "`, `")+"`")
+	}
 	b.WriteString("\n## Functions\n\nWhat is not about shapes works as in Terraform, where it has the same name. Coordinates are fractions of the canvas, from its upper left corner; `px(…)` makes them pixels.\n")
 	group := ""
 	for _, f := range r.Functions {
@@ -199,27 +203,34 @@ func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
 }
 
 var blockWords = map[string]string{
-	"eligen":                 "Settings of the scene itself.",
-	"locals":                 "Names for values: `name = expression`, used as `local.name`.",
-	"variable":               "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
-	"variable.validation":    "A rule for the variable's value.",
-	"model":                  "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
-	"adapter":                "Weights that are laid over a model's. The kind is `lora`.",
-	"entity":                 "One thing in the picture: what it is, and where. It has exactly one of `box`, `mask` and `region`.",
-	"render":                 "One picture. Everything but the prompt has a default: the embedded model at its native size, all entities of the file, seed 0, and the file `out/NAME.png`.",
-	"render.sampler":         "How latents are denoised. What is left out is the model's default.",
-	"render.init":            "Image to image: start from a picture instead of from noise alone.",
-	"render.dynamic":         "As many blocks of a kind, `output` most often, as a list, a set or a map has elements. Inside, `output.key` and `output.value` are the element.",
-	"check.dynamic":          "As many `assert` blocks as a list, a set or a map has elements, as in a render.",
-	"render.output":          "A file that the picture is written to.",
-	"check":                  "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
-	"render.dynamic.content": "What each of the blocks holds.",
-	"check.dynamic.content":  "What each of the blocks holds.",
-	"check.assert":           "One condition of a check.",
-	"module":                 "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. Paths in its files are below its folder, but for outputs, which are below the scene's.",
-	"moved":                  "What was recorded under an old address belongs to a new one.",
-	"recipe":                 "A training, run by `eligen train`.",
-	"recipe.optimizer":       "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
+	"eligen":                   "Settings of the scene itself.",
+	"locals":                   "Names for values: `name = expression`, used as `local.name`.",
+	"variable":                 "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
+	"variable.validation":      "A rule for the variable's value.",
+	"model":                    "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
+	"adapter":                  "Weights that are laid over a model's. The kind is `lora`.",
+	"entity":                   "One thing in the picture: what it is, and where. It has exactly one of `box`, `mask` and `region`.",
+	"render":                   "One picture. Everything but the prompt has a default: the embedded model at its native size, all entities of the file, seed 0, and the file `out/NAME.png`.",
+	"timeline":                 "What moves, and how, from frame to frame. Frame t depends on nothing but the scene and t, so that frames are kept, resumed and asked for by themselves.",
+	"timeline.track":           "One attribute that moves: from key to key, along a path, or after another entity.",
+	"timeline.dynamic":         "As many `track` blocks as a list, a set or a map has elements, as in a render.",
+	"timeline.dynamic.content": "What each of the blocks holds.",
+	"render.inpaint":           "Paint the regions of the entities into a picture, and keep the rest.",
+	"render.warm_start":        "Begin a frame from the one before it, instead of from noise alone. Frames then depend on those before them.",
+	"render.background":        "What is behind the entities of a clip.",
+	"render.sampler":           "How latents are denoised. What is left out is the model's default.",
+	"render.init":              "Image to image: start from a picture instead of from noise alone.",
+	"render.dynamic":           "As many blocks of a kind, `output` most often, as a list, a set or a map has elements. Inside, `output.key` and `output.value` are the element.",
+	"check.dynamic":            "As many `assert` blocks as a list, a set or a map has elements, as in a render.",
+	"render.output":            "A file that the picture is written to.",
+	"check":                    "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
+	"render.dynamic.content":   "What each of the blocks holds.",
+	"check.dynamic.content":    "What each of the blocks holds.",
+	"check.assert":             "One condition of a check.",
+	"module":                   "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. Paths in its files are below its folder, but for outputs, which are below the scene's.",
+	"moved":                    "What was recorded under an old address belongs to a new one.",
+	"recipe":                   "A training, run by `eligen train`.",
+	"recipe.optimizer":         "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the rest by AdamW.",
 }
 
 var blockExamples = map[string]string{
@@ -280,6 +291,38 @@ render "again" {
       path    = "out/${output.key}.png"
       overlay = output.value
     }
+  }
+}`,
+	"timeline": `
+timeline "swim" {
+  duration = "2s"
+  fps      = 12
+
+  track {
+    target = entity.duck["near"].box
+    keys = [
+      { at = "0%", value = xywh(0.1, 0.5, 0.3, 0.3), ease = "cubic-in-out" },
+      { at = "100%", value = xywh(0.6, 0.4, 0.3, 0.3) },
+    ]
+  }
+
+  track {
+    target = entity.duck["far"].center
+    path   = orbit(0.5, 0.4, 0.3, 0.1, 180, 1)
+    ease   = "sine-in-out"
+  }
+}
+
+render "swimming" {
+  from     = render.pond
+  timeline = timeline.swim
+
+  background {
+    lock = true
+  }
+
+  output {
+    path = "out/swimming.gif"
   }
 }`,
 	"check": `
@@ -356,6 +399,31 @@ var argumentWords = map[string]string{
 	"render.for_each": "A map, or a set of texts: one picture for each, `out/NAME-KEY.png`",
 	"render.count":    "A number: so many pictures, `out/NAME-0.png`",
 
+	"timeline.duration":          "How long: `\"2s\"`, `\"500ms\"`, `\"1m\"`, or a number of seconds",
+	"timeline.frames":            "How many frames, in place of `duration`",
+	"timeline.fps":               "Frames a second; 12 by default",
+	"timeline.dynamic.for_each":  "A list, a set or a map",
+	"timeline.dynamic.iterator":  "Another name for the element than `track`",
+	"timeline.track.target":      "What moves, as a reference: `entity.dog.box` (or `mask`, `region`: what the entity has), `.center`, `.strength`; `adapter.lora.eligen.scale`; `sampler.guidance`, `sampler.cfg`",
+	"timeline.track.keys":        "A list of `{ at = …, value = …, ease = … }` in the order of time. `at` is `\"1.2s\"`, `\"40%\"` of the way to the last frame, or a frame's number; the ease is that of the way to the next key",
+	"timeline.track.path":        "For a center: `path()`, `polyline()`, `spline()` or `orbit()`, gone along at even speed over the whole timeline",
+	"timeline.track.follow":      "For a center: the entity to keep the distance to",
+	"timeline.track.ease":        "Of the path, or of keys that name none: a name of easings.net as `\"cubic-in-out\"`, CSS's `\"ease-in\"`, `\"linear\"` (default), `\"hold\"`, or `bezier()`, `steps()`, `spring()`",
+	"timeline.track.extrapolate": "Before the first key and after the last: `\"hold\"` (default), `\"loop\"`, `\"mirror\"` or `\"continue\"`",
+
+	"render.timeline":                  "A timeline: the render is a clip, `out/NAME.gif` by default",
+	"render.inpaint.image":             "`image(\"photo.png\")`, of the render's size; needed unless the render is `from` one with an inpaint",
+	"render.inpaint.mode":              "`\"exact\"`: pixels outside the regions stay as they are (default); `\"reference\"`: as DiffSynth-Studio 1.1 did, which keeps them roughly",
+	"render.inpaint.feather":           "Of exact: over how many pixels inside the regions' edge the new fades in; 0 by default",
+	"render.inpaint.background_weight": "Of reference: how much of the model's own velocity is mixed in outside the regions; 0 by default",
+	"render.warm_start.strength":       "Between 0 and 1: how much of the noise schedule a frame goes through",
+	"render.warm_start.every":          "Every so many frames, one begins from noise; without it, frame 0 alone does",
+	"render.background.lock":           "Whether what no region touches stays as it is in frame 0, to the pixel",
+	"render.output.quality":            "Of a JPEG, 1 to 100; 90 by default",
+	"render.output.sheet":              "Of a clip: all frames side by side, as a PNG",
+	"render.output.loop":               "Of a GIF, APNG or animated WebP: how often it is played; 0, without end, by default",
+	"render.output.dither":             "Of a GIF: `\"floyd-steinberg\"` (default), `\"ordered\"` or `\"none\"`",
+
 	"render.sampler.steps":             "How many steps",
 	"render.sampler.cfg":               "Classifier-free guidance; 1 is off",
 	"render.sampler.guidance":          "The guidance that FLUX.1-dev embeds",
@@ -368,7 +436,7 @@ var argumentWords = map[string]string{
 	"render.dynamic.iterator":          "Another name for the element than the block's",
 	"check.dynamic.for_each":           "A list, a set or a map",
 	"check.dynamic.iterator":           "Another name for the element than `assert`",
-	"render.output.path":               "A `.png` below the scene's folder",
+	"render.output.path":               "Below the scene's folder. A picture is `.png`, `.jpg` or `.webp` (lossless); a clip `.gif`, `.apng`, `.webp`, or by ffmpeg `.mp4`, `.webm`; `%04d` in a name numbers the frames of a clip",
 	"render.output.overlay":            "Whether regions and prompts are drawn over it",
 	"render.output.strip_metadata":     "Whether to leave out of the file what made the picture",
 
@@ -407,7 +475,7 @@ var argumentWords = map[string]string{
 	"recipe.optimizer.epsilon": "Keeps divisions finite",
 }
 
-var functionGroups = []string{"boxes and shapes", "shapes from shapes", "layout", "measures of pictures", "numbers", "text", "lists and maps", "conversion", "files", "training"}
+var functionGroups = []string{"boxes and shapes", "shapes from shapes", "layout", "time", "measures of pictures", "numbers", "text", "lists and maps", "conversion", "files", "training"}
 
 type functionWord struct{ group, what string }
 
@@ -449,6 +517,15 @@ var functionWords = func() map[string]functionWord {
 			"bounds":   "The box around the shape as numbers: `x y w h`, `x0 y0 x1 y1`, `cx cy`",
 			"iou":      "The area that two shapes share over the area of both, from 0 to 1",
 			"area":     "The share of the canvas that the shape covers",
+		},
+		"time": {
+			"bezier":   "An ease: CSS's `cubic-bezier(x1, y1, x2, y2)`",
+			"steps":    "An ease of n equal jumps",
+			"spring":   "An ease: a spring of a stiffness and damping, with the time between keys as its unit of time",
+			"path":     "A line to move along, in SVG's syntax",
+			"polyline": "A line through a list of points `[x, y]`",
+			"spline":   "A smooth line through a list of points `[x, y]` (Catmull–Rom)",
+			"orbit":    "A line around `(cx, cy)` with two radii, from an angle in degrees (0 is to the right, clockwise), so many turns",
 		},
 		"measures of pictures": {
 			"placement": "How well what was drawn fills the entity's box, from 0 to 1: the intersection over union of the boxes. Only in checks",

@@ -47,10 +47,25 @@ type svgReader struct {
 	hx    float64 // the last curve's second control point, for S and T
 	hy    float64
 	total int
+
+	all   []float64 // every point that the pen was at
+	lines int       // that it drew: every M begins one
 }
 
 // outline is the rings of a path, x y x y …, each closed.
-func outline(text string) (_ [][]float64, err error) {
+func outline(text string) ([][]float64, error) {
+	r, err := readPath(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.rings) == 0 {
+		return nil, fmt.Errorf("the path encloses nothing")
+	}
+	return r.rings, nil
+}
+
+// readPath walks through a path.
+func readPath(text string) (*svgReader, error) {
 	if len(text) > maxPath {
 		return nil, fmt.Errorf("the path has %d bytes; at most %d are read", len(text), maxPath)
 	}
@@ -83,10 +98,7 @@ func outline(text string) (_ [][]float64, err error) {
 		}
 	}
 	r.close()
-	if len(r.rings) == 0 {
-		return nil, fmt.Errorf("the path encloses nothing")
-	}
-	return r.rings, nil
+	return r, nil
 }
 
 // draw follows one command's numbers.
@@ -122,6 +134,8 @@ func (r *svgReader) draw(command, last byte) error {
 		r.close()
 		r.x, r.y = n[0], n[1]
 		r.ring = []float64{r.x, r.y}
+		r.all = append(r.all, r.x, r.y)
+		r.lines++
 	case 'L':
 		r.line(n[0], n[1])
 	case 'H':
@@ -141,6 +155,7 @@ func (r *svgReader) draw(command, last byte) error {
 	case 'Z':
 		if len(r.ring) >= 2 {
 			r.x, r.y = r.ring[0], r.ring[1]
+			r.all = append(r.all, r.x, r.y)
 			r.close()
 			r.ring = []float64{r.x, r.y} // what follows goes on from there
 		}
@@ -151,6 +166,7 @@ func (r *svgReader) draw(command, last byte) error {
 func (r *svgReader) line(x, y float64) {
 	r.x, r.y = x, y
 	r.ring = append(r.ring, x, y)
+	r.all = append(r.all, x, y)
 	r.total++
 }
 

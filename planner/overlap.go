@@ -85,7 +85,7 @@ func (b *builder) over(w *work) {
 			owner[t] = i
 			kept = append(kept, t)
 		}
-		if len(kept) == 0 && len(e.tokens) > 0 {
+		if len(kept) == 0 && len(e.tokens) > 0 && !w.moving { // in a clip, it comes out again
 			var names string
 			for _, j := range order {
 				if covered[j] {

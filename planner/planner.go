@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/composite"
 	"github.com/eligen/eligen/stage/decode"
 	"github.com/eligen/eligen/stage/denoise"
@@ -25,17 +26,21 @@ import (
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
 
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
 
 // Options tune what Build warns of, and which of PyTorch's noises it plans.
 type Options struct {
-	MinTokens int           // warn of regions with fewer image tokens; 0 is 4
-	Noise     noise.Variant // "" is avx2
-	Memory    int64         // bytes that a render may take; 0 is no limit
-	Out       string        // folder that outputs are written below; "" is the scene's
+	Frames    func(n int) bool // which frames of clips; nil is all
+	MinTokens int              // warn of regions with fewer image tokens; 0 is 4
+	Noise     noise.Variant    // "" is avx2
+	// Video is the version of the ffmpeg that writes a format, or why it can't be
+	// written; nil refuses nothing.
+	Video  func(format string) (version string, err error)
+	Memory int64  // bytes that a render may take; 0 is no limit
+	Out    string // folder that outputs are written below; "" is the scene's
 }
 
 // Build plans all renders of a scene for an engine, and says what can't be
@@ -99,6 +104,7 @@ type builder struct {
 	names   map[string]bool          // of stages
 	paths   map[string]eligen.Source // of outputs
 	warned  map[string]bool          // places of warnings, since renders share entities
+	video   string                   // the version of what writes videos
 }
 
 // An answer is what spec said of a model, kept, since renders share models.
@@ -120,6 +126,10 @@ type work struct {
 	onBoth   bool // entities on the negative branch too
 	init     bool
 	outputs  []output
+	frames   []*work // of a clip
+	moving   bool    // it is a frame of a clip
+	number   int     // of the frame
+	noise    string  // the name of the noise's stage
 
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
@@ -135,16 +145,15 @@ type entity struct {
 }
 
 type output struct {
-	path    string
-	overlay bool
-	strip   bool
-	source  eligen.Source
+	eligen.Output
+	local string // the path, ready to open
+	ext   string
 }
 
 // resolve fills in what the author left out, and reports every problem of a
 // render. It returns nil if the model can't be had.
 func (b *builder) resolve(r *eligen.Render) *work {
-	w := &work{render: r}
+	w := &work{render: r, noise: r.Address + ".noise"}
 	adapters := r.Adapters
 	if adapters == nil && len(r.Entities) > 0 {
 		adapters = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file", Source: r.Source}}
@@ -173,6 +182,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.init(w)
 	b.entities(w)
 	b.inpaint(w)
+	b.frames(w)
 	b.outputs(w)
 
 	if r.Seed > math.MaxUint32 {
@@ -417,6 +427,7 @@ func (b *builder) region(w *work, e *entity) {
 	e.covered = len(e.tokens)
 	total := w.tokens()
 	switch n := len(e.tokens); {
+	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
 		b.diags.Errorf(at, "Region covers no image token",
 			"The region of %s covers none of the %d image tokens (16×16 pixels each) of a %d×%d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, 8 pixels apart. Make it larger, or move it.",
@@ -485,30 +496,58 @@ func (b *builder) outputs(w *work) {
 	r := w.render
 	outputs := r.Outputs
 	if len(outputs) == 0 {
-		outputs = []eligen.Output{{Path: "out/" + r.Name + ".png", Source: r.Source}}
+		ext := ".png"
+		if r.Clip != nil {
+			ext = ".gif"
+		}
+		outputs = []eligen.Output{{Path: "out/" + r.Name + ext, Source: r.Source}}
 	}
-	for i := range outputs {
-		o := outputs[i]
+	for _, o := range outputs {
 		local, ok := b.path(o.Path, &o.Source)
 		if !ok {
 			continue
 		}
+		ext := strings.ToLower(filepath.Ext(local))
+		known := stillFormats
+		if r.Clip != nil && !o.Sheet && !strings.Contains(local, "%") {
+			known = clipFormats
+		}
+		if !slices.Contains(known, ext) {
+			b.diags.Errorf(&o.Source, "Unknown format", "%q does not end in one of %s.", o.Path, strings.Join(known, ", "))
+			continue
+		}
+		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && b.options.Video != nil {
+			version, err := b.options.Video(format)
+			if err != nil {
+				b.diags.Errorf(&o.Source, "Video can't be written", "%s.", sentence(err))
+				continue
+			}
+			b.video = version
+		}
 		if o.Overlay && len(r.Entities) == 0 {
 			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
+			o.Overlay = false
 		}
-		w.outputs = append(w.outputs, output{local, o.Overlay && len(r.Entities) > 0, o.StripMetadata, o.Source})
+		w.outputs = append(w.outputs, output{o, local, ext})
 	}
 }
+
+func sentence(err error) string {
+	s := strings.TrimSuffix(err.Error(), ".")
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// What can be written, by the ends of names.
+var (
+	stillFormats = []string{".png", ".jpg", ".jpeg", ".webp"}
+	clipFormats  = []string{".gif", ".apng", ".webp", ".mp4", ".webm"}
+)
 
 // path is where a file that the scene names is written, if it may be.
 func (b *builder) path(name string, at *eligen.Source) (string, bool) {
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {
 		b.diags.Errorf(at, "Path leaves the scene's folder", "Outputs are written below the folder of the scene, and %q is not there.", name)
-		return "", false
-	}
-	if !strings.EqualFold(filepath.Ext(local), ".png") {
-		b.diags.Errorf(at, "Unknown picture format", "%q does not end in .png; pictures are written as PNG.", name)
 		return "", false
 	}
 	local = filepath.Clean(local)
@@ -601,25 +640,60 @@ func (b *builder) prompts(w *work) {
 // picture plans the rest of a render, and its outputs.
 func (b *builder) picture(w *work) {
 	r := w.render
+	if r.Clip != nil {
+		b.clip(w)
+		return
+	}
 	w.picture = b.decoded(w, w.entityPrompts, "")
 	resolved := b.resolved(w)
 	for _, o := range w.outputs {
-		name := r.Address + ".still"
-		if o.overlay {
-			name = r.Address + ".overlay"
-		}
-		ref := b.add(w, name, o.source, still.Op{Resolved: resolved, Overlay: o.overlay, Strip: o.strip}, w.picture)
-		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.path, Stage: ref, Source: o.source})
+		b.still(w, o, o.local, resolved, w.picture)
 	}
+}
+
+// still plans a picture's file.
+func (b *builder) still(w *work, o output, path string, resolved still.Resolved, picture eligen.Ref) {
+	name := w.render.Address + ".still"
+	if o.Overlay {
+		name = w.render.Address + ".overlay"
+	}
+	var op eligen.Op
+	switch o.ext {
+	case ".jpg", ".jpeg":
+		quality := o.Quality
+		if quality == 0 {
+			quality = 90
+		}
+		op, name = still.JPEG{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Quality: quality}, name+".jpeg"
+	case ".webp":
+		op, name = still.WebP{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}, name+".webp"
+	default:
+		op = still.Op{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}
+	}
+	ref := b.add(w, name, o.Source, op, picture)
+	b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: w.render.Address, Path: path, Stage: ref, Source: o.Source})
 }
 
 // decoded plans a render's picture, with the prompts of its entities given; what
 // distinguishes it goes behind the stages' names.
 func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) eligen.Ref {
+	var start []eligen.Ref
+	if r := w.render; w.init {
+		start = append(start, b.add(w, r.Address+".init", r.Init.Source, image.Op{
+			Autoencoder: w.spec.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
+		}))
+	}
+	_, picture := b.draw(w, entityPrompts, suffix, start, b.plate(w))
+	return picture
+}
+
+// draw plans the model's work on a picture, from the latents to start from, if
+// there are any, over the plate that is kept, if there is one.
+func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start []eligen.Ref, plate *plate) (latents, picture eligen.Ref) {
 	r, s := w.render, w.spec
 	op := denoise.Op{
 		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
-		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: w.init,
+		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: len(start) > 0,
 	}
 	total := w.tokens()
 	for _, e := range w.entities {
@@ -627,26 +701,21 @@ func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) el
 	}
 
 	inputs := []eligen.Ref{
-		b.add(w, r.Address+".noise", *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, w.size.H / 8, w.size.W / 8}, Variant: b.options.Noise, DType: s.DType}),
+		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, w.size.H / 8, w.size.W / 8}, Variant: b.options.Noise, DType: s.DType}),
 		w.prompt,
 	}
 	if w.negative {
 		inputs = append(inputs, w.negativePrompt)
 	}
 	inputs = append(inputs, entityPrompts...)
-	if w.init {
-		inputs = append(inputs, b.add(w, r.Address+".init", r.Init.Source, image.Op{
-			Autoencoder: s.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
-		}))
-	}
-	plate := b.plate(w)
+	inputs = append(inputs, start...)
 	if plate != nil {
 		op.Fusion = &plate.fusion
 		inputs = append(inputs, plate.latents)
 	}
-	latents := b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
-	picture := b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
-	return plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
+	latents = b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
+	picture = b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
+	return latents, plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
 }
 
 // resolved is what the render's picture says about itself.
@@ -666,6 +735,13 @@ func (b *builder) resolved(w *work) still.Resolved {
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Strength: r.Init.Strength}
+	}
+	if p := r.Inpaint; p != nil {
+		mode := p.Mode
+		if mode == "" {
+			mode = "exact"
+		}
+		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Mode: mode, Feather: p.Feather, Background: p.Background}
 	}
 	return out
 }

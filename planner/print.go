@@ -3,11 +3,13 @@ package planner
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 )
 
@@ -52,6 +54,9 @@ func Print(p *eligen.Plan, known Known) string {
 		r := group.resolved
 		total := r.Size.W / 16 * (r.Size.H / 16)
 		fmt.Fprintf(&b, "\n%s  %d×%d, %d image tokens, %s, seed %d\n", r.Render, r.Size.W, r.Size.H, total, sampler(r), r.Seed)
+		if group.frames > 0 {
+			fmt.Fprintf(&b, "  %s; entities as in the first\n", frames(group.frames, group.fps))
+		}
 		fmt.Fprintf(&b, "  %s\n", model(r))
 		fmt.Fprintf(&b, "  %s\n", quote(r.Prompt, 72))
 		if r.Negative != "" {
@@ -173,36 +178,58 @@ func duration(seconds float64) string {
 // A group is a render, and the files it is written to.
 type group struct {
 	resolved still.Resolved
+	frames   int // of a clip
+	fps      float64
 	paths    []string
 }
 
 func renders(p *eligen.Plan) []group {
 	var out []group
 	for _, o := range p.Outputs {
-		resolved, ok := drawn(p.Stages[o.Stage].Op)
+		resolved, ok := still.ResolvedOf(p.Stages[o.Stage].Op)
+		g := group{resolved: resolved, paths: []string{o.Path}}
+		address, frame, numbered := strings.Cut(resolved.Render, ".frame[")
+		if numbered {
+			g.resolved.Render, g.frames = address, 1
+		}
+		if moving, is := clip.ResolvedOf(p.Stages[o.Stage].Op); is {
+			ok = true
+			if len(moving.First) > 0 && json.Unmarshal(moving.First, &g.resolved) != nil {
+				continue // it was just made from one
+			}
+			g.resolved.Render, g.resolved.Size, g.frames, g.fps = moving.Render, moving.Size, moving.Frames, moving.FPS
+		}
 		if !ok {
 			continue
 		}
-		if n := len(out); n > 0 && out[n-1].resolved.Render == o.Render {
-			out[n-1].paths = append(out[n-1].paths, o.Path)
+		k := slices.IndexFunc(out, func(x group) bool { return x.resolved.Render == g.resolved.Render })
+		if k < 0 {
+			if numbered {
+				g.paths[0] += " (frame " + strings.TrimSuffix(frame, "]") + ")"
+			}
+			out = append(out, g)
 			continue
 		}
-		out = append(out, group{resolved, []string{o.Path}})
+		// Of a clip's numbered frames, the first path and their number say all.
+		if x := &out[k]; !numbered {
+			x.paths = append(x.paths, o.Path)
+			x.frames, x.fps = max(x.frames, g.frames), max(x.fps, g.fps)
+		} else {
+			x.frames++
+		}
 	}
 	return out
 }
 
-// drawn is the render that a stage finishes the picture of.
-func drawn(op eligen.Op) (still.Resolved, bool) {
-	switch op := op.(type) {
-	case still.Op:
-		return op.Resolved, true
-	case still.JPEG:
-		return op.Resolved, true
-	case still.WebP:
-		return op.Resolved, true
+func frames(n int, fps float64) string {
+	s := fmt.Sprintf("%d frames", n)
+	if n == 1 {
+		s = "1 frame"
 	}
-	return still.Resolved{}, false
+	if fps > 0 {
+		s += fmt.Sprintf(" at %g a second, %.1f s", fps, float64(n)/fps)
+	}
+	return s
 }
 
 func sampler(r still.Resolved) string {
@@ -220,6 +247,9 @@ func sampler(r still.Resolved) string {
 	}
 	if r.Init != nil {
 		s += fmt.Sprintf(", from picture %s at strength %g", r.Init.Picture.Short(), r.Init.Strength)
+	}
+	if r.Inpaint != nil {
+		s += fmt.Sprintf(", painted into picture %s (%s)", r.Inpaint.Picture.Short(), r.Inpaint.Mode)
 	}
 	return s
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/runtime"
-	"github.com/eligen/eligen/stage/still"
 )
 
 // applyOptions are the flags of `eligen apply`.
@@ -78,7 +77,7 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 		}
 	}
 	r := runtime.Runner{
-		Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: eligen.Tee(show, paths),
+		Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: eligen.Tee(show, paths),
 		Parallelism: o.parallelism, Replace: again,
 	}
 	err = r.Apply(c.Context(), p)

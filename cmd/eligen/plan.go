@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 )
 
@@ -90,9 +92,22 @@ func past(store *runtime.Store, p *eligen.Plan) planner.Known {
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
 	last := map[string]still.Resolved{}
 	for _, recipe := range history.Recipes {
-		var op still.Op
-		if json.Unmarshal(recipe, &op) == nil && last[op.Resolved.Render].Render == "" { // the newest come first
-			last[op.Resolved.Render] = op.Resolved
+		var op struct{ Resolved json.RawMessage }
+		var moving clip.Resolved
+		var made still.Resolved
+		if json.Unmarshal(recipe, &op) != nil || json.Unmarshal(op.Resolved, &moving) != nil {
+			continue
+		}
+		first := op.Resolved // a still says it itself, a clip of its first frame
+		if len(moving.First) > 0 {
+			first = moving.First
+		}
+		if json.Unmarshal(first, &made) != nil {
+			continue
+		}
+		made.Render, _, _ = strings.Cut(made.Render, ".frame[")
+		if last[made.Render].Render == "" { // the newest come first
+			last[made.Render] = made
 		}
 	}
 	for _, now := range planner.Resolved(p) {

@@ -15,7 +15,6 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
-	"github.com/eligen/eligen/stage/still"
 )
 
 // previewOptions are the flags of `eligen preview`.
@@ -84,7 +83,7 @@ func (o *previewOptions) run(c *cobra.Command, args []string) (err error) {
 	}
 	defer store.Close()
 	var files []string
-	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: func(e eligen.Event) {
+	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: func(e eligen.Event) {
 		if e.Type == eligen.Wrote {
 			files = append(files, e.Path)
 		}

@@ -68,7 +68,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newGraph(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
+	group("scene", "scenes", newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",

@@ -14,22 +14,25 @@ import (
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/clip"
 )
 
 // sceneOptions are the flags of every command that reads a scene.
 type sceneOptions struct {
-	vars  []string
-	files []string
+	vars      []string
+	files     []string
+	maxFrames int
 }
 
 func (o *sceneOptions) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as name=value; may be repeated")
 	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from a file; may be repeated")
+	c.Flags().IntVar(&o.maxFrames, "max-frames", dsl.MaxFrames, "how many frames a timeline may have")
 }
 
 // load reads a scene. Warnings are printed, mistakes are the error.
 func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error) {
-	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv, MaxFrames: o.maxFrames})
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,7 @@ type makeOptions struct {
 	planOptions
 	memory  string
 	out     string
+	frames  string
 	replace []string
 }
 
@@ -92,6 +96,7 @@ func (o *makeOptions) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, as 16GiB, or any (else the machine's)")
 	f.StringVar(&o.out, "out", "", "the folder to write below, instead of the scene's: its out/x.png becomes DIR/out/x.png")
+	f.StringVar(&o.frames, "frames", "", "only these frames of clips, as 0-7,20; files made of all frames are then left alone")
 	f.StringArrayVar(&o.replace, "replace", nil, "make this stage, or all of a render's, again though it is in the store; may be repeated")
 }
 
@@ -105,7 +110,11 @@ func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 	if err != nil {
 		return nil, err
 	}
-	return buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out})
+	frames, err := readFrames(o.frames)
+	if err != nil {
+		return nil, err
+	}
+	return buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out, Frames: frames})
 }
 
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
@@ -154,6 +163,7 @@ func build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error
 
 func buildWith(c *cobra.Command, e engine, scene *eligen.Scene, o planner.Options) (*eligen.Plan, error) {
 	damaged := false
+	o.Video = clip.Available
 	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)
 		if err != nil {

@@ -109,14 +109,18 @@ func recorded(lock *eligen.Lock, scene *eligen.Scene, address string) *eligen.Lo
 func verifications(p *eligen.Plan, scene *eligen.Scene, lock *eligen.Lock) []verification {
 	var out []verification
 	for i := range scene.Renders {
+		if scene.Renders[i].Clip != nil {
+			continue // frames are held by their stills, and clips by nothing yet
+		}
 		v := verification{render: &scene.Renders[i], record: recorded(lock, scene, scene.Renders[i].Address)}
 		for _, file := range p.Outputs {
-			op, ok := p.Stages[file.Stage].Op.(still.Op)
+			op := p.Stages[file.Stage].Op
+			resolved, ok := still.ResolvedOf(op)
 			if !ok || file.Render != v.render.Address {
 				continue
 			}
-			v.decoded, v.resolved = p.Stages[file.Stage].Inputs[0], op.Resolved
-			if !op.Overlay {
+			v.decoded, v.resolved = p.Stages[file.Stage].Inputs[0], resolved
+			if png, ok := op.(still.Op); ok && !png.Overlay {
 				v.paths = append(v.paths, file.Path)
 			}
 		}
@@ -151,7 +155,7 @@ func (o *verifyOptions) render(c *cobra.Command, e engine, p *eligen.Plan, use f
 	if err != nil {
 		return err
 	}
-	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: still.Untouched, Emit: show}
+	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: show}
 	err = r.Apply(c.Context(), p)
 	done()
 	if c.Context().Err() != nil {

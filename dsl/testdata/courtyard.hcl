@@ -58,7 +58,7 @@ entity "bird" {
   region   = ellipse(each.value.x, each.value.y, each.value.size, each.value.size * 0.6)
 }
 
-timeline "leap" { # want "Not supported yet: The block .timeline."
+timeline "leap" {
   duration = "2s"
   fps      = 12
 
@@ -101,7 +101,7 @@ render "poster" {
 
 render "clip" {
   from     = render.poster["dawn"]
-  timeline = timeline.leap # want "Not supported yet: The argument .timeline."
+  timeline = timeline.leap
   output {
     path = "out/leap.gif"
   }

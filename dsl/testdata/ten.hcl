@@ -34,5 +34,5 @@ render "picnic" {
     cfg = 1
   }
 
-  timeline = "leap" # want "Not supported yet: The argument .timeline."
+  timeline = "leap" # want "Not a timeline: Here must be a reference to a timeline, as timeline.name; a text can't stand for one."
 }

@@ -154,11 +154,11 @@ render "outputs" {
   }
 
   output {
-    path = "full.hcl" # want "Invalid output path: The name of an output ends in .png"
+    path = "full.hcl" # want "Invalid output path: The name of a picture ends in"
   }
 
   output {
-    path = "masks" # want "Invalid output path: .masks. is a folder|ends in .png"
+    path = "masks" # want "Invalid output path: The name of a picture ends in"
   }
 
   output {

@@ -156,7 +156,14 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 				if weight[t] > 0 {
 					v = float32(paint[t][k] / weight[t])
 				}
-				out.Data[(k*h+y)*w+x] = v
+				i := (k*h+y)*w + x
+				if f := d.Fusion; f != nil {
+					if len(f.Paint) != h*w || len(f.Picture.Data) != len(out.Data) {
+						return eligen.Tensor{}, fmt.Errorf("a picture to keep of shape %v for latents of %v", f.Picture.Shape, d.Latents.Shape)
+					}
+					v = f.Picture.Data[i] + f.Paint[y*w+x]*(v-f.Picture.Data[i])
+				}
+				out.Data[i] = v
 			}
 		}
 	}

@@ -121,3 +121,19 @@ func changed(prev, img *image.NRGBA) image.Rectangle {
 	}
 	return r
 }
+
+// ResolvedOf is what the clip that a stage writes says of itself, and false for
+// stages that write none.
+func ResolvedOf(op eligen.Op) (Resolved, bool) {
+	switch op := op.(type) {
+	case GIF:
+		return op.Resolved, true
+	case APNG:
+		return op.Resolved, true
+	case WebP:
+		return op.Resolved, true
+	case Video:
+		return op.Resolved, true
+	}
+	return Resolved{}, false
+}

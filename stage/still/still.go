@@ -45,6 +45,7 @@ type Resolved struct {
 	Adapters         []Adapter   `json:"adapters,omitempty"`
 	Entities         []Entity    `json:"entities,omitempty"`
 	Init             *Init       `json:"init,omitempty"`
+	Inpaint          *Inpaint    `json:"inpaint,omitempty"`
 }
 
 // Model is a model by its weights.
@@ -72,6 +73,14 @@ type Entity struct {
 	Region   eligen.Region `json:"region"`
 	Strength float64       `json:"strength"`
 	Tokens   int           `json:"tokens"` // how many image tokens the region covers
+}
+
+// Inpaint is the picture that a render painted into.
+type Inpaint struct {
+	Picture    eligen.Digest `json:"picture"` // of the file's bytes
+	Mode       string        `json:"mode"`
+	Feather    float64       `json:"feather,omitempty"`
+	Background float64       `json:"background_weight,omitempty"`
 }
 
 // Init is the picture that a render started from.
@@ -131,4 +140,18 @@ func nrgba(in image.Image) *image.NRGBA {
 	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
 	draw.Draw(out, out.Rect, in, b.Min, draw.Src)
 	return out
+}
+
+// ResolvedOf is what the picture that a stage writes says of itself, and false for
+// stages that write none.
+func ResolvedOf(op eligen.Op) (Resolved, bool) {
+	switch op := op.(type) {
+	case Op:
+		return op.Resolved, true
+	case JPEG:
+		return op.Resolved, true
+	case WebP:
+		return op.Resolved, true
+	}
+	return Resolved{}, false
 }

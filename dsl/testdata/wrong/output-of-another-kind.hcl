@@ -2,6 +2,6 @@ render "park" {
   prompt = "a dog in the park"
 
   output {
-    path = "out/park.jpg"
+    path = "out/park.gif"
   }
 }

@@ -1,0 +1,18 @@
+entity "dog" {
+  prompt = "a dog"
+  box    = xywh(0.1, 0.4, 0.3, 0.3)
+}
+
+render "park" {
+  prompt   = "a dog in a meadow"
+  timeline = timeline.run
+}
+
+timeline "run" {
+  duration = "2s"
+
+  track {
+    target = entity.dog.center
+    path   = polyline([[0.5, 0.5], [0.5, 0.5]])
+  }
+}

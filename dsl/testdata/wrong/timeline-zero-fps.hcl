@@ -1,0 +1,19 @@
+entity "dog" {
+  prompt = "a dog"
+  box    = xywh(0.1, 0.4, 0.3, 0.3)
+}
+
+render "park" {
+  prompt   = "a dog in a meadow"
+  timeline = timeline.run
+}
+
+timeline "run" {
+  duration = "2s"
+  fps      = 0
+
+  track {
+    target = entity.dog.center
+    path   = path("M 0.1 0.5 L 0.9 0.5")
+  }
+}

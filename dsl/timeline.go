@@ -1,0 +1,715 @@
+package dsl
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// MaxFrames is how many frames a timeline may have, unless Vars say otherwise.
+const MaxFrames = 10_000
+
+var (
+	timelineGrammar = &grammar{
+		what:     "a timeline",
+		optional: []string{"duration", "frames", "fps"},
+		blocks:   []hcl.BlockHeaderSchema{{Type: "track"}, dynamicBlock},
+		many:     []string{"track"},
+		later:    []string{"for_each", "count"},
+		inside:   map[string]string{"target": "track", "keys": "track", "ease": "track", "path": "output", "entities": "render", "seed": "render"},
+	}
+	trackGrammar = &grammar{
+		what:     "a track",
+		required: []string{"target"},
+		optional: []string{"keys", "path", "follow", "ease", "extrapolate"},
+		inside:   map[string]string{"fps": "timeline", "duration": "timeline"},
+	}
+	keyGrammar = &grammar{what: "a key", optional: []string{"at", "value", "ease"}}
+
+	warmGrammar       = &grammar{what: "a warm_start", required: []string{"strength"}, optional: []string{"every"}}
+	backgroundGrammar = &grammar{what: "a background", optional: []string{"lock"}}
+	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "mode", "feather", "background_weight"}, later: []string{"fit"},
+		inside: map[string]string{"strength": "init"}}
+)
+
+var (
+	easeType = cty.CapsuleWithOps("ease", reflect.TypeOf(eligen.Ease{}), &cty.CapsuleOps{
+		GoString:     func(any) string { return "ease" },
+		TypeGoString: func(reflect.Type) string { return "ease" },
+		RawEquals:    func(a, b any) bool { return reflect.DeepEqual(a, b) },
+		HashKey:      func(a any) string { return a.(*eligen.Ease).String() },
+	})
+	pathType = cty.CapsuleWithOps("path", reflect.TypeOf(eligen.Path{}), &cty.CapsuleOps{
+		GoString:     func(any) string { return "path" },
+		TypeGoString: func(reflect.Type) string { return "path" },
+		RawEquals:    func(a, b any) bool { return reflect.DeepEqual(a, b) },
+		HashKey:      func(a any) string { return fmt.Sprint(len(a.(*eligen.Path).Points)) },
+	})
+	timelineType = cty.Object(map[string]cty.Type{
+		"name": cty.String, "address": cty.String, "frames": cty.Number, "fps": cty.Number, identityName: identityType,
+	})
+)
+
+// timeFunctions are what timelines are written with.
+func timeFunctions() map[string]function.Function {
+	ease := func(make func(n []float64) (eligen.Ease, error), params ...string) function.Function {
+		return function.New(&function.Spec{
+			Params: numberParams(params...),
+			Type:   function.StaticReturnType(easeType),
+			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+				n, err := finite(args)
+				if err != nil {
+					return cty.NilVal, err
+				}
+				e, err := make(n)
+				if err != nil {
+					return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+				}
+				return cty.CapsuleVal(easeType, &e), nil
+			},
+		})
+	}
+	line := func(params []function.Parameter, make func(args []cty.Value) (*eligen.Path, error)) function.Function {
+		return function.New(&function.Spec{
+			Params: params,
+			Type:   function.StaticReturnType(pathType),
+			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+				p, err := make(args)
+				if err != nil {
+					return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+				}
+				// A canvas of any shape: what has no length on one has none on another.
+				if !(p.Length(eligen.Size{W: 1, H: 1}) > 1e-9) {
+					return cty.NilVal, function.NewArgErrorf(0, "the path has no length: nothing can move along it")
+				}
+				return cty.CapsuleVal(pathType, p), nil
+			},
+		})
+	}
+	points := []function.Parameter{{Name: "points", Type: cty.DynamicPseudoType}}
+	return map[string]function.Function{
+		"bezier": ease(func(n []float64) (eligen.Ease, error) { return eligen.Bezier(n[0], n[1], n[2], n[3]) }, "x1", "y1", "x2", "y2"),
+		"steps": ease(func(n []float64) (eligen.Ease, error) {
+			if n[0] != math.Trunc(n[0]) {
+				return eligen.Ease{}, fmt.Errorf("must be a whole number, not %v", n[0])
+			}
+			return eligen.Steps(int(n[0]))
+		}, "n"),
+		"spring": ease(func(n []float64) (eligen.Ease, error) { return eligen.Spring(n[0], n[1]) }, "stiffness", "damping"),
+
+		"path": line([]function.Parameter{{Name: "path", Type: cty.String}}, func(args []cty.Value) (*eligen.Path, error) {
+			return openPath(args[0].AsString())
+		}),
+		"polyline": line(points, func(args []cty.Value) (*eligen.Path, error) {
+			n, err := pointList(args[0])
+			return &eligen.Path{Points: n}, err
+		}),
+		"spline": line(points, func(args []cty.Value) (*eligen.Path, error) {
+			n, err := pointList(args[0])
+			if err != nil {
+				return nil, err
+			}
+			return eligen.CatmullRom(n), nil
+		}),
+		"orbit": line(numberParams("cx", "cy", "rx", "ry", "from", "turns"), func(args []cty.Value) (*eligen.Path, error) {
+			n, err := finite(args)
+			if err != nil {
+				return nil, err
+			}
+			if math.Abs(n[5]) > 1000 {
+				return nil, fmt.Errorf("an orbit has at most 1000 turns, not %v", n[5])
+			}
+			return eligen.Orbit(n[0], n[1], n[2], n[3], n[4], n[5]), nil
+		}),
+	}
+}
+
+// pointList reads [[x, y], …].
+func pointList(v cty.Value) ([]float64, error) {
+	ty := v.Type()
+	if !ty.IsTupleType() && !ty.IsListType() {
+		return nil, fmt.Errorf("must be a list of points, as [[0.1, 0.5], [0.9, 0.5]]")
+	}
+	var out []float64
+	for it := v.ElementIterator(); it.Next(); {
+		_, p := it.Element()
+		if p.IsNull() || !p.Type().IsTupleType() && !p.Type().IsListType() || p.LengthInt() != 2 {
+			return nil, fmt.Errorf("a point is [x, y], not %s", short(p))
+		}
+		for c := p.ElementIterator(); c.Next(); {
+			_, x := c.Element()
+			x, err := toType(x, cty.Number)
+			if err != nil || x.IsNull() {
+				return nil, fmt.Errorf("a point is two numbers, [x, y]")
+			}
+			n, err := finite([]cty.Value{x})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, n[0])
+		}
+	}
+	if len(out) < 4 {
+		return nil, fmt.Errorf("a path needs at least two points; this has %d", len(out)/2)
+	}
+	if len(out) > 2*maxPoints {
+		return nil, fmt.Errorf("a path has at most %d points; this has %d", maxPoints, len(out)/2)
+	}
+	return out, nil
+}
+
+// openPath reads one line of SVG's path syntax.
+func openPath(text string) (*eligen.Path, error) {
+	r, err := readPath(text)
+	if err != nil {
+		return nil, err
+	}
+	if r.lines > 1 {
+		return nil, fmt.Errorf("the path has %d lines (each M begins one), and things move along one", r.lines)
+	}
+	return &eligen.Path{Points: r.all}, nil
+}
+
+// timeline reads a timeline block.
+func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
+	b := l.open(block, timelineGrammar)
+	t := &eligen.Timeline{Name: n.name, Address: n.address(), FPS: 12, Source: l.source(b.rng)}
+	if f, ok := b.number("fps", 0, 1000); ok {
+		t.FPS = f
+		if f < 0.1 {
+			b.errorf(b.place("fps"), outOfRange, "\"fps\" is the frames of a second, at least 0.1; %v is none.", f)
+			t.FPS = 12
+		}
+	}
+	limit := l.maxFrames
+	if limit == 0 {
+		limit = MaxFrames
+	}
+	_, frames := b.attrs["frames"]
+	_, duration := b.attrs["duration"]
+	switch {
+	case frames && duration:
+		b.errorf(b.attrs["frames"].NameRange, "Length said twice", "A timeline has \"duration\" or \"frames\", not both; duration was given at %s.", l.source(b.attrs["duration"].NameRange))
+	case frames:
+		if n, ok := b.whole("frames", 1, int64(limit)); ok {
+			t.Frames = int(n)
+		}
+	case duration:
+		if s, ok := b.seconds("duration"); ok {
+			switch n := math.Round(s * t.FPS); {
+			case n > float64(limit):
+				b.errorf(b.place("duration"), outOfRange, "%v seconds at %v frames a second are %.0f frames; at most %d are rendered, unless --max-frames says otherwise.", s, t.FPS, n, limit)
+			case n < 1:
+				b.errorf(b.place("duration"), outOfRange, "%v seconds at %v frames a second are no frame.", s, t.FPS)
+			default:
+				t.Frames = int(n)
+			}
+		}
+	case !b.damaged && !b.guessed["frames"] && !b.guessed["duration"]:
+		b.errorf(b.rng, missing, "A timeline needs to know how long it is: duration = \"2s\", or frames = 24.")
+	}
+	moved := map[string]eligen.Source{}
+	for _, inner := range b.blocks {
+		if inner.Type == "track" {
+			b.track(inner, t, moved)
+		}
+	}
+	if len(b.blocks) == 0 && !b.damaged && !b.failed {
+		b.errorf(b.rng, "Nothing moves", "A timeline has at least one track block: what moves, and how.")
+	}
+	if b.failed {
+		return cty.DynamicVal
+	}
+	n.timeline = t
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(t.Name), "address": cty.StringVal(t.Address), "frames": cty.NumberIntVal(int64(t.Frames)),
+		"fps": cty.NumberFloatVal(t.FPS), identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+// seconds is "1.5s", "1m", "250ms", or a number of seconds.
+func (b *body) seconds(name string) (float64, bool) {
+	v, ok := b.value(name)
+	if !ok {
+		return 0, false
+	}
+	if v.Type() == cty.String {
+		if s, ok := parseSeconds(v.AsString()); ok && s > 0 {
+			return s, true
+		}
+	} else if n, err := toType(v, cty.Number); err == nil {
+		if f, _ := n.AsBigFloat().Float64(); f > 0 && f < 1e9 {
+			return f, true
+		}
+	}
+	b.errorf(b.place(name), wrongType, "%q is a time, as \"2s\", \"500ms\" or \"1m\"; this is %s.", name, short(v))
+	return 0, false
+}
+
+func parseSeconds(s string) (float64, bool) {
+	for _, unit := range []struct {
+		suffix string
+		of     float64
+	}{{"ms", 0.001}, {"s", 1}, {"m", 60}} {
+		if digits, ok := strings.CutSuffix(s, unit.suffix); ok {
+			f, err := strconv.ParseFloat(digits, 64)
+			return f * unit.of, err == nil && f >= 0 && f < 1e9
+		}
+	}
+	return 0, false
+}
+
+// What tracks can move, by the kind of block.
+var movable = map[string][]string{
+	"entity": {"box", "mask", "region", "center", "strength"}, "adapter": {"scale"}, "sampler": {"guidance", "cfg"},
+}
+
+// track reads a track block.
+func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]eligen.Source) {
+	c := &body{l: b.l, g: trackGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}, iteration: b.made[block]}
+	c.read(block.Body)
+	defer func() { b.failed = b.failed || c.failed }()
+	tr := eligen.Track{Source: b.l.source(c.rng)}
+	target, entity, ok := c.target()
+	if !ok {
+		return
+	}
+	tr.Target = target
+	at := c.attrs["target"].Expr.Range()
+	tr.Source = b.l.source(at)
+	// A box and its centre are two ways to move one thing.
+	if first, ok := moved[target.String()]; ok {
+		c.errorf(at, "Moved twice", "%s is moved by the track at %s already. Put their keys into one track.", target, first)
+	} else {
+		moved[target.String()] = tr.Source
+	}
+	tr.Extrapolate, _ = c.choice("extrapolate", "hold", "loop", "mirror", "continue")
+
+	var given []string
+	for _, name := range []string{"keys", "path", "follow"} {
+		if c.attrs[name] != nil {
+			given = append(given, name)
+		}
+	}
+	switch {
+	case len(given) == 0 && !c.damaged && !c.guessed["keys"]:
+		c.errorf(c.rng, missing, "A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
+		return
+	case len(given) > 1:
+		c.errorf(c.attrs[given[1]].NameRange, "Two ways to move", "A track has one of \"keys\", \"path\" and \"follow\"; %q was given, too, at %s.", given[0], b.l.source(c.attrs[given[0]].NameRange))
+		return
+	case len(given) == 1 && given[0] != "keys" && target.Attribute != "center":
+		c.errorf(c.attrs[given[0]].NameRange, "Not a place", "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
+		return
+	}
+	if c.attrs["extrapolate"] != nil && c.attrs["keys"] == nil {
+		c.errorf(c.attrs["extrapolate"].NameRange, "Option without effect", "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
+	}
+	ease, eased := c.ease("ease")
+	switch {
+	case c.attrs["path"] != nil:
+		tr.Ease = ease
+		if v, ok := c.value("path"); ok {
+			if v.Type() != pathType {
+				hint := ""
+				if v.Type() == cty.String {
+					hint = " Write path(" + short(v) + ")."
+				}
+				c.errorf(c.place("path"), wrongType, "\"path\" must be a path, as path(\"M 0.1 0.5 L 0.9 0.5\"), polyline(…), spline(…) or orbit(…); this is %s.%s", short(v), hint)
+			} else {
+				tr.Path = v.EncapsulatedValue().(*eligen.Path)
+			}
+		}
+	case c.attrs["follow"] != nil:
+		if eased {
+			c.errorf(c.place("ease"), "Option without effect", "A track that follows moves as what it follows; it has no ease of its own.")
+		}
+		if v, ok := c.value("follow"); ok {
+			if n, ok := b.l.block(c.place("follow"), "entity", v); !ok {
+				c.failed = true
+			} else if tr.Follow = n.address(); n == entity {
+				c.errorf(c.place("follow"), "Follows itself", "%s can't follow itself.", tr.Follow)
+			}
+		}
+	default:
+		c.keys(&tr, t, entity, ease)
+	}
+	if !c.failed {
+		t.Tracks = append(t.Tracks, tr)
+	}
+}
+
+// target reads what a track moves: an absolute reference, which is not evaluated.
+func (c *body) target() (t eligen.Target, entity *node, ok bool) {
+	a := c.attrs["target"]
+	if a == nil {
+		return t, nil, false
+	}
+	l := c.l
+	r := a.Expr.Range()
+	traversal, diags := hcl.AbsTraversalForExpr(a.Expr)
+	if diags.HasErrors() {
+		c.errorf(r, "Not a target", "\"target\" is a reference to what moves, written out, as entity.dog.box, entity.bird[\"near\"].center or adapter.lora.eligen.scale.")
+		return t, nil, false
+	}
+	if traversal.RootName() == "sampler" {
+		name := ""
+		if len(traversal) == 2 {
+			name, _ = stepName(traversal[1])
+		}
+		if !slices.Contains(movable["sampler"], name) {
+			c.errorf(r, "Can't move", "Of the sampler, sampler.guidance and sampler.cfg can move.")
+			return t, nil, false
+		}
+		return eligen.Target{Block: "sampler", Attribute: name}, nil, true
+	}
+	var bad []hcl.Range
+	n, rest := l.follow(traversal, &bad)
+	if n == nil {
+		c.failed = true
+		return t, nil, false
+	}
+	attributes := movable[n.kind]
+	if attributes == nil {
+		c.errorf(r, "Can't move", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
+		return t, nil, false
+	}
+	n.used = true
+	if v := l.resolve(n); !v.IsKnown() || v.Type() == cty.DynamicPseudoType {
+		c.failed = true // it has been said why
+		return t, nil, false
+	}
+	if rest < len(traversal) && n.several {
+		index, isIndex := traversal[rest].(hcl.TraverseIndex)
+		var one *node
+		if isIndex {
+			n.each(func(i *node) {
+				if k := index.Key; k.Type() == cty.String && k.AsString() == i.key || k.Type() == cty.Number && k.AsBigFloat().Text('f', -1) == i.key {
+					one = i
+				}
+			})
+		}
+		if one == nil {
+			c.errorf(r, "Reference to a repeated block", "%s is several.%s", l.shown(n), l.whichInstance(n))
+			return t, nil, false
+		}
+		n, rest = one, rest+1
+	}
+	name := ""
+	if rest == len(traversal)-1 {
+		name, _ = stepName(traversal[rest])
+	}
+	switch {
+	case name == "":
+		c.errorf(r, "Not a target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
+		return t, nil, false
+	case !slices.Contains(attributes, name):
+		c.errorf(r, "Can't move", "%q of %s can't move; %s can.%s", name, an(n.kind), quoted(attributes), didYouMean(name, attributes))
+		return t, nil, false
+	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil:
+		if n.where != name {
+			c.errorf(r, "Not a target", "%s has a %s, and no %s: set target = %s.%s.", l.shown(n), n.where, name, l.shown(n), n.where)
+			return t, nil, false
+		}
+	}
+	if n.kind != "entity" {
+		return eligen.Target{Block: n.address(), Attribute: name}, nil, true
+	}
+	return eligen.Target{Block: n.address(), Attribute: name}, n, true
+}
+
+// ease reads the name of an ease, or one that a function made.
+func (c *body) ease(name string) (e eligen.Ease, ok bool) {
+	v, ok := c.value(name)
+	if !ok {
+		return e, false
+	}
+	if v.Type() == easeType {
+		return *v.EncapsulatedValue().(*eligen.Ease), true
+	}
+	if v.Type() != cty.String {
+		c.errorf(c.place(name), wrongType, "%q must be the name of an ease, as \"cubic-in-out\", or bezier(…), steps(…) or spring(…); this is %s.", name, short(v))
+		return e, false
+	}
+	e, ok = eligen.ParseEase(v.AsString())
+	if !ok {
+		hint := didYouMean(v.AsString(), eligen.EaseNames())
+		if hint == "" {
+			hint = " Names are those of easings.net, as \"sine-in\", \"cubic-out\" or \"bounce-in-out\", CSS's \"ease\", \"ease-in\", \"ease-out\" and \"ease-in-out\", \"linear\" and \"hold\"."
+		}
+		c.errorf(c.place(name), "Unknown ease", "There is no ease %q.%s", v.AsString(), hint)
+	}
+	return e, ok
+}
+
+// keys reads a list of keys, { at = …, value = …, ease = … } each.
+func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eligen.Ease) {
+	var list []hcl.Expression
+	var ranges []hcl.Range
+	if written, diags := hcl.ExprList(c.attrs["keys"].Expr); !diags.HasErrors() {
+		for _, e := range written {
+			list, ranges = append(list, e), append(ranges, e.Range())
+		}
+	} else {
+		values, places, ok := c.elements("keys", "a list of keys, as [{ at = \"0%\", value = … }, { at = \"100%\", value = … }]")
+		if !ok {
+			return
+		}
+		for i, v := range values {
+			list, ranges = append(list, hcl.StaticExpr(v, places[i])), append(ranges, places[i])
+		}
+	}
+	if len(list) == 0 {
+		c.errorf(c.place("keys"), "No keys", "A track has at least one key.")
+		return
+	}
+	if len(list) > maxPoints {
+		c.errorf(c.place("keys"), outOfRange, "A track has at most %d keys; this has %d.", maxPoints, len(list))
+		return
+	}
+	for i, e := range list {
+		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}}, attrs: hcl.Attributes{"key": {Name: "key", Expr: e, Range: ranges[i], NameRange: ranges[i]}},
+			at: map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
+		k, ok := one.object("key", keyGrammar)
+		if !ok {
+			c.failed = true
+			continue
+		}
+		key, ok := k.key(tr, t, entity, ease)
+		c.failed = c.failed || k.failed || one.failed
+		if !ok {
+			continue
+		}
+		key.Source = c.l.source(ranges[i])
+		if n := len(tr.Keys); n > 0 && key.Frame <= tr.Keys[n-1].Frame {
+			c.errorf(k.place("at"), "Keys out of order", "This key is at frame %s, and the one before it at frame %s: keys come in the order of time, each at a time of its own.",
+				plainFloat(round(key.Frame)), plainFloat(round(tr.Keys[n-1].Frame)))
+			continue
+		}
+		tr.Keys = append(tr.Keys, key)
+	}
+}
+
+// key reads one key.
+func (k *body) key(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eligen.Ease) (out eligen.Key, ok bool) {
+	for _, name := range []string{"at", "value"} {
+		if k.attrs[name] == nil {
+			k.errorf(k.rng, missing, "A key needs the part %q, as { at = \"50%%\", value = … }.", name)
+			return out, false
+		}
+	}
+	out.Ease = ease
+	if e, ok := k.ease("ease"); ok {
+		out.Ease = e
+	}
+	frame, ok := k.frame(t)
+	if !ok {
+		return out, false
+	}
+	out.Frame = frame
+	v, ok := k.value("value")
+	if !ok {
+		k.failed = true
+		return out, false
+	}
+	at := k.place("value")
+	switch name := tr.Target.Attribute; name {
+	case "box", "mask", "region":
+		s := k.region(name, v)
+		if s == nil {
+			return out, false
+		}
+		out.Value.Region = s.region
+	case "center":
+		p, err := pointOf(v)
+		if err != nil {
+			k.errorf(at, wrongType, "The value of a center is a point, [x, y] in fractions of the canvas; this is %s.", short(v))
+			return out, false
+		}
+		out.Value.Numbers = p
+	default:
+		n, err := toType(v, cty.Number)
+		if err != nil || n.IsNull() {
+			k.errorf(at, wrongType, "The value of a %s is a number; this is %s.", name, short(v))
+			return out, false
+		}
+		low, high := 0.0, 1000.0
+		if name == "scale" {
+			low, high = -100, 100
+		}
+		f, _ := n.AsBigFloat().Float64()
+		if !(f >= low && f <= high) {
+			k.errorf(at, outOfRange, "A %s is %s, not %s.", name, span("a number", low, high), plainFloat(f))
+			return out, false
+		}
+		out.Value.Numbers = []float64{f}
+	}
+	return out, true
+}
+
+func pointOf(v cty.Value) ([]float64, error) {
+	if ty := v.Type(); (ty.IsTupleType() || ty.IsListType()) && v.LengthInt() == 2 {
+		var out []float64
+		for it := v.ElementIterator(); it.Next(); {
+			_, x := it.Element()
+			n, err := toType(x, cty.Number)
+			if err != nil || n.IsNull() {
+				return nil, fmt.Errorf("no number")
+			}
+			f, err := finite([]cty.Value{n})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, f[0])
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("no point")
+}
+
+// frame reads when a key is: "1.2s", "40%" of the way to the last frame, or a frame.
+func (k *body) frame(t *eligen.Timeline) (float64, bool) {
+	v, ok := k.value("at")
+	if !ok {
+		k.failed = true
+		return 0, false
+	}
+	last := float64(max(0, t.Frames-1))
+	at := k.place("at")
+	var frame float64
+	switch {
+	case v.Type() == cty.Number:
+		frame, _ = v.AsBigFloat().Float64()
+	case v.Type() == cty.String:
+		s := v.AsString()
+		if digits, ok := strings.CutSuffix(s, "%"); ok {
+			f, err := strconv.ParseFloat(digits, 64)
+			if err == nil {
+				frame = f / 100 * last
+				break
+			}
+		} else if seconds, ok := parseSeconds(s); ok {
+			frame = seconds * t.FPS
+			break
+		}
+		fallthrough
+	default:
+		k.errorf(at, wrongType, "\"at\" is a time, as \"1.2s\", a part of the timeline, as \"40%%\", or the number of a frame; this is %s.", short(v))
+		return 0, false
+	}
+	if t.Frames > 0 && !(frame >= 0 && frame <= last+1e-9) {
+		k.errorf(at, outOfRange, "This is frame %s, and the timeline has the frames 0 to %s.", plainFloat(round(frame)), plainFloat(last))
+		return 0, false
+	}
+	return frame, true
+}
+
+// clip reads what makes a render a sequence of frames.
+func (b *body) clip(r *eligen.Render, shown []*node) {
+	if v, ok := b.value("timeline"); ok {
+		n, ok := b.l.block(b.place("timeline"), "timeline", v)
+		if !ok || n.timeline == nil {
+			b.failed = true
+			return
+		}
+		r.Clip = &eligen.Clip{Timeline: *n.timeline}
+	} else if r.Clip != nil { // of the render that this one is a variant of
+		c := *r.Clip
+		r.Clip = &c
+	}
+	warm, background := b.inner("warm_start"), b.inner("background")
+	if r.Clip == nil {
+		for _, block := range []*hcl.Block{warm, background} {
+			if block != nil {
+				b.errorf(b.l.header(block), "Nothing moves", "%q is for a render with a timeline: set timeline = timeline.name.", block.Type)
+			}
+		}
+		return
+	}
+	if warm != nil {
+		w := b.child(warm, warmGrammar)
+		out := &eligen.WarmStart{Source: b.l.source(w.rng)}
+		if f, ok := w.number("strength", 0, 1); ok {
+			out.Strength = f
+			if f == 0 || f == 1 {
+				w.errorf(w.place("strength"), outOfRange, "\"strength\" lies between 0 and 1: at 0 nothing would change from frame to frame, at 1 a frame would begin from noise alone.")
+			}
+		}
+		if n, ok := w.whole("every", 1, MaxFrames); ok {
+			out.Every = int(n)
+		}
+		b.failed = b.failed || w.failed
+		r.Clip.Warm = out
+	}
+	if background != nil {
+		g := b.child(background, backgroundGrammar)
+		if lock, ok := g.boolean("lock"); ok {
+			r.Clip.Lock = lock
+		}
+		b.failed = b.failed || g.failed
+	}
+	if b.failed {
+		return // what is shown may be what failed
+	}
+	for _, tr := range r.Clip.Timeline.Tracks {
+		if missing := b.unmoved(tr, r, shown); missing != "" {
+			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track at %s.", r.Clip.Timeline.Address, tr.Target, missing, tr.Source)
+		}
+	}
+}
+
+// unmoved is what a track needs and the render lacks, or "".
+func (b *body) unmoved(tr eligen.Track, r *eligen.Render, shown []*node) string {
+	has := func(address string) bool {
+		return slices.ContainsFunc(shown, func(n *node) bool { return n.address() == address })
+	}
+	switch block := tr.Target.Block; {
+	case strings.Contains("."+block, ".adapter."):
+		if !slices.ContainsFunc(r.Adapters, func(a eligen.Adapter) bool { return strings.HasSuffix(block, "adapter."+a.Kind+"."+a.Name) }) {
+			return block
+		}
+	case block == "sampler":
+	case !has(block):
+		return block
+	case tr.Follow != "" && !has(tr.Follow):
+		return tr.Follow
+	}
+	return ""
+}
+
+// inpaint reads the picture that a render paints into.
+func (b *body) inpaint(r *eligen.Render) {
+	block := b.inner("inpaint")
+	if block == nil {
+		return
+	}
+	i := b.child(block, inpaintGrammar)
+	defer func() { b.failed = b.failed || i.failed }()
+	out := &eligen.Inpaint{Source: b.l.source(i.rng)}
+	if r.Inpaint != nil {
+		*out = *r.Inpaint
+	} else if i.attrs["image"] == nil && !i.damaged && !i.guessed["image"] {
+		i.errorf(i.rng, missing, "An inpaint needs the argument \"image\": the picture that is painted into.")
+	}
+	if p := i.picture("image"); p != nil {
+		out.Image = *p
+	}
+	if s, ok := i.choice("mode", "exact", "reference"); ok {
+		out.Mode = s
+	}
+	if f, ok := i.number("feather", 0, 1000); ok {
+		out.Feather = f
+	}
+	if f, ok := i.number("background_weight", 0, 1000); ok {
+		out.Background = f
+	}
+	r.Inpaint = out
+}

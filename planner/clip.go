@@ -1,0 +1,310 @@
+package planner
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/clip"
+	"github.com/eligen/eligen/stage/denoise"
+	"github.com/eligen/eligen/stage/still"
+)
+
+// frames works out every frame of a clip: where its entities are, and which of them
+// have no image token there and are left out.
+func (b *builder) frames(w *work) {
+	r := w.render
+	if r.Clip == nil || !w.sizeOK() {
+		return
+	}
+	c := r.Clip
+	if r.Inpaint != nil && c.Lock {
+		b.diags.Errorf(r.Where("background"), "Two backgrounds", "inpaint keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.")
+	}
+	if r.Init != nil && c.Warm != nil {
+		b.diags.Errorf(&c.Warm.Source, "Two beginnings", "init starts every frame from a picture, and warm_start from the frame before it: choose one.")
+	}
+	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
+		b.diags.Errorf(r.Where("warm_start.strength"), "Invalid number", "The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
+	}
+	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
+	said := map[string]bool{}
+	for n := range c.Timeline.Frames {
+		f, err := c.Timeline.At(n, r.Entities, w.size)
+		if err != nil {
+			b.diags.Errorf(&c.Timeline.Source, "Timeline goes nowhere", "%v.", err)
+			return
+		}
+		frame := b.frame(w, n, f)
+		if frame == nil {
+			return
+		}
+		before := len(b.diags)
+		for i := range frame.render.Entities {
+			e := entity{Entity: &frame.render.Entities[i], strength: frame.render.Entities[i].Strength}
+			if !finiteRegion(e.Region) {
+				b.diags.Errorf(regionAt(e.Entity), "Invalid number", "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
+				return
+			}
+			e.region = e.Region.Round()
+			e.tokens = e.region.Tokens(w.size)
+			e.covered = len(e.tokens)
+			frame.entities = append(frame.entities, e)
+		}
+		b.overlaps(frame)
+		for i, e := range frame.entities {
+			if len(e.tokens) == 0 {
+				gone[i] = append(gone[i], n)
+			}
+		}
+		// A frame's mistakes are said once, of the first that has them; its warnings
+		// would be hundreds.
+		all := slices.Clone(b.diags[before:])
+		b.diags = b.diags[:before]
+		for _, d := range all {
+			if key := d.Summary + d.Source.String(); d.Severity == eligen.Error && !said[key] {
+				said[key] = true
+				d.Detail = fmt.Sprintf("In frame %d: %s", n, d.Detail)
+				b.diags = append(b.diags, d)
+			}
+		}
+		w.frames = append(w.frames, frame)
+	}
+	for i, frames := range gone {
+		e := &r.Entities[i]
+		switch {
+		case len(frames) == 0:
+		case len(frames) == c.Timeline.Frames:
+			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (16×16 pixels each) in any of the %d frames of %s. Make it larger, or move it into the picture.", e.Address, c.Timeline.Frames, r.Address)
+		default:
+			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
+		}
+	}
+}
+
+// ranges says which frames: "frames 0–3 and 7".
+func ranges(frames []int) string {
+	var parts []string
+	for i := 0; i < len(frames); {
+		j := i
+		for j+1 < len(frames) && frames[j+1] == frames[j]+1 {
+			j++
+		}
+		if i == j {
+			parts = append(parts, fmt.Sprint(frames[i]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d–%d", frames[i], frames[j]))
+		}
+		i = j + 1
+	}
+	word := "frames "
+	if len(frames) == 1 {
+		word = "frame "
+	}
+	if n := len(parts); n > 1 {
+		return word + strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
+	}
+	return word + parts[0]
+}
+
+// frame is the work of one frame: the render's, with what has moved.
+func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
+	r := *w.render
+	r.Address = fmt.Sprintf("%s.frame[%d]", r.Address, n)
+	r.Entities = f.Entities
+	frame := *w
+	frame.moving = true
+	frame.render, frame.number, frame.entities, frame.outputs, frame.frames = &r, n, nil, nil, nil
+	if f.Guidance != nil {
+		frame.guidance = *f.Guidance
+	}
+	if f.CFG != nil {
+		frame.cfg = *f.CFG
+		if frame.cfg == 1 {
+			frame.cfg = 1 + 1e-9 // the negative branch is there in all frames or in none
+		}
+	}
+	if len(f.Scales) > 0 {
+		adapters := slices.Clone(r.Adapters)
+		for i, a := range adapters {
+			if s, ok := f.Scales["adapter."+a.Kind+"."+a.Name]; ok {
+				adapters[i].Scale = s
+			}
+		}
+		r.Adapters = adapters
+		spec, ok := b.ask(&r, adapters)
+		if !ok {
+			return nil
+		}
+		frame.spec = spec
+	}
+	return &frame
+}
+
+// clip plans the frames of a clip that are asked for, those that they need, and the
+// files that are made of them.
+func (b *builder) clip(w *work) {
+	c := w.render.Clip
+	type drawn struct{ latents, picture eligen.Ref }
+	done := map[int]drawn{}
+	var draw func(n int) drawn
+	draw = func(n int) drawn {
+		if d, ok := done[n]; ok {
+			return d
+		}
+		frame := *w.frames[n]
+		frame.prompt, frame.negativePrompt = w.prompt, w.negativePrompt
+		var prompts []eligen.Ref
+		var entities []entity
+		for i, e := range frame.entities {
+			if len(e.tokens) > 0 {
+				prompts, entities = append(prompts, w.entityPrompts[i]), append(entities, e)
+			}
+		}
+		all := frame.entities
+		frame.entities = entities
+		var start []eligen.Ref
+		if warm := c.Warm; warm != nil && n > 0 && (warm.Every == 0 || n%warm.Every != 0) {
+			start = append(start, draw(n-1).latents)
+			frame.schedule.Strength = warm.Strength
+		}
+		var p *plate
+		switch {
+		case w.render.Inpaint != nil:
+			p = b.plate(&frame)
+		case c.Lock && n > 0:
+			first := draw(0)
+			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: union(append(regions(w.frames[0].entities), regions(all)...))}
+			p.fusion = denoise.Fusion{Paint: touched(p.region, w.size)}
+		}
+		var d drawn
+		d.latents, d.picture = b.draw(&frame, prompts, "", start, p)
+		done[n] = d
+		return d
+	}
+	var pictures []eligen.Ref
+	var frames []*work
+	for n, frame := range w.frames {
+		if b.options.Frames == nil || b.options.Frames(n) {
+			pictures, frames = append(pictures, draw(n).picture), append(frames, frame)
+		}
+	}
+	b.clipOutputs(w, frames, pictures)
+}
+
+func regions(entities []entity) (out []eligen.Region) {
+	for _, e := range entities {
+		if len(e.tokens) > 0 {
+			out = append(out, e.region)
+		}
+	}
+	return out
+}
+
+// clipOutputs plans the files that are made of a clip's frames.
+func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
+	r := w.render
+	t := r.Clip.Timeline
+	for _, o := range w.outputs {
+		if strings.Contains(o.local, "%") {
+			for i, frame := range frames {
+				b.still(frame, o, fmt.Sprintf(o.local, frame.number), b.resolved(frame), pictures[i])
+			}
+			continue
+		}
+		if len(frames) < t.Frames {
+			b.warn(&o.Source, "Clip is left alone", "%s is made of all %d frames, and %d were asked for: it is not written.", o.Path, t.Frames, len(frames))
+			continue
+		}
+		var op eligen.Op
+		if o.Sheet {
+			sheet := still.Sheet{Size: w.size}
+			for _, f := range frames {
+				sheet.Captions = append(sheet.Captions, fmt.Sprint("frame ", f.number))
+			}
+			op = sheet
+		} else {
+			op = b.clipOp(w, o, frames[0])
+		}
+		ref := b.add(w, r.Address+".clip"+o.ext, o.Source, op, pictures...)
+		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.local, Stage: ref, Source: o.Source})
+	}
+}
+
+// clipOp is the stage that writes a clip's format.
+func (b *builder) clipOp(w *work, o output, first *work) eligen.Op {
+	t := w.render.Clip.Timeline
+	resolved := clip.Resolved{Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: o.Loop}
+	var check error
+	var op eligen.Op
+	if !o.StripMetadata {
+		resolved.Timeline, resolved.First = describe(t), encoded(b.resolved(first))
+	}
+	switch o.ext {
+	case ".gif":
+		dither := o.Dither
+		if dither == "" {
+			dither = clip.FloydSteinberg
+		}
+		gif := clip.GIF{Resolved: resolved, Strip: o.StripMetadata, Dither: dither}
+		op, check = gif, gif.Check()
+	case ".apng":
+		apng := clip.APNG{Resolved: resolved, Strip: o.StripMetadata}
+		op, check = apng, apng.Check()
+	case ".webp":
+		webp := clip.WebP{Resolved: resolved, Strip: o.StripMetadata}
+		op, check = webp, webp.Check()
+	default:
+		video := clip.Video{Resolved: resolved, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."), FFmpeg: b.video}
+		op, check = video, video.Check()
+	}
+	if check != nil {
+		b.diags.Errorf(&o.Source, "Clip can't be written", "%s.", sentence(check))
+	}
+	return op
+}
+
+// describe is a timeline as a clip's metadata has it: what moves, and when.
+func describe(t eligen.Timeline) json.RawMessage {
+	type key struct {
+		Frame  float64        `json:"frame"`
+		Region *eligen.Region `json:"region,omitempty"`
+		Value  []float64      `json:"value,omitempty"`
+		Ease   string         `json:"ease,omitempty"`
+	}
+	type track struct {
+		Target      string    `json:"target"`
+		Keys        []key     `json:"keys,omitempty"`
+		Extrapolate string    `json:"extrapolate,omitempty"`
+		Path        []float64 `json:"path,omitempty"`
+		Ease        string    `json:"ease,omitempty"`
+		Follow      string    `json:"follow,omitempty"`
+	}
+	var out []track
+	for _, tr := range t.Tracks {
+		x := track{Target: tr.Target.String(), Extrapolate: tr.Extrapolate, Follow: tr.Follow}
+		if tr.Path != nil {
+			x.Path, x.Ease = tr.Path.Points, tr.Ease.String()
+		}
+		for _, k := range tr.Keys {
+			y := key{Frame: k.Frame, Value: k.Value.Numbers, Ease: k.Ease.String()}
+			if k.Value.Region.Kind != "" {
+				r := k.Value.Region
+				y.Region = &r
+			}
+			x.Keys = append(x.Keys, y)
+		}
+		out = append(out, x)
+	}
+	return encoded(out)
+}
+
+func encoded(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // plain structs of finite numbers
+	}
+	return data
+}
