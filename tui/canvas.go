@@ -266,7 +266,7 @@ func (c *canvas) inCells(columns, rows, pixels int) []string {
 				if grey(bottom) > 0.5 {
 					fg = color.NRGBA{0, 0, 0, 255}
 				}
-			case pixels == 1 || top == bottom:
+			case pixels == 1:
 				glyph, fg = " ", bottom
 			}
 			if sgr := "\x1b[38;" + c.sgr(fg) + ";48;" + c.sgr(bottom) + "m"; sgr != last {

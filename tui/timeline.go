@@ -36,9 +36,8 @@ func column(frame float64, frames, width int) int {
 func (p *timelinePane) View(width, height int) []string {
 	name, times := "frames", ""
 	if p.timeline != nil {
-		name = shortName(p.timeline.Address)
-		if name == "" {
-			name = p.timeline.Name
+		if name = shortName(p.timeline.Address); name == "" {
+			name = "timeline" // a clip's recipe doesn't say which
 		}
 		if p.timeline.FPS > 0 {
 			times = fmt.Sprintf(" · %.2f s · %g fps", float64(p.frame)/p.timeline.FPS, p.timeline.FPS)
