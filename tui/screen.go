@@ -56,6 +56,10 @@ type screen struct {
 		key   string
 		lines []string
 	}
+	counted struct { // the frames that are made
+		key  string
+		made map[int]bool
+	}
 	given struct { // to a terminal that draws
 		id           int
 		key, pending string
@@ -189,6 +193,9 @@ func (s *screen) event(e eligen.Event) {
 			t.locality[entity] = v
 		}
 	}
+	if maker, format, ok := strings.Cut(what, "."); ok && !strings.Contains(format, ".") {
+		what = maker // "still.jpeg"
+	}
 	rank := slices.Index(makers, what) + 1
 	if rank == 0 {
 		return
@@ -304,6 +311,20 @@ func (s *screen) picture(t *take, frame int) (place, bool) {
 		}
 	}
 	return at, false
+}
+
+// made are the frames whose pictures are there, looked for only when there may be more.
+func (s *screen) made(t *take) map[int]bool {
+	key := fmt.Sprint(t.Render, s.version, len(s.artifacts))
+	if s.counted.key != key {
+		s.counted.key, s.counted.made = key, map[int]bool{}
+		for f := range t.count() {
+			if _, ok := s.picture(t, f); ok {
+				s.counted.made[f] = true
+			}
+		}
+	}
+	return s.counted.made
 }
 
 // around are the frames of the onion skin.
@@ -555,12 +576,7 @@ func (s *screen) body(p panes, t *take) []string {
 		lines = append(lines, left[i]+" "+right[i])
 	}
 	if p.timeline > 0 && t != nil {
-		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: map[int]bool{}, look: s.look}
-		for f := range t.count() {
-			if _, ok := s.artifacts[place{t.Render, f}]; ok {
-				pane.made[f] = true
-			}
-		}
+		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: s.made(t), look: s.look}
 		if e := t.at(s.frame); s.entity < len(e) {
 			pane.selected = e[s.entity].Address
 		}

@@ -362,7 +362,11 @@ func TestPictures(t *testing.T) {
 	s := shown(colorless, 80, 24)
 	do(s, news{items: []any{leap()}})
 	done := func(frame int) news {
-		return news{items: []any{eligen.Event{Type: eligen.Done, Stage: fmt.Sprintf("render.clip.frame[%d].decode", frame), Artifact: &eligen.Artifact{}}}}
+		stage := fmt.Sprintf("render.clip.frame[%d].", frame)
+		made := func(what string) eligen.Event {
+			return eligen.Event{Type: eligen.Done, Stage: stage + what, Artifact: &eligen.Artifact{}}
+		}
+		return news{items: []any{made("decode"), made("still.jpeg"), made("decode.without.entity.cat")}}
 	}
 	do(s, done(0))
 	do(s, done(1))
@@ -379,7 +383,7 @@ func TestPictures(t *testing.T) {
 	still.Layouts[0].Timeline.Tracks = nil
 	do(s, news{items: []any{still}})
 	do(s, pressed("end"))
-	if got := s.String(); !strings.Contains(got, "%%%") {
+	if got := s.String(); !strings.Contains(got, "%%%") || !strings.Contains(got, "24 of 24 made") {
 		t.Errorf("frame 23 looks like frame 2\n%s", got)
 	}
 }

@@ -47,7 +47,11 @@ func (p *timelinePane) View(width, height int) []string {
 	if p.playing {
 		state = "▶ playing"
 	}
-	lines := []string{title(fmt.Sprintf("%s · frame %d of %d%s", name, p.frame, p.frames, times), state, width, p.look)}
+	where := fmt.Sprintf("%s · frame %d of %d", name, p.frame, p.frames)
+	if len([]rune(where+times+state))+4 <= width {
+		where += times
+	}
+	lines := []string{title(where, state, width, p.look)}
 
 	gutter := min(24, max(10, width/4))
 	ruler := width - gutter - 1
@@ -58,10 +62,9 @@ func (p *timelinePane) View(width, height int) []string {
 	}
 	cells := []rune(strings.Repeat("─", ruler))
 	for f := range p.made {
-		cells[column(float64(f), p.frames, ruler)] = '━'
-	}
-	if len(p.made) >= p.frames { // all, however many columns a frame takes
-		cells = []rune(strings.Repeat("━", ruler))
+		for x := column(float64(f)-0.5, p.frames, ruler); x <= column(float64(f)+0.5, p.frames, ruler); x++ {
+			cells[x] = '━'
+		}
 	}
 	cells[head] = '▼'
 	lines = append(lines, row(fmt.Sprintf("%d of %d made", len(p.made), p.frames), cells, "8"))
