@@ -122,10 +122,7 @@ func (e *engine) openStep(r request) (job, error) {
 	// the second, which is measured, is warm from its beginning.
 	ctx, stop := context.WithCancel(context.Background())
 	var failed error
-	d.Fuse = func(_ int, v []float32) []float32 {
-		failed = writeFloats(r.Output, v)
-		return v
-	}
+	d.Velocity = func(_ int, v []float32) { failed = writeFloats(r.Output, v) }
 	d.Step = func(int, int, eligen.Tensor) { stop() }
 	if _, err := t.Denoise(ctx, d); failed != nil || !errors.Is(err, context.Canceled) {
 		stop()
@@ -134,7 +131,7 @@ func (e *engine) openStep(r request) (job, error) {
 
 	ctx, stop = context.WithCancel(context.Background())
 	s := &step{steps: make(chan struct{}), next: make(chan struct{}), ended: make(chan error, 1), stop: stop}
-	d.Fuse = nil
+	d.Velocity = nil
 	d.Step = func(int, int, eligen.Tensor) {
 		select {
 		case s.steps <- struct{}{}:

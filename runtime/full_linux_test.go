@@ -20,7 +20,9 @@ import (
 func TestFullDisk(t *testing.T) {
 	want := reference(t, func(dir string) *eligen.Scene { return small(dir, 1) })
 	disk := t.TempDir()
-	mount := func(flags uintptr, options string) error { return syscall.Mount("tmpfs", disk, "tmpfs", flags, options) }
+	mount := func(flags uintptr, options string) error {
+		return syscall.Mount("tmpfs", disk, "tmpfs", flags, options)
+	}
 	if err := mount(0, "size=12k"); err != nil {
 		t.Skip("file systems can't be mounted here: ", err)
 	}

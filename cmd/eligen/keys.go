@@ -34,7 +34,7 @@ Boxes are given by their centre and size, other shapes by the box around them, i
 		Args:    cobra.ExactArgs(1),
 		RunE:    o.run,
 	}
-	o.sceneOptions.flags(c)
+	o.flags(c)
 	c.Flags().StringVar(&o.format, "format", "table", "table, csv, json, or spark: a line for each value")
 	c.Flags().StringVar(&o.frames, "frames", "", "only these frames, as 0-7,20")
 	choices(c, "format", "table", "csv", "json", "spark")
