@@ -22,7 +22,10 @@ type Options struct {
 	N       int // layouts to render
 	Swaps   int // layouts whose first entity is swapped, for locality; at most N
 	Pairs   int // pairs of overlapping entities, rendered under each policy
+	Clips   int // layouts in which an entity moves, rendered in each of Motions
 	Size    eligen.Size
+	// DrawClip renders a clip, and gives its frames; nil where Clips is 0.
+	DrawClip func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error)
 	// Draw renders; the product's own path from scene to picture.
 	Draw func(ctx context.Context, r eligen.Render) (*image.NRGBA, error)
 	// Classify names what is in a box of a picture, and how sure it is.
@@ -60,11 +63,12 @@ type Report struct {
 	PSNR float64 `json:"psnr,omitempty"` // of the autoencoder on the composed pictures, dB
 
 	Overlap []Row `json:"overlap,omitempty"` // a row a policy
+	Motion  []Row `json:"motion,omitempty"`  // a row for each of Motions
 }
 
 // Run renders every layout in every mode and measures.
 func Run(ctx context.Context, o Options) (Report, error) {
-	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies))
+	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions)
 	done := 0
 	tick := func() {
 		done++
@@ -116,6 +120,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Pairs > 0 {
 		var err error
 		if rep.Overlap, err = overlap(ctx, o, tick); err != nil {
+			return rep, err
+		}
+	}
+	if o.Clips > 0 {
+		var err error
+		if rep.Motion, err = motion(ctx, o, tick); err != nil {
 			return rep, err
 		}
 	}

@@ -16,6 +16,10 @@ func (r Report) String() string {
 		b.WriteString("\nTwo entities whose boxes overlap: the share of the common pixels that the first has, and how often each is still known.\n\n")
 		table(&b, "overlap", []string{"common pixels", "first", "second"}, r.Overlap)
 	}
+	if len(r.Motion) > 0 {
+		fmt.Fprintf(&b, "\nAn entity that moves, over %d frames: the mean change of a pixel that no region covers from one frame to the next (levels of 255), and placement and identity in every frame.\n\n", clipFrames)
+		table(&b, "frames", []string{"change outside", "placement", "identity"}, r.Motion)
+	}
 	return b.String()
 }
 

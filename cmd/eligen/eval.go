@@ -33,6 +33,7 @@ type evalOptions struct {
 	layouts int
 	swaps   int
 	pairs   int
+	clips   int
 	classes int
 	steps   int
 	cfg     float64
@@ -48,7 +49,7 @@ func newEval() *cobra.Command {
 		Short: "Measure how well a model puts entities where they are asked for",
 		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
 
-Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. A second table says what the overlap policies do where two regions meet.
+Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. Further tables say what the overlap policies do where two regions meet, and how steady a clip is in which an entity moves.
 
 Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
 		Args: cobra.NoArgs,
@@ -61,6 +62,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	f.IntVar(&o.layouts, "layouts", 64, "how many layouts")
 	f.IntVar(&o.swaps, "swaps", 32, "of how many layouts an entity is swapped, to measure locality")
 	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
+	f.IntVar(&o.clips, "clips", 4, "how many layouts are rendered as clips, in every way to hold frames together")
 	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
 	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
 	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
@@ -118,22 +120,22 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	var shown []*image.NRGBA
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality,
 		Prompt: func(class string) string {
 			k, _ := dataset.ClassNamed(class)
 			return k.Prompt()
 		},
 		Draw: func(ctx context.Context, r eligen.Render) (*image.NRGBA, error) {
-			if o.steps > 0 {
-				r.Sampler.Steps = &o.steps
+			pictures, err := drawn(ctx, e, store, o.sampled(r))
+			if err != nil {
+				return nil, err
 			}
-			if o.cfg > 0 {
-				r.Sampler.CFG = &o.cfg
-			}
-			img, err := drawn(ctx, e, store, r)
-			shown = append(shown, img)
-			return img, err
+			shown = append(shown, pictures[0])
+			return pictures[0], nil
+		},
+		DrawClip: func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error) {
+			return drawn(ctx, e, store, o.sampled(r))
 		},
 		Report: func(done, of int) {
 			if live {
@@ -172,26 +174,46 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	return nil
 }
 
-// drawn renders through plan and store, and writes no file.
-func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.Render) (*image.NRGBA, error) {
+// sampled is a render with the sampler that was asked for.
+func (o *evalOptions) sampled(r eligen.Render) eligen.Render {
+	if o.steps > 0 {
+		r.Sampler.Steps = &o.steps
+	}
+	if o.cfg > 0 {
+		r.Sampler.CFG = &o.cfg
+	}
+	return r
+}
+
+// drawn renders through plan and store, and writes no file: one picture, or a clip's
+// frames.
+func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.Render) ([]*image.NRGBA, error) {
+	if r.Clip != nil {
+		r.Outputs = []eligen.Output{{Path: "%d.png"}}
+	}
 	p, ds := planner.Build(&eligen.Scene{Path: "eval", Renders: []eligen.Render{r}}, e.ID(), e.Spec, planner.Options{})
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}
+	outputs := p.Outputs
 	p.Outputs = nil
 	if err := (&runtime.Runner{Store: store, Engine: e, Emit: func(eligen.Event) {}}).Apply(ctx, p); err != nil {
 		return nil, err
 	}
-	a, ok, err := store.Get(p.Stages[len(p.Stages)-1].Digest)
-	if err != nil || !ok {
-		return nil, errors.Join(err, errors.New("a picture that was just made is not in the store"))
+	var out []*image.NRGBA
+	for _, o := range outputs {
+		a, ok, err := store.Get(p.Stages[o.Stage].Digest)
+		if err != nil || !ok {
+			return nil, errors.Join(err, errors.New("a picture that was just made is not in the store"))
+		}
+		img, err := png.Decode(bytes.NewReader(a.Data))
+		if err != nil {
+			return nil, err
+		}
+		picture := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+		draw.Draw(picture, picture.Rect, img, img.Bounds().Min, draw.Src)
+		out = append(out, picture)
 	}
-	img, err := png.Decode(bytes.NewReader(a.Data))
-	if err != nil {
-		return nil, err
-	}
-	out := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
-	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
 	return out, nil
 }
 
