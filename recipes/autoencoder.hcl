@@ -2,14 +2,15 @@
 # pictures. The first training; everything else works on its latents. Started
 # from a model that has a transformer, it trains the decoder alone.
 recipe "autoencoder" {
-  steps = 6600
-  batch = 8
+  size  = [256, 256]
+  steps = 1500
+  batch = 16
   ema   = 0.998
-  every = 500
+  every = 100
 
   optimizer "adamw" {
-    rate   = 5e-4 # 2e-3 learns more slowly
-    warmup = 100
+    rate   = 6e-4
+    warmup = 50
     decay  = "cosine"
     betas  = [0.9, 0.99]
     clip   = 1

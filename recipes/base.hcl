@@ -1,22 +1,25 @@
-# nano's transformer with its text encoders. A share of the samples carries
-# entities and regional attention, since a base of this size that has never
-# seen a region can't be taught about them by a LoRA alone.
+# nano's transformer with its text encoders, first part: windows of pictures, which
+# cost a third of whole ones (docs/adr/0007). Most of the samples carry entities and
+# regional attention, since a base of this size that has never seen a region can't be
+# taught about them by a LoRA alone.
 recipe "base" {
-  classes = 20
-  size    = [128, 128]
-  steps   = 2600
-  batch   = 32
-  regions = 0.8
-  dropout = { prompt = 0.1, entity = 0.1 }
-  objects = 3 # how much more the loss counts where objects are
-  ema     = 0.998
-  every   = 200
+  classes  = 20
+  pictures = 10240
+  size     = [256, 256]
+  window   = [128, 128]
+  steps    = 2400
+  batch    = 64
+  regions  = 0.85
+  dropout  = { prompt = 0.1, entity = 0.05 }
+  objects  = 3 # how much more the loss counts where objects are
+  ema      = 0.997
+  every    = 200
 
   # Muon moves the matrices inside the network, AdamW the rest.
   optimizer "muon" {
-    rate   = 2e-3
+    rate   = 3e-3
     warmup = 60
-    decay  = "cosine"
+    decay  = "constant" # the second part, recipes/whole.hcl, lowers it
     betas  = [0.95, 0.99]
     weight = 0.02
     clip   = 1

@@ -1,20 +1,21 @@
 # EliGen's training: the base is frozen, a LoRA on the linear layers of the
 # blocks learns to follow regions, with regional attention on at every step.
 recipe "eligen" {
-  classes = 20
-  size    = [128, 128]
-  train   = lora(16)
-  steps   = 400
-  batch   = 16
-  regions = 1
-  dropout = { prompt = 0.1, entity = 0.1 }
-  objects = 3
-  ema     = 0.99
-  every   = 100
+  classes  = 20
+  pictures = 10240
+  size     = [256, 256]
+  train    = lora(16)
+  steps    = 150
+  batch    = 16
+  regions  = 1
+  dropout  = { prompt = 0.1, entity = 0.05 }
+  objects  = 3
+  ema      = 0.98
+  every    = 50
 
   optimizer "adamw" {
     rate   = 1e-3
-    warmup = 30
+    warmup = 15
     decay  = "cosine"
     clip   = 1
   }

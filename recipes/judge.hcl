@@ -1,7 +1,7 @@
 # The classifier that `eligen eval` asks what is in a picture.
 recipe "judge" {
   classes = 20
-  size    = [128, 128]
+  size    = [256, 256]
   steps   = 1200
   batch   = 64
   ema     = 0.995

@@ -1,0 +1,25 @@
+# nano's transformer, second part: whole pictures, with a rate that ends at zero.
+#
+#     eligen train recipes/whole.hcl --model ~/.cache/eligen/training/base/model
+recipe "whole" {
+  kind     = "base"
+  classes  = 20
+  pictures = 10240
+  size     = [256, 256]
+  steps    = 640
+  batch    = 32
+  regions  = 0.85
+  dropout  = { prompt = 0.1, entity = 0.05 }
+  objects  = 3
+  ema      = 0.99
+  every    = 80
+
+  optimizer "muon" {
+    rate   = 2.5e-3
+    warmup = 20
+    decay  = "cosine"
+    betas  = [0.95, 0.99]
+    weight = 0.02
+    clip   = 1
+  }
+}
