@@ -117,6 +117,16 @@ func describe(w io.Writer, r still.Resolved) error {
 		sampler += ", entities on the negative side"
 	}
 	row("sampler", "%s", sampler)
+	if p := r.Inpaint; p != nil {
+		what := fmt.Sprintf("picture %s, %s", p.Picture.Short(), p.Mode)
+		if p.Feather != 0 {
+			what += fmt.Sprintf(", feather %v", p.Feather)
+		}
+		if p.Background != 0 {
+			what += fmt.Sprintf(", background weight %v", p.Background)
+		}
+		row("inpaint", "%s", what)
+	}
 	if r.Init != nil {
 		row("init", "picture %s, strength %v", r.Init.Picture.Short(), r.Init.Strength)
 	}
