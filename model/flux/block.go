@@ -14,6 +14,7 @@ type Blocks struct {
 	Config
 	Rows, Columns int        // of image tokens: h/2, w/2 of the latents
 	Entities      []Entities // Tokens, TextLength and LogStrength
+	Picture       *KeyValue  // of the block that is being built; nil for none
 }
 
 // Begin is the image tokens [B,S,Dim] of latents [B,C,h,w], and all text
@@ -51,5 +52,5 @@ func (b Blocks) End(w nn.Weights, img, modulation *Node) *Node {
 
 func (b Blocks) attention(img, txt *Node) *attention {
 	return newAttention(b.Config, Input{Entities: b.Entities}, txt.Shape().Dim(1), b.Rows*b.Columns,
-		rope(img.Graph(), b.Config, b.Rows, b.Columns, nil))
+		rope(img.Graph(), b.Config, b.Rows, b.Columns, nil)).seeing(b.Picture)
 }

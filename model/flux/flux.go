@@ -24,6 +24,7 @@ type Input struct {
 	Origin *Node
 
 	Entities []Entities // nil for plain FLUX
+	Pictures []KeyValue // of an IP-Adapter, for each block, double ones first; nil for none
 
 	// What doesn't change from step to step can be computed before the first.
 	Embedded   bool  // Txt, here and in Entities, is EmbedText's result: [.., Dim]
@@ -63,18 +64,18 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	}
 
 	for i := range cfg.Double {
-		img, txt = doubleBlock(w.In(fmt.Sprintf("double_blocks.%d", i)), a, img, txt, next)
+		img, txt = doubleBlock(w.In(fmt.Sprintf("double_blocks.%d", i)), a.seeing(in.picture(i)), img, txt, next)
 		trace(fmt.Sprintf("double.%d.img", i), img)
 		trace(fmt.Sprintf("double.%d.txt", i), txt)
 	}
 	if cfg.Single > 0 {
 		x := Concatenate([]*Node{txt, img}, 1) // [B,L,D]
 		for i := range cfg.Single - 1 {
-			x = singleBlock(w.In(fmt.Sprintf("single_blocks.%d", i)), a, x, next)
+			x = singleBlock(w.In(fmt.Sprintf("single_blocks.%d", i)), a.seeing(in.picture(cfg.Double+i)), x, next)
 			trace(fmt.Sprintf("single.%d", i), x)
 		}
 		last := cfg.Single - 1
-		img = lastSingleBlock(w.In(fmt.Sprintf("single_blocks.%d", last)), a, x, next)
+		img = lastSingleBlock(w.In(fmt.Sprintf("single_blocks.%d", last)), a.seeing(in.picture(cfg.Double+last)), x, next)
 		trace(fmt.Sprintf("single.%d", last), img)
 	}
 
@@ -86,6 +87,13 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	out = ConvertDType(unpatchify(out, h, wd), in.Latents.DType())
 	trace("out", out)
 	return out
+}
+
+func (in Input) picture(block int) *KeyValue {
+	if in.Pictures == nil {
+		return nil
+	}
+	return &in.Pictures[block]
 }
 
 // EmbedText projects T5 states [.., T, TextDim] to the transformer's width.
@@ -217,7 +225,9 @@ func doubleBlock(w nn.Weights, a *attention, img, txt *Node, next func(int) []mo
 		x = m.apply(nn.LayerNorm(x, epsilon))
 		return a.heads(w.In(name), w.In(name+".qkv").Linear(x))
 	}
-	txtOut, imgOut := a.attend(project("txt_attn", txt, txtMod[0]), project("img_attn", img, imgMod[0]), true)
+	txtIn, imgIn := project("txt_attn", txt, txtMod[0]), project("img_attn", img, imgMod[0])
+	txtOut, imgOut := a.attend(txtIn, imgIn, true)
+	imgOut = a.addPicture(imgOut, func() *Node { return imgIn.q })
 
 	finish := func(name string, x, attended *Node, m []modulation) *Node {
 		x = Add(x, Mul(m[0].gate, w.In(name+"_attn.proj").Linear(attended)))
@@ -236,8 +246,11 @@ func singleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modulatio
 	in := a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d)))
 	txtIn, imgIn := in.split(a.text)
 	txt, img := a.attend(txtIn, imgIn, true)
+	attended := a.addPicture(Concatenate([]*Node{txt, img}, 1), func() *Node {
+		return Concatenate([]*Node{txtIn.q, a.rotation.apply(imgIn.q)}, 1)
+	})
 	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
-	y = Concatenate([]*Node{Concatenate([]*Node{txt, img}, 1), mlp}, -1)
+	y = Concatenate([]*Node{attended, mlp}, -1)
 	return Add(x, Mul(m.gate, w.In("linear2").Linear(y)))
 }
 
@@ -254,9 +267,9 @@ func lastSingleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modul
 	}
 	txtKV := Add(nn.MatMulT(txt, kv(w("linear1.weight"))), ExpandLeftToRank(kv(w("linear1.bias")), 3)) // [B,T,2D]
 	y = w.In("linear1").Linear(img)                                                                    // [B,S,3D+MLP]
-	_, attended := a.attend(
-		a.heads(w, txtKV),
-		a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d))), false)
+	txtIn, imgIn := a.heads(w, txtKV), a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d)))
+	_, attended := a.attend(txtIn, imgIn, false)
+	attended = a.addPicture(attended, func() *Node { return a.rotation.apply(imgIn.q) })
 	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
 	y = w.In("linear2").Linear(Concatenate([]*Node{attended, mlp}, -1))
 	_, img = splitRows(x, a.text)
