@@ -104,6 +104,17 @@ type Denoise struct {
 	From             int                                // steps already done; Latents is their result
 	Step             func(step, of int, latents Tensor) // after each step; latents is valid during the call. May be nil
 	Velocity         func(step int, v []float32)        // is shown each step's guided velocity, and may change it; may be nil
+
+	// Pictures that an IP-Adapter brings in, all at once. The reference has one on the
+	// negative side wherever there are any: that of a vector of zeros, at scale 1.
+	ImagePrompts, NegativeImagePrompts []ImagePrompt
+}
+
+// ImagePrompt is a picture as an IP-Adapter sees it. What tokens find in it is
+// multiplied by Scale; even at 0 it draws their attention from the other pictures.
+type ImagePrompt struct {
+	Tokens Tensor // [tokens, width]
+	Scale  float64
 }
 
 // Fusion keeps a part of a picture: there, the velocity is the one that leads

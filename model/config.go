@@ -11,6 +11,7 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // repository is what a folder's config.json says of what shapes can't tell.
@@ -20,6 +21,11 @@ type repository struct {
 	Groups        int      `json:"norm_num_groups"`
 	ScalingFactor *float64 `json:"scaling_factor"`
 	ShiftFactor   *float64 `json:"shift_factor"`
+	ImageSize     int      `json:"image_size"`
+	Vision        *struct {
+		Heads     int `json:"num_attention_heads"`
+		ImageSize int `json:"image_size"`
+	} `json:"vision_config"` // of a model with a text half
 }
 
 // repositoryConfig reads the config.json of a checkpoint that is a folder.
@@ -115,6 +121,33 @@ func CLIPConfig(c *Checkpoint) (text.CLIPConfig, error) {
 	}
 	cfg, err := text.DetectCLIP(c.shapes(), r.Heads)
 	if cfg.Dim == 0 || cfg.FF == 0 || cfg.Positions == 0 || cfg.Layers == 0 || cfg.Heads <= 0 || cfg.Dim%cfg.Heads != 0 {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}
+
+// SigLIPConfig reads the vision tower's sizes off a checkpoint, and names every
+// tensor that is missing, misshapen or in excess.
+func SigLIPConfig(c *Checkpoint) (vision.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return vision.Config{}, err
+	}
+	if v := r.Vision; v != nil {
+		r.Heads, r.ImageSize = v.Heads, v.ImageSize
+	}
+	cfg, err := vision.Detect(c.Shape, r.Heads, r.ImageSize)
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, Check(c.Path, c, weights(cfg.Weights()))
+}
+
+// IPAdapterConfig reads an IP-Adapter's sizes off a checkpoint, and names every
+// tensor that is missing, misshapen or in excess.
+func IPAdapterConfig(c *Checkpoint) (flux.IPConfig, error) {
+	cfg, err := flux.DetectIP(c.Shape)
+	if err != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return cfg, Check(c.Path, c, weights(cfg.Weights()))

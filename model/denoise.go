@@ -24,6 +24,7 @@ type Transformer struct {
 	Config flux.Config
 	Store  *Store
 	Runner *Runner
+	Images *ImageAdapter // that image prompts are read by; nil for none
 
 	// Lean frees weights that the steps don't need before the first of them: the
 	// modulations' are a quarter of FLUX.1, and are used once a picture.
@@ -43,8 +44,8 @@ type Transformer struct {
 // timesteps and guidance are not rounded to the weights' dtype before they are
 // embedded; the reference rounds all three to bfloat16.
 //
-// What no step changes is computed once: the projected text, and all steps'
-// modulations.
+// What no step changes is computed once: the projected text, all steps'
+// modulations, and the keys and values of image prompts.
 func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.Tensor, err error) {
 	defer catch("denoising", &err)
 	if err := t.check(d); err != nil {
@@ -55,7 +56,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		return eligen.Tensor{}, err
 	}
 	groups := groupEntities(d.Entities, nil)
-	positive, err := t.prepare(d, d.Prompt, groups)
+	positive, err := t.prepare(d, d.Prompt, groups, d.ImagePrompts)
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
@@ -69,7 +70,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err := ctx.Err(); err != nil {
 			return eligen.Tensor{}, err
 		}
-		negative, err = t.prepare(d, *d.Negative, groups)
+		negative, err = t.prepare(d, *d.Negative, groups, d.NegativeImagePrompts)
 		if err != nil {
 			return eligen.Tensor{}, err
 		}
@@ -182,6 +183,11 @@ func (t *Transformer) check(d eligen.Denoise) error {
 			return err
 		}
 	}
+	for _, prompts := range [][]eligen.ImagePrompt{d.ImagePrompts, d.NegativeImagePrompts} {
+		if err := t.Images.check(prompts, c); err != nil {
+			return err
+		}
+	}
 	if p := d.Fusion; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
 		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
 	}
@@ -264,14 +270,23 @@ func groupEntities(all []eligen.EntityConditioning, txt *eligen.Tensor) []entity
 // A branch is one of the two sides of guidance, ready for the steps: what they
 // share is on the backend.
 type branch struct {
-	parts parts
-	txt   []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
-	mods  [][]byte          // of each step, [1,M] in the weights' dtype
-	marks []*tensors.Tensor // of each group: tokens, and strengths where they are needed
+	parts    parts
+	txt      []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
+	mods     [][]byte          // of each step, [1,M] in the weights' dtype
+	marks    []*tensors.Tensor // of each group: tokens, and strengths where they are needed
+	pictures []*tensors.Tensor // of each block: keys and values [1,T,H,HeadDim] of image prompts; nil for none
+}
+
+// kept are the inputs of a block's graph that are there for all steps.
+func (b *branch) kept(block int) []*tensors.Tensor {
+	if b.pictures == nil {
+		return b.marks
+	}
+	return append(slices.Clone(b.pictures[2*block:2*block+2]), b.marks...)
 }
 
 func (b *branch) finalize() {
-	for _, t := range append(b.marks, b.txt...) {
+	for _, t := range slices.Concat(b.marks, b.txt, b.pictures) {
 		// The picture is done; a leak would show in the next one.
 		_ = t.FinalizeAll()
 	}
@@ -289,7 +304,7 @@ func configName(v any) string {
 // prepare projects a branch's text and computes the modulations of all steps in
 // one graph: inputs timesteps [K], guidance [K], vec [K,P], txt [1,T,D] and one
 // text [1,N,Te,D] a group.
-func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup) (_ *branch, err error) {
+func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup, images []eligen.ImagePrompt) (_ *branch, err error) {
 	cfg, steps := t.Config, len(d.Sigmas)-1
 	timesteps, guidance, vec := eligen.NewTensor(steps), eligen.NewTensor(steps), eligen.NewTensor(steps, cfg.PooledDim)
 	for i := range steps {
@@ -348,6 +363,10 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		}
 		b.parts.groups = append(b.parts.groups, partGroup{g.length, g.strong})
 	}
+	if len(images) > 0 && err == nil {
+		b.parts.pictures = true
+		b.pictures, err = t.Images.keysValues(images, cfg, b.parts.dtype, t.Lean)
+	}
 	if err != nil {
 		b.finalize()
 		return nil, err
@@ -362,6 +381,7 @@ type parts struct {
 	rows, columns int // of image tokens
 	dtype         dtypes.DType
 	groups        []partGroup
+	pictures      bool // there are image prompts
 }
 
 type partGroup struct {
@@ -370,13 +390,22 @@ type partGroup struct {
 }
 
 func (p parts) name(kind string) string {
-	return fmt.Sprintf("%s %s %d×%d %v", kind, configName(p.config), p.rows, p.columns, p.groups)
+	name := fmt.Sprintf("%s %s %d×%d %v", kind, configName(p.config), p.rows, p.columns, p.groups)
+	if p.pictures {
+		name += " pictures"
+	}
+	return name
 }
 
-// blocks reads a graph's last inputs, the marks of the groups: tokens [1,N,K],
-// and, where strong, logarithms of strengths [1,N].
+// blocks reads a block's last inputs: keys and values of the image prompts, if
+// there are any, and the marks of the groups: tokens [1,N,K], and, where strong,
+// logarithms of strengths [1,N].
 func (p parts) blocks(marks []*graph.Node) flux.Blocks {
 	b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
+	if p.pictures {
+		b.Picture = &flux.KeyValue{K: marks[0], V: marks[1]}
+		marks = marks[2:]
+	}
 	for _, g := range p.groups {
 		e := flux.Entities{TextLength: g.length, Tokens: marks[0]}
 		marks = marks[1:]
@@ -396,7 +425,7 @@ func (p parts) begin() Graph {
 	}}
 }
 
-// double is img, txt, modulation [1,12·Dim], marks → img, txt.
+// double is img, txt, modulation [1,12·Dim], kept → img, txt.
 func (p parts) double(i int) Graph {
 	return Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := p.blocks(in[3:]).Double(w, in[0], in[1], in[2])
@@ -404,7 +433,7 @@ func (p parts) double(i int) Graph {
 	}}
 }
 
-// single is img, txt, modulation [1,3·Dim], marks → img, txt.
+// single is img, txt, modulation [1,3·Dim], kept → img, txt.
 func (p parts) single(i int) Graph {
 	return Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := p.blocks(in[3:]).Single(w, in[0], in[1], in[2])
@@ -434,7 +463,7 @@ func (b *branch) errands(s *Store) []errand {
 	img, txt := shapes.Make(p.dtype, 1, p.rows*p.columns, dim), shapes.Make(p.dtype, 1, text, dim)
 	block := func(modulation int) []shapes.Shape {
 		in := []shapes.Shape{img, txt, shapes.Make(p.dtype, 1, modulation*dim)}
-		for _, t := range b.marks {
+		for _, t := range b.kept(0) {
 			in = append(in, t.Shape())
 		}
 		return in
@@ -462,12 +491,14 @@ func (t *Transformer) velocity(b *branch, x eligen.Tensor, i int) (eligen.Tensor
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
+	at := 0
 	block := func(g Graph, parts int) error {
 		m, err := modulation(parts)
 		if err != nil {
 			return err
 		}
-		out, err = t.Runner.runKeeping(g, t.Store, append(out, m), b.marks)
+		out, err = t.Runner.runKeeping(g, t.Store, append(out, m), b.kept(at))
+		at++
 		return err
 	}
 	for i := range p.config.Double {

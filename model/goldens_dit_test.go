@@ -109,6 +109,12 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 	cfg := config.flux()
 	weights := g.ditLoader(t, cfg)
 	inputs, forms := ditInputs(g.in)
+	if path := g.text("ip_adapter"); path != "" {
+		weights = joined{weights, g.openIP(t, path, "ip_config").Loader}
+		var scale float32
+		g.field(t, "ip_scale", &scale)
+		inputs["ip_scale"] = eligen.Tensor{Shape: []int{1}, Data: []float32{scale}}
+	}
 
 	if !g.has("loras") {
 		for _, form := range forms {
@@ -190,9 +196,9 @@ func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights mod
 	}
 	return s.run(t, fmt.Sprint("dit ", cfg, form), weights, dtype, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		if dtype == dtypes.Float32 {
-			flux.Velocity(w, cfg, ditInput(in, keep))
+			flux.Velocity(w, cfg, withPictures(w, cfg, ditInput(in, keep), in))
 		} else { // whose graphs take XLA four times as long: less of it to do
-			keep("out", flux.Velocity(w, cfg, ditInput(in, nil)))
+			keep("out", flux.Velocity(w, cfg, withPictures(w, cfg, ditInput(in, nil), in)))
 		}
 	})
 }
@@ -227,6 +233,24 @@ func ditInput(in map[string]*Node, keep func(string, *Node)) flux.Input {
 	}
 	if txt := in["entity_prompt_emb"]; txt != nil {
 		input.Entities = []flux.Entities{{Txt: txt, Tokens: in["tokens"], Members: in["members"]}}
+	}
+	return input
+}
+
+// withPictures is an Input with a case's image prompts, if it has any.
+func withPictures(w nn.Weights, cfg flux.Config, input flux.Input, in map[string]*Node) flux.Input {
+	vec := in["image_embeds"]
+	if vec == nil {
+		return input
+	}
+	tokens := flux.ImageTokens(w, vec)
+	tokens = Reshape(tokens, 1, -1, tokens.Shape().Dim(2)) // all pictures in a row
+	if input.Trace != nil {
+		input.Trace("ip_tokens", tokens)
+	}
+	input.Pictures = pictures(w, cfg, cfg.Double+cfg.Single, tokens, input.Trace)
+	for i, kv := range input.Pictures {
+		input.Pictures[i] = kv.Scaled(BroadcastToDims(Reshape(in["ip_scale"], 1, 1), 1, tokens.Shape().Dim(1)))
 	}
 	return input
 }

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,9 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		InputImage     string   `json:"input_image"`
 		Strength       float64  `json:"denoising_strength"`
 		Inpaint        bool     `json:"enable_eligen_inpaint"`
-	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1}
+		Pictures       []string `json:"ipadapter_images"`
+		PictureScale   float64  `json:"ipadapter_scale"`
+	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1, PictureScale: 1}
 	decoder := json.NewDecoder(bytes.NewReader(g.raw["arguments"]))
 	decoder.DisallowUnknownFields() // none may be ignored
 	if err := decoder.Decode(&args); err != nil {
@@ -112,6 +115,9 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		}
 	}
 
+	if len(args.Pictures) > 0 {
+		g.readImagePrompts(t, s, e, g.modelFolder(), args.Pictures, args.PictureScale)
+	}
 	if args.Inpaint {
 		// Version 1.1: hard cells, fused before guidance.
 		var regions []eligen.Region
@@ -183,10 +189,13 @@ type pipelineEngine struct {
 	step     func(step int, latents eligen.Tensor)
 	velocity func(step int, v []float32)
 	paint    []float32 // a soft mask to inpaint by
-	work     eligen.Denoise
-	encoded  eligen.Tensor // latents of the picture that was encoded last
-	start    eligen.Tensor // latents before the first step
-	picture  eligen.Tensor // before it is 8-bit
+
+	pictures, noPicture []eligen.ImagePrompt // of the two sides
+
+	work    eligen.Denoise
+	encoded eligen.Tensor // latents of the picture that was encoded last
+	start   eligen.Tensor // latents before the first step
+	picture eligen.Tensor // before it is 8-bit
 }
 
 var _ eligen.Engine = (*pipelineEngine)(nil)
@@ -230,6 +239,7 @@ func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.
 	if e.paint != nil {
 		d.Fusion = &eligen.Fusion{Picture: e.encoded, Paint: e.paint}
 	}
+	d.ImagePrompts, d.NegativeImagePrompts = e.pictures, e.noPicture
 	e.work, e.start = d, clone(d.Latents)
 	d.Velocity = e.velocity
 	step := d.Step
@@ -250,12 +260,15 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents el
 }
 
 // first is the velocity of the first step of one branch, with the entities or
-// without; txt, if not nil, replaces their text.
+// without; txt, if not nil, is the negative branch's, and replaces their text.
 func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
 	t.Helper()
 	d := e.work
 	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion = prompt, nil, 1, d.Sigmas[:2], nil, nil
 	d.Entities = nil
+	if txt != nil {
+		d.ImagePrompts = d.NegativeImagePrompts
+	}
 	for _, x := range e.work.Entities {
 		if txt != nil {
 			x.Txt = *txt
@@ -322,14 +335,14 @@ func (g *golden) dims(t *testing.T, dir string) (dims setDims) {
 	return dims
 }
 
+// modelFolder holds a case's models.
+func (g *golden) modelFolder() string { return cmp.Or(g.text("models"), "models") }
+
 // pipelineEngine opens a case's models: the files that users have, found as the
 // product finds them.
 func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 	t.Helper()
-	dir := g.text("models")
-	if dir == "" {
-		dir = "models"
-	}
+	dir := g.modelFolder()
 	dims := g.dims(t, dir)
 	layout, err := model.FindFlux(g.findTransformer(t, dir, dims.DiT))
 	if err != nil {

@@ -290,6 +290,9 @@ func TestGoldens(t *testing.T) {
 		"vae":      testVAE,
 		"pipeline": testPipeline,
 		"training": testTraining,
+
+		"siglip":     testSigLIP,
+		"ip-adapter": testIPAdapter,
 	}
 	run := func(t *testing.T, mine func(kind string) func(*testing.T, *golden)) {
 		for _, g := range goldens(t, goldenSet()) {

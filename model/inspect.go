@@ -14,6 +14,7 @@ import (
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // A Report is what `eligen models inspect` says of a file or folder.
@@ -27,7 +28,7 @@ type Report struct {
 	Tensors    int            `json:"tensors"`
 	Parameters int64          `json:"parameters"`
 	DTypes     map[string]int `json:"dtypes"`            // tensors of each
-	Config     any            `json:"config,omitempty"`  // flux.Config, vae.Config, text.T5Config, text.CLIPConfig
+	Config     any            `json:"config,omitempty"`  // flux.Config, flux.IPConfig, vae.Config, vision.Config, text.T5Config, text.CLIPConfig
 	LoRA       *LoRAReport    `json:"lora,omitempty"`    // of a LoRA
 	Ignored    []string       `json:"ignored,omitempty"` // tensors that no model reads, and that do no harm
 	Problem    string         `json:"problem,omitempty"` // why it can't be run; names every tensor that is missing, in excess or misshapen
@@ -134,6 +135,20 @@ func inspect(c *Checkpoint) Report {
 		r.Config, r.Title = cfg, "T5 v1.1 text encoder"
 		if cfg == text.T5XXL {
 			r.Title = "T5 v1.1 XXL text encoder"
+		}
+	case KindSigLIP:
+		var cfg vision.Config
+		cfg, err = SigLIPConfig(c)
+		r.Config, r.Title = cfg, "SigLIP vision tower"
+		if cfg == vision.SO400M {
+			r.Title = "SigLIP SO400M vision tower"
+		}
+	case KindIPAdapter:
+		var cfg flux.IPConfig
+		cfg, err = IPAdapterConfig(c)
+		r.Config, r.Title = cfg, "FLUX IP-Adapter"
+		if cfg == flux.InstantX {
+			r.Title = "FLUX.1 [dev] IP-Adapter"
 		}
 	case KindLoRA:
 		var f *lora.File

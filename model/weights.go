@@ -21,7 +21,7 @@ import (
 )
 
 // A Loader gives the tensors of a checkpoint, by Black Forest Labs' names for
-// the transformer and the autoencoder and by Hugging Face's for text encoders.
+// the transformer and the autoencoder and by Hugging Face's for encoders.
 type Loader = lora.Loader
 
 // A Weight is a tensor that a model wants.
@@ -48,6 +48,8 @@ const (
 	KindAutoencoder = "autoencoder" // FLUX's, with 16 channels
 	KindCLIP        = "clip"        // text encoder
 	KindT5          = "t5"          // text encoder
+	KindSigLIP      = "siglip"      // vision tower, that image prompts are read by
+	KindIPAdapter   = "ip-adapter"  // for FLUX
 	KindLoRA        = "lora"
 	KindUnknown     = "unknown"
 )
@@ -333,6 +335,11 @@ func (c *Checkpoint) identify(all []entry) {
 			c.Format = "diffusers"
 			all = autoencoderEntries(all)
 		}
+	case has("vision_model.head.probe"): // CLIP's vision towers have none
+		c.Kind, c.Format = KindSigLIP, "hf"
+		all = c.drop(all, "text_model.", "logit_scale", "logit_bias")
+	case slices.ContainsFunc(all, func(e entry) bool { return strings.HasPrefix(e.info.Name, "ip_adapter.") }):
+		c.Kind, c.Format = KindIPAdapter, "instantx"
 	case has("text_model.embeddings.token_embedding.weight"):
 		c.Kind, c.Format = KindCLIP, "hf"
 		all = c.drop(all, "text_model.embeddings.position_ids", "text_projection.weight", "logit_scale")
