@@ -97,6 +97,37 @@ func Resize(pix []uint8, channels int, from, to Size, f Filter) []uint8 {
 	return pix
 }
 
+// Cover scales a picture, keeping its proportions, until it covers a size, and cuts
+// the centre: how DiffSynth-Studio's trainer reads pictures, to the bit where f is
+// Bilinear. Halves are rounded to even numbers, as Python does.
+func Cover(pix []uint8, channels int, from, to Size, f Filter) []uint8 {
+	scale := max(float64(to.W)/float64(from.W), float64(to.H)/float64(from.H))
+	whole := Size{
+		W: max(to.W, int(math.RoundToEven(float64(from.W)*scale))),
+		H: max(to.H, int(math.RoundToEven(float64(from.H)*scale))),
+	}
+	pix = Resize(pix, channels, from, whole, f)
+	x, y := int(math.RoundToEven(float64(whole.W-to.W)/2)), int(math.RoundToEven(float64(whole.H-to.H)/2))
+	out := make([]uint8, 0, to.W*to.H*channels)
+	for row := range to.H {
+		at := ((y+row)*whole.W + x) * channels
+		out = append(out, pix[at:at+to.W*channels]...)
+	}
+	return out
+}
+
+// Within is the size that DiffSynth-Studio's trainer gives a picture: with no more
+// pixels than that, about the same proportions, and multiples of a number; 0 is a
+// side that is shorter than it.
+func (s Size) Within(pixels, multiple int) Size {
+	w, h := float64(s.W), float64(s.H)
+	if s.W*s.H > pixels {
+		scale := math.Sqrt(w * h / float64(pixels))
+		w, h = w/scale, h/scale
+	}
+	return Size{W: int(w) / multiple * multiple, H: int(h) / multiple * multiple}
+}
+
 // tapBits is the fixed point of PIL's weights.
 const tapBits = 32 - 8 - 2
 

@@ -280,6 +280,9 @@ func testImageOps(t *testing.T, g *golden) {
 		Filter        string
 		Radius, Sigma float64
 		BlurSize      int `json:"blur_size"`
+
+		MaxPixels      int `json:"max_pixels"`
+		DivisionFactor int `json:"division_factor"`
 	}
 	g.field(t, "operations", &operations)
 	skip := later(t)
@@ -322,6 +325,14 @@ func testImageOps(t *testing.T, g *golden) {
 			in := g.want[op.InputTensor]
 			got := eligen.BlurMask(in.Data, eligen.Size{W: in.Shape[1], H: in.Shape[0]}, op.BlurSize, op.Sigma)
 			near(t, op.OutputTensor, eligen.Tensor{Shape: in.Shape, Data: got}, g.want[op.OutputTensor], 1e-6, 0)
+			done++
+		case "train_crop_resize":
+			pix, size := samples(g.readPicture(t, op.Input), 3)
+			to := eligen.Size{W: op.Width, H: op.Height}
+			if op.MaxPixels > 0 {
+				to = size.Within(op.MaxPixels, op.DivisionFactor)
+			}
+			comparePictures(t, op.Output, rgb(eligen.Cover(pix, 3, size, to, eligen.Bilinear), to), g.readPicture(t, op.Output), 0)
 			done++
 		case "to_image", "from_image":
 			g.testPixels(t, op.Kind, op.InputTensor, op.Output, op.OutputTensor)
