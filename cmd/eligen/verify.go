@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"image/png"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -70,6 +73,7 @@ func (o *verifyOptions) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	scene.Checks = nil // apply tests them
+	sheets(scene)
 	lock, ds := dsl.LoadLock(filepath.Dir(scene.Path))
 	if err := ds.Err(); err != nil {
 		return err
@@ -109,12 +113,13 @@ func recorded(lock *eligen.Lock, scene *eligen.Scene, address string) *eligen.Lo
 func verifications(p *eligen.Plan, scene *eligen.Scene, lock *eligen.Lock) []verification {
 	var out []verification
 	for i := range scene.Renders {
-		if scene.Renders[i].Clip != nil {
-			continue // frames are held by their stills, and clips by nothing yet
-		}
 		v := verification{render: &scene.Renders[i], record: recorded(lock, scene, scene.Renders[i].Address)}
 		for _, file := range p.Outputs {
 			op := p.Stages[file.Stage].Op
+			if v.render.Clip != nil {
+				v.clip(op, file)
+				continue
+			}
 			resolved, ok := still.ResolvedOf(op)
 			if !ok || file.Render != v.render.Address {
 				continue
@@ -129,13 +134,53 @@ func verifications(p *eligen.Plan, scene *eligen.Scene, lock *eligen.Lock) []ver
 	return out
 }
 
+// sheets adds to each clip a picture of all its frames: what a clip is held to, since
+// clips' formats lose something, or take another program to read.
+func sheets(scene *eligen.Scene) {
+	for i := range scene.Renders {
+		r := &scene.Renders[i]
+		if r.Clip == nil || slices.ContainsFunc(r.Outputs, func(o eligen.Output) bool { return o.Sheet }) {
+			continue
+		}
+		name := "out/" + r.Name + ".gif"
+		if len(r.Outputs) > 0 {
+			name = r.Outputs[0].Path
+		}
+		name = strings.TrimSuffix(name, path.Ext(name))
+		if dir, file := path.Split(name); strings.Contains(file, "%") {
+			name = strings.TrimSuffix(dir, "/")
+		}
+		r.Outputs = append(slices.Clone(r.Outputs), eligen.Output{Path: name + ".sheet.png", Sheet: true, Source: r.Source})
+	}
+}
+
+// clip looks at a file of a clip: its sheet is its picture, and what made it is what
+// its first frame says.
+func (v *verification) clip(op eligen.Op, file eligen.PlannedOutput) {
+	made, frame := still.ResolvedOf(op)
+	address, _, _ := strings.Cut(made.Render, ".frame[")
+	moving, whole := clip.ResolvedOf(op)
+	switch _, sheet := op.(still.Sheet); {
+	case sheet && file.Render == v.render.Address:
+		v.decoded, v.paths = file.Stage, append(v.paths, file.Path)
+	case whole && moving.Render == v.render.Address && len(moving.First) > 0:
+		if json.Unmarshal(moving.First, &v.resolved) == nil {
+			v.resolved.Render = v.render.Address
+		}
+	case frame && address == v.render.Address && v.resolved.Render == "":
+		v.resolved = made
+		v.resolved.Render = v.render.Address
+	}
+}
+
 // weightsOf are the digests of what a render runs.
 func weightsOf(r still.Resolved) []eligen.LockedWeights {
 	out := []eligen.LockedWeights{{Part: "text", Digest: r.Model.Text}, {Part: "transformer", Digest: r.Model.Transformer}, {Part: "autoencoder", Digest: r.Model.Autoencoder}}
 	for _, a := range r.Adapters {
 		out = append(out, eligen.LockedWeights{Part: "adapter", Digest: a.Digest})
 	}
-	return out
+	// A clip without metadata says nothing of them; its plan's digest does.
+	return slices.DeleteFunc(out, func(w eligen.LockedWeights) bool { return w.Digest == "" })
 }
 
 // render runs a plan in a store of its own, so that nothing is taken from an
