@@ -246,10 +246,10 @@ func singleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modulatio
 	in := a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d)))
 	txtIn, imgIn := in.split(a.text)
 	txt, img := a.attend(txtIn, imgIn, true)
+	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
 	attended := a.addPicture(Concatenate([]*Node{txt, img}, 1), func() *Node {
 		return Concatenate([]*Node{txtIn.q, a.rotation.apply(imgIn.q)}, 1)
 	})
-	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
 	y = Concatenate([]*Node{attended, mlp}, -1)
 	return Add(x, Mul(m.gate, w.In("linear2").Linear(y)))
 }
