@@ -18,6 +18,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
+	"github.com/eligen/eligen/model/torch"
 )
 
 // A Loader gives the tensors of a checkpoint, by Black Forest Labs' names for
@@ -55,14 +56,14 @@ const (
 )
 
 // A Checkpoint is one model's weights in files as users have them: a single
-// safetensors file, or a folder of them with or without an index. It reads no
-// more than headers until a tensor is asked for.
+// safetensors file, or a folder of them with or without an index; or a single
+// archive of PyTorch's. It reads no more than headers until a tensor is asked for.
 type Checkpoint struct {
 	Path     string
 	Kind     string            // KindTransformer, …
 	Format   string            // whose names the file uses: "bfl", "diffusers" or "hf"
 	Metadata map[string]string // of a single file
-	Files    []string          // every safetensors file, in order of name
+	Files    []string          // in order of name
 	Ignored  []string          // names that belong to no part of the model that runs
 
 	shards  []*shard
@@ -231,13 +232,28 @@ func globEscape(path string) string {
 	return strings.NewReplacer(`[`, `[[]`, `*`, `[*]`, `?`, `[?]`).Replace(path)
 }
 
-// refusePickle says why a PyTorch file isn't read.
+// isTorch reports whether a file is one of PyTorch's archives. No safetensors
+// file begins like that: its header would have 64 MiB.
+func isTorch(f io.ReaderAt) bool {
+	head := make([]byte, len(torch.Magic))
+	_, err := f.ReadAt(head, 0)
+	return err == nil && string(head) == torch.Magic
+}
+
+// refusePickle says why a file isn't read that is neither safetensors nor an
+// archive of PyTorch's.
 func refusePickle(path string) error {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".pt", ".pth", ".bin", ".ckpt", ".pkl":
-		return fmt.Errorf("%s is a PyTorch pickle, a program that would run when it is read. eligen reads safetensors only: use the model's .safetensors file, or convert it", path)
+		if f, err := os.Open(path); err == nil {
+			defer f.Close()
+			if isTorch(f) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is a pickle, a program that would run when it is read, and no archive of PyTorch 1.6 or later, whose tensors eligen finds without. Use the model's .safetensors file, or convert it", path)
 	case ".gguf":
-		return fmt.Errorf("%s is a GGUF file with quantised weights. eligen reads safetensors only", path)
+		return fmt.Errorf("%s is a GGUF file with quantised weights. eligen reads safetensors and PyTorch's archives", path)
 	}
 	return nil
 }
@@ -271,7 +287,13 @@ func openShard(path string) (*shard, []eligen.TensorInfo, map[string]string, err
 		f.Close()
 		return nil, nil, nil, err
 	}
-	infos, meta, err := eligen.ReadTensorHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
+	var infos []eligen.TensorInfo
+	var meta map[string]string
+	if isTorch(f) {
+		infos, err = torch.Read(f, fi.Size())
+	} else {
+		infos, meta, err = eligen.ReadTensorHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
+	}
 	if err != nil {
 		f.Close()
 		return nil, nil, nil, err

@@ -79,6 +79,23 @@ func TestCheckpointForms(t *testing.T) {
 	}
 }
 
+// A checkpoint may be an archive of PyTorch's, as IP-Adapters are published.
+func TestTorchCheckpoint(t *testing.T) {
+	dir := filepath.Join(goldenSet(t), "models")
+	want, got := open(t, filepath.Join(dir, "ip-adapter.safetensors")), open(t, filepath.Join(dir, "ip-adapter.bin"))
+	if got.Kind != KindIPAdapter {
+		t.Errorf("it is taken for %s", got.Kind)
+	}
+	if _, err := IPAdapterConfig(got); err != nil {
+		t.Error(err)
+	}
+	for _, info := range want.Tensors() {
+		if d := differ(all(t, want, info.Name), all(t, got, info.Name)); d != 0 {
+			t.Errorf("%s differs by %g", info.Name, d)
+		}
+	}
+}
+
 // file writes a safetensors file of float32 ramps.
 func file(t *testing.T, path string, list ...Weight) {
 	t.Helper()
