@@ -127,6 +127,9 @@ func run(ctx context.Context, out io.Writer, backends []string, python string, q
 	if err := b.pictures(); err != nil {
 		return err
 	}
+	if err := b.clips(); err != nil {
+		return err
+	}
 	slices.SortStableFunc(b.goals.rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
 	b.section("Goals", &b.goals)
 	if after, ok := readTicks(); ok {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
+)
+
+// movingEntity is a clip of the embedded model: two entities, one of which moves.
+const movingEntity = `timeline "walk" {
+  frames = %d
+
+  track {
+    target = entity.cat.box
+    keys = [
+      { at = "0%%", value = xywh(0.02, 0.4, 0.4, 0.5) },
+      { at = "100%%", value = xywh(0.58, 0.4, 0.4, 0.5) },
+    ]
+  }
+}
+
+entity "cat" {
+  prompt = "a cat"
+  box    = xywh(0.02, 0.4, 0.4, 0.5)
+}
+
+entity "sun" {
+  prompt = "a sun"
+  box    = xywh(0.3, 0.05, 0.3, 0.3)
+}
+
+render "walk" {
+  prompt   = "a cat and a sun in a meadow"
+  timeline = timeline.walk
+}
+`
+
+// A clip is what the frames of one cost on a backend.
+type clip struct {
+	frames  samples // seconds that the model was at each: denoising and decoding
+	all     float64 // from the first frame's start to the last one's end
+	prompts int     // that were encoded
+}
+
+// measureClip renders a clip in a fresh process with an empty store.
+func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, err error) {
+	plugins, err := model.PluginDir()
+	if err != nil {
+		return c, err
+	}
+	store, err := os.MkdirTemp(dir, "store-")
+	if err != nil {
+		return c, err
+	}
+	defer os.RemoveAll(store)
+	if err := os.WriteFile(filepath.Join(dir, "walk.hcl"), fmt.Appendf(nil, movingEntity, frames), 0o644); err != nil {
+		return c, err
+	}
+	// One at a time, or the time of a frame would be its neighbours', too.
+	run := exec.CommandContext(ctx, filepath.Join(dir, "eligen"), "apply", "walk.hcl", "--json", "--backend", backend, "--parallelism", "1")
+	run.Dir = dir
+	run.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+store, "ELIGEN_PLUGIN_DIR="+plugins)
+	var out, problems bytes.Buffer
+	run.Stdout, run.Stderr = &out, &problems
+	if err := run.Run(); err != nil {
+		return c, fmt.Errorf("eligen apply: %s", cause(out.Bytes(), problems.String()))
+	}
+	began, took := map[string]time.Time{}, map[string]float64{}
+	var first, last time.Time
+	var order []string
+	for e := range decode(out.Bytes()) {
+		frame, _, ok := strings.Cut(e.Stage, "].")
+		switch {
+		case e.Type == eligen.Done && strings.HasPrefix(e.Kind, "encode/"):
+			c.prompts++
+		case !ok || !strings.Contains(frame, ".frame["):
+		case e.Type == eligen.Started:
+			began[e.Stage] = e.Time
+			if first.IsZero() {
+				first = e.Time
+			}
+		case e.Type == eligen.Done:
+			if _, known := took[frame]; !known {
+				order = append(order, frame)
+			}
+			took[frame] += e.Time.Sub(began[e.Stage]).Seconds()
+			last = e.Time
+		}
+	}
+	for _, frame := range order {
+		c.frames = append(c.frames, took[frame])
+	}
+	c.all = last.Sub(first).Seconds()
+	if len(c.frames) != frames {
+		return c, fmt.Errorf("%d frames were made, not %d", len(c.frames), frames)
+	}
+	return c, nil
+}
+
+// clips compares a clip with as many times one warm frame.
+func (b *bench) clips() error {
+	frames := 24
+	if b.rounds < 3 {
+		frames = 6
+	}
+	t := table{head: []string{"backend", "s", "a frame, s", fmt.Sprintf("over %d warm frames", frames), "prompts encoded"}}
+	for _, c := range b.all {
+		if c.Backend == "" || c.Missing != "" {
+			continue
+		}
+		b.progress("a clip of %d frames on %s", frames, c.Backend)
+		m, err := measureClip(b.ctx, b.dir, c.Backend, frames)
+		if err != nil {
+			t.add(c.Backend, firstLine(err), "", "", "")
+			continue
+		}
+		ratio := digits(m.all / (float64(frames) * m.frames.median()))
+		t.add(c.Backend, digits(m.all), m.frames.String(), ratio, fmt.Sprint(m.prompts))
+		b.goals.add("P8", fmt.Sprintf("%s: a clip of %d frames over %d times its median frame", c.Backend, frames, frames), ratio, "≤ 1")
+	}
+	b.section(fmt.Sprintf("A clip of %d frames, two entities of which one moves: graphs are compiled for new sizes of region on the way", frames), &t)
+	return b.ctx.Err()
+}
