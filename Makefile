@@ -7,7 +7,7 @@ endif
 
 GOLANGCI_LINT_VERSION = v2.15.0
 
-.PHONY: build test lint bench golden
+.PHONY: build test lint bench golden gallery
 
 build:
 	go build -o eligen ./cmd/eligen
@@ -25,3 +25,12 @@ bench:
 # The diff is the review.
 golden:
 	go test ./dsl ./planner ./tui ./cmd/eligen -update
+
+# The pictures of docs/gallery.md. (3 is a check that does not hold.)
+GALLERY = rain twins starry harbor seven village garland flock visitors again drive bounce moonrise growth sunrise
+gallery: build
+	@set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; mkdir -p docs/gallery; \
+	for scene in $(GALLERY); do ./eligen apply --out "$$work" scenes/$$scene.hcl >/dev/null || [ $$? -eq 3 ]; done; \
+	for f in "$$work"/out/*.png "$$work"/out/*.gif; do \
+		if grep -q "gallery/$$(basename "$$f")" docs/gallery.md; then cp "$$f" docs/gallery/; fi; \
+	done
