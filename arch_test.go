@@ -71,7 +71,7 @@ var home = map[string]string{
 	"charm.land/fang/":          "cmd",
 	"github.com/nats-io/":       "farm",
 	"github.com/openai/":        "layout",
-	"net/http":                  "fetch web",
+	"net/http":                  "fetch layout web",
 }
 
 // TestImports reads the files itself and runs no go list, so that the test cache
@@ -196,6 +196,10 @@ func TestCheck(t *testing.T) {
 		{"cmd/eligen", "github.com/gomlx/gomlx/core/graph", false},
 		{"fetch", "net/http", true},
 		{"model", "net/http", false},
+		{"layout", "github.com/openai/openai-go/v3", true},
+		{"layout", "net/http", true},
+		{"layout", module + "/dataset", false},
+		{"cmd/eligen", "github.com/openai/openai-go/v3", false},
 		{"tui", "charm.land/bubbletea/v2", true},
 		{"cmd/eligen", "charm.land/lipgloss/v2", false},
 		{"things", "strings", false},

@@ -1,0 +1,257 @@
+// Package layout makes scenes from words: by rules, for a small vocabulary and plain
+// phrases of place, or by a language model that the user names. Both give a Draft,
+// which is checked before it becomes text.
+package layout
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What a draft may hold at most. An answer that is beyond is wrong, or hostile.
+const (
+	MaxEntities     = 40
+	maxWords        = 2000 // bytes that somebody says
+	maxPrompt       = 600  // characters of a picture's prompt
+	maxEntityPrompt = 200
+	maxName         = 40
+	minSide         = 4 // hundredths: less is not a token of any model's native size
+)
+
+// A Draft is a scene before it is text, and what of an existing one can be changed.
+type Draft struct {
+	Words    []string // what was said, the oldest first
+	Name     string   // of the render
+	Prompt   string
+	Entities []Entity
+
+	promptLine int // in the text it was read from; 0: none
+}
+
+// An Entity is one thing and where it is.
+type Entity struct {
+	Name   string
+	Prompt string
+	Box    Box
+	Fixed  string // why it can't be changed: "is a mask"; "" if it can be
+
+	line, promptLine, boxLine int // in the text it was read from; 0: none
+}
+
+// A Box is a place in hundredths of the canvas: whole numbers, so that a plan is the
+// same on every machine, and written with two digits.
+type Box struct{ X, Y, W, H int }
+
+// nowhere is a box that is wrong, and of which that has been said.
+var nowhere = Box{W: -1}
+
+func (b Box) right() int  { return b.X + b.W }
+func (b Box) bottom() int { return b.Y + b.H }
+
+// String is the box as a scene writes it.
+func (b Box) String() string {
+	return fmt.Sprintf("xywh(%s, %s, %s, %s)", hundredths(b.X), hundredths(b.Y), hundredths(b.W), hundredths(b.H))
+}
+
+func hundredths(n int) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
+
+// overlap is the area that two boxes share, in hundredths squared.
+func overlap(a, b Box) int {
+	w := min(a.right(), b.right()) - max(a.X, b.X)
+	h := min(a.bottom(), b.bottom()) - max(a.Y, b.Y)
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	return w * h
+}
+
+// problems lists what is wrong with a draft, for whoever made it.
+func (d Draft) problems() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if why := unfit(d.Prompt, maxPrompt); why != "" {
+		add("the prompt %s", why)
+	}
+	if len(d.Entities) == 0 {
+		add("there are no entities")
+	}
+	if n := len(d.Entities); n > MaxEntities {
+		add("there are %d entities; %d is the most", n, MaxEntities)
+		return out // else the list is as long
+	}
+	seen := map[string]bool{}
+	for i, e := range d.Entities {
+		who := fmt.Sprintf("entity %d", i+1)
+		switch {
+		case !isName(e.Name) && e.Fixed == "":
+			add("%s: the name %s is not lower-case letters, digits and _, from a letter, %d at most", who, shown(e.Name), maxName)
+		case seen[e.Name]:
+			add("%s: the name %q is there twice", who, e.Name)
+		default:
+			who = e.Name
+		}
+		seen[e.Name] = true
+		if e.Fixed != "" {
+			continue // the scene's author has answered for it
+		}
+		if why := unfit(e.Prompt, maxEntityPrompt); why != "" {
+			add("%s: the prompt %s", who, why)
+		}
+		if e.Box == nowhere {
+			continue
+		}
+		if b := e.Box; b.X < 0 || b.Y < 0 || b.right() > 100 || b.bottom() > 100 {
+			add("%s: the box %s is not on the canvas, which is from 0 to 1", who, b)
+		} else if b.W < minSide || b.H < minSide {
+			add("%s: the box %s is too small; %s is the least width and height", who, b, hundredths(minSide))
+		}
+		for _, f := range d.Entities[:i] {
+			// A box that is nearly another's leaves a model nothing to tell them by.
+			if o := overlap(e.Box, f.Box); f.Fixed == "" && o*10 > 9*(e.Box.W*e.Box.H+f.Box.W*f.Box.H-o) {
+				add("%s: the box is nearly that of %s", who, f.Name)
+			}
+		}
+	}
+	return out
+}
+
+// unfit says why a text is no prompt.
+func unfit(s string, most int) string {
+	switch n := utf8.RuneCountInString(s); {
+	case !utf8.ValidString(s):
+		return "is not UTF-8"
+	case strings.TrimSpace(s) == "":
+		return "is empty"
+	case n > most:
+		return fmt.Sprintf("has %d characters; %d is the most", n, most)
+	case strings.ContainsFunc(s, unseen):
+		return "has a line break or another control character"
+	}
+	return ""
+}
+
+// unseen reports what a person would not see in a text, or a terminal would obey.
+func unseen(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
+}
+
+func isName(s string) bool {
+	for i, r := range s {
+		if !(r >= 'a' && r <= 'z' || i > 0 && (r >= '0' && r <= '9' || r == '_')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+// shown is a text of strangers in a message: quoted, and not long.
+func shown(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		s = string(r[:60]) + "…"
+	}
+	return strconv.Quote(s)
+}
+
+// names gives every entity a name of its own, after what it is.
+func (d *Draft) unique(base string) string {
+	taken := func(n string) bool {
+		return slices.ContainsFunc(d.Entities, func(e Entity) bool { return e.Name == n })
+	}
+	base = slug(base)
+	if !taken(base) {
+		return base
+	}
+	for i := 2; ; i++ {
+		if n := fmt.Sprintf("%s_%d", base, i); !taken(n) {
+			return n
+		}
+	}
+}
+
+// slug makes a name of words.
+func slug(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(s) {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9' && b.Len() > 0:
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "_"):
+			b.WriteByte('_')
+		}
+		if b.Len() == maxName-4 {
+			break
+		}
+	}
+	if s := strings.Trim(b.String(), "_"); s != "" {
+		return s
+	}
+	return "thing"
+}
+
+// Called names the render after a file, or after what is in it.
+func (d *Draft) Called(file string) {
+	if file != "" {
+		d.Name = slug(file)
+		return
+	}
+	var names []string
+	for _, e := range d.Entities[:min(2, len(d.Entities))] {
+		names = append(names, strings.TrimRight(e.Name, "_0123456789"))
+	}
+	d.Name = slug(strings.Join(slices.Compact(names), "_"))
+}
+
+// HCL is the draft as a scene's text, laid out as fmt does.
+func (d Draft) HCL() []byte {
+	var b strings.Builder
+	for _, w := range d.Words {
+		comment(&b, w)
+	}
+	fmt.Fprintf(&b, "\nrender %q {\n  prompt = %s\n}\n", d.Name, quoted(d.Prompt))
+	for _, e := range d.Entities {
+		b.WriteString("\n" + e.block())
+	}
+	return []byte(strings.TrimPrefix(b.String(), "\n"))
+}
+
+func (e Entity) block() string {
+	return fmt.Sprintf("entity %q {\n  prompt = %s\n  box    = %s\n}\n", e.Name, quoted(e.Prompt), e.Box)
+}
+
+// comment writes a text as comment lines of about a hundred characters.
+func comment(b *strings.Builder, text string) {
+	line := "#"
+	for _, w := range strings.Fields(text) {
+		if len(line)+1+len(w) > 100 && line != "#" {
+			b.WriteString(line + "\n")
+			line = "#"
+		}
+		line += " " + w
+	}
+	b.WriteString(line + "\n")
+}
+
+// quoted is a text as HCL's string, with nothing in it that HCL would evaluate.
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{").Replace(s) + `"`
+}
+
+// said checks and tidies what somebody said.
+func said(words string) (string, error) {
+	words = strings.Join(strings.Fields(words), " ")
+	switch {
+	case words == "":
+		return "", fmt.Errorf("there are no words to make a scene of")
+	case len(words) > maxWords:
+		return "", fmt.Errorf("%d bytes of words; %d is the most", len(words), maxWords)
+	case !utf8.ValidString(words):
+		return "", fmt.Errorf("the words are not UTF-8")
+	case strings.ContainsFunc(words, unseen):
+		return "", fmt.Errorf("the words have a control character, or another that can't be seen")
+	}
+	return words, nil
+}

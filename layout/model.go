@@ -1,0 +1,452 @@
+package layout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/shared"
+)
+
+// What is read of a server at most. A plan of forty entities has some ten kilobytes.
+const (
+	maxBody   = 1 << 20
+	maxAnswer = 64 << 10
+)
+
+// A Model is a language model behind an endpoint that speaks as OpenAI's does.
+type Model struct {
+	Endpoint string // "http://localhost:11434/v1"
+	Name     string // as the server calls it
+	Key      string // "" sends none
+	Timeout  time.Duration
+}
+
+// Plan asks the model for a draft of words. An answer that is wrong is sent back once.
+func (m Model) Plan(ctx context.Context, words string, v Vocabulary) (Draft, []string, error) {
+	words, err := said(words)
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	d, notes, err := m.ask(ctx, v, Draft{}, "The picture: "+words)
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	d.Words = []string{words}
+	d.Called("")
+	return d, notes, nil
+}
+
+// Refine asks the model for another form of a draft.
+func (m Model) Refine(ctx context.Context, d Draft, words string, v Vocabulary) (Draft, []string, error) {
+	words, err := said(words)
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	now, err := json.Marshal(answerOf(d))
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	var b strings.Builder
+	if len(d.Words) > 0 {
+		fmt.Fprintf(&b, "The picture was asked for with these words: %s\n", strings.Join(d.Words, " / "))
+	}
+	fmt.Fprintf(&b, "Its plan is now:\n%s\nChange it: %s\nAnswer with the whole plan. Entities that stay keep their names, and what is not spoken of stays as it is.", now, words)
+	for _, e := range d.Entities {
+		if e.Fixed != "" {
+			fmt.Fprintf(&b, "\nThe entity %q must stay exactly as it is.", e.Name)
+		}
+	}
+	out, notes, err := m.ask(ctx, v, d, b.String())
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	out.Name, out.promptLine = d.Name, d.promptLine
+	out.Words = append(slices.Clone(d.Words), words)
+	return out, notes, nil
+}
+
+const instructions = `You plan pictures: you say what is in a picture, and where.
+Answer with JSON only: {"prompt": …, "entities": [{"name": …, "prompt": …, "x": …, "y": …, "w": …, "h": …}]}.
+The prompt describes the whole picture, its background and style included, in one sentence.
+An entity is one visible thing. Its name is short: lower-case letters, digits and _, and no other entity has it. Its prompt is what is in its box, as "a brown dog"; never say there where it is. Several equal things are several entities.
+Boxes are fractions of the canvas: x and y are the left and the upper edge, y grows downwards; x+w and y+h are at most 1, w and h at least 0.06.
+Boxes lie as the words say: what is left of something has the smaller x, what is above it the smaller y; what stands on something ends at its upper edge; what is in front is lower. Boxes overlap only where things do. What is near is larger.
+At most 40 entities; large areas as sky or a meadow belong in the prompt, not in an entity.`
+
+// schema is what servers hold the model to.
+var schema = map[string]any{
+	"type":                 "object",
+	"additionalProperties": false,
+	"required":             []string{"prompt", "entities"},
+	"properties": map[string]any{
+		"prompt": map[string]any{"type": "string"},
+		"entities": map[string]any{
+			"type": "array",
+			"items": map[string]any{
+				"type":                 "object",
+				"additionalProperties": false,
+				"required":             []string{"name", "prompt", "x", "y", "w", "h"},
+				"properties": map[string]any{
+					"name":   map[string]any{"type": "string"},
+					"prompt": map[string]any{"type": "string"},
+					"x":      map[string]any{"type": "number"},
+					"y":      map[string]any{"type": "number"},
+					"w":      map[string]any{"type": "number"},
+					"h":      map[string]any{"type": "number"},
+				},
+			},
+		},
+	},
+}
+
+// An answer is a draft as it is spoken of with a model.
+type answer struct {
+	Prompt   string         `json:"prompt"`
+	Entities []answerEntity `json:"entities"`
+}
+
+type answerEntity struct {
+	Name   string   `json:"name"`
+	Prompt string   `json:"prompt"`
+	X      *float64 `json:"x"`
+	Y      *float64 `json:"y"`
+	W      *float64 `json:"w"`
+	H      *float64 `json:"h"`
+}
+
+func answerOf(d Draft) answer {
+	a := answer{Prompt: d.Prompt}
+	part := func(n int) *float64 { f := float64(n) / 100; return &f }
+	for _, e := range d.Entities {
+		a.Entities = append(a.Entities, answerEntity{e.Name, e.Prompt, part(e.Box.X), part(e.Box.Y), part(e.Box.W), part(e.Box.H)})
+	}
+	return a
+}
+
+// ask holds the whole conversation: a question, and once more with what was wrong.
+func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question string) (Draft, []string, error) {
+	service, err := m.service()
+	if err != nil {
+		return Draft{}, nil, err
+	}
+	if m.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, m.Timeout)
+		defer cancel()
+	}
+	var names []string
+	for _, t := range v.Things {
+		names = append(names, t.Name)
+	}
+	system := instructions
+	if len(names) > 0 {
+		system += "\nThe small model " + v.Of + " was taught these things: " + strings.Join(names, ", ") + ". Use these words where they fit what was asked for; never put one of them in the place of something else."
+	}
+	talk := []openai.ChatCompletionMessageParamUnion{openai.SystemMessage(system), openai.UserMessage(question)}
+	var notes []string
+	strict := true
+	for try := 0; ; try++ {
+		text, err := m.complete(ctx, service, talk, strict)
+		var refused statusError
+		if strict && errors.As(err, &refused) && refused.format() {
+			notes = append(notes, fmt.Sprintf("The server takes no JSON schema (%s): asked for plain JSON.", refused.message))
+			strict = false
+			text, err = m.complete(ctx, service, talk, strict)
+		}
+		if err != nil {
+			return Draft{}, nil, m.explain(ctx, err)
+		}
+		d, wrong := read(text, before)
+		if len(wrong) == 0 {
+			return d, append(notes, v.unknown(d)...), nil
+		}
+		if try == 1 {
+			return Draft{}, nil, fmt.Errorf("%s: the answer is wrong, and was so after what is wrong had been sent back:\n  %s", m.Name, strings.Join(wrong, "\n  "))
+		}
+		notes = append(notes, fmt.Sprintf("The first answer was wrong and was sent back: %s.", strings.Join(wrong, "; ")))
+		if len(text) > 16<<10 {
+			text = text[:16<<10]
+		}
+		talk = append(talk, openai.AssistantMessage(strings.ToValidUTF8(text, "")),
+			openai.UserMessage("That is wrong:\n- "+strings.Join(wrong, "\n- ")+"\nAnswer with the whole plan again, put right, as JSON only."))
+	}
+}
+
+// service is the client. Its options are here, and none is taken from the environment.
+func (m Model) service() (*openai.ChatCompletionService, error) {
+	u, err := url.Parse(m.Endpoint)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the endpoint is no URL: %w", errors.Unwrap(err))
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return nil, fmt.Errorf("the endpoint %s is no URL as http://localhost:11434/v1", shown(m.Endpoint))
+	case u.User != nil:
+		return nil, errors.New("the endpoint has a name or password in it: put the key into ELIGEN_LLM_KEY")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("the endpoint %s has more than a path", shown(m.Endpoint))
+	case m.Name == "":
+		return nil, errors.New("an endpoint has several models: name one with --model")
+	case strings.ContainsFunc(m.Key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, errors.New("the key has a space, a line break or another sign that keys don't have")
+	}
+	opts := []option.RequestOption{
+		option.WithBaseURL(m.Endpoint),
+		option.WithMaxRetries(0),
+		option.WithMiddleware(guard),
+		option.WithHTTPClient(&http.Client{
+			// What was said, and the key, go to the server that was named.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}),
+	}
+	if m.Key != "" {
+		opts = append(opts, option.WithAPIKey(m.Key))
+	}
+	s := openai.NewChatCompletionService(opts...)
+	return &s, nil
+}
+
+// complete asks once, and gives what the model said.
+func (m Model) complete(ctx context.Context, service *openai.ChatCompletionService, talk []openai.ChatCompletionMessageParamUnion, strict bool) (string, error) {
+	p := openai.ChatCompletionNewParams{Model: m.Name, Messages: talk}
+	if strict {
+		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
+			Name: "picture", Schema: schema, Strict: openai.Bool(true),
+		}}
+	} else {
+		p.ResponseFormat.OfJSONObject = &shared.ResponseFormatJSONObjectParam{}
+	}
+	c, err := service.New(ctx, p)
+	switch {
+	case err != nil:
+		return "", err
+	case c == nil || len(c.Choices) == 0:
+		return "", errors.New("the server's answer has no choices: is this an endpoint for chat completions?")
+	}
+	said := c.Choices[0]
+	switch {
+	case said.Message.Refusal != "":
+		return "", fmt.Errorf("the model refuses: %s", clean(said.Message.Refusal))
+	case said.FinishReason == "length":
+		return "", errors.New("the model's answer was cut off for its length: a model or a server with room for longer answers is needed")
+	case len(said.Message.Content) > maxAnswer:
+		return "", fmt.Errorf("the model's answer has %d bytes; %d is the most", len(said.Message.Content), maxAnswer)
+	}
+	return said.Message.Content, nil
+}
+
+// guard looks at an answer before the client does: how long it is, and whether it is
+// one at all.
+func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
+	res, err := next(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	_ = res.Body.Close() // it was only read
+	switch {
+	case err != nil:
+		return nil, err
+	case res.StatusCode >= 300 && res.StatusCode < 400:
+		return nil, fmt.Errorf("the server sends on to %s, and what was said goes to the named one only: name that as --endpoint if you trust it", clean(res.Header.Get("Location")))
+	case res.StatusCode != http.StatusOK:
+		return nil, statusError{res.StatusCode, message(body)}
+	case len(body) > maxBody:
+		return nil, fmt.Errorf("the server's answer has more than %d bytes", maxBody)
+	case !json.Valid(body):
+		return nil, fmt.Errorf("the server's answer is not JSON: %s", clean(string(body[:min(len(body), 400)])))
+	}
+	res.Header.Set("Content-Type", "application/json") // some servers name none
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res, nil
+}
+
+// A statusError is an answer that is an error.
+type statusError struct {
+	code    int
+	message string
+}
+
+func (e statusError) Error() string {
+	text := fmt.Sprintf("%d %s", e.code, http.StatusText(e.code))
+	if e.message != "" {
+		text += ": " + e.message
+	}
+	switch e.code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		text += ". The key is taken from ELIGEN_LLM_KEY, else OPENAI_API_KEY"
+	case http.StatusNotFound:
+		text += ". Most endpoints end in /v1, and --model is as the server calls it"
+	}
+	return text
+}
+
+// format reports whether what the server did not like is the answer's format.
+func (e statusError) format() bool {
+	if e.code != http.StatusBadRequest && e.code != http.StatusUnprocessableEntity && e.code != http.StatusNotImplemented {
+		return false
+	}
+	low := strings.ToLower(e.message)
+	return strings.Contains(low, "response_format") || strings.Contains(low, "schema")
+}
+
+// message is what an error's body says, in the forms that servers have.
+func message(body []byte) string {
+	var forms struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+		Detail  string          `json:"detail"`
+	}
+	if json.Unmarshal(body, &forms) == nil {
+		var inner struct {
+			Message string `json:"message"`
+		}
+		var plain string
+		switch {
+		case json.Unmarshal(forms.Error, &inner) == nil && inner.Message != "":
+			return clean(inner.Message)
+		case json.Unmarshal(forms.Error, &plain) == nil && plain != "":
+			return clean(plain)
+		case forms.Message+forms.Detail != "":
+			return clean(forms.Message + forms.Detail)
+		}
+	}
+	return clean(string(body[:min(len(body), 400)]))
+}
+
+// clean is a stranger's text for a terminal: one line, and not long.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unseen(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	s = strings.Join(strings.Fields(s), " ")
+	if r := []rune(s); len(r) > 200 {
+		s = string(r[:200]) + "…"
+	}
+	return strings.TrimSuffix(s, ".")
+}
+
+// explain says which server an error is about.
+func (m Model) explain(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return fmt.Errorf("%s: no answer in %s; --timeout gives it longer", m.Endpoint, m.Timeout)
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("%s: no connection (%w). Is the server running?", m.Endpoint, op.Err)
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return fmt.Errorf("%s: %w", m.Endpoint, err)
+}
+
+// read makes a draft of what a model said, and lists what is wrong with it. Entities
+// of before keep their place in the text.
+func read(text string, before Draft) (Draft, []string) {
+	text = strings.TrimSpace(text)
+	if _, rest, ok := strings.Cut(text, "</think>"); ok && strings.HasPrefix(text, "<think>") {
+		text = strings.TrimSpace(rest) // some servers leave in what the model thought
+	}
+	if inner, ok := strings.CutPrefix(text, "```"); ok {
+		inner = strings.TrimPrefix(inner, "json")
+		text = strings.TrimSpace(strings.TrimSuffix(inner, "```"))
+	}
+	var a answer
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		return Draft{}, []string{"it is not the JSON that was asked for: " + clean(err.Error())}
+	}
+	d := Draft{Prompt: strings.TrimSpace(a.Prompt)}
+	var wrong []string
+	if n := len(a.Entities); n > MaxEntities {
+		return d, []string{fmt.Sprintf("there are %d entities; %d is the most", n, MaxEntities)}
+	}
+	for i, e := range a.Entities {
+		out := Entity{Name: e.Name, Prompt: strings.TrimSpace(e.Prompt)}
+		k := slices.IndexFunc(before.Entities, func(f Entity) bool { return f.Name == e.Name })
+		if k >= 0 {
+			old := before.Entities[k]
+			out.Fixed, out.line, out.promptLine, out.boxLine = old.Fixed, old.line, old.promptLine, old.boxLine
+		}
+		b, why := box(e)
+		if why != "" {
+			wrong = append(wrong, fmt.Sprintf("entity %d, %s: %s", i+1, shown(e.Name), why))
+			b = nowhere
+		}
+		if out.Box = b; out.Fixed != "" && (why != "" || b != before.Entities[k].Box || out.Prompt != before.Entities[k].Prompt) {
+			wrong = append(wrong, fmt.Sprintf("entity %d, %s, must stay exactly as it was", i+1, shown(e.Name)))
+		}
+		d.Entities = append(d.Entities, out)
+	}
+	for _, e := range before.Entities {
+		if e.Fixed != "" && !slices.ContainsFunc(d.Entities, func(f Entity) bool { return f.Name == e.Name }) {
+			wrong = append(wrong, fmt.Sprintf("the entity %s must stay exactly as it was, and is gone", shown(e.Name)))
+		}
+	}
+	wrong = append(wrong, d.problems()...)
+	if more := len(wrong) - 12; more > 0 {
+		wrong = append(wrong[:12], fmt.Sprintf("and %d more", more))
+	}
+	return d, wrong
+}
+
+// box reads an answer's box, and says what is wrong with it.
+func box(e answerEntity) (Box, string) {
+	var n [4]float64
+	for i, f := range []*float64{e.X, e.Y, e.W, e.H} {
+		if f == nil {
+			return Box{}, string("xywh"[i]) + " is missing"
+		}
+		n[i] = *f
+	}
+	// A percent beyond the edge is rounding, and put right.
+	const off = 0.0101
+	x0, y0, x1, y1 := n[0], n[1], n[0]+n[2], n[1]+n[3]
+	if !(x0 >= -off && y0 >= -off && x1 <= 1+off && y1 <= 1+off && n[2] > 0 && n[3] > 0) {
+		return Box{}, fmt.Sprintf("the box x=%.4g, y=%.4g, w=%.4g, h=%.4g is not on the canvas, where x+w and y+h are at most 1", n[0], n[1], n[2], n[3])
+	}
+	part := func(f float64) int { return int(math.Round(100 * min(1, max(0, f)))) }
+	b := Box{X: part(x0), Y: part(y0)}
+	b.W, b.H = part(x1)-b.X, part(y1)-b.Y
+	return b, ""
+}
+
+// unknown notes the entities of a draft that the vocabulary has no word for.
+func (v Vocabulary) unknown(d Draft) []string {
+	l := v.lexicon()
+	var out []string
+	for _, e := range d.Entities {
+		words := strings.Fields(strings.ToLower(e.Prompt))
+		found := false
+		for i := range words {
+			m, _ := l.at(words, i)
+			found = found || m.kind == thing
+		}
+		if name := nounOf(e.Prompt); !found && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	if len(out) == 0 || len(v.Things) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s was not taught: %s.", v.Of, strings.Join(out, ", "))}
+}

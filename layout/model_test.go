@@ -1,0 +1,291 @@
+package layout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A server speaks /v1/chat/completions, and gives its answers one after the other.
+type server struct {
+	*httptest.Server
+	answers  []func(w http.ResponseWriter)
+	requests []request
+}
+
+// A request is what the tests look at of one.
+type request struct {
+	path, key string
+	Model     string `json:"model"`
+	Messages  []struct {
+		Role, Content string
+	} `json:"messages"`
+	Format struct {
+		Type   string `json:"type"`
+		Schema struct {
+			Strict bool           `json:"strict"`
+			Schema map[string]any `json:"schema"`
+		} `json:"json_schema"`
+	} `json:"response_format"`
+}
+
+func serve(t *testing.T, answers ...func(w http.ResponseWriter)) *server {
+	s := &server{answers: answers}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := request{path: r.URL.Path, key: r.Header.Get("Authorization")}
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+			t.Errorf("a request that is not JSON: %v", err)
+		}
+		s.requests = append(s.requests, req)
+		if n := len(s.requests); n <= len(s.answers) {
+			s.answers[n-1](w)
+			return
+		}
+		t.Errorf("request %d was not expected", len(s.requests))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// says is a completion with a text.
+func says(text string) func(w http.ResponseWriter) {
+	return choice(map[string]any{"role": "assistant", "content": text}, "stop")
+}
+
+func choice(message map[string]any, finish string) func(w http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": "1", "object": "chat.completion", "created": 1, "model": "m",
+			"choices": []any{map[string]any{"index": 0, "message": message, "finish_reason": finish}}})
+	}
+}
+
+// raw is an answer byte for byte.
+func raw(code int, kind, body string) func(w http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+const good = `{"prompt": "a cat on a mat", "entities": [
+	{"name": "mat", "prompt": "a mat", "x": 0.1, "y": 0.7, "w": 0.8, "h": 0.25},
+	{"name": "cat", "prompt": "a cat", "x": 0.3, "y": 0.333, "w": 0.4, "h": 0.402}]}`
+
+func (s *server) model() Model {
+	return Model{Endpoint: s.URL + "/v1", Name: "m", Key: "secret", Timeout: time.Minute}
+}
+
+func TestModel(t *testing.T) {
+	t.Setenv("OPENAI_BASE_URL", "http://127.0.0.1:1")     // nothing is taken from there
+	t.Setenv("OPENAI_CUSTOM_HEADERS", "Authorization: x") // nor from there
+	for name, text := range map[string]string{
+		"plain": good, "fenced": "```json\n" + good + "\n```", "after thinking": "<think>\nhm {\n</think>\n" + good,
+	} {
+		s := serve(t, says(text))
+		d, notes, err := s.model().Plan(t.Context(), "a cat on a mat", small)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		want := `# a cat on a mat
+
+render "mat_cat" {
+  prompt = "a cat on a mat"
+}
+
+entity "mat" {
+  prompt = "a mat"
+  box    = xywh(0.10, 0.70, 0.80, 0.25)
+}
+
+entity "cat" {
+  prompt = "a cat"
+  box    = xywh(0.30, 0.33, 0.40, 0.41)
+}
+`
+		if got := string(d.HCL()); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+		}
+		if got := strings.Join(notes, "|"); got != "nano was not taught: mat." {
+			t.Errorf("%s: %s", name, got)
+		}
+		r := s.requests[0]
+		if r.path != "/v1/chat/completions" || r.key != "Bearer secret" || r.Model != "m" || r.Format.Type != "json_schema" || !r.Format.Schema.Strict || r.Format.Schema.Schema["type"] != "object" ||
+			len(r.Messages) != 2 || r.Messages[0].Role != "system" || r.Messages[1].Content != "The picture: a cat on a mat" {
+			t.Errorf("%s: request %+v", name, r)
+		}
+	}
+}
+
+// A server that takes no schema is asked for plain JSON.
+func TestModelWithoutSchema(t *testing.T) {
+	s := serve(t, raw(400, "application/json", `{"error": {"message": "response_format json_schema is not supported."}}`), says(good))
+	d, notes, err := s.model().Plan(t.Context(), "a cat on a mat", Vocabulary{})
+	if err != nil || len(d.Entities) != 2 {
+		t.Fatalf("%v %v", d, err)
+	}
+	if want := "The server takes no JSON schema (response_format json_schema is not supported): asked for plain JSON."; strings.Join(notes, "|") != want {
+		t.Errorf("notes %q", notes)
+	}
+	if got := s.requests[1].Format.Type; got != "json_object" {
+		t.Errorf("the second request asked for %s", got)
+	}
+}
+
+// A wrong answer is sent back once, with what is wrong with it.
+func TestModelRepairs(t *testing.T) {
+	s := serve(t, says(`{"prompt": "a cat", "entities": [{"name": "Cat", "prompt": "a cat", "x": 0.5, "y": 0, "w": 0.8, "h": 0.5}]}`), says(good))
+	d, notes, err := s.model().Plan(t.Context(), "a cat on a mat", Vocabulary{})
+	if err != nil || len(d.Entities) != 2 {
+		t.Fatalf("%v %v", d, err)
+	}
+	wrong := []string{
+		`entity 1, "Cat": the box x=0.5, y=0, w=0.8, h=0.5 is not on the canvas, where x+w and y+h are at most 1`,
+		`entity 1: the name "Cat" is not lower-case letters, digits and _, from a letter, 40 at most`,
+	}
+	if got, want := strings.Join(notes, "|"), "The first answer was wrong and was sent back: "+strings.Join(wrong, "; ")+"."; got != want {
+		t.Errorf("notes\n%s\nwant\n%s", got, want)
+	}
+	talk := s.requests[1].Messages
+	if len(talk) != 4 || talk[2].Role != "assistant" || !strings.Contains(talk[2].Content, `"Cat"`) || !strings.Contains(talk[3].Content, "- "+wrong[0]+"\n- "+wrong[1]) {
+		t.Errorf("the conversation was %+v", talk)
+	}
+}
+
+// What is wrong, hostile or broken gives an error that says so, and no draft. An
+// answer of text is given twice, since it is sent back once.
+func TestModelRefuses(t *testing.T) {
+	entity := func(name, prompt, box string) string {
+		return fmt.Sprintf(`{"prompt": "p", "entities": [{"name": %q, "prompt": %q, %s}]}`, name, prompt, box)
+	}
+	const box = `"x": 0, "y": 0, "w": 0.5, "h": 0.5`
+	many := `{"prompt": "p", "entities": [` + strings.TrimSuffix(strings.Repeat(`{"name": "a"},`, 4000), ",") + `]}`
+	again := "m: the answer is wrong, and was so after what is wrong had been sent back:\n  "
+	for name, c := range map[string]struct {
+		answer func(w http.ResponseWriter)
+		twice  bool
+		want   string // URL stands for the endpoint
+	}{
+		"prose":          {says("Here is your picture!"), true, again + "it is not the JSON that was asked for: invalid character 'H' looking for beginning of value"},
+		"empty":          {says(""), true, again + "it is not the JSON that was asked for: unexpected end of JSON input"},
+		"two values":     {says(good + good), true, again + "it is not the JSON that was asked for: invalid character '{' after top-level value"},
+		"a list":         {says("[]"), true, again + "it is not the JSON that was asked for: json: cannot unmarshal array into Go value of type layout.answer"},
+		"nested":         {says(strings.Repeat("[", 20000)), true, again + "it is not the JSON that was asked for: invalid character '[' exceeded max depth"},
+		"NaN":            {says(entity("a", "b", `"x": NaN, "y": 0, "w": 1, "h": 1`)), true, again + "it is not the JSON that was asked for: invalid character 'N' looking for beginning of value"},
+		"1e999":          {says(entity("a", "b", `"x": 1e999, "y": 0, "w": 1, "h": 1`)), true, again + "it is not the JSON that was asked for: json: cannot unmarshal number 1e999 into Go struct field answerEntity.entities.x of type float64"},
+		"1e99":           {says(entity("a", "b", `"x": 1e99, "y": 0, "w": 1, "h": 1`)), true, again + `entity 1, "a": the box x=1e+99, y=0, w=1, h=1 is not on the canvas, where x+w and y+h are at most 1`},
+		"negative":       {says(entity("a", "b", `"x": 0, "y": 0, "w": -0.5, "h": 1`)), true, again + `entity 1, "a": the box x=0, y=0, w=-0.5, h=1 is not on the canvas, where x+w and y+h are at most 1`},
+		"tiny":           {says(entity("a", "b", `"x": 0, "y": 0, "w": 0.001, "h": 0.001`)), true, again + "a: the box xywh(0.00, 0.00, 0.00, 0.00) is too small; 0.04 is the least width and height"},
+		"no box":         {says(entity("a", "b", `"x": 0`)), true, again + `entity 1, "a": y is missing`},
+		"no entities":    {says(`{"prompt": "p"}`), true, again + "there are no entities"},
+		"many":           {says(many), true, again + "there are 4000 entities; 40 is the most"},
+		"a name of HCL":  {says(entity(`a" { } render "b`, "b", box)), true, again + `entity 1: the name "a\" { } render \"b" is not lower-case letters, digits and _, from a letter, 40 at most`},
+		"a line break":   {says(entity("a", "b\"\n}\nrender \"x\" {", box)), true, again + "a: the prompt has a line break or another control character"},
+		"right to left":  {says(entity("a", "b\u202ec", box)), true, again + "a: the prompt has a line break or another control character"},
+		"an empty text":  {says(entity("a", " ", box)), true, again + "a: the prompt is empty"},
+		"a long text":    {says(entity("a", strings.Repeat("x", 300), box)), true, again + "a: the prompt has 300 characters; 200 is the most"},
+		"one box twice":  {says(`{"prompt": "p", "entities": [{"name": "a", "prompt": "b", ` + box + `}, {"name": "a", "prompt": "c", ` + box + `}]}`), true, again + "entity 2: the name \"a\" is there twice\n  entity 2: the box is nearly that of a"},
+		"huge":           {raw(200, "application/json", `{"choices": "`+strings.Repeat("x", maxBody)+`"}`), false, "URL: the server's answer has more than 1048576 bytes"},
+		"a long answer":  {says(`{"prompt": "` + strings.Repeat("x", maxAnswer) + `"}`), false, "URL: the model's answer has 65550 bytes; 65536 is the most"},
+		"a page":         {raw(200, "text/html", "<html>\n<title>\x1b[31mHi</title>"), false, "URL: the server's answer is not JSON: <html> <title> [31mHi</title>"},
+		"another API":    {raw(200, "application/json", `{"models": []}`), false, "URL: the server's answer has no choices: is this an endpoint for chat completions?"},
+		"odd choices":    {raw(200, "application/json", `{"choices": {"a": 1}}`), false, "URL: the server's answer has no choices: is this an endpoint for chat completions?"},
+		"cut off":        {choice(map[string]any{"content": good[:40]}, "length"), false, "URL: the model's answer was cut off for its length: a model or a server with room for longer answers is needed"},
+		"a refusal":      {choice(map[string]any{"refusal": "I can't\nhelp with that."}, "stop"), false, "URL: the model refuses: I can't help with that"},
+		"no key":         {raw(401, "application/json", `{"error": {"message": "Incorrect API key"}}`), false, "URL: 401 Unauthorized: Incorrect API key. The key is taken from ELIGEN_LLM_KEY, else OPENAI_API_KEY"},
+		"no model":       {raw(404, "application/json", `{"error": "model 'm' not found"}`), false, "URL: 404 Not Found: model 'm' not found. Most endpoints end in /v1, and --model is as the server calls it"},
+		"an error, bare": {raw(500, "text/plain", "out of memory\n"), false, "URL: 500 Internal Server Error: out of memory"},
+		"sent elsewhere": {func(w http.ResponseWriter) {
+			w.Header().Set("Location", "http://192.0.2.1/steal")
+			w.WriteHeader(307)
+		}, false, "URL: the server sends on to http://192.0.2.1/steal, and what was said goes to the named one only: name that as --endpoint if you trust it"},
+		"hung up": {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, false, "URL: EOF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answers := []func(w http.ResponseWriter){c.answer}
+			if c.twice {
+				answers = append(answers, c.answer)
+			}
+			s := serve(t, answers...)
+			d, _, err := s.model().Plan(t.Context(), "a cat", Vocabulary{})
+			if err == nil || len(d.Entities) > 0 {
+				t.Fatalf("no error, and %v", d)
+			}
+			if got := strings.ReplaceAll(err.Error(), s.URL+"/v1", "URL"); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Error("the key is in the message")
+			}
+			if len(s.requests) != len(answers) {
+				t.Errorf("%d requests instead of %d", len(s.requests), len(answers))
+			}
+		})
+	}
+}
+
+// A server that does not answer is not waited for longer than asked; nor is a user
+// who interrupts.
+func TestModelIsSlow(t *testing.T) {
+	release := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	t.Cleanup(slow.Close)
+	t.Cleanup(func() { close(release) }) // before the server's, which waits
+	m := Model{Endpoint: slow.URL, Name: "m"}
+	m.Timeout = time.Millisecond
+	if _, _, err := m.Plan(t.Context(), "a cat", Vocabulary{}); err == nil || err.Error() != m.Endpoint+": no answer in 1ms; --timeout gives it longer" {
+		t.Errorf("%v", err)
+	}
+	m.Timeout = time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := m.Plan(ctx, "a cat", Vocabulary{}); err == nil || !strings.Contains(err.Error(), "canceled") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"localhost:11434":        `the endpoint "localhost:11434" is no URL as http://localhost:11434/v1`,
+		"file:///etc/passwd":     `the endpoint "file:///etc/passwd" is no URL as http://localhost:11434/v1`,
+		"http://me:pw@host/v1":   "the endpoint has a name or password in it: put the key into ELIGEN_LLM_KEY",
+		"http://host/v1?key=abc": `the endpoint "http://host/v1?key=abc" has more than a path`,
+		"http://[::1":            "the endpoint is no URL: missing ']' in host",
+	} {
+		if _, _, err := (Model{Endpoint: endpoint, Name: "m"}).Plan(t.Context(), "a cat", Vocabulary{}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", endpoint, err)
+		}
+	}
+	s := serve(t)
+	s.Close()
+	if _, _, err := s.model().Plan(t.Context(), "a cat", Vocabulary{}); err == nil || !strings.HasSuffix(err.Error(), "Is the server running?") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A model changes a scene: what can't be changed must come back as it was.
+func TestModelRefines(t *testing.T) {
+	before := Draft{Words: []string{"a cat"}, Name: "cat", Prompt: "a cat and a tree", Entities: []Entity{
+		{Name: "cat", Prompt: "a cat", Box: Box{50, 50, 30, 30}, line: 7},
+		{Name: "tree", Prompt: "a tree", Box: Box{10, 10, 20, 20}, Fixed: "is a mask"},
+	}}
+	s := serve(t, says(`{"prompt": "a cat and a tree", "entities": [{"name": "cat", "prompt": "a cat", "x": 0.2, "y": 0.5, "w": 0.3, "h": 0.3}]}`),
+		says(`{"prompt": "a cat and a tree", "entities": [{"name": "cat", "prompt": "a cat", "x": 0.2, "y": 0.5, "w": 0.3, "h": 0.3}, {"name": "tree", "prompt": "a tree", "x": 0.1, "y": 0.1, "w": 0.2, "h": 0.2}]}`))
+	d, notes, err := s.model().Refine(t.Context(), before, "move the cat to the left", Vocabulary{})
+	if err != nil || d.Entities[0].Box != (Box{20, 50, 30, 30}) || d.Entities[0].line != 7 || d.Entities[1].Fixed == "" || strings.Join(d.Words, "|") != "a cat|move the cat to the left" {
+		t.Errorf("%+v %v", d, err)
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], `the entity "tree" must stay exactly as it was, and is gone`) {
+		t.Errorf("%q", notes)
+	}
+	if q := s.requests[0].Messages[1].Content; !strings.Contains(q, `"name":"tree","prompt":"a tree","x":0.1`) || !strings.Contains(q, "Change it: move the cat to the left") {
+		t.Errorf("asked: %s", q)
+	}
+}
