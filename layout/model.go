@@ -448,5 +448,5 @@ func (v Vocabulary) unknown(d Draft) []string {
 	if len(out) == 0 || len(v.Things) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s was not taught: %s.", v.Of, strings.Join(out, ", "))}
+	return []string{fmt.Sprintf("%s was not taught: %s.", v.Of, clean(strings.Join(out, ", ")))}
 }

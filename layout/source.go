@@ -99,7 +99,14 @@ func Rewrite(src []byte, before, after Draft) ([]byte, error) {
 			if e.Fixed != "" {
 				return nil, fmt.Errorf("entity.%s %s: remove it by hand", e.Name, e.Fixed)
 			}
-			for k := e.line - 1; k >= 0 && k < len(lines); k++ {
+			top := e.line - 1 // with the comment that stands over it, which is not the scene's
+			for top > 0 && strings.HasPrefix(lines[top-1], "#") {
+				top--
+			}
+			if top == 0 {
+				top = e.line - 1
+			}
+			for k := top; k >= 0 && k < len(lines); k++ {
 				drop[k] = true
 				if strings.TrimRight(lines[k], " \t\r") == "}" {
 					if k+1 < len(lines) && strings.TrimSpace(lines[k+1]) == "" {

@@ -68,7 +68,7 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
+	group("scene", "scenes", newNew(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
 	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "training", newTrain(), newEval(), newDataset())
 	group("topic", "topics",
@@ -105,6 +105,7 @@ ELIGEN_CACHE_DIR   the folder of results, journals and downloads (else eligen in
 ELIGEN_PLUGIN_DIR  the folder of XLA plugins (else eligen/plugins in the user's cache folder)
 ELIGEN_NANO_DIR    a folder to take the model nano from, instead of the embedded one
 ELIGEN_VAR_name    the value of the scene variable "name"
+ELIGEN_LLM_KEY     the key for the language model of eligen new (else OPENAI_API_KEY)
 GOMLX_BACKEND      the backend where --backend isn't given
 NO_COLOR           no colours
 CI, TERM           CI set, or TERM=dumb: progress as plain lines

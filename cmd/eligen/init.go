@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eligen/eligen/scenes"
+)
+
+// initOptions are the flags of `eligen init`.
+type initOptions struct {
+	from  string
+	list  bool
+	force bool
+}
+
+func newInit() *cobra.Command {
+	var o initOptions
+	c := &cobra.Command{
+		Use:   "init --from NAME [DIR]",
+		Short: "Begin with a copy of an example scene",
+		Long: `Begin with a copy of an example scene, and of the pictures, tables and modules that it names.
+
+The scenes are in eligen itself; nothing is downloaded. Files that are there already are left alone, and nothing is copied then, unless --force.`,
+		Example: `eligen init --list
+eligen init --from rain
+eligen init --from village my-village`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: o.run,
+	}
+	f := c.Flags()
+	f.StringVar(&o.from, "from", "", "the scene to begin with")
+	f.BoolVar(&o.list, "list", false, "list the scenes")
+	f.BoolVar(&o.force, "force", false, "replace files that are there")
+	c.MarkFlagsMutuallyExclusive("from", "list")
+	var names []cobra.Completion
+	for _, s := range examples() {
+		names = append(names, s.name)
+	}
+	choices(c, "from", names...)
+	return c
+}
+
+// An example is a scene that eligen brings along.
+type example struct {
+	name, about string
+	files       []string // its own, and those that it names
+}
+
+// examples lists the scenes of the folder scenes, by their names.
+func examples() []example {
+	files, err := fs.Glob(scenes.Files, "*.hcl")
+	if err != nil {
+		panic(err) // the pattern is wrong
+	}
+	var out []example
+	for _, f := range files {
+		text := exampleText(f)
+		out = append(out, example{name: strings.TrimSuffix(f, ".hcl"), about: aboutScene(text), files: append([]string{f}, named(text)...)})
+	}
+	return out
+}
+
+func exampleText(name string) string {
+	text, err := scenes.Files.ReadFile(name)
+	if err != nil {
+		panic(err) // it was listed
+	}
+	return string(text)
+}
+
+// aboutScene is the first sentence of a scene's comment.
+func aboutScene(text string) string {
+	var words []string
+	for l := range strings.Lines(text) {
+		c, ok := strings.CutPrefix(l, "#")
+		if !ok {
+			break
+		}
+		words = append(words, strings.Fields(c)...)
+	}
+	about, _, _ := strings.Cut(strings.Join(words, " ")+" ", ". ")
+	return strings.TrimRight(about, ". ")
+}
+
+// quotedText is what may be a file's name; which of them are is known by the folder.
+var quotedText = regexp.MustCompile(`"(?:\./)?([a-z]+(?:/[a-z]+)?(?:\.[a-z]+)?)"`)
+
+// named lists the files that a scene's text names, modules' files included.
+func named(text string) []string {
+	var out []string
+	for _, m := range quotedText.FindAllStringSubmatch(text, -1) {
+		switch fi, err := fs.Stat(scenes.Files, m[1]); {
+		case err != nil || m[1] == path.Base(m[1]) && !fi.IsDir():
+		case fi.IsDir():
+			if !strings.HasPrefix(m[0], `"./`) {
+				continue // a word like "garden"
+			}
+			inside, _ := fs.Glob(scenes.Files, m[1]+"/*")
+			out = append(out, inside...)
+		default:
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+func (o *initOptions) run(c *cobra.Command, args []string) error {
+	all := examples()
+	if o.list {
+		if len(args) > 0 {
+			return usageError{errors.New("--list takes no folder")}
+		}
+		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+		for _, e := range all {
+			fmt.Fprintf(w, "%s\t%s\n", e.name, e.about)
+		}
+		return w.Flush()
+	}
+	if o.from == "" {
+		return usageError{errors.New("--from says which scene to begin with, and --list which there are")}
+	}
+	var names []string
+	for _, e := range all {
+		if e.name == o.from {
+			dir := "."
+			if len(args) > 0 {
+				dir = args[0]
+			}
+			return o.copy(c, e, dir)
+		}
+		names = append(names, e.name)
+	}
+	return fmt.Errorf("there is no scene %q; there are %s", o.from, strings.Join(names, ", "))
+}
+
+// copy writes an example's files below a folder: all of them, or none if one is there.
+func (o *initOptions) copy(c *cobra.Command, e example, dir string) error {
+	seen := map[string]bool{}
+	var files []string
+	for _, f := range e.files {
+		if !seen[f] {
+			seen[f] = true
+			files = append(files, f)
+		}
+	}
+	if !o.force {
+		for _, f := range files {
+			to := filepath.Join(dir, filepath.FromSlash(f))
+			if _, err := os.Lstat(to); err == nil {
+				return fmt.Errorf("%s is there already, and nothing was copied: --force replaces it", to)
+			}
+		}
+	}
+	for _, f := range files {
+		to := filepath.Join(dir, filepath.FromSlash(f))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		in, err := scenes.Files.Open(f)
+		if err != nil {
+			return err
+		}
+		data, err := io.ReadAll(in)
+		if err := errors.Join(err, in.Close(), writeNew(to, data, o.force)); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), to)
+	}
+	return nil
+}

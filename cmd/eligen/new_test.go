@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/layout"
+	"github.com/eligen/eligen/scenes"
+)
+
+// What the rules make of nano's own vocabulary is a scene, in fmt's layout, of which
+// nothing is left to be said.
+func TestNewScenesAreValid(t *testing.T) {
+	v := vocabulary()
+	sentences := []string{
+		"a palm tree and three fire trucks in a desert", "an ice cream on a teddy bear at sunset",
+		"grapes beside bread on a blue to pink background", "a castle behind a dinosaur, in the snow", "the sea with a whale under two clouds",
+		"a mouse in a cup on a book on a chair", "in the middle a sun, at the bottom left a tiny mushroom", "apples",
+	}
+	for _, thing := range v.Things {
+		for _, name := range append([]string{thing.Name}, thing.Also...) {
+			sentences = append(sentences, "the "+name)
+		}
+	}
+	for _, p := range v.Places {
+		sentences = append(sentences, "a cat "+p.At)
+	}
+	for _, s := range sentences {
+		d, notes, err := layout.Plan(s, v)
+		if err != nil {
+			t.Errorf("%s: %v", s, err)
+			continue
+		}
+		if len(notes) > 0 && s != "apples" {
+			t.Errorf("%s: %v", s, notes)
+		}
+		text := d.HCL()
+		if _, ds := reread(t.TempDir(), text); len(ds) > 0 {
+			t.Errorf("%s: %v\n%s", s, ds, text)
+		}
+		if laid, _ := dsl.Format("new.hcl", text); !bytes.Equal(laid, text) {
+			t.Errorf("%s: fmt changes\n%s", s, text)
+		}
+	}
+}
+
+// A language model's scene is written, and is a scene though it tries not to be; an
+// answer that is none leaves no file.
+func TestNewByLanguageModel(t *testing.T) {
+	answers := map[string]string{
+		"good":    `{"prompt": "a sign that says \"${file(\"x\")}\" %{ if true }", "entities": [{"name": "render", "prompt": "a \\ and \"} render \"x\" {", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
+		"hostile": `{"prompt": "p", "entities": [{"name": "a\" {}", "prompt": "b", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var req struct{ Model string }
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || r.URL.Path != "/v1/chat/completions" || r.Header.Get("Authorization") != "Bearer k" {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"role": "assistant", "content": answers[req.Model]}}}})
+	}))
+	defer s.Close()
+	t.Setenv("ELIGEN_LLM_KEY", "k")
+	t.Setenv("OPENAI_API_KEY", "another")
+	file := filepath.Join(t.TempDir(), "sign.hcl")
+	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "hostile", "--out", file, "a sign"}); got != exitError {
+		t.Errorf("exit code %d", got)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a hostile answer made a file")
+	}
+	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "good", "--out", file, "a sign"}); got != exitOK {
+		t.Fatalf("exit code %d", got)
+	}
+	scene, ds := dsl.Load(file, dsl.Vars{})
+	if len(ds) > 0 || scene.Renders[0].Prompt != `a sign that says "${file("x")}" %{ if true }` || scene.Entities[0].Prompt != `a \ and "} render "x" {` {
+		t.Errorf("%v %+v", ds, scene)
+	}
+}
+
+// Every file of the folder that a scene names is embedded and copied: the copies are
+// valid by themselves.
+func TestInitCopiesAreWhole(t *testing.T) {
+	for _, e := range examples() {
+		dir := t.TempDir()
+		for _, f := range e.files {
+			data, err := scenes.Files.ReadFile(f)
+			to := filepath.Join(dir, filepath.FromSlash(f))
+			if err != nil || os.MkdirAll(filepath.Dir(to), 0o755) != nil || os.WriteFile(to, data, 0o644) != nil {
+				t.Fatalf("%s: %v", f, err)
+			}
+		}
+		if _, ds := dsl.Load(filepath.Join(dir, e.files[0]), dsl.Vars{}); ds.HasErrors() {
+			t.Errorf("%s: %v", e.name, ds)
+		}
+		if e.about == "" || len(e.about) > 200 {
+			t.Errorf("%s: its comment begins with %q", e.name, e.about)
+		}
+	}
+}
