@@ -141,7 +141,8 @@ func unseen(r rune) bool {
 
 func isName(s string) bool {
 	for i, r := range s {
-		if !(r >= 'a' && r <= 'z' || i > 0 && (r >= '0' && r <= '9' || r == '_')) {
+		letter, later := r >= 'a' && r <= 'z', r >= '0' && r <= '9' || r == '_'
+		if !letter && (!later || i == 0) {
 			return false
 		}
 	}
@@ -156,7 +157,7 @@ func shown(s string) string {
 	return strconv.Quote(s)
 }
 
-// names gives every entity a name of its own, after what it is.
+// unique is a name that no entity has yet, after what it is.
 func (d *Draft) unique(base string) string {
 	taken := func(n string) bool {
 		return slices.ContainsFunc(d.Entities, func(e Entity) bool { return e.Name == n })

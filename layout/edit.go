@@ -57,12 +57,17 @@ func Edit(d Draft, words string, v Vocabulary) (Draft, []string, error) {
 	if len(d.Entities) == 0 {
 		return was, nil, fmt.Errorf("nothing would be left in the picture")
 	}
+	for _, p := range d.problems() {
+		if !slices.Contains(was.problems(), p) {
+			return was, nil, fmt.Errorf("this can't be a scene: %s", p)
+		}
+	}
 	d.Words = append(slices.Clone(d.Words), words)
 	if prompt, note := v.prompt(d.Entities, where); composed {
 		d.Prompt = prompt
 		notes = append(notes, note...)
-	} else if len(was.Entities) != len(d.Entities) {
-		notes = append(notes, fmt.Sprintf("The prompt of the picture still says %s: change it by hand.", shown(d.Prompt)))
+	} else if !slices.EqualFunc(was.Entities, d.Entities, func(a, b Entity) bool { return a.Name == b.Name }) {
+		notes = append(notes, fmt.Sprintf("The prompt of the picture still says %s: change it by hand.", shown(clean(d.Prompt))))
 	}
 	return d, notes, nil
 }

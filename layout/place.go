@@ -2,6 +2,7 @@ package layout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -64,6 +65,9 @@ func (s *speech) place() ([]string, error) {
 	return notes, nil
 }
 
+// flats are wider than high.
+var flats = []string{"mat", "rug", "carpet", "table", "bed", "blanket", "shelf", "plate", "bench", "sofa", "floor", "bridge"}
+
 // sizeOf is how large a thing would like to be.
 func (s *speech) sizeOf(i int) (w, h int) {
 	n := len(s.things)
@@ -72,6 +76,15 @@ func (s *speech) sizeOf(i int) (w, h int) {
 		side = 18
 	}
 	w, h = side, side
+	sum, area := 0, Box{}
+	for k, t := range s.things {
+		if b := s.draft.Entities[k].Box; t.fixed {
+			sum, area.W, area.H = sum+1, area.W+b.W, area.H+b.H
+		}
+	}
+	if sum > 0 { // what comes into a scene is as large as what is there
+		w, h = min(40, max(12, area.W/sum)), min(40, max(12, area.H/sum))
+	}
 	scale := func(pw, ph int) { w, h = w*pw/100, h*ph/100 }
 	switch s.things[i].size {
 	case "big":
@@ -82,14 +95,18 @@ func (s *speech) sizeOf(i int) (w, h int) {
 	if s.things[i].sky && n > 1 {
 		scale(75, 75)
 	}
-	base, inside, holds := false, false, false
+	flat := func(i int) bool { return slices.Contains(flats, s.things[i].noun) }
+	rides, inside, holds := false, false, false
 	for _, r := range s.rels {
-		base = base || r.kind == "on" && r.b == i
+		rides = rides || r.kind == "on" && r.a == i && !flat(r.b)
 		inside = inside || r.kind == "in" && r.a == i
 		holds = holds || r.kind == "in" && r.b == i
 	}
-	if base {
-		scale(120, 80)
+	if flat(i) {
+		scale(130, 60)
+	}
+	if rides {
+		scale(80, 80)
 	}
 	if inside {
 		scale(50, 50)

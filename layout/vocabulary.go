@@ -54,6 +54,7 @@ const (
 	filler // says nothing of where
 	verb   // of an edit
 	degree // how far
+	pronoun
 )
 
 // A lexicon is phrases and what they mean.
@@ -92,7 +93,9 @@ var relationWords = map[string][]string{
 	"in":     {"in", "inside", "into", "within", "inside of"},
 	"front":  {"in front of"},
 	"behind": {"behind"},
-	"beside": {"beside", "next to", "by", "near", "alongside", "close to"},
+	// What is between two things is right of one and left of the other.
+	"between": {"between", "in between"},
+	"beside":  {"beside", "next to", "by", "near", "alongside", "close to"},
 }
 
 var spotWords = map[string][]string{
@@ -128,6 +131,7 @@ func (v Vocabulary) lexicon() *lexicon {
 	}
 	each(size, "big", "big", "large", "huge", "giant", "enormous")
 	each(size, "small", "small", "little", "tiny")
+	each(pronoun, "it", "it", "them", "him", "her")
 	each(article, "a", "a", "an")
 	each(article, "the", "the")
 	each(article, "some", "some", "several", "a few")

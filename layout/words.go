@@ -34,6 +34,9 @@ func Plan(words string, v Vocabulary) (Draft, []string, error) {
 	prompt, note := v.prompt(d.Entities, s.where)
 	d.Prompt = prompt
 	d.Called("")
+	if wrong := d.problems(); len(wrong) > 0 {
+		return Draft{}, nil, fmt.Errorf("this can't be a scene: %s", strings.Join(wrong, "; "))
+	}
 	return d, append(append(s.notes, notes...), note...), nil
 }
 
@@ -51,10 +54,12 @@ type speech struct {
 	where  *Place
 	notes  []string
 
-	last, before []int // the things said last: of this part of the sentence, and before its comma
-	carried      []int // what stands on the last things, and lies where they lie
-	pending      []rel // said before the thing that it is about; a is unused
-	amend        bool  // "a cat", after a relation, is the cat that is there
+	last    []int // the things said last in this part of the sentence
+	subject []int // what this part is about: the things said first
+	before  []int // what the part before the comma was about
+	carried []int // what stands on the last things, and lies where they lie
+	pending []rel // said before the thing that it is about; a is unused
+	amend   bool  // "a cat", after a relation, is the cat that is there
 }
 
 // A placed is what the rules know of an entity.
@@ -126,10 +131,10 @@ func (s *speech) understand() error {
 		case filler:
 			s.at += n
 		case join:
-			if s.last != nil {
-				s.before = s.last
+			if s.subject != nil {
+				s.before = s.subject
 			}
-			s.last, s.carried = nil, nil
+			s.last, s.subject, s.carried = nil, nil, nil
 			s.at += n
 		case place:
 			if s.where != nil && s.where.Name != m.place.Name {
@@ -163,6 +168,12 @@ func (s *speech) understand() error {
 			if err != nil {
 				return err
 			}
+			if m.word == "between" {
+				if err := s.between(about, other); err != nil {
+					return err
+				}
+				continue
+			}
 			if other == nil {
 				return fmt.Errorf("after %q there is nothing that I know%s", phrase, s.rest())
 			}
@@ -172,6 +183,9 @@ func (s *speech) understand() error {
 				}
 				s.last, s.before = nil, nil
 				continue
+			}
+			if s.subject == nil {
+				s.subject = about
 			}
 			if m.word != "on" && m.word != "in" {
 				about = append(slices.Clone(carried), about...)
@@ -207,6 +221,9 @@ func (s *speech) understand() error {
 				}
 			}
 			s.pending, s.carried, s.last = nil, nil, ids
+			if s.subject == nil {
+				s.subject = ids
+			}
 		}
 		if len(s.draft.Entities) > maxThings {
 			return fmt.Errorf("there are more than %d things, which is what the rules can place", maxThings)
@@ -215,6 +232,28 @@ func (s *speech) understand() error {
 	if len(s.pending) > 0 {
 		return fmt.Errorf("the words say where, and not what is there")
 	}
+	return nil
+}
+
+// between puts things between two others, which are side by side.
+func (s *speech) between(about, others []int) error {
+	if len(others) == 1 {
+		if m, n := s.next(); m.kind == join && n == 1 && s.words[s.at] == "and" {
+			s.at++
+			second, err := s.thing(true)
+			if err != nil {
+				return err
+			}
+			others = append(slices.Clone(others), second...)
+		}
+	}
+	if len(about) == 0 || len(others) != 2 {
+		return fmt.Errorf("what is between is between two things: \"a cat between a dog and a tree\"")
+	}
+	for _, a := range about {
+		s.rels = append(s.rels, rel{"left", others[0], a}, rel{"left", a, others[1]})
+	}
+	s.last = about
 	return nil
 }
 
@@ -260,6 +299,10 @@ func (s *speech) rest() string {
 // thing reads the words of a thing, "two small red apples", and gives its entities:
 // new ones, or those of before that "the" speaks of. nil: there is none.
 func (s *speech) thing(related bool) ([]int, error) {
+	if m, n := s.next(); related && m.kind == pronoun && s.before != nil {
+		s.at += n
+		return s.before, nil
+	}
 	start := s.at
 	art, count, large := "", 0, ""
 	var extra []string // words that no vocabulary has

@@ -55,6 +55,7 @@ func TestNewScenesAreValid(t *testing.T) {
 func TestNewByLanguageModel(t *testing.T) {
 	answers := map[string]string{
 		"good":    `{"prompt": "a sign that says \"${file(\"x\")}\" %{ if true }", "entities": [{"name": "render", "prompt": "a \\ and \"} render \"x\" {", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
+		"refined": `{"prompt": "a sign and a cat", "entities": [{"name": "render", "prompt": "a sign", "x": 0, "y": 0, "w": 0.5, "h": 1}, {"name": "cat", "prompt": "a cat", "x": 0.6, "y": 0.5, "w": 0.3, "h": 0.4}]}`,
 		"hostile": `{"prompt": "p", "entities": [{"name": "a\" {}", "prompt": "b", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -81,6 +82,30 @@ func TestNewByLanguageModel(t *testing.T) {
 	scene, ds := dsl.Load(file, dsl.Vars{})
 	if len(ds) > 0 || scene.Renders[0].Prompt != `a sign that says "${file("x")}" %{ if true }` || scene.Entities[0].Prompt != `a \ and "} render "x" {` {
 		t.Errorf("%v %+v", ds, scene)
+	}
+	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "refined", "--refine", file, "--out", file, "--force", "put a cat beside it"}); got != exitOK {
+		t.Fatalf("exit code %d", got)
+	}
+	text, err := os.ReadFile(file)
+	want := `# a sign
+# put a cat beside it
+
+render "sign" {
+  prompt = "a sign and a cat"
+}
+
+entity "render" {
+  prompt = "a sign"
+  box    = xywh(0.00, 0.00, 0.50, 1.00)
+}
+
+entity "cat" {
+  prompt = "a cat"
+  box    = xywh(0.60, 0.50, 0.30, 0.40)
+}
+`
+	if err != nil || string(text) != want {
+		t.Errorf("refined: %v\n%s", err, text)
 	}
 }
 
