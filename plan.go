@@ -86,7 +86,8 @@ func (d Digest) Short() string { return string(d[:min(12, len(d))]) }
 
 // An Op is a kind of step. Its exported fields are its recipe: two Ops with the
 // same Kind and fields make the same bytes from the same inputs. A field that
-// doesn't affect bytes is tagged `recipe:"-"`.
+// doesn't affect bytes is tagged `recipe:"-"`. One that came later, and is zero where
+// it isn't used, is tagged `recipe:"omitzero"`: recipes of before stay what they were.
 type Op interface {
 	Kind() string // "denoise/1"; a new number says that old results are stale
 	Run(context.Context, *Call) error
@@ -196,7 +197,7 @@ func writeRecipe(w io.Writer, v reflect.Value) {
 		fmt.Fprint(w, "{")
 		for i := range t.NumField() {
 			f := t.Field(i)
-			if f.Tag.Get("recipe") == "-" {
+			if tag := f.Tag.Get("recipe"); tag == "-" || tag == "omitzero" && v.Field(i).IsZero() {
 				continue
 			}
 			if !f.IsExported() {
