@@ -2,6 +2,7 @@ package eligen
 
 import (
 	"context"
+	"fmt"
 	"image"
 )
 
@@ -21,11 +22,28 @@ type Engine interface {
 	// prompt is padded or cut to; pooled asks for the CLIP vector too.
 	EncodePrompt(ctx context.Context, text Digest, prompt string, length int, pooled bool) (Conditioning, error)
 	// EncodeImage is the autoencoder's deterministic latent: [16, h/8, w/8].
-	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image) (Tensor, error)
+	// tiles, which may be nil, saves memory, here and in Decode.
+	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image, tiles *Tiling) (Tensor, error)
 	// Denoise integrates latents along the schedule: [16, h, w] in and out.
 	Denoise(ctx context.Context, d Denoise) (Tensor, error)
 	// Decode turns latents [16, h, w] into a picture of 8h×8w pixels.
-	Decode(ctx context.Context, autoencoder Digest, latents Tensor) (image.Image, error)
+	Decode(ctx context.Context, autoencoder Digest, latents Tensor, tiles *Tiling) (image.Image, error)
+}
+
+// Tiling has an autoencoder work on squares of a picture, one after the other, that
+// overlap and are blended. It takes memory for a square instead of for the picture;
+// seams may show, since a square knows nothing of the others.
+type Tiling struct {
+	Tile   int // a square's side in latents, 8 pixels each
+	Stride int // from one square to the next, at most Tile
+}
+
+// String is what a stage says of it behind its own words; nothing where there is none.
+func (t *Tiling) String() string {
+	if t == nil {
+		return ""
+	}
+	return fmt.Sprintf(", in tiles of %d×%d latents, %d apart", t.Tile, t.Tile, t.Stride)
 }
 
 // A Spec is what planning must know of a model with its adapters.
@@ -104,6 +122,11 @@ type Denoise struct {
 	From             int                                // steps already done; Latents is their result
 	Step             func(step, of int, latents Tensor) // after each step; latents is valid during the call. May be nil
 	Velocity         func(step int, v []float32)        // is shown each step's guided velocity, and may change it; may be nil
+
+	// TeaCache, where it isn't 0, is how much the estimated changes of the velocity may
+	// add up to before all of the model is run again; until then, a step reuses what the
+	// last such step's blocks did. An approximation.
+	TeaCache float64
 
 	// Pictures that an IP-Adapter brings in, all at once. The reference has one on the
 	// negative side wherever there are any: that of a vector of zeros, at scale 1.

@@ -26,6 +26,12 @@ type Transformer struct {
 	Runner *Runner
 	Images *ImageAdapter // that image prompts are read by; nil for none
 
+	// Tiles, if not nil, is denoising tile by tile as the reference does: no entities,
+	// and nothing that keeps the tiles of one picture alike.
+	Tiles *eligen.Tiling
+	// Tea is shown what each step's cache decided on each branch; may be nil.
+	Tea func(step int, negative bool, s TeaStep)
+
 	// Lean frees weights that the steps don't need before the first of them: the
 	// modulations' are a quarter of FLUX.1, and are used once a picture.
 	Lean bool
@@ -74,6 +80,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err != nil {
 			return eligen.Tensor{}, err
 		}
+		negative.negative = true
 		defer negative.finalize()
 	}
 	if t.Lean {
@@ -101,7 +108,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		if err := ctx.Err(); err != nil {
 			return eligen.Tensor{}, err
 		}
-		v, err := t.velocity(positive, x, i)
+		v, err := t.predict(positive, x, i)
 		if err != nil {
 			return eligen.Tensor{}, err
 		}
@@ -112,7 +119,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 			if err := ctx.Err(); err != nil {
 				return eligen.Tensor{}, err
 			}
-			n, err := t.velocity(negative, x, i)
+			n, err := t.predict(negative, x, i)
 			if err != nil {
 				return eligen.Tensor{}, err
 			}
@@ -182,6 +189,15 @@ func (t *Transformer) check(d eligen.Denoise) error {
 		if err := conditioning("negative prompt", *d.Negative); err != nil {
 			return err
 		}
+	}
+	if math.IsNaN(d.TeaCache) || d.TeaCache < 0 {
+		return fmt.Errorf("a step cache has the threshold %v; it must be a number above 0, or 0 for none", d.TeaCache)
+	}
+	if d.TeaCache != 0 && c.Double == 0 {
+		return fmt.Errorf("a step cache looks at the first double block, and this model has none")
+	}
+	if err := t.checkTiles(d); err != nil {
+		return err
 	}
 	for _, prompts := range [][]eligen.ImagePrompt{d.ImagePrompts, d.NegativeImagePrompts} {
 		if err := t.Images.check(prompts, c); err != nil {
@@ -275,6 +291,8 @@ type branch struct {
 	mods     [][]byte          // of each step, [1,M] in the weights' dtype
 	marks    []*tensors.Tensor // of each group: tokens, and strengths where they are needed
 	pictures []*tensors.Tensor // of each block: keys and values [1,T,H,HeadDim] of image prompts; nil for none
+	tea      *teaCache         // nil: every step runs the blocks
+	negative bool
 }
 
 // kept are the inputs of a block's graph that are there for all steps.
@@ -289,6 +307,9 @@ func (b *branch) finalize() {
 	for _, t := range slices.Concat(b.marks, b.txt, b.pictures) {
 		// The picture is done; a leak would show in the next one.
 		_ = t.FinalizeAll()
+	}
+	if b.tea != nil {
+		b.tea.finalize()
 	}
 }
 
@@ -337,7 +358,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	if err != nil {
 		return nil, err
 	}
-	rows, columns := d.Latents.Shape[1]/2, d.Latents.Shape[2]/2
+	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
 	b := &branch{txt: out[1:], parts: parts{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
 	err = out[0].ConstBytes(func(data []byte) {
 		size := len(data) / steps
@@ -346,6 +367,9 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		}
 	})
 	err = errors.Join(err, out[0].FinalizeAll())
+	if d.TeaCache != 0 {
+		b.tea = &teaCache{threshold: d.TeaCache}
+	}
 	for _, g := range groups {
 		n := len(g.entities)
 		tokens := make([]int32, 0, n*g.bucket)
@@ -469,6 +493,12 @@ func (b *branch) errands(s *Store) []errand {
 		return in
 	}
 	out := []errand{{p.begin(), s, begin}, {p.end(), s, []shapes.Shape{img, shapes.Make(p.dtype, 1, 2*dim)}}}
+	if b.tea != nil {
+		latents := begin[0]
+		out = append(out, errand{p.modulated(), s, []shapes.Shape{latents, shapes.Make(p.dtype, 1, 12*dim)}},
+			errand{p.change(), s, []shapes.Shape{img, img}},
+			errand{p.added(), s, []shapes.Shape{latents, img}}, errand{p.reused(), s, []shapes.Shape{latents, img}})
+	}
 	if p.config.Double > 0 {
 		out = append(out, errand{p.double(0), s, block(12)})
 	}
@@ -478,48 +508,90 @@ func (b *branch) errands(s *Store) []errand {
 	return out
 }
 
+// predict is the velocity of one branch in step i.
+func (t *Transformer) predict(b *branch, x eligen.Tensor, i int) (eligen.Tensor, error) {
+	if t.Tiles != nil {
+		return t.tiled(b, x, i)
+	}
+	return t.velocity(b, x, i)
+}
+
 // velocity runs one branch of step i.
 func (t *Transformer) velocity(b *branch, x eligen.Tensor, i int) (eligen.Tensor, error) {
-	p, rest := b.parts, b.mods[i]
-	modulation := func(n int) (*tensors.Tensor, error) {
-		shape := shapes.Make(p.dtype, 1, n*p.config.Dim)
-		raw := rest[:shape.ByteSize()]
-		rest = rest[shape.ByteSize():]
-		return tensors.FromRaw(t.Runner.Backend, 0, shape, raw)
-	}
-	out, err := t.Runner.runKeeping(p.begin(), t.Store, []*tensors.Tensor{upload(x, 1)}, b.txt)
+	img, err := t.image(b, x, i)
 	if err != nil {
 		return eligen.Tensor{}, err
 	}
-	at := 0
+	c := b.parts.config
+	m, err := t.modulation(b, i, 12*c.Double+3*c.Single, 2)
+	if err != nil {
+		return eligen.Tensor{}, err
+	}
+	out, err := t.Runner.Run(b.parts.end(), t.Store, img, m)
+	if err != nil {
+		return eligen.Tensor{}, err
+	}
+	return download(out[0], x.Shape...)
+}
+
+// image is the last block's image [1,S,Dim] in step i, or the step cache's.
+func (t *Transformer) image(b *branch, x eligen.Tensor, i int) (*tensors.Tensor, error) {
+	if b.tea == nil {
+		return t.blocks(b, x, i)
+	}
+	m, err := t.modulation(b, i, 0, 12)
+	if err != nil {
+		return nil, err
+	}
+	s, err := b.tea.decide(t, b.parts, x, m, i, len(b.mods))
+	if err != nil {
+		return nil, err
+	}
+	if t.Tea != nil {
+		t.Tea(i, b.negative, s)
+	}
+	if s.Reused {
+		return b.tea.reuse(t, b.parts, x)
+	}
+	img, err := t.blocks(b, x, i)
+	if err != nil {
+		return nil, err
+	}
+	return img, b.tea.keep(t, b.parts, x, img)
+}
+
+// modulation is n parts of step i's modulations, from part at on: [1,n·Dim].
+func (t *Transformer) modulation(b *branch, i, at, n int) (*tensors.Tensor, error) {
+	part := int(shapes.Make(b.parts.dtype, 1, b.parts.config.Dim).ByteSize())
+	return tensors.FromRaw(t.Runner.Backend, 0, shapes.Make(b.parts.dtype, 1, n*b.parts.config.Dim), b.mods[i][at*part:(at+n)*part])
+}
+
+// blocks runs all blocks of one branch in step i.
+func (t *Transformer) blocks(b *branch, x eligen.Tensor, i int) (img *tensors.Tensor, err error) {
+	p := b.parts
+	out, err := t.Runner.runKeeping(p.begin(), t.Store, []*tensors.Tensor{upload(x, 1)}, b.txt)
+	if err != nil {
+		return nil, err
+	}
+	number, at := 0, 0
 	block := func(g Graph, parts int) error {
-		m, err := modulation(parts)
+		m, err := t.modulation(b, i, at, parts)
 		if err != nil {
 			return err
 		}
-		out, err = t.Runner.runKeeping(g, t.Store, append(out, m), b.kept(at))
-		at++
+		out, err = t.Runner.runKeeping(g, t.Store, append(out, m), b.kept(number))
+		number, at = number+1, at+parts
 		return err
 	}
 	for i := range p.config.Double {
 		if err := block(p.double(i), 12); err != nil {
-			return eligen.Tensor{}, err
+			return nil, err
 		}
 	}
 	for i := range p.config.Single {
 		if err := block(p.single(i), 3); err != nil {
-			return eligen.Tensor{}, err
+			return nil, err
 		}
 	}
-	if err := out[1].FinalizeAll(); err != nil { // nothing reads the text any more
-		return eligen.Tensor{}, err
-	}
-	m, err := modulation(2)
-	if err != nil {
-		return eligen.Tensor{}, err
-	}
-	if out, err = t.Runner.Run(p.end(), t.Store, out[0], m); err != nil {
-		return eligen.Tensor{}, err
-	}
-	return download(out[0], x.Shape...)
+	return out[0], out[1].FinalizeAll() // nothing reads the text any more
 }

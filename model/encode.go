@@ -74,6 +74,7 @@ type Autoencoder struct {
 	Config vae.Config
 	Store  *Store
 	Runner *Runner
+	Tiles  *eligen.Tiling // nil: everything at once
 }
 
 // Encode is the deterministic latent [Z,h/8,w/8] of a picture [3,h,w] in [−1,1].
@@ -86,16 +87,13 @@ func (a *Autoencoder) Encode(ctx context.Context, img eligen.Tensor) (_ eligen.T
 	if err := ctx.Err(); err != nil {
 		return eligen.Tensor{}, err
 	}
-	out, err := a.Runner.Run(Graph{
-		Name: "encoder " + configName(a.Config),
-		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			return []*graph.Node{vae.Encode(w, a.Config, in[0], nil)}
-		},
-	}, a.Store, upload(img, 1))
-	if err != nil {
-		return eligen.Tensor{}, err
-	}
-	return download(out[0], a.Config.Z, img.Shape[1]/n, img.Shape[2]/n)
+	return a.tiled(ctx, img, n, 1, func(img eligen.Tensor) (eligen.Tensor, error) {
+		out, err := a.Runner.Run(a.encoder(), a.Store, upload(img, 1))
+		if err != nil {
+			return eligen.Tensor{}, err
+		}
+		return download(out[0], a.Config.Z, img.Shape[1]/n, img.Shape[2]/n)
+	})
 }
 
 // Decode is the picture [3,8h,8w], about [−1,1], of latents [Z,h,w].
@@ -109,11 +107,19 @@ func (a *Autoencoder) Decode(ctx context.Context, latents eligen.Tensor) (_ elig
 	if err := ctx.Err(); err != nil {
 		return eligen.Tensor{}, err
 	}
-	out, err := a.Runner.Run(a.decoder(), a.Store, upload(latents, 1))
-	if err != nil {
-		return eligen.Tensor{}, err
-	}
-	return download(out[0], 3, n*s[1], n*s[2])
+	return a.tiled(ctx, latents, 1, n, func(latents eligen.Tensor) (eligen.Tensor, error) {
+		out, err := a.Runner.Run(a.decoder(), a.Store, upload(latents, 1))
+		if err != nil {
+			return eligen.Tensor{}, err
+		}
+		return download(out[0], 3, n*latents.Shape[1], n*latents.Shape[2])
+	})
+}
+
+func (a *Autoencoder) encoder() Graph {
+	return Graph{Name: "encoder " + configName(a.Config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		return []*graph.Node{vae.Encode(w, a.Config, in[0], nil)}
+	}}
 }
 
 func (a *Autoencoder) decoder() Graph {

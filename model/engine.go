@@ -434,7 +434,7 @@ func given(l Loader) func() (Loader, error) { return func() (Loader, error) { re
 // EncodeImage is the autoencoder's deterministic latent [Z,h/8,w/8]. The
 // autoencoder always computes in float32: its weights are few, and pictures
 // show its rounding.
-func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image) (out eligen.Tensor, err error) {
+func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (out eligen.Tensor, err error) {
 	defer catch("encoding the picture", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {
@@ -445,14 +445,14 @@ func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img
 		if err != nil {
 			return err
 		}
-		out, err = (&Autoencoder{p.config, s, e.runner}).Encode(ctx, Pixels(img))
+		out, err = (&Autoencoder{p.config, s, e.runner, tiles}).Encode(ctx, Pixels(img))
 		return err
 	})
 	return out, err
 }
 
 // Decode turns latents [Z,h,w] into a picture of 8h×8w pixels.
-func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents eligen.Tensor) (img image.Image, err error) {
+func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents eligen.Tensor, tiles *eligen.Tiling) (img image.Image, err error) {
 	defer catch("decoding the latents", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {
@@ -463,7 +463,7 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 		if err != nil {
 			return err
 		}
-		t, err := (&Autoencoder{p.config, s, e.runner}).Decode(ctx, latents)
+		t, err := (&Autoencoder{p.config, s, e.runner, tiles}).Decode(ctx, latents)
 		if err != nil {
 			return err
 		}

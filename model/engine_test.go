@@ -235,14 +235,14 @@ func testPicture(t *testing.T, e *Engine) {
 	if !slices.Equal(steps, []int{1, 4, 2, 4, 3, 4, 4, 4}) {
 		t.Errorf("steps reported: %v", steps)
 	}
-	img, err := e.Decode(context.Background(), spec.Autoencoder, x)
+	img, err := e.Decode(context.Background(), spec.Autoencoder, x, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := img.Bounds(); got != image.Rect(0, 0, 64, 48) {
 		t.Errorf("a picture of %v", got)
 	}
-	back, err := e.EncodeImage(context.Background(), spec.Autoencoder, img)
+	back, err := e.EncodeImage(context.Background(), spec.Autoencoder, img, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +423,7 @@ func testLittleMemory(t *testing.T, roomy, tight *Engine) {
 			t.Errorf("latents differ by %g", diff)
 		}
 	}
-	if _, err := tight.Decode(context.Background(), spec.Autoencoder, want); err != nil {
+	if _, err := tight.Decode(context.Background(), spec.Autoencoder, want, nil); err != nil {
 		t.Fatal(err)
 	}
 	for key, s := range tight.stores {

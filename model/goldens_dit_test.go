@@ -108,6 +108,10 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 	g.field(t, "config", &config)
 	cfg := config.flux()
 	weights := g.ditLoader(t, cfg)
+	if g.has("tile_size") {
+		g.compareTiled(t, s, cfg, weights)
+		return
+	}
 	inputs, forms := ditInputs(g.in)
 	if path := g.text("ip_adapter"); path != "" {
 		weights = joined{weights, g.openIP(t, path, "ip_config").Loader}
@@ -167,6 +171,42 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 				}
 			}
 		})
+	}
+}
+
+// compareTiled runs a step tile by tile, and at once.
+func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights model.Loader) {
+	sample := func(name string) eligen.Tensor {
+		x := g.in[name]
+		return eligen.Tensor{Shape: x.Shape[1:], Data: x.Data}
+	}
+	transformer := model.Transformer{Config: cfg, Store: model.NewStore(s.runner.Backend, weights, dtypes.Float32), Runner: s.runner}
+	defer func() {
+		if err := transformer.Store.Release(); err != nil {
+			t.Error(err)
+		}
+	}()
+	work := eligen.Denoise{
+		Latents: sample("latents"), Prompt: eligen.Conditioning{Txt: sample("prompt_emb"), Vec: sample("pooled_prompt_emb")},
+		Sigmas: []float32{g.in["timestep"].Data[0] / 1000, 0}, CFG: 1,
+	}
+	if x, ok := g.in["guidance"]; ok {
+		work.Guidance = float64(x.Data[0])
+	}
+	got := map[string]eligen.Tensor{}
+	for name, tiles := range map[string]*eligen.Tiling{"out_full": nil, "out_tiled": g.tiles(t)} {
+		transformer.Tiles = tiles
+		work.Velocity = func(_ int, v []float32) {
+			got[name] = clone(eligen.Tensor{Shape: g.in["latents"].Shape, Data: v})
+		}
+		if _, err := transformer.Denoise(t.Context(), work); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.compare(t, got, nil)
+	work.Entities = []eligen.EntityConditioning{{Txt: work.Prompt.Txt, Tokens: []int32{0}, Strength: 1}}
+	if _, err := transformer.Denoise(t.Context(), work); err == nil || !strings.Contains(err.Error(), "no entities") {
+		t.Errorf("entities, tile by tile: %v", err)
 	}
 }
 

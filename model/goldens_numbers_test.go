@@ -508,6 +508,11 @@ func (g *golden) testSteps(t *testing.T) {
 			v := make([]float32, len(base.Data))
 			(&eligen.Fusion{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, latents.Data, sigmas[i])
 			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
+		case "training_target":
+			// What training aims at leads straight from the noise to the picture.
+			v := make([]float32, len(base.Data))
+			(&eligen.Fusion{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, velocity.Data, 1)
+			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
 		default:
 			if skip["scheduler "+kind] == "" {
 				t.Errorf("%s: there is no code for it", name)

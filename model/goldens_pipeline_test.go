@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,16 +47,24 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		Inpaint        bool     `json:"enable_eligen_inpaint"`
 		Pictures       []string `json:"ipadapter_images"`
 		PictureScale   float64  `json:"ipadapter_scale"`
-	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1, PictureScale: 1}
+		Tiled          bool     `json:"tiled"`
+		Tile           int      `json:"tile_size"`
+		Stride         int      `json:"tile_stride"`
+		TeaCache       float64  `json:"tea_cache_l1_thresh"`
+	}{Guidance: 3.5, Length: 512, Height: 1024, Width: 1024, Steps: 30, CFG: 1, Strength: 1, PictureScale: 1, Tile: 128, Stride: 64}
 	decoder := json.NewDecoder(bytes.NewReader(g.raw["arguments"]))
 	decoder.DisallowUnknownFields() // none may be ignored
 	if err := decoder.Decode(&args); err != nil {
 		t.Fatalf("arguments: %v", err)
 	}
-	var levels struct {
-		Levels int `json:"image_levels"`
-	}
+	levels := struct {
+		Levels  int     `json:"image_levels"`
+		Latents float64 `json:"latents_atol"`
+	}{Levels: 1}
 	g.field(t, "tolerance", &levels)
+	if g.Tolerance.ATol == 0 { // a case of step caching, which goes by its decisions first
+		g.Tolerance.ATol = levels.Latents
+	}
 	ceil := func(n int) int { return (n + 15) / 16 * 16 }
 	canvas := eligen.Size{W: ceil(args.Width), H: ceil(args.Height)}
 	h, w := canvas.H/8, canvas.W/8
@@ -65,6 +74,18 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		Schedule: denoise.Schedule{Name: "eligen", Steps: args.Steps, Shift: args.Shift, Strength: args.Strength},
 		CFG:      args.CFG, Guidance: args.Guidance,
 		Negative: args.CFG != 1, NegativeEntities: args.OnNegative, Init: args.InputImage != "",
+		TeaCache: args.TeaCache,
+	}
+	var decoding decode.Op
+	if args.Tiled {
+		decoding.Tiles = &eligen.Tiling{Tile: args.Tile, Stride: args.Stride}
+		e.transformer.Tiles = decoding.Tiles
+	}
+	var tea []model.TeaStep
+	e.transformer.Tea = func(_ int, negative bool, s model.TeaStep) {
+		if !negative {
+			tea = append(tea, s)
+		}
 	}
 	got := map[string]eligen.Tensor{}
 	batch := func(x eligen.Tensor) eligen.Tensor {
@@ -105,7 +126,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		got["entity_prompt_emb"], got["entity_masks"] = emb, masks
 	}
 	if op.Init {
-		x, err := e.EncodeImage(t.Context(), "", g.readPicture(t, args.InputImage))
+		x, err := e.EncodeImage(t.Context(), "", g.readPicture(t, args.InputImage), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +174,10 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(eligen.Tensor{Shape: e.start.Shape, Data: v}))
 	}
 	latents := runOp(t, e, op, inputs...)
+	e.transformer.Tea = nil
+	if args.TeaCache != 0 {
+		g.compareTea(t, tea)
+	}
 	got["init_latents"] = batch(e.start)
 	got["model_out.0.positive"] = batch(e.first(t, e.work.Prompt, true, nil))
 	if p := e.work.Fusion; p != nil {
@@ -165,7 +190,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		got["model_out.0.negative"] = batch(e.first(t, *e.work.Negative, args.OnNegative, &e.work.Negative.Txt))
 	}
 
-	picture, _, err := image.Decode(bytes.NewReader(runOp(t, e, decode.Op{}, latents)))
+	picture, _, err := image.Decode(bytes.NewReader(runOp(t, e, decoding, latents)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +254,8 @@ func bytesAs(b []byte, offset int32) (ids []int32) {
 	return ids
 }
 
-func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image) (eligen.Tensor, error) {
+func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image, tiles *eligen.Tiling) (eligen.Tensor, error) {
+	e.autoencoder.Tiles = tiles
 	x, err := e.autoencoder.Encode(ctx, model.Pixels(img))
 	e.encoded = x
 	return x, err
@@ -252,7 +278,8 @@ func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.
 	return e.transformer.Denoise(ctx, d)
 }
 
-func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents eligen.Tensor) (_ image.Image, err error) {
+func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents eligen.Tensor, tiles *eligen.Tiling) (_ image.Image, err error) {
+	e.autoencoder.Tiles = tiles
 	if e.picture, err = e.autoencoder.Decode(ctx, latents); err != nil {
 		return nil, err
 	}
@@ -264,7 +291,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents el
 func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
 	t.Helper()
 	d := e.work
-	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion = prompt, nil, 1, d.Sigmas[:2], nil, nil
+	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion, d.TeaCache = prompt, nil, 1, d.Sigmas[:2], nil, nil, 0
 	d.Entities = nil
 	if txt != nil {
 		d.ImagePrompts = d.NegativeImagePrompts
@@ -282,6 +309,47 @@ func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entitie
 		t.Fatal(err)
 	}
 	return v
+}
+
+// compareTea holds what a step cache decided to a case's steps.
+func (g *golden) compareTea(t *testing.T, got []model.TeaStep) {
+	t.Helper()
+	var want []struct {
+		Change *float64 `json:"rel_l1"`
+		Sum    *float64 `json:"accumulated_before_decision"`
+		Skip   bool
+	}
+	var tolerance struct {
+		Change float64 `json:"rel_l1_rtol"`
+		Sum    float64 `json:"accumulated_atol"`
+	}
+	g.field(t, "steps", &want)
+	g.field(t, "tolerance", &tolerance)
+	if len(got) != len(want) {
+		t.Fatalf("the cache decided on %d steps, want %d", len(got), len(want))
+	}
+	worst, reused := 0.0, 0
+	for i, w := range want {
+		s := got[i]
+		if s.Reused != w.Skip {
+			t.Errorf("step %d: reused %t, want %t", i, s.Reused, w.Skip)
+		}
+		if s.Reused {
+			reused++
+		}
+		if w.Sum == nil || w.Change == nil || i == len(want)-1 { // the first and the last aren't asked about
+			continue
+		}
+		if d := math.Abs(s.Change / *w.Change - 1); !(d <= tolerance.Change) {
+			t.Errorf("step %d: the change is %g, want %g", i, s.Change, *w.Change)
+		}
+		d := math.Abs(s.Sum - *w.Sum)
+		if !(d <= tolerance.Sum) {
+			t.Errorf("step %d: the sum is %g, want %g", i, s.Sum, *w.Sum)
+		}
+		worst = max(worst, d)
+	}
+	t.Logf("%d of %d steps reused, sums differ by %.2g of %g allowed", reused, len(want), worst, tolerance.Sum)
 }
 
 // runOp runs a stage on its inputs' contents.

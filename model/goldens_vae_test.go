@@ -7,6 +7,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -17,6 +18,39 @@ import (
 func testVAE(t *testing.T, s *suite, g *golden) {
 	var want struct{ Ch, Groups int }
 	g.field(t, "config", &want)
+	if g.has("tile_size") {
+		in, tiles := g.in["latents"], g.tiles(t)
+		if small, ok := g.in["image_eighth"]; ok { // tiled in pixels
+			in, tiles.Tile, tiles.Stride = enlarge(small, 8), tiles.Tile/8, tiles.Stride/8
+		}
+		c := g.open(t, g.text("model"))
+		cfg, err := model.AutoencoderConfig(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Groups = want.Groups
+		a := model.Autoencoder{Config: cfg, Store: model.NewStore(s.runner.Backend, c, dtypes.Float32), Runner: s.runner}
+		defer func() {
+			if err := a.Store.Release(); err != nil {
+				t.Error(err)
+			}
+		}()
+		got := map[string]eligen.Tensor{}
+		for name, tiles := range map[string]*eligen.Tiling{"out_full": nil, "out_tiled": tiles} {
+			a.Tiles = tiles
+			run := a.Decode
+			if in.Shape[1] == 3 {
+				run = a.Encode
+			}
+			x, err := run(t.Context(), eligen.Tensor{Shape: in.Shape[1:], Data: in.Data})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[name] = eligen.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+		}
+		g.compare(t, got, nil)
+		return
+	}
 	for _, key := range []string{"model", "model_diffusers"} {
 		path := g.text(key)
 		if path == "" {
@@ -41,4 +75,24 @@ func testVAE(t *testing.T, s *suite, g *golden) {
 			g.compare(t, got, nil)
 		})
 	}
+}
+
+// tiles are a case's, in the case's units.
+func (g *golden) tiles(t *testing.T) *eligen.Tiling {
+	t.Helper()
+	tiles := &eligen.Tiling{}
+	g.field(t, "tile_size", &tiles.Tile)
+	g.field(t, "tile_stride", &tiles.Stride)
+	return tiles
+}
+
+// enlarge repeats every pixel n×n times.
+func enlarge(x eligen.Tensor, n int) eligen.Tensor {
+	h, w := x.Shape[2], x.Shape[3]
+	out := eligen.NewTensor(x.Shape[0], x.Shape[1], n*h, n*w)
+	for i := range out.Data {
+		row, column := i/(n*w), i%(n*w)
+		out.Data[i] = x.Data[row/n*w+column/n]
+	}
+	return out
 }

@@ -25,8 +25,19 @@ func (b Blocks) Begin(w nn.Weights, latents, global *Node, entities []*Node) (im
 	for _, e := range entities {
 		in.Entities = append(in.Entities, Entities{Txt: e})
 	}
-	img = w.In("img_in").Linear(ConvertDType(patchify(latents), w("img_in.weight").DType()))
+	img = b.Image(w, latents)
 	return img, joinText(w, b.Config, in)
+}
+
+// Image is the image tokens alone.
+func (b Blocks) Image(w nn.Weights, latents *Node) *Node {
+	return w.In("img_in").Linear(ConvertDType(patchify(latents), w("img_in.weight").DType()))
+}
+
+// Modulated is what the first double block makes its image's queries, keys and
+// values of: [B,S,Dim]. Modulation is the block's [B,12·Dim].
+func (b Blocks) Modulated(img, modulation *Node) *Node {
+	return modulations(modulation, img.Shape().Dim(0), b.Dim)(6)[0].apply(nn.LayerNorm(img, epsilon))
 }
 
 // Double is a double block; w is scoped to it. Modulation [B,12·Dim] is its

@@ -76,7 +76,7 @@ func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt stri
 }
 
 // EncodeImage is the mean colour of every 8×8 pixels.
-func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image) (eligen.Tensor, error) {
+func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (eligen.Tensor, error) {
 	if err := known(weights, autoencoder); err != nil {
 		return eligen.Tensor{}, err
 	}
@@ -171,7 +171,7 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 }
 
 // Decode makes 8×8 pixels of every cell.
-func (Engine) Decode(_ context.Context, weights eligen.Digest, latents eligen.Tensor) (image.Image, error) {
+func (Engine) Decode(_ context.Context, weights eligen.Digest, latents eligen.Tensor, _ *eligen.Tiling) (image.Image, error) {
 	if err := known(weights, autoencoder); err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func TestPoster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err := paint.Engine{}.Decode(t.Context(), spec(t).Autoencoder, latents)
+	img, err := paint.Engine{}.Decode(t.Context(), spec(t).Autoencoder, latents, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,11 +121,11 @@ func TestPicture(t *testing.T) {
 			img.SetNRGBA(10+x, 10+y, want[y/8*2+x/8])
 		}
 	}
-	latents, err := paint.Engine{}.EncodeImage(t.Context(), spec(t).Autoencoder, img)
+	latents, err := paint.Engine{}.EncodeImage(t.Context(), spec(t).Autoencoder, img, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := paint.Engine{}.Decode(t.Context(), spec(t).Autoencoder, latents)
+	out, err := paint.Engine{}.Decode(t.Context(), spec(t).Autoencoder, latents, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +163,12 @@ func TestRefuse(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"text": func() error { _, err := e.EncodePrompt(t.Context(), "?", "a dog", 1, true); return err },
 		"picture": func() error {
-			_, err := e.EncodeImage(t.Context(), "?", image.NewNRGBA(image.Rect(0, 0, 8, 8)))
+			_, err := e.EncodeImage(t.Context(), "?", image.NewNRGBA(image.Rect(0, 0, 8, 8)), nil)
 			return err
 		},
 		"transformer": func() error { _, err := e.Denoise(t.Context(), eligen.Denoise{Transformer: "?"}); return err },
-		"latents":     func() error { _, err := e.Decode(t.Context(), s.Autoencoder, eligen.NewTensor(4)); return err },
-		"decoder":     func() error { _, err := e.Decode(t.Context(), "?", eligen.NewTensor(16, 2, 2)); return err },
+		"latents":     func() error { _, err := e.Decode(t.Context(), s.Autoencoder, eligen.NewTensor(4), nil); return err },
+		"decoder":     func() error { _, err := e.Decode(t.Context(), "?", eligen.NewTensor(16, 2, 2), nil); return err },
 		"token":       func() error { _, err := e.Denoise(t.Context(), bad); return err },
 		"no entity":   func() error { _, err := e.Denoise(t.Context(), empty); return err },
 		"no prompt":   func() error { _, err := e.Denoise(t.Context(), blind); return err },

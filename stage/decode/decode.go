@@ -12,7 +12,8 @@ import (
 // Op runs a model's decoder. Its input is a safetensors file with "latents" [16, h,
 // w]; it writes a PNG of 8h×8w pixels, without metadata.
 type Op struct {
-	Autoencoder eligen.Digest // of the weights
+	Autoencoder eligen.Digest  // of the weights
+	Tiles       *eligen.Tiling `recipe:"omitzero"`
 }
 
 // Kind is the stage's name and version.
@@ -22,7 +23,7 @@ func (Op) Kind() string { return "decode/1" }
 func (Op) UsesEngine() {}
 
 // String says what is done, for people.
-func (Op) String() string { return "latents to a picture" }
+func (o Op) String() string { return "latents to a picture" + o.Tiles.String() }
 
 // Run decodes the latents.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
@@ -34,7 +35,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if !ok {
 		return errors.New("the input holds no latents. This is a bug in eligen")
 	}
-	img, err := c.Engine.Decode(ctx, o.Autoencoder, latents)
+	img, err := c.Engine.Decode(ctx, o.Autoencoder, latents, o.Tiles)
 	if err != nil {
 		return err
 	}

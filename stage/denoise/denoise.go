@@ -31,6 +31,7 @@ type Op struct {
 	Entities         []Entity
 	Init             bool // there are a picture's latents among the inputs
 	Fusion           *Fusion
+	TeaCache         float64 `recipe:"omitzero"` // threshold of the step cache; 0 is none
 }
 
 // Fusion keeps a part of a picture.
@@ -71,6 +72,9 @@ func (o Op) String() string {
 	if o.Guidance != 0 {
 		s += fmt.Sprintf(", guidance %g", o.Guidance)
 	}
+	if o.TeaCache != 0 {
+		s += fmt.Sprintf(", approximate: tea_cache %g", o.TeaCache)
+	}
 	switch n := len(o.Entities); n {
 	case 0:
 	case 1:
@@ -103,7 +107,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 		return err
 	}
 	of := len(d.Sigmas) - 1
-	if c.Saved != nil {
+	// What a step cache holds isn't saved, and a step without it has other bits.
+	whole := o.TeaCache != 0
+	if c.Saved != nil && !whole {
 		if data, step := c.Saved(); step > 0 && step < of {
 			if saved, err := latents(data); err == nil && slices.Equal(saved.Shape, d.Latents.Shape) {
 				d.Latents, d.From = saved, step
@@ -111,7 +117,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 		}
 	}
 	d.Step = func(step, of int, x eligen.Tensor) {
-		if c.Save != nil && step < of && (step%Every == 0 || ctx.Err() != nil) {
+		if c.Save != nil && !whole && step < of && (step%Every == 0 || ctx.Err() != nil) {
 			var b bytes.Buffer
 			if eligen.WriteTensors(&b, nil, eligen.NamedTensor{Name: "latents", Tensor: x}) == nil {
 				c.Save(b.Bytes(), step)
@@ -130,7 +136,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	d := eligen.Denoise{
 		Transformer: o.Transformer, Adapters: o.Adapters,
-		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities,
+		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache,
 	}
 	want := 2 + len(o.Entities)
 	if o.Negative {

@@ -39,7 +39,7 @@ func (r *recorder) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor
 	return x, nil
 }
 
-func (*recorder) Decode(context.Context, eligen.Digest, eligen.Tensor) (image.Image, error) {
+func (*recorder) Decode(context.Context, eligen.Digest, eligen.Tensor, *eligen.Tiling) (image.Image, error) {
 	return nil, errors.New("no decoder here")
 }
 

@@ -25,10 +25,11 @@ const (
 // Op encodes a picture with a model's autoencoder. It has no inputs, and writes a
 // safetensors file of one tensor, "latents" [16, height/8, width/8].
 type Op struct {
-	Autoencoder eligen.Digest // of the weights
-	Picture     eligen.Digest // of the file's bytes
-	Size        eligen.Size   // that the picture must have
-	Path        string        `recipe:"-"` // where to look for it
+	Autoencoder eligen.Digest  // of the weights
+	Picture     eligen.Digest  // of the file's bytes
+	Size        eligen.Size    // that the picture must have
+	Path        string         `recipe:"-"` // where to look for it
+	Tiles       *eligen.Tiling `recipe:"omitzero"`
 }
 
 // Kind is the stage's name and version.
@@ -38,7 +39,7 @@ func (Op) Kind() string { return "image/1" }
 func (Op) UsesEngine() {}
 
 // String says which picture, for people.
-func (o Op) String() string { return o.Path }
+func (o Op) String() string { return o.Path + o.Tiles.String() }
 
 // Run reads, checks and encodes the picture.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
@@ -46,7 +47,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	latents, err := c.Engine.EncodeImage(ctx, o.Autoencoder, img)
+	latents, err := c.Engine.EncodeImage(ctx, o.Autoencoder, img, o.Tiles)
 	if err != nil {
 		return err
 	}
