@@ -2,6 +2,7 @@ package layout
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -105,7 +106,8 @@ var spotWords = map[string][]string{
 	"bottom left": {"bottom left", "lower left"}, "bottom right": {"bottom right", "lower right"},
 }
 
-var numberWords = []string{"", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"}
+var numberWords = []string{"", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+	"thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"}
 
 // lexicon puts the vocabulary's phrases and the rules' own together.
 func (v Vocabulary) lexicon() *lexicon {
@@ -134,12 +136,14 @@ func (v Vocabulary) lexicon() *lexicon {
 	each(pronoun, "it", "it", "them", "him", "her")
 	each(article, "a", "a", "an")
 	each(article, "the", "the")
-	each(article, "some", "some", "several", "a few")
+	each(article, "some", "some", "several", "a few", "many", "lots of")
 	for n, w := range numberWords[1:] {
 		l.add(w, meaning{kind: number, number: n + 1})
-		l.add([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}[n], meaning{kind: number, number: n + 1})
+		l.add(strconv.Itoa(n+1), meaning{kind: number, number: n + 1})
 	}
-	l.add("a pair of", meaning{kind: number, number: 2})
+	for phrase, n := range map[string]int{"a pair of": 2, "a couple of": 2, "a dozen": 12} {
+		l.add(phrase, meaning{kind: number, number: n})
+	}
 	each(join, "and", "and", ",", ";", ".", "with", "plus", "also", "then", "and then", "as well as")
 	each(filler, "", "is", "are", "that", "which", "there is", "there are", "sits", "stands", "lies", "sit", "stand", "lie",
 		"sitting", "standing", "lying", "placed", "both", "draw", "paint", "show", "a picture of", "a scene with", "a scene of", "an image of", "a photo of", "please")

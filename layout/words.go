@@ -321,6 +321,8 @@ read:
 			start += n
 		case m.kind == thing && known == nil:
 			known = &m
+		case m.kind == none && strings.Trim(s.words[s.at], "0123456789") == "":
+			return nil, fmt.Errorf("%s is not a number of things that the rules can place; %d is the most", s.words[s.at], maxThings)
 		case m.kind == none && len(extra) < 6:
 			extra, n = append(extra, s.words[s.at]), 1
 		default:

@@ -56,6 +56,7 @@ func TestPlan(t *testing.T) {
 		{"a kitten, sitting on a house, under the moon", "cat house moon", "cat on house", "a kitten, a house and a moon"},
 		{"a cat left of a dog left of a tree left of a house", "cat dog tree house", "cat left dog, dog left tree, tree left house", ""},
 		{"twelve ducks", "duck duck_2 duck_3 duck_4 duck_5 duck_6 duck_7 duck_8 duck_9 duck_10 duck_11 duck_12", "", ""},
+		{"a couple of cats", "cat cat_2", "", "a cat and a cat"},
 		{"a sleeping cat", "cat", "", "a sleeping cat"},
 		{"a cat between a dog and a tree", "cat dog tree", "dog left cat, cat left tree", "a cat, a dog and a tree"},
 		{"a cat between two dogs in a meadow", "cat dog dog_2", "dog left cat, cat left dog_2", ""},
@@ -186,6 +187,7 @@ func TestPlanRefuses(t *testing.T) {
 		"a cat \xff":                      "the words are not UTF-8",
 		strings.Repeat("a cat ", 400):     "2399 bytes of words; 2000 is the most",
 		strings.Repeat("twelve cats ", 3): "there are more than 20 things, which is what the rules can place",
+		"100 cats":                        "100 is not a number of things that the rules can place; 20 is the most",
 		"on the left":                     "the words say where, and not what is there",
 	} {
 		d, _, err := Plan(words, small)
