@@ -34,16 +34,22 @@ type Engine interface {
 // overlap and are blended. It takes memory for a square instead of for the picture;
 // seams may show, since a square knows nothing of the others.
 type Tiling struct {
-	Tile   int // a square's side in latents, 8 pixels each
-	Stride int // from one square to the next, at most Tile
+	Tile   int `json:"tile"`   // a square's side in latents, 8 pixels each
+	Stride int `json:"stride"` // from one square to the next, at most Tile
 }
+
+// The reference's squares of latents.
+const (
+	DefaultTile   = 128
+	DefaultStride = 64
+)
 
 // String is what a stage says of it behind its own words; nothing where there is none.
 func (t *Tiling) String() string {
 	if t == nil {
 		return ""
 	}
-	return fmt.Sprintf(", in tiles of %d×%d latents, %d apart", t.Tile, t.Tile, t.Stride)
+	return fmt.Sprintf(", in tiles of %d", t.Tile)
 }
 
 // A Spec is what planning must know of a model with its adapters.
@@ -127,11 +133,16 @@ type Denoise struct {
 	// add up to before all of the model is run again; until then, a step reuses what the
 	// last such step's blocks did. An approximation.
 	TeaCache float64
+	Decoding *Tiling // how the result is most likely decoded: what is to be compiled for it
 
 	// Pictures that an IP-Adapter brings in, all at once. The reference has one on the
 	// negative side wherever there are any: that of a vector of zeros, at scale 1.
 	ImagePrompts, NegativeImagePrompts []ImagePrompt
 }
+
+// LeastTeaCache is a change that no step's estimate goes below: a TeaCache up to it
+// reuses nothing.
+const LeastTeaCache = 0.18
 
 // ImagePrompt is a picture as an IP-Adapter sees it. What tokens find in it is
 // multiplied by Scale; even at 0 it draws their attention from the other pictures.

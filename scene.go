@@ -75,6 +75,7 @@ type Render struct {
 	Sampler  Sampler
 	Init     *Init
 	Inpaint  *Inpaint
+	VAE      *VAE
 	Clip     *Clip // nil: one picture
 	Outputs  []Output
 	Source   Source
@@ -97,6 +98,14 @@ type Sampler struct {
 	Schedule         string   // "eligen" (the reference's, shift 3), "flux-dev", "flux-schnell", "diffusers"; "" is the model's
 	Shift            *float64 // time shift; only schedule "eligen" takes one
 	NegativeEntities *bool    // entities on the negative branch too
+	TeaCache         *float64 // threshold from which a step runs all of the model again; 0 is off, and exact
+}
+
+// VAE says how the autoencoder works.
+type VAE struct {
+	Tiled        bool // square by square, in memory that doesn't grow with the picture
+	Tile, Stride int  // as in Tiling; 0 is DefaultTile and DefaultStride
+	Source       Source
 }
 
 // Init starts from a picture instead of from noise alone.

@@ -31,22 +31,26 @@ var (
 	renderGrammar = &grammar{
 		what:        "a render",
 		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each", "count"},
-		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
+		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "vae"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
 		many:        []string{"output"},
-		laterBlocks: []hcl.BlockHeaderSchema{{Type: "transfer"}, {Type: "vae"}},
+		laterBlocks: []hcl.BlockHeaderSchema{{Type: "transfer"}},
 		never: map[string]string{
 			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
 		},
 		inside: map[string]string{
-			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler",
+			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler", "tea_cache": "sampler",
+			"tiled": "vae", "tile": "vae", "stride": "vae",
 			"strength": "init", "image": "init", "path": "output", "overlay": "output", "box": "entity", "mask": "entity", "region": "entity",
 		},
 	}
 	samplerGrammar = &grammar{
 		what:     "a sampler",
-		optional: []string{"steps", "cfg", "guidance", "schedule", "shift", "negative_entities"},
-		later:    []string{"tea_cache"},
+		optional: []string{"steps", "cfg", "guidance", "schedule", "shift", "negative_entities", "tea_cache"},
 		inside:   map[string]string{"seed": "render", "negative": "render", "strength": "init"},
+	}
+	vaeGrammar = &grammar{
+		what:     "a vae",
+		optional: []string{"tiled", "tile", "stride"},
 	}
 	initGrammar = &grammar{
 		what:     "an init",
@@ -119,6 +123,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b.sampler(&r)
 	b.init(&r)
 	b.inpaint(&r)
+	b.vae(&r)
 	shown := b.entities(&r, base)
 	b.clip(&r, shown)
 	b.outputs(&r, n)
@@ -258,6 +263,41 @@ func (b *body) sampler(r *eligen.Render) {
 	if v, ok := s.boolean("negative_entities"); ok {
 		r.Sampler.NegativeEntities = &v
 	}
+	if f, ok := s.number("tea_cache", 0, 1000); ok {
+		r.Sampler.TeaCache = &f
+	}
+}
+
+// maxTile is a tile of the largest picture's side, in latents.
+const maxTile = maxSide / 8
+
+func (b *body) vae(r *eligen.Render) {
+	block := b.inner("vae")
+	if block == nil {
+		return
+	}
+	v := b.child(block, vaeGrammar)
+	defer func() { b.failed = b.failed || v.failed }()
+	out := eligen.VAE{Source: b.l.source(v.rng)}
+	if r.VAE != nil {
+		out.Tiled, out.Tile, out.Stride = r.VAE.Tiled, r.VAE.Tile, r.VAE.Stride
+	}
+	if on, ok := v.boolean("tiled"); ok {
+		out.Tiled = on
+	}
+	number := func(name string, into *int) {
+		n, ok := v.whole(name, 1, maxTile)
+		if !ok {
+			return
+		}
+		*into = int(n)
+		if !out.Tiled && !v.failed {
+			v.errorf(v.place(name), "Option without effect", "%q is of the tiles that the autoencoder works in, and it works in none. Set tiled = true, or remove it.", name)
+		}
+	}
+	number("tile", &out.Tile)
+	number("stride", &out.Stride)
+	r.VAE = &out
 }
 
 func (b *body) init(r *eligen.Render) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 	"sync"
 
@@ -404,13 +405,17 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 }
 
 // decoding is the graph that will decode what a transformer made of latents.
-func (e *Engine) decoding(transformer eligen.Digest, latents eligen.Tensor) []errand {
+func (e *Engine) decoding(d eligen.Denoise) []errand {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, r := range e.models {
-		if r.spec.Transformer == transformer && len(latents.Shape) == 3 {
+		if r.spec.Transformer == d.Transformer && len(d.Latents.Shape) == 3 {
 			a := Autoencoder{Config: r.vae.config}
-			return []errand{{a.decoder(), NewStore(e.backend, r.vae.loader, dtypes.Float32), []shapes.Shape{shapes.Make(dtypes.Float32, append([]int{1}, latents.Shape...)...)}}}
+			shape := slices.Clone(d.Latents.Shape)
+			if tiles := d.Decoding; tiles != nil {
+				shape[1], shape[2] = min(shape[1], tiles.Tile), min(shape[2], tiles.Tile)
+			}
+			return []errand{{a.decoder(), NewStore(e.backend, r.vae.loader, dtypes.Float32), []shapes.Shape{shapes.Make(dtypes.Float32, append([]int{1}, shape...)...)}}}
 		}
 	}
 	return nil
@@ -501,7 +506,7 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out eligen.Tens
 		if err != nil {
 			return err
 		}
-		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Lean: s.whole() > e.keepBytes(), Later: e.decoding(d.Transformer, d.Latents)}
+		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Lean: s.whole() > e.keepBytes(), Later: e.decoding(d)}
 		out, err = t.Denoise(ctx, d)
 		return err
 	})

@@ -249,6 +249,14 @@ func testPicture(t *testing.T, e *Engine) {
 	if !slices.Equal(back.Shape, x.Shape) {
 		t.Errorf("latents of the picture have shape %v, those it was made from %v", back.Shape, x.Shape)
 	}
+	tiles := &eligen.Tiling{Tile: 4, Stride: 2}
+	if tiled, err := e.Decode(context.Background(), spec.Autoencoder, x, tiles); err != nil || tiled.Bounds() != img.Bounds() {
+		t.Errorf("in tiles a picture of %v, %v", tiled, err)
+	}
+	if tiled, err := e.EncodeImage(context.Background(), spec.Autoencoder, img, tiles); err != nil || !slices.Equal(tiled.Shape, x.Shape) || differ(tiled.Data, back.Data) == 0 {
+		t.Errorf("in tiles latents of shape %v, %v", tiled.Shape, err)
+	}
+	d.Decoding = tiles // which changes nothing of the latents
 	if again := denoise(t, e, d); differ(again.Data, x.Data) != 0 {
 		t.Error("the same work gave other latents")
 	}

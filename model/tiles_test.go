@@ -121,6 +121,11 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 	if slices.Equal(denoise(1e9), entities) {
 		t.Error("entities have no effect")
 	}
+	for r := 0.0; r < 2; r += 1e-4 {
+		if x := teaChange(r); !(x > eligen.LeastTeaCache) {
+			t.Fatalf("a change of %g is estimated at %g", r, x)
+		}
+	}
 	work.TeaCache = math.NaN()
 	if _, err := transformer.Denoise(t.Context(), work); err == nil {
 		t.Error("a threshold that is no number passes")

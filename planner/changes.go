@@ -48,6 +48,9 @@ func Changes(old, now still.Resolved) []string {
 	render("schedule", old.Schedule, now.Schedule)
 	render("shift", old.Shift, now.Shift)
 	render("negative_entities", old.NegativeEntities, now.NegativeEntities)
+	if was, is := either(old.Approximate.String(), "exact"), either(now.Approximate.String(), "exact"); was != is {
+		say(now.Render, "%s → %s", was, is)
+	}
 	render("overlap", either(old.Overlap, "blend"), either(now.Overlap, "blend"))
 	render("model", old.Model.Family+" "+old.Model.DType, now.Model.Family+" "+now.Model.DType)
 	if old.Model.Family == now.Model.Family && old.Model.DType == now.Model.DType {

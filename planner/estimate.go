@@ -76,11 +76,31 @@ func memory(w *work, sequence int) int64 {
 	if s.Scores > 0 {
 		scores = min(scores, int64(s.Scores))
 	}
-	text, step, decode := s.Text, s.Transformer+rows+2*4*scores, s.Autoencoder+s.PixelBytes*int64(w.size.W)*int64(w.size.H)
+	text, step, decode := s.Text, s.Transformer+rows+2*4*scores, s.Autoencoder+s.PixelBytes*int64(w.tile().W)*int64(w.tile().H)
 	if s.Together {
 		text, step, decode = text+s.Transformer+s.Autoencoder, step+s.Text+s.Autoencoder, decode+s.Text+s.Transformer
 	}
 	return s.Program + max(text, step, decode)
+}
+
+// tile is how many pixels the autoencoder sees at once.
+func (w *work) tile() eligen.Size {
+	if w.tiles == nil {
+		return w.size
+	}
+	return eligen.Size{W: min(w.size.W, 8*w.tiles.Tile), H: min(w.size.H, 8*w.tiles.Tile)}
+}
+
+// coded is how many pixels the autoencoder goes through, those of several tiles
+// again and again.
+func (w *work) coded() float64 {
+	tile, n := w.tile(), 1
+	if w.tiles != nil {
+		stride := 8 * w.tiles.Stride
+		along := func(size, tile int) int { return 1 + (size-tile+stride-1)/stride }
+		n = along(w.size.W, tile.W) * along(w.size.H, tile.H)
+	}
+	return float64(n) * float64(tile.W) * float64(tile.H)
 }
 
 // fits reports a render that the machine has too little memory for.

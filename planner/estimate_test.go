@@ -130,6 +130,9 @@ func TestChanges(t *testing.T) {
 		{"another order", func(r *eligen.Render) { r.Entities[0], r.Entities[1] = r.Entities[1], r.Entities[0] }, []string{"render.picnic: entities are in another order"}},
 		{"a negative prompt", func(r *eligen.Render) { r.Negative = "blur" }, []string{"render.picnic: negative changed", "render.picnic: cfg 1 → 3"}},
 		{"other weights", func(r *eligen.Render) { r.Model.Name = "other" }, []string{"render.picnic: model has another transformer"}},
+		{"approximations", func(r *eligen.Render) {
+			r.Sampler.TeaCache, r.VAE = ptr(0.2), &eligen.VAE{Tiled: true, Tile: 48}
+		}, []string{"render.picnic: exact → tea_cache 0.2; pictures in tiles of 48 latents, 24 apart"}},
 		{"an adapter", func(r *eligen.Render) {
 			r.Adapters = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 0.5, Alpha: "file"}}
 		}, []string{"render.picnic: adapters changed"}},

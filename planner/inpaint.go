@@ -65,7 +65,7 @@ func (b *builder) plate(w *work) *plate {
 		regions = append(regions, e.region)
 	}
 	out := &plate{region: union(regions), feather: p.Feather}
-	out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+	out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path, Tiles: w.tiles})
 	if p.Mode == "reference" {
 		out.fusion = denoise.Fusion{Paint: indices(eligen.Painted(regions, w.size)), Before: true, Background: p.Background}
 		return out

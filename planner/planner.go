@@ -125,6 +125,8 @@ type work struct {
 	negative bool
 	onBoth   bool // entities on the negative branch too
 	init     bool
+	tea      float64        // threshold of the step cache; 0 is none
+	tiles    *eligen.Tiling // of the autoencoder; nil for none
 	outputs  []output
 	frames   []*work // of a clip
 	moving   bool    // it is a frame of a clip
@@ -179,6 +181,8 @@ func (b *builder) resolve(r *eligen.Render) *work {
 
 	b.size(w)
 	b.sampler(w)
+	b.tea(w)
+	b.tiles(w)
 	b.init(w)
 	b.entities(w)
 	b.inpaint(w)
@@ -342,6 +346,61 @@ func (b *builder) sampler(w *work) {
 		if s.Shift != nil {
 			w.schedule.Shift = *s.Shift
 		}
+	}
+}
+
+// tea is the step cache.
+func (b *builder) tea(w *work) {
+	r, s := w.render, w.render.Sampler
+	if s.TeaCache == nil || *s.TeaCache == 0 {
+		return
+	}
+	at := r.Where("sampler.tea_cache")
+	switch x := *s.TeaCache; {
+	case !finite(x) || x < 0:
+		b.diags.Errorf(at, "Invalid number", "tea_cache is %v; it must be a finite number, 0 or above.", x)
+	case x <= eligen.LeastTeaCache:
+		b.diags.Warnf(at, "Option without effect", "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, eligen.LeastTeaCache)
+	case w.schedule.Steps < 3:
+		b.diags.Warnf(at, "Option without effect", "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
+	default:
+		w.tea = x
+	}
+}
+
+// tiles are what the autoencoder works in.
+func (b *builder) tiles(w *work) {
+	r := w.render
+	if r.VAE == nil || !r.VAE.Tiled {
+		return
+	}
+	where := func(name string) *eligen.Source {
+		if _, ok := r.At[name]; ok {
+			return r.Where(name)
+		}
+		return &r.VAE.Source
+	}
+	t := eligen.Tiling{Tile: r.VAE.Tile, Stride: r.VAE.Stride}
+	if t.Tile == 0 {
+		t.Tile = eligen.DefaultTile
+	}
+	if t.Stride == 0 {
+		t.Stride = max(1, min(eligen.DefaultStride, t.Tile/2))
+	}
+	switch {
+	case t.Tile < 1:
+		b.diags.Errorf(where("vae.tile"), "Invalid number", "A tile of %d latents has no side; choose a number from 1.", t.Tile)
+	case t.Stride < 1:
+		b.diags.Errorf(where("vae.stride"), "Invalid number", "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
+	case t.Stride > t.Tile:
+		b.diags.Errorf(where("vae.stride"), "Gaps between tiles", "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
+	case w.size.W/8 <= t.Tile && w.size.H/8 <= t.Tile:
+		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, 8*t.Tile, w.size.W, w.size.H, r.Address)
+	default:
+		if t.Stride == t.Tile {
+			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap", "Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
+		}
+		w.tiles = &t
 	}
 }
 
@@ -620,7 +679,7 @@ func (w *work) amount(op eligen.Op) float64 {
 		}
 		return float64(len(sigmas)-1) * max(step, float64(w.tokens()))
 	case decode.Op, image.Op:
-		return pixels * float64(max(1, s.Autoencoder))
+		return w.coded() * float64(max(1, s.Autoencoder))
 	}
 	return pixels
 }
@@ -680,7 +739,7 @@ func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) el
 	var start []eligen.Ref
 	if r := w.render; w.init {
 		start = append(start, b.add(w, r.Address+".init", r.Init.Source, image.Op{
-			Autoencoder: w.spec.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path,
+			Autoencoder: w.spec.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path, Tiles: w.tiles,
 		}))
 	}
 	_, picture := b.draw(w, entityPrompts, suffix, start, b.plate(w))
@@ -694,6 +753,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	op := denoise.Op{
 		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
 		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: len(start) > 0,
+		TeaCache: w.tea, Decoding: w.tiles,
 	}
 	total := w.tokens()
 	for _, e := range w.entities {
@@ -714,7 +774,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 		inputs = append(inputs, plate.latents)
 	}
 	latents = b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
-	picture = b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder}, latents)
+	picture = b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder, Tiles: w.tiles}, latents)
 	return latents, plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
 }
 
@@ -735,6 +795,9 @@ func (b *builder) resolved(w *work) still.Resolved {
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Strength: r.Init.Strength}
+	}
+	if w.tea != 0 || w.tiles != nil {
+		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
 	}
 	if p := r.Inpaint; p != nil {
 		mode := p.Mode

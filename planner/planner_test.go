@@ -162,6 +162,20 @@ func TestDiagnostics(t *testing.T) {
 		{"a shift of 0", dev, func(r *eligen.Render) { r.Sampler.Shift = ptr(0.0) }, `error 1 shift is 0`},
 		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") }, `error 99 eligen, flux-dev, flux-schnell, diffusers`},
 		{"no steps", dev, func(r *eligen.Render) { r.Sampler.Steps, r.At = ptr(0), at("sampler.steps") }, `error 99 from 1 to 1000`},
+		{"a step cache that reuses nothing", dev, func(r *eligen.Render) {
+			r.Sampler.TeaCache, r.At = ptr(0.1), at("sampler.tea_cache")
+		}, `warning 99 reuses no step`},
+		{"a step cache for two steps", dev, func(r *eligen.Render) { r.Sampler.TeaCache, r.Sampler.Steps = ptr(0.3), ptr(2) }, `warning 1 no other`},
+		{"a step cache of no number", dev, func(r *eligen.Render) { r.Sampler.TeaCache = ptr(math.NaN()) }, `error 1 tea_cache is NaN`},
+		{"tiles with gaps", dev, func(r *eligen.Render) {
+			r.VAE, r.At = &eligen.VAE{Tiled: true, Tile: 32, Stride: 48}, at("vae.stride")
+		}, `error 99 leave gaps`},
+		{"tiles edge to edge", dev, func(r *eligen.Render) {
+			r.VAE = &eligen.VAE{Tiled: true, Tile: 32, Stride: 32, Source: line(70, "vae {")}
+		}, `warning 70 seams show`},
+		{"a tile as large as the picture", dev, func(r *eligen.Render) {
+			r.VAE, r.At = &eligen.VAE{Tiled: true, Source: line(70, "vae {")}, at("vae.tiled")
+		}, `warning 99 128 latents, 1024 pixels, covers all of the 1024×1024`},
 		{"numbers that are none", dev, func(r *eligen.Render) { r.Sampler.CFG = ptr(math.NaN()) }, `error 1 cfg is NaN`},
 		{"guidance that is none", dev, func(r *eligen.Render) { r.Sampler.Guidance = ptr(math.Inf(1)) }, `error 1 guidance is \+Inf`},
 		{"a seed of more than 32 bits", dev, func(r *eligen.Render) { r.Seed, r.At = 1<<32, at("seed") }, `error 99 4294967296 is above 4294967295`},
@@ -448,5 +462,61 @@ func checkPlain(t *testing.T, where string, typ reflect.Type) {
 		}
 	default:
 		t.Errorf("%s is a %s", where, typ)
+	}
+}
+
+// What is approximate says so in the plan and in the picture, and what has no effect
+// changes no recipe.
+func TestApproximations(t *testing.T) {
+	build := func(change func(*eligen.Render)) *eligen.Plan {
+		scene := picnic()
+		r := &scene.Renders[0]
+		r.Size = eligen.Size{W: 1536, H: 1024}
+		r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: r.Size}, Strength: 0.6}
+		change(r)
+		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+			s, err := tiny(m, adapters)
+			s.Sizes.PixelBytes = 1 << 12 // decoding is the peak
+			return s, err
+		}, planner.Options{})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		return plan
+	}
+	exact := build(func(*eligen.Render) {})
+	for name, change := range map[string]func(*eligen.Render){
+		"off": func(r *eligen.Render) {
+			r.Sampler.TeaCache, r.VAE = ptr(0.0), &eligen.VAE{}
+		},
+		"without effect": func(r *eligen.Render) {
+			r.Sampler.TeaCache, r.VAE = ptr(0.1), &eligen.VAE{Tiled: true, Tile: 200}
+		},
+	} {
+		plan := build(change)
+		for i, s := range plan.Stages {
+			if s.Digest != exact.Stages[i].Digest {
+				t.Errorf("%s: %s has another recipe", name, s.Name)
+			}
+		}
+	}
+
+	plan := build(func(r *eligen.Render) { r.Sampler.TeaCache, r.VAE = ptr(0.2), &eligen.VAE{Tiled: true} })
+	text := planner.Print(plan, planner.Known{})
+	for _, want := range []string{
+		"approximate (tea_cache 0.2; pictures in tiles of 128 latents, 64 apart)", "guidance 3.5, approximate:…",
+		"photo.jpg, in tiles of 128 ", "latents to a picture, in tiles of 128 ",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the plan doesn't say %q:\n%s", want, text)
+		}
+	}
+	if a, b := exact.Renders[0].Memory, plan.Renders[0].Memory; b >= a {
+		t.Errorf("it takes %d bytes in tiles, and %d without", b, a)
+	}
+	for i, s := range plan.Stages {
+		if s.Op.Kind() == "decode/1" && s.Work != exact.Stages[i].Work/1.5*2 {
+			t.Errorf("two tiles of 1024 by 1024 are %v of work, and 1536 by 1024 pixels %v", s.Work, exact.Stages[i].Work)
+		}
 	}
 }

@@ -245,6 +245,9 @@ func sampler(r still.Resolved) string {
 	if r.Guidance != 0 {
 		s += fmt.Sprintf(", guidance %g", r.Guidance)
 	}
+	if r.Approximate != nil {
+		s += fmt.Sprintf(", approximate (%v)", r.Approximate)
+	}
 	if r.Init != nil {
 		s += fmt.Sprintf(", from picture %s at strength %g", r.Init.Picture.Short(), r.Init.Strength)
 	}

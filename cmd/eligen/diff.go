@@ -180,9 +180,18 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 			add("overlap", "%q", r.Overlap)
 		}
 		sampler := reflect.ValueOf(r.Sampler)
-		for i, name := range []string{"steps", "cfg", "guidance", "schedule", "shift", "negative_entities"} {
+		for i, name := range []string{"steps", "cfg", "guidance", "schedule", "shift", "negative_entities", "tea_cache"} {
 			if v := sampler.Field(i); !v.IsZero() {
 				add("sampler."+name, "%v", reflect.Indirect(v))
+			}
+		}
+		if v := r.VAE; v != nil && v.Tiled {
+			add("vae.tiled", "true")
+			if v.Tile != 0 {
+				add("vae.tile", "%d", v.Tile)
+			}
+			if v.Stride != 0 {
+				add("vae.stride", "%d", v.Stride)
 			}
 		}
 		if r.Init != nil {
@@ -637,6 +646,9 @@ func resolvedFacts(r still.Resolved) []fact {
 	}
 	if r.NegativeEntities {
 		add("negative_entities", "true")
+	}
+	if r.Approximate != nil {
+		add("approximate", "%v", r.Approximate)
 	}
 	if r.Overlap != "" && r.Overlap != "blend" {
 		add("overlap", "%s", r.Overlap)

@@ -117,6 +117,9 @@ func describe(w io.Writer, r still.Resolved) error {
 		sampler += ", entities on the negative side"
 	}
 	row("sampler", "%s", sampler)
+	if r.Approximate != nil {
+		row("approximate", "%v", r.Approximate)
+	}
 	if p := r.Inpaint; p != nil {
 		what := fmt.Sprintf("picture %s, %s", p.Picture.Short(), p.Mode)
 		if p.Feather != 0 {

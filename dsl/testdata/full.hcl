@@ -89,6 +89,13 @@ render "poster" {
     schedule          = "eligen"
     shift             = 3
     negative_entities = true
+    tea_cache         = 0.2
+  }
+
+  vae {
+    tiled  = true
+    tile   = 96
+    stride = 48
   }
 
   init {

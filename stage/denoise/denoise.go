@@ -31,7 +31,8 @@ type Op struct {
 	Entities         []Entity
 	Init             bool // there are a picture's latents among the inputs
 	Fusion           *Fusion
-	TeaCache         float64 `recipe:"omitzero"` // threshold of the step cache; 0 is none
+	TeaCache         float64        `recipe:"omitzero"` // threshold of the step cache; 0 is none
+	Decoding         *eligen.Tiling `recipe:"-"`        // of the picture; a hint of what to compile
 }
 
 // Fusion keeps a part of a picture.
@@ -136,7 +137,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	d := eligen.Denoise{
 		Transformer: o.Transformer, Adapters: o.Adapters,
-		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache,
+		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache, Decoding: o.Decoding,
 	}
 	want := 2 + len(o.Entities)
 	if o.Negative {

@@ -85,6 +85,9 @@ func (r Resolved) Parameters() string {
 	if r.Guidance != 0 {
 		fmt.Fprintf(&b, "Distilled CFG Scale: %g, ", r.Guidance)
 	}
+	if a := r.Approximate; a != nil && a.TeaCache != 0 {
+		fmt.Fprintf(&b, "TeaCache threshold: %g (approximate), ", a.TeaCache)
+	}
 	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H, r.Model.Transformer.Short(), r.Model.Family, r.Version)
 	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"image"
 	"image/draw"
 	"image/png"
+	"strings"
 
 	"github.com/eligen/eligen"
 )
@@ -46,6 +47,30 @@ type Resolved struct {
 	Entities         []Entity    `json:"entities,omitempty"`
 	Init             *Init       `json:"init,omitempty"`
 	Inpaint          *Inpaint    `json:"inpaint,omitempty"`
+
+	Approximate *Approximate `json:"approximate,omitempty" recipe:"omitzero"`
+}
+
+// Approximate is what a render takes in place of the model's exact arithmetic, for
+// time or memory.
+type Approximate struct {
+	TeaCache float64        `json:"tea_cache,omitempty"` // threshold of the step cache; 0 is none
+	Tiles    *eligen.Tiling `json:"tiles,omitempty"`     // that the autoencoder worked in; nil for none
+}
+
+// String is in words.
+func (a *Approximate) String() string {
+	if a == nil {
+		return ""
+	}
+	var parts []string
+	if a.TeaCache != 0 {
+		parts = append(parts, fmt.Sprintf("tea_cache %g", a.TeaCache))
+	}
+	if t := a.Tiles; t != nil {
+		parts = append(parts, fmt.Sprintf("pictures in tiles of %d latents, %d apart", t.Tile, t.Stride))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Model is a model by its weights.

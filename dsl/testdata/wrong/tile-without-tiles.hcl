@@ -1,0 +1,8 @@
+render "a" {
+  prompt = "x"
+
+  vae {
+    tile   = 64
+    stride = 32
+  }
+}
