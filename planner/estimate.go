@@ -105,10 +105,18 @@ func (w *work) coded() float64 {
 
 // fits reports a render that the machine has too little memory for.
 func (b *builder) fits(w *work, e eligen.PlannedRender) {
-	if limit := b.options.Memory; limit > 0 && e.Memory > limit {
-		b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s. Render a smaller picture, or with a smaller model or dtype; if there is more memory, say so with --memory.",
-			w.render.Address, bytesText(e.Memory), bytesText(limit))
+	limit := b.options.Memory
+	if limit <= 0 || e.Memory <= limit {
+		return
 	}
+	way := "Render a smaller picture, or with a smaller model or dtype"
+	tiled := *w
+	tiled.tiles = &eligen.Tiling{Tile: eligen.DefaultTile, Stride: eligen.DefaultStride}
+	if w.tiles == nil && memory(&tiled, e.Sequence()) <= limit {
+		way = "Have it decoded in tiles, by vae { tiled = true }, or render a smaller picture"
+	}
+	b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s. %s; if there is more memory, say so with --memory.",
+		w.render.Address, bytesText(e.Memory), bytesText(limit), way)
 }
 
 // bytesText is a number of bytes for people.

@@ -468,17 +468,18 @@ func checkPlain(t *testing.T, where string, typ reflect.Type) {
 // What is approximate says so in the plan and in the picture, and what has no effect
 // changes no recipe.
 func TestApproximations(t *testing.T) {
+	decoding := func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+		s, err := tiny(m, adapters)
+		s.Sizes.PixelBytes = 1 << 12 // the peak
+		return s, err
+	}
 	build := func(change func(*eligen.Render)) *eligen.Plan {
 		scene := picnic()
 		r := &scene.Renders[0]
 		r.Size = eligen.Size{W: 1536, H: 1024}
 		r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: r.Size}, Strength: 0.6}
 		change(r)
-		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
-			s, err := tiny(m, adapters)
-			s.Sizes.PixelBytes = 1 << 12 // decoding is the peak
-			return s, err
-		}, planner.Options{})
+		plan, diags := planner.Build(scene, "engine-1", decoding, planner.Options{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -513,6 +514,13 @@ func TestApproximations(t *testing.T) {
 	}
 	if a, b := exact.Renders[0].Memory, plan.Renders[0].Memory; b >= a {
 		t.Errorf("it takes %d bytes in tiles, and %d without", b, a)
+	}
+	scene := picnic()
+	scene.Renders[0].Size = eligen.Size{W: 1536, H: 1024}
+	for memory, want := range map[int64]string{plan.Renders[0].Memory: "vae { tiled = true }", 1: "a smaller model"} {
+		if _, diags := planner.Build(scene, "engine-1", decoding, planner.Options{Memory: memory}); !strings.Contains(fmt.Sprint(diags), want) {
+			t.Errorf("with %d bytes of memory: %v", memory, diags)
+		}
 	}
 	for i, s := range plan.Stages {
 		if s.Op.Kind() == "decode/1" && s.Work != exact.Stages[i].Work/1.5*2 {

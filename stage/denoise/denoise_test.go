@@ -169,6 +169,20 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// What a step cache holds is not saved, so that its steps are all made in one go.
+func TestStepCacheIsNotResumed(t *testing.T) {
+	op := denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 9, Strength: 1}, CFG: 1, TeaCache: 0.3}
+	engine := &recorder{}
+	err := op.Run(t.Context(), &eligen.Call{
+		Inputs: []eligen.Artifact{latents(t, 1), prompt(t, 1)}, Out: new(bytes.Buffer), Engine: engine, Step: func(int, int) {},
+		Saved: func() ([]byte, int) { return latents(t, 2).Data, 3 },
+		Save:  func(_ []byte, step int) { t.Errorf("step %d is kept", step) },
+	})
+	if err != nil || engine.asked.TeaCache != 0.3 || engine.asked.From != 0 {
+		t.Errorf("it goes on from step %d with the threshold %v: %v", engine.asked.From, engine.asked.TeaCache, err)
+	}
+}
+
 func TestRefuse(t *testing.T) {
 	for i, c := range []struct {
 		op     denoise.Op
