@@ -234,7 +234,10 @@ func metric(name, goal string, x []float64) eligen.Metric {
 	if len(x) > 1 {
 		half = 1.96 * math.Sqrt(squares/float64(len(x)-1)/float64(len(x)))
 	}
-	m.Low, m.High = max(0, m.Value-half), min(1, m.Value+half)
+	m.Low, m.High = max(0, m.Value-half), m.Value+half
+	if slices.Max(x) <= 1 { // a share
+		m.High = min(1, m.High)
+	}
 	return m
 }
 
