@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 
 	"scenes":  "",
 	"recipes": "",
-	"bench":   "eligen model planner",
+	"bench":   "eligen dsl model planner runtime",
 	"cmd":     "eligen dsl stage planner runtime model dataset eval fetch layout farm tui web scenes recipes",
 }
 

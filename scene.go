@@ -130,7 +130,7 @@ type Inpaint struct {
 type Clip struct {
 	Timeline Timeline
 	Warm     *WarmStart
-	// Lock keeps what no region touches as it is in frame 0.
+	// Lock keeps all but the image tokens of regions as it is in frame 0.
 	Lock bool
 }
 

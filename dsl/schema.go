@@ -419,7 +419,7 @@ var argumentWords = map[string]string{
 	"render.inpaint.background_weight": "Of reference: how much of the model's own velocity is mixed in outside the regions; 0 by default",
 	"render.warm_start.strength":       "Between 0 and 1: how much of the noise schedule a frame goes through",
 	"render.warm_start.every":          "Every so many frames, one begins from noise; without it, frame 0 alone does",
-	"render.background.lock":           "Whether what no region touches stays as it is in frame 0, to the pixel",
+	"render.background.lock":           "Whether all but the image tokens (16×16 pixels) that regions cover stays as it is in frame 0, to the pixel",
 	"render.output.quality":            "Of a JPEG, 1 to 100; 90 by default",
 	"render.output.sheet":              "Of a clip: all frames side by side, as a PNG",
 	"render.output.loop":               "Of a GIF, APNG or animated WebP: how often it is played; 0, without end, by default",

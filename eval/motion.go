@@ -97,14 +97,22 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	return rows, nil
 }
 
-// outside is the mean change of a pixel that no region of the frames covers, in
-// levels of 255.
+// outside is the mean change of a pixel in no region of the frames, and in none of
+// their image tokens, in levels of 255.
 func outside(a, b *image.NRGBA, size eligen.Size, frames ...eligen.Frame) float64 {
 	covered := make([]bool, size.W*size.H)
 	for _, f := range frames {
 		for _, e := range f.Entities {
 			for i, on := range e.Region.Mask(size) {
 				covered[i] = covered[i] || on
+			}
+			for _, t := range e.Region.Tokens(size) {
+				x0, y0 := int(t)%(size.W/16)*16, int(t)/(size.W/16)*16
+				for y := y0; y < y0+16; y++ {
+					for x := x0; x < x0+16; x++ {
+						covered[y*size.W+x] = true
+					}
+				}
 			}
 		}
 	}

@@ -17,7 +17,7 @@ func (r Report) String() string {
 		table(&b, "overlap", []string{"common pixels", "first", "second"}, r.Overlap)
 	}
 	if len(r.Motion) > 0 {
-		fmt.Fprintf(&b, "\nAn entity that moves, over %d frames: the mean change of a pixel that no region covers from one frame to the next (levels of 255), and placement and identity in every frame.\n\n", clipFrames)
+		fmt.Fprintf(&b, "\nAn entity that moves, over %d frames: the mean change of a pixel in no region and none of their tokens from one frame to the next (levels of 255), and placement and identity in every frame.\n\n", clipFrames)
 		table(&b, "frames", []string{"change outside", "placement", "identity"}, r.Motion)
 	}
 	return b.String()

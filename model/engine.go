@@ -105,6 +105,14 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// Compiled is how many graphs were compiled so far.
+func (e *Engine) Compiled() int {
+	if e.runner == nil {
+		return 0
+	}
+	return e.runner.Compiled
+}
+
 // Close frees weights, graphs and the backend, and closes files.
 func (e *Engine) Close() error {
 	<-e.turn

@@ -232,6 +232,8 @@ type Runner struct {
 	Backend compute.Backend
 	cache   map[string]*list.Element // of *program
 	recent  list.List                // most recent first
+
+	Compiled int // graphs, so far
 }
 
 // maxPrograms is how many compiled graphs are kept. Shapes come from prompts
@@ -370,6 +372,7 @@ func (r *Runner) program(g Graph, s *Store, inputs []*tensors.Tensor) (*program,
 // remember keeps a compiled graph, and forgets the one that was not used for longest.
 func (r *Runner) remember(key string, p *program) {
 	p.key = key
+	r.Compiled++
 	r.cache[key] = r.recent.PushFront(p)
 	for r.recent.Len() > maxPrograms {
 		old := r.recent.Remove(r.recent.Back()).(*program)

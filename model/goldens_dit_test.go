@@ -204,6 +204,7 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights m
 		}
 	}
 	g.compare(t, got, nil)
+	transformer.Tiles = g.tiles(t)
 	work.Entities = []eligen.EntityConditioning{{Txt: work.Prompt.Txt, Tokens: []int32{0}, Strength: 1}}
 	if _, err := transformer.Denoise(t.Context(), work); err == nil || !strings.Contains(err.Error(), "no entities") {
 		t.Errorf("entities, tile by tile: %v", err)

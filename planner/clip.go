@@ -176,7 +176,7 @@ func (b *builder) clip(w *work) {
 			p = b.plate(&frame)
 		case c.Lock && n > 0:
 			first := draw(0)
-			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: union(append(regions(w.frames[0].entities), regions(all)...))}
+			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: tokensOf(w.size, append(regions(w.frames[0].entities), regions(all)...))}
 			p.fusion = denoise.Fusion{Paint: touched(p.region, w.size)}
 		}
 		var d drawn
@@ -192,6 +192,19 @@ func (b *builder) clip(w *work) {
 		}
 	}
 	b.clipOutputs(w, frames, pictures)
+}
+
+// tokensOf is all of the image tokens that regions cover. The model draws an entity
+// into whole tokens: what it leaves when it moves away are tokens, too.
+func tokensOf(size eligen.Size, regions []eligen.Region) eligen.Region {
+	columns, rows := size.W/16, size.H/16
+	on := make([]bool, columns*rows)
+	for _, r := range regions {
+		for _, t := range r.Tokens(size) {
+			on[t] = true
+		}
+	}
+	return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(columns, rows, func(x, y int) bool { return on[y*columns+x] })}
 }
 
 func regions(entities []entity) (out []eligen.Region) {
