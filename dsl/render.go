@@ -125,8 +125,9 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b.inpaint(&r)
 	b.vae(&r)
 	shown := b.entities(&r, base)
-	b.clip(&r, shown)
-	b.outputs(&r, n)
+	if b.clip(&r, shown) {
+		b.outputs(&r, n)
+	}
 
 	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
 		b.errorf(b.place("negative"), "Negative prompt without effect",
@@ -484,7 +485,7 @@ func (b *body) effects(o *eligen.Output, clip bool) {
 		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
 	} {
 		if a := b.attrs[x.name]; a != nil && !x.ok && o.Path != "" {
-			b.errorf(a.NameRange, "Option without effect", "%q %s; %q is no such file.", x.name, x.of, o.Path)
+			b.errorf(a.NameRange, "Option without effect", "%q %s.", x.name, x.of)
 		}
 	}
 }

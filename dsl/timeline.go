@@ -279,7 +279,11 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 	defer func() { b.failed = b.failed || c.failed }()
 	tr := eligen.Track{Source: b.l.source(c.rng)}
 	target, entity, ok := c.target()
-	if !ok {
+	if !ok { // the rest may have mistakes of its own
+		ease, _ := c.ease("ease")
+		if c.attrs["keys"] != nil {
+			c.keys(&tr, t, entity, ease)
+		}
 		return
 	}
 	tr.Target = target
@@ -522,6 +526,7 @@ func (k *body) key(tr *eligen.Track, t *eligen.Timeline, entity *node, ease elig
 	}
 	at := k.place("value")
 	switch name := tr.Target.Attribute; name {
+	case "": // nobody knows what it should be
 	case "box", "mask", "region":
 		s := k.region(name, v)
 		if s == nil {
@@ -612,13 +617,16 @@ func (k *body) frame(t *eligen.Timeline) (float64, bool) {
 	return frame, true
 }
 
-// clip reads what makes a render a sequence of frames.
-func (b *body) clip(r *eligen.Render, shown []*node) {
-	if v, ok := b.value("timeline"); ok {
+// clip reads what makes a render a sequence of frames. known is false where it has
+// a timeline with mistakes: then nothing can be said of what only clips have.
+func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
+	if v, ok := b.value("timeline"); !ok && b.attrs["timeline"] != nil && !(v.IsKnown() && v.IsNull()) {
+		return false
+	} else if ok {
 		n, ok := b.l.block(b.place("timeline"), "timeline", v)
 		if !ok || n.timeline == nil {
 			b.failed = true
-			return
+			return false
 		}
 		r.Clip = &eligen.Clip{Timeline: *n.timeline}
 	} else if r.Clip != nil { // of the render that this one is a variant of
@@ -632,7 +640,7 @@ func (b *body) clip(r *eligen.Render, shown []*node) {
 				b.errorf(b.l.header(block), "Nothing moves", "%q is for a render with a timeline: set timeline = timeline.name.", block.Type)
 			}
 		}
-		return
+		return true
 	}
 	if warm != nil {
 		w := b.child(warm, warmGrammar)
@@ -657,13 +665,14 @@ func (b *body) clip(r *eligen.Render, shown []*node) {
 		b.failed = b.failed || g.failed
 	}
 	if b.failed {
-		return // what is shown may be what failed
+		return true // what is shown may be what failed
 	}
 	for _, tr := range r.Clip.Timeline.Tracks {
 		if missing := b.unmoved(tr, r, shown); missing != "" {
 			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track at %s.", r.Clip.Timeline.Address, tr.Target, missing, tr.Source)
 		}
 	}
+	return true
 }
 
 // unmoved is what a track needs and the render lacks, or "".
