@@ -53,7 +53,6 @@ type body struct {
 	prefix  string          // of names in at: "sampler."
 	damaged bool            // something in it could not be read
 	guessed map[string]bool // arguments that a misspelt one was probably meant to be
-	later   map[string]bool // arguments that this release lacks
 	failed  bool
 
 	made      map[*hcl.Block]*iteration // the blocks among blocks that dynamic blocks stand for
@@ -80,7 +79,7 @@ func (l *loader) open(b *hcl.Block, g *grammar) *body {
 
 func (b *body) read(from hcl.Body) {
 	l, g := b.l, b.g
-	b.damaged, b.guessed, b.later = l.syntax.damaged[from], map[string]bool{}, map[string]bool{}
+	b.damaged, b.guessed = l.syntax.damaged[from], map[string]bool{}
 	b.failed = b.damaged
 	schema := &hcl.BodySchema{Blocks: slices.Concat(g.blocks, g.laterBlocks)}
 	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never))) {
@@ -96,7 +95,6 @@ func (b *body) read(from hcl.Body) {
 		if a, ok := b.attrs[name]; ok {
 			b.errorf(a.NameRange, notYet, "The argument %q of %s: %s.", name, g.what, notYetDetail)
 			delete(b.attrs, name)
-			b.later[name] = true
 		}
 	}
 	for name := range g.never {

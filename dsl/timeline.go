@@ -620,7 +620,7 @@ func (k *body) frame(t *eligen.Timeline) (float64, bool) {
 // clip reads what makes a render a sequence of frames. known is false where it has
 // a timeline with mistakes: then nothing can be said of what only clips have.
 func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
-	if v, ok := b.value("timeline"); !ok && b.attrs["timeline"] != nil && !(v.IsKnown() && v.IsNull()) {
+	if v, ok := b.value("timeline"); !ok && b.attrs["timeline"] != nil && (!v.IsKnown() || !v.IsNull()) {
 		return false
 	} else if ok {
 		n, ok := b.l.block(b.place("timeline"), "timeline", v)
