@@ -17,6 +17,7 @@ import (
 	"github.com/eligen/eligen/model/nano"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // A Manifest is nano.json: what the files of a model in nano's layout can't say
@@ -28,6 +29,8 @@ type Manifest struct {
 	T5               text.T5Config   `json:"t5"`
 	CLIP             text.CLIPConfig `json:"clip"`
 	Autoencoder      vae.Config      `json:"vae"`
+	Vision           *vision.Config  `json:"vision,omitempty"` // of image prompts: both, or neither
+	IP               *flux.IPConfig  `json:"ip,omitempty"`
 	TextLength       int             `json:"text_length"`        // T5 tokens of the prompt
 	EntityTextLength int             `json:"entity_text_length"` // T5 tokens of an entity's prompt
 
@@ -47,6 +50,9 @@ const (
 	EliGenFile         = "eligen.safetensors" // LoRA
 	TextFile           = "text.safetensors"   // T5 under "t5.", CLIP under "clip."
 	AutoencoderFile    = "ae.safetensors"
+	VisionFile         = "vision.safetensors"     // the vision tower that image prompts are read by, under SigLIP's names
+	IPFile             = "ip.safetensors"         // IP-Adapter, under InstantX's names
+	InContextFile      = "in-context.safetensors" // LoRA
 	T5TokenizerFile    = "tokenizer.json"
 	CLIPVocabularyFile = "vocab.json"
 	CLIPMergesFile     = "merges.txt"
@@ -243,7 +249,53 @@ func (f nanoFiles) manifest() (m Manifest, err error) {
 		return m, fmt.Errorf("%s: the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; the others make %d, %d and %d",
 			f.where(ManifestFile), m.Transformer.LatentChannels, m.Transformer.TextDim, m.Transformer.PooledDim, m.Autoencoder.Z, m.T5.Dim, m.CLIP.Dim)
 	}
+	if err := m.checkImageSide(); err != nil {
+		return m, fmt.Errorf("%s: %w", f.where(ManifestFile), err)
+	}
 	return m, nil
+}
+
+// checkImageSide refuses sizes of the vision tower and the IP-Adapter that make no
+// sense, or don't fit together.
+func (m Manifest) checkImageSide() error {
+	v, ip := m.Vision, m.IP
+	if (v == nil) != (ip == nil) {
+		return errors.New("vision and ip belong together: give both or neither")
+	}
+	if v == nil {
+		return nil
+	}
+	for _, n := range []struct {
+		name string
+		n    int
+	}{
+		{"vision.Dim", v.Dim}, {"vision.FF", v.FF}, {"vision.Heads", v.Heads}, {"vision.Layers", v.Layers}, {"vision.Patch", v.Patch}, {"vision.Side", v.Side},
+		{"ip.Hidden", ip.Hidden}, {"ip.Tokens", ip.Tokens}, {"ip.TokenDim", ip.TokenDim},
+	} {
+		if n.n <= 0 {
+			return fmt.Errorf("%s is %d, it must be positive", n.name, n.n)
+		}
+	}
+	if v.Dim%v.Heads != 0 {
+		return fmt.Errorf("vision.Dim is %d, which doesn't divide into %d heads", v.Dim, v.Heads)
+	}
+	if v.Size/v.Patch != v.Side {
+		return fmt.Errorf("vision.Size is %d, which is not %d tokens of %d pixels", v.Size, v.Side, v.Patch)
+	}
+	if ip.ImageDim != v.Dim {
+		return fmt.Errorf("the parts don't fit together: the vision tower makes vectors of %d, the IP-Adapter takes %d", v.Dim, ip.ImageDim)
+	}
+	return ip.Fits(m.Transformer)
+}
+
+// imageSide is the sizes of the vision tower and the IP-Adapter, or, of a model
+// that has none, those that training begins with.
+func (m Manifest) imageSide() (vision.Config, flux.IPConfig) {
+	if m.Vision != nil && m.IP != nil {
+		return *m.Vision, *m.IP
+	}
+	v := vision.Nano
+	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim, Blocks: m.Transformer.Double + m.Transformer.Single}
 }
 
 func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {

@@ -69,7 +69,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{AutoencoderFile, TransformerFile, TextFile, EliGenFile, JudgeFile} {
+	for _, name := range []string{AutoencoderFile, TransformerFile, TextFile, EliGenFile, VisionFile, IPFile, InContextFile, JudgeFile} {
 		data, err := fs.ReadFile(files, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -117,6 +117,9 @@ func NewTrainee(words []string) (*Trainee, error) {
 	}, nil
 }
 
+// prefixes are what the names of a file's weights have before them in training.
+var prefixes = map[string]string{TransformerFile: "dit.", VisionFile: "vision.", IPFile: "ip.", InContextFile: "in-context."}
+
 // Start is what a training builds upon.
 func (t *Trainee) Start() (train.Start, error) {
 	t5, err := text.NewT5Tokenizer(t.tokenizers[T5TokenizerFile])
@@ -128,8 +131,9 @@ func (t *Trainee) Start() (train.Start, error) {
 		return train.Start{}, err
 	}
 	m := t.Manifest
+	tower, ip := m.imageSide()
 	s := train.Start{
-		VAE: m.Autoencoder, Autoencoder: t.parts[AutoencoderFile], Flux: m.Transformer, T5: m.T5, CLIP: m.CLIP,
+		VAE: m.Autoencoder, Autoencoder: t.parts[AutoencoderFile], Flux: m.Transformer, Vision: tower, IP: ip, T5: m.T5, CLIP: m.CLIP,
 		Text: train.Text{
 			T5:     func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
 			CLIP:   func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
@@ -138,11 +142,13 @@ func (t *Trainee) Start() (train.Start, error) {
 	}
 	if t.parts[TransformerFile] != nil {
 		s.Model = map[string]eligen.Tensor{}
-		for name, w := range t.parts[TransformerFile] {
-			s.Model["dit."+name] = w
-		}
 		maps.Copy(s.Model, t.parts[TextFile])
 		maps.Copy(s.Model, t.parts[EliGenFile]) // a LoRA's training goes on from the one there is
+		for file, prefix := range prefixes {
+			for name, w := range t.parts[file] {
+				s.Model[prefix+name] = w
+			}
+		}
 	}
 	return s, nil
 }
@@ -153,7 +159,8 @@ func (t *Trainee) Judge() (classes []string, weights map[string]eligen.Tensor) {
 }
 
 // Take puts a training's weights in their place. q, for an autoencoder that no
-// transformer depends on yet, sets how its latents are normalised.
+// transformer depends on yet, sets how its latents are normalised. Those of "ip"
+// are under vision. and ip.
 func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Quality, classes []string) error {
 	switch kind {
 	case "autoencoder":
@@ -173,6 +180,25 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.parts[TransformerFile], t.parts[TextFile] = dit, txt
 	case "eligen":
 		t.parts[EliGenFile] = weights
+	case "in-context":
+		t.parts[InContextFile] = weights
+	case "ip":
+		parts := map[string]map[string]eligen.Tensor{VisionFile: {}, IPFile: {}}
+		for name, w := range weights {
+			vision, isVision := strings.CutPrefix(name, prefixes[VisionFile])
+			ip, isIP := strings.CutPrefix(name, prefixes[IPFile])
+			switch {
+			case isVision:
+				parts[VisionFile][vision] = w
+			case isIP:
+				parts[IPFile][ip] = w
+			default:
+				return fmt.Errorf("a training of the image side has the weight %s, which is neither the vision tower's nor the IP-Adapter's", name)
+			}
+		}
+		tower, ip := t.Manifest.imageSide()
+		t.Manifest.Vision, t.Manifest.IP = &tower, &ip
+		maps.Copy(t.parts, parts)
 	case "judge":
 		t.parts[JudgeFile], t.classes = weights, classes
 	default:

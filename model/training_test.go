@@ -68,7 +68,20 @@ func TestTraineeGrows(t *testing.T) {
 			lora[a], lora[b] = eligen.NewTensor(4, w.Shape[1]), eligen.NewTensor(w.Shape[0], 4)
 		}
 	}
-	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora} {
+	if start.Vision.Dim != 96 || start.IP.ImageDim != 96 || start.IP.Fits(start.Flux) != nil {
+		t.Errorf("sizes of the image side to begin with: %+v, %+v", start.Vision, start.IP)
+	}
+	ip := map[string]eligen.Tensor{}
+	for _, w := range start.Vision.Weights() {
+		ip["vision."+w.Name] = eligen.NewTensor(w.Shape...)
+	}
+	for _, w := range start.IP.Weights() {
+		ip["ip."+w.Name] = eligen.NewTensor(w.Shape...)
+	}
+	if second.Manifest.Vision != nil {
+		t.Error("a model without a vision tower says what it is like")
+	}
+	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora, "ip": ip, "in-context": lora} {
 		if err := second.Take(kind, w, nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -87,8 +100,16 @@ func TestTraineeGrows(t *testing.T) {
 	if classes, w := third.Judge(); !slices.Equal(classes, []string{"dog", "cat"}) || len(w) != 1 {
 		t.Errorf("the classifier came back with %v and %d tensors", classes, len(w))
 	}
-	if start, err = third.Start(); err != nil || len(start.Model) != len(base)+len(lora) {
-		t.Errorf("the model came back with %d tensors, want %d (%v)", len(start.Model), len(base)+len(lora), err)
+	if start, err = third.Start(); err != nil || len(start.Model) != len(base)+2*len(lora)+len(ip) {
+		t.Errorf("the model came back with %d tensors, want %d (%v)", len(start.Model), len(base)+2*len(lora)+len(ip), err)
+	}
+	for name := range ip {
+		if _, ok := start.Model[name]; !ok {
+			t.Fatalf("%s did not come back", name)
+		}
+	}
+	if m := third.Manifest; m.Vision == nil || *m.Vision != start.Vision || m.IP == nil || *m.IP != start.IP {
+		t.Errorf("the manifest does not say the image side's sizes: %+v, %+v", m.Vision, m.IP)
 	}
 	// And it is a model that the engine takes.
 	e, err := model.New(model.Options{Backend: "go", Nano: whole})
@@ -119,6 +140,9 @@ func TestOpenTraineeRefuses(t *testing.T) {
 	}
 	if _, err := model.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(empty, model.AutoencoderFile)) {
 		t.Errorf("a damaged file: %v", err)
+	}
+	if err := trainee.Take("ip", map[string]eligen.Tensor{"ip.a": {}, "b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight b") {
+		t.Errorf("a weight of neither: %v", err)
 	}
 	if err := trainee.Take("sculpture", nil, nil, nil); err == nil {
 		t.Error("a sculpture was taken")

@@ -15,6 +15,7 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // A Job is a recipe with all that it needs to run.
@@ -35,11 +36,15 @@ type Job struct {
 type Start struct {
 	VAE         vae.Config
 	Autoencoder map[string]eligen.Tensor // frozen under base and eligen
-	Model       map[string]eligen.Tensor // dit., t5., clip. weights; the base of a LoRA, or where training all goes on
-	Flux        flux.Config
-	T5          text.T5Config
-	CLIP        text.CLIPConfig
-	Text        Text
+	// Model is the weights under dit., t5., clip., and, where there are any, vision.,
+	// ip. and in-context. (a LoRA under its own names behind that).
+	Model  map[string]eligen.Tensor
+	Flux   flux.Config
+	Vision vision.Config // what the weights under vision. and ip. have, or are to have
+	IP     flux.IPConfig
+	T5     text.T5Config
+	CLIP   text.CLIPConfig
+	Text   Text
 }
 
 // defaultPictures is how many composed pictures a base or LoRA training cycles

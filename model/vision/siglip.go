@@ -30,6 +30,9 @@ type Config struct {
 // SO400M is google/siglip-so400m-patch14-384.
 var SO400M = Config{Dim: 1152, FF: 4304, Heads: 16, Layers: 27, Patch: 14, Side: 27, Size: 384}
 
+// Nano is the vision tower of the embedded model nano.
+var Nano = Config{Dim: 96, FF: 192, Heads: 2, Layers: 2, Patch: 16, Side: 6, Size: 96}
+
 const (
 	patches   = "vision_model.embeddings.patch_embedding"
 	positions = "vision_model.embeddings.position_embedding.weight"
