@@ -20,7 +20,8 @@ type Input struct {
 	Vec      *Node // [B,PooledDim], CLIP vector of the global prompt
 
 	// Origin is the row and column of the first image token, [B,2], where Latents
-	// are a window of a larger picture; nil is (0, 0).
+	// are a window of a larger picture; nil is (0, 0). [B,P,2] is of P such windows,
+	// which lie side by side in Latents, equally wide.
 	Origin *Node
 
 	Entities []Entities // nil for plain FLUX
@@ -304,7 +305,7 @@ func unpatchify(x *Node, h, w int) *Node {
 type rotation struct{ cos, sin *Node }
 
 // rope is the table for h×w tokens at positions (0, row, column), counted from
-// origin [B,2], which may be nil.
+// origin, [B,2] or [B,P,2], which may be nil.
 func rope(g *Graph, cfg Config, h, w int, origin *Node) rotation {
 	n := cfg.HeadDim() / 2
 	if origin != nil {
@@ -341,6 +342,14 @@ func rope(g *Graph, cfg Config, h, w int, origin *Node) rotation {
 // movedRope is rope with the positions known only when the graph runs: in
 // float32, which is good enough for training.
 func movedRope(cfg Config, h, w int, origin *Node) rotation {
+	if origin.Rank() == 3 {
+		b, p, n := origin.Shape().Dim(0), origin.Shape().Dim(1), cfg.HeadDim()/2
+		r := movedRope(cfg, h, w/p, Reshape(origin, b*p, 2))
+		beside := func(x *Node) *Node { // [B·P,h·w/P,n] → [B,h·w,n]
+			return Reshape(TransposeAllAxes(Reshape(x, b, p, h, w/p, n), 0, 2, 1, 3, 4), b, h*w, n)
+		}
+		return rotation{beside(r.cos), beside(r.sin)}
+	}
 	g := origin.Graph()
 	b := origin.Shape().Dim(0)
 	origin = ConvertDType(origin, dtypes.Float32)
