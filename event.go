@@ -33,7 +33,7 @@ const (
 	Planned  EventType = "planned" // Stage, Kind, Work, Recipe: one a stage, before anything runs
 	Started  EventType = "started"
 	Stepped  EventType = "stepped"  // Step, Of
-	Cached   EventType = "cached"   // Artifact: it was in the store
+	Cached   EventType = "cached"   // Artifact: it was in the store; none: nor was it needed
 	Done     EventType = "done"     // Artifact
 	Failed   EventType = "failed"   // Problem
 	Skipped  EventType = "skipped"  // something that it needs failed, or the run was interrupted

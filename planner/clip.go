@@ -249,28 +249,29 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 // clipOp is the stage that writes a clip's format.
 func (b *builder) clipOp(w *work, o output, first *work) eligen.Op {
 	t := w.render.Clip.Timeline
-	resolved := clip.Resolved{Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: o.Loop}
+	// Records and screens read it where the file doesn't hold it, too.
+	resolved := clip.Resolved{
+		Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: o.Loop,
+		Timeline: describe(t), First: encoded(b.resolved(first)),
+	}
 	var check error
 	var op eligen.Op
-	if !o.StripMetadata {
-		resolved.Timeline, resolved.First = describe(t), encoded(b.resolved(first))
-	}
 	switch o.ext {
 	case ".gif":
 		dither := o.Dither
 		if dither == "" {
 			dither = clip.FloydSteinberg
 		}
-		gif := clip.GIF{Resolved: resolved, Strip: o.StripMetadata, Dither: dither}
+		gif := clip.GIF{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Dither: dither}
 		op, check = gif, gif.Check()
 	case ".apng":
-		apng := clip.APNG{Resolved: resolved, Strip: o.StripMetadata}
+		apng := clip.APNG{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata}
 		op, check = apng, apng.Check()
 	case ".webp":
-		webp := clip.WebP{Resolved: resolved, Strip: o.StripMetadata}
+		webp := clip.WebP{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata}
 		op, check = webp, webp.Check()
 	default:
-		video := clip.Video{Resolved: resolved, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."), FFmpeg: b.video}
+		video := clip.Video{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."), FFmpeg: b.video}
 		op, check = video, video.Check()
 	}
 	if check != nil {

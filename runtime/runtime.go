@@ -28,6 +28,9 @@ type Runner struct {
 	Emit   eligen.Sink // nil: nobody listens
 	Force  bool        // replace files that eligen did not write
 
+	// Warnings are what planning said: the run's first reports.
+	Warnings eligen.Diagnostics
+
 	// Recognise reports whether a file is one that eligen wrote and nobody has
 	// changed since: it may be replaced. nil: none is.
 	Recognise func(io.Reader) bool
@@ -77,6 +80,9 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 	w.emit(eligen.Event{Type: eligen.Opened, Scene: p.Scene, Path: absolute(p.Scene), Engine: p.Engine})
 	if err := w.journal.err; err != nil {
 		w.report("Run is not recorded", fmt.Errorf("the run's journal can't be kept: %w", err))
+	}
+	for _, d := range r.Warnings {
+		w.emit(eligen.Event{Type: eligen.Reported, Problem: &d})
 	}
 	files := map[eligen.Ref]bool{}
 	for _, o := range p.Outputs {
@@ -267,7 +273,11 @@ func (w *walk) room(engine bool, running map[bool]int) bool {
 func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 	s := &w.plan.Stages[i]
 	if !w.needed[i] {
-		w.emit(eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind()})
+		e := eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind()}
+		if a, ok := w.Store.look(s.Digest); ok { // somebody may want to see it
+			e.Artifact = &a
+		}
+		w.emit(e)
 		return
 	}
 	if a := w.found[i]; a != nil {

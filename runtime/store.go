@@ -73,6 +73,17 @@ func (s *Store) Has(d eligen.Digest) bool {
 	return err == nil && fi.Mode().IsRegular()
 }
 
+// look is where a result is, without its content, which is not read: nothing is said of
+// it being sound.
+func (s *Store) look(d eligen.Digest) (eligen.Artifact, bool) {
+	fi, err := s.files.root.Lstat(place(d))
+	if err != nil || !fi.Mode().IsRegular() {
+		return eligen.Artifact{}, false
+	}
+	size := fi.Size() - int64(len(header("result", d, 0, nil)))
+	return eligen.Artifact{Digest: d, Path: filepath.Join(s.dir, place(d)), Size: max(0, size)}, true
+}
+
 // Get reads and checks a result. One that is damaged is moved out of the way and
 // counts as missing; damage then says what was wrong.
 func (s *Store) Get(d eligen.Digest) (a eligen.Artifact, ok bool, damage error) {

@@ -250,6 +250,51 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestCachedIsShown: what a run takes from the store is in its events with where it is,
+// though nothing reads it, so that a screen can show it. What nobody needs and the store
+// has lost isn't.
+func TestCachedIsShown(t *testing.T) {
+	cache := t.TempDir()
+	store, plan := open(t, cache), build(t, picnic(t.TempDir()))
+	if _, err := apply(t, store, plan); err != nil {
+		t.Fatal(err)
+	}
+	lost := plan.Stages[0]
+	if err := os.Remove(filepath.Join(cache, "results", string(lost.Digest[:2]), string(lost.Digest))); err != nil {
+		t.Fatal(err)
+	}
+	progress, err := apply(t, store, plan)
+	if n := progress.Counts(); err != nil || n[eligen.Cached] != len(plan.Stages) {
+		t.Fatalf("%v, %v", n, err)
+	}
+	for _, s := range progress.Stages {
+		if s.Name == lost.Name {
+			if s.Artifact != nil {
+				t.Errorf("%s is gone, and is in %s", s.Name, s.Artifact.Path)
+			}
+			continue
+		}
+		if s.Artifact == nil {
+			t.Errorf("%s: it is not said where it is", s.Name)
+			continue
+		}
+		if a, ok, err := store.Get(s.Artifact.Digest); !ok || err != nil || a.Size != s.Artifact.Size || a.Path != s.Artifact.Path {
+			t.Errorf("%s: the event says %d bytes in %s, the store %d in %s, %v", s.Name, s.Artifact.Size, s.Artifact.Path, a.Size, a.Path, err)
+		}
+	}
+}
+
+// TestWarnings: what planning said is the first of a run's reports.
+func TestWarnings(t *testing.T) {
+	var ds eligen.Diagnostics
+	ds.Warnf(&eligen.Source{File: "picnic.hcl", Line: 3}, "Regions overlap", "The cup and the apple share 4 image tokens.")
+	ds.Warnf(nil, "Entity is small", "The apple covers 2 image tokens.")
+	progress, err := apply(t, open(t, t.TempDir()), build(t, picnic(t.TempDir())), func(r *runtime.Runner) { r.Warnings = ds })
+	if diff := cmp.Diff([]eligen.Diagnostic(ds), progress.Reports); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
 // TestTwoRuns: two runs of one plan at the same time, on one store, both end well,
 // and with one result.
 func TestTwoRuns(t *testing.T) {

@@ -37,7 +37,7 @@ func (p *timelinePane) View(width, height int) []string {
 	name, times := "frames", ""
 	if p.timeline != nil {
 		if name = shortName(p.timeline.Address); name == "" {
-			name = "timeline" // a clip's recipe doesn't say which
+			name = "timeline" // journals of before don't say which
 		}
 		if p.timeline.FPS > 0 {
 			times = fmt.Sprintf(" · %.2f s · %g fps", float64(p.frame)/p.timeline.FPS, p.timeline.FPS)

@@ -57,6 +57,14 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
+	var warnings eligen.Diagnostics // events, as soon as there is a run to have them
+	o.warn = func(ds eligen.Diagnostics) { warnings = append(warnings, ds...) }
+	begun := false
+	defer func() {
+		if !begun {
+			diagnose(c.ErrOrStderr(), warnings)
+		}
+	}()
 	p, err := o.plan(c, e, args[0])
 	if err != nil {
 		return err
@@ -72,16 +80,20 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 	defer store.Close()
 	var files []string
 	paths := func(e eligen.Event) {
+		begun = true
 		if e.Type == eligen.Wrote && !slices.Contains(files, e.Path) {
 			files = append(files, e.Path)
 		}
 	}
 	r := runtime.Runner{
 		Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: eligen.Tee(show, paths),
-		Parallelism: o.parallelism, Replace: again,
+		Parallelism: o.parallelism, Replace: again, Warnings: warnings,
 	}
 	err = r.Apply(c.Context(), p)
 	done()
+	if begun {
+		annotate(c.ErrOrStderr(), warnings)
+	}
 	if !o.json {
 		for _, f := range files {
 			fmt.Fprintln(c.OutOrStdout(), f)

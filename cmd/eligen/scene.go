@@ -22,6 +22,8 @@ type sceneOptions struct {
 	vars      []string
 	files     []string
 	maxFrames int
+
+	warn func(eligen.Diagnostics) // takes warnings; nil prints them
 }
 
 func (o *sceneOptions) flags(c *cobra.Command) {
@@ -36,8 +38,16 @@ func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}
-	diagnose(c.ErrOrStderr(), ds)
+	o.warned(c, ds)
 	return scene, nil
+}
+
+func (o *sceneOptions) warned(c *cobra.Command, ds eligen.Diagnostics) {
+	if o.warn == nil {
+		diagnose(c.ErrOrStderr(), ds)
+		return
+	}
+	o.warn(ds)
 }
 
 // planOptions are the flags of every command that plans a scene.
@@ -114,7 +124,7 @@ func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 	if err != nil {
 		return nil, err
 	}
-	return buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out, Frames: frames})
+	return o.buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out, Frames: frames})
 }
 
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
@@ -124,7 +134,7 @@ func (o *planOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 	if err != nil {
 		return nil, err
 	}
-	return build(c, e, scene)
+	return o.build(c, e, scene)
 }
 
 // read reads a scene, and leaves what was asked for of it.
@@ -149,7 +159,7 @@ func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error)
 		if len(seeds) > 1 && len(scene.Checks) > 0 {
 			var ds eligen.Diagnostics
 			ds.Warnf(&scene.Checks[0].Source, "Checks are left out", "A check is about the scene's own seeds, and --seed %s tries others. With one seed, checks are tested.", o.seed)
-			diagnose(c.ErrOrStderr(), ds)
+			o.warned(c, ds)
 		}
 		sweep(scene, seeds)
 	}
@@ -157,13 +167,13 @@ func (o *planOptions) read(c *cobra.Command, path string) (*eligen.Scene, error)
 }
 
 // build plans a scene. Warnings are printed, mistakes are the error.
-func build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error) {
-	return buildWith(c, e, scene, planner.Options{})
+func (o *planOptions) build(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error) {
+	return o.buildWith(c, e, scene, planner.Options{})
 }
 
-func buildWith(c *cobra.Command, e engine, scene *eligen.Scene, o planner.Options) (*eligen.Plan, error) {
+func (o *planOptions) buildWith(c *cobra.Command, e engine, scene *eligen.Scene, options planner.Options) (*eligen.Plan, error) {
 	damaged := false
-	o.Video = clip.Available
+	options.Video = clip.Available
 	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)
 		if err != nil {
@@ -173,13 +183,13 @@ func buildWith(c *cobra.Command, e engine, scene *eligen.Scene, o planner.Option
 			}
 		}
 		return spec, err
-	}, o)
+	}, options)
 	if err := ds.Err(); err != nil && damaged {
 		return nil, exit{exitIntegrity, err}
 	} else if err != nil {
 		return nil, err
 	}
-	diagnose(c.ErrOrStderr(), ds)
+	o.warned(c, ds)
 	return p, nil
 }
 

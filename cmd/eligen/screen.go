@@ -74,6 +74,7 @@ func layoutOf(_ string, recipe json.RawMessage) (tui.Layout, bool) {
 			Timeline json.RawMessage `json:"timeline"`
 			First    *still.Resolved `json:"first"` // frame 0
 		}
+		Timeline string // its address; journals of before have none
 	}
 	if json.Unmarshal(recipe, &op) != nil || op.Resolved.Render == "" {
 		return tui.Layout{}, false
@@ -82,7 +83,7 @@ func layoutOf(_ string, recipe json.RawMessage) (tui.Layout, bool) {
 	l := tui.Layout{Render: r.Render, Size: r.Size, Prompt: r.Prompt}
 	entities := r.Entities
 	if r.Frames > 0 {
-		l.Timeline = &eligen.Timeline{Frames: r.Frames, FPS: r.FPS, Tracks: tracksOf(r.Timeline)}
+		l.Timeline = &eligen.Timeline{Address: op.Timeline, Frames: r.Frames, FPS: r.FPS, Tracks: tracksOf(r.Timeline)}
 	}
 	if r.First != nil {
 		l.Prompt, entities = r.First.Prompt, r.First.Entities

@@ -230,7 +230,7 @@ func picture(store *runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
 
 // record renders, and writes what came of it to the lock.
 func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, lock *eligen.Lock) error {
-	p, err := build(c, e, scene)
+	p, err := o.build(c, e, scene)
 	if err != nil {
 		return err
 	}
@@ -290,7 +290,7 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 	if err != nil {
 		return err
 	}
-	p, err := build(c, e, scene)
+	p, err := o.build(c, e, scene)
 	if err != nil {
 		return err
 	}

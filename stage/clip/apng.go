@@ -19,7 +19,8 @@ import (
 // first frame.
 type APNG struct {
 	Resolved Resolved
-	Strip    bool // say nothing of how it was made
+	Strip    bool   // say nothing of how it was made
+	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // Kind is the stage's name and version.

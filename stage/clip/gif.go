@@ -20,6 +20,7 @@ type GIF struct {
 	Resolved Resolved
 	Strip    bool   // say nothing of how it was made
 	Dither   string // None, FloydSteinberg or Ordered
+	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // maxGIF is the fastest that a GIF plays: its frames last whole hundredths of a

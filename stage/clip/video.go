@@ -33,6 +33,7 @@ type Video struct {
 	Strip    bool   // say nothing of how it was made
 	Format   string // MP4 or WebM
 	FFmpeg   string // version, as [Available] says it: another one makes other bytes
+	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // flags make a video. One thread, and nothing of time or version in the file: the
