@@ -8,7 +8,12 @@ type Sample struct {
 	Image      *image.NRGBA
 	Prompt     string
 	Background string // words for what is behind the entities: "a green background"
+	Style      string // how a composed picture is drawn: "3d", "flat"; "" is not known
 	Entities   []SampleEntity
+
+	// Of a picture of two panels, left and right, that show the same object:
+	Before    *image.NRGBA  // the picture without its first entity; nil elsewhere
+	Reference *SampleEntity // the object in the left panel; nil elsewhere
 }
 
 // A SampleEntity is one annotated object of a Sample.

@@ -231,6 +231,35 @@ func (s *sprite) draw(p pose, bx0, by0, bx1, by1 int) cutout {
 	return c
 }
 
+// turnHue turns the colours around the colour wheel by a multiple of 60 degrees.
+// The largest and the smallest of a pixel's channels stay as they are, and with
+// them its lightness and saturation (of HSL); what is gray stays gray. By 180
+// degrees, each channel takes the others' side between the two; by 120, the
+// channels change places: no rounding.
+func (c *cutout) turnHue(degrees int) {
+	sixths := (degrees/60%6 + 6) % 6
+	if sixths == 0 {
+		return
+	}
+	for k := 0; k < len(c.pix); k += 4 {
+		p := c.pix[k : k+3]
+		r, g, b := p[0], p[1], p[2]
+		sum := max(r, g, b) + min(r, g, b) // modulo 256, and so are the differences
+		turns := sixths / 2                // of 120 degrees
+		if sixths%2 == 1 {
+			r, g, b = sum-r, sum-g, sum-b // by 180 degrees; what is missing is a multiple of 120
+			turns = (sixths + 3) / 2 % 3
+		}
+		switch turns {
+		case 1:
+			r, g, b = b, r, g
+		case 2:
+			r, g, b = g, b, r
+		}
+		p[0], p[1], p[2] = r, g, b
+	}
+}
+
 // solid is the box of the pixels that are at least half opaque and on the
 // canvas, half-open, in picture pixels.
 func (c *cutout) solid(canvas image.Rectangle) image.Rectangle {

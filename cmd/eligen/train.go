@@ -203,6 +203,9 @@ func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
 // samples opens the recipe's dataset.
 func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
 	if r.Dataset != "" && r.Dataset != "composed" {
+		if r.Kind == "in-context" {
+			return nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were before an object was painted", r.Name)
+		}
 		return func(size eligen.Size, held bool) (eligen.Samples, error) {
 			f, err := dataset.Read(r.Dataset, size)
 			if err != nil {
@@ -226,6 +229,9 @@ func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held boo
 		c, err := sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split})
 		if err != nil {
 			return nil, err
+		}
+		if r.Kind == "in-context" {
+			return c.PairSample, nil
 		}
 		return c.Sample, nil
 	}, nil

@@ -49,36 +49,16 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 		return Task{}, err
 	}
 	t := Task{Pictures: r.Batch}
-	all := m.Params()
 	if r.Rank == 0 {
-		for _, p := range all {
+		for _, p := range m.Params() {
 			if w, ok := m.Weights[p.Name]; ok {
 				p.Init = w.Data
 			}
 			t.Params = append(t.Params, p)
 		}
 	} else {
-		rng := rand.New(rand.NewPCG(r.Seed, 0x10a))
-		for _, p := range all {
-			w, ok := m.Weights[p.Name]
-			if !ok {
-				return Task{}, fmt.Errorf("a LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
-			}
-			t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: w})
-			if a, b, ok := LoRANames(p.Name); ok {
-				down := make([]float32, r.Rank*p.Shape[1])
-				bound := 1 / math.Sqrt(float64(p.Shape[1])) // PEFT's Kaiming-uniform with a=√5
-				for i := range down {
-					down[i] = float32((2*rng.Float64() - 1) * bound)
-				}
-				up := make([]float32, p.Shape[0]*r.Rank)
-				for name, start := range map[string]*[]float32{a: &down, b: &up} {
-					if w, ok := m.Weights[name]; ok && len(w.Data) == len(*start) {
-						*start = w.Data
-					}
-				}
-				t.Params = append(t.Params, Param{a, []int{r.Rank, p.Shape[1]}, down}, Param{b, []int{p.Shape[0], r.Rank}, up})
-			}
+		if t.Params, t.Frozen, err = m.lora(r); err != nil {
+			return Task{}, err
 		}
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step) }
@@ -99,6 +79,34 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 		return loss, map[string]*Node{"mse": plain}
 	}
 	return t, nil
+}
+
+// lora is the factors of a LoRA on the linear layers of the blocks, as they start,
+// and what they lie over.
+func (m Model) lora(r eligen.Recipe) (params []Param, frozen []eligen.NamedTensor, err error) {
+	rng := rand.New(rand.NewPCG(r.Seed, 0x10a))
+	for _, p := range m.Params() {
+		w, ok := m.Weights[p.Name]
+		if !ok {
+			return nil, nil, fmt.Errorf("a LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
+		}
+		frozen = append(frozen, eligen.NamedTensor{Name: p.Name, Tensor: w})
+		if a, b, ok := LoRANames(p.Name); ok {
+			down := make([]float32, r.Rank*p.Shape[1])
+			bound := 1 / math.Sqrt(float64(p.Shape[1])) // PEFT's Kaiming-uniform with a=√5
+			for i := range down {
+				down[i] = float32((2*rng.Float64() - 1) * bound)
+			}
+			up := make([]float32, p.Shape[0]*r.Rank)
+			for name, start := range map[string]*[]float32{a: &down, b: &up} {
+				if w, ok := m.Weights[name]; ok && len(w.Data) == len(*start) {
+					*start = w.Data
+				}
+			}
+			params = append(params, Param{a, []int{r.Rank, p.Shape[1]}, down}, Param{b, []int{p.Shape[0], r.Rank}, up})
+		}
+	}
+	return params, frozen, nil
 }
 
 // Params lists every weight of the transformer and the text encoders.
@@ -275,18 +283,28 @@ type window struct{ W, H, x, y, w, h int }
 func (w *window) look(rng *rand.Rand, members []float32) {
 	x, y := rng.IntN(w.W-w.w+1), rng.IntN(w.H-w.h+1)
 	e := rng.IntN(MaxEntities)
+	if !w.near(rng, members[e*w.W*w.H:(e+1)*w.W*w.H], 0, w.W) {
+		w.x, w.y = x, y
+	}
+}
+
+// near puts the window at a region [H·W], inside the columns from … to; false if the
+// region is empty.
+func (w *window) near(rng *rand.Rand, region []float32, from, to int) bool {
 	var sx, sy, n int
-	for i, on := range members[e*w.W*w.H : (e+1)*w.W*w.H] {
+	for i, on := range region {
 		if on != 0 {
 			sx, sy, n = sx+i%w.W, sy+i/w.W, n+1
 		}
 	}
-	if n > 0 {
-		// A third of the window off the entity's middle at most.
-		x = sx/n - w.w/2 + rng.IntN(2*(w.w/3)+1) - w.w/3
-		y = sy/n - w.h/2 + rng.IntN(2*(w.h/3)+1) - w.h/3
+	if n == 0 {
+		return false
 	}
-	w.x, w.y = max(0, min(x, w.W-w.w)), max(0, min(y, w.H-w.h))
+	// A third of the window off the region's middle at most.
+	x := sx/n - w.w/2 + rng.IntN(2*(w.w/3)+1) - w.w/3
+	y := sy/n - w.h/2 + rng.IntN(2*(w.h/3)+1) - w.h/3
+	w.x, w.y = max(from, min(x, to-w.w)), max(0, min(y, w.H-w.h))
+	return true
 }
 
 // cut is the window's part of channels [..,H·k,W·k]: [..,h·k,w·k].

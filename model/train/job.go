@@ -23,7 +23,8 @@ type Job struct {
 	Recipe  eligen.Recipe
 	Backend compute.Backend
 	Dir     string // checkpoints, log, sheets, the cache of latents
-	// Samples yields the recipe's pictures at a size; held says which split.
+	// Samples yields the recipe's pictures at a size, for an in-context training pairs of
+	// panels of that size; held says which split.
 	Samples func(size eligen.Size, held bool) (eligen.Samples, error)
 	Start   Start // what the training builds upon
 	Report  func(Status)
@@ -106,19 +107,33 @@ func Do(ctx context.Context, j Job) error {
 			return err
 		}
 		return Run(ctx, t, o)
-	case "base", "eligen":
+	case "base", "eligen", "in-context":
 		if j.Start.Autoencoder == nil {
 			return fmt.Errorf("recipe %q trains on latents, and there is no autoencoder: train one first", r.Name)
 		}
-		if r.Kind == "base" && r.Rank > 0 || r.Kind == "eligen" && r.Rank == 0 {
-			return fmt.Errorf("recipe %q: a base is trained whole, EliGen as a LoRA", r.Name)
+		if r.Kind == "base" && r.Rank > 0 || r.Kind != "base" && r.Rank == 0 {
+			return fmt.Errorf("recipe %q: a base is trained whole, EliGen and in-context as a LoRA", r.Name)
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
+		size, flow := r.Size, Flow
+		sheet := func() (func(map[string]eligen.Tensor, string) error, error) { return Preview(j.Backend, m, r, held, 8, 16, 3) }
+		if r.Kind == "in-context" {
+			if r.Objects != 0 {
+				return fmt.Errorf("recipe %q: an in-context LoRA's loss counts in the object's region alone; leave \"objects\" out", r.Name)
+			}
+			if m, err = m.inContext(); err != nil {
+				return err
+			}
+			size, flow = twoPanels(r.Size), InContext
+			sheet = func() (func(map[string]eligen.Tensor, string) error, error) {
+				return PreviewPairs(j.Backend, m, r, held, 4, 16, 2.5)
+			}
+		}
 		key, err := recordsKey(m, samples)
 		if err != nil {
 			return err
 		}
-		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", r.Size.W, r.Size.H, key.Short()))
+		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", size.W, size.H, key.Short()))
 		pictures := r.Pictures
 		if pictures == 0 {
 			pictures = defaultPictures
@@ -126,16 +141,16 @@ func Do(ctx context.Context, j Job) error {
 		if r.Steps*r.Batch < pictures {
 			pictures = max(shardSize, r.Steps*r.Batch)
 		}
-		t, err := Flow(j.Backend, m, r, samples, pictures, cache)
+		t, err := flow(j.Backend, m, r, samples, pictures, cache)
 		if err != nil {
 			return err
 		}
-		if t.Sheet, err = Preview(j.Backend, m, r, held, 8, 16, 3); err != nil {
+		if t.Sheet, err = sheet(); err != nil {
 			return err
 		}
 		return Run(ctx, t, o)
 	}
-	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base or eligen", r.Name, r.Kind)
+	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen or in-context", r.Name, r.Kind)
 }
 
 func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {

@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"image"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -50,12 +52,20 @@ type records struct {
 	z       int
 	cache   map[int]shard
 	recent  []int
+	pairs   bool // samples are pairs of panels: latents are of two pictures, and there is a further field
 }
 
 const shardSize = 512
 
 // fields are the tensors of a shard, one row a sample.
 var fields = []string{"latents", "prompt", "background", "clip", "clip_background", "entities", "members", "objects"}
+
+func (r *records) fields() []string {
+	if r.pairs {
+		return append(slices.Clone(fields), "reference")
+	}
+	return fields
+}
 
 type shard map[string]eligen.Tensor
 
@@ -91,6 +101,9 @@ func recordsKey(m Model, samples eligen.Samples) (eligen.Digest, error) {
 		}
 		fmt.Fprintf(h, "%q %v %v\n", s.Prompt, m.Text.T5(s.Prompt, m.Text.Length), m.Text.CLIP(s.Prompt, m.Text.CLIPLength))
 		h.Write(s.Image.Pix)
+		if s.Before != nil {
+			h.Write(s.Before.Pix)
+		}
 		for _, e := range s.Entities {
 			fmt.Fprintf(h, "%q %v\n", e.Prompt, e.Region.Numbers)
 		}
@@ -136,7 +149,7 @@ func (r *records) shard(k int) (shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range fields {
+	for _, f := range r.fields() {
 		if len(s[f].Data) == 0 || len(s[f].Data)%shardSize != 0 {
 			return nil, fmt.Errorf("%s holds no %q: delete the folder, it is made again", path, f)
 		}
@@ -167,13 +180,22 @@ func (r *records) make(k int, path string) (shard, error) {
 		if b := s.Image.Bounds(); b.Dx() != w || b.Dy() != h {
 			return nil, fmt.Errorf("sample %s is %d×%d pixels; the recipe asks for %d×%d", s.Name, b.Dx(), b.Dy(), w, h)
 		}
-		out, err := r.encode.Call(tensors.FromFlatDataAndDimensions(Pixels(s.Image, 0, 0, w, h), 1, 3, h, w))
+		latents, err := r.latents(s.Image)
 		if err != nil {
 			return nil, err
 		}
-		latents := tensors.MustCopyFlatData[float32](out[0])
-		if err := out[0].FinalizeAll(); err != nil {
-			return nil, err
+		if r.pairs {
+			if err := checkPair(s, r.size); err != nil {
+				return nil, err
+			}
+			if latents, err = r.painted(latents, s); err != nil {
+				return nil, err
+			}
+			reference := make([]float32, tokens)
+			for _, t := range s.Reference.Region.Tokens(r.size) {
+				reference[t] = 1
+			}
+			rows["reference"] = append(rows["reference"], reference...)
 		}
 		rows["latents"] = append(rows["latents"], latents...)
 		background := s.Background
@@ -206,13 +228,43 @@ func (r *records) make(k int, path string) (shard, error) {
 	shapes := map[string][]int{
 		"latents": {shardSize, r.z, lh, lw}, "prompt": {shardSize, r.text.Length}, "background": {shardSize, r.text.Length},
 		"clip": {shardSize, r.text.CLIPLength}, "clip_background": {shardSize, r.text.CLIPLength},
-		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw},
+		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens},
 	}
 	s := shard{}
 	var list []eligen.NamedTensor
-	for _, f := range fields {
+	for _, f := range r.fields() {
 		s[f] = eligen.Tensor{Shape: shapes[f], Data: rows[f]}
 		list = append(list, eligen.NamedTensor{Name: f, Tensor: s[f]})
 	}
 	return s, writeTensors(path, nil, list...)
+}
+
+// latents are those of a picture of the records' size, [Z,h,w].
+func (r *records) latents(img *image.NRGBA) ([]float32, error) {
+	w, h := r.size.W, r.size.H
+	out, err := r.encode.Call(tensors.FromFlatDataAndDimensions(Pixels(img, 0, 0, w, h), 1, 3, h, w))
+	if err != nil {
+		return nil, err
+	}
+	latents := tensors.MustCopyFlatData[float32](out[0])
+	return latents, out[0].FinalizeAll()
+}
+
+// painted are a pair's latents in the tokens of its first entity's region, and
+// around them those of the picture without it.
+func (r *records) painted(latents []float32, s eligen.Sample) ([]float32, error) {
+	before, err := r.latents(s.Before)
+	if err != nil {
+		return nil, err
+	}
+	lw, lh := r.size.W/8, r.size.H/8
+	for _, t := range s.Entities[0].Region.Tokens(r.size) {
+		x, y := int(t)%(lw/2)*2, int(t)/(lw/2)*2
+		for plane := 0; plane < len(latents); plane += lw * lh {
+			for _, at := range [4]int{y*lw + x, y*lw + x + 1, (y+1)*lw + x, (y+1)*lw + x + 1} {
+				before[plane+at] = latents[plane+at]
+			}
+		}
+	}
+	return before, nil
 }

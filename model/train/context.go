@@ -1,0 +1,325 @@
+package train
+
+import (
+	"fmt"
+	"image"
+	"image/draw"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/vae"
+)
+
+// InContext trains a LoRA that carries an object over from the left panel of a
+// picture to the right one, over a frozen model with EliGen's LoRA fused into it.
+//
+// In use, all but the object's region is led to the input along a straight line
+// (eligen.Fusion): at noise level σ the transformer sees it as (1−σ)·x₀ + σ·ε.
+// That is what flow matching shows it of any picture, so samples are pictures of
+// two panels, and the loss counts in the object's region alone. What lies around
+// the region is as it was before the object was painted (Sample.Before): else its
+// colours could be read off there.
+//
+// The recipe's size is that of a panel, its window the part of each panel that is
+// seen: one at the object on the left and one at the object on the right, side by
+// side, at their own places in the picture.
+func InContext(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
+	data, err := newRecords(backend, cache, twoPanels(r.Size), pictures, m.Text, samples, m.VAE, m.Autoencoder)
+	if err != nil {
+		return Task{}, err
+	}
+	data.pairs = true
+	t := Task{Pictures: r.Batch}
+	if t.Params, t.Frozen, err = m.lora(r); err != nil {
+		return Task{}, err
+	}
+	t.Batch = func(step int) ([]*tensors.Tensor, error) { return contextBatch(data, r, step) }
+	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
+		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
+		s4 := Reshape(sigma, -1, 1, 1, 1)
+		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
+		v := m.velocity(Adapted(w, r.Rank), x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
+		d := ReduceMean(Square(Sub(v, Sub(noise, x0))), 1) // [B,h,2w]
+		weight = Reshape(weight, d.Shape().Dimensions...)
+		return Div(ReduceAllSum(Mul(d, weight)), AddScalar(ReduceAllSum(weight), 1e-6)), map[string]*Node{"mse": ReduceAllMean(d)}
+	}
+	return t, nil
+}
+
+// twoPanels is the size of a picture of two panels.
+func twoPanels(panel eligen.Size) eligen.Size { return eligen.Size{W: 2 * panel.W, H: panel.H} }
+
+// inContext is the model that an in-context LoRA lies over: EliGen's LoRA is fused
+// into its weights, and what there is of an in-context LoRA has plain names.
+func (m Model) inContext() (Model, error) {
+	weights := map[string]eligen.Tensor{}
+	fused := 0
+	for _, p := range m.Params() {
+		w, ok := m.Weights[p.Name]
+		if !ok {
+			return m, fmt.Errorf("an in-context LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
+		}
+		if a, b, ok := LoRANames(p.Name); ok {
+			down, isA := m.Weights[a]
+			up, isB := m.Weights[b]
+			if isA && isB {
+				if len(down.Shape) != 2 || len(up.Shape) != 2 || up.Shape[1] != down.Shape[0] || up.Shape[0] != p.Shape[0] || down.Shape[1] != p.Shape[1] {
+					return m, fmt.Errorf("EliGen's LoRA has factors of shape %v and %v for %q of shape %v", down.Shape, up.Shape, p.Name, p.Shape)
+				}
+				w = plus(w, up, down)
+				fused++
+			}
+		}
+		weights[p.Name] = w
+	}
+	if fused == 0 {
+		return m, fmt.Errorf("an in-context LoRA is trained over EliGen's, and this model has none: train it first, with recipes/eligen.hcl")
+	}
+	for name, w := range m.Weights {
+		if name, ok := strings.CutPrefix(name, "in-context."); ok {
+			weights[name] = w
+		}
+	}
+	m.Weights = weights
+	return m, nil
+}
+
+// plus is w + up·down: [out,in], [out,rank], [rank,in].
+func plus(w, up, down eligen.Tensor) eligen.Tensor {
+	out := eligen.Tensor{Shape: w.Shape, Data: append([]float32(nil), w.Data...)}
+	rank, in := down.Shape[0], down.Shape[1]
+	for o := range up.Shape[0] {
+		row := out.Data[o*in : (o+1)*in]
+		for k := range rank {
+			f := up.Data[o*rank+k]
+			for i, x := range down.Data[k*in : (k+1)*in] {
+				row[i] += f * x
+			}
+		}
+	}
+	return out
+}
+
+// contextBatch draws a step's inputs, as flowBatch does, of pairs: two windows side
+// by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity.
+func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
+	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
+	seen := r.Window
+	if seen == (eligen.Size{}) {
+		seen = r.Size
+	}
+	w, h, panel := seen.W/16, seen.H/16, r.Size.W/16
+	var x0, noise, sigmas, members, weight []float32
+	var prompt, clip, entities, origin []int32
+	ids := func(dst *[]int32, row []float32) {
+		for _, x := range row {
+			*dst = append(*dst, int32(x))
+		}
+	}
+	for b := range r.Batch {
+		i := data.index(r.Seed, step*r.Batch+b)
+		get := func(field string) []float32 {
+			row, err := data.row(i, field)
+			if err != nil {
+				panic(batchError{err})
+			}
+			return row
+		}
+		if err := catch(func() {
+			regional := rng.Float64() < r.Regions
+			bare := rng.Float64() < r.Drop.Prompt
+			behind := regional && rng.Float64() < 0.3
+			switch {
+			case bare:
+				ids(&prompt, data.empty())
+				ids(&clip, data.emptyCLIP())
+			case behind:
+				ids(&prompt, get("background"))
+				ids(&clip, get("clip_background"))
+			default:
+				ids(&prompt, get("prompt"))
+				ids(&clip, get("clip"))
+			}
+			left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
+			right := left
+			region := get("members")[:left.W*left.H] // of the first entity
+			if !left.near(rng, get("reference"), 0, panel) || !right.near(rng, region, panel, 2*panel) {
+				panic(batchError{fmt.Errorf("sample %d does not show its object in both panels", i)})
+			}
+			origin = append(origin, int32(left.y), int32(left.x), int32(right.y), int32(right.x))
+			latents := get("latents")
+			x0 = append(x0, beside(left.cut(latents, 2), right.cut(latents, 2), 2*w)...)
+			here := beside(make([]float32, w*h), right.cut(region, 1), w)
+			ids(&entities, get("entities")[:data.text.EntityLength])
+			sigma, lossWeight := drawSigma(rng, r)
+			sigmas = append(sigmas, float32(sigma))
+			for y := range 2 * h {
+				for x := range 4 * w {
+					weight = append(weight, float32(lossWeight)*here[y/2*2*w+x/2])
+				}
+			}
+			if !regional || bare || rng.Float64() < r.Drop.Entity {
+				clear(here)
+			}
+			members = append(members, here...)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	for range x0 {
+		noise = append(noise, float32(rng.NormFloat64()))
+	}
+	n := r.Batch
+	return []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(x0, n, data.z, 2*h, 4*w),
+		tensors.FromFlatDataAndDimensions(noise, n, data.z, 2*h, 4*w),
+		tensors.FromFlatDataAndDimensions(sigmas, n),
+		tensors.FromFlatDataAndDimensions(prompt, n, data.text.Length),
+		tensors.FromFlatDataAndDimensions(clip, n, data.text.CLIPLength),
+		tensors.FromFlatDataAndDimensions(entities, n, 1, data.text.EntityLength),
+		tensors.FromFlatDataAndDimensions(members, n, 1, 2*w*h),
+		tensors.FromFlatDataAndDimensions(weight, n, 1, 2*h, 4*w),
+		tensors.FromFlatDataAndDimensions(origin, n, 2, 2),
+	}, nil
+}
+
+// beside puts rows of two equal pictures into one: a's, then b's.
+func beside(a, b []float32, row int) []float32 {
+	out := make([]float32, 0, 2*len(a))
+	for at := 0; at < len(a); at += row {
+		out = append(out, a[at:at+row]...)
+		out = append(out, b[at:at+row]...)
+	}
+	return out
+}
+
+// PreviewPairs draws what a running in-context training makes of n pairs, each by
+// the whole of inference: both panels, guidance, and all but the region led to the
+// input. From top to bottom: the object, the scene without it, the result, the scene
+// as it was composed.
+func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+	size := twoPanels(r.Size)
+	lw, lh := size.W/8, size.H/8
+	s := lw / 2 * (lh / 2)
+	var prompt, clip, entities []int32
+	var members, paint, before []float32
+	var shown []eligen.Sample
+	for i := range n {
+		smp, err := samples(i)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPair(smp, size); err != nil {
+			return nil, err
+		}
+		shown = append(shown, smp)
+		prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
+		clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
+		entities = append(entities, m.Text.T5(smp.Entities[0].Prompt, m.Text.EntityLength)...)
+		row := make([]float32, s)
+		for _, t := range smp.Entities[0].Region.Tokens(size) {
+			row[t] = 1
+		}
+		members = append(members, row...)
+		for j := range lw * lh {
+			paint = append(paint, row[j/lw/2*(lw/2)+j%lw/2])
+		}
+		before = append(before, Pixels(smp.Before, 0, 0, size.W, size.H)...)
+	}
+	for range n { // the negative branch
+		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
+		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
+	}
+	entities, members = append(entities, entities...), append(members, make([]float32, len(members))...)
+	return func(weights map[string]eligen.Tensor, path string) error {
+		coder, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, m.VAE, in[0], nil)} })
+		if err != nil {
+			return err
+		}
+		defer coder.Finalize()
+		keep, err := coder.Call(tensors.FromFlatDataAndDimensions(before, n, 3, size.H, size.W))
+		if err != nil {
+			return err
+		}
+		exec, err := Compile(backend, merged(m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
+			x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
+			v := m.velocity(Adapted(w, r.Rank), Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), in[2], in[3], in[4], in[5], nil)
+			pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
+			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
+			free := Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))
+			kept, noise, paint := in[6], in[7], in[8]
+			led := Add(Mul(kept, OneMinus(next)), Mul(noise, next))
+			return []*Node{Add(Mul(free, paint), Mul(led, OneMinus(paint)))}
+		})
+		if err != nil {
+			return err
+		}
+		defer exec.Finalize()
+		rng := rand.New(rand.NewPCG(11, 0))
+		noise := make([]float32, n*m.VAE.Z*lh*lw)
+		for i := range noise {
+			noise[i] = float32(rng.NormFloat64())
+		}
+		fixed := []any{
+			tensors.FromFlatDataAndDimensions(prompt, 2*n, m.Text.Length),
+			tensors.FromFlatDataAndDimensions(clip, 2*n, m.Text.CLIPLength),
+			tensors.FromFlatDataAndDimensions(entities, 2*n, 1, m.Text.EntityLength),
+			tensors.FromFlatDataAndDimensions(members, 2*n, 1, s),
+			keep[0],
+			tensors.FromFlatDataAndDimensions(noise, n, m.VAE.Z, lh, lw),
+			tensors.FromFlatDataAndDimensions(paint, n, 1, lh, lw),
+		}
+		x := tensors.FromFlatDataAndDimensions(noise, n, m.VAE.Z, lh, lw)
+		for i := range steps {
+			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
+			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
+			if err != nil {
+				return err
+			}
+			if err := x.FinalizeAll(); err != nil {
+				return err
+			}
+			x = out[0]
+		}
+		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, m.VAE, in[0], nil)} })
+		if err != nil {
+			return err
+		}
+		defer decode.Finalize()
+		out, err := decode.Call(x)
+		if err != nil {
+			return err
+		}
+		pix := tensors.MustCopyFlatData[float32](out[0])
+		w, h := r.Size.W, r.Size.H
+		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 4*h))
+		for i, smp := range shown {
+			drawn := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
+			paste(drawn, 0, 0, pix[i*3*size.W*size.H:(i+1)*3*size.W*size.H], size.W, size.H)
+			for row, part := range []struct {
+				of *image.NRGBA
+				x  int
+			}{{smp.Before, 0}, {smp.Before, w}, {drawn, w}, {smp.Image, w}} {
+				draw.Draw(sheet, image.Rect(i*w, row*h, (i+1)*w, (row+1)*h), part.of, image.Pt(part.x, 0), draw.Src)
+			}
+		}
+		return writePNG(path, sheet)
+	}, nil
+}
+
+// checkPair refuses a sample that is no pair.
+func checkPair(s eligen.Sample, size eligen.Size) error {
+	if s.Before == nil || s.Reference == nil || len(s.Entities) == 0 {
+		return fmt.Errorf("sample %s is no pair of panels that show the same object: an in-context LoRA is trained on composed pictures", s.Name)
+	}
+	if b := s.Before.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
+		return fmt.Errorf("sample %s is %d×%d pixels; two panels are %d×%d", s.Name, b.Dx(), b.Dy(), size.W, size.H)
+	}
+	return nil
+}

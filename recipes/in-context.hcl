@@ -1,0 +1,25 @@
+# The LoRA of `transfer`: pictures of two panels that show the same object, its
+# colours turned alike left and right. The base with EliGen's LoRA is frozen; the new
+# one learns to draw the object on the right in the colours that it has on the left,
+# which no prompt tells. Trained on one window a panel, a quarter of the tokens.
+recipe "in-context" {
+  classes   = 20
+  pictures  = 1536
+  size      = [256, 256] # of a panel
+  window    = [128, 128]
+  train     = lora(16)
+  steps     = 640
+  batch     = 16
+  regions   = 1
+  dropout   = { prompt = 0.1, entity = 0 }
+  timesteps = "reference" # most of them noisy: it is there that colours are decided
+  ema       = 0.99
+  every     = 160
+
+  optimizer "adamw" {
+    rate   = 1e-3
+    warmup = 20
+    decay  = "cosine"
+    clip   = 1
+  }
+}
