@@ -116,7 +116,9 @@ func Do(ctx context.Context, j Job) error {
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
 		size, flow := r.Size, Flow
-		sheet := func() (func(map[string]eligen.Tensor, string) error, error) { return Preview(j.Backend, m, r, held, 8, 16, 3) }
+		sheet := func() (func(map[string]eligen.Tensor, string) error, error) {
+			return Preview(j.Backend, m, r, held, 8, 16, 3)
+		}
 		if r.Kind == "in-context" {
 			if r.Objects != 0 {
 				return fmt.Errorf("recipe %q: an in-context LoRA's loss counts in the object's region alone; leave \"objects\" out", r.Name)
