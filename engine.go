@@ -24,6 +24,10 @@ type Engine interface {
 	// EncodeImage is the autoencoder's deterministic latent: [16, h/8, w/8].
 	// tiles, which may be nil, saves memory, here and in Decode.
 	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image, tiles *Tiling) (Tensor, error)
+	// EncodeImagePrompt is what an IP-Adapter makes of a picture, with the vision tower
+	// that it was resolved with: [tokens, width]. A nil picture is one of which nothing
+	// is seen, for the negative side.
+	EncodeImagePrompt(ctx context.Context, adapter Digest, img image.Image) (Tensor, error)
 	// Denoise integrates latents along the schedule: [16, h, w] in and out.
 	Denoise(ctx context.Context, d Denoise) (Tensor, error)
 	// Decode turns latents [16, h, w] into a picture of 8h×8w pixels.
@@ -94,17 +98,25 @@ type Sizes struct {
 
 	// Bytes of weights that are held while a part runs.
 	Text, Transformer, Autoencoder int64
+	Pictures, PictureKeys          int64 // while image prompts are read, and while keys and values are made of their tokens
 	Together                       bool  // all parts fit, and stay
 	PixelBytes                     int64 // that decoding takes for a pixel of the picture
 	Program                        int64 // bytes of all else: code, compiled graphs, garbage
+
+	PictureTokens int // of an image prompt
 }
 
 // AdapterWeights is an adapter as a recipe holds it.
 type AdapterWeights struct {
 	Kind   string
-	Digest Digest
+	Digest Digest // of "ip": of the adapter together with the vision tower
 	Scale  float64
-	Alpha  string // "file" or "ignore"
+	Alpha  string // of "lora": "file" or "ignore"
+
+	// Factors keeps a LoRA beside the weights, y = Wx + s·B(Ax), instead of in them: its
+	// scale can change from picture to picture, and no weight has to be made again. The
+	// last bits differ from those of W + s·BA.
+	Factors bool `recipe:"omitzero"`
 }
 
 // Conditioning is an encoded prompt.
@@ -116,8 +128,8 @@ type Conditioning struct {
 // Denoise is one picture's worth of work.
 type Denoise struct {
 	Transformer      Digest
-	Adapters         []AdapterWeights
-	Latents          Tensor // [16, h, w], already mixed for the first sigma
+	Adapters         []AdapterWeights // LoRAs
+	Latents          Tensor           // [16, h, w], already mixed for the first sigma
 	Prompt           Conditioning
 	Negative         *Conditioning // nil where CFG is 1
 	Entities         []EntityConditioning
@@ -137,6 +149,7 @@ type Denoise struct {
 
 	// Pictures that an IP-Adapter brings in, all at once. The reference has one on the
 	// negative side wherever there are any: that of a vector of zeros, at scale 1.
+	ImageAdapter                       Digest // "" where there are none
 	ImagePrompts, NegativeImagePrompts []ImagePrompt
 }
 

@@ -75,6 +75,7 @@ type Render struct {
 	Sampler  Sampler
 	Init     *Init
 	Inpaint  *Inpaint
+	Transfer *Transfer
 	VAE      *VAE
 	Clip     *Clip // nil: one picture
 	Outputs  []Output
@@ -118,12 +119,30 @@ type Init struct {
 // Inpaint paints the entities' regions into a picture, and keeps the rest.
 type Inpaint struct {
 	Image Picture
+	Keeping
+	Source Source
+}
+
+// Transfer paints what one picture shows into another one: the entities' regions of
+// To are painted while the model sees From beside it, in the left one of two panels.
+// Regions, size and result are the right panel's (DiffSynth-Studio's entity transfer
+// by In-Context LoRA).
+type Transfer struct {
+	From, To Picture
+	// Fit is how pictures of another shape than the render are laid on its panels:
+	// "stretch", "cover"; "" has pictures of the render's shape only.
+	Fit string
+	Keeping
+	Source Source
+}
+
+// Keeping is how what is outside the regions of a picture is kept.
+type Keeping struct {
 	// Mode is "exact" (also ""): what is outside the regions keeps its pixels; or
 	// "reference": the arithmetic of DiffSynth-Studio 1.1, which keeps them roughly.
 	Mode       string
 	Feather    float64 // exact: pixels inside the regions' edge over which the new fades in
 	Background float64 // reference: how much of the model's own velocity is mixed in outside the regions
-	Source     Source
 }
 
 // A Clip makes a render a sequence of frames.
@@ -162,14 +181,29 @@ type Model struct {
 	Source Source
 }
 
+// InContext is an Adapter's Path that names its family's own LoRA for two-panel
+// pictures. No file is found by it: paths of files begin with a dot, or are absolute.
+const InContext = "in-context"
+
 // An Adapter is a small set of weights laid over a Model's.
 type Adapter struct {
-	Kind   string // "lora"
-	Name   string
-	Path   string // "" is the family's own EliGen LoRA
-	Scale  float64
-	Alpha  string // "file": as the file says; "ignore": as the old reference did
-	Source Source
+	Kind    string // "lora"; "ip": an IP-Adapter, which brings in pictures
+	Name    string
+	Path    string // "" is the family's own: EliGen's LoRA, or its IP-Adapter; InContext its LoRA for transfers
+	Scale   float64
+	Alpha   string    // of "lora": "file": as the file says; "ignore": as the old reference did
+	Encoder string    // of "ip": the vision tower's file or folder; "" is the family's own
+	Images  []Picture // of "ip": at least one
+	Source  Source
+	At      map[string]Source // places of arguments, by name
+}
+
+// Where is the place of an argument, or of the adapter where it is unset.
+func (a *Adapter) Where(argument string) *Source {
+	if s, ok := a.At[argument]; ok {
+		return &s
+	}
+	return &a.Source
 }
 
 // An Entity is one thing in the picture: what it is, and where.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -29,11 +30,10 @@ var schedules = []string{"eligen", "flux-dev", "flux-schnell", "diffusers"}
 
 var (
 	renderGrammar = &grammar{
-		what:        "a render",
-		optional:    []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each", "count"},
-		blocks:      []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "vae"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
-		many:        []string{"output"},
-		laterBlocks: []hcl.BlockHeaderSchema{{Type: "transfer"}},
+		what:     "a render",
+		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each", "count"},
+		blocks:   []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "transfer"}, {Type: "vae"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
+		many:     []string{"output"},
 		never: map[string]string{
 			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
 		},
@@ -123,6 +123,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b.sampler(&r)
 	b.init(&r)
 	b.inpaint(&r)
+	b.transfer(&r)
 	b.vae(&r)
 	shown := b.entities(&r, base)
 	if b.clip(&r, shown) {
@@ -336,17 +337,22 @@ func (b *body) picture(name string) *eligen.Picture {
 	if !ok {
 		return nil
 	}
+	return b.pictureOf(v, strconv.Quote(name), b.place(name))
+}
+
+// pictureOf is a value that is a whole picture.
+func (b *body) pictureOf(v cty.Value, what string, at hcl.Range) *eligen.Picture {
 	switch {
-	case v.Type() == shapeType && shapeOf(v).picture != nil && shapeOf(v).options:
-		b.errorf(b.place(name), notYet, "Options of a whole picture: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
-	case v.Type() == shapeType && shapeOf(v).picture != nil:
+	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil && shapeOf(v).options:
+		b.errorf(at, notYet, "Options of a whole picture: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
+	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil:
 		return shapeOf(v).picture
 	default:
 		hint := ""
-		if v.Type() == cty.String {
+		if v.Type() == cty.String && !v.IsNull() {
 			hint = " Write image(" + short(v) + ")."
 		}
-		b.errorf(b.place(name), wrongType, "%q must be a picture, image(\"…\"); this is %s.%s", name, short(v), hint)
+		b.errorf(at, wrongType, "%s must be a picture, image(\"…\"); this is %s.%s", what, short(v), hint)
 	}
 	return nil
 }

@@ -1,8 +1,10 @@
 package dsl
 
 import (
+	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/eligen/eligen"
@@ -21,8 +23,14 @@ var modelGrammar = &grammar{
 
 var adapterGrammar = &grammar{
 	what:     "an adapter",
-	optional: []string{"source", "scale", "alpha", "for_each", "count"},
+	optional: []string{"source", "scale", "alpha", "encoder", "image", "images", "for_each", "count"},
 }
+
+// adapterKinds are the kinds of adapter, each with the arguments that others don't take.
+var adapterKinds = map[string][]string{"lora": {"alpha"}, "ip": {"encoder", "image", "images"}}
+
+// maxImagePrompts is the most pictures of one adapter.
+const maxImagePrompts = 64
 
 // predeclare adds model.nano.base, the model that is embedded in eligen.
 func (l *loader) predeclare() {
@@ -69,22 +77,44 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 }
 
 func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
-	if kind := block.Labels[0]; kind != "lora" {
-		if kind == "ip" || kind == "controlnet" {
+	kind := block.Labels[0]
+	if adapterKinds[kind] == nil {
+		if kind == "controlnet" {
 			l.errorf(block.LabelRanges[0], notYet, "Adapters of kind %q: %s.", kind, notYetDetail)
 		} else {
-			l.errorf(block.LabelRanges[0], "Unknown adapter kind", "There is no adapter kind %q; there is \"lora\".%s", kind, didYouMean(kind, []string{"lora"}))
+			kinds := slices.Sorted(maps.Keys(adapterKinds))
+			l.errorf(block.LabelRanges[0], "Unknown adapter kind", "There is no adapter kind %q; there is %s.%s", kind, quoted(kinds), didYouMean(kind, kinds))
 		}
 		return cty.DynamicVal
 	}
 	b := l.open(block, adapterGrammar)
-	a := &eligen.Adapter{Kind: "lora", Name: strings.TrimPrefix(n.name, "lora."), Scale: 1, Alpha: "file", Source: l.source(b.rng)}
-	a.Path, _ = b.weights("source")
+	for other, names := range adapterKinds {
+		for _, name := range names {
+			if a := b.attrs[name]; a != nil && other != kind {
+				b.errorf(a.NameRange, "Option without effect", "%q is an argument of adapter %q; this is an adapter %q.", name, other, kind)
+			}
+		}
+	}
+	a := &eligen.Adapter{Kind: kind, Name: strings.TrimPrefix(n.name, kind+"."), Scale: 1, Source: l.source(b.rng), At: b.at}
+	var own []string
+	if kind == "lora" {
+		own = []string{eligen.InContext}
+	}
+	a.Path, _ = b.weights("source", own...)
 	if f, ok := b.number("scale", -100, 100); ok {
 		a.Scale = f
 	}
-	if s, ok := b.choice("alpha", "file", "ignore"); ok {
-		a.Alpha = s
+	alpha := cty.NullVal(cty.String)
+	switch kind {
+	case "lora":
+		a.Alpha = "file"
+		if s, ok := b.choice("alpha", "file", "ignore"); ok {
+			a.Alpha = s
+		}
+		alpha = cty.StringVal(a.Alpha)
+	case "ip":
+		a.Encoder, _ = b.weights("encoder")
+		a.Images = b.imagePrompts()
 	}
 	if b.failed {
 		return cty.DynamicVal
@@ -92,23 +122,61 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 	n.adapter = a
 	return cty.ObjectVal(map[string]cty.Value{
 		"name": cty.StringVal(a.Name), "address": cty.StringVal(n.address()), "kind": cty.StringVal(a.Kind), "source": orNull(a.Path),
-		"scale": cty.NumberFloatVal(a.Scale), "alpha": cty.StringVal(a.Alpha), identityName: cty.CapsuleVal(identityType, n),
+		"scale": cty.NumberFloatVal(a.Scale), "alpha": alpha, identityName: cty.CapsuleVal(identityType, n),
 	})
+}
+
+// imagePrompts reads the pictures that an IP-Adapter brings in, one or a list.
+func (b *body) imagePrompts() (out []eligen.Picture) {
+	one, several := b.attrs["image"], b.attrs["images"]
+	if one != nil && several != nil {
+		b.errorf(several.NameRange, "Two ways to say it", "An adapter has \"image\", or \"images\" with a list of them. Put all into the list.")
+	}
+	if p := b.picture("image"); p != nil {
+		out = append(out, *p)
+	}
+	values, places, ok := b.elements("images", "a list of pictures, as [image(\"refs/painting.jpg\")]")
+	for i, v := range values {
+		if !v.IsWhollyKnown() {
+			b.failed = true
+			continue
+		}
+		if p := b.pictureOf(v, "An element of \"images\"", places[i]); p != nil {
+			out = append(out, *p)
+		}
+	}
+	if at, set := b.at["images"]; set {
+		b.at["image"] = at
+	}
+	if len(out) == 0 && !b.failed {
+		at := b.rng
+		if ok {
+			at = b.place("images")
+		}
+		b.errorf(at, missing, "An adapter \"ip\" needs the argument \"image\": the picture that it brings in, as image(\"refs/painting.jpg\"); or \"images\" with a list of them.")
+	}
+	if len(out) > maxImagePrompts {
+		b.errorf(b.place("images"), outOfRange, "An adapter brings in at most %d pictures; these are %d.", maxImagePrompts, len(out))
+	}
+	return out
 }
 
 var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // weights is the path of a file or folder of weights. What begins with ./ or
 // ../ is found from the scene's folder, an absolute path stays, and owner/name
-// is a repository, kept as it is. A local path comes back beginning with ".",
-// or absolute, so that the two are never confused.
-func (b *body) weights(name string) (string, bool) {
+// is a repository, kept as it is. own are words for weights of the model family's own.
+// A local path comes back beginning with ".", or absolute, so that they are never
+// confused.
+func (b *body) weights(name string, own ...string) (string, bool) {
 	s, ok := b.text(name)
 	if !ok {
 		return "", false
 	}
 	switch {
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case slices.Contains(own, s):
+		return s, true
 	case filepath.IsAbs(s):
 		return filepath.Clean(s), true
 	case s == "." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../"):

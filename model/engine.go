@@ -18,6 +18,7 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // families are the kinds of model that a scene can name: each finds a model's
@@ -48,6 +49,7 @@ type Engine struct {
 	dits     map[eligen.Digest]*ditPart
 	vaes     map[eligen.Digest]*vaePart
 	adapters map[eligen.Digest]*lora.File
+	images   map[eligen.Digest]*imagePart
 	open     []*Checkpoint
 
 	// Used by whoever has the turn.
@@ -58,11 +60,15 @@ type Engine struct {
 
 // A resolved model is what Spec knows of it.
 type resolved struct {
-	spec    eligen.Spec
-	text    *textPart
-	dit     *ditPart
-	vae     *vaePart
-	adapter func() (*Checkpoint, eligen.Digest, error) // the family's own EliGen LoRA; nil where it has none
+	spec      eligen.Spec
+	text      *textPart
+	dit       *ditPart
+	vae       *vaePart
+	adapter   func() (*Checkpoint, eligen.Digest, error) // the family's own EliGen LoRA; nil where it has none
+	inContext func() (*Checkpoint, eligen.Digest, error) // its own LoRA for transfers; nil where it has none
+	// The family's own IP-Adapter and vision tower; nil where it has none.
+	imageAdapter func() (imageFile[flux.IPConfig], error)
+	tower        func() (imageFile[vision.Config], error)
 }
 
 // The parts of a model: how to load them, and how they compute.
@@ -100,7 +106,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{options: o, info: info, turn: make(chan struct{}, 1),
 		models: map[eligen.Model]*resolved{}, texts: map[eligen.Digest]*textPart{}, dits: map[eligen.Digest]*ditPart{},
-		vaes: map[eligen.Digest]*vaePart{}, adapters: map[eligen.Digest]*lora.File{}, stores: map[string]*Store{}}
+		vaes: map[eligen.Digest]*vaePart{}, adapters: map[eligen.Digest]*lora.File{}, images: map[eligen.Digest]*imagePart{}, stores: map[string]*Store{}}
 	e.turn <- struct{}{}
 	return e, nil
 }
@@ -138,6 +144,7 @@ func (e *Engine) Close() error {
 	clear(e.dits)
 	clear(e.vaes)
 	clear(e.adapters)
+	clear(e.images)
 	return err
 }
 
@@ -187,6 +194,14 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 	spec.Adapters, spec.Sizes = nil, e.sizes(r)
 	for i := range adapters {
 		a := &adapters[i]
+		if a.Kind == "ip" {
+			w := e.imageAdapter(r, a, &ds)
+			if p := e.images[w.Digest]; p != nil {
+				p.sizes(&spec.Sizes)
+			}
+			spec.Adapters = append(spec.Adapters, w)
+			continue
+		}
 		w, err := e.adapter(r, a)
 		if err != nil {
 			ds.Errorf(&a.Source, "Adapter can't be used", "%s", sentence(err))
@@ -268,11 +283,15 @@ func (e *Engine) keep(c *Checkpoint) *Checkpoint {
 func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeights, err error) {
 	defer catch("reading the adapter", &err)
 	if a.Kind != "lora" {
-		return w, fmt.Errorf("there is no adapter %q; the only kind is lora", a.Kind)
+		return w, fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
 	}
 	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
 	var c *Checkpoint
 	switch {
+	case a.Path == eligen.InContext && r.inContext == nil:
+		err = errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    source = \"./weights/in-context.safetensors\"")
+	case a.Path == eligen.InContext:
+		c, w.Digest, err = r.inContext()
 	case a.Path != "":
 		if w.Digest, err = DigestFile(a.Path); err != nil {
 			return w, err
@@ -497,7 +516,8 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out eligen.Tens
 		return out, err
 	}
 	key := "dit " + string(d.Transformer)
-	var layers []lora.Layer
+	var within, beside []lora.Layer
+	var scales []float32
 	for _, a := range d.Adapters {
 		if a.Kind != "lora" {
 			return out, fmt.Errorf("there is no adapter %q", a.Kind)
@@ -506,15 +526,44 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out eligen.Tens
 		if err != nil {
 			return out, err
 		}
+		if a.Factors {
+			key += fmt.Sprintf(" %s beside %s", a.Digest, a.Alpha)
+			beside, scales = append(beside, lora.Layer{File: f, Scale: 1, Alpha: a.Alpha}), append(scales, float32(a.Scale))
+			continue
+		}
 		key += fmt.Sprintf(" %s %v %s", a.Digest, a.Scale, a.Alpha)
-		layers = append(layers, lora.Layer{File: f, Scale: a.Scale, Alpha: a.Alpha})
+		within = append(within, lora.Layer{File: f, Scale: a.Scale, Alpha: a.Alpha})
+	}
+	var images *imagePart
+	if d.ImageAdapter != "" {
+		if images, err = part(e, e.images, d.ImageAdapter); err != nil {
+			return out, err
+		}
 	}
 	err = e.run(ctx, func() error {
-		s, err := e.store(key, func() (Loader, error) { return lora.Over(p.loader, layers...) }, p.dtype)
+		var reader *ImageAdapter
+		if images != nil {
+			// It comes first: if not all fits, what has read the pictures goes.
+			s, err := e.store("image keys "+string(d.ImageAdapter), given(only{images.adapter, keysValuesWeights}), images.dtype)
+			if err != nil {
+				return err
+			}
+			reader = &ImageAdapter{images.ip, s, e.runner}
+		}
+		s, err := e.store(key, func() (Loader, error) {
+			l, err := lora.Over(p.loader, within...)
+			if err != nil {
+				return nil, err
+			}
+			return lora.Beside(l, beside...)
+		}, p.dtype)
 		if err != nil {
 			return err
 		}
-		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Lean: s.whole() > e.keepBytes(), Later: e.decoding(d)}
+		if err := s.Scale(scales...); err != nil {
+			return err
+		}
+		t := &Transformer{Config: p.config, Store: s, Runner: e.runner, Images: reader, Lean: s.whole() > e.keepBytes(), Later: e.decoding(d)}
 		out, err = t.Denoise(ctx, d)
 		return err
 	})

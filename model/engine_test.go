@@ -1,13 +1,17 @@
 package model
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"io"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -25,6 +29,7 @@ import (
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // tiny is a model of a few thousand random numbers, with every part that nano has.
@@ -34,6 +39,8 @@ var tiny = Manifest{
 	T5:          text.T5Config{Dim: 16, FF: 24, HeadDim: 8, Heads: 2, Layers: 1, Vocab: 64},
 	CLIP:        text.CLIPConfig{Dim: 12, FF: 24, Heads: 2, Layers: 1, Vocab: 64, Positions: 16},
 	Autoencoder: vae.Config{Ch: 4, Mult: []int{1, 2, 4, 4}, ResBlocks: 1, Groups: 2, Z: 16, Scale: 0.5, Shift: 0.1},
+	Vision:      &vision.Config{Dim: 8, FF: 12, Heads: 2, Layers: 1, Patch: 4, Side: 2, Size: 9},
+	IP:          &flux.IPConfig{ImageDim: 8, Hidden: 10, Tokens: 3, TokenDim: 16, Dim: 32, Blocks: 3},
 	TextLength:  6, EntityTextLength: 4,
 	Steps: 3, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 3, Guidance: 3.5, Schedule: "eligen",
 }
@@ -84,6 +91,8 @@ func tinyFolder(t testing.TB) string {
 	tensors(TransformerFile, random(1, "", weights(tiny.Transformer.Weights()))...)
 	tensors(AutoencoderFile, random(2, "", weights(tiny.Autoencoder.Weights()))...)
 	tensors(TextFile, append(random(3, "t5.", weights(tiny.T5.Weights())), random(4, "clip.", weights(tiny.CLIP.Weights()))...)...)
+	tensors(VisionFile, random(8, "", weights(tiny.Vision.Weights()))...)
+	tensors(IPFile, random(9, "", weights(tiny.IP.Weights()))...)
 	rng := rand.New(rand.NewPCG(5, 1))
 	var factors []lora.Factor
 	for _, w := range tiny.Transformer.Weights() {
@@ -147,6 +156,7 @@ func TestEngine(t *testing.T) {
 			t.Run("invariants", func(t *testing.T) { testInvariants(t, e) })
 			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
 			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
+			t.Run("image prompts", func(t *testing.T) { testImagePrompts(t, e) })
 			t.Run("little memory", func(t *testing.T) { testLittleMemory(t, e, newEngine(t, backend, Options{Nano: dir, Keep: 1})) })
 		})
 	}
@@ -425,6 +435,8 @@ func testLittleMemory(t *testing.T, roomy, tight *Engine) {
 	_, d := job(t, roomy)
 	spec, _ := job(t, tight)
 	d.Entities = nil // what is released doesn't depend on them, and graphs without them compile fast
+	see(t, tight, &d, eligen.Adapter{Kind: "ip", Scale: 0.7})
+	see(t, roomy, &d, eligen.Adapter{Kind: "ip", Scale: 0.7})
 	want := denoise(t, roomy, d)
 	for range 2 {
 		if diff := differ(denoise(t, tight, d).Data, want.Data); diff != 0 {
@@ -464,6 +476,197 @@ func testAdapters(t *testing.T, e *Engine) {
 	if with.Adapters[0] != named.Adapters[0] {
 		t.Errorf("one file, two recipes: %v, %v", with.Adapters[0], named.Adapters[0])
 	}
+}
+
+// gradient is a picture of neither shape nor size that any vision tower takes.
+func gradient() image.Image {
+	img := image.NewNRGBA(image.Rect(0, 0, 30, 20))
+	for i := range img.Pix {
+		img.Pix[i] = uint8(7 * i)
+	}
+	return img
+}
+
+// see has a picture brought in by an IP-Adapter, as a render of that scale would.
+func see(t *testing.T, e *Engine, d *eligen.Denoise, a eligen.Adapter) eligen.Spec {
+	t.Helper()
+	spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.ImageAdapter = spec.Adapters[0].Digest
+	tokens := func(img image.Image) eligen.Tensor {
+		x, err := e.EncodeImagePrompt(t.Context(), d.ImageAdapter, img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{tiny.IP.Tokens, tiny.IP.TokenDim}; !slices.Equal(x.Shape, want) {
+			t.Fatalf("tokens of shape %v, want %v", x.Shape, want)
+		}
+		return x
+	}
+	d.ImagePrompts = []eligen.ImagePrompt{{Tokens: tokens(gradient()), Scale: a.Scale}}
+	d.NegativeImagePrompts = []eligen.ImagePrompt{{Tokens: tokens(nil), Scale: 1}}
+	return spec
+}
+
+// A picture acts as far as its scale says, and what is not seen in no picture.
+func testImagePrompts(t *testing.T, e *Engine) {
+	_, d := job(t, e)
+	d.CFG = 1 // the positive side alone
+	plain := denoise(t, e, d)
+	spec := see(t, e, &d, eligen.Adapter{Kind: "ip", Scale: 0.7})
+	if s := spec.Sizes; s.PictureTokens != tiny.IP.Tokens || s.Pictures <= 0 || s.PictureKeys != int64(4*2*3*32*16) {
+		t.Errorf("sizes %+v", s)
+	}
+	if d2 := differ(denoise(t, e, d).Data, plain.Data); d2 < 1e-3 {
+		t.Errorf("a picture changed latents by %g only", d2)
+	}
+	both := append(d.ImagePrompts, eligen.ImagePrompt{Tokens: d.NegativeImagePrompts[0].Tokens, Scale: 1})
+	if slices.Equal(both[0].Tokens.Data, both[1].Tokens.Data) {
+		t.Error("a picture is seen as none is")
+	}
+	d.ImagePrompts = both[:1]
+	d.ImagePrompts[0].Scale = 0
+	if d := differ(denoise(t, e, d).Data, plain.Data); d != 0 {
+		t.Errorf("at scale 0 a picture changed latents by %g", d)
+	}
+	if again, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 2, Path: filepath.Join(e.options.Nano, IPFile)}}); err != nil || again.Adapters[0].Digest != d.ImageAdapter {
+		t.Errorf("the IP-Adapter named by its path is another: %v, %v", again.Adapters, err)
+	}
+	if _, err := e.EncodeImagePrompt(t.Context(), "0123456789abcdef", nil); err == nil || !strings.Contains(err.Error(), "0123456789ab") {
+		t.Errorf("weights that were not planned with: %v", err)
+	}
+	d.ImageAdapter = ""
+	if _, err := e.Denoise(t.Context(), d); err == nil || !strings.Contains(err.Error(), "needs an IP-Adapter") {
+		t.Errorf("pictures without an IP-Adapter: %v", err)
+	}
+}
+
+// What is wrong with an IP-Adapter is said at the argument that names it, and of both
+// files at once.
+func TestImageAdapterProblems(t *testing.T) {
+	at := func(line int) eligen.Source { return eligen.Source{File: "fox.hcl", Line: line} }
+	write := func(dir, name string, config string, list []Weight) string {
+		writeFile(t, filepath.Join(dir, name, "model.safetensors"), func(b *bytes.Buffer) error {
+			return eligen.WriteTensors(b, nil, random(1, "", list)...)
+		})
+		if config != "" {
+			writeFile(t, filepath.Join(dir, name, "config.json"), func(b *bytes.Buffer) error { b.WriteString(config); return nil })
+		}
+		return filepath.Join(dir, name)
+	}
+	for _, c := range []struct {
+		name    string
+		adapter eligen.Adapter
+		spoil   func(dir string, a *eligen.Adapter) error
+		want    []string // line, and a part of the detail
+	}{
+		{name: "no files", adapter: eligen.Adapter{Path: "nowhere.bin", Encoder: "nowhere"}, want: []string{"2 There is no nowhere.bin", "3 There is no nowhere"}},
+		{name: "not what they should be", spoil: func(dir string, a *eligen.Adapter) error {
+			a.Path, a.Encoder = filepath.Join(dir, EliGenFile), filepath.Join(dir, AutoencoderFile)
+			return nil
+		}, want: []string{"2 should be an IP-Adapter for FLUX, but is lora", "3 should be a SigLIP vision tower, but is autoencoder"}},
+		{name: "for another transformer", spoil: func(dir string, a *eligen.Adapter) error {
+			other := *tiny.IP
+			other.Dim = 48
+			a.Path = write(dir, "other", "", weights(other.Weights()))
+			return nil
+		}, want: []string{"2 for a transformer of 3 blocks and width 48; this one has 1 + 2 and width 32"}},
+		{name: "for another tower", spoil: func(dir string, a *eligen.Adapter) error {
+			other := *tiny.Vision
+			other.Dim = 16
+			a.Encoder = write(dir, "other", `{"vision_config": {"num_attention_heads": 2, "image_size": 9}}`, weights(other.Weights()))
+			return nil
+		}, want: []string{"3 makes vectors of 16, and this IP-Adapter takes those of 8"}},
+		{name: "a tower without its heads", spoil: func(dir string, a *eligen.Adapter) error {
+			a.Encoder = write(dir, "other", "", weights(tiny.Vision.Weights()))
+			return nil
+		}, want: []string{"3 num_attention_heads"}},
+		{name: "a pickle", spoil: func(dir string, a *eligen.Adapter) error {
+			a.Path = filepath.Join(dir, "old.bin")
+			return os.WriteFile(a.Path, []byte("\x80\x02}q\x00."), 0o644)
+		}, want: []string{"2 is a pickle"}},
+		{name: "a model without one", spoil: func(dir string, a *eligen.Adapter) error {
+			m := tiny
+			m.Vision, m.IP = nil, nil
+			data, err := json.Marshal(m)
+			return errors.Join(err, os.WriteFile(filepath.Join(dir, ManifestFile), data, 0o644))
+		}, want: []string{"2 says nothing of an IP-Adapter", "3 says nothing of an IP-Adapter"}},
+		{name: "a manifest that makes no sense", spoil: func(dir string, a *eligen.Adapter) error {
+			m, v := tiny, *tiny.Vision
+			v.Heads = 3
+			m.Vision = &v
+			data, err := json.Marshal(m)
+			return errors.Join(err, os.WriteFile(filepath.Join(dir, ManifestFile), data, 0o644))
+		}, want: []string{"0 doesn't divide into 3 heads"}},
+		{name: "a file that is gone", spoil: func(dir string, a *eligen.Adapter) error { return os.Remove(filepath.Join(dir, VisionFile)) },
+			want: []string{"3 There is no"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := tinyFolder(t)
+			if c.spoil != nil {
+				if err := c.spoil(dir, &c.adapter); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.adapter.Kind, c.adapter.Scale, c.adapter.At = "ip", 1, map[string]eligen.Source{"source": at(2), "encoder": at(3)}
+			e := newEngine(t, "go", Options{Nano: dir})
+			_, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{c.adapter})
+			var ds eligen.Diagnostics
+			if !errors.As(err, &ds) || len(ds) != len(c.want) {
+				t.Fatalf("Spec gave %v", err)
+			}
+			for i, want := range c.want {
+				line, part, _ := strings.Cut(want, " ")
+				if got := fmt.Sprint(ds[i].Source.Line); got != line || !strings.Contains(ds[i].Detail, part) {
+					t.Errorf("line %s: %s\nwant line %s, with %q", got, ds[i].Detail, line, part)
+				}
+			}
+		})
+	}
+}
+
+// writeTorch writes tensors as torch.save does: in a zip archive, in dictionaries by the
+// first words of their names.
+func writeTorch(w io.Writer, list []eligen.NamedTensor) error {
+	z := zip.NewWriter(w)
+	entry := func(name string, data []byte) error {
+		f, err := z.CreateHeader(&zip.FileHeader{Name: "archive/" + name, Method: zip.Store})
+		if err == nil {
+			_, err = f.Write(data)
+		}
+		return err
+	}
+	text := func(s string) string {
+		return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(s)))) + s
+	}
+	number := func(n int) string { return "J" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
+	groups := map[string]string{}
+	for i, t := range list {
+		var data []byte
+		for _, x := range t.Data {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+		}
+		if err := entry(fmt.Sprint("data/", i), data); err != nil {
+			return err
+		}
+		shape, strides, step := "(", "", 1
+		for _, d := range t.Shape {
+			shape += number(d)
+		}
+		for k := len(t.Shape) - 1; k >= 0; k-- {
+			strides, step = number(step)+strides, step*t.Shape[k]
+		}
+		group, name, _ := strings.Cut(t.Name, ".")
+		groups[group] += text(name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" + text(fmt.Sprint(i)) + text("cpu") +
+			number(len(t.Data)) + "tQK\x00" + shape + "t(" + strides + "t\x89}tRs"
+	}
+	program := "\x80\x02}"
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		program += text(group) + "}" + groups[group] + "s"
+	}
+	return errors.Join(entry("data.pkl", []byte(program+".")), z.Close())
 }
 
 // In bfloat16 latents come near those of float32; how near is logged.
@@ -679,18 +882,36 @@ func TestFluxFamily(t *testing.T) {
 	})
 	own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
 	_, d := job(t, e, own)
+	see(t, e, &d, eligen.Adapter{Kind: "ip", Scale: 0.7})
 	want := denoise(t, e, d)
+	// An IP-Adapter with nested names in an archive of PyTorch's, and a vision tower in
+	// a folder with the other half of its model.
+	ip := eligen.Adapter{Kind: "ip", Scale: 0.7, Path: filepath.Join(dir, "ip-adapter.bin"), Encoder: filepath.Join(dir, "siglip")}
+	writeFile(t, ip.Path, func(b *bytes.Buffer) error { return writeTorch(b, random(9, "", weights(tiny.IP.Weights()))) })
+	writeFile(t, filepath.Join(ip.Encoder, "model.safetensors"), func(b *bytes.Buffer) error {
+		return eligen.WriteTensors(b, nil, append(random(8, "", weights(tiny.Vision.Weights())), eligen.NamedTensor{Name: "text_model.head.weight", Tensor: eligen.NewTensor(2)})...)
+	})
+	writeFile(t, filepath.Join(ip.Encoder, "config.json"), func(b *bytes.Buffer) error {
+		b.WriteString(`{"vision_config": {"num_attention_heads": 2, "image_size": 9}}`)
+		return nil
+	})
+	if _, err := e.Spec(model, []eligen.Adapter{{Kind: "ip", Scale: 1}}); err == nil || !strings.Contains(err.Error(), `source = "./weights/ip-adapter.bin"`) || !strings.Contains(err.Error(), "has no vision tower") {
+		t.Errorf("FLUX has no IP-Adapter of its own: %v", err)
+	}
 
 	for _, path := range []string{dir, filepath.Join(dir, "flux1-dev.safetensors")} {
 		model.Path = path
-		spec, err := e.Spec(model, []eligen.Adapter{own})
+		spec, err := e.Spec(model, []eligen.Adapter{own, ip})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if spec.DType != "float32" || !spec.HasGuidance || spec.Schedule != "eligen" || spec.TextLength != 512 {
 			t.Errorf("spec is %+v", spec)
 		}
-		d.Transformer, d.Adapters = spec.Transformer, spec.Adapters
+		d.Transformer, d.Adapters, d.ImageAdapter = spec.Transformer, spec.Adapters[:1], spec.Adapters[1].Digest
+		if d.ImagePrompts[0].Tokens, err = e.EncodeImagePrompt(t.Context(), d.ImageAdapter, gradient()); err != nil {
+			t.Fatal(err)
+		}
 		p, err := e.EncodePrompt(context.Background(), spec.Text, "a dog and a cat", 6, true)
 		if err != nil {
 			t.Fatal(err)

@@ -372,8 +372,27 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 		}
 		return t5, clip, nil
 	})
+	own := func(name string) (*Checkpoint, []eligen.Digest, error) {
+		if man.Vision == nil {
+			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none", f.where(ManifestFile))
+		}
+		c, d, err := f.checkpoint(name)
+		return c, []eligen.Digest{d}, err
+	}
 	done = true
 	return &resolved{
+		imageAdapter: func() (file imageFile[flux.IPConfig], err error) {
+			if file.Checkpoint, file.digests, err = own(IPFile); err == nil {
+				file.config, err = *man.IP, Check(file.Path, file.Checkpoint, weights(man.IP.Weights()))
+			}
+			return file, err
+		},
+		tower: func() (file imageFile[vision.Config], err error) {
+			if file.Checkpoint, file.digests, err = own(VisionFile); err == nil {
+				file.config, err = *man.Vision, Check(file.Path, file.Checkpoint, weights(man.Vision.Weights()))
+			}
+			return file, err
+		},
 		spec: eligen.Spec{
 			Family: m.Family, Native: man.Native, Multiple: 16, DType: dtype,
 			Text:        handle("text", dtype, cfg, append(digests, txtDigest)...),
@@ -392,6 +411,13 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			c, d, err := f.checkpoint(EliGenFile)
 			if errors.Is(err, fs.ErrNotExist) {
 				err = fmt.Errorf("%w. A model without EliGen's LoRA renders with\n\n    adapters = []", err)
+			}
+			return c, d, err
+		},
+		inContext: func() (*Checkpoint, eligen.Digest, error) {
+			c, d, err := f.checkpoint(InContextFile)
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w: this model has no in-context LoRA, which a transfer needs. `eligen train` makes one; or list LoRAs that you have, in `adapters`", err)
 			}
 			return c, d, err
 		},

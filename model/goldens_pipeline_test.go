@@ -261,6 +261,11 @@ func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img i
 	return x, err
 }
 
+// The suite has the pictures read before, by the parts themselves.
+func (e *pipelineEngine) EncodeImagePrompt(context.Context, eligen.Digest, image.Image) (eligen.Tensor, error) {
+	return eligen.Tensor{}, errors.New("no stage of the golden suite reads image prompts")
+}
+
 func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
 	if e.paint != nil {
 		d.Fusion = &eligen.Fusion{Picture: e.encoded, Paint: e.paint}

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ func Changes(old, now still.Resolved) []string {
 			}
 		}
 	}
-	if !slices.Equal(old.Adapters, now.Adapters) {
+	if !slices.EqualFunc(old.Adapters, now.Adapters, func(a, b still.Adapter) bool { return reflect.DeepEqual(a, b) }) {
 		say(now.Render, "adapters changed")
 	}
 	switch {
@@ -71,6 +72,18 @@ func Changes(old, now still.Resolved) []string {
 		say(now.Render, "init %s", map[bool]string{true: "added", false: "removed"}[old.Init == nil])
 	case now.Init != nil && *old.Init != *now.Init:
 		say(now.Render, "init changed")
+	}
+	switch {
+	case (old.Inpaint == nil) != (now.Inpaint == nil):
+		say(now.Render, "inpaint %s", map[bool]string{true: "added", false: "removed"}[old.Inpaint == nil])
+	case now.Inpaint != nil && *old.Inpaint != *now.Inpaint:
+		say(now.Render, "inpaint changed")
+	}
+	switch {
+	case (old.Transfer == nil) != (now.Transfer == nil):
+		say(now.Render, "transfer %s", map[bool]string{true: "added", false: "removed"}[old.Transfer == nil])
+	case now.Transfer != nil && *old.Transfer != *now.Transfer:
+		say(now.Render, "transfer changed")
 	}
 	if old.Engine != now.Engine {
 		say(now.Render, "engine %s → %s", old.Engine, now.Engine)

@@ -15,27 +15,29 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 	for _, entity := range w.entities {
 		e.Regions = append(e.Regions, entity.covered)
 	}
-	e.Attention, e.Total = branch(w, w.entities)
+	seen, seenToo := w.seen()
+	e.Attention, e.Total = branch(w, w.entities, seen)
 	if w.negative {
 		var entities []entity
 		if w.onBoth {
 			entities = w.entities
 		}
-		attention, total := branch(w, entities)
+		attention, total := branch(w, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
 	e.Memory = memory(w, e.Sequence())
 	return e
 }
 
-// tokens is how many image tokens a render has.
-func (w *work) tokens() int { return w.size.W / 16 * (w.size.H / 16) }
+// tokens is how many image tokens the model works on.
+func (w *work) tokens() int { c := w.canvas(); return c.W / 16 * (c.H / 16) }
 
 // branch counts what one branch of a step has to compute: the matrix products, a
 // multiplication and an addition as two, without padding. Projections of the text
 // and modulations are made before the first step, and the last single block needs no
-// more of the text than keys and values.
-func branch(w *work, entities []entity) (attention, total float64) {
+// more of the text than keys and values. pictures is how many tokens of pictures are
+// seen: by image tokens in double blocks, by those of text as well in single ones.
+func branch(w *work, entities []entity, pictures int) (attention, total float64) {
 	s := w.spec.Sizes
 	d, mlp := float64(s.Dim), float64(s.MLP)
 	image, global, te := float64(w.tokens()), float64(w.spec.TextLength), float64(w.spec.EntityTextLength)
@@ -50,6 +52,7 @@ func branch(w *work, entities []entity) (attention, total float64) {
 	all := 2 * d * (4*d + 2*mlp) // of a token in a block
 	blocks := float64(s.Double + max(0, s.Single-1))
 	attention = blocks * 4 * d * pairs
+	attention += 4 * d * float64(pictures) * (float64(s.Double+s.Single)*image + float64(max(0, s.Single-1))*text)
 	total = 4*image*d*float64(s.TokenDim) + blocks*(image+text)*all
 	if s.Single > 0 {
 		attention += 4 * d * last
@@ -77,18 +80,27 @@ func memory(w *work, sequence int) int64 {
 		scores = min(scores, int64(s.Scores))
 	}
 	text, step, decode := s.Text, s.Transformer+rows+2*4*scores, s.Autoencoder+s.PixelBytes*int64(w.tile().W)*int64(w.tile().H)
+	read := s.Pictures
+	positive, negative := w.seen()
+	if !w.negative {
+		negative = 0
+	}
+	step += int64(positive+negative) * 2 * int64(s.Double+s.Single) * int64(s.Dim) * number // keys and values of pictures
 	if s.Together {
+		read += s.Text + s.Transformer + s.Autoencoder + s.PictureKeys
+		text, step, decode = text+s.Pictures+s.PictureKeys, step+s.Pictures+s.PictureKeys, decode+s.Pictures+s.PictureKeys
 		text, step, decode = text+s.Transformer+s.Autoencoder, step+s.Text+s.Autoencoder, decode+s.Text+s.Transformer
 	}
-	return s.Program + max(text, step, decode)
+	return s.Program + max(text, read, step, decode)
 }
 
 // tile is how many pixels the autoencoder sees at once.
 func (w *work) tile() eligen.Size {
+	canvas := w.canvas()
 	if w.tiles == nil {
-		return w.size
+		return canvas
 	}
-	return eligen.Size{W: min(w.size.W, 8*w.tiles.Tile), H: min(w.size.H, 8*w.tiles.Tile)}
+	return eligen.Size{W: min(canvas.W, 8*w.tiles.Tile), H: min(canvas.H, 8*w.tiles.Tile)}
 }
 
 // coded is how many pixels the autoencoder goes through, those of several tiles
@@ -98,7 +110,8 @@ func (w *work) coded() float64 {
 	if w.tiles != nil {
 		stride := 8 * w.tiles.Stride
 		along := func(size, tile int) int { return 1 + (size-tile+stride-1)/stride }
-		n = along(w.size.W, tile.W) * along(w.size.H, tile.H)
+		canvas := w.canvas()
+		n = along(canvas.W, tile.W) * along(canvas.H, tile.H)
 	}
 	return float64(n) * float64(tile.W) * float64(tile.H)
 }

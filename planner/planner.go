@@ -26,7 +26,7 @@ import (
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, image.Prompt{}, image.Resize{}, image.Panels{}, image.Right{}, image.Latents{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
 
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
@@ -133,6 +133,9 @@ type work struct {
 	number   int     // of the frame
 	noise    string  // the name of the noise's stage
 
+	images       []imagePrompt
+	imageAdapter eligen.Digest // that they are read by
+
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
 	picture                eligen.Ref // decoded
@@ -158,7 +161,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	w := &work{render: r, noise: r.Address + ".noise"}
 	adapters := r.Adapters
 	if adapters == nil && len(r.Entities) > 0 {
-		adapters = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file", Source: r.Source}}
+		adapters = inContext(r, []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file", Source: r.Source}})
 	}
 	if adapters == nil {
 		adapters = []eligen.Adapter{} // nil would be a family's default
@@ -179,6 +182,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 			"FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions. Leave out `adapters` to have it.")
 	}
 
+	b.images(w, adapters)
 	b.size(w)
 	b.sampler(w)
 	b.tea(w)
@@ -186,6 +190,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.init(w)
 	b.entities(w)
 	b.inpaint(w)
+	b.transfer(w, adapters)
 	b.frames(w)
 	b.outputs(w)
 
@@ -257,6 +262,8 @@ func (b *builder) size(w *work) {
 	}
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
 		b.diags.Errorf(at, "Size too large", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
+		b.diags.Errorf(at, "Size too large", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
 	}
 }
 
@@ -264,7 +271,7 @@ func (b *builder) size(w *work) {
 func (w *work) sizeOK() bool {
 	m := max(1, w.spec.Multiple)
 	s := w.size
-	return s.W >= 16 && s.H >= 16 && s.W%16 == 0 && s.H%16 == 0 && s.W%m == 0 && s.H%m == 0 && s.W <= MaxPixels/s.H
+	return s.W >= 16 && s.H >= 16 && s.W%16 == 0 && s.H%16 == 0 && s.W%m == 0 && s.H%m == 0 && w.canvas().W <= MaxPixels/s.H
 }
 
 func (b *builder) sampler(w *work) {
@@ -295,7 +302,7 @@ func (b *builder) sampler(w *work) {
 		b.diags.Errorf(r.Where("sampler.cfg"), "Invalid number", "cfg is %v; it must be a finite number, 0 or above.", w.cfg)
 		w.cfg = 1
 	}
-	w.negative = w.cfg != 1
+	w.negative = w.guided()
 	if r.Negative != "" && !w.negative {
 		b.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
 			"A negative prompt acts through classifier-free guidance only, and cfg is 1, which is off. Set cfg in `sampler` to something above 1, such as 3, or remove the negative prompt.")
@@ -387,15 +394,15 @@ func (b *builder) tiles(w *work) {
 	if t.Stride == 0 {
 		t.Stride = max(1, min(eligen.DefaultStride, t.Tile/2))
 	}
-	switch {
+	switch canvas := w.canvas(); {
 	case t.Tile < 1:
 		b.diags.Errorf(where("vae.tile"), "Invalid number", "A tile of %d latents has no side; choose a number from 1.", t.Tile)
 	case t.Stride < 1:
 		b.diags.Errorf(where("vae.stride"), "Invalid number", "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
 	case t.Stride > t.Tile:
 		b.diags.Errorf(where("vae.stride"), "Gaps between tiles", "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
-	case w.size.W/8 <= t.Tile && w.size.H/8 <= t.Tile:
-		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, 8*t.Tile, w.size.W, w.size.H, r.Address)
+	case canvas.W/8 <= t.Tile && canvas.H/8 <= t.Tile:
+		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, 8*t.Tile, canvas.W, canvas.H, r.Address)
 	default:
 		if t.Stride == t.Tile {
 			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap", "Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
@@ -484,7 +491,7 @@ func (b *builder) region(w *work, e *entity) {
 
 	e.tokens = e.region.Tokens(w.size)
 	e.covered = len(e.tokens)
-	total := w.tokens()
+	total := w.size.W / 16 * (w.size.H / 16)
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
@@ -666,10 +673,13 @@ func (b *builder) add(w *work, name string, at eligen.Source, op eligen.Op, inpu
 func (w *work) amount(op eligen.Op) float64 {
 	s, pixels := w.spec.Sizes, float64(w.size.W)*float64(w.size.H)
 	switch op := op.(type) {
+	case image.Prompt:
+		return float64(max(1, s.Pictures))
 	case encode.Op:
 		return float64(op.Length) * float64(max(1, s.Text))
 	case denoise.Op:
-		_, step := branch(w, w.entities)
+		seen, _ := w.seen()
+		_, step := branch(w, w.entities, seen)
 		if w.negative {
 			step *= 2
 		}
@@ -678,7 +688,7 @@ func (w *work) amount(op eligen.Op) float64 {
 			return 0 // the stage says so
 		}
 		return float64(len(sigmas)-1) * max(step, float64(w.tokens()))
-	case decode.Op, image.Op:
+	case decode.Op, image.Op, image.Latents:
 		return w.coded() * float64(max(1, s.Autoencoder))
 	}
 	return pixels
@@ -694,6 +704,7 @@ func (b *builder) prompts(w *work) {
 	for _, e := range w.entities {
 		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), encode.Op{Text: s.Text, Prompt: e.Prompt, Length: s.EntityTextLength}))
 	}
+	b.imagePrompts(w)
 }
 
 // picture plans the rest of a render, and its outputs.
@@ -751,17 +762,18 @@ func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) el
 func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start []eligen.Ref, plate *plate) (latents, picture eligen.Ref) {
 	r, s := w.render, w.spec
 	op := denoise.Op{
-		Transformer: s.Transformer, Adapters: s.Adapters, Schedule: w.schedule,
+		Transformer: s.Transformer, Schedule: w.schedule,
 		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: len(start) > 0,
 		TeaCache: w.tea, Decoding: w.tiles,
 	}
-	total := w.tokens()
+	w.see(&op)
+	total, canvas := w.tokens(), w.canvas()
 	for _, e := range w.entities {
-		op.Entities = append(op.Entities, denoise.Entity{Tokens: e.tokens, Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
+		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, w.size.W/16), Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
 	}
 
 	inputs := []eligen.Ref{
-		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, w.size.H / 8, w.size.W / 8}, Variant: b.options.Noise, DType: s.DType}),
+		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, canvas.H / 8, canvas.W / 8}, Variant: b.options.Noise, DType: s.DType}),
 		w.prompt,
 	}
 	if w.negative {
@@ -773,8 +785,15 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 		op.Fusion = &plate.fusion
 		inputs = append(inputs, plate.latents)
 	}
+	inputs = append(inputs, b.imagePrompts(w)...)
 	latents = b.add(w, r.Address+".denoise"+suffix, r.Source, op, inputs...)
-	picture = b.add(w, r.Address+".decode"+suffix, r.Source, decode.Op{Autoencoder: s.Autoencoder, Tiles: w.tiles}, latents)
+	decode := decode.Op{Autoencoder: s.Autoencoder, Tiles: w.tiles}
+	if r.Transfer != nil {
+		panels := b.add(w, r.Address+".panels.decode"+suffix, r.Source, decode, latents)
+		picture = b.add(w, r.Address+".right"+suffix, r.Source, image.Right{}, panels)
+	} else {
+		picture = b.add(w, r.Address+".decode"+suffix, r.Source, decode, latents)
+	}
 	return latents, plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
 }
 
@@ -787,8 +806,8 @@ func (b *builder) resolved(w *work) still.Resolved {
 		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth, Overlap: r.Overlap,
 		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
 	}
-	for _, a := range s.Adapters {
-		out.Adapters = append(out.Adapters, still.Adapter(a))
+	for i, a := range s.Adapters {
+		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors, Pictures: w.picturesOf(i)})
 	}
 	for _, e := range w.entities {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength, Tokens: len(e.tokens)})
@@ -800,11 +819,10 @@ func (b *builder) resolved(w *work) still.Resolved {
 		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
 	}
 	if p := r.Inpaint; p != nil {
-		mode := p.Mode
-		if mode == "" {
-			mode = "exact"
-		}
-		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Mode: mode, Feather: p.Feather, Background: p.Background}
+		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background}
+	}
+	if t := r.Transfer; t != nil {
+		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background}
 	}
 	return out
 }

@@ -254,6 +254,9 @@ func sampler(r still.Resolved) string {
 	if r.Inpaint != nil {
 		s += fmt.Sprintf(", painted into picture %s (%s)", r.Inpaint.Picture.Short(), r.Inpaint.Mode)
 	}
+	if t := r.Transfer; t != nil {
+		s += fmt.Sprintf(", transferred from picture %s into %s (%s)", t.Source.Short(), t.Target.Short(), t.Mode)
+	}
 	return s
 }
 
@@ -265,6 +268,9 @@ func model(r still.Resolved) string {
 	s += fmt.Sprintf(" %s (%s)", r.Model.Transformer.Short(), r.Model.DType)
 	for _, a := range r.Adapters {
 		s += fmt.Sprintf(", %s %s at scale %g", a.Kind, a.Digest.Short(), a.Scale)
+		for i, p := range a.Pictures {
+			s += map[bool]string{true: " of picture ", false: ", "}[i == 0] + p.Short()
+		}
 	}
 	return s
 }

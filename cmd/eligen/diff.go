@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -167,7 +168,11 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 		if r.Adapters != nil {
 			var list []string
 			for _, a := range r.Adapters {
-				list = append(list, strings.TrimSpace(fmt.Sprintf("%s %s %s", a.Kind, a.Name, a.Path))+fmt.Sprintf(" × %g", a.Scale))
+				what := strings.TrimSpace(fmt.Sprintf("%s %s %s", a.Kind, a.Name, a.Path)) + fmt.Sprintf(" × %g", a.Scale)
+				for _, p := range a.Images {
+					what += fmt.Sprintf(" %s (%s)", p.Path, p.Digest.Short())
+				}
+				list = append(list, strings.TrimSpace(what+" "+a.Encoder))
 			}
 			add("adapters", "[%s]", strings.Join(list, ", "))
 		}
@@ -194,13 +199,37 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 				add("vae.stride", "%d", v.Stride)
 			}
 		}
-		if r.Init != nil {
-			name, err := filepath.Rel(filepath.Dir(s.Path), r.Init.Image.Path)
+		picture := func(name string, p eligen.Picture) {
+			path, err := filepath.Rel(filepath.Dir(s.Path), p.Path)
 			if err != nil {
-				name = r.Init.Image.Path
+				path = p.Path
 			}
-			add("init.image", "%s (%s)", filepath.ToSlash(name), r.Init.Image.Digest.Short())
+			add(name, "%s (%s)", filepath.ToSlash(path), p.Digest.Short())
+		}
+		keeping := func(block string, k eligen.Keeping) {
+			add(block+".mode", "%q", cmp.Or(k.Mode, "exact"))
+			if k.Feather != 0 {
+				add(block+".feather", "%g", k.Feather)
+			}
+			if k.Background != 0 {
+				add(block+".background_weight", "%g", k.Background)
+			}
+		}
+		if r.Init != nil {
+			picture("init.image", r.Init.Image)
 			add("init.strength", "%g", r.Init.Strength)
+		}
+		if p := r.Inpaint; p != nil {
+			picture("inpaint.image", p.Image)
+			keeping("inpaint", p.Keeping)
+		}
+		if t := r.Transfer; t != nil {
+			picture("transfer.source", t.From)
+			picture("transfer.target", t.To)
+			if t.Fit != "" {
+				add("transfer.fit", "%q", t.Fit)
+			}
+			keeping("transfer", t.Keeping)
 		}
 		for i, o := range r.Outputs {
 			text := o.Path
@@ -655,10 +684,23 @@ func resolvedFacts(r still.Resolved) []fact {
 	}
 	add("model", "%s %s", r.Model.Family, r.Model.DType)
 	for i, a := range r.Adapters {
-		add(fmt.Sprintf("adapter %d", i+1), "%s × %g, alpha %q", a.Kind, a.Scale, a.Alpha)
+		what := fmt.Sprintf("%s × %g", a.Kind, a.Scale)
+		if a.Alpha != "" {
+			what += fmt.Sprintf(", alpha %q", a.Alpha)
+		}
+		for _, p := range a.Pictures {
+			what += ", picture " + p.Short()
+		}
+		add(fmt.Sprintf("adapter %d", i+1), "%s", what)
 	}
 	if r.Init != nil {
 		add("init", "%s, strength %g", r.Init.Picture.Short(), r.Init.Strength)
+	}
+	if p := r.Inpaint; p != nil {
+		add("inpaint", "%s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
+	}
+	if t := r.Transfer; t != nil {
+		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Mode, t.Feather, t.Background))
 	}
 	var list []string
 	for _, e := range r.Entities {

@@ -179,7 +179,7 @@ func (o *planOptions) buildWith(c *cobra.Command, e engine, scene *eligen.Scene,
 		if err != nil {
 			damaged = damaged || unsound(m.Path)
 			for _, a := range adapters {
-				damaged = damaged || unsound(a.Path)
+				damaged = damaged || unsound(a.Path) || unsound(a.Encoder)
 			}
 		}
 		return spec, err

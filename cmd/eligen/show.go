@@ -92,6 +92,17 @@ func describeClip(w io.Writer, r clip.Resolved) error {
 	return describe(w, first)
 }
 
+// kept is how the rest of a picture was kept.
+func kept(mode string, feather, background float64) string {
+	if feather != 0 {
+		mode += fmt.Sprintf(", feather %v", feather)
+	}
+	if background != 0 {
+		mode += fmt.Sprintf(", background weight %v", background)
+	}
+	return mode
+}
+
 // describe prints a render for people.
 func describe(w io.Writer, r still.Resolved) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -121,14 +132,10 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("approximate", "%v", r.Approximate)
 	}
 	if p := r.Inpaint; p != nil {
-		what := fmt.Sprintf("picture %s, %s", p.Picture.Short(), p.Mode)
-		if p.Feather != 0 {
-			what += fmt.Sprintf(", feather %v", p.Feather)
-		}
-		if p.Background != 0 {
-			what += fmt.Sprintf(", background weight %v", p.Background)
-		}
-		row("inpaint", "%s", what)
+		row("inpaint", "picture %s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
+	}
+	if t := r.Transfer; t != nil {
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Mode, t.Feather, t.Background))
 	}
 	if r.Init != nil {
 		row("init", "picture %s, strength %v", r.Init.Picture.Short(), r.Init.Strength)
@@ -143,7 +150,11 @@ func describe(w io.Writer, r still.Resolved) error {
 	row("model", "%s %s", r.Model.Family, r.Model.DType)
 	row("", "transformer %s, text %s, autoencoder %s", r.Model.Transformer.Short(), r.Model.Text.Short(), r.Model.Autoencoder.Short())
 	for _, a := range r.Adapters {
-		row("adapter", "%s %s × %v", a.Kind, a.Digest.Short(), a.Scale)
+		what := fmt.Sprintf("%s %s × %v", a.Kind, a.Digest.Short(), a.Scale)
+		for _, p := range a.Pictures {
+			what += ", picture " + p.Short()
+		}
+		row("adapter", "%s", what)
 	}
 	row("engine", "%s", r.Engine)
 	row("eligen", "%s", r.Version)

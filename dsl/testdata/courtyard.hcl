@@ -36,7 +36,7 @@ adapter "lora" "eligen" {
   scale  = 1.0
 }
 
-adapter "ip" "painting" { # want "Not supported yet: Adapters of kind .ip."
+adapter "ip" "painting" {
   source = "InstantX/FLUX.1-dev-IP-Adapter"
   image  = image("refs/painting.jpg")
   scale  = 0.7

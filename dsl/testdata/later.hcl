@@ -1,12 +1,14 @@
 # What the language has and this release lacks is refused where it stands.
 
-adapter "ip" "painting" { # want "Not supported yet: Adapters of kind .ip."
-  image = "x"
+adapter "controlnet" "edges" { # want "Not supported yet: Adapters of kind .controlnet."
 }
 
 render "a" {
   prompt = "x"
 
-  transfer { # want "Not supported yet: The block .transfer."
+  init {
+    image    = image("masks/disc.png")
+    strength = 0.5
+    fit      = "cover" # want "Not supported yet: The argument .fit."
   }
 }

@@ -5,8 +5,9 @@
 // the schedule, latents are decoded. Only what comes of it is a poster: the
 // background in the prompt's colour, each entity's image tokens in the colour of its
 // own prompt, tokens of several entities in their mixture by strength. A prompt that
-// names a colour ("a red mat") has that one. A negative prompt, guidance and a
-// picture to start from leave no trace in flat colours.
+// names a colour ("a red mat") has that one. Pictures that an adapter brings in tint
+// it all, each by its scale. A negative prompt, guidance and a picture to start from
+// leave no trace in flat colours.
 package paint
 
 import (
@@ -27,6 +28,7 @@ var (
 	text        = eligen.DigestOf([]byte("paint 1: text"))
 	transformer = eligen.DigestOf([]byte("paint 1: transformer"))
 	autoencoder = eligen.DigestOf([]byte("paint 1: autoencoder"))
+	pictures    = eligen.DigestOf([]byte("paint 1: ip"))
 )
 
 // channels of latents; the first three hold red, green and blue in [-1, 1].
@@ -54,6 +56,10 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 		s.Native = eligen.Size{W: 1024, H: 1024}
 	}
 	for _, a := range adapters {
+		if a.Kind == "ip" {
+			s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: pictures, Scale: a.Scale})
+			continue
+		}
 		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte("paint 1: " + a.Kind + " " + a.Name)), Scale: a.Scale, Alpha: a.Alpha})
 	}
 	return s, nil
@@ -90,6 +96,29 @@ func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Im
 				out.Data[(k*h+y/8)*w+x/8] += unit(v) / 64
 			}
 		}
+	}
+	return out, nil
+}
+
+// EncodeImagePrompt is a picture's mean colour, [1, 3]; without a picture, that of
+// none, grey.
+func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img image.Image) (eligen.Tensor, error) {
+	out := eligen.NewTensor(1, 3)
+	if err := known(weights, pictures); err != nil || img == nil {
+		return out, err
+	}
+	b := img.Bounds()
+	var sum [3]float64
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			c := color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA)
+			for k, v := range [3]uint8{c.R, c.G, c.B} {
+				sum[k] += float64(unit(v))
+			}
+		}
+	}
+	for k := range out.Data {
+		out.Data[k] = float32(sum[k] / float64(max(1, b.Dx()*b.Dy())))
 	}
 	return out, nil
 }
@@ -147,6 +176,17 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 	if len(d.Prompt.Txt.Data) < 3 {
 		return eligen.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", d.Prompt.Txt.Shape)
 	}
+	var tint [3]float64
+	whole := 1.0
+	for _, p := range d.ImagePrompts {
+		if len(p.Tokens.Data) != 3 {
+			return eligen.Tensor{}, fmt.Errorf("an image prompt of shape %v; expected [1, 3]", p.Tokens.Shape)
+		}
+		for k, v := range p.Tokens.Data {
+			tint[k] += p.Scale * float64(v)
+		}
+		whole += math.Abs(p.Scale)
+	}
 	out := eligen.NewTensor(channels, h, w)
 	for y := range h {
 		for x := range w {
@@ -155,6 +195,9 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 				v := d.Prompt.Txt.Data[k]
 				if weight[t] > 0 {
 					v = float32(paint[t][k] / weight[t])
+				}
+				if len(d.ImagePrompts) > 0 {
+					v = float32((float64(v) + tint[k]) / whole)
 				}
 				i := (k*h+y)*w + x
 				if f := d.Fusion; f != nil {

@@ -17,9 +17,9 @@ const Every = 4
 // Op denoises latents along a schedule.
 //
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
-// entity's prompt in order, the latents to start from if Init, and the latents to keep
-// if Fusion. It writes a
-// safetensors file of one tensor, "latents" [16, h, w].
+// entity's prompt in order, the latents to start from if Init, the latents to keep if
+// Fusion, each of Images' pictures in order, and, if there are any and Negative, what is
+// seen of no picture. It writes a safetensors file of one tensor, "latents" [16, h, w].
 type Op struct {
 	Transformer      eligen.Digest // of the weights
 	Adapters         []eligen.AdapterWeights
@@ -31,6 +31,8 @@ type Op struct {
 	Entities         []Entity
 	Init             bool // there are a picture's latents among the inputs
 	Fusion           *Fusion
+	ImageAdapter     eligen.Digest  `recipe:"omitzero"` // IP-Adapter that Images are read by
+	Images           []float64      `recipe:"omitzero"` // scales of the pictures that it brings in
 	TeaCache         float64        `recipe:"omitzero"` // threshold of the step cache; 0 is none
 	Decoding         *eligen.Tiling `recipe:"-"`        // of the picture; a hint of what to compile
 }
@@ -82,6 +84,13 @@ func (o Op) String() string {
 		s += ", 1 entity"
 	default:
 		s += fmt.Sprintf(", %d entities", n)
+	}
+	switch n := len(o.Images); n {
+	case 0:
+	case 1:
+		s += ", 1 image prompt"
+	default:
+		s += fmt.Sprintf(", %d image prompts", n)
 	}
 	if p := o.Fusion; p != nil {
 		s += fmt.Sprintf(", inpainting %d latents", len(p.Paint))
@@ -137,7 +146,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	d := eligen.Denoise{
 		Transformer: o.Transformer, Adapters: o.Adapters,
-		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache, Decoding: o.Decoding,
+		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache, Decoding: o.Decoding, ImageAdapter: o.ImageAdapter,
 	}
 	want := 2 + len(o.Entities)
 	if o.Negative {
@@ -147,6 +156,10 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		want++
 	}
 	if o.Fusion != nil {
+		want++
+	}
+	want += len(o.Images)
+	if o.Negative && len(o.Images) > 0 {
 		want++
 	}
 	if len(inputs) != want {
@@ -211,7 +224,34 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 			d.Fusion.Paint[i] = 1
 		}
 	}
+	for _, scale := range o.Images {
+		p, err := imagePrompt(next(), scale)
+		if err != nil {
+			return d, err
+		}
+		d.ImagePrompts = append(d.ImagePrompts, p)
+	}
+	if o.Negative && len(o.Images) > 0 {
+		// The reference's negative side has no scale of its own.
+		p, err := imagePrompt(next(), 1)
+		if err != nil {
+			return d, err
+		}
+		d.NegativeImagePrompts = []eligen.ImagePrompt{p}
+	}
 	return d, nil
+}
+
+func imagePrompt(data []byte, scale float64) (eligen.ImagePrompt, error) {
+	tensors, err := eligen.ReadTensors(data)
+	if err != nil {
+		return eligen.ImagePrompt{}, err
+	}
+	t, ok := tensors["tokens"]
+	if !ok {
+		return eligen.ImagePrompt{}, fmt.Errorf("an input holds no image prompt. This is a bug in eligen")
+	}
+	return eligen.ImagePrompt{Tokens: t, Scale: scale}, nil
 }
 
 // mix is a picture with noise: (1−σ)·x₀ + σ·ε.

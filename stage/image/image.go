@@ -43,7 +43,7 @@ func (o Op) String() string { return o.Path + o.Tiles.String() }
 
 // Run reads, checks and encodes the picture.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
-	img, err := o.read()
+	img, err := read(o.Path, o.Picture, &o.Size)
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
 }
 
-func (o Op) read() (image.Image, error) {
-	f, err := os.Open(o.Path)
+// read reads the picture that was planned with, of a size or, with nil, of any.
+func read(path string, picture eligen.Digest, size *eligen.Size) (image.Image, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,24 +66,24 @@ func (o Op) read() (image.Image, error) {
 		return nil, err
 	}
 	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", o.Path, MaxBytes>>20)
+		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", path, MaxBytes>>20)
 	}
-	if eligen.DigestOf(data) != o.Picture {
-		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", o.Path)
+	if eligen.DigestOf(data) != picture {
+		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", path)
 	}
 	head, _, err := image.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be read as a picture (PNG, JPEG and WebP can): %w", o.Path, err)
+		return nil, fmt.Errorf("%s can't be read as a picture (PNG, JPEG and WebP can): %w", path, err)
 	}
 	if int64(head.Width)*int64(head.Height) > MaxPixels {
-		return nil, fmt.Errorf("%s has %d×%d pixels; the limit is %d megapixels", o.Path, head.Width, head.Height, MaxPixels>>20)
+		return nil, fmt.Errorf("%s has %d×%d pixels; the limit is %d megapixels", path, head.Width, head.Height, MaxPixels>>20)
 	}
-	if head.Width != o.Size.W || head.Height != o.Size.H {
-		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal", o.Path, head.Width, head.Height, o.Size.W, o.Size.H)
+	if size != nil && (head.Width != size.W || head.Height != size.H) {
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal", path, head.Width, head.Height, size.W, size.H)
 	}
 	img, _, err := image.Decode(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", o.Path, err)
+		return nil, fmt.Errorf("%s is damaged: %w", path, err)
 	}
 	return img, nil
 }

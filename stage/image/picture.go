@@ -23,7 +23,7 @@ func (p Picture) String() string { return p.Path }
 
 // Run reads and checks the picture.
 func (p Picture) Run(_ context.Context, c *eligen.Call) error {
-	img, err := Op{Picture: p.Picture, Size: p.Size, Path: p.Path}.read()
+	img, err := read(p.Path, p.Picture, &p.Size)
 	if err != nil {
 		return err
 	}

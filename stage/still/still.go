@@ -47,6 +47,7 @@ type Resolved struct {
 	Entities         []Entity    `json:"entities,omitempty"`
 	Init             *Init       `json:"init,omitempty"`
 	Inpaint          *Inpaint    `json:"inpaint,omitempty"`
+	Transfer         *Transfer   `json:"transfer,omitempty" recipe:"omitzero"`
 
 	Approximate *Approximate `json:"approximate,omitempty" recipe:"omitzero"`
 }
@@ -89,6 +90,10 @@ type Adapter struct {
 	Digest eligen.Digest `json:"digest"`
 	Scale  float64       `json:"scale"`
 	Alpha  string        `json:"alpha,omitempty"`
+	// Factors is how a LoRA acts whose scale moves: beside the weights.
+	Factors bool `json:"factors,omitempty"`
+	// Pictures are what an IP-Adapter brings in, by their files' bytes.
+	Pictures []eligen.Digest `json:"pictures,omitempty" recipe:"omitzero"`
 }
 
 // Entity is an entity as it was rendered.
@@ -103,6 +108,16 @@ type Entity struct {
 // Inpaint is the picture that a render painted into.
 type Inpaint struct {
 	Picture    eligen.Digest `json:"picture"` // of the file's bytes
+	Mode       string        `json:"mode"`
+	Feather    float64       `json:"feather,omitempty"`
+	Background float64       `json:"background_weight,omitempty"`
+}
+
+// Transfer is the picture that a render painted into, and the one that showed it what.
+type Transfer struct {
+	Source     eligen.Digest `json:"source"` // of the file's bytes
+	Target     eligen.Digest `json:"target"`
+	Fit        string        `json:"fit,omitempty"` // of pictures of another shape
 	Mode       string        `json:"mode"`
 	Feather    float64       `json:"feather,omitempty"`
 	Background float64       `json:"background_weight,omitempty"`
