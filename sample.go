@@ -21,6 +21,7 @@ type SampleEntity struct {
 	Class  string // "dog"
 	Prompt string // "a dog"
 	Region Region // what EliGen is told: a box, usually
+	Hue    int    // degrees that its colours were turned around the colour wheel by
 	Mask   *image.Gray
 	// Mask is 255 where the object is, at the picture's size; nil if unknown.
 }

@@ -253,9 +253,11 @@ type Recipe struct {
 	Timesteps string  // "logit-normal", "uniform", "reference"
 	Weighting string  // "none", "reference": loss weight by timestep
 	Objects   float64 // loss weight inside objects; 1 is none
-	EMA       float64 // decay of the running mean of the weights; 0 is off
-	Every     int     // steps between checkpoints
-	Source    Source
+	// Styles is which share of the composed pictures is drawn in another style, by its name.
+	Styles map[string]float64
+	EMA    float64 // decay of the running mean of the weights; 0 is off
+	Every  int     // steps between checkpoints
+	Source Source
 }
 
 // Dropout is how often a condition is left out in training.

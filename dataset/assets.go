@@ -48,6 +48,7 @@ type Sprites struct {
 	classes []Class
 	index   map[string]int
 	loaded  []func() (*sprite, error)
+	styles  map[string][]func() (*sprite, error) // by style, as loaded
 }
 
 // Open reads the sprites of all classes from an unpacked Assets package: dir is
@@ -138,19 +139,26 @@ func decode(name string, data []byte) (*sprite, error) {
 // Classes lists the classes there are sprites of.
 func (s *Sprites) Classes() []Class { return append([]Class(nil), s.classes...) }
 
-func (s *Sprites) get(class string) (Class, *sprite, error) {
+// get is a class and its sprite in a style; "" is Solid.
+func (s *Sprites) get(class, style string) (Class, *sprite, error) {
 	i, ok := s.index[class]
 	if !ok {
 		return Class{}, nil, fmt.Errorf("no class is called %q", class)
 	}
-	p, err := s.loaded[i]()
+	loaded := s.loaded
+	if style != "" && style != Solid {
+		if loaded = s.styles[style]; loaded == nil {
+			return Class{}, nil, fmt.Errorf("the style %q is not there", style)
+		}
+	}
+	p, err := loaded[i]()
 	return s.classes[i], p, err
 }
 
 // Cutout is one object alone on a transparent picture of the given size, as
 // large as fits with a margin of a sixteenth.
 func (s *Sprites) Cutout(class string, size eligen.Size) (*image.NRGBA, error) {
-	_, sp, err := s.get(class)
+	_, sp, err := s.get(class, Solid)
 	if err != nil {
 		return nil, err
 	}

@@ -40,9 +40,9 @@ func list(s []string) string {
 	return strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
 }
 
-// caption describes the layout. Which phrasing, and in which order the objects
+// caption describes the layout, in at most limit tokens. Which phrasing, and in which order the objects
 // are mentioned, is drawn from s.
-func (l *Layout) caption(s stream, split Split, prompts []string) string {
+func (l *Layout) caption(s stream, split Split, prompts []string, limit int) string {
 	order := s.shuffled(len(prompts))
 	mentioned := make([]string, len(order))
 	for i, k := range order {
@@ -66,7 +66,7 @@ func (l *Layout) caption(s stream, split Split, prompts []string) string {
 		}
 	}
 	c := say(objects, l.Background.Phrase, l.Background.Place)
-	if Tokens(c) > MaxTokens {
+	if Tokens(c) > limit {
 		c = plainly(list(mentioned), l.Background.Phrase, l.Background.Place)
 	}
 	return c

@@ -154,7 +154,7 @@ func TestColourWordsAreTrue(t *testing.T) {
 			if !ok {
 				continue
 			}
-			_, sp, err := s.get(c.Name)
+			_, sp, err := s.get(c.Name, Solid)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"image"
@@ -28,6 +29,9 @@ type Options struct {
 	Split      Split // "" is Train
 	MaxObjects int   // 1 … 4; 0 is 4
 	Smooth     bool  // only plain colours and gradients as backgrounds
+	// Styles is which share of pictures is drawn in a style, by its name; the rest is Solid.
+	Styles map[string]float64
+	Unsaid bool // captions don't say the style
 }
 
 // A Composer makes pictures. All methods are safe for concurrent use.
@@ -61,6 +65,9 @@ func (s *Sprites) Composer(o Options) (*Composer, error) {
 	default:
 		return nil, fmt.Errorf("split %q; it is %q or %q", o.Split, Train, Eval)
 	}
+	if err := s.checkStyles(o.Styles); err != nil {
+		return nil, err
+	}
 	return &Composer{sprites: s, options: o, classes: s.classes[:o.Classes]}, nil
 }
 
@@ -84,6 +91,7 @@ type Layout struct {
 	Background Background
 	Variant    uint64   // which of the background's variants: clouds, hills, tint
 	Objects    []Object // in drawing order
+	Style      string   // of the objects; "" is Solid
 	Caption    string   // "" lets Compose write one
 }
 
@@ -94,6 +102,7 @@ type Object struct {
 	Box    [4]float64 // x0 y0 x1 y1, fractions of the picture; the object fills what its proportions allow, and is centred
 	Mirror bool
 	Turn   int // degrees clockwise
+	Hue    int // degrees that its colours are turned around the colour wheel by; a multiple of 60
 }
 
 // Random streams of one seed that must not run alike.
@@ -102,6 +111,8 @@ const (
 	tagEval       = 0x6576
 	tagBackground = 0x6267
 	tagCrops      = 0x6372
+	tagPairs      = 0x7061
+	tagEvalPairs  = 0x7065
 )
 
 // HeldOut reports whether training never shows the class on the background.
@@ -126,7 +137,7 @@ func (c *Composer) Layout(i int) (Layout, error) {
 		tag = tagEval
 	}
 	s := newStream(c.options.Seed, tag, uint64(i))
-	l := Layout{Name: fmt.Sprintf("%s-%08d", c.options.Split, i), Variant: s.Uint64()}
+	l := Layout{Name: fmt.Sprintf("%s-%08d", c.options.Split, i), Variant: s.Uint64(), Style: c.style(i)}
 	chosen := c.drawClasses(s, &l)
 
 	short := min(c.options.Size.W, c.options.Size.H)
@@ -134,7 +145,7 @@ func (c *Composer) Layout(i int) (Layout, error) {
 	overlap := s.chance(10)
 	var placed []box
 	for _, class := range chosen {
-		_, sp, err := c.sprites.get(class.Name)
+		_, sp, err := c.sprites.get(class.Name, l.Style)
 		if err != nil {
 			return Layout{}, err
 		}
@@ -171,7 +182,11 @@ func (c *Composer) Layout(i int) (Layout, error) {
 	if err != nil {
 		return Layout{}, err
 	}
-	l.Caption = l.caption(s, c.options.Split, prompts)
+	limit := MaxTokens
+	if l.said(c.options) != "" {
+		limit -= styleTokens
+	}
+	l.Caption = l.said(c.options) + l.caption(s, c.options.Split, prompts, limit)
 	return l, nil
 }
 
@@ -315,7 +330,8 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 		Name:       l.Name,
 		Image:      image.NewNRGBA(image.Rect(0, 0, size.W, size.H)),
 		Prompt:     l.Caption,
-		Background: l.Background.Phrase,
+		Background: l.said(c.options) + l.Background.Phrase,
+		Style:      cmp.Or(l.Style, Solid),
 	}
 	if out.Prompt == "" {
 		out.Prompt = plainly(list(prompts), "", l.Background.Place)
@@ -329,12 +345,16 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 		if !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
 			return eligen.Sample{}, fmt.Errorf("object %d (%s): %v is no box; it takes x0 < x1 and y0 < y1 between 0 and 1", i, o.Class, b)
 		}
-		class, sp, err := c.sprites.get(o.Class)
+		class, sp, err := c.sprites.get(o.Class, l.Style)
 		if err != nil {
 			return eligen.Sample{}, fmt.Errorf("object %d: %w", i, err)
 		}
 		px := func(v float64, side int) int { return int(math.Round(v * float64(side*one))) }
 		cut := sp.draw(pose{o.Mirror, o.Turn}, px(b[0], size.W), px(b[1], size.H), px(b[2], size.W), px(b[3], size.H))
+		if o.Hue%60 != 0 {
+			return eligen.Sample{}, fmt.Errorf("object %d (%s): colours are turned by multiples of 60 degrees, not by %d", i, o.Class, o.Hue)
+		}
+		cut.turnHue(o.Hue)
 		solid := cut.solid(out.Image.Rect)
 		if solid.Empty() {
 			return eligen.Sample{}, fmt.Errorf("object %d (%s): the box %v is too small to draw in", i, o.Class, b)
@@ -355,6 +375,7 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 		out.Entities = append(out.Entities, eligen.SampleEntity{
 			Class:  o.Class,
 			Prompt: prompts[i],
+			Hue:    o.Hue,
 			Region: fractions(solid, size),
 			Mask:   mask,
 		})

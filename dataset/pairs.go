@@ -149,3 +149,13 @@ func inPanel(e eligen.SampleEntity, size eligen.Size, panel int) eligen.SampleEn
 	e.Mask = mask
 	return e
 }
+
+// TurnHue is a picture with its colours turned around the colour wheel by a multiple of
+// 60 degrees.
+func TurnHue(img *image.NRGBA, degrees int) *image.NRGBA {
+	out := image.NewNRGBA(img.Rect)
+	draw.Draw(out, out.Rect, img, img.Rect.Min, draw.Src)
+	c := cutout{pix: out.Pix}
+	c.turnHue(degrees)
+	return out
+}

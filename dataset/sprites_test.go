@@ -157,7 +157,7 @@ func TestPose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, sp, err := s.get("apple")
+	_, sp, err := s.get("apple", Solid)
 	if err != nil {
 		t.Fatal(err)
 	}

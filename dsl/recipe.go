@@ -18,7 +18,7 @@ var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "ema", "every"},
+			"timesteps", "weighting", "objects", "styles", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
 		inside: map[string]string{
@@ -27,6 +27,7 @@ var (
 		},
 	}
 	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
+	stylesGrammar    = &grammar{what: "styles", optional: []string{"flat", "ink", "noto"}}
 	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"rate", "warmup", "decay", "weight", "clip", "betas", "epsilon"}}
 )
 
@@ -92,6 +93,20 @@ func (l *loader) recipe(block *hcl.Block) {
 		r.Drop.Prompt, _ = d.number("prompt", 0, 1)
 		r.Drop.Entity, _ = d.number("entity", 0, 1)
 		b.failed = b.failed || d.failed
+	}
+	if s, ok := b.object("styles", stylesGrammar); ok {
+		r.Styles = map[string]float64{}
+		sum := 0.0
+		for _, name := range stylesGrammar.optional {
+			if share, ok := s.number(name, 0, 1); ok {
+				r.Styles[name] = share
+				sum += share
+			}
+		}
+		if sum > 1 {
+			b.errorf(b.place("styles"), outOfRange, "The styles' shares of the pictures add up to %v; they can't be more than 1. What is left is drawn in the dataset's own style.", sum)
+		}
+		b.failed = b.failed || s.failed
 	}
 	if o := b.inner("optimizer"); o != nil {
 		r.Optimizer = b.optimizer(o)

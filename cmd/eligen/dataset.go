@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,17 +30,39 @@ func newDataset() *cobra.Command {
 
 func newDatasetFetch() *cobra.Command {
 	var from string
+	var styles bool
 	c := &cobra.Command{
 		Use:   "fetch",
 		Short: "Get the pictures that datasets are composed of",
 		Long: fmt.Sprintf(`Get the pictures that datasets are composed of: Microsoft's Fluent emoji (MIT), from the npm package %s %s, checked by SHA-256.
 
-It comes from the registry that npm is set up to use. --from takes the package from this machine instead, and then nothing is downloaded.`, dataset.Assets.Name, dataset.Assets.Version),
+It comes from the registry that npm is set up to use. --from takes the package from this machine instead, and then nothing is downloaded.
+
+--styles gets the same objects drawn in other ways too: %s.`, dataset.Assets.Name, dataset.Assets.Version, stylesInWords()),
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return fetchSprites(c.Context(), c, from) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := fetchSprites(c.Context(), c, from); err != nil || !styles {
+				return err
+			}
+			for _, s := range dataset.Styles {
+				if err := fetchStyle(c.Context(), c, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	}
 	c.Flags().StringVar(&from, "from", "", "take this .tgz, and download nothing")
+	c.Flags().BoolVar(&styles, "styles", false, "get the other styles of the objects too")
 	return c
+}
+
+func stylesInWords() string {
+	var list []string
+	for _, s := range dataset.Styles {
+		list = append(list, fmt.Sprintf("%s (%s %s, %s)", s.Name, s.Package, s.Version, s.License))
+	}
+	return strings.Join(list, ", ")
 }
 
 // spritesDir is where `eligen dataset fetch` puts the sprites.
@@ -50,26 +75,63 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := dataset.Open(dir); err == nil {
+	a := dataset.Assets
+	return fetchAssets(ctx, c, from, dir, fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version, SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
+		func(member string) string {
+			name, _ := strings.CutPrefix(member, a.Folder+"/")
+			if name == member || strings.Contains(name, "/") {
+				return ""
+			}
+			return name
+		},
+		func(dir string) error { _, err := dataset.Open(dir); return err })
+}
+
+func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
+	dir, err := cacheDir("assets", s.Folder())
+	if err != nil {
+		return err
+	}
+	return fetchAssets(ctx, c, "", dir, fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version, SHA256: s.SHA256, Limit: 64 << 20},
+		func(member string) string {
+			if name := strings.TrimPrefix(member, "package/"); slices.Contains(dataset.StyleFiles, name) {
+				return name
+			}
+			return ""
+		},
+		func(dir string) error {
+			for _, f := range dataset.StyleFiles {
+				if _, err := os.Stat(filepath.Join(dir, f)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+}
+
+// fetchAssets puts the members of a package that pick names into a folder, whole
+// or not at all, where ready does not find them there already.
+func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetch.Package, pick func(member string) string, ready func(dir string) error) error {
+	if ready(dir) == nil {
 		fmt.Fprintln(c.OutOrStdout(), dir)
 		return nil
 	}
-	archive, want := from, eligen.Digest(dataset.Assets.SHA256)
+	archive := from
 	if from == "" {
-		if archive, err = cacheDir("downloads", path.Base(dataset.Assets.URL)); err != nil {
+		var err error
+		if archive, err = cacheDir("downloads", path.Base(p.Name)+"-"+p.Version+".tgz"); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.ErrOrStderr(), "%s %s from npm\n", dataset.Assets.Name, dataset.Assets.Version)
-		p := fetch.Package{Registry: "npm", Name: dataset.Assets.Name, Version: dataset.Assets.Version, SHA256: want, Limit: 256 << 20}
+		fmt.Fprintf(c.ErrOrStderr(), "%s %s from npm\n", p.Name, p.Version)
 		if err := p.Download(ctx, &fetch.Client{Progress: downloadProgress(c.ErrOrStderr())}, archive); err != nil {
 			return err
 		}
 	} else if got, err := fetch.SHA256(from); err != nil {
 		return err
-	} else if got != want {
-		return fmt.Errorf("%s: %w: its SHA-256 is %s, that of %s %s is %s", from, fetch.ErrDigest, got, dataset.Assets.Name, dataset.Assets.Version, want)
+	} else if got != p.SHA256 {
+		return fmt.Errorf("%s: %w: its SHA-256 is %s, that of %s %s is %s", from, fetch.ErrDigest, got, p.Name, p.Version, p.SHA256)
 	}
-	// Whole or not at all: unpacked beside, and moved into place.
+	// Unpacked beside, and moved into place.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -78,17 +140,11 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	n, err := fetch.Unpack(archive, temp, 256<<20, func(member string) string {
-		name, _ := strings.CutPrefix(member, dataset.Assets.Folder+"/")
-		if name == member || strings.Contains(name, "/") {
-			return ""
-		}
-		return name
-	})
+	n, err := fetch.Unpack(archive, temp, p.Limit, pick)
 	if err != nil {
 		return err
 	}
-	if _, err := dataset.Open(temp); err != nil {
+	if err := ready(temp); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Chmod(temp, 0o755), os.RemoveAll(dir), os.Rename(temp, dir)); err != nil {
@@ -99,7 +155,7 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 			return err
 		}
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "%d pictures\n", n)
+	fmt.Fprintf(c.ErrOrStderr(), "%d files\n", n)
 	fmt.Fprintln(c.OutOrStdout(), dir)
 	return nil
 }
@@ -113,6 +169,8 @@ type composeOptions struct {
 	size    string
 	seed    uint64
 	eval    bool
+	styles  map[string]string
+	kind    string
 }
 
 func (o *composeOptions) flags(c *cobra.Command, count int) {
@@ -123,7 +181,24 @@ func (o *composeOptions) flags(c *cobra.Command, count int) {
 	f.IntVar(&o.objects, "objects", 0, "at most so many objects in a picture, up to 4 (0: 4)")
 	f.StringVar(&o.size, "size", "256x256", "width x height of a picture")
 	f.Uint64Var(&o.seed, "seed", 0, "another seed makes other pictures")
+	f.StringToStringVar(&o.styles, "styles", nil, "which share of pictures is drawn in other styles, as flat=0.2,ink=0.1")
+	f.StringVar(&o.kind, "kind", "scenes", "scenes, or pairs: two panels, the same object in the same colours left and right")
 	f.BoolVar(&o.eval, "held-out", false, "layouts, backgrounds and phrasings that training never shows")
+}
+
+// samples are what is composed.
+func (o *composeOptions) samples() (eligen.Samples, error) {
+	composer, err := o.composer()
+	if err != nil {
+		return nil, err
+	}
+	switch o.kind {
+	case "scenes":
+		return composer.Sample, nil
+	case "pairs":
+		return composer.PairSample, nil
+	}
+	return nil, fmt.Errorf("--kind %q: it is scenes or pairs", o.kind)
 }
 
 func (o *composeOptions) composer() (*dataset.Composer, error) {
@@ -134,7 +209,15 @@ func (o *composeOptions) composer() (*dataset.Composer, error) {
 	if o.count < 1 || o.count > 10_000_000 {
 		return nil, fmt.Errorf("--count %d: it must be from 1 to 10,000,000", o.count)
 	}
-	sprites, err := openSprites(o.sprites)
+	shares := map[string]float64{}
+	for name, share := range o.styles {
+		f, err := strconv.ParseFloat(share, 64)
+		if err != nil {
+			return nil, fmt.Errorf("--styles %s=%s: a share is a number, as 0.2", name, share)
+		}
+		shares[name] = f
+	}
+	sprites, err := openSprites(o.sprites, slices.Collect(maps.Keys(shares))...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,18 +225,35 @@ func (o *composeOptions) composer() (*dataset.Composer, error) {
 	if o.eval {
 		split = dataset.Eval
 	}
-	return sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: o.seed, Split: split, MaxObjects: o.objects})
+	return sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: o.seed, Split: split, MaxObjects: o.objects, Styles: shares})
 }
 
-// openSprites opens a folder of sprites, or the one that was fetched.
-func openSprites(dir string) (*dataset.Sprites, error) {
+// openSprites opens a folder of sprites, or the one that was fetched, with styles
+// that were fetched.
+func openSprites(dir string, styles ...string) (*dataset.Sprites, error) {
 	if dir == "" {
 		var err error
 		if dir, err = spritesDir(); err != nil {
 			return nil, err
 		}
 	}
-	return dataset.Open(dir)
+	sprites, err := dataset.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range dataset.Styles {
+		if !slices.Contains(styles, s.Name) {
+			continue
+		}
+		dir, err := cacheDir("assets", s.Folder())
+		if err != nil {
+			return nil, err
+		}
+		if err := sprites.OpenStyle(s.Name, dir); err != nil {
+			return nil, err
+		}
+	}
+	return sprites, nil
 }
 
 func newDatasetBuild() *cobra.Command {
@@ -166,7 +266,7 @@ func newDatasetBuild() *cobra.Command {
 The same options write the same bytes on every machine.`,
 		Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			composer, err := o.composer()
+			sample, err := o.samples()
 			if err != nil {
 				return err
 			}
@@ -174,7 +274,7 @@ The same options write the same bytes on every machine.`,
 				if err := c.Context().Err(); err != nil {
 					return eligen.Sample{}, err
 				}
-				return composer.Sample(i)
+				return sample(i)
 			}
 			if err := dataset.Write(args[0], stop, o.count); err != nil {
 				return err
@@ -224,11 +324,10 @@ func (o *sheetOptions) run(c *cobra.Command, args []string) error {
 		o.count = min(o.count, folder.Len())
 		sample = folder.Sample
 	} else {
-		composer, err := o.composer()
-		if err != nil {
+		var err error
+		if sample, err = o.samples(); err != nil {
 			return err
 		}
-		sample = composer.Sample
 	}
 	samples := make([]eligen.Sample, o.count)
 	for i := range samples {

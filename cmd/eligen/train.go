@@ -214,7 +214,7 @@ func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held boo
 			return f.Sample, nil
 		}, nil
 	}
-	sprites, err := openSprites(o.sprites)
+	sprites, err := openSprites(o.sprites, slices.Collect(maps.Keys(r.Styles))...)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held boo
 		if held {
 			split = dataset.Eval
 		}
-		c, err := sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split})
+		c, err := sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: r.Styles, Unsaid: r.Kind == "ip"})
 		if err != nil {
 			return nil, err
 		}
