@@ -23,6 +23,10 @@ type Options struct {
 	Swaps   int // layouts whose first entity is swapped, for locality; at most N
 	Pairs   int // pairs of overlapping entities, rendered under each policy
 	Clips   int // layouts in which an entity moves, rendered in each of Motions
+	// Panels are held-out pairs of panels that show the same object, of which so many
+	// are transferred from the left to the right one; Size is a panel's.
+	Panels    eligen.Samples
+	Transfers int
 	Size    eligen.Size
 	// DrawClip renders a clip, and gives its frames; nil where Clips is 0.
 	DrawClip func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error)
@@ -35,6 +39,10 @@ type Options struct {
 	// pictures that lies in region k, and whether anything has changed.
 	Placement func(img *image.NRGBA, boxes []image.Rectangle) []float64
 	Locality  func(a, b *image.NRGBA, regions []eligen.Region, k int) (float64, bool)
+	// File keeps a picture where a render can name it; Turn turns colours around the
+	// colour wheel. They are for transfers.
+	File func(img *image.NRGBA) (eligen.Picture, error)
+	Turn func(img *image.NRGBA, degrees int) *image.NRGBA
 	// Prompt is the local prompt of a class: "a dog".
 	Prompt  func(class string) string
 	Classes []string
@@ -64,11 +72,13 @@ type Report struct {
 
 	Overlap []Row `json:"overlap,omitempty"` // a row a policy
 	Motion  []Row `json:"motion,omitempty"`  // a row for each of Motions
+
+	Transfer []Row `json:"transfer,omitempty"` // the composed pairs, then a row for each of Transfers
 }
 
 // Run renders every layout in every mode and measures.
 func Run(ctx context.Context, o Options) (Report, error) {
-	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions)
+	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) + o.Transfers*len(Transfers)
 	done := 0
 	tick := func() {
 		done++
@@ -126,6 +136,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Clips > 0 {
 		var err error
 		if rep.Motion, err = motion(ctx, o, tick); err != nil {
+			return rep, err
+		}
+	}
+	if o.Transfers > 0 {
+		var err error
+		if rep.Transfer, err = transfer(ctx, o, tick); err != nil {
 			return rep, err
 		}
 	}

@@ -9,8 +9,11 @@ import (
 	"image"
 	"image/draw"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +37,7 @@ type evalOptions struct {
 	swaps   int
 	pairs   int
 	clips   int
+	moves   int
 	classes int
 	steps   int
 	cfg     float64
@@ -49,7 +53,7 @@ func newEval() *cobra.Command {
 		Short: "Measure how well a model puts entities where they are asked for",
 		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
 
-Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. Further tables say what the overlap policies do where two regions meet, and how steady a clip is in which an entity moves.
+Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. Further tables say what the overlap policies do where two regions meet, and how steady a clip is in which an entity moves; and, of a model with an in-context LoRA, whether an object that is carried over from another picture keeps its colour.
 
 Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
 		Args: cobra.NoArgs,
@@ -63,6 +67,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	f.IntVar(&o.swaps, "swaps", 32, "of how many layouts an entity is swapped, to measure locality")
 	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
 	f.IntVar(&o.clips, "clips", 4, "how many layouts are rendered as clips, in every way to hold frames together")
+	f.IntVar(&o.moves, "transfers", 16, "how many objects are carried over from one picture to another, without and with the in-context LoRA")
 	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
 	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
 	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
@@ -112,16 +117,32 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
+	start, err := trainee.Start()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(start.Model)), func(name string) bool { return strings.HasPrefix(name, "in-context.") }) {
+		if c.Flags().Changed("transfers") && o.moves > 0 {
+			return errors.New("the model has no in-context LoRA to transfer objects with: train one with\n\n    eligen train recipes/in-context.hcl")
+		}
+		o.moves = 0
+	}
 	store, err := openStore()
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	files, err := os.MkdirTemp("", "eligen-eval-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(files)
 	var shown []*image.NRGBA
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
-		Placement: measure.Placement, Locality: measure.Locality,
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: composer.PairSample, Transfers: o.moves, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
+		File: func(img *image.NRGBA) (eligen.Picture, error) { return pictureFile(files, img) },
 		Prompt: func(class string) string {
 			k, _ := dataset.ClassNamed(class)
 			return k.Prompt()
@@ -155,10 +176,6 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		}
 	}
 	if len(report.Rows) > 0 && trainee.Manifest.Autoencoder.Ch > 0 {
-		start, err := trainee.Start()
-		if err != nil {
-			return err
-		}
 		q, err := train.Measure(backend, start.VAE, start.Autoencoder, composer.Sample, min(16, o.layouts), "")
 		if err != nil {
 			return err
@@ -172,6 +189,17 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, e.ID(), report)
 	return nil
+}
+
+// pictureFile writes a picture into a folder, for a render to name.
+func pictureFile(dir string, img *image.NRGBA) (eligen.Picture, error) {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return eligen.Picture{}, err
+	}
+	p := eligen.Picture{Digest: eligen.DigestOf(b.Bytes()), Size: eligen.Size{W: img.Rect.Dx(), H: img.Rect.Dy()}}
+	p.Path = filepath.Join(dir, p.Digest.Short()+".png")
+	return p, os.WriteFile(p.Path, b.Bytes(), 0o600)
 }
 
 // sampled is a render with the sampler that was asked for.
