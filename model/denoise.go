@@ -85,9 +85,9 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 	}
 	if t.Lean {
 		var names []string
-		for _, w := range t.Config.Weights() {
-			if stepWeight(w.Name) {
-				names = append(names, w.Name)
+		for name := range t.Store.shapes {
+			if stepWeight(name) {
+				names = append(names, name)
 			}
 		}
 		if err := t.Store.Release(names...); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -52,6 +53,10 @@ type Store struct {
 	dtype   dtypes.DType
 	shapes  map[string][]int
 	held    map[string]*tensors.Tensor
+
+	// Of LoRAs whose factors lie beside the weights, as lora.Beside has them.
+	scales []float32
+	beside string // what tells graphs with these factors from others
 }
 
 // NewStore makes a store of weights in a dtype, whatever dtype they are stored
@@ -63,6 +68,33 @@ func NewStore(backend compute.Backend, l Loader, dtype dtypes.DType) *Store {
 	}
 	return s
 }
+
+// Scale says how strongly the LoRAs act whose factors the loader has, by lora.Beside,
+// from the next run on. There must be as many scales as there were layers.
+func (s *Store) Scale(scales ...float32) error {
+	if slices.Equal(scales, s.scales) {
+		return nil
+	}
+	if len(scales) != len(s.scales) {
+		var b strings.Builder
+		for _, t := range s.loader.Tensors() {
+			if lora.IsBeside(t.Name) {
+				fmt.Fprintf(&b, "%s %v\n", t.Name, t.Shape)
+			}
+		}
+		s.beside = string(eligen.DigestOf([]byte(b.String())))
+	}
+	s.scales = slices.Clone(scales)
+	if t := s.held[scalesName]; t != nil {
+		delete(s.held, scalesName)
+		return t.FinalizeAll()
+	}
+	return nil
+}
+
+// scalesName is what the scales are called among the weights, whose input to a graph
+// they are, too.
+const scalesName = "scales of LoRAs"
 
 // Bytes is the memory that the weights now take.
 func (s *Store) Bytes() int64 {
@@ -117,6 +149,10 @@ func (s *Store) load(names []string) error {
 		go func() {
 			defer wg.Done()
 			for i := range next {
+				if missing[i] == scalesName {
+					loaded[i] = tensors.FromFlatDataAndDimensions(s.scales, len(s.scales))
+					continue
+				}
 				loaded[i], errs[i] = loadTensor(s.backend, s.loader, missing[i], s.shapes[missing[i]], s.dtype)
 			}
 		}()
@@ -274,7 +310,9 @@ func (r *Runner) runKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (
 	}
 	names := make([]string, len(p.weights))
 	for i, n := range p.weights {
-		names[i] = g.Scope + n
+		if names[i] = g.Scope + n; n == scalesName {
+			names[i] = n
+		}
 	}
 	if err := s.load(names); err != nil {
 		return nil, err
@@ -318,7 +356,7 @@ type errand struct {
 func (e errand) key() string {
 	var b strings.Builder
 	b.WriteString(e.graph.Name)
-	fmt.Fprintf(&b, "\n%s", e.store.dtype)
+	fmt.Fprintf(&b, "\n%s %s", e.store.dtype, e.store.beside)
 	for _, t := range e.inputs {
 		fmt.Fprintf(&b, "\n%s", t)
 	}
@@ -396,6 +434,26 @@ func (r *Runner) compile(e errand) (p *program, err error) {
 		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
 	held := map[string]*graph.Node{}
+	parameter := func(name string, shape shapes.Shape) *graph.Node {
+		if held[name] == nil {
+			held[name] = graph.Parameter(p.graph, name, shape)
+			p.weights = append(p.weights, name)
+		}
+		return held[name]
+	}
+	updates := func(name string) (list []nn.Update) {
+		for i := range s.scales {
+			a, b := lora.A(name, i), lora.B(name, i)
+			if shape := s.shapes[g.Scope+a]; shape != nil {
+				scales := parameter(scalesName, shapes.Make(dtypes.Float32, len(s.scales)))
+				list = append(list, nn.Update{
+					A: parameter(a, shapes.Make(s.dtype, shape...)), B: parameter(b, shapes.Make(s.dtype, s.shapes[g.Scope+b]...)),
+					S: graph.Reshape(graph.Slice(scales, graph.AxisElem(i))),
+				})
+			}
+		}
+		return list
+	}
 	weights := func(name string) *graph.Node {
 		if n, ok := held[name]; ok {
 			return n
@@ -404,9 +462,8 @@ func (r *Runner) compile(e errand) (p *program, err error) {
 		if !ok {
 			panic(fmt.Errorf("there is no weight %q", g.Scope+name))
 		}
-		n := graph.Parameter(p.graph, name, shapes.Make(s.dtype, shape...))
-		held[name] = n
-		p.weights = append(p.weights, name)
+		n := parameter(name, shapes.Make(s.dtype, shape...))
+		nn.Attach(n, name, updates(name))
 		return n
 	}
 	out := g.Build(weights, in)

@@ -122,25 +122,53 @@ func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
 	}
 	if f.CFG != nil {
 		frame.cfg = *f.CFG
-		if frame.cfg == 1 {
-			frame.cfg = 1 + 1e-9 // the negative branch is there in all frames or in none
-		}
 	}
-	if len(f.Scales) > 0 {
-		adapters := slices.Clone(r.Adapters)
-		for i, a := range adapters {
-			if s, ok := f.Scales["adapter."+a.Kind+"."+a.Name]; ok {
-				adapters[i].Scale = s
-			}
-		}
-		r.Adapters = adapters
-		spec, ok := b.ask(&r, adapters)
-		if !ok {
+	for _, x := range []struct {
+		name string
+		x    float64
+	}{{"guidance", frame.guidance}, {"cfg", frame.cfg}} {
+		if !finite(x.x) || x.x < 0 {
+			b.diags.Errorf(&r.Clip.Timeline.Source, "Invalid number", "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
 			return nil
 		}
-		frame.spec = spec
+	}
+	frame.negative = w.negative && frame.cfg != 1
+	frame.onBoth = w.onBoth && frame.negative
+	if len(f.Scales) > 0 {
+		r.Adapters, frame.spec.Adapters = slices.Clone(r.Adapters), slices.Clone(w.spec.Adapters)
+		at := 0
+		for i := range r.Adapters {
+			a := &r.Adapters[i]
+			// The spec has them in this order, if not all of them.
+			if at == len(frame.spec.Adapters) || frame.spec.Adapters[at].Kind != a.Kind {
+				continue
+			}
+			if s, ok := f.Scales["adapter."+a.Kind+"."+a.Name]; ok {
+				a.Scale = s
+				// Laid into the weights, every scale would be other weights.
+				frame.spec.Adapters[at].Scale, frame.spec.Adapters[at].Factors = s, a.Kind == "lora"
+			}
+			at++
+		}
 	}
 	return &frame
+}
+
+// guided reports whether a render, or a frame of its clip, has a negative branch.
+func (w *work) guided() bool {
+	if c := w.render.Clip; c != nil {
+		for i := range c.Timeline.Tracks {
+			if tr := &c.Timeline.Tracks[i]; tr.Target.Block == "sampler" && tr.Target.Attribute == "cfg" {
+				for n := range c.Timeline.Frames {
+					if tr.At(float64(n), c.Timeline.Frames, w.size).Numbers[0] != 1 {
+						return true
+					}
+				}
+				return false
+			}
+		}
+	}
+	return w.cfg != 1
 }
 
 // clip plans the frames of a clip that are asked for, those that they need, and the

@@ -268,6 +268,9 @@ func model(r still.Resolved) string {
 	s += fmt.Sprintf(" %s (%s)", r.Model.Transformer.Short(), r.Model.DType)
 	for _, a := range r.Adapters {
 		s += fmt.Sprintf(", %s %s at scale %g", a.Kind, a.Digest.Short(), a.Scale)
+		if a.Factors {
+			s += " beside the weights"
+		}
 		for i, p := range a.Pictures {
 			s += map[bool]string{true: " of picture ", false: ", "}[i == 0] + p.Short()
 		}

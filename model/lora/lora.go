@@ -331,6 +331,7 @@ type fused struct {
 // An update adds scale·B·A to some rows of a tensor.
 type update struct {
 	factor
+	name     string // the tensor's
 	file     Loader
 	scale    float32
 	from, to int // rows
@@ -343,42 +344,59 @@ func Over(base Loader, layers ...Layer) (Loader, error) {
 	if len(layers) == 0 {
 		return base, nil
 	}
-	f := &fused{Loader: base, updates: map[string][]update{}, shapes: map[string][]int{}}
-	for _, t := range base.Tensors() {
-		f.shapes[t.Name] = t.Shape
-	}
+	f := &fused{Loader: base, updates: map[string][]update{}, shapes: shapesOf(base)}
 	for _, l := range layers {
-		switch l.Alpha {
-		case "", AlphaFile, AlphaIgnore:
-		default:
-			return nil, fmt.Errorf("alpha is %q, it must be %q or %q", l.Alpha, AlphaFile, AlphaIgnore)
+		list, err := l.updates(f.shapes)
+		if err != nil {
+			return nil, err
 		}
-		if math.IsNaN(l.Scale) || math.IsInf(l.Scale, 0) {
-			return nil, fmt.Errorf("%s: a LoRA can't have the scale %v", l.File.Path, l.Scale)
-		}
-		var misfits []string
-		for _, p := range l.File.factors {
-			name := p.module.BFL + ".weight"
-			shape := f.shapes[name]
-			if len(shape) != 2 {
-				misfits = append(misfits, p.stem+": the model has no such layer")
-				continue
-			}
-			u := update{factor: p, file: l.File.loader, scale: float32(l.Scale * p.scale(l.Alpha)), to: shape[0]}
-			if p.part >= 0 {
-				u.from, u.to = p.module.PartRows(p.part, shape)
-			}
-			if p.in != shape[1] || p.out != u.to-u.from {
-				misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in, u.to-u.from, shape[1]))
-				continue
-			}
-			f.updates[name] = append(f.updates[name], u)
-		}
-		if len(misfits) > 0 {
-			return nil, fmt.Errorf("%s: %s", l.File.Path, listed(misfits, "the LoRA was made for another model; %d of its modules don't fit"))
+		for _, u := range list {
+			f.updates[u.name] = append(f.updates[u.name], u)
 		}
 	}
 	return f, nil
+}
+
+func shapesOf(l Loader) map[string][]int {
+	shapes := map[string][]int{}
+	for _, t := range l.Tensors() {
+		shapes[t.Name] = t.Shape
+	}
+	return shapes
+}
+
+// updates are what a layer adds to the tensors of a base with these shapes.
+func (l Layer) updates(shapes map[string][]int) (list []update, err error) {
+	switch l.Alpha {
+	case "", AlphaFile, AlphaIgnore:
+	default:
+		return nil, fmt.Errorf("alpha is %q, it must be %q or %q", l.Alpha, AlphaFile, AlphaIgnore)
+	}
+	if math.IsNaN(l.Scale) || math.IsInf(l.Scale, 0) {
+		return nil, fmt.Errorf("%s: a LoRA can't have the scale %v", l.File.Path, l.Scale)
+	}
+	var misfits []string
+	for _, p := range l.File.factors {
+		name := p.module.BFL + ".weight"
+		shape := shapes[name]
+		if len(shape) != 2 {
+			misfits = append(misfits, p.stem+": the model has no such layer")
+			continue
+		}
+		u := update{factor: p, name: name, file: l.File.loader, scale: float32(l.Scale * p.scale(l.Alpha)), to: shape[0]}
+		if p.part >= 0 {
+			u.from, u.to = p.module.PartRows(p.part, shape)
+		}
+		if p.in != shape[1] || p.out != u.to-u.from {
+			misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in, u.to-u.from, shape[1]))
+			continue
+		}
+		list = append(list, u)
+	}
+	if len(misfits) > 0 {
+		return nil, fmt.Errorf("%s: %s", l.File.Path, listed(misfits, "the LoRA was made for another model; %d of its modules don't fit"))
+	}
+	return list, nil
 }
 
 // Raw is nil for a tensor that is updated.

@@ -8,6 +8,7 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
@@ -30,8 +31,57 @@ func (w Weights) Linear(x *Node) *Node {
 	return Add(y, ExpandLeftToRank(w("bias"), y.Rank()))
 }
 
-// LinearNoBias is x·Wᵀ for PyTorch's weight [out, in].
-func (w Weights) LinearNoBias(x *Node) *Node { return MatMulT(x, w("weight")) }
+// LinearNoBias is x·Wᵀ for PyTorch's weight [out, in], and what updates add to it.
+func (w Weights) LinearNoBias(x *Node) *Node {
+	weight := w("weight")
+	y := MatMulT(x, weight)
+	for i := 0; weight.GetAlias() != ""; i++ {
+		u := updateOf(weight, i)
+		if u.A == nil {
+			break
+		}
+		y = Add(y, u.apply(x))
+	}
+	return y
+}
+
+// An Update is what a LoRA adds to a weight [out, in] when it is kept beside it: the
+// layer makes x·Wᵀ + s·(x·Aᵀ)·Bᵀ, so that s can change from run to run.
+type Update struct {
+	A, B *Node // [rank, in], [out, rank]
+	S    *Node // a number, in float32
+}
+
+// Attach gives a weight its updates, whose nodes are of no other. The graph keeps them,
+// by aliases: the code of a model asks for weights and never hears of them.
+func Attach(weight *Node, name string, updates []Update) {
+	if len(updates) == 0 {
+		return
+	}
+	weight.WithAlias("/weight " + name)
+	for i, u := range updates {
+		for part, n := range map[string]*Node{"A": u.A, "B": u.B, "s": u.S} {
+			n.WithAlias(updateAlias(weight, part, i))
+		}
+	}
+}
+
+func updateAlias(weight *Node, part string, i int) string {
+	return fmt.Sprintf("%s %s %d", weight.GetAlias(), part, i)
+}
+
+// updateOf is a weight's update i; without nodes where there is none.
+func updateOf(weight *Node, i int) Update {
+	find := func(part string) *Node { return weight.Graph().GetNodeByAlias(updateAlias(weight, part, i)) }
+	return Update{A: find("A"), B: find("B"), S: find("s")}
+}
+
+// apply is s·(x·Aᵀ)·Bᵀ: [..., in] to [..., out]. The scale acts on the few numbers
+// between the matrices, in float32.
+func (u Update) apply(x *Node) *Node {
+	low := ConvertDType(MatMulT(x, u.A), dtypes.Float32) // [..., rank]
+	return MatMulT(ConvertDType(Mul(low, u.S), x.DType()), u.B)
+}
 
 // MatMulT is x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
 // transposed copy of the weight on any backend.

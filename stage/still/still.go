@@ -91,7 +91,7 @@ type Adapter struct {
 	Scale  float64       `json:"scale"`
 	Alpha  string        `json:"alpha,omitempty"`
 	// Factors is how a LoRA acts whose scale moves: beside the weights.
-	Factors bool `json:"factors,omitempty"`
+	Factors bool `json:"factors,omitempty" recipe:"omitzero"`
 	// Pictures are what an IP-Adapter brings in, by their files' bytes.
 	Pictures []eligen.Digest `json:"pictures,omitempty" recipe:"omitzero"`
 }
