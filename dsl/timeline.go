@@ -711,14 +711,6 @@ func (b *body) inpaint(r *eligen.Render) {
 	if p := i.picture("image"); p != nil {
 		out.Image = *p
 	}
-	if s, ok := i.choice("mode", "exact", "reference"); ok {
-		out.Mode = s
-	}
-	if f, ok := i.number("feather", 0, 1000); ok {
-		out.Feather = f
-	}
-	if f, ok := i.number("background_weight", 0, 1000); ok {
-		out.Background = f
-	}
+	i.keeping(&out.Keeping)
 	r.Inpaint = out
 }

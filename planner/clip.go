@@ -20,8 +20,9 @@ func (b *builder) frames(w *work) {
 		return
 	}
 	c := r.Clip
-	if r.Inpaint != nil && c.Lock {
-		b.diags.Errorf(r.Where("background"), "Two backgrounds", "inpaint keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.")
+	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
+		b.diags.Errorf(r.Where("background"), "Two backgrounds", "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
+			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil])
 	}
 	if r.Init != nil && c.Warm != nil {
 		b.diags.Errorf(&c.Warm.Source, "Two beginnings", "init starts every frame from a picture, and warm_start from the frame before it: choose one.")
@@ -200,7 +201,7 @@ func (b *builder) clip(w *work) {
 		}
 		var p *plate
 		switch {
-		case w.render.Inpaint != nil:
+		case w.render.Inpaint != nil || w.render.Transfer != nil:
 			p = b.plate(&frame)
 		case c.Lock && n > 0:
 			first := draw(0)

@@ -22,23 +22,29 @@ func (b *builder) inpaint(w *work) {
 			"%s has %d×%d pixels, the render %d×%d. They must be equal: resize the picture, or set size = [%d, %d] if that suits the model.",
 			p.Image.Path, size.W, size.H, w.size.W, w.size.H, size.W, size.H)
 	}
-	switch p.Mode {
+	b.keeping(w, "inpaint", p.Keeping)
+}
+
+// keeping checks how the rest of a picture is asked to be kept, by a block.
+func (b *builder) keeping(w *work, block string, k eligen.Keeping) {
+	r := w.render
+	switch k.Mode {
 	case "", "exact":
-		if p.Background != 0 {
-			b.diags.Errorf(r.Where("inpaint.background_weight"), "Option without effect", "background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
+		if k.Background != 0 {
+			b.diags.Errorf(r.Where(block+".background_weight"), "Option without effect", "background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
 		}
-		if !(p.Feather >= 0 && finite(p.Feather)) {
-			b.diags.Errorf(r.Where("inpaint.feather"), "Invalid number", "feather is %v; it must be 0 or a number of pixels.", p.Feather)
+		if !(k.Feather >= 0 && finite(k.Feather)) {
+			b.diags.Errorf(r.Where(block+".feather"), "Invalid number", "feather is %v; it must be 0 or a number of pixels.", k.Feather)
 		}
 	case "reference":
-		if p.Feather != 0 {
-			b.diags.Errorf(r.Where("inpaint.feather"), "Option without effect", "feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
+		if k.Feather != 0 {
+			b.diags.Errorf(r.Where(block+".feather"), "Option without effect", "feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
 		}
-		if !(p.Background >= 0 && finite(p.Background)) {
-			b.diags.Errorf(r.Where("inpaint.background_weight"), "Invalid number", "background_weight is %v; it must be a finite number, 0 or above.", p.Background)
+		if !(k.Background >= 0 && finite(k.Background)) {
+			b.diags.Errorf(r.Where(block+".background_weight"), "Invalid number", "background_weight is %v; it must be a finite number, 0 or above.", k.Background)
 		}
 	default:
-		b.diags.Errorf(r.Where("inpaint.mode"), "Unknown mode", "There is no mode %q of inpainting; choose \"exact\" or \"reference\".", p.Mode)
+		b.diags.Errorf(r.Where(block+".mode"), "Unknown mode", "There is no mode %q of %s; choose \"exact\" or \"reference\".", k.Mode, block)
 	}
 }
 
@@ -53,26 +59,36 @@ type plate struct {
 	feather float64
 }
 
-// plate plans the picture that a render paints into.
+// plate plans the picture that a render paints into; nil where there is none.
 func (b *builder) plate(w *work) *plate {
 	r := w.render
-	p := r.Inpaint
-	if p == nil {
-		return nil
+	switch p := r.Inpaint; {
+	case r.Transfer != nil:
+		return b.panels(w)
+	case p != nil:
+		out := w.plate(p.Keeping)
+		out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path, Tiles: w.tiles})
+		if out.exact {
+			out.picture = b.add(w, r.Address+".inpaint.picture", p.Source, image.Picture{Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+		}
+		return out
 	}
+	return nil
+}
+
+// plate is what a render keeps of a picture, without the picture itself.
+func (w *work) plate(k eligen.Keeping) *plate {
 	var regions []eligen.Region
 	for _, e := range w.entities {
 		regions = append(regions, e.region)
 	}
-	out := &plate{region: union(regions), feather: p.Feather}
-	out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path, Tiles: w.tiles})
-	if p.Mode == "reference" {
-		out.fusion = denoise.Fusion{Paint: indices(eligen.Painted(regions, w.size)), Before: true, Background: p.Background}
+	out := &plate{region: union(regions), feather: k.Feather}
+	if k.Mode == "reference" {
+		out.fusion = denoise.Fusion{Paint: w.painted(regions), Before: true, Background: k.Background}
 		return out
 	}
 	out.exact = true
-	out.fusion = denoise.Fusion{Paint: touched(out.region, w.size)}
-	out.picture = b.add(w, r.Address+".inpaint.picture", p.Source, image.Picture{Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+	out.fusion = denoise.Fusion{Paint: w.onCanvas(touched(out.region, w.size), w.size.W/8)}
 	return out
 }
 

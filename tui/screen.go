@@ -217,7 +217,7 @@ func (s *screen) event(e eligen.Event) {
 
 // makers are what stages that make pictures do, those that make better ones to look at
 // last: without an overlay, and with all that is laid over one another.
-var makers = []string{"overlay", "still", "decode", "composite"}
+var makers = []string{"overlay", "still", "decode", "right", "composite"}
 
 func (s *screen) layout(kind string, recipe json.RawMessage) (Layout, bool) {
 	if s.o.Layout == nil || recipe == nil {

@@ -1,0 +1,12 @@
+render "lion" {
+  prompt = "left a lion, right a lion in a meadow"
+
+  transfer {
+    source = image("disc.png")
+  }
+}
+
+entity "lion" {
+  prompt = "a lion"
+  box    = xywh(0.1, 0.4, 0.3, 0.4)
+}

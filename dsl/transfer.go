@@ -1,0 +1,69 @@
+package dsl
+
+import (
+	"github.com/eligen/eligen"
+)
+
+var transferGrammar = &grammar{
+	what: "a transfer", optional: []string{"source", "target", "fit", "mode", "feather", "background_weight"},
+	inside: map[string]string{"strength": "init", "image": "inpaint"},
+}
+
+// transfer reads the two pictures of an entity transfer.
+func (b *body) transfer(r *eligen.Render) {
+	block := b.inner("transfer")
+	if block == nil {
+		return
+	}
+	t := b.child(block, transferGrammar)
+	defer func() { b.failed = b.failed || t.failed }()
+	out := &eligen.Transfer{Source: b.l.source(t.rng)}
+	if r.Transfer != nil { // of the render that this one is a variant of
+		out.From, out.To, out.Fit, out.Keeping = r.Transfer.From, r.Transfer.To, r.Transfer.Fit, r.Transfer.Keeping
+	}
+	for _, p := range []struct {
+		name, what string
+		into       *eligen.Picture
+	}{
+		{"source", "the picture of what is transferred", &out.From},
+		{"target", "the picture that it is painted into", &out.To},
+	} {
+		if t.attrs[p.name] == nil && r.Transfer == nil && !t.damaged && !t.guessed[p.name] {
+			t.errorf(t.rng, missing, "A transfer needs the argument %q: %s.", p.name, p.what)
+		}
+		if picture := t.opaque(p.name); picture != nil {
+			*p.into = *picture
+		}
+	}
+	if s, ok := t.choice("fit", "stretch", "cover"); ok {
+		out.Fit = s
+	}
+	t.keeping(&out.Keeping)
+	r.Transfer = out
+}
+
+// keeping reads how what is outside the regions is kept.
+func (b *body) keeping(k *eligen.Keeping) {
+	if s, ok := b.choice("mode", "exact", "reference"); ok {
+		k.Mode = s
+	}
+	if f, ok := b.number("feather", 0, 1000); ok {
+		k.Feather = f
+	}
+	if f, ok := b.number("background_weight", 0, 1000); ok {
+		k.Background = f
+	}
+}
+
+// opaque is an argument that is a whole picture that nothing shines through: what is
+// behind it, the scene doesn't say.
+func (b *body) opaque(name string) *eligen.Picture {
+	out := b.picture(name)
+	for _, p := range b.l.pictures {
+		if out == &p.file && p.varies {
+			b.errorf(b.place(name), "Picture is transparent", "Parts of this picture are transparent, and what is seen through them is not said. Lay it on a background, as white, and save it without transparency.")
+			return nil
+		}
+	}
+	return out
+}
