@@ -1,0 +1,43 @@
+package model
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/eligen/eligen"
+)
+
+// A model's own LoRA for transfers is a file of its folder; where there is none, that
+// is said.
+func TestInContext(t *testing.T) {
+	dir := tinyFolder(t)
+	both := []eligen.Adapter{{Kind: "lora", Scale: 1}, {Kind: "lora", Path: eligen.InContext, Scale: 1}}
+	nano := eligen.Model{Family: "nano"}
+	_, err := newEngine(t, "go", Options{Nano: dir}).Spec(nano, both)
+	if err == nil || !strings.Contains(err.Error(), InContextFile) || !strings.Contains(err.Error(), "which a transfer needs") {
+		t.Errorf("without the file: %v", err)
+	}
+
+	data, err := os.ReadFile(filepath.Join(dir, EliGenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1 // another LoRA, by a bit
+	file := filepath.Join(dir, InContextFile)
+	writeFile(t, file, func(b *bytes.Buffer) error { _, err := b.Write(data); return err })
+	spec, err := newEngine(t, "go", Options{Nano: dir}).Spec(nano, both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := eligen.DigestOf(data); len(spec.Adapters) != 2 || spec.Adapters[1].Digest != want || spec.Adapters[0].Digest == want {
+		t.Errorf("adapters %+v, the file is %s", spec.Adapters, want)
+	}
+
+	e := newEngine(t, "go", Options{})
+	if _, err := e.adapter(&resolved{}, &both[1]); err == nil || !strings.Contains(err.Error(), "no in-context LoRA of its own") {
+		t.Errorf("a family without one: %v", err)
+	}
+}
