@@ -16,7 +16,7 @@ type Event struct {
 	Stage    string          `json:"stage,omitempty"`  // address: "render.picnic.denoise"
 	Kind     string          `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
 	Work     float64         `json:"work,omitempty"`   // of Planned: the stage's
-	Recipe   json.RawMessage `json:"recipe,omitempty"` // of Planned: the Op that makes a file
+	Recipe   json.RawMessage `json:"recipe,omitempty"` // of Planned: the Op that makes a file, or the stage's Record
 	Step     int             `json:"step,omitempty"`   // steps finished
 	Of       int             `json:"of,omitempty"`     // steps in all
 	Path     string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
@@ -71,9 +71,11 @@ type Progress struct {
 type StageProgress struct {
 	Name, Kind string
 	State      EventType
+	Work       float64
 	Step, Of   int
 	From       int       // steps that an earlier run had done
 	Began      time.Time // of Started
+	First      time.Time // of the first Stepped
 	Latest     time.Time // of its newest event
 	Artifact   *Artifact
 	Problem    *Diagnostic
@@ -105,7 +107,7 @@ func (p *Progress) Add(e Event) {
 		}
 		i = len(p.Stages)
 		p.index[e.Stage] = i
-		p.Stages = append(p.Stages, StageProgress{Name: e.Stage, Kind: e.Kind})
+		p.Stages = append(p.Stages, StageProgress{Name: e.Stage, Kind: e.Kind, Work: e.Work})
 	}
 	s := &p.Stages[i]
 	s.State, s.Latest = e.Type, e.Time
@@ -120,7 +122,7 @@ func (p *Progress) Add(e Event) {
 		s.Began = e.Time
 	case Stepped:
 		if s.Step == 0 {
-			s.From = e.Step - 1
+			s.From, s.First = e.Step-1, e.Time
 		}
 		s.Step, s.Of = e.Step, e.Of
 	}

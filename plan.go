@@ -33,6 +33,10 @@ type Stage struct {
 	Inputs []Ref
 	Digest Digest // of the recipe: the Op, its inputs' digests, and the engine where it is used
 	Source Source // the block to blame
+	// Record is the Op that would make a file of what this stage's picture is part of,
+	// where no stage does: for screens and journals. It is no part of the recipe. nil:
+	// there is none.
+	Record Op
 	// Work is about how much there is to compute, in a unit of the kind's own: twice
 	// the work takes twice the time. It is no part of the recipe.
 	Work float64

@@ -249,6 +249,7 @@ func regions(entities []entity) (out []eligen.Region) {
 func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 	r := w.render
 	t := r.Clip.Timeline
+	whole := false
 	for _, o := range w.outputs {
 		if strings.Contains(o.local, "%") {
 			for i, frame := range frames {
@@ -268,21 +269,29 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 			}
 			op = sheet
 		} else {
-			op = b.clipOp(w, o, frames[0])
+			op, whole = b.clipOp(w, o), true
 		}
 		ref := b.add(w, r.Address+".clip"+o.ext, o.Source, op, pictures...)
 		b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: r.Address, Path: o.local, Stage: ref, Source: o.Source})
 	}
+	if !whole && len(pictures) > 0 { // no file says what moves, and a screen shows it
+		b.plan.Stages[pictures[0]].Record = clip.GIF{Resolved: b.resolvedClip(w, 0), Timeline: t.Address}
+	}
+}
+
+// resolvedClip is a clip with nothing left open.
+func (b *builder) resolvedClip(w *work, loop int) clip.Resolved {
+	t := w.render.Clip.Timeline
+	return clip.Resolved{
+		Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: loop,
+		Timeline: describe(t), First: encoded(b.resolved(w.frames[0])),
+	}
 }
 
 // clipOp is the stage that writes a clip's format.
-func (b *builder) clipOp(w *work, o output, first *work) eligen.Op {
+func (b *builder) clipOp(w *work, o output) eligen.Op {
 	t := w.render.Clip.Timeline
-	// Records and screens read it where the file doesn't hold it, too.
-	resolved := clip.Resolved{
-		Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: o.Loop,
-		Timeline: describe(t), First: encoded(b.resolved(first)),
-	}
+	resolved := b.resolvedClip(w, o.Loop) // of a file that doesn't hold it, records and screens read it
 	var check error
 	var op eligen.Op
 	switch o.ext {

@@ -90,8 +90,12 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 	}
 	for i, s := range p.Stages {
 		e := eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind(), Work: s.Work}
+		made := s.Record
 		if files[eligen.Ref(i)] {
-			e.Recipe, _ = json.Marshal(s.Op) // what it says is for people to compare; without it they have less to read
+			made = s.Op
+		}
+		if made != nil {
+			e.Recipe, _ = json.Marshal(made) // what it says is for people to compare; without it they have less to read
 		}
 		w.emit(e)
 	}

@@ -43,6 +43,9 @@ type canvas struct {
 // grid is how many cells the canvas takes of a pane: as many as fit, in the picture's
 // proportions. A cell is twice as high as it is wide.
 func (c *canvas) grid(width, height int) (columns, rows int) {
+	if c.ink == Kitty {
+		width, height = min(width, mostCells), min(height, mostCells)
+	}
 	w, h := max(1, c.size.W), max(1, c.size.H)
 	columns, rows = width, (width*h+w)/(2*w)
 	if rows > height {

@@ -18,6 +18,10 @@ const (
 	cellHeight = 16
 )
 
+// mostCells is how many rows, or columns, placeholders can count: as many as there are
+// diacritics for it.
+const mostCells = 297
+
 // The numbers of the two pictures that take turns. They are above those of the sixteen
 // named colours, which might be written in another way.
 const (

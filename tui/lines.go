@@ -108,15 +108,70 @@ func summary(p *eligen.Progress, now time.Time) string {
 	return strings.Join(parts, ", ") + "  " + seconds(now.Sub(p.Began))
 }
 
-// remaining is how long a stage's steps will take, going by those that this run has
-// seen; "" where nothing is known yet.
+// pace is how long a stage's steps take, going by those that this run has seen. The
+// first says nothing: before it weights are read and graphs are compiled.
+func pace(s *eligen.StageProgress) (time.Duration, bool) {
+	if s == nil || s.First.IsZero() || s.Step < s.From+2 {
+		return 0, false
+	}
+	return s.Latest.Sub(s.First) / time.Duration(s.Step-s.From-1), true
+}
+
+// remaining is how long the rest of a stage's steps will take; "" where nothing is
+// known yet.
 func remaining(s *eligen.StageProgress, now time.Time) string {
-	if s == nil || s.Step <= s.From || s.Began.IsZero() {
+	each, ok := pace(s)
+	if !ok {
 		return ""
 	}
-	each := s.Latest.Sub(s.Began) / time.Duration(s.Step-s.From)
-	left := each*time.Duration(s.Of-s.Step) - now.Sub(s.Latest)
-	return seconds(max(0, left))
+	return seconds(rest(s, each, now))
+}
+
+func rest(s *eligen.StageProgress, each time.Duration, now time.Time) time.Duration {
+	return max(0, each*time.Duration(s.Of-s.Step)-now.Sub(s.Latest))
+}
+
+// left is how long the rest of the run will take, going by what its stages took for
+// their work. It is known where most of what is to come has been seen.
+func left(p *eligen.Progress, now time.Time) (time.Duration, bool) {
+	type sum struct{ seconds, work float64 }
+	took := map[string]sum{} // by kind
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		each, steady := pace(s)
+		d := each * time.Duration(s.Of)
+		if !steady && s.State == eligen.Done && !s.Began.IsZero() {
+			d, steady = s.Latest.Sub(s.Began), true
+		}
+		if steady && s.Work > 0 {
+			k := took[s.Kind]
+			took[s.Kind] = sum{k.seconds + d.Seconds(), k.work + s.Work}
+		}
+	}
+	total, known, unknown := 0.0, 0, 0
+	for i := range p.Stages {
+		s := &p.Stages[i]
+		running := s.State == eligen.Started || s.State == eligen.Stepped
+		if s.State != eligen.Planned && !running {
+			continue
+		}
+		if each, ok := pace(s); ok && running {
+			total, known = total+rest(s, each, now).Seconds(), known+1
+			continue
+		}
+		k, ok := took[s.Kind]
+		if !ok || s.Work <= 0 {
+			unknown++
+			continue
+		}
+		known++
+		t := k.seconds / k.work * s.Work
+		if running {
+			t = max(0, t-now.Sub(s.Began).Seconds())
+		}
+		total += t
+	}
+	return time.Duration(total * float64(time.Second)), known > unknown
 }
 
 func prefixed(before, s, after string) string {

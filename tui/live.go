@@ -159,7 +159,7 @@ func (l *Live) Close() {
 	}
 	if l.o.Keys != nil { // else it is there already
 		look := LookOf(l.o.Env)
-		look.Width = l.width
+		look.Width, look.Below = l.width, true
 		fmt.Fprintln(l.o.Stderr, View(&l.progress, l.progress.Latest, look))
 	}
 	fmt.Fprint(l.o.Stderr, Problems(&l.progress))

@@ -11,6 +11,7 @@ type Look struct {
 	Width       int  // of the terminal, in cells
 	Colour      bool // else nothing is said by colour, and no escape codes are written
 	ASCII       bool // the terminal shows no other characters
+	Below       bool // problems are written whole below: the view only names the stages that failed
 	Interrupted bool // say that the run stops after the step at hand
 	Ink         Ink  // what pictures are drawn with
 }

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,6 +98,7 @@ func (p *entityPane) View(width, height int) []string {
 	for _, e := range p.entities {
 		names = max(names, min(width/3, lipgloss.Width(shortName(e.Address))))
 	}
+	below := "" // of the selected one, what the list has no room for
 	for i := from; i < from+rows; i++ {
 		e := p.entities[i]
 		mark := " "
@@ -112,16 +114,28 @@ func (p *entityPane) View(width, height int) []string {
 		l, gap, r := sides(text, numbers(i), width-4)
 		line := mark + " " + paint(p.look, inColour(hue(i)), string(letter(i))) + " "
 		if i == p.selected {
+			if below = e.Prompt; l == text && text != name && e.Region.Kind != "" {
+				below = described(e)
+			}
 			l = bold(p.look, l)
 		}
 		lines = append(lines, line+l+gap+r)
 	}
 	if room := height - len(lines); room > 0 && p.selected < len(p.entities) {
-		for _, l := range p.text(p.entities[p.selected].Prompt, width-4, room) {
+		for _, l := range p.text(below, width-4, room) {
 			lines = append(lines, "    "+l)
 		}
 	}
 	return fit(lines, width, height)
+}
+
+// described is where an entity is, and how strong.
+func described(e eligen.Entity) string {
+	s := e.Region.String()
+	if e.Strength != 1 && e.Strength != 0 {
+		s += fmt.Sprintf(", strength %g", e.Strength)
+	}
+	return s
 }
 
 // text is as much of a prompt as there is room for.
@@ -185,8 +199,15 @@ func (p *stagePane) sum(now time.Time) string {
 	if n[eligen.Failed] > 0 {
 		s += fmt.Sprintf(", %d failed", n[eligen.Failed])
 	}
-	return s + "  " + seconds(now.Sub(p.progress.Began))
+	s += "  " + seconds(now.Sub(p.progress.Began))
+	if d, ok := left(p.progress, now); ok && !p.progress.Ended {
+		s += ", " + seconds(d) + " left"
+	}
+	return s
 }
+
+// slow is how long a first step may take before it is said why.
+const slow = 2 * time.Second
 
 // stage is one stage: a line, and where it has steps and runs one more, of what
 // there is room for.
@@ -206,8 +227,11 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 	switch s.State {
 	case eligen.Started, eligen.Stepped:
 		out := []string{line("▶", "14", seconds(now.Sub(s.Began)))}
-		if s.Of > 0 {
+		switch {
+		case s.Of > 0:
 			out = append(out, p.steps(s, now, width))
+		case strings.HasPrefix(s.Kind, "denoise/") && now.Sub(s.Began) > slow:
+			out = append(out, paint(p.look, "8", cut("  no step yet: a model is read and compiled first", width)))
 		}
 		return out
 	case eligen.Done:
@@ -230,9 +254,8 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 func (p *stagePane) steps(s *eligen.StageProgress, now time.Time, width int) string {
 	steps := fmt.Sprintf("%d/%d", s.Step, s.Of)
 	speed, left := "", ""
-	if r := remaining(s, now); r != "" {
-		left = "  " + r + " left"
-		each := s.Latest.Sub(s.Began) / time.Duration(s.Step-s.From)
+	if each, ok := pace(s); ok {
+		left = "  " + seconds(rest(s, each, now)) + " left"
 		speed = "  " + seconds(each) + "/step"
 		if each < time.Second && each > 0 {
 			speed = fmt.Sprintf("  %.1f steps/s", 1/each.Seconds())
@@ -322,26 +345,25 @@ func (f *footLine) View(width int) string {
 		}
 		said = paint(f.look, "11", said) + "  "
 	}
-	last := ""
-	var first []string
+	var first, last []string
 	for _, k := range keys() {
 		s := k.name + " " + k.short
 		switch {
 		case k.always:
-			last += "  " + s
+			last = append(last, s)
 		case k.short != "":
 			first = append(first, s)
 		}
 	}
-	line := ""
-	for _, s := range first {
-		if lipgloss.Width(line)+lipgloss.Width(s)+2+lipgloss.Width(last) > width {
-			break
-		}
-		line += s + "  "
+	room := func(a, b []string) bool { return lipgloss.Width(strings.Join(slices.Concat(a, b), "  ")) <= width }
+	for len(last) > 1 && !room(nil, last) {
+		last = last[1:]
 	}
-	line = strings.TrimSuffix(line, "  ")
-	return said + paint(f.look, "8", cut(strings.TrimPrefix(line+last, "  "), width))
+	n := 0
+	for n < len(first) && room(first[:n+1], last) {
+		n++
+	}
+	return said + paint(f.look, "8", cut(strings.Join(slices.Concat(first[:n], last), "  "), width))
 }
 
 // A helpPane is every key and what it does: in a column, in two, or one after the

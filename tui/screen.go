@@ -45,6 +45,7 @@ type screen struct {
 	abort                 bool
 	left                  bool
 
+	unplaced  []string                  // stages of which it isn't known yet what pictures they are about
 	planned   map[place]bool            // pictures that the run makes
 	artifacts map[place]eligen.Artifact // those that it has made
 	ranks     map[place]int             // of makers, the one that made each
@@ -115,6 +116,8 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = msg.Width, msg.Height
+	case tea.ResumeMsg: // a terminal forgets the pictures of a screen that was left
+		s.given.id, s.given.key, s.given.pending = 0, "", ""
 	case tea.ColorProfileMsg:
 		s.few = msg.String() == "ANSI256"
 		s.version++
@@ -174,15 +177,40 @@ func (s *screen) event(e eligen.Event) {
 			s.takes.add(l)
 			s.version++
 		}
-	case eligen.Wrote:
-		s.say("", Line(s.progress, e))
-	case eligen.Ended:
+		s.unplaced = append(s.unplaced, e.Stage)
+		return
+	case eligen.Opened, eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
 	case eligen.Reported:
-		s.say("11", Line(s.progress, e))
+		s.say("11", brief("", e.Problem))
 	case eligen.Failed:
-		s.say("9", Line(s.progress, e))
+		s.say("9", brief("failed   "+e.Stage+": ", e.Problem))
 	}
+	for _, stage := range s.unplaced { // all layouts are there
+		s.place(eligen.Event{Stage: stage})
+	}
+	s.unplaced = nil
+	s.place(e)
+}
+
+// brief is a problem in two lines: what and where, and the rest. All of it is written
+// below when the screen is closed.
+func brief(before string, d *eligen.Diagnostic) string {
+	if d == nil {
+		return before
+	}
+	if before == "" && d.Severity == eligen.Warning {
+		before = "Warning: "
+	}
+	s := before + d.Summary
+	if d.Source != nil && d.Source.File != "" {
+		s += "  " + d.Source.String()
+	}
+	return s + "\n  " + strings.Join(strings.Fields(d.Detail), " ")
+}
+
+// place finds out which picture an event is about.
+func (s *screen) place(e eligen.Event) {
 	t, frame, what := s.takes.find(e.Stage)
 	if t == nil {
 		return
@@ -508,6 +536,7 @@ func (s *screen) String() string {
 		if s.progress.Began.IsZero() {
 			return ""
 		}
+		look.Below = s.over
 		return View(s.progress, s.now, look) + "\n" // Bubble Tea clears the last line when it ends: an empty one
 	}
 	var lines []string

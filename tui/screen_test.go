@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,8 +56,13 @@ func sunset() image.Image {
 // run is the recorded run up to an event.
 func (s *screen) run(t *testing.T, seq int, wait time.Duration) *screen {
 	t.Helper()
+	return s.hears(recorded(t), seq, wait)
+}
+
+// hears takes events up to one.
+func (s *screen) hears(events []eligen.Event, seq int, wait time.Duration) *screen {
 	n := news{}
-	for _, e := range recorded(t) {
+	for _, e := range events {
 		if e.Seq <= seq {
 			n.items, n.now = append(n.items, e), e.Time.Add(wait)
 		}
@@ -161,6 +167,23 @@ func TestScreen(t *testing.T) {
 				do(clip, pressed("right"))
 			}
 			fmt.Fprintf(&b, "=== a clip, frame 9\n%s\n", clip)
+			for _, m := range []struct {
+				name string
+				seq  int
+				wait time.Duration
+				keys []string
+			}{
+				{"a clip's run: the model is compiled", 30, 5 * time.Second, nil},
+				{"a clip's run: frame 2", 55, 20 * time.Millisecond, nil},
+				{"a clip's run: somebody looks at frame 1", 68, 0, []string{"left", "down"}},
+				{"a clip's run: the end", 1000, 0, []string{"home"}},
+			} {
+				s := shown(c.env, c.width, c.height).hears(recordedClip(t), m.seq, m.wait)
+				for _, k := range m.keys {
+					do(s, pressed(k))
+				}
+				fmt.Fprintf(&b, "=== %s\n%s\n", m.name, s)
+			}
 			golden(t, "screen-"+c.name+".txt", b.String())
 		})
 	}
@@ -385,6 +408,138 @@ func TestPictures(t *testing.T) {
 	do(s, pressed("end"))
 	if got := s.String(); !strings.Contains(got, "%%%") || !strings.Contains(got, "24 of 24 made") {
 		t.Errorf("frame 23 looks like frame 2\n%s", got)
+	}
+}
+
+// TestFromTheStore: a run that took everything from the store shows its pictures, as the
+// run that made them did.
+func TestFromTheStore(t *testing.T) {
+	var cached []eligen.Event
+	for _, e := range recordedClip(t) {
+		switch e.Type {
+		case eligen.Started, eligen.Stepped:
+			continue
+		case eligen.Done:
+			e.Type = eligen.Cached
+		}
+		cached = append(cached, e)
+	}
+	s := shown(colorless, 100, 30).hears(cached, 1000, 0)
+	for range 4 {
+		got := s.String()
+		if !strings.Contains(got, "4 of 4 made") || !strings.Contains(got, "%%%") || !strings.Contains(got, "drive · frame") || !strings.Contains(got, "18 of 18") {
+			t.Errorf("\n%s", got)
+		}
+		do(s, pressed("left"))
+	}
+}
+
+// TestToCome: the picture of a frame that is yet to be made is not that of one before it,
+// where their regions are the same and the plan makes both.
+func TestToCome(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	l := leap().Layouts[0]
+	l.Timeline.Tracks = nil
+	recipe, err := json.Marshal(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(s, news{items: []any{
+		eligen.Event{Type: eligen.Opened, Time: time.Now()},
+		eligen.Event{Type: eligen.Planned, Stage: "render.clip.frame[0].decode"},
+		eligen.Event{Type: eligen.Planned, Stage: "render.clip.frame[1].decode"},
+		eligen.Event{Type: eligen.Planned, Stage: "render.clip.clip.gif", Recipe: recipe},
+		eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}},
+	}})
+	if got := s.String(); !strings.Contains(got, "23 of 24 made") || !strings.Contains(got, "%%%") {
+		t.Errorf("\n%s", got)
+	}
+	do(s, pressed("right"))
+	if got := s.String(); !strings.Contains(got, "frame 1 of 24") || strings.Contains(got, "%%%") {
+		t.Errorf("\n%s", got)
+	}
+}
+
+// TestLeft: the first step, before which a model is read and compiled, says nothing of
+// how long the others take.
+func TestLeft(t *testing.T) {
+	for _, c := range []struct {
+		seq    int
+		stage  string // time left of the stage at hand
+		run    time.Duration
+		known  bool
+		reason string
+	}{
+		{30, "", 0, false, "nothing is known"},
+		{31, "", 0, false, "one step"},
+		{36, "0.0 s", 0, false, "most of what is to come has not been seen"},
+		{54, "0.4 s", 1500 * time.Millisecond, true, "two frames are done: what they took, without the compiling"},
+		{1000, "", 0, false, "nothing is to come"},
+	} {
+		var p eligen.Progress
+		var at *eligen.StageProgress
+		for _, e := range recordedClip(t) {
+			if e.Seq <= c.seq {
+				p.Add(e)
+			}
+		}
+		for i := range p.Stages {
+			if s := &p.Stages[i]; s.State == eligen.Stepped || s.State == eligen.Started {
+				at = s
+			}
+		}
+		if got := remaining(at, p.Latest); got != c.stage {
+			t.Errorf("%s: %q left of the stage, want %q", c.reason, got, c.stage)
+		}
+		if got, ok := left(&p, p.Latest); ok != c.known || ok && (got < c.run/2 || got > c.run*2) {
+			t.Errorf("%s: %v, %v left of the run, want about %v", c.reason, got, ok, c.run)
+		}
+	}
+}
+
+// TestFoot: the last line shows whole keys, however narrow it is and whatever else it says.
+func TestFoot(t *testing.T) {
+	var whole []string
+	for _, k := range keys() {
+		whole = append(whole, k.name+" "+k.short)
+	}
+	for _, said := range []string{"", "The run has ended."} {
+		for width := 30; width <= 200; width++ {
+			line := (&footLine{said, Look{}}).View(width)
+			if line == said { // no room for more
+				continue
+			}
+			for k := range strings.SplitSeq(strings.TrimPrefix(strings.TrimPrefix(line, said), "  "), "  ") {
+				if !slices.Contains(whole, k) {
+					t.Fatalf("%d columns: %q in %q", width, k, line)
+				}
+			}
+		}
+	}
+}
+
+// TestLog: a problem takes two lines of a run's log; the code that is to blame is
+// written when the screen has closed.
+func TestLog(t *testing.T) {
+	s := shown(colorless, 100, 24)
+	var ds eligen.Diagnostics
+	ds.Warnf(&eligen.Source{File: "leap.hcl", Line: 7, Code: "  box = px(1, 2)", Start: 2, End: 5}, "Regions overlap", "The cat and the bird\nshare 4 tokens.")
+	now := time.Now()
+	do(s, news{now: now, items: []any{
+		eligen.Event{Type: eligen.Opened, Time: now, Scene: "leap.hcl", Engine: "paint/0.1.0"},
+		eligen.Event{Type: eligen.Reported, Time: now, Problem: &ds[0]},
+	}})
+	got := s.String()
+	for _, want := range []string{"leap.hcl on paint/0.1.0", "Warning: Regions overlap  leap.hcl:7", "  The cat and the bird share 4 tokens."} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "box = px") {
+		t.Errorf("\n%s", got)
+	}
+	if got := Problems(s.progress); !strings.Contains(got, "box = px") {
+		t.Errorf("below: %s", got)
 	}
 }
 

@@ -21,9 +21,15 @@ var update = flag.Bool("update", false, "rewrite the drawings in testdata")
 
 // recorded is a run in which a damaged result was found, one render is made, and
 // another goes on from its 17th step and fails.
-func recorded(t *testing.T) []eligen.Event {
+func recorded(t *testing.T) []eligen.Event { return journal(t, "events.jsonl") }
+
+// recordedClip is a run of a clip of four frames, on a model that is compiled first: the
+// recipes in it are layouts, as cmd would make of them.
+func recordedClip(t *testing.T) []eligen.Event { return journal(t, "clip.jsonl") }
+
+func journal(t *testing.T, name string) []eligen.Event {
 	t.Helper()
-	data, err := os.ReadFile("testdata/events.jsonl")
+	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,9 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	width := max(1, look.Width)
 	var lines []string
 	for _, d := range p.Reports {
+		if look.Below {
+			break
+		}
 		lines = append(lines, paint(look, "11", cut("! "+d.Summary+": "+firstLine(d.Detail), width)))
 	}
 	var current *eligen.StageProgress
@@ -26,7 +29,7 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 			current = s
 		case eligen.Failed:
 			line := "✗ " + s.Name
-			if s.Problem != nil {
+			if s.Problem != nil && !look.Below {
 				line += ": " + firstLine(s.Problem.Detail)
 			}
 			lines = append(lines, paint(look, "9", cut(line, width)))
@@ -37,7 +40,11 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	} else if current != nil {
 		lines = append(lines, stageLine(current, now, look))
 	}
-	lines = append(lines, paint(look, "8", cut(summary(p, now), width)))
+	sum := summary(p, now)
+	if d, ok := left(p, now); ok && !p.Ended {
+		sum += ", " + seconds(d) + " left"
+	}
+	lines = append(lines, paint(look, "8", cut(sum, width)))
 	if look.Interrupted && !p.Ended {
 		lines = append(lines, paint(look, "11", cut("Interrupted: the step at hand is finished first, and kept.", width)))
 	}
