@@ -27,7 +27,7 @@ type Options struct {
 	// are transferred from the left to the right one; Size is a panel's.
 	Panels    eligen.Samples
 	Transfers int
-	Size    eligen.Size
+	Size      eligen.Size
 	// DrawClip renders a clip, and gives its frames; nil where Clips is 0.
 	DrawClip func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error)
 	// Draw renders; the product's own path from scene to picture.
