@@ -47,9 +47,9 @@ type Options struct {
 // honoured or looks like a mistake. spec is the engine's [eligen.Engine.Spec]; a
 // plan with errors among its diagnostics must not be applied.
 //
-// Stages come in the order in which they run: first every prompt of the scene, so
-// that text encoders are done with before the large model starts, then render by
-// render.
+// Stages come in the order in which they run: first every prompt of the scene, and
+// every image prompt, so that their encoders are done with before the large model
+// starts, then render by render.
 func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o Options) (*eligen.Plan, eligen.Diagnostics) {
 	if o.MinTokens == 0 {
 		o.MinTokens = 4
@@ -82,6 +82,9 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 	}
 	for _, w := range works {
 		b.prompts(w)
+	}
+	for _, w := range works {
+		b.imagePrompts(w)
 	}
 	for _, w := range works {
 		b.picture(w)
@@ -704,7 +707,6 @@ func (b *builder) prompts(w *work) {
 	for _, e := range w.entities {
 		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), encode.Op{Text: s.Text, Prompt: e.Prompt, Length: s.EntityTextLength}))
 	}
-	b.imagePrompts(w)
 }
 
 // picture plans the rest of a render, and its outputs.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden pictures")
@@ -77,7 +82,7 @@ func setup(folder string) func(*testscript.Env) error {
 	return func(e *testscript.Env) error {
 		e.Setenv("ELIGEN_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
 		e.Setenv("ELIGEN_PLUGIN_DIR", filepath.Join(e.WorkDir, ".plugins"))
-		for name, folder := range map[string]string{"NANO": "../../model/nano/weights", "CI_SCRIPTS": "../../.ci"} {
+		for name, folder := range map[string]string{"NANO": "../../model/nano/weights", "CI_SCRIPTS": "../../.ci", "WEIGHTS": "../../model/testdata/goldens/models"} {
 			path, err := filepath.Abs(folder)
 			if err != nil {
 				return err
@@ -120,6 +125,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"deep":      deep,
 	"flip":      flip,
 	"interrupt": interrupt,
+	"pictured":  pictured,
 	"pixels":    pixels,
 }
 
@@ -226,6 +232,35 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if got := c.ProcessState.ExitCode(); got != exitInterrupted {
 		ts.Fatalf("exit code %d, want %d", got, exitInterrupted)
 	}
+}
+
+// pictured FOLDER writes the embedded model with an IP-Adapter and a vision tower of
+// random numbers: pictures change what it draws, in no good way.
+func pictured(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: pictured FOLDER")
+	}
+	trainee, err := model.OpenTrainee("", nil)
+	ts.Check(err)
+	start, err := trainee.Start()
+	ts.Check(err)
+	rng := rand.New(rand.NewPCG(1, 2))
+	weights := map[string]eligen.Tensor{}
+	add := func(name string, shape []int) {
+		x := eligen.NewTensor(shape...)
+		for i := range x.Data {
+			x.Data[i] = float32(rng.NormFloat64() / math.Sqrt(float64(shape[len(shape)-1])))
+		}
+		weights[name] = x
+	}
+	for _, w := range start.Vision.Weights() {
+		add("vision."+w.Name, w.Shape)
+	}
+	for _, w := range start.IP.Weights() {
+		add("ip."+w.Name, w.Shape)
+	}
+	ts.Check(trainee.Take("ip", weights, nil, nil))
+	ts.Check(trainee.Write(ts.MkAbs(args[0])))
 }
 
 // pixels PICTURE GOLDEN compares a picture with one of scenes/golden, pixel by

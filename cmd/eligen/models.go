@@ -15,8 +15,8 @@ import (
 func newModels() *cobra.Command {
 	return family(&cobra.Command{
 		Use:   "models",
-		Short: "Look at weights",
-	}, newModelsInspect())
+		Short: "Look at weights, and convert them",
+	}, newModelsInspect(), newModelsConvert())
 }
 
 // inspectOptions are the flags of `eligen models inspect`.
@@ -60,6 +60,42 @@ func (o *inspectOptions) run(c *cobra.Command, args []string) error {
 	if r.Problem != "" {
 		return exit{code: exitIntegrity}
 	}
+	return nil
+}
+
+// convertOptions are the flags of `eligen models convert`.
+type convertOptions struct{ force bool }
+
+func newModelsConvert() *cobra.Command {
+	var o convertOptions
+	c := &cobra.Command{
+		Use:   "convert IN OUT.safetensors",
+		Short: "Write the tensors of a PyTorch file as safetensors",
+		Long: `Write the tensors of a file that PyTorch's torch.save made as a safetensors file, in the same numbers.
+
+Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. The result appears whole or not at all, and a file that is there is left alone, unless --force.`,
+		Example: "eligen models convert ip-adapter.bin ip-adapter.safetensors",
+		Args:    exactly(2),
+		RunE:    o.run,
+	}
+	c.Flags().BoolVar(&o.force, "force", false, "replace OUT if it is there")
+	return c
+}
+
+func (o *convertOptions) run(c *cobra.Command, args []string) error {
+	in, out := args[0], args[1]
+	if err := model.Convert(in, out, o.force); err != nil {
+		var unreadable model.ErrUnreadable
+		if errors.As(err, &unreadable) {
+			return exit{exitIntegrity, err}
+		}
+		return err
+	}
+	r, err := model.Inspect(out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.OutOrStdout(), r) // whether it is a model's, is another question
 	return nil
 }
 
