@@ -31,6 +31,7 @@ type trainOptions struct {
 	out     string
 	model   string
 	sprites string
+	format  string
 	smoke   bool
 	json    bool
 }
@@ -42,7 +43,7 @@ func newTrain() *cobra.Command {
 		Short: "Train a model, or EliGen's LoRA, by a recipe",
 		Long: `Train a model, or EliGen's LoRA, by a recipe.
 
-A training keeps its checkpoint, its log (log.jsonl) and sheets of samples in a folder, and goes on from the checkpoint when the same command is given again: after an interrupt (ctrl-c), a crash, or on another day. The folder "model" in it is a whole model with what was trained so far in its place; scenes and other recipes can start from it.
+A training keeps its checkpoint, its log (log.jsonl) and sheets of samples in a folder, and goes on from the checkpoint when the same command is given again: after an interrupt (ctrl-c), a crash, or on another day. The folder "model" in it is a whole model with what was trained so far in its place; scenes and other recipes can start from it. A LoRA that is trained can be written in another format beside it, for other programs, by --format; later, by eligen models convert.
 
 A running training pauses, and goes on again, at each signal SIGUSR1.`,
 		Example: `eligen train recipes/autoencoder.hcl
@@ -60,6 +61,7 @@ eligen train recipes/eligen.hcl --smoke`,
 	f.StringVar(&o.out, "out", "", "the training's folder (else training/NAME in eligen's cache)")
 	f.StringVar(&o.model, "model", "", "start from the model in this folder (else the one that the recipe names)")
 	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
+	f.StringVar(&o.format, "format", "", "write the LoRA for other programs, too: native (DiffSynth-Studio), kohya or diffusers")
 	f.BoolVar(&o.smoke, "smoke", false, "a few steps of the recipe on small pictures; fails if the loss does not fall")
 	f.BoolVar(&o.json, "json", false, "print the log's lines instead of a progress line")
 	return c
@@ -73,6 +75,17 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	r, err := o.choose(scene)
 	if err != nil {
 		return err
+	}
+	lora := loraFiles[r.Kind]
+	if o.format != "" {
+		switch {
+		case !slices.Contains(model.LoRAFormats, o.format):
+			return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(model.LoRAFormats, ", "))
+		case lora == "":
+			return fmt.Errorf("--format is for LoRAs, and recipe %q trains none", r.Name)
+		case o.smoke:
+			return errors.New("--smoke keeps nothing, so there is nothing to write in another --format: give one of the two")
+		}
 	}
 	if o.smoke {
 		if o.out != "" {
@@ -139,7 +152,11 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 			if err := trainee.Take(r.Kind, w, q, classes); err != nil {
 				return err
 			}
-			return trainee.Write(filepath.Join(dir, "model"))
+			if err := trainee.Write(filepath.Join(dir, "model")); err != nil || o.format == "" {
+				return err
+			}
+			_, err := model.ConvertLoRA(filepath.Join(dir, "model", lora), converted(dir, lora, o.format), o.format, true)
+			return err
 		},
 	}
 	if r.Kind == "judge" {
@@ -159,7 +176,18 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 		return nil
 	}
 	fmt.Fprintln(c.OutOrStdout(), filepath.Join(dir, "model"))
+	if o.format != "" {
+		fmt.Fprintln(c.OutOrStdout(), converted(dir, lora, o.format))
+	}
 	return nil
+}
+
+// loraFiles are those of a model's files that a training of a LoRA writes.
+var loraFiles = map[string]string{"eligen": model.EliGenFile, "in-context": model.InContextFile}
+
+// converted is where a training writes its LoRA in another format.
+func converted(dir, lora, format string) string {
+	return filepath.Join(dir, strings.TrimSuffix(lora, ".safetensors")+"-"+format+".safetensors")
 }
 
 // judge trains evaluation's classifier.

@@ -148,6 +148,70 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// A LoRA read in any format and written in any is the same update, also where q, k and
+// v have A's of their own, and where some are missing.
+func TestConvert(t *testing.T) {
+	whole := factors(2, 4)
+	apart := memory{}
+	add := func(name string, rank, rows int, seed uint64, alpha ...float32) {
+		apart = append(apart, eligen.NamedTensor{Name: name + ".lora_A.weight", Tensor: random(seed, rank, width)},
+			eligen.NamedTensor{Name: name + ".lora_B.weight", Tensor: random(seed+1, rows, rank)})
+		if alpha != nil {
+			apart = append(apart, eligen.NamedTensor{Name: name + ".alpha", Tensor: eligen.Tensor{Data: alpha}})
+		}
+	}
+	add("transformer.transformer_blocks.1.attn.to_q", 2, width, 50)
+	add("transformer.transformer_blocks.1.attn.to_v", 1, width, 52, 3)
+	add("transformer.single_transformer_blocks.0.attn.to_k", 3, width, 54)
+	add("transformer.single_transformer_blocks.0.proj_mlp", 2, 4*width, 56)
+	add("transformer.norm_out.linear", 2, 2*width, 58)
+	parsed, err := Parse("apart", apart, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := map[string]*File{"apart": parsed}
+	for _, format := range []string{Native, Kohya, Diffusers} {
+		sources[format] = parse(t, format, whole)
+	}
+	for name, source := range sources {
+		want, err := Over(base, Layer{File: source, Scale: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := source.Factors()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{Native, Kohya, Diffusers} {
+			f := parse(t, format, list)
+			if low, high := f.Alpha(); low != 1 || high != 1 {
+				t.Errorf("%s as %s: alpha/rank is %v to %v", name, format, low, high)
+			}
+			if _, high := f.Rank(); name != "apart" && high != 2 {
+				t.Errorf("%s as %s: rank %d, want 2", name, format, high)
+			}
+			if low, high := f.Rank(); name == "apart" && format == Diffusers && (low != 1 || high != 3) {
+				t.Errorf("%s as %s: ranks %d to %d, want 1 to 3 as before", name, format, low, high)
+			}
+			got, err := Over(base, Layer{File: f, Scale: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range base {
+				compare(t, name+" as "+format+": "+w.Name, readAll(t, got, w.Name), readAll(t, want, w.Name))
+			}
+		}
+	}
+	// The width of a single block's MLP is nowhere.
+	narrow, err := Parse("narrow", apart[5:7], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := narrow.Factors(); err == nil || !strings.Contains(err.Error(), "how wide single_blocks.0.linear1 is") {
+		t.Errorf("keys alone: %v", err)
+	}
+}
+
 // alpha is used or ignored as asked; layers add up.
 func TestAlphaAndLayers(t *testing.T) {
 	list := factors(2, 4) // alpha/rank is 2

@@ -18,10 +18,20 @@ type Factor struct {
 	Alpha  float64       // 0 is the rank
 }
 
-// Write writes factors as a safetensors file of float32 in a format: Native,
-// Kohya or Diffusers. Only Kohya has a place for alpha; in the others B is
-// scaled by alpha/rank.
+// Write writes factors as a safetensors file of float32; see [Named].
 func Write(w io.Writer, format string, metadata map[string]string, factors ...Factor) error {
+	tensors, err := Named(format, factors...)
+	if err != nil {
+		return err
+	}
+	return eligen.WriteTensors(w, metadata, tensors...)
+}
+
+// Named is factors as the tensors of a file in a format: Native, Kohya or
+// Diffusers. Only Kohya has a place for alpha; in the others B is scaled by
+// alpha/rank. Where Diffusers has queries, keys and values apart, each has its rows of
+// B, and of the rank what these rows use.
+func Named(format string, factors ...Factor) ([]eligen.NamedTensor, error) {
 	blocks := 0
 	for _, f := range factors {
 		var n int
@@ -44,10 +54,10 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 	for _, f := range factors {
 		m, ok := modules[f.Module]
 		if !ok {
-			return fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
+			return nil, fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
 		}
 		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
-			return fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
+			return nil, fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
 		}
 		rank, in, rows := f.A.Shape[0], f.A.Shape[1], f.B.Shape[0]
 		scale := 1.0
@@ -55,7 +65,7 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 			scale = f.Alpha / float64(rank)
 		}
 		if math.IsNaN(scale) || math.IsInf(scale, 0) {
-			return fmt.Errorf("%s: alpha is %v", f.Module, f.Alpha)
+			return nil, fmt.Errorf("%s: alpha is %v", f.Module, f.Alpha)
 		}
 		b := f.B.Data
 		if scale != 1 && format != Kohya {
@@ -80,14 +90,47 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 			for i, d := range m.Diffusers {
 				from, to := m.PartRows(i, []int{rows, in})
 				if from < 0 || to > rows || from >= to {
-					return fmt.Errorf("%s: %d rows can't be queries, keys and values of width %d", f.Module, rows, in)
+					return nil, fmt.Errorf("%s: %d rows can't be queries, keys and values of width %d", f.Module, rows, in)
 				}
-				add("transformer."+d+".lora_A.weight", f.A.Shape, f.A.Data)
-				add("transformer."+d+".lora_B.weight", []int{to - from, rank}, b[from*rank:to*rank])
+				pa, pb := f.A, eligen.Tensor{Shape: []int{to - from, rank}, Data: b[from*rank : to*rank]}
+				if len(m.Diffusers) > 1 {
+					pa, pb = used(pa, pb)
+				}
+				add("transformer."+d+".lora_A.weight", pa.Shape, pa.Data)
+				add("transformer."+d+".lora_B.weight", pb.Shape, pb.Data)
 			}
 		default:
-			return fmt.Errorf("no LoRA format %q; there are %s, %s and %s", format, Native, Kohya, Diffusers)
+			return nil, fmt.Errorf("no LoRA format %q; there are %s, %s and %s", format, Native, Kohya, Diffusers)
 		}
 	}
-	return eligen.WriteTensors(w, metadata, out...)
+	return out, nil
+}
+
+// used is factors without the part of the rank that B has zeros for, which is of other
+// rows. Of a B of zeros one column stays: some readers want all parts of a layer.
+func used(a, b eligen.Tensor) (_, _ eligen.Tensor) {
+	rank, cols := a.Shape[0], a.Shape[1]
+	var keep []int
+	for k := range rank {
+		for at := k; at < len(b.Data); at += rank {
+			if b.Data[at] != 0 {
+				keep = append(keep, k)
+				break
+			}
+		}
+	}
+	switch len(keep) {
+	case rank:
+		return a, b
+	case 0:
+		keep = []int{0}
+	}
+	smallA, smallB := eligen.NewTensor(len(keep), cols), eligen.NewTensor(b.Shape[0], len(keep))
+	for i, k := range keep {
+		copy(smallA.Data[i*cols:(i+1)*cols], a.Data[k*cols:])
+		for row := range b.Shape[0] {
+			smallB.Data[row*len(keep)+i] = b.Data[row*rank+k]
+		}
+	}
+	return smallA, smallB
 }
