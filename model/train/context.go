@@ -44,7 +44,7 @@ func InContext(backend compute.Backend, m Model, r eligen.Recipe, samples eligen
 		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
 		s4 := Reshape(sigma, -1, 1, 1, 1)
 		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		v := m.velocity(Adapted(w, r.Rank), x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
+		v := m.velocity(m.Beside(w, r.Rank), x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
 		d := ReduceMean(Square(Sub(v, Sub(noise, x0))), 1) // [B,h,2w]
 		weight = Reshape(weight, d.Shape().Dimensions...)
 		return Div(ReduceAllSum(Mul(d, weight)), AddScalar(ReduceAllSum(weight), 1e-6)), map[string]*Node{"mse": ReduceAllMean(d)}

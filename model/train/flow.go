@@ -152,6 +152,28 @@ func Adapted(w nn.Weights, rank int) nn.Weights {
 	}
 }
 
+// Beside keeps a LoRA of w beside w's own weights: layers make W·x + B·(A·x). A
+// gradient of W + B·A would have the size of W and be as much work as the layer
+// itself; this way none is made. It is for graphs of Velocity, whose last block
+// cuts one weight: that one is Adapted.
+func (m Model) Beside(w nn.Weights, rank int) nn.Weights {
+	adapted, seen := Adapted(w, rank), map[string]*Node{}
+	cut := fmt.Sprintf("dit.single_blocks.%d.linear1.weight", m.Flux.Single-1)
+	return func(name string) *Node {
+		if n, ok := seen[name]; ok {
+			return n
+		}
+		n := w(name)
+		if a, b, ok := LoRANames(name); ok && name == cut {
+			n = adapted(name)
+		} else if ok {
+			nn.Attach(n, name, []nn.Update{{A: w(a), B: w(b), S: Const(n.Graph(), float32(1))}})
+		}
+		seen[name] = n
+		return n
+	}
+}
+
 // LoRANames are the names of a weight's LoRA factors, in the reference's own
 // spelling, and whether EliGen's LoRA adapts it: modulations, attention
 // projections and MLPs of the double blocks, all three linears of the single ones.
