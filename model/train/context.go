@@ -58,19 +58,37 @@ func twoPanels(panel eligen.Size) eligen.Size { return eligen.Size{W: 2 * panel.
 // inContext is the model that an in-context LoRA lies over: EliGen's LoRA is fused
 // into its weights, and what there is of an in-context LoRA has plain names.
 func (m Model) inContext() (Model, error) {
+	own := m.Weights
+	m, fused, err := m.withEliGen()
+	if err != nil {
+		return m, err
+	}
+	if fused == 0 {
+		return m, fmt.Errorf("an in-context LoRA is trained over EliGen's, and this model has none: train it first, with recipes/eligen.hcl")
+	}
+	for name, w := range own {
+		if name, ok := strings.CutPrefix(name, "in-context."); ok {
+			m.Weights[name] = w
+		}
+	}
+	return m, nil
+}
+
+// withEliGen fuses EliGen's LoRA, where there is one, into the weights of the
+// transformer. fused is how many it adapts; no others but those of Params remain.
+func (m Model) withEliGen() (_ Model, fused int, err error) {
 	weights := map[string]eligen.Tensor{}
-	fused := 0
 	for _, p := range m.Params() {
 		w, ok := m.Weights[p.Name]
 		if !ok {
-			return m, fmt.Errorf("an in-context LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
+			return m, 0, fmt.Errorf("an adapter needs a trained model to lie over, and the tensor %q is missing", p.Name)
 		}
 		if a, b, ok := LoRANames(p.Name); ok {
 			down, isA := m.Weights[a]
 			up, isB := m.Weights[b]
 			if isA && isB {
 				if len(down.Shape) != 2 || len(up.Shape) != 2 || up.Shape[1] != down.Shape[0] || up.Shape[0] != p.Shape[0] || down.Shape[1] != p.Shape[1] {
-					return m, fmt.Errorf("EliGen's LoRA has factors of shape %v and %v for %q of shape %v", down.Shape, up.Shape, p.Name, p.Shape)
+					return m, 0, fmt.Errorf("EliGen's LoRA has factors of shape %v and %v for %q of shape %v", down.Shape, up.Shape, p.Name, p.Shape)
 				}
 				w = plus(w, up, down)
 				fused++
@@ -78,16 +96,8 @@ func (m Model) inContext() (Model, error) {
 		}
 		weights[p.Name] = w
 	}
-	if fused == 0 {
-		return m, fmt.Errorf("an in-context LoRA is trained over EliGen's, and this model has none: train it first, with recipes/eligen.hcl")
-	}
-	for name, w := range m.Weights {
-		if name, ok := strings.CutPrefix(name, "in-context."); ok {
-			weights[name] = w
-		}
-	}
 	m.Weights = weights
-	return m, nil
+	return m, fused, nil
 }
 
 // plus is w + up·down: [out,in], [out,rank], [rank,in].

@@ -23,12 +23,15 @@ import (
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
 )
 
 // Model is what a flow-matching training works on. Weights carry their
 // component as a prefix: dit., t5., clip.; the autoencoder's are apart.
 type Model struct {
 	Flux        flux.Config
+	Vision      vision.Config // of an IP-Adapter's training: the rest has none
+	IP          flux.IPConfig
 	T5          text.T5Config
 	CLIP        text.CLIPConfig
 	VAE         vae.Config
@@ -61,7 +64,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 			return Task{}, err
 		}
 	}
-	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step) }
+	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step, nil) }
 	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
 			w = Adapted(w, r.Rank)
@@ -125,13 +128,14 @@ func (m Model) Params() []Param {
 }
 
 // velocity is text encoders and transformer: x [B,16,h,w], timestep [B], ids
-// [B,T], [B,C] and [B,N,Te], members [B,N,S], origin [B,2] or nil.
-func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members, origin *Node) *Node {
+// [B,T], [B,C] and [B,N,Te], members [B,N,S], origin [B,2] or nil. pictures is what
+// each block sees of image prompts, or nothing.
+func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members, origin *Node, pictures ...flux.KeyValue) *Node {
 	d := entities.Shape().Dimensions
 	txt := text.T5(w.In("t5"), m.T5, prompt)                               // [B,T,D]
 	local := text.T5(w.In("t5"), m.T5, Reshape(entities, d[0]*d[1], d[2])) // [B·N,Te,D]
 	in := flux.Input{
-		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip), Origin: origin,
+		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip), Origin: origin, Pictures: pictures,
 		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: members}},
 	}
 	if m.Flux.Guidance {
@@ -204,8 +208,9 @@ func LoRANames(name string) (a, b string, ok bool) {
 }
 
 // flowBatch draws a step's inputs: which samples, what part of them is seen,
-// timesteps, noise, and what is dropped of their conditions.
-func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
+// timesteps, noise, and what is dropped of their conditions. each, which may be
+// nil, is told every sample, and whether it has lost its prompt.
+func flowBatch(data *records, r eligen.Recipe, step int, each func(sample int, bare bool)) ([]*tensors.Tensor, error) {
 	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
 	seen, count := r.Size, MaxEntities
 	if r.Window != (eligen.Size{}) {
@@ -232,6 +237,9 @@ func flowBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, err
 		if err := catch(func() {
 			regional := rng.Float64() < r.Regions
 			bare := rng.Float64() < r.Drop.Prompt
+			if each != nil {
+				each(i, bare)
+			}
 			behind := regional && rng.Float64() < 0.3 // the entities' prompts alone say what is there
 			field, clipField := "prompt", "clip"
 			if behind {

@@ -43,7 +43,7 @@ func Initial(rng *rand.Rand, name string, shape []int) []float32 {
 			out[i] = 1
 		}
 		return out
-	case has("img_mod.lin", "txt_mod.lin", "modulation.lin", "adaLN_modulation", "final_layer.linear"):
+	case has("img_mod.lin", "txt_mod.lin", "modulation.lin", "adaLN_modulation", "final_layer.linear", "to_v_ip"):
 		return out
 	case len(shape) == 4 && (has(".conv2.", ".proj_out.")):
 		return out

@@ -107,19 +107,20 @@ func Do(ctx context.Context, j Job) error {
 			return err
 		}
 		return Run(ctx, t, o)
-	case "base", "eligen", "in-context":
+	case "base", "eligen", "in-context", "ip":
 		if j.Start.Autoencoder == nil {
 			return fmt.Errorf("recipe %q trains on latents, and there is no autoencoder: train one first", r.Name)
 		}
-		if r.Kind == "base" && r.Rank > 0 || r.Kind != "base" && r.Rank == 0 {
-			return fmt.Errorf("recipe %q: a base is trained whole, EliGen and in-context as a LoRA", r.Name)
+		if whole := r.Kind == "base" || r.Kind == "ip"; whole != (r.Rank == 0) {
+			return fmt.Errorf("recipe %q: a base and an IP-Adapter are trained whole, EliGen and in-context as a LoRA", r.Name)
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
 		size, flow := r.Size, Flow
 		sheet := func() (func(map[string]eligen.Tensor, string) error, error) {
 			return Preview(j.Backend, m, r, held, 8, 16, 3)
 		}
-		if r.Kind == "in-context" {
+		switch r.Kind {
+		case "in-context":
 			if r.Objects != 0 {
 				return fmt.Errorf("recipe %q: an in-context LoRA's loss counts in the object's region alone; leave \"objects\" out", r.Name)
 			}
@@ -129,6 +130,17 @@ func Do(ctx context.Context, j Job) error {
 			size, flow = twoPanels(r.Size), InContext
 			sheet = func() (func(map[string]eligen.Tensor, string) error, error) {
 				return PreviewPairs(j.Backend, m, r, held, 4, 16, 2.5)
+			}
+		case "ip":
+			if len(r.Styles) == 0 {
+				return fmt.Errorf("recipe %q: an IP-Adapter learns from pictures that differ in style, and there is no \"styles\"", r.Name)
+			}
+			if m, err = m.image(j.Start); err != nil {
+				return err
+			}
+			flow = IP
+			sheet = func() (func(map[string]eligen.Tensor, string) error, error) {
+				return PreviewStyles(j.Backend, m, r, held, 4, 16, 3)
 			}
 		}
 		key, err := recordsKey(m, samples)
@@ -152,7 +164,7 @@ func Do(ctx context.Context, j Job) error {
 		}
 		return Run(ctx, t, o)
 	}
-	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen or in-context", r.Name, r.Kind)
+	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen, in-context or ip", r.Name, r.Kind)
 }
 
 func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {

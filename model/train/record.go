@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -52,7 +53,8 @@ type records struct {
 	z       int
 	cache   map[int]shard
 	recent  []int
-	pairs   bool // samples are pairs of panels: latents are of two pictures, and there is a further field
+	styles  []string // that samples are told apart by, in a further field: the index; nil for none
+	pairs   bool     // samples are pairs of panels: latents are of two pictures, and there is a further field
 }
 
 const shardSize = 512
@@ -61,8 +63,11 @@ const shardSize = 512
 var fields = []string{"latents", "prompt", "background", "clip", "clip_background", "entities", "members", "objects"}
 
 func (r *records) fields() []string {
-	if r.pairs {
+	switch {
+	case r.pairs:
 		return append(slices.Clone(fields), "reference")
+	case r.styles != nil:
+		return append(slices.Clone(fields), "style")
 	}
 	return fields
 }
@@ -197,6 +202,13 @@ func (r *records) make(k int, path string) (shard, error) {
 			}
 			rows["reference"] = append(rows["reference"], reference...)
 		}
+		if r.styles != nil {
+			k := slices.Index(r.styles, s.Style)
+			if k < 0 {
+				return nil, fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
+			}
+			rows["style"] = append(rows["style"], float32(k))
+		}
 		rows["latents"] = append(rows["latents"], latents...)
 		background := s.Background
 		ids("prompt", r.text.T5(s.Prompt, r.text.Length))
@@ -228,7 +240,7 @@ func (r *records) make(k int, path string) (shard, error) {
 	shapes := map[string][]int{
 		"latents": {shardSize, r.z, lh, lw}, "prompt": {shardSize, r.text.Length}, "background": {shardSize, r.text.Length},
 		"clip": {shardSize, r.text.CLIPLength}, "clip_background": {shardSize, r.text.CLIPLength},
-		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens},
+		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens}, "style": {shardSize, 1},
 	}
 	s := shard{}
 	var list []eligen.NamedTensor

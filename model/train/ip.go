@@ -1,0 +1,268 @@
+package train
+
+import (
+	"fmt"
+	"image"
+	"image/draw"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
+)
+
+// SolidStyle is the style of composed pictures that goes without saying: what is
+// drawn where no picture says otherwise.
+const SolidStyle = "3d"
+
+// references is how many pictures of each style samples are shown with.
+const references = 96
+
+// IP trains an IP-Adapter with its vision tower, over a frozen model with EliGen's
+// LoRA fused into it. A sample is a picture with its prompts and entities; the image
+// prompt is another picture of the same style, which no caption names. What is to be
+// learnt is the style, since it is all that the two have in common.
+//
+// Where there is no image prompt the adapter is shown a vector of zeros, as the
+// negative side is in inference: that stands for the style which goes without
+// saying, and, where the prompt is dropped too, for any.
+func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
+	data, err := newRecords(backend, cache, r.Size, pictures, m.Text, samples, m.VAE, m.Autoencoder)
+	if err != nil {
+		return Task{}, err
+	}
+	data.styles = append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	seen, err := m.references(samples, data.styles, references)
+	if err != nil {
+		return Task{}, err
+	}
+	t := Task{Pictures: r.Batch}
+	for _, p := range m.imageParams() {
+		if w, ok := m.Weights[p.Name]; ok {
+			p.Init = w.Data
+		}
+		t.Params = append(t.Params, p)
+	}
+	for _, p := range m.Params() {
+		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
+	}
+	side := m.Vision.Size
+	t.Batch = func(step int) ([]*tensors.Tensor, error) {
+		rng := rand.New(rand.NewPCG(r.Seed+4, uint64(step)))
+		var pixels, shown []float32
+		in, err := flowBatch(data, r, step, func(i int, bare bool) {
+			row, err := data.row(i, "style")
+			if err != nil {
+				panic(batchError{err})
+			}
+			style := int(row[0])
+			pixels = append(pixels, seen[style][rng.IntN(len(seen[style]))]...)
+			u := rng.Float64()
+			if (bare || style == 0) && u < 0.5 {
+				shown = append(shown, 0)
+			} else {
+				shown = append(shown, 1)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return append(in, tensors.FromFlatDataAndDimensions(pixels, r.Batch, 3, side, side), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
+	}
+	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
+		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
+		if r.Window == (eligen.Size{}) {
+			origin = nil
+		}
+		s4 := Reshape(sigma, -1, 1, 1, 1)
+		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
+		vec := Mul(vision.SigLIP(w.In("vision"), m.Vision, in[9], nil), in[10])
+		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin, m.pictures(w, vec)...)
+		d := Square(Sub(v, Sub(noise, x0)))
+		return ReduceAllMean(Mul(d, weight)), map[string]*Node{"mse": ReduceAllMean(d)}
+	}
+	return t, nil
+}
+
+// image is the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and
+// what there is of the adapter.
+func (m Model) image(s Start) (Model, error) {
+	m, _, err := m.withEliGen()
+	if err != nil {
+		return m, err
+	}
+	m.Vision, m.IP = s.Vision, s.IP
+	for _, p := range m.imageParams() {
+		if w, ok := s.Model[p.Name]; ok {
+			m.Weights[p.Name] = w
+		}
+	}
+	return m, nil
+}
+
+// imageParams lists the weights of the vision tower and of the IP-Adapter.
+func (m Model) imageParams() []Param {
+	var out []Param
+	for _, w := range m.Vision.Weights() {
+		out = append(out, Param{Name: "vision." + w.Name, Shape: w.Shape})
+	}
+	for _, w := range m.IP.Weights() {
+		out = append(out, Param{Name: "ip." + w.Name, Shape: w.Shape})
+	}
+	return out
+}
+
+// pictures is what every block sees of image prompts' vectors [B,Dim].
+func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
+	tokens := flux.ImageTokens(w.In("ip"), vec)
+	var out []flux.KeyValue
+	for i := range m.IP.Blocks {
+		out = append(out, flux.ImageKeyValue(w.In("ip").In(flux.IPBlock(i)), m.Flux, tokens))
+	}
+	return out
+}
+
+// references are n pictures of each style, as the vision tower takes them.
+func (m Model) references(samples eligen.Samples, styles []string, n int) ([][][]float32, error) {
+	out := make([][][]float32, len(styles))
+	missing := len(styles)
+	for i := 0; missing > 0; i++ {
+		if i > 100*n*len(styles) {
+			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, SolidStyle)
+		}
+		s, err := samples(i)
+		if err != nil {
+			return nil, err
+		}
+		k := slices.Index(styles, s.Style)
+		if k < 0 || len(out[k]) == n {
+			continue
+		}
+		if out[k] = append(out[k], m.Vision.Pixels(s.Image).Data); len(out[k]) == n {
+			missing--
+		}
+	}
+	return out, nil
+}
+
+// PreviewStyles draws the layouts of n samples in every style, each by an image
+// prompt of that style: a row a style, under it the image prompts.
+func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+	lw, lh := r.Size.W/8, r.Size.H/8
+	s := lw / 2 * (lh / 2)
+	styles := append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	all := n * len(styles)
+	var prompt, clip, entities []int32
+	var members, pixels []float32
+	shown := map[string][]*image.NRGBA{}
+	for i := 0; len(shown[styles[0]]) < n || slices.ContainsFunc(styles, func(s string) bool { return len(shown[s]) < n }); i++ {
+		smp, err := samples(n + i)
+		if err != nil {
+			return nil, err
+		}
+		if i > 1000*n {
+			return nil, fmt.Errorf("some of the styles %v are hardly in the pictures", styles)
+		}
+		if len(shown[smp.Style]) < n {
+			shown[smp.Style] = append(shown[smp.Style], smp.Image)
+		}
+	}
+	for _, style := range styles {
+		for i := range n {
+			smp, err := samples(i)
+			if err != nil {
+				return nil, err
+			}
+			prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
+			clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
+			row := make([]float32, MaxEntities*s)
+			for e := range MaxEntities {
+				local := ""
+				if e < len(smp.Entities) {
+					local = smp.Entities[e].Prompt
+					for _, t := range smp.Entities[e].Region.Tokens(r.Size) {
+						row[e*s+int(t)] = 1
+					}
+				}
+				entities = append(entities, m.Text.T5(local, m.Text.EntityLength)...)
+			}
+			members = append(members, row...)
+			pixels = append(pixels, m.Vision.Pixels(shown[style][i]).Data...)
+		}
+	}
+	for range all { // the negative branch
+		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
+		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
+	}
+	entities, members = append(entities, entities...), append(members, make([]float32, len(members))...)
+	pixels = append(pixels, make([]float32, len(pixels))...)
+	shows := append(slices.Repeat([]float32{1}, all), make([]float32, all)...)
+	return func(weights map[string]eligen.Tensor, path string) error {
+		exec, err := Compile(backend, merged(m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
+			x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
+			vec := Mul(vision.SigLIP(w.In("vision"), m.Vision, in[6], nil), in[7])
+			v := m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*all), 1000), in[2], in[3], in[4], in[5], nil, m.pictures(w, vec)...)
+			pos, neg := Slice(v, AxisRange(0, all)), Slice(v, AxisRange(all))
+			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
+			return []*Node{Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))}
+		})
+		if err != nil {
+			return err
+		}
+		defer exec.Finalize()
+		rng := rand.New(rand.NewPCG(11, 0))
+		one := make([]float32, n*m.VAE.Z*lh*lw)
+		for i := range one {
+			one[i] = float32(rng.NormFloat64())
+		}
+		x := tensors.FromFlatDataAndDimensions(slices.Repeat(one, len(styles)), all, m.VAE.Z, lh, lw)
+		fixed := []any{
+			tensors.FromFlatDataAndDimensions(prompt, 2*all, m.Text.Length),
+			tensors.FromFlatDataAndDimensions(clip, 2*all, m.Text.CLIPLength),
+			tensors.FromFlatDataAndDimensions(entities, 2*all, MaxEntities, m.Text.EntityLength),
+			tensors.FromFlatDataAndDimensions(members, 2*all, MaxEntities, s),
+			tensors.FromFlatDataAndDimensions(pixels, 2*all, 3, m.Vision.Size, m.Vision.Size),
+			tensors.FromFlatDataAndDimensions(shows, 2*all, 1),
+		}
+		for i := range steps {
+			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
+			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
+			if err != nil {
+				return err
+			}
+			if err := x.FinalizeAll(); err != nil {
+				return err
+			}
+			x = out[0]
+		}
+		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, m.VAE, in[0], nil)} })
+		if err != nil {
+			return err
+		}
+		defer decode.Finalize()
+		out, err := decode.Call(x)
+		if err != nil {
+			return err
+		}
+		pix := tensors.MustCopyFlatData[float32](out[0])
+		w, h := r.Size.W, r.Size.H
+		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 2*len(styles)*h))
+		for k, style := range styles {
+			for i := range n {
+				at := (k*n + i) * 3 * w * h
+				paste(sheet, i*w, 2*k*h, pix[at:at+3*w*h], w, h)
+				of := shown[style][i]
+				draw.Draw(sheet, image.Rect(i*w, (2*k+1)*h, (i+1)*w, (2*k+2)*h), of, of.Rect.Min, draw.Src)
+			}
+		}
+		return writePNG(path, sheet)
+	}, nil
+}
