@@ -44,6 +44,16 @@ var Styles = []Style{
 	{"noto", "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", "Apache-2.0"},
 }
 
+// StyleNamed is a style by its name; the zero Style if there is none.
+func StyleNamed(name string) Style {
+	for _, s := range Styles {
+		if s.Name == name {
+			return s
+		}
+	}
+	return Style{}
+}
+
 // StyleNames are the names of all styles, Solid first.
 func StyleNames() []string {
 	names := []string{Solid}

@@ -12,7 +12,7 @@ import (
 )
 
 // What a recipe can train.
-var trainings = []string{"autoencoder", "base", "eligen", "in-context", "ip", "judge"}
+var trainings = []string{"autoencoder", "base", "eligen", "in-context", "ip", "judge", "style"}
 
 var (
 	recipeGrammar = &grammar{

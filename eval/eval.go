@@ -28,6 +28,13 @@ type Options struct {
 	Panels    eligen.Samples
 	Transfers int
 	Size      eligen.Size
+	// Styles is how many layouts, at most N, are rendered by a picture of each of
+	// StyleNames; InStyle are such pictures, that none of the layouts is in.
+	Styles     int
+	StyleNames []string
+	InStyle    func(style string, i int) (eligen.Sample, error)
+	// StyleOf names the style of what is in a box of a picture.
+	StyleOf func(img *image.NRGBA, box image.Rectangle) (style string, sure float64, err error)
 	// DrawClip renders a clip, and gives its frames; nil where Clips is 0.
 	DrawClip func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error)
 	// Draw renders; the product's own path from scene to picture.
@@ -39,8 +46,8 @@ type Options struct {
 	// pictures that lies in region k, and whether anything has changed.
 	Placement func(img *image.NRGBA, boxes []image.Rectangle) []float64
 	Locality  func(a, b *image.NRGBA, regions []eligen.Region, k int) (float64, bool)
-	// File keeps a picture where a render can name it; Turn turns colours around the
-	// colour wheel. They are for transfers.
+	// File keeps a picture where a render can name it, for transfers and styles; Turn
+	// turns colours around the colour wheel, for transfers.
 	File func(img *image.NRGBA) (eligen.Picture, error)
 	Turn func(img *image.NRGBA, degrees int) *image.NRGBA
 	// Prompt is the local prompt of a class: "a dog".
@@ -73,12 +80,13 @@ type Report struct {
 	Overlap []Row `json:"overlap,omitempty"` // a row a policy
 	Motion  []Row `json:"motion,omitempty"`  // a row for each of Motions
 
+	Style    []Row `json:"style,omitempty"`    // composed pictures in the styles, then renders without and with image prompts
 	Transfer []Row `json:"transfer,omitempty"` // the composed pairs, then a row for each of Transfers
 }
 
 // Run renders every layout in every mode and measures.
 func Run(ctx context.Context, o Options) (Report, error) {
-	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) + o.Transfers*len(Transfers)
+	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) + o.Transfers*len(Transfers) + min(o.Styles, o.N)*(1+len(o.StyleNames))
 	done := 0
 	tick := func() {
 		done++
@@ -136,6 +144,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Clips > 0 {
 		var err error
 		if rep.Motion, err = motion(ctx, o, tick); err != nil {
+			return rep, err
+		}
+	}
+	if o.Styles = min(o.Styles, o.N); o.Styles > 0 {
+		var err error
+		if rep.Style, err = styles(ctx, o, samples, tick); err != nil {
 			return rep, err
 		}
 	}

@@ -20,6 +20,10 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "\nAn entity that moves, over %d frames: the mean change of a pixel in no region and none of their tokens from one frame to the next (levels of 255), and placement and identity in every frame.\n\n", clipFrames)
 		table(&b, "frames", []string{"change outside", "placement", "identity"}, r.Motion)
 	}
+	if len(r.Style) > 0 {
+		b.WriteString("\nStyles, asked for by another picture alone: the share of entities that a classifier says to be in the asked style, and how often they are known.\n\n")
+		table(&b, "style", []string{"style", "identity"}, r.Style)
+	}
 	if len(r.Transfer) > 0 {
 		b.WriteString("\nAn object carried over from another picture, in colours that no prompt tells: how often it is known, and how often its colour is the source's rather than one of its five turns by 60° (by chance 0.17).\n\n")
 		table(&b, "transfer", []string{"class", "hue"}, r.Transfer)

@@ -26,6 +26,9 @@ import (
 // the names of its classes.
 const JudgeFile = "judge.safetensors"
 
+// StyleJudgeFile is the classifier that evaluation asks in which style an object is.
+const StyleJudgeFile = "style-judge.safetensors"
+
 // A Trainee is a model in nano's layout on its way to being trained: parts may
 // be missing. Training writes whole such folders, so that the next recipe, and
 // every render, can start from one.
@@ -33,7 +36,7 @@ type Trainee struct {
 	Manifest   Manifest
 	tokenizers map[string][]byte
 	parts      map[string]map[string]eligen.Tensor // by file
-	classes    []string
+	classes    map[string][]string // of the classifiers' files
 }
 
 // OpenTrainee reads a model folder; "" is the embedded model. Where there is no
@@ -52,7 +55,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 		}
 		return filepath.Join(dir, name)
 	}
-	t := &Trainee{tokenizers: map[string][]byte{}, parts: map[string]map[string]eligen.Tensor{}}
+	t := &Trainee{tokenizers: map[string][]byte{}, parts: map[string]map[string]eligen.Tensor{}, classes: map[string][]string{}}
 	f := nanoFiles{dir, files}
 	if _, err := fs.Stat(files, ManifestFile); errors.Is(err, fs.ErrNotExist) {
 		if dir != "" {
@@ -69,7 +72,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{AutoencoderFile, TransformerFile, TextFile, EliGenFile, VisionFile, IPFile, InContextFile, JudgeFile} {
+	for _, name := range []string{AutoencoderFile, TransformerFile, TextFile, EliGenFile, VisionFile, IPFile, InContextFile, JudgeFile, StyleJudgeFile} {
 		data, err := fs.ReadFile(files, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -80,12 +83,12 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 		if t.parts[name], err = eligen.ReadTensors(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", where(name), err)
 		}
-		if name == JudgeFile {
+		if name == JudgeFile || name == StyleJudgeFile {
 			_, meta, err := eligen.ReadTensorHeader(strings.NewReader(string(data)), int64(len(data)))
 			if err != nil {
 				return nil, err
 			}
-			t.classes = strings.Split(meta["classes"], ",")
+			t.classes[name] = strings.Split(meta["classes"], ",")
 		}
 	}
 	return t, nil
@@ -114,6 +117,7 @@ func NewTrainee(words []string) (*Trainee, error) {
 		Manifest:   m,
 		tokenizers: map[string][]byte{T5TokenizerFile: tokenizer, CLIPVocabularyFile: vocab, CLIPMergesFile: merges},
 		parts:      map[string]map[string]eligen.Tensor{},
+		classes:    map[string][]string{},
 	}, nil
 }
 
@@ -153,9 +157,10 @@ func (t *Trainee) Start() (train.Start, error) {
 	return s, nil
 }
 
-// Judge is the classifier's weights and classes; nil where there is none.
-func (t *Trainee) Judge() (classes []string, weights map[string]eligen.Tensor) {
-	return t.classes, t.parts[JudgeFile]
+// Judge is the classes and weights of the classifier in a file, JudgeFile or
+// StyleJudgeFile; nil where there is none.
+func (t *Trainee) Judge(file string) (classes []string, weights map[string]eligen.Tensor) {
+	return t.classes[file], t.parts[file]
 }
 
 // Take puts a training's weights in their place. q, for an autoencoder that no
@@ -200,7 +205,9 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.Manifest.Vision, t.Manifest.IP = &tower, &ip
 		maps.Copy(t.parts, parts)
 	case "judge":
-		t.parts[JudgeFile], t.classes = weights, classes
+		t.parts[JudgeFile], t.classes[JudgeFile] = weights, classes
+	case "style":
+		t.parts[StyleJudgeFile], t.classes[StyleJudgeFile] = weights, classes
 	default:
 		return fmt.Errorf("there is no training called %q", kind)
 	}
@@ -227,8 +234,8 @@ func (t *Trainee) Write(dir string) error {
 			continue
 		}
 		var meta map[string]string
-		if name == JudgeFile {
-			meta = map[string]string{"classes": strings.Join(t.classes, ",")}
+		if c := t.classes[name]; c != nil {
+			meta = map[string]string{"classes": strings.Join(c, ",")}
 		}
 		if err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error { return writeBFloat16(w, meta, tensors) }); err != nil {
 			return err

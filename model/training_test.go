@@ -97,7 +97,7 @@ func TestTraineeGrows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if classes, w := third.Judge(); !slices.Equal(classes, []string{"dog", "cat"}) || len(w) != 1 {
+	if classes, w := third.Judge(model.JudgeFile); !slices.Equal(classes, []string{"dog", "cat"}) || len(w) != 1 {
 		t.Errorf("the classifier came back with %v and %d tensors", classes, len(w))
 	}
 	if start, err = third.Start(); err != nil || len(start.Model) != len(base)+2*len(lora)+len(ip) {

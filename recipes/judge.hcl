@@ -2,6 +2,7 @@
 recipe "judge" {
   classes = 20
   size    = [256, 256]
+  styles  = { flat = 0.15, ink = 0.15, noto = 0.15 }
   steps   = 1200
   batch   = 64
   ema     = 0.995

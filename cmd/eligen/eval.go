@@ -38,6 +38,7 @@ type evalOptions struct {
 	pairs   int
 	clips   int
 	moves   int
+	styles  int
 	classes int
 	steps   int
 	cfg     float64
@@ -68,6 +69,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
 	f.IntVar(&o.clips, "clips", 4, "how many layouts are rendered as clips, in every way to hold frames together")
 	f.IntVar(&o.moves, "transfers", 16, "how many objects are carried over from one picture to another, without and with the in-context LoRA")
+	f.IntVar(&o.styles, "styles", 8, "how many layouts are rendered by a picture of each style")
 	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
 	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
 	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
@@ -82,7 +84,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	classes, weights := trainee.Judge()
+	classes, weights := trainee.Judge(model.JudgeFile)
 	if weights == nil {
 		return errors.New("the model has no classifier to judge its pictures with: train one with\n\n    eligen train recipes/judge.hcl")
 	}
@@ -117,6 +119,10 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
+	panels, err := sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 1, Split: dataset.Eval})
+	if err != nil {
+		return err
+	}
 	start, err := trainee.Start()
 	if err != nil {
 		return err
@@ -126,6 +132,13 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 			return errors.New("the model has no in-context LoRA to transfer objects with: train one with\n\n    eligen train recipes/in-context.hcl")
 		}
 		o.moves = 0
+	}
+	o.styles = min(o.styles, o.layouts)
+	styleOf, inStyle, err := o.styled(c, trainee, sprites, size, func(names []string, w map[string]eligen.Tensor) (*judge.Judge, error) {
+		return judge.New(backend, names, w)
+	})
+	if err != nil {
+		return err
 	}
 	store, err := openStore()
 	if err != nil {
@@ -140,7 +153,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	var shown []*image.NRGBA
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: composer.PairSample, Transfers: o.moves, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
 		File: func(img *image.NRGBA) (eligen.Picture, error) { return pictureFile(files, img) },
 		Prompt: func(class string) string {
@@ -190,6 +203,52 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, e.ID(), report)
 	return nil
 }
+
+// styled is what the section on styles asks with. Where the model has no IP-Adapter,
+// or no classifier of styles, the section is left out, unless a flag wants it.
+func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]eligen.Tensor) (*judge.Judge, error)) (
+	func(*image.NRGBA, image.Rectangle) (string, float64, error), func(string, int) (eligen.Sample, error), error,
+) {
+	names, weights := trainee.Judge(model.StyleJudgeFile)
+	missing := ""
+	switch {
+	case o.styles == 0:
+		return nil, nil, nil
+	case trainee.Manifest.IP == nil:
+		missing = "no IP-Adapter to show pictures to: train one with\n\n    eligen train recipes/ip.hcl"
+	case weights == nil:
+		missing = "no classifier that tells styles: train one with\n\n    eligen train recipes/style.hcl"
+	}
+	if missing != "" {
+		o.styles = 0
+		if c.Flags().Changed("styles") {
+			return nil, nil, errors.New("the model has " + missing)
+		}
+		return nil, nil, nil
+	}
+	j, err := ready(names, weights)
+	if err != nil {
+		return nil, nil, err
+	}
+	composers := map[string]*dataset.Composer{}
+	for _, s := range styleNames() {
+		dir, err := cacheDir("assets", dataset.StyleNamed(s).Folder())
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := sprites.OpenStyle(s, dir); err != nil {
+			return nil, nil, err
+		}
+		// Another seed than that of the layouts, so that none of them is shown.
+		if composers[s], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: dataset.Eval, Styles: map[string]float64{s: 1}}); err != nil {
+			return nil, nil, err
+		}
+	}
+	return j.Classify, func(style string, i int) (eligen.Sample, error) { return composers[style].Sample(i) }, nil
+}
+
+// styleNames are the styles that have to be asked for.
+func styleNames() []string { return dataset.StyleNames()[1:] }
 
 // pictureFile writes a picture into a folder, for a render to name.
 func pictureFile(dir string, img *image.NRGBA) (eligen.Picture, error) {

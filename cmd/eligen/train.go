@@ -126,13 +126,16 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.smoke && from.Autoencoder == nil && r.Kind != "autoencoder" && r.Kind != "judge" {
+	if o.smoke && from.Autoencoder == nil && !slices.Contains([]string{"autoencoder", "judge", "style"}, r.Kind) {
 		return errors.New("this build has no embedded weights to smoke-test the recipe on")
 	}
 	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}
 	pause, stop := pauses()
 	defer stop()
-	classes := classNames(r.Classes)
+	classes, label := classNames(r.Classes), func(_ eligen.Sample, e eligen.SampleEntity) string { return e.Class }
+	if r.Kind == "style" {
+		classes, label = dataset.StyleNames(), func(s eligen.Sample, _ eligen.SampleEntity) string { return s.Style }
+	}
 	fresh := from.Model == nil // no transformer depends on the latents yet
 	job := train.Job{
 		Recipe: r, Backend: backend, Dir: dir, Samples: samples, Start: from, Report: shown.add, Pause: pause,
@@ -159,8 +162,8 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 			return err
 		},
 	}
-	if r.Kind == "judge" {
-		err = o.judge(c.Context(), job, classes)
+	if r.Kind == "judge" || r.Kind == "style" {
+		err = o.judge(c.Context(), job, classes, label)
 	} else {
 		err = train.Do(c.Context(), job)
 	}
@@ -190,13 +193,13 @@ func converted(dir, lora, format string) string {
 	return filepath.Join(dir, strings.TrimSuffix(lora, ".safetensors")+"-"+format+".safetensors")
 }
 
-// judge trains evaluation's classifier.
-func (o *trainOptions) judge(ctx context.Context, j train.Job, classes []string) error {
+// judge trains one of evaluation's classifiers.
+func (o *trainOptions) judge(ctx context.Context, j train.Job, classes []string, label func(eligen.Sample, eligen.SampleEntity) string) error {
 	samples, err := j.Samples(j.Recipe.Size, false)
 	if err != nil {
 		return err
 	}
-	t := judge.Task(classes, j.Recipe, samples)
+	t := judge.Task(classes, label, j.Recipe, samples)
 	return train.Run(ctx, t, train.Options{Recipe: j.Recipe, Backend: j.Backend, Dir: j.Dir, Report: j.Report, Pause: j.Pause, Export: j.Export})
 }
 

@@ -58,10 +58,11 @@ func logits(w nn.Weights, crops *Node) *Node {
 	return w.In("head").Linear(Reshape(x, x.Shape().Dimensions[0], -1))
 }
 
-// Task trains the classifier on crops of samples. Boxes are jittered, pictures
+// Task trains the classifier on crops of samples; label is what it is to say of an
+// entity's, one of classes, else the crop is left out. Boxes are jittered, pictures
 // sometimes blurred, since rendered objects never sit or look exactly like
 // composed ones; one crop in eight shows no object.
-func Task(classes []string, r eligen.Recipe, samples eligen.Samples) train.Task {
+func Task(classes []string, label func(eligen.Sample, eligen.SampleEntity) string, r eligen.Recipe, samples eligen.Samples) train.Task {
 	all := append(slices.Clone(classes), Nothing)
 	return train.Task{
 		Params:   Params(len(all)),
@@ -77,7 +78,7 @@ func Task(classes []string, r eligen.Recipe, samples eligen.Samples) train.Task 
 				}
 				size := eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()}
 				for _, e := range s.Entities {
-					k := slices.Index(classes, e.Class)
+					k := slices.Index(classes, label(s, e))
 					x0, y0, x1, y1, ok := e.Region.Bounds(size)
 					if k < 0 || !ok || len(labels) == r.Batch || covered(s, e, 0.25) {
 						continue

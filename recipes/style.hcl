@@ -1,0 +1,18 @@
+# The classifier that `eligen eval` asks in which style an object is drawn.
+recipe "style" {
+  classes = 20
+  size    = [256, 256]
+  styles  = { flat = 0.25, ink = 0.25, noto = 0.25 }
+  steps   = 600
+  batch   = 64
+  ema     = 0.995
+  every   = 500
+
+  optimizer "adamw" {
+    rate   = 1e-3
+    warmup = 50
+    decay  = "cosine"
+    weight = 0.01
+    clip   = 1
+  }
+}
