@@ -17,7 +17,7 @@ recipe "in-context" {
   every     = 160
 
   optimizer "adamw" {
-    rate   = 1e-3
+    rate   = 2e-3
     warmup = 20
     decay  = "cosine"
     clip   = 1
