@@ -180,9 +180,10 @@ func (b *builder) resolve(r *eligen.Render) *work {
 		return nil
 	}
 	w.spec = spec
-	if r.Model.Family == "flux" && r.Adapters != nil && len(r.Adapters) == 0 && len(r.Entities) > 0 {
+	lora := func(a eligen.Adapter) bool { return a.Kind == "lora" }
+	if r.Model.Family == "flux" && len(r.Entities) > 0 && !slices.ContainsFunc(adapters, lora) {
 		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter",
-			"FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions. Leave out `adapters` to have it.")
+			"FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions. Leave out `adapters` to have it, or list it among them.")
 	}
 
 	b.images(w, adapters)

@@ -136,6 +136,42 @@ func TestPicture(t *testing.T) {
 	}
 }
 
+// TestTint: pictures that an adapter brings in mix their colours into all of the poster,
+// by their scales.
+func TestTint(t *testing.T) {
+	var e paint.Engine
+	s, err := e.Spec(eligen.Model{}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := work(t)
+	plain, err := e.Denoise(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	black := image.NewGray(image.Rect(3, 3, 8, 9))
+	tokens, err := e.EncodeImagePrompt(t.Context(), s.Adapters[0].Digest, black)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scale, want := range map[float64]func(v float32) float32{
+		0:  func(v float32) float32 { return v },
+		1:  func(v float32) float32 { return (v - 1) / 2 },
+		-1: func(v float32) float32 { return (v + 1) / 2 },
+	} {
+		d.ImagePrompts = []eligen.ImagePrompt{{Tokens: tokens, Scale: scale}}
+		got, err := e.Denoise(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 * 4 * 8 { // red, green and blue
+			if w := want(plain.Data[i]); math.Abs(float64(got.Data[i]-w)) > 1e-6 {
+				t.Fatalf("at scale %v cell %d is %v, want %v", scale, i, got.Data[i], w)
+			}
+		}
+	}
+}
+
 func TestColour(t *testing.T) {
 	if a, b := paint.Colour("a ginger cat on a RED mat"), paint.Colour("red"); a != b {
 		t.Errorf("a prompt that names a colour has %v, want %v", a, b)
@@ -160,19 +196,23 @@ func TestRefuse(t *testing.T) {
 	blind.Prompt = eligen.Conditioning{}
 	flat := work(t)
 	flat.Latents = eligen.NewTensor(3, 4, 8)
+	odd := work(t)
+	odd.ImagePrompts = []eligen.ImagePrompt{{Tokens: eligen.NewTensor(2, 5)}}
 	for name, f := range map[string]func() error{
 		"text": func() error { _, err := e.EncodePrompt(t.Context(), "?", "a dog", 1, true); return err },
 		"picture": func() error {
 			_, err := e.EncodeImage(t.Context(), "?", image.NewNRGBA(image.Rect(0, 0, 8, 8)), nil)
 			return err
 		},
-		"transformer": func() error { _, err := e.Denoise(t.Context(), eligen.Denoise{Transformer: "?"}); return err },
-		"latents":     func() error { _, err := e.Decode(t.Context(), s.Autoencoder, eligen.NewTensor(4), nil); return err },
-		"decoder":     func() error { _, err := e.Decode(t.Context(), "?", eligen.NewTensor(16, 2, 2), nil); return err },
-		"token":       func() error { _, err := e.Denoise(t.Context(), bad); return err },
-		"no entity":   func() error { _, err := e.Denoise(t.Context(), empty); return err },
-		"no prompt":   func() error { _, err := e.Denoise(t.Context(), blind); return err },
-		"channels":    func() error { _, err := e.Denoise(t.Context(), flat); return err },
+		"adapter":      func() error { _, err := e.EncodeImagePrompt(t.Context(), "?", nil); return err },
+		"image prompt": func() error { _, err := e.Denoise(t.Context(), odd); return err },
+		"transformer":  func() error { _, err := e.Denoise(t.Context(), eligen.Denoise{Transformer: "?"}); return err },
+		"latents":      func() error { _, err := e.Decode(t.Context(), s.Autoencoder, eligen.NewTensor(4), nil); return err },
+		"decoder":      func() error { _, err := e.Decode(t.Context(), "?", eligen.NewTensor(16, 2, 2), nil); return err },
+		"token":        func() error { _, err := e.Denoise(t.Context(), bad); return err },
+		"no entity":    func() error { _, err := e.Denoise(t.Context(), empty); return err },
+		"no prompt":    func() error { _, err := e.Denoise(t.Context(), blind); return err },
+		"channels":     func() error { _, err := e.Denoise(t.Context(), flat); return err },
 	} {
 		if f() == nil {
 			t.Errorf("%s: no error", name)

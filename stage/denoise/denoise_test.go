@@ -108,6 +108,44 @@ func TestInputs(t *testing.T) {
 	}
 }
 
+// TestPictures: image prompts come last, each with its scale, and what is seen of none
+// goes to the negative side, at the reference's scale.
+func TestPictures(t *testing.T) {
+	tokens := func(value float32) eligen.Artifact {
+		return file(t, eligen.NamedTensor{Name: "tokens", Tensor: filled(value, 4, 3)})
+	}
+	op := denoise.Op{
+		Transformer: "dit", Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Shift: 3, Strength: 1}, CFG: 3, Negative: true,
+		ImageAdapter: "ip", Images: []float64{0.7, -1},
+	}
+	inputs := []eligen.Artifact{latents(t, 10), prompt(t, 1), prompt(t, 2), tokens(3), tokens(4), tokens(5)}
+	run := func(op denoise.Op, inputs ...eligen.Artifact) (eligen.Denoise, error) {
+		engine := &recorder{}
+		err := op.Run(t.Context(), &eligen.Call{Inputs: inputs, Out: &bytes.Buffer{}, Engine: engine, Step: func(int, int) {}})
+		return engine.asked, err
+	}
+	got, err := run(op, inputs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ImageAdapter != "ip" {
+		t.Errorf("the IP-Adapter is %q", got.ImageAdapter)
+	}
+	if diff := cmp.Diff([]eligen.ImagePrompt{{Tokens: filled(3, 4, 3), Scale: 0.7}, {Tokens: filled(4, 4, 3), Scale: -1}}, got.ImagePrompts); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]eligen.ImagePrompt{{Tokens: filled(5, 4, 3), Scale: 1}}, got.NegativeImagePrompts); diff != "" {
+		t.Error(diff)
+	}
+	op.Negative = false
+	if got, err := run(op, inputs[0], inputs[1], inputs[3], inputs[4]); err != nil || len(got.ImagePrompts) != 2 || got.NegativeImagePrompts != nil {
+		t.Errorf("without guidance: %d and %d image prompts, %v", len(got.ImagePrompts), len(got.NegativeImagePrompts), err)
+	}
+	if _, err := run(op, inputs[:4]...); err == nil {
+		t.Error("a prompt is taken for an image prompt")
+	}
+}
+
 // TestResume interrupts a run at every step: the next goes on from what was kept and
 // ends with the same bytes.
 func TestResume(t *testing.T) {

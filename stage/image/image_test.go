@@ -91,3 +91,31 @@ func TestRun(t *testing.T) {
 		}
 	}
 }
+
+// TestPrompt: a picture of any size is read as it was planned, and none is no picture.
+func TestPrompt(t *testing.T) {
+	data := encoded(t, func(b *bytes.Buffer) error { return png.Encode(b, picture(31, 7)) })
+	path := filepath.Join(t.TempDir(), "ref.png")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	spec, _ := paint.Engine{}.Spec(eligen.Model{}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
+	run := func(op stage.Prompt) ([]float32, error) {
+		op.Adapter = spec.Adapters[0].Digest
+		var out bytes.Buffer
+		if err := op.Run(t.Context(), &eligen.Call{Out: &out, Engine: paint.Engine{}}); err != nil {
+			return nil, err
+		}
+		tensors, err := eligen.ReadTensors(out.Bytes())
+		return tensors["tokens"].Data, err
+	}
+	if got, err := run(stage.Prompt{Picture: eligen.DigestOf(data), Path: path}); err != nil || !slices.Equal(got, []float32{1, 1, 1}) {
+		t.Errorf("a white picture is %v, %v", got, err)
+	}
+	if got, err := run(stage.Prompt{}); err != nil || !slices.Equal(got, []float32{0, 0, 0}) {
+		t.Errorf("no picture is %v, %v", got, err)
+	}
+	if _, err := run(stage.Prompt{Picture: eligen.DigestOf(nil), Path: path}); err == nil || !strings.Contains(err.Error(), "has changed") {
+		t.Errorf("another picture than was planned: %v", err)
+	}
+}
