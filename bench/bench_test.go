@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"image"
 	"io"
 	"math"
 	"os"
@@ -15,6 +16,31 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/flux"
 )
+
+// TestPSNR: pictures that differ by a known amount.
+func TestPSNR(t *testing.T) {
+	a, b := image.NewNRGBA(image.Rect(0, 0, 4, 2)), image.NewNRGBA(image.Rect(0, 0, 4, 2))
+	for i := range a.Pix {
+		a.Pix[i], b.Pix[i] = 100, 100
+		if i%4 == 3 {
+			a.Pix[i], b.Pix[i] = 255, 255
+		}
+	}
+	if got := decibels(psnr(a, b)); got != "∞ (the same pixels)" {
+		t.Error(got)
+	}
+	for i := range b.Pix {
+		if i%4 != 3 {
+			b.Pix[i] = 110
+		}
+	}
+	if got := decibels(psnr(a, b)); got != "28.1" { // 20 log10(255/10)
+		t.Error(got)
+	}
+	if got := decibels(psnr(a, image.NewNRGBA(image.Rect(0, 0, 2, 4)))); got != unknown {
+		t.Error(got)
+	}
+}
 
 func TestTable(t *testing.T) {
 	table := table{head: []string{"engine", "ms"}}

@@ -4,6 +4,7 @@
 //	make bench
 //	go run ./bench -quick -force            # does everything work?
 //	go run ./bench -python venv/bin/python  # PyTorch, diffsynth and einops are there
+//	go run ./bench -only approximations     # PSNR of the step cache and of tiles
 //
 // Whoever is compared takes turns, a step each (A B A B …), each in its own process;
 // ratios are taken within a turn. Before anything is timed, results are compared.
@@ -44,6 +45,7 @@ func main() {
 	quick := flag.Bool("quick", false, "less of everything, to see that it works")
 	python := flag.String("python", "python3", "the Python that has PyTorch, and diffsynth and einops for the reference")
 	force := flag.Bool("force", false, "measure in spite of other work on the machine")
+	only := flag.String("only", "", "measure only these parts, separated by commas: "+strings.Join(partNames(), ", "))
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
 	flag.Parse()
 	if *asWorker != "" {
@@ -51,7 +53,30 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	exit(run(ctx, os.Stdout, strings.FieldsFunc(*backends, func(r rune) bool { return r == ',' || r == ' ' }), *python, *quick, *force))
+	list := func(s string) []string {
+		return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force))
+}
+
+// parts are what is measured, in order.
+var parts = []struct {
+	name string
+	do   func(b *bench) error
+}{
+	{"matmul", (*bench).matmuls},
+	{"steps", (*bench).allSteps},
+	{"training", (*bench).training},
+	{"pictures", (*bench).pictures},
+	{"clips", (*bench).clips},
+	{"approximations", (*bench).compareApproximations},
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 func exit(err error) {
@@ -70,12 +95,18 @@ type bench struct {
 	all      []*contender
 	rounds   int
 	entities []int
+	shapes   []shape
 	matmul   int                // size
 	peak     map[string]float64 // FLOP a second of a matrix product
 	goals    table
 }
 
-func run(ctx context.Context, out io.Writer, backends []string, python string, quick, force bool) error {
+func run(ctx context.Context, out io.Writer, backends, only []string, python string, quick, force bool) error {
+	for _, name := range only {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("-only %s: there is no such part; there are %s", name, strings.Join(partNames(), ", "))
+		}
+	}
 	busy, known := load(3 * time.Second)
 	if known && busy > maxLoad && !force {
 		return fmt.Errorf("other work uses %.2f processors; times taken now would say nothing. Stop it, or measure all the same with -force (the limit is %.1f)", busy, maxLoad)
@@ -87,12 +118,12 @@ func run(ctx context.Context, out io.Writer, backends []string, python string, q
 	defer os.RemoveAll(dir)
 	b := &bench{ctx: ctx, out: out, dir: dir, rounds: 7, entities: []int{0, 4, 8, 12}, matmul: 2048, peak: map[string]float64{}}
 	b.goals.head = []string{"goal", "of", "reached", "asked for"}
-	shapes := []shape{wide, nano}
+	b.shapes = []shape{wide, nano}
 	if quick {
 		small := wide
 		small.Name += " (1 + 1 blocks)"
 		small.Config.Double, small.Config.Single = 1, 1
-		shapes = []shape{nano, small}
+		b.shapes = []shape{nano, small}
 		b.rounds, b.entities, b.matmul = 2, []int{0, 4}, 512
 	}
 	if b.all, err = contenders(ctx, dir, backends, python); err != nil {
@@ -113,25 +144,18 @@ func run(ctx context.Context, out io.Writer, backends []string, python string, q
 		}
 		b.print("%-10s %s", c.Name, about)
 	}
-	if err := b.matmuls(); err != nil {
-		return err
-	}
-	for _, s := range shapes {
-		if err := b.steps(s); err != nil {
+	for _, p := range parts {
+		if len(only) > 0 && !slices.Contains(only, p.name) {
+			continue
+		}
+		if err := p.do(b); err != nil {
 			return err
 		}
 	}
-	if err := b.training(); err != nil {
-		return err
+	if len(b.goals.rows) > 0 {
+		slices.SortStableFunc(b.goals.rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
+		b.section("Goals", &b.goals)
 	}
-	if err := b.pictures(); err != nil {
-		return err
-	}
-	if err := b.clips(); err != nil {
-		return err
-	}
-	slices.SortStableFunc(b.goals.rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
-	b.section("Goals", &b.goals)
 	if after, ok := readTicks(); ok {
 		b.print("\nOther work used %.2f processors while this was measured.", before.others(after, runtime.NumCPU()))
 	}
@@ -176,6 +200,16 @@ func (b *bench) matmuls() error {
 	b.peak["reference"] = b.peak["PyTorch"]
 	b.section(fmt.Sprintf("Matrix product, float32, %d×%d×%d: the median and range in ms, GFLOPS of the best", n, n, n), &t)
 	return err
+}
+
+// allSteps compares steps of each shape.
+func (b *bench) allSteps() error {
+	for _, s := range b.shapes {
+		if err := b.steps(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // machinePeak is the best of all matrix products.
