@@ -1,7 +1,8 @@
 # nano's transformer with its text encoders, first part: windows of pictures, which
 # cost a third of whole ones (docs/adr/0007). Most of the samples carry entities and
 # regional attention, since a base of this size that has never seen a region can't be
-# taught about them by a LoRA alone.
+# taught about them by a LoRA alone. A part is drawn in other styles, which its captions
+# name: what the base can't draw, an IP-Adapter can't ask it for.
 recipe "base" {
   classes  = 20
   pictures = 10240
@@ -11,6 +12,7 @@ recipe "base" {
   batch    = 64
   regions  = 0.85
   dropout  = { prompt = 0.1, entity = 0.05 }
+  styles   = { flat = 0.1, ink = 0.1, noto = 0.1 }
   objects  = 3 # how much more the loss counts where objects are
   ema      = 0.997
   every    = 200

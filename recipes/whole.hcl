@@ -10,6 +10,7 @@ recipe "whole" {
   batch    = 32
   regions  = 0.85
   dropout  = { prompt = 0.1, entity = 0.05 }
+  styles   = { flat = 0.1, ink = 0.1, noto = 0.1 }
   objects  = 3
   ema      = 0.99
   every    = 80
