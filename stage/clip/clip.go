@@ -21,7 +21,8 @@ import (
 )
 
 // Resolved is a clip with nothing left open: what has to be known to make it again.
-// Every clip carries it, as JSON.
+// Every clip carries it, as JSON: each format has a place for it, and no file needs
+// another beside it.
 type Resolved struct {
 	Format   int             `json:"format"` // of this struct: 1
 	Version  string          `json:"version"`

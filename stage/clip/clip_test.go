@@ -457,12 +457,6 @@ func TestMetadata(t *testing.T) {
 		} else if _, err := clip.Metadata(bytes.NewReader(stripped)); err != clip.ErrNoMetadata {
 			t.Errorf("%s: without metadata: %v", name, err)
 		}
-		side := run(t, clip.Sidecar{Resolved: r.resolved()}, []eligen.Artifact{{Data: data}})
-		told(t, name+"'s sidecar", side, r.resolved())
-		var about struct{ Clip eligen.Digest }
-		if err := json.Unmarshal(side, &about); err != nil || about.Clip != eligen.DigestOf(data) {
-			t.Errorf("%s: the sidecar is about %s: %v", name, about.Clip, err)
-		}
 	}
 }
 
@@ -568,7 +562,7 @@ func TestRefused(t *testing.T) {
 		"at most 16384":       clip.WebP{Resolved: with(func(r *clip.Resolved) { r.Size.W = 20_000 })},
 		"sides are even":      clip.Video{Resolved: with(func(r *clip.Resolved) { r.Size.W = 33 }), Format: clip.MP4},
 		`video format "flv"`:  clip.Video{Resolved: good.resolved(), Format: "flv"},
-		"it must be from 0.1": clip.Sidecar{Resolved: with(func(r *clip.Resolved) { r.FPS = 0 })},
+		"it must be from 0.1": clip.APNG{Resolved: with(func(r *clip.Resolved) { r.FPS = 0 })},
 	} {
 		if err := op.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want an error with %q", err, want)

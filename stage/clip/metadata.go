@@ -43,7 +43,6 @@ var formats = []format{
 	}, text: textOfWebP, end: container.EndWebP},
 	{is: func(b []byte) bool { return len(b) > 8 && string(b[4:8]) == "ftyp" }, text: textOfMP4, end: endMP4},
 	{is: starts(ebmlHead), text: textOfWebM, end: endWebM},
-	{is: starts(sidecarHead), text: textOfSidecar, end: endSidecar},
 }
 
 func starts(with string) func([]byte) bool {
@@ -66,9 +65,8 @@ func formatOf(r io.Reader) (format, []byte, error) {
 	return format{}, nil, ErrNotClip
 }
 
-// Metadata reads from a clip, or from the sidecar of one, what made it. The error is
-// ErrNotClip where the file is something else, and ErrNoMetadata where it is a clip
-// and says nothing.
+// Metadata reads from a clip what made it. The error is ErrNotClip where the file is
+// something else, and ErrNoMetadata where it is a clip and says nothing.
 func Metadata(r io.Reader) (Resolved, error) {
 	f, data, err := formatOf(r)
 	if err != nil {
@@ -91,8 +89,7 @@ func Metadata(r io.Reader) (Resolved, error) {
 	return res, nil
 }
 
-// Untouched reports whether a file is a clip, or the sidecar of one, that eligen made,
-// every byte of it.
+// Untouched reports whether a file is a clip that eligen made, every byte of it.
 func Untouched(r io.Reader) bool {
 	f, data, err := formatOf(r)
 	return err == nil && f.end.Sealed(data)

@@ -59,7 +59,7 @@ func Available(format string) (version string, err error) {
 	}
 	path, err := exec.LookPath("ffmpeg")
 	if err != nil {
-		return "", fmt.Errorf("%s is written by ffmpeg, and there is no ffmpeg in PATH. Install it, or write .gif, .webp or .apng, which need nothing", format)
+		return "", fmt.Errorf("a file .%s is written by ffmpeg, and there is no ffmpeg in PATH. Install it, or write .gif, .webp or .apng, which need nothing", format)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // something else may have the name
 	defer cancel()
