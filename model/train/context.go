@@ -3,7 +3,6 @@ package train
 import (
 	"fmt"
 	"image"
-	"image/draw"
 	"math/rand/v2"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/vae"
 )
 
 // InContext trains a LoRA that carries an object over from the left panel of a
@@ -215,111 +213,33 @@ func beside(a, b []float32, row int) []float32 {
 // as it was composed.
 func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
 	size := twoPanels(r.Size)
-	lw, lh := size.W/8, size.H/8
-	s := lw / 2 * (lh / 2)
-	var prompt, clip, entities []int32
-	var members, paint, before []float32
-	var shown []eligen.Sample
+	d := drawing{m: m, size: size, entities: 1, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
+	var object, scene, composed []*image.NRGBA
+	panel := func(of *image.NRGBA, k int) *image.NRGBA {
+		return of.SubImage(image.Rect(k*r.Size.W, 0, (k+1)*r.Size.W, r.Size.H)).(*image.NRGBA)
+	}
 	for i := range n {
-		smp, err := samples(i)
+		s, err := samples(i)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkPair(smp, size); err != nil {
+		if err := checkPair(s, size); err != nil {
 			return nil, err
 		}
-		shown = append(shown, smp)
-		prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
-		clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
-		entities = append(entities, m.Text.T5(smp.Entities[0].Prompt, m.Text.EntityLength)...)
-		row := make([]float32, s)
-		for _, t := range smp.Entities[0].Region.Tokens(size) {
-			row[t] = 1
-		}
-		members = append(members, row...)
-		for j := range lw * lh {
-			paint = append(paint, row[j/lw/2*(lw/2)+j%lw/2])
-		}
-		before = append(before, Pixels(smp.Before, 0, 0, size.W, size.H)...)
+		d.add(s, true)
+		d.keep(Pixels(s.Before, 0, 0, size.W, size.H))
+		object, scene, composed = append(object, panel(s.Before, 0)), append(scene, panel(s.Before, 1)), append(composed, panel(s.Image, 1))
 	}
-	for range n { // the negative branch
-		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
-		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
-	}
-	entities, members = append(entities, entities...), append(members, make([]float32, len(members))...)
 	return func(weights map[string]eligen.Tensor, path string) error {
-		coder, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, m.VAE, in[0], nil)} })
+		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err
 		}
-		defer coder.Finalize()
-		keep, err := coder.Call(tensors.FromFlatDataAndDimensions(before, n, 3, size.H, size.W))
-		if err != nil {
-			return err
+		var drawn []*image.NRGBA
+		for k := range n {
+			drawn = append(drawn, panel(d.picture(pix, k), 1))
 		}
-		exec, err := Compile(backend, merged(m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
-			x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
-			v := m.velocity(Adapted(w, r.Rank), Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), in[2], in[3], in[4], in[5], nil)
-			pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
-			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
-			free := Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))
-			kept, noise, paint := in[6], in[7], in[8]
-			led := Add(Mul(kept, OneMinus(next)), Mul(noise, next))
-			return []*Node{Add(Mul(free, paint), Mul(led, OneMinus(paint)))}
-		})
-		if err != nil {
-			return err
-		}
-		defer exec.Finalize()
-		rng := rand.New(rand.NewPCG(11, 0))
-		noise := make([]float32, n*m.VAE.Z*lh*lw)
-		for i := range noise {
-			noise[i] = float32(rng.NormFloat64())
-		}
-		fixed := []any{
-			tensors.FromFlatDataAndDimensions(prompt, 2*n, m.Text.Length),
-			tensors.FromFlatDataAndDimensions(clip, 2*n, m.Text.CLIPLength),
-			tensors.FromFlatDataAndDimensions(entities, 2*n, 1, m.Text.EntityLength),
-			tensors.FromFlatDataAndDimensions(members, 2*n, 1, s),
-			keep[0],
-			tensors.FromFlatDataAndDimensions(noise, n, m.VAE.Z, lh, lw),
-			tensors.FromFlatDataAndDimensions(paint, n, 1, lh, lw),
-		}
-		x := tensors.FromFlatDataAndDimensions(noise, n, m.VAE.Z, lh, lw)
-		for i := range steps {
-			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
-			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
-			if err != nil {
-				return err
-			}
-			if err := x.FinalizeAll(); err != nil {
-				return err
-			}
-			x = out[0]
-		}
-		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, m.VAE, in[0], nil)} })
-		if err != nil {
-			return err
-		}
-		defer decode.Finalize()
-		out, err := decode.Call(x)
-		if err != nil {
-			return err
-		}
-		pix := tensors.MustCopyFlatData[float32](out[0])
-		w, h := r.Size.W, r.Size.H
-		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 4*h))
-		for i, smp := range shown {
-			drawn := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
-			paste(drawn, 0, 0, pix[i*3*size.W*size.H:(i+1)*3*size.W*size.H], size.W, size.H)
-			for row, part := range []struct {
-				of *image.NRGBA
-				x  int
-			}{{smp.Before, 0}, {smp.Before, w}, {drawn, w}, {smp.Image, w}} {
-				draw.Draw(sheet, image.Rect(i*w, row*h, (i+1)*w, (row+1)*h), part.of, image.Pt(part.x, 0), draw.Src)
-			}
-		}
-		return writePNG(path, sheet)
+		return sheet(path, r.Size, object, scene, drawn, composed)
 	}, nil
 }
 

@@ -2,15 +2,10 @@ package train
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"image"
-	"image/draw"
-	"image/png"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -431,140 +426,28 @@ var referenceWeight = func() func(t float64) float64 {
 // Preview draws pictures from the weights of a running training: every sample
 // by its global prompt alone in the upper row, with its entities in the lower.
 func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
-	lw, lh := r.Size.W/8, r.Size.H/8
-	s := lw / 2 * (lh / 2)
-	var prompt, clip, entities []int32
-	var members []float32
+	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var truth []*image.NRGBA
-	for half := range 2 {
+	for _, regional := range []bool{false, true} {
 		for i := range n {
-			smp, err := samples(i)
+			s, err := samples(i)
 			if err != nil {
 				return nil, err
 			}
-			prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
-			clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
-			row := make([]float32, MaxEntities*s)
-			for e := range MaxEntities {
-				local := ""
-				if e < len(smp.Entities) {
-					local = smp.Entities[e].Prompt
-					if half == 1 {
-						for _, t := range smp.Entities[e].Region.Tokens(r.Size) {
-							row[e*s+int(t)] = 1
-						}
-					}
-				}
-				entities = append(entities, m.Text.T5(local, m.Text.EntityLength)...)
-			}
-			members = append(members, row...)
-			if half == 0 {
-				truth = append(truth, smp.Image)
+			if d.add(s, regional); !regional {
+				truth = append(truth, s.Image)
 			}
 		}
 	}
-	// The negative branch: an empty prompt, no entities.
-	for range 2 * n {
-		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
-		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
-	}
-	entities = append(entities, entities...)
-	members = append(members, make([]float32, len(members))...)
 	return func(weights map[string]eligen.Tensor, path string) error {
-		full := map[string]eligen.Tensor{}
-		for k, v := range m.Weights {
-			full[k] = v
-		}
-		for k, v := range weights {
-			full[k] = v
-		}
-		exec, err := Compile(backend, full, func(w nn.Weights, in []*Node) []*Node {
-			if r.Rank > 0 {
-				w = Adapted(w, r.Rank)
-			}
-			x, step := in[0], in[1] // [2n,16,h,w], (sigma, next sigma)
-			sigma := Reshape(Slice(step, AxisElem(0)), 1)
-			x2 := Concatenate([]*Node{x, x}, 0)
-			v := m.velocity(w, x2, MulScalar(BroadcastToDims(sigma, 4*n), 1000), in[2], in[3], in[4], in[5], nil)
-			pos, neg := Slice(v, AxisRange(0, 2*n)), Slice(v, AxisRange(2*n))
-			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
-			delta := Sub(Reshape(Slice(step, AxisElem(1)), 1, 1, 1, 1), Reshape(sigma, 1, 1, 1, 1))
-			return []*Node{Add(x, Mul(v, delta))}
-		})
+		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err
 		}
-		defer exec.Finalize()
-		rng := rand.New(rand.NewPCG(11, 0))
-		one := make([]float32, n*m.VAE.Z*lh*lw)
-		for i := range one {
-			one[i] = float32(rng.NormFloat64())
+		var rows [2][]*image.NRGBA
+		for k := range 2 * n {
+			rows[k/n] = append(rows[k/n], d.picture(pix, k))
 		}
-		x := tensors.FromFlatDataAndDimensions(append(append([]float32(nil), one...), one...), 2*n, m.VAE.Z, lh, lw)
-		fixed := []any{
-			tensors.FromFlatDataAndDimensions(prompt, 4*n, m.Text.Length),
-			tensors.FromFlatDataAndDimensions(clip, 4*n, m.Text.CLIPLength),
-			tensors.FromFlatDataAndDimensions(entities, 4*n, MaxEntities, m.Text.EntityLength),
-			tensors.FromFlatDataAndDimensions(members, 4*n, MaxEntities, s),
-		}
-		for i := range steps {
-			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
-			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
-			if err != nil {
-				return err
-			}
-			if err := x.FinalizeAll(); err != nil {
-				return err
-			}
-			x = out[0]
-		}
-		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node {
-			return []*Node{vae.Decode(w, m.VAE, in[0], nil)}
-		})
-		if err != nil {
-			return err
-		}
-		defer decode.Finalize()
-		out, err := decode.Call(x)
-		if err != nil {
-			return err
-		}
-		pix := tensors.MustCopyFlatData[float32](out[0])
-		w, h := r.Size.W, r.Size.H
-		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 3*h))
-		for i := range n {
-			for row := range 2 {
-				k := (row*n + i) * 3 * w * h
-				paste(sheet, i*w, row*h, pix[k:k+3*w*h], w, h)
-			}
-			draw.Draw(sheet, image.Rect(i*w, 2*h, (i+1)*w, 3*h), truth[i], truth[i].Rect.Min, draw.Src)
-		}
-		return writePNG(path, sheet)
+		return sheet(path, r.Size, rows[0], rows[1], truth)
 	}, nil
-}
-
-// paste draws [3,h,w] in [−1,1] at a place of a picture.
-func paste(img *image.NRGBA, x0, y0 int, pix []float32, w, h int) {
-	for y := range h {
-		for x := range w {
-			o := img.PixOffset(x0+x, y0+y)
-			for c := range 3 {
-				img.Pix[o+c] = uint8(max(0, min(255, (pix[(c*h+y)*w+x]+1)*127.5)))
-			}
-			img.Pix[o+3] = 255
-		}
-	}
-}
-
-// writePNG writes a file whole or not at all.
-func writePNG(path string, img image.Image) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

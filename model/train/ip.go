@@ -3,7 +3,6 @@ package train
 import (
 	"fmt"
 	"image"
-	"image/draw"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/vision"
 )
 
@@ -156,113 +154,44 @@ func (m Model) references(samples eligen.Samples, styles []string, n int) ([][][
 // PreviewStyles draws the layouts of n samples in every style, each by an image
 // prompt of that style: a row a style, under it the image prompts.
 func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
-	lw, lh := r.Size.W/8, r.Size.H/8
-	s := lw / 2 * (lh / 2)
 	styles := append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	all := n * len(styles)
-	var prompt, clip, entities []int32
-	var members, pixels []float32
 	shown := map[string][]*image.NRGBA{}
-	for i := 0; len(shown[styles[0]]) < n || slices.ContainsFunc(styles, func(s string) bool { return len(shown[s]) < n }); i++ {
-		smp, err := samples(n + i)
+	for i := n; slices.ContainsFunc(styles, func(s string) bool { return len(shown[s]) < n }); i++ {
+		s, err := samples(i)
 		if err != nil {
 			return nil, err
 		}
 		if i > 1000*n {
 			return nil, fmt.Errorf("some of the styles %v are hardly in the pictures", styles)
 		}
-		if len(shown[smp.Style]) < n {
-			shown[smp.Style] = append(shown[smp.Style], smp.Image)
+		if len(shown[s.Style]) < n {
+			shown[s.Style] = append(shown[s.Style], s.Image)
 		}
 	}
+	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, noises: n}
 	for _, style := range styles {
 		for i := range n {
-			smp, err := samples(i)
+			s, err := samples(i)
 			if err != nil {
 				return nil, err
 			}
-			prompt = append(prompt, m.Text.T5(smp.Prompt, m.Text.Length)...)
-			clip = append(clip, m.Text.CLIP(smp.Prompt, m.Text.CLIPLength)...)
-			row := make([]float32, MaxEntities*s)
-			for e := range MaxEntities {
-				local := ""
-				if e < len(smp.Entities) {
-					local = smp.Entities[e].Prompt
-					for _, t := range smp.Entities[e].Region.Tokens(r.Size) {
-						row[e*s+int(t)] = 1
-					}
-				}
-				entities = append(entities, m.Text.T5(local, m.Text.EntityLength)...)
-			}
-			members = append(members, row...)
-			pixels = append(pixels, m.Vision.Pixels(shown[style][i]).Data...)
+			d.add(s, true)
+			d.pixels = append(d.pixels, m.Vision.Pixels(shown[style][i]).Data...)
 		}
 	}
-	for range all { // the negative branch
-		prompt = append(prompt, m.Text.T5("", m.Text.Length)...)
-		clip = append(clip, m.Text.CLIP("", m.Text.CLIPLength)...)
-	}
-	entities, members = append(entities, entities...), append(members, make([]float32, len(members))...)
-	pixels = append(pixels, make([]float32, len(pixels))...)
-	shows := append(slices.Repeat([]float32{1}, all), make([]float32, all)...)
 	return func(weights map[string]eligen.Tensor, path string) error {
-		exec, err := Compile(backend, merged(m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
-			x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
-			vec := Mul(vision.SigLIP(w.In("vision"), m.Vision, in[6], nil), in[7])
-			v := m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*all), 1000), in[2], in[3], in[4], in[5], nil, m.pictures(w, vec)...)
-			pos, neg := Slice(v, AxisRange(0, all)), Slice(v, AxisRange(all))
-			v = Add(neg, MulScalar(Sub(pos, neg), cfg))
-			return []*Node{Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))}
-		})
+		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err
 		}
-		defer exec.Finalize()
-		rng := rand.New(rand.NewPCG(11, 0))
-		one := make([]float32, n*m.VAE.Z*lh*lw)
-		for i := range one {
-			one[i] = float32(rng.NormFloat64())
-		}
-		x := tensors.FromFlatDataAndDimensions(slices.Repeat(one, len(styles)), all, m.VAE.Z, lh, lw)
-		fixed := []any{
-			tensors.FromFlatDataAndDimensions(prompt, 2*all, m.Text.Length),
-			tensors.FromFlatDataAndDimensions(clip, 2*all, m.Text.CLIPLength),
-			tensors.FromFlatDataAndDimensions(entities, 2*all, MaxEntities, m.Text.EntityLength),
-			tensors.FromFlatDataAndDimensions(members, 2*all, MaxEntities, s),
-			tensors.FromFlatDataAndDimensions(pixels, 2*all, 3, m.Vision.Size, m.Vision.Size),
-			tensors.FromFlatDataAndDimensions(shows, 2*all, 1),
-		}
-		for i := range steps {
-			u := func(i int) float32 { return 1 - float32(i)/float32(steps) }
-			out, err := exec.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
-			if err != nil {
-				return err
-			}
-			if err := x.FinalizeAll(); err != nil {
-				return err
-			}
-			x = out[0]
-		}
-		decode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, m.VAE, in[0], nil)} })
-		if err != nil {
-			return err
-		}
-		defer decode.Finalize()
-		out, err := decode.Call(x)
-		if err != nil {
-			return err
-		}
-		pix := tensors.MustCopyFlatData[float32](out[0])
-		w, h := r.Size.W, r.Size.H
-		sheet := image.NewNRGBA(image.Rect(0, 0, n*w, 2*len(styles)*h))
+		var rows [][]*image.NRGBA
 		for k, style := range styles {
+			var row []*image.NRGBA
 			for i := range n {
-				at := (k*n + i) * 3 * w * h
-				paste(sheet, i*w, 2*k*h, pix[at:at+3*w*h], w, h)
-				of := shown[style][i]
-				draw.Draw(sheet, image.Rect(i*w, (2*k+1)*h, (i+1)*w, (2*k+2)*h), of, of.Rect.Min, draw.Src)
+				row = append(row, d.picture(pix, k*n+i))
 			}
+			rows = append(rows, row, shown[style])
 		}
-		return writePNG(path, sheet)
+		return sheet(path, r.Size, rows...)
 	}, nil
 }

@@ -1,0 +1,209 @@
+package train
+
+import (
+	"errors"
+	"image"
+	"image/draw"
+	"image/png"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
+)
+
+// A drawing is a batch of pictures that a running training is looked at by: drawn
+// by all of inference, with guidance against an empty prompt.
+type drawing struct {
+	m        Model
+	size     eligen.Size
+	entities int // of every picture; those it lacks have no tokens
+	steps    int
+	cfg      float64
+	rank     int // of the LoRA that is trained; 0 for none
+	noises   int // so many pictures have noise of their own, the rest theirs again
+
+	n                   int // pictures
+	prompt, clip, local []int32
+	members             []float32
+	pixels              []float32 // of image prompts, as the vision tower takes them; nil for none
+	before, paint       []float32 // of fusion: pictures, and which of their latents are drawn; nil for none
+}
+
+// add puts a sample's layout in line, with its entities or without.
+func (d *drawing) add(s eligen.Sample, regional bool) {
+	text := d.m.Text
+	d.prompt = append(d.prompt, text.T5(s.Prompt, text.Length)...)
+	d.clip = append(d.clip, text.CLIP(s.Prompt, text.CLIPLength)...)
+	tokens := d.size.W / 16 * (d.size.H / 16)
+	members := make([]float32, d.entities*tokens)
+	for e := range d.entities {
+		local := ""
+		if e < len(s.Entities) {
+			local = s.Entities[e].Prompt
+			if regional {
+				for _, t := range s.Entities[e].Region.Tokens(d.size) {
+					members[e*tokens+int(t)] = 1
+				}
+			}
+		}
+		d.local = append(d.local, text.T5(local, text.EntityLength)...)
+	}
+	d.members = append(d.members, members...)
+	d.n++
+}
+
+// keep makes the last added picture one that is painted into another, [3,H,W]:
+// where the first entity is.
+func (d *drawing) keep(before []float32) {
+	d.before = append(d.before, before...)
+	w, h := d.size.W/8, d.size.H/8
+	tokens := w / 2 * (h / 2)
+	row := d.members[len(d.members)-d.entities*tokens:]
+	for j := range w * h {
+		d.paint = append(d.paint, row[j/w/2*(w/2)+j%w/2])
+	}
+}
+
+// run draws the pictures with weights over the model's: [n,3,H,W] in [−1,1].
+func (d *drawing) run(backend compute.Backend, weights map[string]eligen.Tensor) ([]float32, error) {
+	n, text := d.n, d.m.Text
+	lw, lh := d.size.W/8, d.size.H/8
+	prompt, clip := slices.Clone(d.prompt), slices.Clone(d.clip)
+	for range n { // the negative branch: an empty prompt, no entities, a vector of zeros
+		prompt = append(prompt, text.T5("", text.Length)...)
+		clip = append(clip, text.CLIP("", text.CLIPLength)...)
+	}
+	twice := func(x []float32) []float32 { return append(slices.Clone(x), make([]float32, len(x))...) }
+	rng := rand.New(rand.NewPCG(11, 0))
+	noise := make([]float32, d.noises*d.m.VAE.Z*lh*lw)
+	for i := range noise {
+		noise[i] = float32(rng.NormFloat64())
+	}
+	noise = slices.Repeat(noise, n/d.noises)
+	fixed := []any{
+		tensors.FromFlatDataAndDimensions(prompt, 2*n, text.Length),
+		tensors.FromFlatDataAndDimensions(clip, 2*n, text.CLIPLength),
+		tensors.FromFlatDataAndDimensions(slices.Concat(d.local, d.local), 2*n, d.entities, text.EntityLength),
+		tensors.FromFlatDataAndDimensions(twice(d.members), 2*n, d.entities, lw/2*(lh/2)),
+	}
+	given := len(fixed)
+	if d.pixels != nil {
+		side := d.m.Vision.Size
+		fixed = append(fixed, tensors.FromFlatDataAndDimensions(twice(d.pixels), 2*n, 3, side, side),
+			tensors.FromFlatDataAndDimensions(append(slices.Repeat([]float32{1}, n), make([]float32, n)...), 2*n, 1))
+	}
+	if d.before != nil {
+		encode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, d.m.VAE, in[0], nil)} })
+		if err != nil {
+			return nil, err
+		}
+		defer encode.Finalize()
+		kept, err := encode.Call(tensors.FromFlatDataAndDimensions(d.before, n, 3, d.size.H, d.size.W))
+		if err != nil {
+			return nil, err
+		}
+		fixed = append(fixed, kept[0], tensors.FromFlatDataAndDimensions(noise, n, d.m.VAE.Z, lh, lw), tensors.FromFlatDataAndDimensions(d.paint, n, 1, lh, lw))
+	}
+	step, err := Compile(backend, merged(d.m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
+		if d.rank > 0 {
+			w = Adapted(w, d.rank)
+		}
+		x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
+		cond, more := in[2:2+given], in[2+given:]
+		var pictures []flux.KeyValue
+		if d.pixels != nil {
+			pictures, more = d.m.pictures(w, Mul(vision.SigLIP(w.In("vision"), d.m.Vision, more[0], nil), more[1])), more[2:]
+		}
+		v := d.m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), cond[0], cond[1], cond[2], cond[3], nil, pictures...)
+		pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
+		v = Add(neg, MulScalar(Sub(pos, neg), d.cfg))
+		x = Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))
+		if d.before != nil {
+			kept, noise, paint := more[0], more[1], more[2]
+			led := Add(Mul(kept, OneMinus(next)), Mul(noise, next))
+			x = Add(Mul(x, paint), Mul(led, OneMinus(paint)))
+		}
+		return []*Node{x}
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer step.Finalize()
+	x := tensors.FromFlatDataAndDimensions(noise, n, d.m.VAE.Z, lh, lw)
+	for i := range d.steps {
+		u := func(i int) float32 { return 1 - float32(i)/float32(d.steps) }
+		out, err := step.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
+		if err != nil {
+			return nil, err
+		}
+		if err := x.FinalizeAll(); err != nil {
+			return nil, err
+		}
+		x = out[0]
+	}
+	decode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, d.m.VAE, in[0], nil)} })
+	if err != nil {
+		return nil, err
+	}
+	defer decode.Finalize()
+	out, err := decode.Call(x)
+	if err != nil {
+		return nil, err
+	}
+	return tensors.MustCopyFlatData[float32](out[0]), nil
+}
+
+// picture is the k-th of what run has drawn.
+func (d *drawing) picture(pix []float32, k int) *image.NRGBA {
+	w, h := d.size.W, d.size.H
+	img := image.NewNRGBA(image.Rect(0, 0, w, h))
+	paste(img, 0, 0, pix[k*3*w*h:(k+1)*3*w*h], w, h)
+	return img
+}
+
+// sheet puts pictures of one size side by side: rows of columns.
+func sheet(path string, size eligen.Size, rows ...[]*image.NRGBA) error {
+	out := image.NewNRGBA(image.Rect(0, 0, len(rows[0])*size.W, len(rows)*size.H))
+	for r, row := range rows {
+		for c, img := range row {
+			draw.Draw(out, image.Rect(c*size.W, r*size.H, (c+1)*size.W, (r+1)*size.H), img, img.Rect.Min, draw.Src)
+		}
+	}
+	return writePNG(path, out)
+}
+
+// paste draws [3,h,w] in [−1,1] at a place of a picture.
+func paste(img *image.NRGBA, x0, y0 int, pix []float32, w, h int) {
+	for y := range h {
+		for x := range w {
+			o := img.PixOffset(x0+x, y0+y)
+			for c := range 3 {
+				img.Pix[o+c] = uint8(max(0, min(255, (pix[(c*h+y)*w+x]+1)*127.5)))
+			}
+			img.Pix[o+3] = 255
+		}
+	}
+}
+
+// writePNG writes a file whole or not at all.
+func writePNG(path string, img image.Image) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
