@@ -1,0 +1,114 @@
+package train_test
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/model/vision"
+)
+
+// styled is sample i, every second one in a style of its own: its colours are dark.
+func styled(i int) eligen.Sample {
+	s := eligen.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: train.SolidStyle}
+	c := color.NRGBA{200, 220, 240, 255}
+	if i%2 == 1 {
+		s.Style, c = "dark", color.NRGBA{20, 30, 40, 255}
+	}
+	draw.Draw(s.Image, s.Image.Rect, image.NewUniform(c), image.Point{}, draw.Src)
+	s.Entities = []eligen.SampleEntity{{Class: "square", Prompt: "square", Region: eligen.Box(0.5, 0.5, 1, 1)}}
+	return s
+}
+
+func TestIP(t *testing.T) {
+	m, _ := tiny(t)
+	tower := vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2, Size: 16}
+	ip := flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
+	r := eligen.Recipe{
+		Name: "ip", Kind: "ip", Size: eligen.Size{W: 32, H: 32}, Steps: 6, Batch: 4, Regions: 1, Every: 6,
+		Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
+	}
+	dir := t.TempDir()
+	exported := map[string]eligen.Tensor{}
+	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	job := train.Job{
+		Recipe: r, Backend: backend(t), Dir: dir,
+		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
+		Export:  func(w map[string]eligen.Tensor) error { exported = w; return nil },
+	}
+	if err := train.Do(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	// The tower and the adapter are trained, and nothing else.
+	if want := len(tower.Weights()) + len(ip.Weights()); len(exported) != want {
+		t.Errorf("%d tensors are trained, want %d", len(exported), want)
+	}
+	for _, name := range slices.Sorted(maps.Keys(exported)) {
+		if !strings.HasPrefix(name, "vision.") && !strings.HasPrefix(name, "ip.") {
+			t.Errorf("%s is trained", name)
+		}
+	}
+	// Values start at zero, so that the adapter begins as if it weren't there.
+	moved := false
+	for _, v := range exported["ip.ip_adapter.0.to_v_ip.weight"].Data {
+		moved = moved || v != 0
+	}
+	if !moved {
+		t.Error("the values of the first block are as they started")
+	}
+	if sheets, _ := filepath.Glob(filepath.Join(dir, "sheet-*.png")); len(sheets) != 1 {
+		t.Errorf("sheets %v", sheets)
+	}
+	job.Recipe.Styles = nil
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "there is no \"styles\"") {
+		t.Errorf("without styles: error %v", err)
+	}
+}
+
+// Every sample is shown a picture of its own style, and some are shown none.
+func TestIPBatch(t *testing.T) {
+	m, _ := tiny(t)
+	m.Vision = vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2, Size: 16}
+	m.IP = flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
+	r := eligen.Recipe{Size: eligen.Size{W: 32, H: 32}, Batch: 64, Regions: 1, Styles: map[string]float64{"dark": 0.5}}
+	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	task, err := train.IP(backend(t), m, r, samples, 1, filepath.Join(t.TempDir(), "latents"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := task.Batch(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[9]), tensors.MustCopyFlatData[float32](in[10])
+	n, side := len(latents)/r.Batch, len(pixels)/r.Batch
+	// Flat pictures have equal latents: those of a dark sample tell which are dark.
+	dark, bare := map[bool]float32{}, 0
+	for b := range r.Batch {
+		isDark := pixels[b*side] < 0
+		if v, ok := dark[isDark]; ok && v != latents[b*n] {
+			t.Fatalf("sample %d is shown a picture of another style", b)
+		}
+		dark[isDark] = latents[b*n]
+		if shown[b] == 0 {
+			bare++
+			if isDark {
+				t.Errorf("sample %d is dark, and nothing says so", b)
+			}
+		}
+	}
+	if len(dark) != 2 || bare == 0 || bare > r.Batch/2 {
+		t.Errorf("%d styles in a batch, %d samples without a picture", len(dark), bare)
+	}
+}
