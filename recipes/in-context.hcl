@@ -8,13 +8,13 @@ recipe "in-context" {
   size      = [256, 256] # of a panel
   window    = [128, 128]
   train     = lora(16)
-  steps     = 640
+  steps     = 1000
   batch     = 16
   regions   = 1
   dropout   = { prompt = 0.1, entity = 0 }
   timesteps = "reference" # most of them noisy: it is there that colours are decided
   ema       = 0.99
-  every     = 160
+  every     = 250
 
   optimizer "adamw" {
     rate   = 2e-3
