@@ -112,6 +112,7 @@ type VAE struct {
 // Init starts from a picture instead of from noise alone.
 type Init struct {
 	Image    Picture
+	Fit      string  // of a picture of another shape, as a Transfer's
 	Strength float64 // (0, 1]; 1 ignores the picture
 	Source   Source
 }
@@ -119,6 +120,7 @@ type Init struct {
 // Inpaint paints the entities' regions into a picture, and keeps the rest.
 type Inpaint struct {
 	Image Picture
+	Fit   string // of a picture of another shape, as a Transfer's
 	Keeping
 	Source Source
 }

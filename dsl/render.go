@@ -54,8 +54,7 @@ var (
 	}
 	initGrammar = &grammar{
 		what:     "an init",
-		optional: []string{"image", "strength"},
-		later:    []string{"fit"},
+		optional: []string{"image", "strength", "fit"},
 	}
 	outputGrammar = &grammar{
 		what:     "an output",
@@ -321,6 +320,9 @@ func (b *body) init(r *eligen.Render) {
 	}
 	if p := i.picture("image"); p != nil {
 		out.Image = *p
+	}
+	if s, ok := i.choice("fit", fits...); ok {
+		out.Fit = s
 	}
 	if f, ok := i.number("strength", 0, 1); ok {
 		out.Strength = f

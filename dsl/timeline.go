@@ -36,7 +36,7 @@ var (
 
 	warmGrammar       = &grammar{what: "a warm_start", required: []string{"strength"}, optional: []string{"every"}}
 	backgroundGrammar = &grammar{what: "a background", optional: []string{"lock"}}
-	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "mode", "feather", "background_weight"}, later: []string{"fit"},
+	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "fit", "mode", "feather", "background_weight"},
 		inside: map[string]string{"strength": "init"}}
 )
 
@@ -710,6 +710,9 @@ func (b *body) inpaint(r *eligen.Render) {
 	}
 	if p := i.picture("image"); p != nil {
 		out.Image = *p
+	}
+	if s, ok := i.choice("fit", fits...); ok {
+		out.Fit = s
 	}
 	i.keeping(&out.Keeping)
 	r.Inpaint = out

@@ -9,6 +9,9 @@ var transferGrammar = &grammar{
 	inside: map[string]string{"strength": "init", "image": "inpaint"},
 }
 
+// How a picture of another shape is laid on a render, by their names.
+var fits = []string{"stretch", "cover"}
+
 // transfer reads the two pictures of an entity transfer.
 func (b *body) transfer(r *eligen.Render) {
 	block := b.inner("transfer")
@@ -35,7 +38,7 @@ func (b *body) transfer(r *eligen.Render) {
 			*p.into = *picture
 		}
 	}
-	if s, ok := t.choice("fit", "stretch", "cover"); ok {
+	if s, ok := t.choice("fit", fits...); ok {
 		out.Fit = s
 	}
 	t.keeping(&out.Keeping)

@@ -4,7 +4,6 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/composite"
 	"github.com/eligen/eligen/stage/denoise"
-	"github.com/eligen/eligen/stage/image"
 )
 
 // inpaint checks what is asked of a picture to paint into.
@@ -17,11 +16,7 @@ func (b *builder) inpaint(w *work) {
 	if len(r.Entities) == 0 {
 		b.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.", r.Address)
 	}
-	if size := p.Image.Size; size != w.size {
-		b.diags.Errorf(r.Where("inpaint.image"), "Picture has another size",
-			"%s has %d×%d pixels, the render %d×%d. They must be equal: resize the picture, or set size = [%d, %d] if that suits the model.",
-			p.Image.Path, size.W, size.H, w.size.W, w.size.H, size.W, size.H)
-	}
+	b.shape(w, r.Where("inpaint.image"), p.Image, p.Fit)
 	b.keeping(w, "inpaint", p.Keeping)
 }
 
@@ -67,9 +62,9 @@ func (b *builder) plate(w *work) *plate {
 		return b.panels(w)
 	case p != nil:
 		out := w.plate(p.Keeping)
-		out.latents = b.add(w, r.Address+".inpaint", p.Source, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path, Tiles: w.tiles})
+		out.latents = b.latents(w, r.Address+".inpaint", p.Source, p.Image, p.Fit)
 		if out.exact {
-			out.picture = b.add(w, r.Address+".inpaint.picture", p.Source, image.Picture{Picture: p.Image.Digest, Size: w.size, Path: p.Image.Path})
+			out.picture = b.scaled(w, r.Address+".inpaint.picture", p.Source, p.Image, p.Fit)
 		}
 		return out
 	}

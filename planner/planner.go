@@ -433,11 +433,7 @@ func (b *builder) init(w *work) {
 		w.schedule.Strength = s
 		w.init = true
 	}
-	if p := r.Init.Image; p.Size != w.size {
-		b.diags.Errorf(&r.Init.Source, "Picture has another size",
-			"%s has %d×%d pixels, the render %d×%d. They must be equal: resize the picture, or set size = [%d, %d] if that suits the model.",
-			p.Path, p.Size.W, p.Size.H, w.size.W, w.size.H, p.Size.W, p.Size.H)
-	}
+	b.shape(w, r.Where("init.image"), r.Init.Image, r.Init.Fit)
 }
 
 func (b *builder) entities(w *work) {
@@ -752,9 +748,7 @@ func (b *builder) still(w *work, o output, path string, resolved still.Resolved,
 func (b *builder) decoded(w *work, entityPrompts []eligen.Ref, suffix string) eligen.Ref {
 	var start []eligen.Ref
 	if r := w.render; w.init {
-		start = append(start, b.add(w, r.Address+".init", r.Init.Source, image.Op{
-			Autoencoder: w.spec.Autoencoder, Picture: r.Init.Image.Digest, Size: w.size, Path: r.Init.Image.Path, Tiles: w.tiles,
-		}))
+		start = append(start, b.latents(w, r.Address+".init", r.Init.Source, r.Init.Image, r.Init.Fit))
 	}
 	_, picture := b.draw(w, entityPrompts, suffix, start, b.plate(w))
 	return picture
@@ -816,13 +810,13 @@ func (b *builder) resolved(w *work) still.Resolved {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength, Tokens: len(e.tokens)})
 	}
 	if w.init {
-		out.Init = &still.Init{Picture: r.Init.Image.Digest, Strength: r.Init.Strength}
+		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength}
 	}
 	if w.tea != 0 || w.tiles != nil {
 		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
 	}
 	if p := r.Inpaint; p != nil {
-		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background}
+		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background}
 	}
 	if t := r.Transfer; t != nil {
 		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background}

@@ -221,7 +221,8 @@ func TestDiagnostics(t *testing.T) {
 
 		{"a picture of another size", dev, func(r *eligen.Render) {
 			r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: eligen.Size{W: 800, H: 600}}, Strength: 0.6, Source: line(30, "init {")}
-		}, `error 30 photo.jpg has 800×600 pixels, the render 1024×1024`},
+			r.At = at("init.image")
+		}, `error 99 photo.jpg has 800×600 pixels, which is another shape than the 1024×1024`},
 		{"a picture that has no effect", dev, func(r *eligen.Render) {
 			r.Init = &eligen.Init{Image: eligen.Picture{Size: eligen.Size{W: 1024, H: 1024}}, Strength: 1, Source: line(30, "init {")}
 		}, `warning 30 ignored`},

@@ -55,9 +55,6 @@ func inContext(r *eligen.Render, adapters []eligen.Adapter) []eligen.Adapter {
 	return append(adapters, eligen.Adapter{Kind: "lora", Name: "in-context", Path: eligen.InContext, Scale: 1, Alpha: "file", Source: *r.Where("transfer")})
 }
 
-// maxStretch is how much the shapes of a picture and of a panel may differ.
-const maxStretch = 16
-
 // transfer checks what is asked of two pictures.
 func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	r := w.render
@@ -81,27 +78,8 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 			b.diags.Errorf(at, "Two pictures to begin with", "%s has transfer and %s (%s): %s. Remove one of the two.", r.Address, other.name, r.Where(other.name), other.why)
 		}
 	}
-	for _, p := range []struct {
-		name    string
-		picture eligen.Picture
-	}{{"source", t.From}, {"target", t.To}} {
-		at := r.Where("transfer." + p.name)
-		picture := p.picture.Size
-		if picture.W < 1 || picture.H < 1 || w.size.W < 1 || w.size.H < 1 {
-			continue // said of the size
-		}
-		// How much wider than high, of the picture and of the panel.
-		a, c := int64(picture.W)*int64(w.size.H), int64(picture.H)*int64(w.size.W)
-		switch {
-		case a > maxStretch*c || c > maxStretch*a:
-			b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
-				p.picture.Path, picture.W, picture.H, w.size.W, w.size.H, maxStretch)
-		// Less than a pixel of the picture is rounding, as with masks.
-		case t.Fit == "" && max(a-c, c-a) >= int64(max(w.size.W, w.size.H)):
-			b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",
-				p.picture.Path, picture.W, picture.H, w.size.W, w.size.H, r.Address)
-		}
-	}
+	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)
+	b.shape(w, r.Where("transfer.target"), t.To, t.Fit)
 	b.keeping(w, "transfer", t.Keeping)
 	loras := 0
 	for _, a := range adapters {
@@ -120,26 +98,12 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	}
 }
 
-// panel plans a picture of a transfer, as large as a panel.
-func (b *builder) panel(w *work, name string, p eligen.Picture) eligen.Ref {
-	r := w.render
-	at, name := *r.Where("transfer." + name), r.Address+".transfer."+name
-	ref := b.add(w, name, at, image.Picture{Picture: p.Digest, Size: p.Size, Path: p.Path})
-	if p.Size == w.size {
-		return ref
-	}
-	fit := r.Transfer.Fit
-	if fit == "" {
-		fit = "stretch" // they are of one shape
-	}
-	return b.add(w, name+".resized", at, image.Resize{Size: w.size, Fit: fit}, ref)
-}
-
 // panels plans what a transfer keeps: both pictures' latents, and the right picture.
 func (b *builder) panels(w *work) *plate {
 	r, t := w.render, w.render.Transfer
 	out := w.plate(t.Keeping)
-	from, to := b.panel(w, "source", t.From), b.panel(w, "target", t.To)
+	from := b.scaled(w, r.Address+".transfer.source", *r.Where("transfer.source"), t.From, t.Fit)
+	to := b.scaled(w, r.Address+".transfer.target", *r.Where("transfer.target"), t.To, t.Fit)
 	panels := b.add(w, r.Address+".transfer.panels", t.Source, image.Panels{}, from, to)
 	out.latents = b.add(w, r.Address+".transfer", t.Source, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles}, panels)
 	if out.exact {

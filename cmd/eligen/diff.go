@@ -199,6 +199,11 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 				add("vae.stride", "%d", v.Stride)
 			}
 		}
+		fit := func(block, fit string) {
+			if fit != "" {
+				add(block+".fit", "%q", fit)
+			}
+		}
 		picture := func(name string, p eligen.Picture) {
 			path, err := filepath.Rel(filepath.Dir(s.Path), p.Path)
 			if err != nil {
@@ -217,18 +222,18 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 		}
 		if r.Init != nil {
 			picture("init.image", r.Init.Image)
+			fit("init", r.Init.Fit)
 			add("init.strength", "%g", r.Init.Strength)
 		}
 		if p := r.Inpaint; p != nil {
 			picture("inpaint.image", p.Image)
+			fit("inpaint", p.Fit)
 			keeping("inpaint", p.Keeping)
 		}
 		if t := r.Transfer; t != nil {
 			picture("transfer.source", t.From)
 			picture("transfer.target", t.To)
-			if t.Fit != "" {
-				add("transfer.fit", "%q", t.Fit)
-			}
+			fit("transfer", t.Fit)
 			keeping("transfer", t.Keeping)
 		}
 		for i, o := range r.Outputs {

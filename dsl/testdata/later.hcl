@@ -5,10 +5,4 @@ adapter "controlnet" "edges" { # want "Not supported yet: Adapters of kind .cont
 
 render "a" {
   prompt = "x"
-
-  init {
-    image    = image("masks/disc.png")
-    strength = 0.5
-    fit      = "cover" # want "Not supported yet: The argument .fit."
-  }
 }

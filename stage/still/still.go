@@ -107,7 +107,8 @@ type Entity struct {
 
 // Inpaint is the picture that a render painted into.
 type Inpaint struct {
-	Picture    eligen.Digest `json:"picture"` // of the file's bytes
+	Picture    eligen.Digest `json:"picture"`                         // of the file's bytes
+	Fit        string        `json:"fit,omitempty" recipe:"omitzero"` // of a picture of another shape
 	Mode       string        `json:"mode"`
 	Feather    float64       `json:"feather,omitempty"`
 	Background float64       `json:"background_weight,omitempty"`
@@ -125,7 +126,8 @@ type Transfer struct {
 
 // Init is the picture that a render started from.
 type Init struct {
-	Picture  eligen.Digest `json:"picture"` // of the file's bytes
+	Picture  eligen.Digest `json:"picture"`                         // of the file's bytes
+	Fit      string        `json:"fit,omitempty" recipe:"omitzero"` // of a picture of another shape
 	Strength float64       `json:"strength"`
 }
 

@@ -1,0 +1,51 @@
+package planner
+
+import (
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/image"
+)
+
+// maxStretch is how much the shapes of a picture and of a render may differ.
+const maxStretch = 16
+
+// shape checks that a picture can be laid on a render as it is asked for: one of the
+// render's shape at any size, another one as fit says.
+func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string) {
+	size := p.Size
+	if size.W < 1 || size.H < 1 || w.size.W < 1 || w.size.H < 1 {
+		return // said of the size
+	}
+	// How much wider than high, of the picture and of the render.
+	x, y := int64(size.W)*int64(w.size.H), int64(size.H)*int64(w.size.W)
+	switch {
+	case x > maxStretch*y || y > maxStretch*x:
+		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
+			p.Path, size.W, size.H, w.size.W, w.size.H, maxStretch)
+	case fit != "" && fit != "stretch" && fit != "cover":
+		b.diags.Errorf(at, "Unknown fit", "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
+	// Less than a pixel of the picture is rounding, as with masks.
+	case fit == "" && max(x-y, y-x) >= int64(max(w.size.W, w.size.H)):
+		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",
+			p.Path, size.W, size.H, w.size.W, w.size.H, w.render.Address)
+	}
+}
+
+// scaled plans a picture, as large as the render.
+func (b *builder) scaled(w *work, name string, at eligen.Source, p eligen.Picture, fit string) eligen.Ref {
+	ref := b.add(w, name, at, image.Picture{Picture: p.Digest, Size: p.Size, Path: p.Path})
+	if p.Size == w.size {
+		return ref
+	}
+	if fit == "" {
+		fit = "stretch" // they are of one shape
+	}
+	return b.add(w, name+".resized", at, image.Resize{Size: w.size, Fit: fit}, ref)
+}
+
+// latents plans the latents of a picture, as large as the render.
+func (b *builder) latents(w *work, name string, at eligen.Source, p eligen.Picture, fit string) eligen.Ref {
+	if p.Size == w.size {
+		return b.add(w, name, at, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Digest, Size: w.size, Path: p.Path, Tiles: w.tiles})
+	}
+	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles}, b.scaled(w, name+".picture", at, p, fit))
+}
