@@ -1,21 +1,23 @@
 package dataset
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
 	_ "image/jpeg" // pictures of others' datasets
 	"image/png"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"golang.org/x/image/draw"
 
 	"github.com/eligen/eligen"
 )
@@ -30,9 +32,12 @@ type item struct {
 
 	Name        string        `json:"name,omitempty"`
 	Background  string        `json:"background,omitempty"`
+	Style       string        `json:"style,omitempty"`
 	Classes     []string      `json:"entity_classes,omitempty"`
 	Boxes       []*[4]float64 `json:"entity_boxes,omitempty"`       // x0 y0 x1 y1, fractions of the picture; null: the region is no box
 	Silhouettes []string      `json:"entity_silhouettes,omitempty"` // white where the object is seen; "": unknown
+
+	line int // of the file, from 1
 }
 
 const metadata = "metadata.json"
@@ -90,7 +95,7 @@ func writeSample(dir string, i int, s eligen.Sample) (item, error) {
 		return item{}, errors.New("it has no picture")
 	}
 	size := eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()}
-	it := item{Image: fmt.Sprintf("images/%06d.png", i), Prompt: s.Prompt, Name: s.Name, Background: s.Background}
+	it := item{Image: fmt.Sprintf("images/%06d.png", i), Prompt: s.Prompt, Name: s.Name, Background: s.Background, Style: s.Style}
 	if err := writePNG(dir, it.Image, s.Image); err != nil {
 		return item{}, err
 	}
@@ -149,19 +154,21 @@ func writePNG(dir, name string, img image.Image) error {
 // A Folder is a dataset on disk.
 type Folder struct {
 	dir   string
+	file  string // that lists the items
 	size  eligen.Size
 	items []item
 }
 
 // Read opens the dataset in dir: metadata.json, or metadata.jsonl with one item
-// a line. The lengths of the items' lists and that all their files exist is
-// checked at once; the pictures are read when asked for.
+// a line. The lengths of the items' lists, that all their files exist and that masks have
+// their picture's size is checked at once; the pixels are read when asked for. Errors
+// name the file, the line and the item.
 //
 // Pictures are delivered at the given size; the zero size means each one's own,
 // cut to multiples of 16. A picture of another size is scaled by one factor so
-// that it covers the size, with a bilinear filter, and cropped at the centre, as the
-// reference trainer does; its masks go the same way and are on where they are
-// at least 128. Nothing is resampled where sizes agree.
+// that it covers the size, and cropped at the centre, as the reference trainer does, to
+// the bit (eligen.Cover); its masks go the same way and are on where they are at least
+// 128. Nothing is resampled where sizes agree.
 func Read(dir string, size eligen.Size) (*Folder, error) {
 	if size != (eligen.Size{}) {
 		if err := checkSize(size); err != nil {
@@ -177,45 +184,112 @@ func Read(dir string, size eligen.Size) (*Folder, error) {
 	}
 	for i, it := range items {
 		if err := it.check(dir); err != nil {
-			return nil, fmt.Errorf("%s: item %d: %w", file, i, err)
+			return nil, it.at(file, i, err)
 		}
 	}
-	return &Folder{dir: dir, size: size, items: items}, nil
+	return &Folder{dir: dir, file: file, size: size, items: items}, nil
+}
+
+// at is an error with the item that it is of.
+func (it *item) at(file string, i int, err error) error {
+	return fmt.Errorf("%s:%d: item %d: %w", file, it.line, i, err)
 }
 
 func readMetadata(dir string) (items []item, file string, err error) {
 	file = filepath.Join(dir, metadata)
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
+	list := true
 	if errors.Is(err, os.ErrNotExist) {
 		lines := filepath.Join(dir, metadata+"l")
-		if f, err = os.Open(lines); errors.Is(err, os.ErrNotExist) {
+		if data, err = os.ReadFile(lines); errors.Is(err, os.ErrNotExist) {
 			if _, err := os.Stat(filepath.Join(dir, "metadata.csv")); err == nil {
 				return nil, "", fmt.Errorf("%s: a metadata.csv cannot hold entities; write them to %s", dir, metadata)
 			}
 			return nil, "", fmt.Errorf("%s is no dataset: it has neither %s nor %sl", dir, metadata, metadata)
 		}
-		file = lines
+		file, list = lines, false
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	defer f.Close()
-	d := json.NewDecoder(f)
-	if strings.HasSuffix(file, "l") {
-		for {
-			var it item
-			if err := d.Decode(&it); errors.Is(err, io.EOF) {
-				return items, file, nil
-			} else if err != nil {
-				return nil, "", fmt.Errorf("%s: item %d: %w", file, len(items), err)
-			}
-			items = append(items, it)
+	d := json.NewDecoder(bytes.NewReader(data))
+	line, counted := 1, 0
+	here := func() int { // the line of what comes next
+		at := int(d.InputOffset())
+		for at < len(data) && strings.ContainsRune(" \t\r\n,", rune(data[at])) {
+			at++
+		}
+		line += bytes.Count(data[counted:at], []byte("\n"))
+		counted = at
+		return line
+	}
+	if list {
+		if t, err := d.Token(); err != nil || t != json.Delim('[') {
+			return nil, "", fmt.Errorf("%s: it must be a list of items, [{\"image\": …, \"prompt\": …}, …]", file)
 		}
 	}
-	if err := d.Decode(&items); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", file, err)
+	for {
+		it := item{line: here()}
+		if list && !d.More() {
+			break
+		}
+		var text json.RawMessage
+		err := d.Decode(&text)
+		if !list && errors.Is(err, io.EOF) {
+			return items, file, nil
+		}
+		if err == nil {
+			err = it.parse(text)
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errors.New("the file ends in the middle of it")
+		}
+		if err != nil {
+			return nil, "", it.at(file, len(items), err)
+		}
+		items = append(items, it)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, "", fmt.Errorf("%s:%d: the list of items has no end", file, line)
 	}
 	return items, file, nil
+}
+
+// parse reads one item.
+func (it *item) parse(text []byte) error {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return errors.New("an item is an object, {\"image\": …, \"prompt\": …}")
+	}
+	if err := json.Unmarshal(text, it); err != nil {
+		var other *json.UnmarshalTypeError
+		if errors.As(err, &other) && other.Field != "" {
+			return fmt.Errorf("%s is a %s; it must be %s", other.Field, other.Value, kindOf(other.Field))
+		}
+		return err
+	}
+	if _, ok := keys["prompt"]; !ok {
+		return errors.New("there is no prompt; give an empty one if none is meant")
+	}
+	// Other keys are other programs'; a misspelt one of these would train without entities.
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if strings.Contains(k, "entit") && !slices.Contains(entityKeys, k) {
+			return fmt.Errorf("there is no key %q; those of entities are %s", k, strings.Join(entityKeys, ", "))
+		}
+	}
+	return nil
+}
+
+var entityKeys = []string{"eligen_entity_prompts", "eligen_entity_masks", "entity_classes", "entity_boxes", "entity_silhouettes"}
+
+func kindOf(key string) string {
+	switch {
+	case strings.HasPrefix(key, "entity_boxes"):
+		return "a list with four numbers, or null, for each entity"
+	case slices.ContainsFunc(entityKeys, func(k string) bool { return strings.HasPrefix(key, k) }):
+		return "a list with a text for each entity"
+	}
+	return "a text"
 }
 
 // check holds what can be known without decoding pictures.
@@ -235,21 +309,30 @@ func (it *item) check(dir string) error {
 	if it.Image == "" {
 		return errors.New("no image is named")
 	}
-	if err := exists(dir, "image", it.Image); err != nil {
+	own, err := sizeOf(dir, "image", it.Image)
+	if err != nil {
 		return err
 	}
-	for k, m := range it.EntityMasks {
-		if err := exists(dir, fmt.Sprintf("mask of entity %d", k), m); err != nil {
-			return err
+	masks := func(what string, names []string) error {
+		for k, m := range names {
+			if m == "" && what == "silhouette" {
+				continue
+			}
+			size, err := sizeOf(dir, fmt.Sprintf("%s of entity %d", what, k), m)
+			if err != nil {
+				return err
+			}
+			if size != own {
+				return fmt.Errorf("%s has %d×%d pixels, but %s has %d×%d; a mask has its picture's size", m, size.W, size.H, it.Image, own.W, own.H)
+			}
 		}
+		return nil
 	}
-	for k, m := range it.Silhouettes {
-		if m == "" {
-			continue
-		}
-		if err := exists(dir, fmt.Sprintf("silhouette of entity %d", k), m); err != nil {
-			return err
-		}
+	if err := masks("mask", it.EntityMasks); err != nil {
+		return err
+	}
+	if err := masks("silhouette", it.Silhouettes); err != nil {
+		return err
 	}
 	for k, b := range it.Boxes {
 		if b != nil && !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
@@ -259,22 +342,36 @@ func (it *item) check(dir string) error {
 	return nil
 }
 
-func exists(dir, what, name string) error {
+// sizeOf reads a picture's header.
+func sizeOf(dir, what, name string) (eligen.Size, error) {
 	local, err := filepath.Localize(path.Clean(name))
 	if err != nil {
-		return fmt.Errorf("%s: the path %q leaves the dataset's folder", what, name)
+		return eligen.Size{}, fmt.Errorf("%s: the path %q leaves the dataset's folder", what, name)
 	}
-	info, err := os.Stat(filepath.Join(dir, local))
+	file := filepath.Join(dir, local)
+	info, err := os.Stat(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s: there is no file %s", what, name)
+		return eligen.Size{}, fmt.Errorf("%s: there is no file %s", what, name)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return eligen.Size{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %s is not a file", what, name)
+		return eligen.Size{}, fmt.Errorf("%s: %s is not a file", what, name)
 	}
-	return nil
+	f, err := os.Open(file)
+	if err != nil {
+		return eligen.Size{}, err
+	}
+	defer f.Close()
+	cfg, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return eligen.Size{}, fmt.Errorf("%s: %s is no PNG or JPEG: %w", what, name, err)
+	}
+	if cfg.Width > maxSide || cfg.Height > maxSide || cfg.Width < 1 || cfg.Height < 1 {
+		return eligen.Size{}, fmt.Errorf("%s has %d×%d pixels; at most %d×%d are read", name, cfg.Width, cfg.Height, maxSide, maxSide)
+	}
+	return eligen.Size{W: cfg.Width, H: cfg.Height}, nil
 }
 
 // Len is the number of pictures.
@@ -289,7 +386,7 @@ func (f *Folder) Sample(i int) (eligen.Sample, error) {
 	}
 	s, err := f.read(&f.items[i])
 	if err != nil {
-		return eligen.Sample{}, fmt.Errorf("%s: item %d: %w", f.dir, i, err)
+		return eligen.Sample{}, f.items[i].at(f.file, i, err)
 	}
 	if s.Name == "" {
 		s.Name = fmt.Sprintf("item-%d", i)
@@ -305,23 +402,22 @@ func (f *Folder) read(it *item) (eligen.Sample, error) {
 	own := eligen.Size{W: img.Bounds().Dx(), H: img.Bounds().Dy()}
 	size := f.size
 	if size == (eligen.Size{}) {
-		size = eligen.Size{W: own.W / 16 * 16, H: own.H / 16 * 16}
+		size = own.Within(own.W*own.H, 16)
 		if size.W == 0 || size.H == 0 {
 			return eligen.Sample{}, fmt.Errorf("%s has %d×%d pixels; at least 16×16 are needed", it.Image, own.W, own.H)
 		}
 	}
-	s := eligen.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
+	s := eligen.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
 	fit := cover(own, size)
-	fit.apply(s.Image, img)
-	for p := 3; p < len(s.Image.Pix); p += 4 {
-		s.Image.Pix[p] = 255 // transparency is dropped, as the reference's conversion to RGB does
+	for i, x := range eligen.Cover(straight(img), 3, own, size, eligen.Bilinear) {
+		s.Image.Pix[i/3*4+i%3], s.Image.Pix[i/3*4+3] = x, 255
 	}
 	for k := range it.EntityPrompts {
 		e := eligen.SampleEntity{Prompt: it.EntityPrompts[k]}
 		if it.Classes != nil {
 			e.Class = it.Classes[k]
 		}
-		asked, err := f.mask(it.EntityMasks[k], it.Image, own, size, fit)
+		asked, err := f.mask(it.EntityMasks[k], it.Image, own, size)
 		if err != nil {
 			return eligen.Sample{}, err
 		}
@@ -342,7 +438,7 @@ func (f *Folder) read(it *item) (eligen.Sample, error) {
 			e.Region = b
 		}
 		if it.Silhouettes != nil && it.Silhouettes[k] != "" {
-			if e.Mask, err = f.mask(it.Silhouettes[k], it.Image, own, size, fit); err != nil {
+			if e.Mask, err = f.mask(it.Silhouettes[k], it.Image, own, size); err != nil {
 				return eligen.Sample{}, err
 			}
 		}
@@ -377,7 +473,7 @@ func (f *Folder) decode(name string) (image.Image, error) {
 	return img, nil
 }
 
-func (f *Folder) mask(name, of string, own, size eligen.Size, fit covering) (*image.Gray, error) {
+func (f *Folder) mask(name, of string, own, size eligen.Size) (*image.Gray, error) {
 	img, err := f.decode(name)
 	if err != nil {
 		return nil, err
@@ -385,10 +481,10 @@ func (f *Folder) mask(name, of string, own, size eligen.Size, fit covering) (*im
 	if b := img.Bounds(); b.Dx() != own.W || b.Dy() != own.H {
 		return nil, fmt.Errorf("%s has %d×%d pixels, but %s has %d×%d; a mask has its picture's size", name, b.Dx(), b.Dy(), of, own.W, own.H)
 	}
+	gray := image.NewGray(image.Rect(0, 0, own.W, own.H))
+	draw.Draw(gray, gray.Rect, img, img.Bounds().Min, draw.Src)
 	mask := image.NewGray(image.Rect(0, 0, size.W, size.H))
-	fit.apply(mask, img)
-	for i, v := range mask.Pix {
-		mask.Pix[i] = 0
+	for i, v := range eligen.Cover(gray.Pix, 1, own, size, eligen.Bilinear) {
 		if v >= 128 {
 			mask.Pix[i] = 255
 		}
@@ -396,33 +492,42 @@ func (f *Folder) mask(name, of string, own, size eligen.Size, fit covering) (*im
 	return mask, nil
 }
 
-// A covering scales a picture and cuts its centre.
+// straight is a picture's red, green and blue. Transparency is dropped, as the reference's conversion
+// to RGB does.
+func straight(img image.Image) []uint8 {
+	b := img.Bounds()
+	n, ok := img.(*image.NRGBA)
+	if !ok {
+		n = image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+		draw.Draw(n, n.Rect, img, b.Min, draw.Src)
+	}
+	out := make([]uint8, 0, 3*b.Dx()*b.Dy())
+	for y := range b.Dy() {
+		row := n.Pix[y*n.Stride:]
+		for x := range b.Dx() {
+			out = append(out, row[4*x], row[4*x+1], row[4*x+2])
+		}
+	}
+	return out
+}
+
+// A covering is how eligen.Cover scales a picture and cuts its centre, for what is not
+// pixels.
 type covering struct {
 	w, h int // the scaled picture
 	x, y int // the corner of what is kept
 }
 
 func cover(own, size eligen.Size) covering {
-	if own == size {
-		return covering{w: own.W, h: own.H}
-	}
 	scale := max(float64(size.W)/float64(own.W), float64(size.H)/float64(own.H))
-	c := covering{
-		w: max(size.W, int(math.Round(float64(own.W)*scale))),
-		h: max(size.H, int(math.Round(float64(own.H)*scale))),
+	side := func(own, size int) (whole, corner int) {
+		whole = max(size, int(math.RoundToEven(float64(own)*scale)))
+		return whole, int(math.RoundToEven(float64(whole-size) / 2))
 	}
-	c.x, c.y = (c.w-size.W)/2, (c.h-size.H)/2
+	var c covering
+	c.w, c.x = side(own.W, size.W)
+	c.h, c.y = side(own.H, size.H)
 	return c
-}
-
-func (c covering) apply(dst draw.Image, src image.Image) {
-	b := src.Bounds()
-	to := image.Rect(-c.x, -c.y, c.w-c.x, c.h-c.y)
-	if b.Dx() == c.w && b.Dy() == c.h {
-		draw.Draw(dst, dst.Bounds(), src, b.Min.Add(image.Pt(c.x, c.y)), draw.Src)
-		return
-	}
-	draw.BiLinear.Scale(dst, to, src, b, draw.Src, nil)
 }
 
 // box takes a box of the picture as it was to one of the picture as it is.

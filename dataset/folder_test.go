@@ -40,7 +40,7 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := sample(t, c, i%6); digest(t, got) != digest(t, want) {
+		if want := sample(t, c, i%6); digest(t, got) != digest(t, want) || got.Style != want.Style {
 			t.Errorf("sample %d: %s", i, cmp.Diff(want.Prompt, got.Prompt))
 		}
 	}
@@ -87,7 +87,7 @@ func TestReferenceFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want.Name, want.Background = fmt.Sprintf("item-%d", i), ""
+		want.Name, want.Background, want.Style = fmt.Sprintf("item-%d", i), "", ""
 		for k := range want.Entities {
 			want.Entities[k].Class, want.Entities[k].Mask = "", nil
 		}
@@ -145,6 +145,27 @@ func TestRegionsThatAreNoBoxes(t *testing.T) {
 	}
 	if s.Entities[0].Mask != nil {
 		t.Error("an outline from nowhere")
+	}
+}
+
+// Items may be in lines of their own; an error has the line.
+func TestLines(t *testing.T) {
+	dir, _ := written(t, 1)
+	if err := os.Remove(filepath.Join(dir, "metadata.json")); err != nil {
+		t.Fatal(err)
+	}
+	lines := "\n{\"image\": \"images/000000.png\", \"prompt\": \"a\"}\n{\"image\": \"images/000000.png\",\n \"prompt\": \"b\", \"seen_by\": 3}\n"
+	for _, c := range []struct{ more, want string }{{"", ""}, {"{\"image\": \"none.png\", \"prompt\": \"c\"}\n", "metadata.jsonl:5: item 2: image: there is no file none.png"}, {"{\"image\":", "metadata.jsonl:5: item 2"}} {
+		if err := os.WriteFile(filepath.Join(dir, "metadata.jsonl"), []byte(lines+c.more), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Read(dir, eligen.Size{})
+		switch {
+		case c.want == "" && (err != nil || f.Len() != 2):
+			t.Error(err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%v\ndoes not say %q", err, c.want)
+		}
 	}
 }
 
@@ -240,6 +261,18 @@ func TestBadDatasetsNameFileAndItem(t *testing.T) {
 	}{
 		"no metadata":     {remove("metadata.json"), []string{"is no dataset", "metadata.jsonl"}},
 		"not JSON":        {file("metadata.json", []byte("[{]")), []string{"metadata.json"}},
+		"an item cut off": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"},\n{\"image\"")), []string{"metadata.json:3: item 1", "in the middle"}},
+		"a list cut off":  {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"}\n")), []string{"metadata.json:3", "has no end"}},
+		"no list":         {file("metadata.json", []byte(`{"image": "a"}`)), []string{"a list of items"}},
+		"a number for a text": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"},\n\n{\"image\": 7}]")),
+			[]string{"metadata.json:4: item 1", "image is a number; it must be a text"}},
+		"prompts that are one text": {edit(func(it map[string]any) { it["eligen_entity_prompts"] = "a dog" }), []string{"item 1", "eligen_entity_prompts is a string; it must be a list"}},
+		"a misspelt prompt":         {edit(func(it map[string]any) { delete(it, "prompt"); it["promt"] = "a dog" }), []string{"item 1", "there is no prompt"}},
+		"misspelt entities": {edit(func(it map[string]any) {
+			it["entity_masks"] = it["eligen_entity_masks"]
+			delete(it, "eligen_entity_masks")
+		}),
+			[]string{"item 1", `no key "entity_masks"`, "eligen_entity_masks"}},
 		"no items":        {file("metadata.json", []byte("[]")), []string{"lists no pictures"}},
 		"missing mask":    {remove("masks/000001_0.png"), []string{"metadata.json", "item 1", "masks/000001_0.png"}},
 		"missing picture": {remove("images/000001.png"), []string{"item 1", "images/000001.png"}},
