@@ -36,7 +36,7 @@ type Trainee struct {
 	Manifest   Manifest
 	tokenizers map[string][]byte
 	parts      map[string]map[string]eligen.Tensor // by file
-	classes    map[string][]string // of the classifiers' files
+	classes    map[string][]string                 // of the classifiers' files
 }
 
 // OpenTrainee reads a model folder; "" is the embedded model. Where there is no
