@@ -27,7 +27,7 @@ var (
 		},
 	}
 	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
-	stylesGrammar    = &grammar{what: "styles", optional: []string{"flat", "ink", "noto"}}
+	stylesGrammar    = &grammar{what: "a set of styles", optional: []string{"flat", "ink", "noto"}}
 	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"rate", "warmup", "decay", "weight", "clip", "betas", "epsilon"}}
 )
 

@@ -481,6 +481,7 @@ var argumentWords = map[string]string{
 	"recipe.timesteps":         "`\"logit-normal\"`, `\"uniform\"` or `\"reference\"`",
 	"recipe.weighting":         "`\"none\"` or `\"reference\"`: the loss's weight by timestep",
 	"recipe.objects":           "How much more the loss counts inside objects; 1 by default",
+	"recipe.styles":            "`{ flat = 0.1, ink = 0.1, noto = 0.1 }`: of the composed dataset, which share of the pictures is drawn in other styles",
 	"recipe.ema":               "Decay of the running mean of the weights; 0 is off",
 	"recipe.every":             "Steps between checkpoints",
 	"recipe.optimizer.rate":    "The largest learning rate",
