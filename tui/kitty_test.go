@@ -104,11 +104,11 @@ func (s *terminal) write(data string) {
 			s.graphics(body[1:])
 			data = rest
 		case strings.HasPrefix(data, "\x1b]"), strings.HasPrefix(data, "\x1bP"):
-			i := strings.IndexAny(data, "\a\x9c")
-			if j := strings.Index(data, "\x1b\\"); i < 0 || j >= 0 && j < i {
-				i = j + 1
+			end := strings.Index(data, "\x1b\\") + 1
+			if bell := strings.IndexByte(data, '\a'); bell >= 0 && (end == 0 || bell < end) {
+				end = bell
 			}
-			data = data[i+1:]
+			data = data[end+1:]
 		case strings.HasPrefix(data, "\x1b["):
 			n := 2
 			for data[n] < '@' || data[n] > '~' {
