@@ -3,7 +3,9 @@ package scenes
 
 import "embed"
 
-// Files are the scenes and what they name: pictures, tables, templates, modules.
+// Files are the scenes and what they name: pictures, tables, templates, modules. Those
+// for FLUX.1 weights are in flux, with masks and pictures of their own.
 //
 //go:embed *.hcl garden/*.hcl masks/*.png pictures/*.png prompts/*.tmpl tables/*.csv
+//go:embed flux/*.hcl flux/masks/*.png flux/pictures/*.png
 var Files embed.FS

@@ -34,7 +34,8 @@ func newInit() *cobra.Command {
 The scenes are in eligen itself; nothing is downloaded. Files that are there already are left alone, and nothing is copied then, unless --force.`,
 		Example: `eligen init --list
 eligen init --from rain
-eligen init --from village my-village`,
+eligen init --from village my-village
+eligen init --from flux/harbor`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: o.run,
 	}
@@ -54,19 +55,27 @@ eligen init --from village my-village`,
 // An example is a scene that eligen brings along.
 type example struct {
 	name, about string
-	files       []string // its own, and those that it names
+	folder      string   // of scenes, "flux" or "."; it is not copied
+	files       []string // below that folder: its own, and those that it names
 }
 
-// examples lists the scenes of the folder scenes, by their names.
+// examples lists the scenes of the folder scenes, by their names; those for FLUX.1 last.
 func examples() []example {
-	files, err := fs.Glob(scenes.Files, "*.hcl")
-	if err != nil {
-		panic(err) // the pattern is wrong
-	}
 	var out []example
-	for _, f := range files {
-		text := exampleText(f)
-		out = append(out, example{name: strings.TrimSuffix(f, ".hcl"), about: aboutScene(text), files: append([]string{f}, named(text)...)})
+	for _, folder := range []string{".", "flux"} {
+		files, err := fs.Glob(scenes.Files, path.Join(folder, "*.hcl"))
+		if err != nil {
+			panic(err) // the pattern is wrong
+		}
+		for _, f := range files {
+			text := exampleText(f)
+			out = append(out, example{
+				name:   strings.TrimSuffix(f, ".hcl"),
+				about:  aboutScene(text),
+				folder: folder,
+				files:  append([]string{path.Base(f)}, named(folder, text)...),
+			})
+		}
 	}
 	return out
 }
@@ -96,17 +105,22 @@ func aboutScene(text string) string {
 // quotedText is what may be a file's name; which of them are is known by the folder.
 var quotedText = regexp.MustCompile(`"(?:\./)?([a-z]+(?:/[a-z]+)?(?:\.[a-z]+)?)"`)
 
-// named lists the files that a scene's text names, modules' files included.
-func named(text string) []string {
+// named lists the files that the text of a scene of a folder names, modules' files
+// included.
+func named(folder, text string) []string {
+	files, err := fs.Sub(scenes.Files, folder)
+	if err != nil {
+		panic(err) // the folder is no path
+	}
 	var out []string
 	for _, m := range quotedText.FindAllStringSubmatch(text, -1) {
-		switch fi, err := fs.Stat(scenes.Files, m[1]); {
+		switch fi, err := fs.Stat(files, m[1]); {
 		case err != nil || m[1] == path.Base(m[1]) && !fi.IsDir():
 		case fi.IsDir():
 			if !strings.HasPrefix(m[0], `"./`) {
 				continue // a word like "garden"
 			}
-			inside, _ := fs.Glob(scenes.Files, m[1]+"/*")
+			inside, _ := fs.Glob(files, m[1]+"/*")
 			out = append(out, inside...)
 		default:
 			out = append(out, m[1])
@@ -167,7 +181,7 @@ func (o *initOptions) copy(c *cobra.Command, e example, dir string) error {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			return err
 		}
-		in, err := scenes.Files.Open(f)
+		in, err := scenes.Files.Open(path.Join(e.folder, f))
 		if err != nil {
 			return err
 		}

@@ -39,17 +39,38 @@ func TestScenes(t *testing.T) {
 	})
 }
 
+// Those of scenes/flux are for weights that nobody has here: their scripts go as far
+// as the plan, and the layout.
+func TestFluxScenes(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:       "../../scenes/flux",
+		Setup:     setup("../../scenes/flux"),
+		Cmds:      commands,
+		Condition: condition,
+	})
+}
+
 // Every scene has its script.
 func TestScenesAreTested(t *testing.T) {
-	scenes, err := filepath.Glob("../../scenes/*.hcl")
-	if err != nil || len(scenes) == 0 {
-		t.Fatalf("no scenes: %v", err)
-	}
-	for _, s := range scenes {
+	for _, s := range sceneFiles(t) {
 		if _, err := os.Stat(strings.TrimSuffix(s, ".hcl") + ".txtar"); err != nil {
 			t.Errorf("%s has no script: %v", s, err)
 		}
 	}
+}
+
+// sceneFiles are the scenes of the folder scenes, those for FLUX.1 included.
+func sceneFiles(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, glob := range []string{"../../scenes/*.hcl", "../../scenes/flux/*.hcl"} {
+		files, err := filepath.Glob(glob)
+		if err != nil || len(files) < 10 {
+			t.Fatalf("%s: %d scenes, %v", glob, len(files), err)
+		}
+		all = append(all, files...)
+	}
+	return all
 }
 
 // The scripts of testdata/script are the commands' own stories.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestInitCopiesAreWhole(t *testing.T) {
 	for _, e := range examples() {
 		dir := t.TempDir()
 		for _, f := range e.files {
-			data, err := scenes.Files.ReadFile(f)
+			data, err := scenes.Files.ReadFile(path.Join(e.folder, f))
 			to := filepath.Join(dir, filepath.FromSlash(f))
 			if err != nil || os.MkdirAll(filepath.Dir(to), 0o755) != nil || os.WriteFile(to, data, 0o644) != nil {
 				t.Fatalf("%s: %v", f, err)

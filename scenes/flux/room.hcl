@@ -1,13 +1,18 @@
 # For real weights: FLUX.1-dev and the EliGen LoRA, from files that you have.
 # Nothing here is downloaded; `eligen plan` names the files that are missing.
 
+variable "weights" {
+  description = "The folder of the weights. ELIGEN_VAR_weights names another one for all scenes."
+  default     = "./weights"
+}
+
 model "flux" "dev" {
-  source = "./weights/FLUX.1-dev"
+  source = "${var.weights}/FLUX.1-dev"
   dtype  = "bfloat16"
 }
 
 adapter "lora" "eligen" {
-  source = "./weights/eligen/model_bf16.safetensors"
+  source = "${var.weights}/eligen/model_bf16.safetensors"
 }
 
 render "reading-room" {
