@@ -21,6 +21,7 @@ type Event struct {
 	Of       int             `json:"of,omitempty"`     // steps in all
 	Path     string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
 	Artifact *Artifact       `json:"artifact,omitempty"`
+	Unused   bool            `json:"unused,omitempty"` // of Cached: the run needed it for nothing
 	Problem  *Diagnostic     `json:"diagnostic,omitempty"`
 }
 
@@ -33,7 +34,7 @@ const (
 	Planned  EventType = "planned" // Stage, Kind, Work, Recipe: one a stage, before anything runs
 	Started  EventType = "started"
 	Stepped  EventType = "stepped"  // Step, Of
-	Cached   EventType = "cached"   // Artifact: it was in the store; none: nor was it needed
+	Cached   EventType = "cached"   // Artifact: it was in the store; none where an Unused one is gone
 	Done     EventType = "done"     // Artifact
 	Failed   EventType = "failed"   // Problem
 	Skipped  EventType = "skipped"  // something that it needs failed, or the run was interrupted

@@ -100,10 +100,10 @@ func (s *Store) Entries() ([]Entry, error) {
 			if event.Artifact == nil {
 				continue
 			}
-			if i, ok := at[event.Artifact.Digest]; ok && e.Live {
+			if i, ok := at[event.Artifact.Digest]; ok && e.Live && !event.Unused {
 				out[i].Live = true
 			}
-			if i, ok := at[event.Artifact.Digest]; ok && !event.Time.Before(out[i].Used.Truncate(time.Millisecond)) {
+			if i, ok := at[event.Artifact.Digest]; ok && !event.Unused && !event.Time.Before(out[i].Used.Truncate(time.Millisecond)) {
 				out[i].Used, out[i].Stage, out[i].Scene = event.Time, event.Stage, scene
 			} else if ok && out[i].Stage == "" {
 				out[i].Stage, out[i].Scene = event.Stage, scene

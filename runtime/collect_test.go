@@ -78,13 +78,16 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// A run that finds a result in the store has used it: its journal says so.
+// A run that finds a result in the store has used it: its journal says so. One that was
+// there and not needed it has not.
 func TestUseIsInTheJournals(t *testing.T) {
-	s, keys := fill(t, "x")
+	s, keys := fill(t, "x", "y")
 	age(t, s, keys[0], 30*24*time.Hour)
+	age(t, s, keys[1], 30*24*time.Hour)
 	j := openJournal(s)
 	j.add(eligen.Event{Type: eligen.Opened, Scene: "fox.hcl", Time: time.Now()})
 	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.decode", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[0]}})
+	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.denoise", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[1]}, Unused: true})
 	j.close()
 	entries, err := s.Entries()
 	if err != nil {
@@ -94,8 +97,8 @@ func TestUseIsInTheJournals(t *testing.T) {
 	if e := entries[i]; e.Stage != "render.fox.decode" || e.Scene != "fox.hcl" || time.Since(e.Used) > time.Minute {
 		t.Errorf("the result was used by %q of %q at %v", e.Stage, e.Scene, e.Used)
 	}
-	if removed, err := s.Collect(Collecting{OlderThan: 24 * time.Hour, MaxSize: -1}); err != nil || len(removed) > 0 {
-		t.Errorf("what a run has just found was removed: %v, %v", removed, err)
+	if removed, err := s.Collect(Collecting{OlderThan: 24 * time.Hour, MaxSize: -1}); err != nil || len(removed) != 1 || removed[0].Digest != keys[1] {
+		t.Errorf("what a run has just found stays, and what it did not need goes; removed: %v, %v", removed, err)
 	}
 }
 

@@ -277,7 +277,7 @@ func (w *walk) room(engine bool, running map[bool]int) bool {
 func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 	s := &w.plan.Stages[i]
 	if !w.needed[i] {
-		e := eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind()}
+		e := eligen.Event{Type: eligen.Cached, Stage: s.Name, Kind: s.Op.Kind(), Unused: true}
 		if a, ok := w.Store.look(s.Digest); ok { // somebody may want to see it
 			e.Artifact = &a
 		}
