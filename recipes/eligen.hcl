@@ -5,17 +5,17 @@ recipe "eligen" {
   pictures = 10240
   size     = [256, 256]
   train    = lora(16)
-  steps    = 150
+  steps    = 480
   batch    = 16
   regions  = 1
   dropout  = { prompt = 0.1, entity = 0.05 }
   objects  = 3
-  ema      = 0.98
-  every    = 50
+  ema      = 0.99
+  every    = 160
 
   optimizer "adamw" {
     rate   = 1e-3
-    warmup = 15
+    warmup = 30
     decay  = "cosine"
     clip   = 1
   }
