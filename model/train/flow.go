@@ -62,7 +62,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step, nil) }
 	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
-			w = Adapted(w, r.Rank)
+			w = m.Beside(w, r.Rank)
 		}
 		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
 		if r.Window == (eligen.Size{}) {
