@@ -264,6 +264,9 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 		var op eligen.Op
 		if o.Sheet {
 			sheet := still.Sheet{Size: w.size}
+			if !o.StripMetadata {
+				sheet.Shown = &still.Shown{Clip: encoded(b.resolvedClip(w, 0))}
+			}
 			for _, f := range frames {
 				sheet.Captions = append(sheet.Captions, fmt.Sprint("frame ", f.number))
 			}

@@ -631,7 +631,7 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 	if !ok {
 		return
 	}
-	var op still.Sheet
+	op := still.Sheet{Shown: &still.Shown{}}
 	var inputs []eligen.Ref
 	var first *work
 	for i, address := range s.Renders {
@@ -644,6 +644,7 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 			}
 			if w.size == op.Size {
 				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, s.Captions[i])
+				op.Shown.Renders = append(op.Shown.Renders, b.resolved(w))
 			}
 		}
 	}

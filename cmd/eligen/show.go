@@ -51,6 +51,14 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 		}
 		made, err = still.Metadata(f)
 	}
+	if errors.Is(err, still.ErrNoMetadata) {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if sheet, wrong := still.SheetOf(f); wrong == nil {
+			return o.sheet(c, f, args[0], sheet)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
@@ -69,6 +77,37 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 		return describe(c.OutOrStdout(), r)
 	}
 	return describeClip(c.OutOrStdout(), moving)
+}
+
+// sheet prints what a sheet shows.
+func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s still.Shown) error {
+	if o.json {
+		e := json.NewEncoder(c.OutOrStdout())
+		e.SetIndent("", "  ")
+		return e.Encode(s)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if !still.Untouched(f) {
+		fmt.Fprintf(c.ErrOrStderr(), "Warning: %s was changed after eligen wrote it.\n", name)
+	}
+	if s.Clip != nil {
+		var r clip.Resolved
+		if err := json.Unmarshal(s.Clip, &r); err != nil || r.Format != 1 {
+			return errors.New("what the sheet says of its clip can't be read")
+		}
+		return describeClip(c.OutOrStdout(), r)
+	}
+	for i, r := range s.Renders {
+		if i > 0 {
+			fmt.Fprintln(c.OutOrStdout())
+		}
+		if err := describe(c.OutOrStdout(), r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describeClip prints a clip for people, and its first frame.

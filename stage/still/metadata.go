@@ -24,6 +24,7 @@ import (
 const (
 	keyword           = "eligen"
 	pixelsKeyword     = "eligen-pixels"
+	sheetKeyword      = "eligen-sheet" // a [Shown]
 	parametersKeyword = "parameters"
 )
 
@@ -45,24 +46,32 @@ const signature = "\x89PNG\r\n\x1a\n"
 // they are long) after its header. Without r, it says of itself no more than that
 // eligen made it.
 func writeWithMetadata(w io.Writer, pic []byte, r *Resolved, pixels eligen.Digest) error {
-	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
-	parts := [][]byte{pic[:header]}
-	add := func(keyword string, text []byte) error {
-		chunk, err := textChunk(keyword, text)
-		parts = append(parts, chunk)
-		return err
-	}
+	var about []metadata
 	if r != nil {
 		data, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(add(keyword, data), add(parametersKeyword, []byte(r.Parameters()))); err != nil {
+		about = append(about, metadata{keyword, data}, metadata{parametersKeyword, []byte(r.Parameters())})
+	}
+	return writeWithTexts(w, pic, append(about, metadata{pixelsKeyword, []byte(pixels)})...)
+}
+
+// metadata is a text chunk.
+type metadata struct {
+	keyword string
+	text    []byte
+}
+
+func writeWithTexts(w io.Writer, pic []byte, about ...metadata) error {
+	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
+	parts := [][]byte{pic[:header]}
+	for _, m := range about {
+		chunk, err := textChunk(m.keyword, m.text)
+		if err != nil {
 			return err
 		}
-	}
-	if err := add(pixelsKeyword, []byte(pixels)); err != nil {
-		return err
+		parts = append(parts, chunk)
 	}
 	for _, b := range append(parts, pic[header:]) {
 		if _, err := w.Write(b); err != nil {
@@ -131,6 +140,23 @@ func Metadata(r io.Reader) (Resolved, error) {
 		return Resolved{}, fmt.Errorf("the picture's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it", res.Format)
 	}
 	return res, nil
+}
+
+// SheetOf reads from a sheet what made its pictures. The error is ErrNoMetadata where
+// the file is a sound PNG and no sheet.
+func SheetOf(r io.Reader) (Shown, error) {
+	texts, err := readTexts(bufio.NewReader(r))
+	if err != nil {
+		return Shown{}, err
+	}
+	if texts[sheetKeyword] == nil {
+		return Shown{}, ErrNoMetadata
+	}
+	var s Shown
+	if err := json.Unmarshal(texts[sheetKeyword], &s); err != nil {
+		return Shown{}, fmt.Errorf("the sheet's eligen metadata is damaged: %w", err)
+	}
+	return s, nil
 }
 
 // text is the JSON in a picture, nil where there is none.
@@ -246,7 +272,7 @@ func readTexts(r io.Reader) (map[string][]byte, error) {
 			return nil, errors.New("the PNG file is damaged: a text's checksum is wrong")
 		}
 		key, rest, _ := bytes.Cut(body[:n], []byte{0})
-		if k := string(key); k != keyword && k != pixelsKeyword {
+		if k := string(key); k != keyword && k != pixelsKeyword && k != sheetKeyword {
 			continue
 		}
 		if texts[string(key)] != nil {

@@ -3,6 +3,7 @@ package still
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"image"
 	"image/color"
@@ -22,6 +23,14 @@ import (
 type Sheet struct {
 	Size     eligen.Size // of each picture
 	Captions []string
+	Shown    *Shown `recipe:"omitzero"` // what the sheet says of itself; nil for nothing
+}
+
+// Shown is what made the pictures of a sheet: a clip, as package clip tells it, or
+// the renders in the order of the captions.
+type Shown struct {
+	Clip    json.RawMessage `json:"clip,omitempty"`
+	Renders []Resolved      `json:"renders,omitempty"`
 }
 
 // Kind is the stage's name and version.
@@ -81,7 +90,19 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		small := smaller(nrgba(img), shrink)
 		draw.Draw(out, image.Rect(x, y+caption, x+w, y+caption+h), small, image.Point{}, draw.Src)
 	}
-	return Plain(c.Out, out)
+	var b bytes.Buffer
+	if err := png.Encode(&b, out); err != nil {
+		return err
+	}
+	var about []metadata
+	if o.Shown != nil {
+		text, err := json.Marshal(o.Shown)
+		if err != nil {
+			return err
+		}
+		about = append(about, metadata{sheetKeyword, text})
+	}
+	return writeWithTexts(c.Out, b.Bytes(), append(about, metadata{pixelsKeyword, []byte(Pixels(out))})...)
 }
 
 // smaller is a picture of the means of n×n pixels.
