@@ -24,9 +24,11 @@ type Options struct {
 	Pairs   int // pairs of overlapping entities, rendered under each policy
 	Clips   int // layouts in which an entity moves, rendered in each of Motions
 	// Panels are held-out pairs of panels that show the same object, of which so many
-	// are transferred from the left to the right one; Size is a panel's.
+	// are transferred from the left to the right one, and into the right ones of so
+	// many, the object is painted by its prompt; Size is a panel's.
 	Panels    eligen.Samples
 	Transfers int
+	Inpaints  int
 	Size      eligen.Size
 	// Styles is how many layouts, at most N, are rendered by a picture of each of
 	// StyleNames; InStyle are such pictures, that none of the layouts is in.
@@ -46,7 +48,7 @@ type Options struct {
 	// pictures that lies in region k, and whether anything has changed.
 	Placement func(img *image.NRGBA, boxes []image.Rectangle) []float64
 	Locality  func(a, b *image.NRGBA, regions []eligen.Region, k int) (float64, bool)
-	// File keeps a picture where a render can name it, for transfers and styles; Turn
+	// File keeps a picture where a render can name it, for transfers, styles and inpainting; Turn
 	// turns colours around the colour wheel, for transfers.
 	File func(img *image.NRGBA) (eligen.Picture, error)
 	Turn func(img *image.NRGBA, degrees int) *image.NRGBA
@@ -80,13 +82,14 @@ type Report struct {
 	Overlap []Row `json:"overlap,omitempty"` // a row a policy
 	Motion  []Row `json:"motion,omitempty"`  // a row for each of Motions
 
+	Inpaint  []Row `json:"inpaint,omitempty"`  // a row for each of Inpaints
 	Style    []Row `json:"style,omitempty"`    // composed pictures in the styles, then renders without and with image prompts
 	Transfer []Row `json:"transfer,omitempty"` // the composed pairs, then a row for each of Transfers
 }
 
 // Run renders every layout in every mode and measures.
 func Run(ctx context.Context, o Options) (Report, error) {
-	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) + o.Transfers*len(Transfers) + min(o.Styles, o.N)*(1+len(o.StyleNames))
+	total := o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) + o.Transfers*len(Transfers) + min(o.Styles, o.N)*(1+len(o.StyleNames)) + o.Inpaints*len(Inpaints)
 	done := 0
 	tick := func() {
 		done++
@@ -144,6 +147,12 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Clips > 0 {
 		var err error
 		if rep.Motion, err = motion(ctx, o, tick); err != nil {
+			return rep, err
+		}
+	}
+	if o.Inpaints > 0 {
+		var err error
+		if rep.Inpaint, err = inpaint(ctx, o, tick); err != nil {
 			return rep, err
 		}
 	}

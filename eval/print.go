@@ -20,6 +20,10 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "\nAn entity that moves, over %d frames: the mean change of a pixel in no region and none of their tokens from one frame to the next (levels of 255), and placement and identity in every frame.\n\n", clipFrames)
 		table(&b, "frames", []string{"change outside", "placement", "identity"}, r.Motion)
 	}
+	if len(r.Inpaint) > 0 {
+		b.WriteString("\nAn object painted into a picture that lacks it: how often it is known, and the share of the pixels outside its region that are not as they were.\n\n")
+		table(&b, "inpainting", []string{"identity", "changed outside"}, r.Inpaint)
+	}
 	if len(r.Style) > 0 {
 		b.WriteString("\nStyles, asked for by another picture alone: the share of entities that a classifier says to be in the asked style, and how often they are known.\n\n")
 		table(&b, "style", []string{"style", "identity"}, r.Style)

@@ -30,21 +30,22 @@ import (
 
 // evalOptions are the flags of `eligen eval`.
 type evalOptions struct {
-	backend string
-	model   string
-	sprites string
-	layouts int
-	swaps   int
-	pairs   int
-	clips   int
-	moves   int
-	styles  int
-	classes int
-	steps   int
-	cfg     float64
-	size    int
-	sheet   string
-	json    bool
+	backend  string
+	model    string
+	sprites  string
+	layouts  int
+	swaps    int
+	pairs    int
+	clips    int
+	moves    int
+	styles   int
+	inpaints int
+	classes  int
+	steps    int
+	cfg      float64
+	size     int
+	sheet    string
+	json     bool
 }
 
 func newEval() *cobra.Command {
@@ -69,6 +70,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
 	f.IntVar(&o.clips, "clips", 4, "how many layouts are rendered as clips, in every way to hold frames together")
 	f.IntVar(&o.moves, "transfers", 16, "how many objects are carried over from one picture to another, without and with the in-context LoRA")
+	f.IntVar(&o.inpaints, "inpaints", 12, "into how many pictures an object is painted, in each mode of inpainting")
 	f.IntVar(&o.styles, "styles", 8, "how many layouts are rendered by a picture of each style")
 	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
 	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
@@ -153,7 +155,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	var shown []*image.NRGBA
 	live := terminal(c.ErrOrStderr())
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Inpaints: o.inpaints, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
 		File: func(img *image.NRGBA) (eligen.Picture, error) { return pictureFile(files, img) },
 		Prompt: func(class string) string {
