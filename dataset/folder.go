@@ -374,6 +374,18 @@ func sizeOf(dir, what, name string) (eligen.Size, error) {
 	return eligen.Size{W: cfg.Width, H: cfg.Height}, nil
 }
 
+// At is the same dataset with its pictures at another size; see [Read].
+func (f *Folder) At(size eligen.Size) (*Folder, error) {
+	if size != (eligen.Size{}) {
+		if err := checkSize(size); err != nil {
+			return nil, err
+		}
+	}
+	g := *f
+	g.size = size
+	return &g, nil
+}
+
 // Len is the number of pictures.
 func (f *Folder) Len() int { return len(f.items) }
 

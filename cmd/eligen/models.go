@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,26 +66,36 @@ func (o *inspectOptions) run(c *cobra.Command, args []string) error {
 }
 
 // convertOptions are the flags of `eligen models convert`.
-type convertOptions struct{ force bool }
+type convertOptions struct {
+	force  bool
+	format string
+}
 
 func newModelsConvert() *cobra.Command {
 	var o convertOptions
 	c := &cobra.Command{
 		Use:   "convert IN OUT.safetensors",
-		Short: "Write the tensors of a PyTorch file as safetensors",
+		Short: "Write a PyTorch file as safetensors, or a LoRA in another format",
 		Long: `Write the tensors of a file that PyTorch's torch.save made as a safetensors file, in the same numbers.
 
-Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. The result appears whole or not at all, and a file that is there is left alone, unless --force.`,
-		Example: "eligen models convert ip-adapter.bin ip-adapter.safetensors",
-		Args:    exactly(2),
-		RunE:    o.run,
+Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. The result appears whole or not at all, and a file that is there is left alone, unless --force.
+
+With --format, IN is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format named: it updates every weight alike. Alpha is multiplied into the factors.`,
+		Example: `eligen models convert ip-adapter.bin ip-adapter.safetensors
+eligen models convert --format kohya eligen.safetensors eligen-kohya.safetensors`,
+		Args: exactly(2),
+		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.force, "force", false, "replace OUT if it is there")
+	c.Flags().StringVar(&o.format, "format", "", "IN is a LoRA, to be written as native (DiffSynth-Studio), kohya or diffusers")
 	return c
 }
 
 func (o *convertOptions) run(c *cobra.Command, args []string) error {
 	in, out := args[0], args[1]
+	if o.format != "" {
+		return o.lora(c, in, out)
+	}
 	if err := model.Convert(in, out, o.force); err != nil {
 		var unreadable model.ErrUnreadable
 		if errors.As(err, &unreadable) {
@@ -96,6 +108,26 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	fmt.Fprint(c.OutOrStdout(), r) // whether it is a model's, is another question
+	return nil
+}
+
+// lora converts a LoRA.
+func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
+	if !slices.Contains(model.LoRAFormats, o.format) {
+		return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(model.LoRAFormats, ", "))
+	}
+	ignored, err := model.ConvertLoRA(in, out, o.format, o.force)
+	if err != nil {
+		return err
+	}
+	if ignored > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d tensors are of text encoders, and are left out\n", ignored)
+	}
+	r, err := model.Inspect(out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.OutOrStdout(), r)
 	return nil
 }
 

@@ -190,6 +190,9 @@ func describe(w io.Writer, r still.Resolved) error {
 	row("", "transformer %s, text %s, autoencoder %s", r.Model.Transformer.Short(), r.Model.Text.Short(), r.Model.Autoencoder.Short())
 	for _, a := range r.Adapters {
 		what := fmt.Sprintf("%s %s × %v", a.Kind, a.Digest.Short(), a.Scale)
+		if a.Factors {
+			what += ", beside the weights"
+		}
 		for _, p := range a.Pictures {
 			what += ", picture " + p.Short()
 		}

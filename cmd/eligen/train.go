@@ -118,7 +118,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", r.Name, info.Name, dir)
-	samples, err := o.samples(r)
+	samples, err := o.samples(&r)
 	if err != nil {
 		return err
 	}
@@ -231,14 +231,22 @@ func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
 	return eligen.Recipe{}, fmt.Errorf("%s has no recipe %q; it has %s", s.Path, o.recipe, strings.Join(names, ", "))
 }
 
-// samples opens the recipe's dataset.
-func (o *trainOptions) samples(r eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
+// samples opens the recipe's dataset, and says in the recipe how many pictures a folder has.
+func (o *trainOptions) samples(r *eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
 	if r.Dataset != "" && r.Dataset != "composed" {
 		if r.Kind == "in-context" {
 			return nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were before an object was painted", r.Name)
 		}
+		folder, err := dataset.Read(r.Dataset, eligen.Size{})
+		if err != nil {
+			return nil, err
+		}
+		// More would be the same again.
+		if r.Pictures == 0 || r.Pictures > folder.Len() {
+			r.Pictures = folder.Len()
+		}
 		return func(size eligen.Size, held bool) (eligen.Samples, error) {
-			f, err := dataset.Read(r.Dataset, size)
+			f, err := folder.At(size)
 			if err != nil {
 				return nil, err
 			}

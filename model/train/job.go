@@ -152,9 +152,7 @@ func Do(ctx context.Context, j Job) error {
 		if pictures == 0 {
 			pictures = defaultPictures
 		}
-		if r.Steps*r.Batch < pictures {
-			pictures = max(shardSize, r.Steps*r.Batch)
-		}
+		pictures = min(pictures, max(shardSize, r.Steps*r.Batch))
 		t, err := flow(j.Backend, m, r, samples, pictures, cache)
 		if err != nil {
 			return err

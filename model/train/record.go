@@ -84,7 +84,7 @@ func newRecords(backend compute.Backend, dir string, size eligen.Size, n int, te
 	if err != nil {
 		return nil, err
 	}
-	return &records{dir: dir, size: size, n: max(shardSize, n/shardSize*shardSize), text: text, samples: samples, encode: encode, z: c.Z, cache: map[int]shard{}}, nil
+	return &records{dir: dir, size: size, n: max(1, (n+shardSize-1)/shardSize) * shardSize, text: text, samples: samples, encode: encode, z: c.Z, cache: map[int]shard{}}, nil
 }
 
 // recordsKey tells apart what records are made from, so that those of another
