@@ -6,8 +6,8 @@ variable "ducks" {
   type        = map(object({ x = number, y = number, size = optional(number, 0.24) }))
   default = {
     first  = { x = 0.04, y = 0.62 }
-    second = { x = 0.34, y = 0.56, size = 0.32 }
-    third  = { x = 0.74, y = 0.66, size = 0.20 }
+    second = { x = 0.39, y = 0.58, size = 0.29 }
+    third  = { x = 0.76, y = 0.66, size = 0.20 }
   }
 
   validation {

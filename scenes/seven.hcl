@@ -1,9 +1,10 @@
 # Seven small ones around a big one: eight entities, and a prompt that names
-# them in a few words.
+# them in a few words. Between any two is at least one image token, 16 pixels, so
+# that equal neighbours don't grow together.
 
 locals {
   small = "a mushroom"
-  size  = 0.20
+  size  = 48
 }
 
 render "seven" {
@@ -13,40 +14,40 @@ render "seven" {
 
 entity "house" {
   prompt = "a small house"
-  box    = xyxy(0.34, 0.22, 0.66, 0.56)
+  box    = px(xywh(80, 32, 96, 96))
 }
 
 entity "one" {
   prompt = local.small
-  box    = cxcywh(0.12, 0.46, local.size, local.size)
+  box    = px(xywh(16, 64, local.size, local.size))
 }
 
 entity "two" {
   prompt = local.small
-  box    = cxcywh(0.14, 0.70, local.size, local.size)
+  box    = px(xywh(16, 128, local.size, local.size))
 }
 
 entity "three" {
   prompt = local.small
-  box    = cxcywh(0.32, 0.82, local.size, local.size)
+  box    = px(xywh(48, 192, local.size, local.size))
 }
 
 entity "four" {
   prompt = local.small
-  box    = cxcywh(0.54, 0.76, local.size, local.size)
+  box    = px(xywh(112, 160, local.size, local.size))
 }
 
 entity "five" {
   prompt = local.small
-  box    = cxcywh(0.70, 0.86, local.size, local.size)
+  box    = px(xywh(176, 192, local.size, local.size))
 }
 
 entity "six" {
   prompt = local.small
-  box    = cxcywh(0.86, 0.68, local.size, local.size)
+  box    = px(xywh(192, 128, local.size, local.size))
 }
 
 entity "seven" {
   prompt = local.small
-  box    = cxcywh(0.88, 0.44, local.size, local.size)
+  box    = px(xywh(192, 64, local.size, local.size))
 }

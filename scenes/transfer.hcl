@@ -11,6 +11,10 @@ render "car" {
     target  = image("pictures/hills.png")
     feather = 4
   }
+
+  output {
+    path = "out/transfer.png"
+  }
 }
 
 entity "car" {

@@ -3,7 +3,7 @@
 
 entity "house" {
   prompt = "a house"
-  box    = xywh(0.10, 0.12, 0.36, 0.44)
+  box    = xywh(0.08, 0.12, 0.34, 0.44)
 }
 
 module "left" {
@@ -14,7 +14,7 @@ module "left" {
 
 module "right" {
   source = "./garden"
-  where  = xywh(0.52, 0.66, 0.46, 0.28)
+  where  = xywh(0.56, 0.66, 0.42, 0.28)
   guest  = "a frog"
 }
 

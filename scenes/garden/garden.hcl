@@ -9,7 +9,7 @@ variable "where" {
 variable "flowers" {
   description = "What grows in it, from left to right."
   type        = list(string)
-  default     = ["a sunflower", "a mushroom", "a sunflower"]
+  default     = ["a mushroom", "a sunflower"]
 
   validation {
     condition     = length(var.flowers) <= 4
@@ -23,7 +23,7 @@ variable "guest" {
 }
 
 locals {
-  places = row(var.where, length(var.flowers), 0.02)
+  places = row(var.where, length(var.flowers), 0.08)
 }
 
 entity "flower" {
@@ -36,5 +36,5 @@ entity "flower" {
 entity "guest" {
   count  = var.guest == null ? 0 : 1
   prompt = var.guest
-  box    = above(local.places[0], 0.20, 0.24, 0.02)
+  box    = above(local.places[0], 0.20, 0.24, 0.07)
 }
