@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"image"
 	"slices"
 	"strings"
@@ -204,7 +205,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		}
 		w, err := e.adapter(r, a)
 		if err != nil {
-			ds.Errorf(&a.Source, "Adapter can't be used", "%s", sentence(err))
+			ds.Errorf(a.Where("source"), "Adapter can't be used", "%s", sentence(err))
 			continue
 		}
 		spec.Adapters = append(spec.Adapters, w)
@@ -293,7 +294,11 @@ func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeight
 	case a.Path == eligen.InContext:
 		c, w.Digest, err = r.inContext()
 	case a.Path != "":
-		if w.Digest, err = DigestFile(a.Path); err != nil {
+		w.Digest, err = DigestFile(a.Path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return w, fmt.Errorf("there is no %s", a.Path)
+		}
+		if err != nil {
 			return w, err
 		}
 		if e.adapters[w.Digest] == nil {

@@ -238,7 +238,10 @@ func (b *builder) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec,
 		if d.Source == nil || d.Source.File == "" {
 			d.Source = at
 		}
-		b.diags = append(b.diags, d)
+		// Renders that share an adapter share what is wrong with it.
+		if !slices.ContainsFunc(b.diags, func(o eligen.Diagnostic) bool { return o.String() == d.String() }) {
+			b.diags = append(b.diags, d)
+		}
 	}
 	return spec, false
 }
