@@ -465,7 +465,7 @@ var argumentWords = map[string]string{
 	"moved.from": "An address that nothing has any more",
 	"moved.to":   "The address that it has now",
 
-	"recipe.kind":              "What is trained: `\"autoencoder\"`, `\"base\"`, `\"eligen\"` or `\"judge\"`; the recipe's name by default",
+	"recipe.kind":              "What is trained: `\"autoencoder\"`, `\"base\"`, `\"eligen\"`, `\"ip\"`, `\"in-context\"`, or one of evaluation's classifiers, `\"judge\"` and `\"style\"`; the recipe's name by default",
 	"recipe.model":             "The model to start from",
 	"recipe.dataset":           "`\"composed\"` (default), or a folder in EliGen's format",
 	"recipe.classes":           "Of the composed dataset: how many kinds of object; 0 is all",
