@@ -17,8 +17,8 @@ recipe "ip" {
   every    = 150
 
   optimizer "adamw" {
-    rate   = 1e-3
-    warmup = 30
+    rate   = 2e-3
+    warmup = 50
     decay  = "cosine"
     weight = 0.01
     clip   = 1

@@ -21,8 +21,16 @@ import (
 // drawn where no picture says otherwise.
 const SolidStyle = "3d"
 
-// references is how many pictures of each style samples are shown with.
-const references = 96
+// Of each style, so many pictures are taken, and of each of them so many parts, which
+// samples are shown with.
+const (
+	references = 320
+	glances    = 3
+)
+
+// others is how many more pictures than samples the vision tower sees in a step, to
+// learn what they have in common: it costs next to nothing beside the transformer.
+const others = 7
 
 // IP trains an IP-Adapter with its vision tower, over a frozen model with EliGen's
 // LoRA fused into it. A sample is a picture with its prompts and entities; the image
@@ -32,13 +40,16 @@ const references = 96
 // Where there is no image prompt the adapter is shown a vector of zeros, as the
 // negative side is in inference: that stands for the style which goes without
 // saying, and, where the prompt is dropped too, for any.
+//
+// A tower that knows nothing yet learns too slowly from what its pictures do to others,
+// so its vectors are taught by each other as well (together).
 func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
 	data, err := newRecords(backend, cache, r.Size, pictures, m.Text, samples, m.VAE, m.Autoencoder)
 	if err != nil {
 		return Task{}, err
 	}
 	data.styles = append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	seen, err := m.references(samples, data.styles, references)
+	seen, err := m.glances(r, samples, data.styles)
 	if err != nil {
 		return Task{}, err
 	}
@@ -56,13 +67,24 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
 		rng := rand.New(rand.NewPCG(r.Seed+4, uint64(step)))
 		var pixels, shown []float32
+		var styles []int32
+		see := func(style int) {
+			styles = append(styles, int32(style))
+			x := seen[style][rng.IntN(len(seen[style]))]
+			at := len(pixels)
+			if pixels = append(pixels, x...); rng.IntN(2) == 1 { // mirrored
+				for ; at < len(pixels); at += side {
+					slices.Reverse(pixels[at : at+side])
+				}
+			}
+		}
 		in, err := flowBatch(data, r, step, func(i int, bare bool) {
 			row, err := data.row(i, "style")
 			if err != nil {
 				panic(batchError{err})
 			}
 			style := int(row[0])
-			pixels = append(pixels, seen[style][rng.IntN(len(seen[style]))]...)
+			see(style)
 			u := rng.Float64()
 			if (bare || style == 0) && u < 0.5 {
 				shown = append(shown, 0)
@@ -73,7 +95,11 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 		if err != nil {
 			return nil, err
 		}
-		return append(in, tensors.FromFlatDataAndDimensions(pixels, r.Batch, 3, side, side), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
+		for range others * r.Batch {
+			see(rng.IntN(len(seen)))
+		}
+		return append(in, tensors.FromFlatDataAndDimensions(pixels, len(styles), 3, side, side), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1),
+			tensors.FromFlatDataAndDimensions(styles, len(styles))), nil
 	}
 	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
 		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
@@ -82,12 +108,59 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 		}
 		s4 := Reshape(sigma, -1, 1, 1, 1)
 		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		vec := Mul(vision.SigLIP(w.In("vision"), m.Vision, in[9], nil), in[10])
-		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin, m.pictures(w, vec)...)
+		vec := vision.SigLIP(w.In("vision"), m.Vision, in[9], nil)
+		pairs, right := together(vec, in[11])
+		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin, m.pictures(w, Mul(Slice(vec, AxisRange(0, r.Batch)), in[10]))...)
 		d := Square(Sub(v, Sub(noise, x0)))
-		return ReduceAllMean(Mul(d, weight)), map[string]*Node{"mse": ReduceAllMean(d)}
+		loss := Add(ReduceAllMean(Mul(d, weight)), MulScalar(pairs, 0.5))
+		return loss, map[string]*Node{"mse": ReduceAllMean(d), "pairs": right}
 	}
 	return t, nil
+}
+
+// together is the loss that SigLIP trains with, between pictures: vectors [B,D] of one
+// style should point the same way, others apart. right is the share of pairs that do.
+// As many pairs as there are of the one kind count as all of the other.
+func together(vec, style *Node) (loss, right *Node) {
+	const steep, middle = 10, 0.5 // how sure a cosine is, and the one that says neither
+	unit := Div(vec, Sqrt(AddScalar(ReduceAndKeep(Square(vec), ReduceSum, -1), 1e-6)))
+	cos := DotGeneral(unit, []int{1}, nil, unit, []int{1}, nil) // [B,B]
+	b := style.Shape().Dim(0)
+	same := ConvertDType(Equal(BroadcastToDims(Reshape(style, b, 1), b, b), BroadcastToDims(Reshape(style, 1, b), b, b)), cos.DType())
+	z := Mul(AddScalar(MulScalar(same, 2), -1), MulScalar(AddScalar(cos, -middle), steep))
+	each := Log(AddScalar(Exp(Neg(z)), 1))
+	mean := func(of, where *Node) *Node {
+		return Div(ReduceAllSum(Mul(of, where)), AddScalar(ReduceAllSum(where), 1e-6))
+	}
+	positive := ConvertDType(GreaterThan(z, ZerosLike(z)), cos.DType())
+	return MulScalar(Add(mean(each, same), mean(each, OneMinus(same))), 0.5), MulScalar(Add(mean(positive, same), mean(positive, OneMinus(same))), 0.5)
+}
+
+// glances are parts of pictures of each style, as the vision tower takes them: a style
+// is in all of a picture, and a tower that sees whole ones alone learns them by heart.
+func (m Model) glances(r eligen.Recipe, samples eligen.Samples, styles []string) ([][][]float32, error) {
+	all, err := pool(samples, styles, references)
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(r.Seed, 0x616c))
+	out := make([][][]float32, len(styles))
+	for k, list := range all {
+		for _, img := range list {
+			for range glances {
+				out[k] = append(out[k], m.glance(rng, img))
+			}
+		}
+	}
+	return out, nil
+}
+
+func (m Model) glance(rng *rand.Rand, img *image.NRGBA) []float32 {
+	b := img.Bounds()
+	share := 0.6 + 0.4*rng.Float64()
+	w, h := max(1, int(share*float64(b.Dx()))), max(1, int(share*float64(b.Dy())))
+	at := b.Min.Add(image.Pt(rng.IntN(b.Dx()-w+1), rng.IntN(b.Dy()-h+1)))
+	return m.Vision.Pixels(img.SubImage(image.Rectangle{Min: at, Max: at.Add(image.Pt(w, h))})).Data
 }
 
 // image is the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and
@@ -128,9 +201,9 @@ func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 	return out
 }
 
-// references are n pictures of each style, as the vision tower takes them.
-func (m Model) references(samples eligen.Samples, styles []string, n int) ([][][]float32, error) {
-	out := make([][][]float32, len(styles))
+// pool is n pictures of each style.
+func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, error) {
+	out := make([][]*image.NRGBA, len(styles))
 	missing := len(styles)
 	for i := 0; missing > 0; i++ {
 		if i > 100*n*len(styles) {
@@ -144,7 +217,7 @@ func (m Model) references(samples eligen.Samples, styles []string, n int) ([][][
 		if k < 0 || len(out[k]) == n {
 			continue
 		}
-		if out[k] = append(out[k], m.Vision.Pixels(s.Image).Data); len(out[k]) == n {
+		if out[k] = append(out[k], s.Image); len(out[k]) == n {
 			missing--
 		}
 	}

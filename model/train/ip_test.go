@@ -92,7 +92,7 @@ func TestIPBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[9]), tensors.MustCopyFlatData[float32](in[10])
-	n, side := len(latents)/r.Batch, len(pixels)/r.Batch
+	n, side := len(latents)/r.Batch, 3*m.Vision.Size*m.Vision.Size
 	// Flat pictures have equal latents: those of a dark sample tell which are dark.
 	dark, bare := map[bool]float32{}, 0
 	for b := range r.Batch {
