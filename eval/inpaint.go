@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"strings"
 
 	"github.com/eligen/eligen"
 )
@@ -16,7 +17,10 @@ var Inpaints = []string{"exact", "reference"}
 // without the entity.
 func Inpainted(s eligen.Sample, into eligen.Picture, size eligen.Size, seed uint64, mode string) eligen.Render {
 	r := Transfer(s, into, into, size, seed, false)
-	r.Transfer, r.Prompt = nil, s.Entities[0].Prompt
+	r.Transfer = nil
+	if _, right, ok := strings.Cut(s.Prompt, ", right "); ok { // what the right panel shows
+		r.Prompt = right
+	}
 	r.Inpaint = &eligen.Inpaint{Image: into, Keeping: eligen.Keeping{Mode: mode}}
 	return r
 }

@@ -15,7 +15,7 @@ import (
 func TestInpaint(t *testing.T) {
 	size := eligen.Size{W: side, H: side}
 	pair := eligen.Sample{
-		Name: "pair", Prompt: "left an apple, right an apple", Before: image.NewNRGBA(image.Rect(0, 0, 2*side, side)),
+		Name: "pair", Prompt: "left an apple, right an apple on grass", Before: image.NewNRGBA(image.Rect(0, 0, 2*side, side)),
 		Entities: []eligen.SampleEntity{{Class: "apple", Prompt: "an apple", Region: eligen.Box(0.75, 0, 1, 0.5)}},
 	}
 	box := image.Rect(side/2, 0, side, side/2)
@@ -23,7 +23,7 @@ func TestInpaint(t *testing.T) {
 		Panels: func(int) (eligen.Sample, error) { return pair, nil }, Inpaints: 2, Size: size,
 		File: func(*image.NRGBA) (eligen.Picture, error) { return eligen.Picture{Digest: "x", Size: size}, nil },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
-			if r.Inpaint == nil || r.Transfer != nil || r.Inpaint.Image.Digest != "x" || r.Prompt != "an apple" || len(r.Adapters) != 1 {
+			if r.Inpaint == nil || r.Transfer != nil || r.Inpaint.Image.Digest != "x" || r.Prompt != "an apple on grass" || len(r.Adapters) != 1 {
 				t.Errorf("asked for %+v", r)
 			}
 			img := image.NewNRGBA(image.Rect(0, 0, side, side))

@@ -17,7 +17,11 @@ adapter "ip" "style" {
 
 render "plain" {
   prompt = "a house, a tree and a dog in a meadow"
-  seed   = 4
+  seed   = 8
+
+  sampler {
+    cfg = 2 # strong guidance makes strong styles cruder
+  }
 
   output {
     path = "out/styled-plain.png"

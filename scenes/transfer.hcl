@@ -4,7 +4,11 @@
 
 render "car" {
   prompt = "left a car, right a car and a rainbow in green hills"
-  seed   = 3
+  seed   = 7
+
+  sampler {
+    cfg = 1.6 # guidance pulls colours back to the usual ones
+  }
 
   transfer {
     source  = image("pictures/car.png")
