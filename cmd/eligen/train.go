@@ -129,6 +129,12 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	if o.smoke && from.Autoencoder == nil && !slices.Contains([]string{"autoencoder", "judge", "style"}, r.Kind) {
 		return errors.New("this build has no embedded weights to smoke-test the recipe on")
 	}
+	if o.smoke { // what is trained well already would not get better in a minute
+		maps.DeleteFunc(from.Model, func(name string, _ eligen.Tensor) bool {
+			return r.Kind == "in-context" && strings.HasPrefix(name, "in-context.") ||
+				r.Kind == "ip" && (strings.HasPrefix(name, "ip.") || strings.HasPrefix(name, "vision."))
+		})
+	}
 	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}
 	pause, stop := pauses()
 	defer stop()
