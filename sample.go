@@ -16,6 +16,10 @@ type Sample struct {
 	Reference *SampleEntity // the object in the left panel; nil elsewhere
 }
 
+// SolidStyle is the style of composed pictures that goes without saying: what is
+// drawn where nothing says otherwise.
+const SolidStyle = "3d"
+
 // A SampleEntity is one annotated object of a Sample.
 type SampleEntity struct {
 	Class  string // "dog"

@@ -20,7 +20,7 @@ import (
 )
 
 // Solid is the style of the sprites that Open reads: shaded, as if made of clay.
-const Solid = "3d"
+const Solid = eligen.SolidStyle
 
 // A Style is another way of drawing the same objects, out of a package of SVG icons.
 type Style struct {
@@ -42,16 +42,6 @@ var Styles = []Style{
 	{"flat", "@iconify-json/fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175", "MIT"},
 	{"ink", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0", "MIT"},
 	{"noto", "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", "Apache-2.0"},
-}
-
-// StyleNamed is a style by its name; the zero Style if there is none.
-func StyleNamed(name string) Style {
-	for _, s := range Styles {
-		if s.Name == name {
-			return s
-		}
-	}
-	return Style{}
 }
 
 // StyleNames are the names of all styles, Solid first.

@@ -241,19 +241,24 @@ func openSprites(dir string, styles ...string) (*dataset.Sprites, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sprites, openStyles(sprites, styles...)
+}
+
+// openStyles adds styles that were fetched; names of none are left to whoever uses them.
+func openStyles(sprites *dataset.Sprites, names ...string) error {
 	for _, s := range dataset.Styles {
-		if !slices.Contains(styles, s.Name) {
+		if !slices.Contains(names, s.Name) {
 			continue
 		}
 		dir, err := cacheDir("assets", s.Folder())
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := sprites.OpenStyle(s.Name, dir); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return sprites, nil
+	return nil
 }
 
 func newDatasetBuild() *cobra.Command {

@@ -232,15 +232,11 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := openStyles(sprites, styleNames()...); err != nil {
+		return nil, nil, err
+	}
 	composers := map[string]*dataset.Composer{}
 	for _, s := range styleNames() {
-		dir, err := cacheDir("assets", dataset.StyleNamed(s).Folder())
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := sprites.OpenStyle(s, dir); err != nil {
-			return nil, nil, err
-		}
 		// Another seed than that of the layouts, so that none of them is shown.
 		if composers[s], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: dataset.Eval, Styles: map[string]float64{s: 1}}); err != nil {
 			return nil, nil, err

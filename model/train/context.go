@@ -3,7 +3,6 @@ package train
 import (
 	"fmt"
 	"image"
-	"math/rand/v2"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -117,84 +116,38 @@ func plus(w, up, down eligen.Tensor) eligen.Tensor {
 // contextBatch draws a step's inputs, as flowBatch does, of pairs: two windows side
 // by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity.
 func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
-	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
 	seen := r.Window
 	if seen == (eligen.Size{}) {
 		seen = r.Size
 	}
 	w, h, panel := seen.W/16, seen.H/16, r.Size.W/16
-	var x0, noise, sigmas, members, weight []float32
-	var prompt, clip, entities, origin []int32
-	ids := func(dst *[]int32, row []float32) {
-		for _, x := range row {
-			*dst = append(*dst, int32(x))
+	b, err := drawBatch(data, r, step, func(b *batch) {
+		left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
+		right := left
+		region := b.get("members")[:left.W*left.H] // of the first entity
+		if !left.near(b.rng, b.get("reference"), 0, panel) || !right.near(b.rng, region, panel, 2*panel) {
+			panic(batchError{fmt.Errorf("sample %d does not show its object in both panels", b.sample)})
 		}
-	}
-	for b := range r.Batch {
-		i := data.index(r.Seed, step*r.Batch+b)
-		get := func(field string) []float32 {
-			row, err := data.row(i, field)
-			if err != nil {
-				panic(batchError{err})
+		b.origin = append(b.origin, int32(left.y), int32(left.x), int32(right.y), int32(right.x))
+		latents := b.get("latents")
+		b.x0 = append(b.x0, beside(left.cut(latents, 2), right.cut(latents, 2), 2*w)...)
+		here := beside(make([]float32, w*h), right.cut(region, 1), w)
+		ids(&b.entities, b.get("entities")[:data.text.EntityLength])
+		lossWeight := b.sigma()
+		for y := range 2 * h {
+			for x := range 4 * w {
+				b.weight = append(b.weight, float32(lossWeight)*here[y/2*2*w+x/2])
 			}
-			return row
 		}
-		if err := catch(func() {
-			regional := rng.Float64() < r.Regions
-			bare := rng.Float64() < r.Drop.Prompt
-			behind := regional && rng.Float64() < 0.3
-			switch {
-			case bare:
-				ids(&prompt, data.empty())
-				ids(&clip, data.emptyCLIP())
-			case behind:
-				ids(&prompt, get("background"))
-				ids(&clip, get("clip_background"))
-			default:
-				ids(&prompt, get("prompt"))
-				ids(&clip, get("clip"))
-			}
-			left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
-			right := left
-			region := get("members")[:left.W*left.H] // of the first entity
-			if !left.near(rng, get("reference"), 0, panel) || !right.near(rng, region, panel, 2*panel) {
-				panic(batchError{fmt.Errorf("sample %d does not show its object in both panels", i)})
-			}
-			origin = append(origin, int32(left.y), int32(left.x), int32(right.y), int32(right.x))
-			latents := get("latents")
-			x0 = append(x0, beside(left.cut(latents, 2), right.cut(latents, 2), 2*w)...)
-			here := beside(make([]float32, w*h), right.cut(region, 1), w)
-			ids(&entities, get("entities")[:data.text.EntityLength])
-			sigma, lossWeight := drawSigma(rng, r)
-			sigmas = append(sigmas, float32(sigma))
-			for y := range 2 * h {
-				for x := range 4 * w {
-					weight = append(weight, float32(lossWeight)*here[y/2*2*w+x/2])
-				}
-			}
-			if !regional || bare || rng.Float64() < r.Drop.Entity {
-				clear(here)
-			}
-			members = append(members, here...)
-		}); err != nil {
-			return nil, err
+		if b.unseen() {
+			clear(here)
 		}
+		b.members = append(b.members, here...)
+	})
+	if err != nil {
+		return nil, err
 	}
-	for range x0 {
-		noise = append(noise, float32(rng.NormFloat64()))
-	}
-	n := r.Batch
-	return []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(x0, n, data.z, 2*h, 4*w),
-		tensors.FromFlatDataAndDimensions(noise, n, data.z, 2*h, 4*w),
-		tensors.FromFlatDataAndDimensions(sigmas, n),
-		tensors.FromFlatDataAndDimensions(prompt, n, data.text.Length),
-		tensors.FromFlatDataAndDimensions(clip, n, data.text.CLIPLength),
-		tensors.FromFlatDataAndDimensions(entities, n, 1, data.text.EntityLength),
-		tensors.FromFlatDataAndDimensions(members, n, 1, 2*w*h),
-		tensors.FromFlatDataAndDimensions(weight, n, 1, 2*h, 4*w),
-		tensors.FromFlatDataAndDimensions(origin, n, 2, 2),
-	}, nil
+	return b.tensors(2*h, 4*w, 1), nil
 }
 
 // beside puts rows of two equal pictures into one: a's, then b's.

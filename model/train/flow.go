@@ -202,96 +202,50 @@ func LoRANames(name string) (a, b string, ok bool) {
 	return native + ".lora_A.weight", native + ".lora_B.weight", true
 }
 
-// flowBatch draws a step's inputs: which samples, what part of them is seen,
-// timesteps, noise, and what is dropped of their conditions. each, which may be
-// nil, is told every sample, and whether it has lost its prompt.
+// flowBatch draws a step's inputs: samples and their conditions, what part of them is
+// seen, timesteps and noise. each, which may be nil, is told every sample, and whether
+// it has lost its prompt.
 func flowBatch(data *records, r eligen.Recipe, step int, each func(sample int, bare bool)) ([]*tensors.Tensor, error) {
-	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
 	seen, count := r.Size, MaxEntities
 	if r.Window != (eligen.Size{}) {
 		seen, count = r.Window, windowEntities
 	}
 	lw, lh := seen.W/8, seen.H/8
 	s := lw / 2 * (lh / 2)
-	var x0, noise, sigmas, members, weight []float32
-	var prompt, clip, entities, origin []int32
-	ids := func(dst *[]int32, row []float32) {
-		for _, x := range row {
-			*dst = append(*dst, int32(x))
+	b, err := drawBatch(data, r, step, func(b *batch) {
+		if each != nil {
+			each(b.sample, b.bare)
 		}
-	}
-	for b := range r.Batch {
-		i := data.index(r.Seed, step*r.Batch+b)
-		get := func(field string) []float32 {
-			row, err := data.row(i, field)
-			if err != nil {
-				panic(batchError{err})
-			}
-			return row
+		w := window{W: r.Size.W / 16, H: r.Size.H / 16, w: lw / 2, h: lh / 2}
+		if seen != r.Size {
+			w.look(b.rng, b.get("members"))
 		}
-		if err := catch(func() {
-			regional := rng.Float64() < r.Regions
-			bare := rng.Float64() < r.Drop.Prompt
-			if each != nil {
-				each(i, bare)
+		b.origin = append(b.origin, int32(w.y), int32(w.x))
+		b.x0 = append(b.x0, w.cut(b.get("latents"), 2)...)
+		m := w.cut(b.get("members"), 1)
+		texts := b.get("entities")
+		te := len(texts) / MaxEntities
+		for _, e := range largest(m, s)[:count] {
+			ids(&b.entities, texts[e*te:(e+1)*te])
+			row := m[e*s : (e+1)*s]
+			if b.unseen() {
+				clear(row)
 			}
-			behind := regional && rng.Float64() < 0.3 // the entities' prompts alone say what is there
-			field, clipField := "prompt", "clip"
-			if behind {
-				field, clipField = "background", "clip_background"
-			}
-			if bare {
-				ids(&prompt, data.empty())
-				ids(&clip, data.emptyCLIP())
-			} else {
-				ids(&prompt, get(field))
-				ids(&clip, get(clipField))
-			}
-			w := window{W: r.Size.W / 16, H: r.Size.H / 16, w: lw / 2, h: lh / 2}
-			if seen != r.Size {
-				w.look(rng, get("members"))
-			}
-			origin = append(origin, int32(w.y), int32(w.x))
-			x0 = append(x0, w.cut(get("latents"), 2)...)
-			m := w.cut(get("members"), 1)
-			texts := get("entities")
-			te := len(texts) / MaxEntities
-			for _, e := range largest(m, s)[:count] {
-				ids(&entities, texts[e*te:(e+1)*te])
-				row := m[e*s : (e+1)*s]
-				if !regional || bare || rng.Float64() < r.Drop.Entity {
-					clear(row)
-				}
-				members = append(members, row...)
-			}
-			sigma, lossWeight := drawSigma(rng, r)
-			sigmas = append(sigmas, float32(sigma))
-			up := 1.0
-			if r.Objects > 0 {
-				up = r.Objects
-			}
-			for _, o := range w.cut(get("objects"), 2) {
-				weight = append(weight, float32(lossWeight*(1+(up-1)*float64(o))))
-			}
-		}); err != nil {
-			return nil, err
+			b.members = append(b.members, row...)
 		}
+		lossWeight := b.sigma()
+		up := 1.0
+		if r.Objects > 0 {
+			up = r.Objects
+		}
+		for _, o := range w.cut(b.get("objects"), 2) {
+			b.weight = append(b.weight, float32(lossWeight*(1+(up-1)*float64(o))))
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	for range x0 {
-		noise = append(noise, float32(rng.NormFloat64()))
-	}
-	n := r.Batch
-	return []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(x0, n, data.z, lh, lw),
-		tensors.FromFlatDataAndDimensions(noise, n, data.z, lh, lw),
-		tensors.FromFlatDataAndDimensions(sigmas, n),
-		tensors.FromFlatDataAndDimensions(prompt, n, data.text.Length),
-		tensors.FromFlatDataAndDimensions(clip, n, data.text.CLIPLength),
-		tensors.FromFlatDataAndDimensions(entities, n, count, data.text.EntityLength),
-		tensors.FromFlatDataAndDimensions(members, n, count, s),
-		tensors.FromFlatDataAndDimensions(weight, n, 1, lh, lw),
-		tensors.FromFlatDataAndDimensions(origin, n, 2),
-	}, nil
+	return b.tensors(lh, lw, count), nil
 }
 
 // windowEntities is how many entities a sample carries that shows a window:
@@ -359,18 +313,6 @@ func largest(members []float32, s int) []int {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tokens[b], tokens[a]) })
 	return order
-}
-
-type batchError struct{ error }
-
-func catch(f func()) (err error) {
-	defer func() {
-		if e, ok := recover().(batchError); ok {
-			err = e.error
-		}
-	}()
-	f()
-	return nil
 }
 
 func floats(ids []int32) []float32 {

@@ -17,10 +17,6 @@ import (
 	"github.com/eligen/eligen/model/vision"
 )
 
-// SolidStyle is the style of composed pictures that goes without saying: what is
-// drawn where no picture says otherwise.
-const SolidStyle = "3d"
-
 // Of each style, so many pictures are taken, and of each of them so many parts, which
 // samples are shown with.
 const (
@@ -48,7 +44,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 	if err != nil {
 		return Task{}, err
 	}
-	data.styles = append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	data.styles = append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 	seen, err := m.glances(r, samples, data.styles)
 	if err != nil {
 		return Task{}, err
@@ -207,7 +203,7 @@ func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, err
 	missing := len(styles)
 	for i := 0; missing > 0; i++ {
 		if i > 100*n*len(styles) {
-			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, SolidStyle)
+			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, eligen.SolidStyle)
 		}
 		s, err := samples(i)
 		if err != nil {
@@ -227,29 +223,20 @@ func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, err
 // PreviewStyles draws the layouts of n samples in every style, each by an image
 // prompt of that style: a row a style, under it the image prompts.
 func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
-	styles := append([]string{SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	shown := map[string][]*image.NRGBA{}
-	for i := n; slices.ContainsFunc(styles, func(s string) bool { return len(shown[s]) < n }); i++ {
-		s, err := samples(i)
-		if err != nil {
-			return nil, err
-		}
-		if i > 1000*n {
-			return nil, fmt.Errorf("some of the styles %v are hardly in the pictures", styles)
-		}
-		if len(shown[s.Style]) < n {
-			shown[s.Style] = append(shown[s.Style], s.Image)
-		}
+	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	shown, err := pool(func(i int) (eligen.Sample, error) { return samples(n + i) }, styles, n)
+	if err != nil {
+		return nil, err
 	}
 	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, noises: n}
-	for _, style := range styles {
+	for k := range styles {
 		for i := range n {
 			s, err := samples(i)
 			if err != nil {
 				return nil, err
 			}
 			d.add(s, true)
-			d.pixels = append(d.pixels, m.Vision.Pixels(shown[style][i]).Data...)
+			d.pixels = append(d.pixels, m.Vision.Pixels(shown[k][i]).Data...)
 		}
 	}
 	return func(weights map[string]eligen.Tensor, path string) error {
@@ -258,12 +245,12 @@ func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples el
 			return err
 		}
 		var rows [][]*image.NRGBA
-		for k, style := range styles {
+		for k := range styles {
 			var row []*image.NRGBA
 			for i := range n {
 				row = append(row, d.picture(pix, k*n+i))
 			}
-			rows = append(rows, row, shown[style])
+			rows = append(rows, row, shown[k])
 		}
 		return sheet(path, r.Size, rows...)
 	}, nil

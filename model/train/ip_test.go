@@ -20,7 +20,7 @@ import (
 
 // styled is sample i, every second one in a style of its own: its colours are dark.
 func styled(i int) eligen.Sample {
-	s := eligen.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: train.SolidStyle}
+	s := eligen.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: eligen.SolidStyle}
 	c := color.NRGBA{200, 220, 240, 255}
 	if i%2 == 1 {
 		s.Style, c = "dark", color.NRGBA{20, 30, 40, 255}
