@@ -240,6 +240,9 @@ func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
 // samples opens the recipe's dataset, and says in the recipe how many pictures a folder has.
 func (o *trainOptions) samples(r *eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
 	if r.Dataset != "" && r.Dataset != "composed" {
+		if len(r.Styles) > 0 {
+			return nil, fmt.Errorf("recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave one of the two out", r.Name, r.Dataset)
+		}
 		if r.Kind == "in-context" {
 			return nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were before an object was painted", r.Name)
 		}
