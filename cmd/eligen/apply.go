@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -78,11 +77,11 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer store.Close()
-	var files []string
+	wrote := map[string]bool{}
 	paths := func(e eligen.Event) {
 		begun = true
-		if e.Type == eligen.Wrote && !slices.Contains(files, e.Path) {
-			files = append(files, e.Path)
+		if e.Type == eligen.Wrote {
+			wrote[e.Path] = true
 		}
 	}
 	r := runtime.Runner{
@@ -94,9 +93,11 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 	if begun {
 		annotate(c.ErrOrStderr(), warnings)
 	}
-	if !o.json {
-		for _, f := range files {
-			fmt.Fprintln(c.OutOrStdout(), f)
+	if !o.json { // in the plan's order: stages beside each other end in any
+		for _, f := range p.Outputs {
+			if wrote[f.Path] {
+				fmt.Fprintln(c.OutOrStdout(), f.Path)
+			}
 		}
 	}
 	if err == nil {
