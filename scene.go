@@ -255,6 +255,11 @@ type Recipe struct {
 	Timesteps string  // "logit-normal", "uniform", "reference"
 	Weighting string  // "none", "reference": loss weight by timestep
 	Objects   float64 // loss weight inside objects; 1 is none
+	// Within is the loss weight of where in its region each image token is, which the
+	// transformer is asked for while it is trained; 0 doesn't ask.
+	Within float64
+	// Pairs is the share of a base's samples that are two panels which show one object.
+	Pairs float64
 	// Styles is which share of the composed pictures is drawn in another style, by its name.
 	Styles map[string]float64
 	EMA    float64 // decay of the running mean of the weights; 0 is off

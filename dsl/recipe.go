@@ -12,13 +12,13 @@ import (
 )
 
 // What a recipe can train.
-var trainings = []string{"autoencoder", "base", "eligen", "in-context", "ip", "judge", "style"}
+var trainings = []string{"autoencoder", "base", "eligen", "in-context", "vision", "ip", "judge", "style"}
 
 var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "styles", "ema", "every"},
+			"timesteps", "weighting", "objects", "within", "pairs", "styles", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
 		inside: map[string]string{
@@ -79,6 +79,12 @@ func (l *loader) recipe(block *hcl.Block) {
 	}
 	if f, ok := b.number("objects", 0, 1000); ok {
 		r.Objects = f
+	}
+	if f, ok := b.number("within", 0, 1000); ok {
+		r.Within = f
+	}
+	if f, ok := b.number("pairs", 0, 1); ok {
+		r.Pairs = f
 	}
 	if f, ok := b.number("ema", 0, 1); ok {
 		r.EMA = f

@@ -465,7 +465,7 @@ var argumentWords = map[string]string{
 	"moved.from": "An address that nothing has any more",
 	"moved.to":   "The address that it has now",
 
-	"recipe.kind":              "What is trained: `\"autoencoder\"`, `\"base\"`, `\"eligen\"`, `\"ip\"`, `\"in-context\"`, or one of evaluation's classifiers, `\"judge\"` and `\"style\"`; the recipe's name by default",
+	"recipe.kind":              "What is trained: `\"autoencoder\"`, `\"base\"`, `\"eligen\"`, `\"vision\"`, `\"ip\"`, `\"in-context\"`, or one of evaluation's classifiers, `\"judge\"` and `\"style\"`; the recipe's name by default",
 	"recipe.model":             "The model to start from",
 	"recipe.dataset":           "`\"composed\"` (default), or a folder in EliGen's format",
 	"recipe.classes":           "Of the composed dataset: how many kinds of object; 0 is all",
@@ -481,6 +481,8 @@ var argumentWords = map[string]string{
 	"recipe.timesteps":         "`\"logit-normal\"`, `\"uniform\"` or `\"reference\"`",
 	"recipe.weighting":         "`\"none\"` or `\"reference\"`: the loss's weight by timestep",
 	"recipe.objects":           "How much more the loss counts inside objects; 1 by default",
+	"recipe.within":            "How much the loss counts where in its region each image token is, which linear heads say while a model is trained and no model holds afterwards; 0 by default",
+	"recipe.pairs":             "Of a base's samples, the share that shows two panels with the same object, each through a window of half the width; 0 by default",
 	"recipe.styles":            "`{ flat = 0.1, ink = 0.1, noto = 0.1 }`: of the composed dataset, which share of the pictures is drawn in other styles",
 	"recipe.ema":               "Decay of the running mean of the weights; 0 is off",
 	"recipe.every":             "Steps between checkpoints",

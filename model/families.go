@@ -291,10 +291,13 @@ func (m Manifest) checkImageSide() error {
 // imageSide is the sizes of the vision tower and the IP-Adapter, or, of a model
 // that has none, those that training begins with.
 func (m Manifest) imageSide() (vision.Config, flux.IPConfig) {
-	if m.Vision != nil && m.IP != nil {
-		return *m.Vision, *m.IP
-	}
 	v := vision.Nano
+	if m.Vision != nil {
+		v = *m.Vision
+	}
+	if m.IP != nil {
+		return v, *m.IP
+	}
 	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim, Blocks: m.Transformer.Double + m.Transformer.Single}
 }
 
@@ -373,7 +376,7 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 		return t5, clip, nil
 	})
 	own := func(name string) (*Checkpoint, []eligen.Digest, error) {
-		if man.Vision == nil {
+		if man.Vision == nil || man.IP == nil {
 			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none", f.where(ManifestFile))
 		}
 		c, d, err := f.checkpoint(name)

@@ -187,6 +187,13 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.parts[EliGenFile] = weights
 	case "in-context":
 		t.parts[InContextFile] = weights
+	case "vision":
+		tower := map[string]eligen.Tensor{}
+		for name, w := range weights {
+			tower[strings.TrimPrefix(name, prefixes[VisionFile])] = w
+		}
+		shape, _ := t.Manifest.imageSide()
+		t.Manifest.Vision, t.parts[VisionFile] = &shape, tower
 	case "ip":
 		parts := map[string]map[string]eligen.Tensor{VisionFile: {}, IPFile: {}}
 		for name, w := range weights {

@@ -1,25 +1,30 @@
 # nano's transformer with its text encoders, first part: windows of pictures, which
-# cost a third of whole ones (docs/adr/0007). Most of the samples carry entities and
+# cost half of whole ones (docs/adr/0007). Most of the samples carry entities and
 # regional attention, since a base of this size that has never seen a region can't be
 # taught about them by a LoRA alone. A part is drawn in other styles, which its captions
-# name: what the base can't draw, an IP-Adapter can't ask it for.
+# name: what the base can't draw, an IP-Adapter can't ask it for; and a part are panels
+# that show one object, so that an in-context LoRA finds something to build upon.
+# Why "reference", "within" and "pairs": docs/adr/0016.
 recipe "base" {
-  classes  = 20
-  pictures = 10240
-  size     = [256, 256]
-  window   = [128, 128]
-  steps    = 2400
-  batch    = 64
-  regions  = 0.85
-  dropout  = { prompt = 0.1, entity = 0.05 }
-  styles   = { flat = 0.1, ink = 0.1, noto = 0.1 }
-  objects  = 3 # how much more the loss counts where objects are
-  ema      = 0.997
-  every    = 200
+  classes   = 20
+  pictures  = 10240
+  size      = [256, 256]
+  window    = [256, 128]
+  steps     = 2400
+  batch     = 32
+  regions   = 0.85
+  dropout   = { prompt = 0.1, entity = 0.05 }
+  timesteps = "reference"
+  styles    = { flat = 0.1, ink = 0.1, noto = 0.1 }
+  pairs     = 0.2
+  objects   = 3 # how much more the loss counts where objects are
+  within    = 0.3
+  ema       = 0.995
+  every     = 200
 
   # Muon moves the matrices inside the network, AdamW the rest.
   optimizer "muon" {
-    rate   = 3e-3
+    rate   = 2.5e-3
     warmup = 60
     decay  = "constant" # the second part, recipes/whole.hcl, lowers it
     betas  = [0.95, 0.99]

@@ -1,5 +1,5 @@
-# IP-Adapter: a small vision tower, and keys and values of what it sees for every
-# block. The base and EliGen's LoRA are frozen. The image prompt of a sample is
+# IP-Adapter: keys and values, for every block, of what the vision tower sees (first
+# recipes/vision.hcl, then --model with its result). The base and EliGen's LoRA are frozen. The image prompt of a sample is
 # another picture in the same style, and captions don't say the style, so the style
 # is what is learnt.
 recipe "ip" {

@@ -118,7 +118,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", r.Name, info.Name, dir)
-	samples, err := o.samples(&r)
+	samples, panels, err := o.samples(&r)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	if o.smoke { // what is trained well already would not get better in a minute
 		maps.DeleteFunc(from.Model, func(name string, _ eligen.Tensor) bool {
 			return r.Kind == "in-context" && strings.HasPrefix(name, "in-context.") ||
-				r.Kind == "ip" && (strings.HasPrefix(name, "ip.") || strings.HasPrefix(name, "vision."))
+				(r.Kind == "ip" || r.Kind == "vision") && (strings.HasPrefix(name, "ip.") || strings.HasPrefix(name, "vision."))
 		})
 	}
 	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}
@@ -144,7 +144,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	}
 	fresh := from.Model == nil // no transformer depends on the latents yet
 	job := train.Job{
-		Recipe: r, Backend: backend, Dir: dir, Samples: samples, Start: from, Report: shown.add, Pause: pause,
+		Recipe: r, Backend: backend, Dir: dir, Samples: samples, Panels: panels, Start: from, Report: shown.add, Pause: pause,
 		Export: func(w map[string]eligen.Tensor) error {
 			var q *train.Quality
 			if r.Kind == "autoencoder" && fresh {
@@ -237,18 +237,19 @@ func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
 	return eligen.Recipe{}, fmt.Errorf("%s has no recipe %q; it has %s", s.Path, o.recipe, strings.Join(names, ", "))
 }
 
-// samples opens the recipe's dataset, and says in the recipe how many pictures a folder has.
-func (o *trainOptions) samples(r *eligen.Recipe) (func(size eligen.Size, held bool) (eligen.Samples, error), error) {
+// samples opens the recipe's dataset, and says in the recipe how many pictures a folder
+// has. Only composed pictures come in panels.
+func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size eligen.Size, held bool) (eligen.Samples, error), err error) {
 	if r.Dataset != "" && r.Dataset != "composed" {
 		if len(r.Styles) > 0 {
-			return nil, fmt.Errorf("recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave one of the two out", r.Name, r.Dataset)
+			return nil, nil, fmt.Errorf("recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave one of the two out", r.Name, r.Dataset)
 		}
 		if r.Kind == "in-context" {
-			return nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were before an object was painted", r.Name)
+			return nil, nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were before an object was painted", r.Name)
 		}
 		folder, err := dataset.Read(r.Dataset, eligen.Size{})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		// More would be the same again.
 		if r.Pictures == 0 || r.Pictures > folder.Len() {
@@ -260,13 +261,13 @@ func (o *trainOptions) samples(r *eligen.Recipe) (func(size eligen.Size, held bo
 				return nil, err
 			}
 			return f.Sample, nil
-		}, nil
+		}, nil, nil
 	}
 	sprites, err := openSprites(o.sprites, slices.Collect(maps.Keys(r.Styles))...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func(size eligen.Size, held bool) (eligen.Samples, error) {
+	composer := func(size eligen.Size, held bool, styles map[string]float64) (*dataset.Composer, error) {
 		if size == (eligen.Size{}) {
 			size = eligen.Size{W: 128, H: 128}
 		}
@@ -274,15 +275,29 @@ func (o *trainOptions) samples(r *eligen.Recipe) (func(size eligen.Size, held bo
 		if held {
 			split = dataset.Eval
 		}
-		c, err := sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: r.Styles, Unsaid: r.Kind == "ip"})
+		return sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: styles, Unsaid: r.Kind == "ip"})
+	}
+	panels = func(size eligen.Size, held bool) (eligen.Samples, error) {
+		var styles map[string]float64
+		if r.Kind == "in-context" {
+			styles = r.Styles
+		}
+		c, err := composer(size, held, styles)
 		if err != nil {
 			return nil, err
 		}
-		if r.Kind == "in-context" {
-			return c.PairSample, nil
+		return c.PairSample, nil
+	}
+	if r.Kind == "in-context" {
+		return panels, nil, nil
+	}
+	return func(size eligen.Size, held bool) (eligen.Samples, error) {
+		c, err := composer(size, held, r.Styles)
+		if err != nil {
+			return nil, err
 		}
 		return c.Sample, nil
-	}, nil
+	}, panels, nil
 }
 
 // pauses turns signals into what train.Options.Pause takes.

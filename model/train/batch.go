@@ -3,6 +3,7 @@ package train
 import (
 	"math/rand/v2"
 
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
@@ -18,23 +19,63 @@ type batch struct {
 	regional, bare bool // it carries entities; it has lost its prompt
 
 	x0, sigmas, members, weight    []float32
+	share, where                   []float32
 	prompt, clip, entities, origin []int32
 }
 
+// inputs are what a step's graph is given of a batch, of latents of h×w.
+type inputs struct {
+	x0, noise *Node // [B,16,h,w]
+	sigma     *Node // [B]
+	share     *Node // [B,1,1,w], of sigma, how much each column has
+	weight    *Node // [B,1,h,w], of the loss
+	where     *Node // [B,S,3], of an image token: its column and row in its region, −1 to 1, and whether it has one
+	conditions
+}
+
+// conditions are what a picture is made by.
+type conditions struct {
+	prompt, clip      *Node // [B,T], [B,C]
+	entities, members *Node // [B,N,Te], [B,N,S]
+	origin            *Node // [B,2], [B,P,2] or nil
+}
+
+func inputsOf(in []*Node) inputs {
+	return inputs{in[0], in[1], in[2], in[3], in[4], in[5], conditions{in[6], in[7], in[8], in[9], in[10]}}
+}
+
+// given is how many inputs those are.
+const given = 11
+
+// noisy is what the transformer sees, and target what it is to say.
+func (in inputs) noisy() *Node {
+	sigma := Mul(Reshape(in.sigma, -1, 1, 1, 1), in.share)
+	return Add(Mul(in.x0, OneMinus(sigma)), Mul(in.noise, sigma))
+}
+
+func (in inputs) target() *Node   { return Sub(in.noise, in.x0) }
+func (in inputs) timestep() *Node { return MulScalar(in.sigma, 1000) }
+
 // drawBatch draws which samples a step sees and what is dropped of their global
 // prompts; draw adds the rest of the sample at hand.
-func drawBatch(data *records, r eligen.Recipe, step int, draw func(b *batch)) (*batch, error) {
-	b := &batch{data: data, r: r, rng: rand.New(rand.NewPCG(r.Seed+2, uint64(step)))}
+//
+// Of the samples, a share is drawn from pairs, if there are any.
+func drawBatch(data, pairs *records, r eligen.Recipe, step int, draw func(b *batch)) (*batch, error) {
+	b := &batch{r: r, rng: rand.New(rand.NewPCG(r.Seed+2, uint64(step)))}
 	for k := range r.Batch {
-		b.sample = data.index(r.Seed, step*r.Batch+k)
+		b.data = data
+		if pairs != nil && b.rng.Float64() < r.Pairs {
+			b.data = pairs
+		}
+		b.sample = b.data.index(r.Seed, step*r.Batch+k)
 		if err := catch(func() {
 			b.regional = b.rng.Float64() < r.Regions
 			b.bare = b.rng.Float64() < r.Drop.Prompt
 			behind := b.regional && b.rng.Float64() < 0.3 // the entities' prompts alone say what is there
 			switch {
 			case b.bare:
-				ids(&b.prompt, data.empty())
-				ids(&b.clip, data.emptyCLIP())
+				ids(&b.prompt, b.data.empty())
+				ids(&b.clip, b.data.emptyCLIP())
 			case behind:
 				ids(&b.prompt, b.get("background"))
 				ids(&b.clip, b.get("clip_background"))
@@ -85,13 +126,37 @@ func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 		tensors.FromFlatDataAndDimensions(b.x0, n, z, h, w),
 		tensors.FromFlatDataAndDimensions(noise, n, z, h, w),
 		tensors.FromFlatDataAndDimensions(b.sigmas, n),
+		tensors.FromFlatDataAndDimensions(b.share, n, 1, 1, w),
+		tensors.FromFlatDataAndDimensions(b.weight, n, 1, h, w),
+		tensors.FromFlatDataAndDimensions(b.where, n, h/2*(w/2), 3),
 		tensors.FromFlatDataAndDimensions(b.prompt, n, text.Length),
 		tensors.FromFlatDataAndDimensions(b.clip, n, text.CLIPLength),
 		tensors.FromFlatDataAndDimensions(b.entities, n, entities, text.EntityLength),
 		tensors.FromFlatDataAndDimensions(b.members, n, entities, h/2*(w/2)),
-		tensors.FromFlatDataAndDimensions(b.weight, n, 1, h, w),
 		tensors.FromFlatDataAndDimensions(b.origin, origin...),
 	}
+}
+
+// noised says that all columns of the sample at hand, w latents wide, have its noise
+// level, but for the first few, which have a share of it.
+func (b *batch) noised(w, few int, share float64) {
+	for x := range w {
+		if x < few {
+			b.share = append(b.share, float32(share))
+		} else {
+			b.share = append(b.share, 1)
+		}
+	}
+}
+
+// cleaner is what share of a sample's noise its left panel has. In use it is all of it
+// (eligen.Fusion); but then an object that is seen through noise on both sides is
+// known as well from the right one, and looking left would hardly be learnt.
+func (b *batch) cleaner() float64 {
+	if share := b.rng.Float64(); b.rng.IntN(2) == 1 {
+		return share
+	}
+	return 1
 }
 
 // ids appends a row of token ids, which records hold as numbers.

@@ -48,7 +48,7 @@ func TestBesideIsAdapted(t *testing.T) {
 	t.Cleanup(backend.Finalize)
 	run := func(lora func(nn.Weights) nn.Weights) [][]float32 {
 		exec, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
-			v := m.velocity(lora(w), in[0], in[1], in[2], in[2], in[3], in[4], nil)
+			v := m.velocity(lora(w), in[0], in[1], conditions{prompt: in[2], clip: in[2], entities: in[3], members: in[4]}, nil)
 			var nodes []*Node
 			for _, f := range factors {
 				nodes = append(nodes, w(f))

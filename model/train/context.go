@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -19,15 +20,16 @@ import (
 // In use, all but the object's region is led to the input along a straight line
 // (eligen.Fusion): at noise level σ the transformer sees it as (1−σ)·x₀ + σ·ε.
 // That is what flow matching shows it of any picture, so samples are pictures of
-// two panels, and the loss counts in the object's region alone. What lies around
+// two panels, and the loss counts in the object's region alone. In half of them the
+// left panel is less noisy (cleaner). What lies around
 // the region is as it was before the object was painted (Sample.Before): else its
 // colours could be read off there.
 //
 // The recipe's size is that of a panel, its window the part of each panel that is
 // seen: one at the object on the left and one at the object on the right, side by
 // side, at their own places in the picture.
-func InContext(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
-	data, err := newRecords(backend, cache, twoPanels(r.Size), pictures, m.Text, samples, m.VAE, m.Autoencoder)
+func InContext(backend compute.Backend, m Model, r eligen.Recipe, panels Pictures) (Task, error) {
+	data, err := panels.records(backend, m, twoPanels(r.Size))
 	if err != nil {
 		return Task{}, err
 	}
@@ -37,13 +39,11 @@ func InContext(backend compute.Backend, m Model, r eligen.Recipe, samples eligen
 		return Task{}, err
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) { return contextBatch(data, r, step) }
-	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
-		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
-		s4 := Reshape(sigma, -1, 1, 1, 1)
-		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		v := m.velocity(m.Beside(w, r.Rank), x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
-		d := ReduceMean(Square(Sub(v, Sub(noise, x0))), 1) // [B,h,2w]
-		weight = Reshape(weight, d.Shape().Dimensions...)
+	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
+		in := inputsOf(nodes)
+		v := m.velocity(m.Beside(w, r.Rank), in.noisy(), in.timestep(), in.conditions, nil)
+		d := ReduceMean(Square(Sub(v, in.target())), 1) // [B,h,2w]
+		weight := Reshape(in.weight, d.Shape().Dimensions...)
 		return Div(ReduceAllSum(Mul(d, weight)), AddScalar(ReduceAllSum(weight), 1e-6)), map[string]*Node{"mse": ReduceAllMean(d)}
 	}
 	return t, nil
@@ -114,40 +114,69 @@ func plus(w, up, down eligen.Tensor) eligen.Tensor {
 }
 
 // contextBatch draws a step's inputs, as flowBatch does, of pairs: two windows side
-// by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity.
+// by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity. The loss counts
+// in its region.
 func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
 	seen := r.Window
 	if seen == (eligen.Size{}) {
 		seen = r.Size
 	}
-	w, h, panel := seen.W/16, seen.H/16, r.Size.W/16
-	b, err := drawBatch(data, r, step, func(b *batch) {
-		left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
-		right := left
-		region := b.get("members")[:left.W*left.H] // of the first entity
-		if !left.near(b.rng, b.get("reference"), 0, panel) || !right.near(b.rng, region, panel, 2*panel) {
-			panic(batchError{fmt.Errorf("sample %d does not show its object in both panels", b.sample)})
+	w, h := seen.W/16, seen.H/16
+	b, err := drawBatch(data, nil, r, step, func(b *batch) {
+		at := len(b.weight)
+		here := b.pair(r, w, h, 1)
+		for i := range b.weight[at:] {
+			b.weight[at+i] *= here[i/(4*w)/2*2*w+i%(4*w)/2]
 		}
-		b.origin = append(b.origin, int32(left.y), int32(left.x), int32(right.y), int32(right.x))
-		latents := b.get("latents")
-		b.x0 = append(b.x0, beside(left.cut(latents, 2), right.cut(latents, 2), 2*w)...)
-		here := beside(make([]float32, w*h), right.cut(region, 1), w)
-		ids(&b.entities, b.get("entities")[:data.text.EntityLength])
-		lossWeight := b.sigma()
-		for y := range 2 * h {
-			for x := range 4 * w {
-				b.weight = append(b.weight, float32(lossWeight)*here[y/2*2*w+x/2])
-			}
-		}
-		if b.unseen() {
-			clear(here)
-		}
-		b.members = append(b.members, here...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return b.tensors(2*h, 4*w, 1), nil
+}
+
+// pair draws the sample at hand, a pair: a window of w×h tokens of each panel, with the
+// object as the first of a number of entities. It gives the object's region in the two
+// windows, [h·2w]. Where the left panel is less noisy than the sample, it has no loss.
+func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
+	panel := r.Size.W / 16
+	left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
+	right := left
+	region, reference := b.get("members")[:left.W*left.H], b.get("reference")
+	if !left.near(b.rng, reference, 0, panel) || !right.near(b.rng, region, panel, 2*panel) {
+		panic(batchError{fmt.Errorf("sample %d does not show its object in both panels", b.sample)})
+	}
+	b.origin = append(b.origin, int32(left.y), int32(left.x), int32(right.y), int32(right.x))
+	latents := b.get("latents")
+	b.x0 = append(b.x0, beside(left.cut(latents, 2), right.cut(latents, 2), 2*w)...)
+	here = beside(make([]float32, w*h), right.cut(region, 1), w)
+	objects := beside(left.cut(reference, 1), right.cut(region, 1), w)
+	places := within(region, right.W, right.H)
+	x, y := right.cut(places[:len(region)], 1), right.cut(places[len(region):], 1)
+	lossWeight, share := b.sigma(), b.cleaner()
+	b.noised(4*w, 2*w, share)
+	for i := range 2 * h * 4 * w {
+		weight := lossWeight
+		if i%(4*w) < 2*w && share < 1 {
+			weight = 0
+		} else if r.Objects > 0 && objects[i/(4*w)/2*2*w+i%(4*w)/2] != 0 {
+			weight *= r.Objects
+		}
+		b.weight = append(b.weight, float32(weight))
+	}
+	row, where := slices.Clone(here), make([]float32, 3*2*w*h)
+	if b.unseen() {
+		clear(row)
+	}
+	put(where, row, beside(make([]float32, w*h), x, w), beside(make([]float32, w*h), y, w))
+	b.where = append(b.where, where...)
+	ids(&b.entities, b.get("entities")[:b.data.text.EntityLength])
+	b.members = append(b.members, row...)
+	for range entities - 1 {
+		ids(&b.entities, floats(b.data.text.T5("", b.data.text.EntityLength)))
+		b.members = append(b.members, make([]float32, len(row))...)
+	}
+	return here
 }
 
 // beside puts rows of two equal pictures into one: a's, then b's.

@@ -104,7 +104,7 @@ func TestInContextBatch(t *testing.T) {
 	m, _ := tiny(t)
 	r := eligen.Recipe{Rank: 2, Size: eligen.Size{W: 64, H: 32}, Window: eligen.Size{W: 32, H: 32}, Batch: 8, Regions: 1}
 	samples := func(i int) (eligen.Sample, error) { return twins(i, 64, 32), nil }
-	task, err := train.InContext(backend(t), m, r, samples, 1, filepath.Join(t.TempDir(), "latents"))
+	task, err := train.InContext(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +112,13 @@ func TestInContextBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 4}, {8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 1, 4, 8}, {8, 2, 2}} {
+	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 1, 1, 8}, {8, 1, 4, 8}, {8, 8, 3}, {8, 4}, {8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 2, 2}} {
 		if got := in[i].Shape().Dimensions; len(got) != len(want) || got[0] != want[0] || got[len(got)-1] != want[len(want)-1] {
 			t.Errorf("input %d has shape %v, want %v", i, got, want)
 		}
 	}
-	origin := tensors.MustCopyFlatData[int32](in[8])
-	weight, members := tensors.MustCopyFlatData[float32](in[7]), tensors.MustCopyFlatData[float32](in[6])
+	origin := tensors.MustCopyFlatData[int32](in[10])
+	weight, members := tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[9])
 	for b := range 8 {
 		o := origin[4*b : 4*b+4]
 		if o[0] != 0 || o[1] != 0 || o[2] != 0 || o[3] < 5 || o[3] > 6 {

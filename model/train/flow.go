@@ -41,10 +41,20 @@ type Model struct {
 //
 // Entities enter as in inference: their own text segments and regional
 // attention, here in its dense form, since sequences are short.
-func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
-	data, err := newRecords(backend, cache, r.Size, pictures, m.Text, samples, m.VAE, m.Autoencoder)
+//
+// Where the recipe has pairs, a share of the samples is two panels that show one object,
+// each seen through a window of half the width.
+func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (Task, error) {
+	data, err := samples.records(backend, m, r.Size)
 	if err != nil {
 		return Task{}, err
+	}
+	var pairs *records
+	if r.Pairs > 0 {
+		if pairs, err = panels.records(backend, m, twoPanels(r.Size)); err != nil {
+			return Task{}, err
+		}
+		pairs.pairs = true
 	}
 	t := Task{Pictures: r.Batch}
 	if r.Rank == 0 {
@@ -59,24 +69,37 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samp
 			return Task{}, err
 		}
 	}
-	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, r, step, nil) }
-	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
+	if r.Within > 0 {
+		t.Params = append(t.Params, m.whereParams()...)
+	}
+	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, pairs, r, step, nil) }
+	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
 			w = m.Beside(w, r.Rank)
 		}
-		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
-		if r.Window == (eligen.Size{}) {
-			origin = nil
+		in := inputsOf(nodes)
+		if r.Window == (eligen.Size{}) && r.Pairs == 0 {
+			in.origin = nil
 		}
-		s4 := Reshape(sigma, -1, 1, 1, 1)
-		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin)
-		d := Square(Sub(v, Sub(noise, x0))) // [B,16,h,w]
-		plain := ReduceAllMean(d)
-		loss := ReduceAllMean(Mul(d, weight))
-		return loss, map[string]*Node{"mse": plain}
+		var where whereHeads
+		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, where.listen(m, r))
+		d := Square(Sub(v, in.target())) // [B,16,h,w]
+		loss, measures := ReduceAllMean(Mul(d, in.weight)), map[string]*Node{"mse": ReduceAllMean(d)}
+		if r.Within > 0 {
+			off := where.loss(w, in.where)
+			loss, measures["where"] = Add(loss, MulScalar(off, r.Within)), off
+		}
+		return loss, measures
 	}
 	return t, nil
+}
+
+// Pictures are what a training sees: samples, how many of them, and the folder that
+// their latents are kept in.
+type Pictures struct {
+	Samples eligen.Samples
+	N       int
+	Cache   string
 }
 
 // lora is the factors of a LoRA on the linear layers of the blocks, as they start,
@@ -122,16 +145,15 @@ func (m Model) Params() []Param {
 	return out
 }
 
-// velocity is text encoders and transformer: x [B,16,h,w], timestep [B], ids
-// [B,T], [B,C] and [B,N,Te], members [B,N,S], origin [B,2] or nil. pictures is what
-// each block sees of image prompts, or nothing.
-func (m Model) velocity(w nn.Weights, x, timestep, prompt, clip, entities, members, origin *Node, pictures ...flux.KeyValue) *Node {
-	d := entities.Shape().Dimensions
-	txt := text.T5(w.In("t5"), m.T5, prompt)                               // [B,T,D]
-	local := text.T5(w.In("t5"), m.T5, Reshape(entities, d[0]*d[1], d[2])) // [B·N,Te,D]
+// velocity is text encoders and transformer: x [B,16,h,w], timestep [B]. pictures is
+// what each block sees of image prompts, or nothing; trace may be nil.
+func (m Model) velocity(w nn.Weights, x, timestep *Node, c conditions, trace func(string, *Node), pictures ...flux.KeyValue) *Node {
+	d := c.entities.Shape().Dimensions
+	txt := text.T5(w.In("t5"), m.T5, c.prompt)                               // [B,T,D]
+	local := text.T5(w.In("t5"), m.T5, Reshape(c.entities, d[0]*d[1], d[2])) // [B·N,Te,D]
 	in := flux.Input{
-		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, clip), Origin: origin, Pictures: pictures,
-		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: members}},
+		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, c.clip), Origin: c.origin, Pictures: pictures, Trace: trace,
+		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: c.members}},
 	}
 	if m.Flux.Guidance {
 		in.Guidance = OnesLike(timestep) // as the reference trains
@@ -205,14 +227,18 @@ func LoRANames(name string) (a, b string, ok bool) {
 // flowBatch draws a step's inputs: samples and their conditions, what part of them is
 // seen, timesteps and noise. each, which may be nil, is told every sample, and whether
 // it has lost its prompt.
-func flowBatch(data *records, r eligen.Recipe, step int, each func(sample int, bare bool)) ([]*tensors.Tensor, error) {
+func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(sample int, bare bool)) ([]*tensors.Tensor, error) {
 	seen, count := r.Size, MaxEntities
 	if r.Window != (eligen.Size{}) {
 		seen, count = r.Window, windowEntities
 	}
 	lw, lh := seen.W/8, seen.H/8
 	s := lw / 2 * (lh / 2)
-	b, err := drawBatch(data, r, step, func(b *batch) {
+	b, err := drawBatch(data, pairs, r, step, func(b *batch) {
+		if pairs != nil && b.data == pairs {
+			b.pair(r, lw/4, lh/2, count)
+			return
+		}
 		if each != nil {
 			each(b.sample, b.bare)
 		}
@@ -221,8 +247,13 @@ func flowBatch(data *records, r eligen.Recipe, step int, each func(sample int, b
 			w.look(b.rng, b.get("members"))
 		}
 		b.origin = append(b.origin, int32(w.y), int32(w.x))
+		if pairs != nil { // all samples are two windows, side by side
+			b.origin = append(b.origin, int32(w.y), int32(w.x+w.w/2))
+		}
+		b.noised(lw, 0, 1)
 		b.x0 = append(b.x0, w.cut(b.get("latents"), 2)...)
-		m := w.cut(b.get("members"), 1)
+		m, places := w.cut(b.get("members"), 1), w.cut(within(b.get("members"), w.W, w.H), 1)
+		where := make([]float32, 3*s)
 		texts := b.get("entities")
 		te := len(texts) / MaxEntities
 		for _, e := range largest(m, s)[:count] {
@@ -232,7 +263,9 @@ func flowBatch(data *records, r eligen.Recipe, step int, each func(sample int, b
 				clear(row)
 			}
 			b.members = append(b.members, row...)
+			put(where, row, places[2*e*s:(2*e+1)*s], places[(2*e+1)*s:(2*e+2)*s])
 		}
+		b.where = append(b.where, where...)
 		lossWeight := b.sigma()
 		up := 1.0
 		if r.Objects > 0 {

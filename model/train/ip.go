@@ -24,9 +24,65 @@ const (
 	glances    = 3
 )
 
-// others is how many more pictures than samples the vision tower sees in a step, to
-// learn what they have in common: it costs next to nothing beside the transformer.
-const others = 7
+// Vision trains the vision tower of image prompts by itself, as SigLIP was, only between
+// pictures: its vectors of parts of two pictures are to be alike where the pictures have
+// one style, and else not. Nothing else is drawn alike in the pictures of a style.
+func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
+	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	seen, err := m.glances(r, samples, styles)
+	if err != nil {
+		return Task{}, err
+	}
+	t := Task{Pictures: r.Batch, Params: m.started(m.visionParams())}
+	t.Batch = func(step int) ([]*tensors.Tensor, error) {
+		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), side: m.Vision.Size, seen: seen}
+		for range r.Batch {
+			g.see(g.rng.IntN(len(seen)))
+		}
+		return g.tensors(), nil
+	}
+	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
+		loss, right := together(vision.SigLIP(w.In("vision"), m.Vision, in[0], nil), in[1])
+		return loss, map[string]*Node{"pairs": right}
+	}
+	return t, nil
+}
+
+// A glimpse is the pictures that the vision tower sees in a step.
+type glimpse struct {
+	rng    *rand.Rand
+	side   int
+	seen   [][][]float32 // of every style
+	pixels []float32
+	styles []int32
+}
+
+// see adds a picture of a style, sometimes mirrored.
+func (g *glimpse) see(style int) {
+	g.styles = append(g.styles, int32(style))
+	x := g.seen[style][g.rng.IntN(len(g.seen[style]))]
+	at := len(g.pixels)
+	if g.pixels = append(g.pixels, x...); g.rng.IntN(2) == 1 {
+		for ; at < len(g.pixels); at += g.side {
+			slices.Reverse(g.pixels[at : at+g.side])
+		}
+	}
+}
+
+func (g *glimpse) tensors() []*tensors.Tensor {
+	n := len(g.styles)
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(g.pixels, n, 3, g.side, g.side), tensors.FromFlatDataAndDimensions(g.styles, n)}
+}
+
+// started are parameters that start from the model's weights, where it has them.
+func (m Model) started(params []Param) []Param {
+	for i, p := range params {
+		if w, ok := m.Weights[p.Name]; ok {
+			params[i].Init = w.Data
+		}
+	}
+	return params
+}
 
 // IP trains an IP-Adapter with its vision tower, over a frozen model with EliGen's
 // LoRA fused into it. A sample is a picture with its prompts and entities; the image
@@ -37,10 +93,12 @@ const others = 7
 // negative side is in inference: that stands for the style which goes without
 // saying, and, where the prompt is dropped too, for any.
 //
-// A tower that knows nothing yet learns too slowly from what its pictures do to others,
-// so its vectors are taught by each other as well (together).
-func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, pictures int, cache string) (Task, error) {
-	data, err := newRecords(backend, cache, r.Size, pictures, m.Text, samples, m.VAE, m.Autoencoder)
+// The tower is best trained by Vision before: one that knows nothing yet learns too
+// slowly from what its pictures do to others. Here, its vectors go on to be taught by each
+// other as well (together).
+func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (Task, error) {
+	samples := pictures.Samples
+	data, err := pictures.records(backend, m, r.Size)
 	if err != nil {
 		return Task{}, err
 	}
@@ -50,38 +108,21 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 		return Task{}, err
 	}
 	t := Task{Pictures: r.Batch}
-	for _, p := range m.imageParams() {
-		if w, ok := m.Weights[p.Name]; ok {
-			p.Init = w.Data
-		}
-		t.Params = append(t.Params, p)
-	}
+	t.Params = m.started(m.imageParams())
 	for _, p := range m.Params() {
 		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
-	side := m.Vision.Size
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		rng := rand.New(rand.NewPCG(r.Seed+4, uint64(step)))
-		var pixels, shown []float32
-		var styles []int32
-		see := func(style int) {
-			styles = append(styles, int32(style))
-			x := seen[style][rng.IntN(len(seen[style]))]
-			at := len(pixels)
-			if pixels = append(pixels, x...); rng.IntN(2) == 1 { // mirrored
-				for ; at < len(pixels); at += side {
-					slices.Reverse(pixels[at : at+side])
-				}
-			}
-		}
-		in, err := flowBatch(data, r, step, func(i int, bare bool) {
+		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), side: m.Vision.Size, seen: seen}
+		var shown []float32
+		in, err := flowBatch(data, nil, r, step, func(i int, bare bool) {
 			row, err := data.row(i, "style")
 			if err != nil {
 				panic(batchError{err})
 			}
 			style := int(row[0])
-			see(style)
-			u := rng.Float64()
+			g.see(style)
+			u := g.rng.Float64()
 			if (bare || style == 0) && u < 0.5 {
 				shown = append(shown, 0)
 			} else {
@@ -91,24 +132,18 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Sample
 		if err != nil {
 			return nil, err
 		}
-		for range others * r.Batch {
-			see(rng.IntN(len(seen)))
-		}
-		return append(in, tensors.FromFlatDataAndDimensions(pixels, len(styles), 3, side, side), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1),
-			tensors.FromFlatDataAndDimensions(styles, len(styles))), nil
+		return append(append(in, g.tensors()...), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
 	}
-	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
-		x0, noise, sigma, prompt, clip, entities, members, weight, origin := in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], in[8]
+	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
+		in, more := inputsOf(nodes), nodes[given:]
 		if r.Window == (eligen.Size{}) {
-			origin = nil
+			in.origin = nil
 		}
-		s4 := Reshape(sigma, -1, 1, 1, 1)
-		x := Add(Mul(x0, OneMinus(s4)), Mul(noise, s4))
-		vec := vision.SigLIP(w.In("vision"), m.Vision, in[9], nil)
-		pairs, right := together(vec, in[11])
-		v := m.velocity(w, x, MulScalar(sigma, 1000), prompt, clip, entities, members, origin, m.pictures(w, Mul(Slice(vec, AxisRange(0, r.Batch)), in[10]))...)
-		d := Square(Sub(v, Sub(noise, x0)))
-		loss := Add(ReduceAllMean(Mul(d, weight)), MulScalar(pairs, 0.5))
+		vec := vision.SigLIP(w.In("vision"), m.Vision, more[0], nil)
+		pairs, right := together(vec, more[1])
+		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[2]))...)
+		d := Square(Sub(v, in.target()))
+		loss := Add(ReduceAllMean(Mul(d, in.weight)), MulScalar(pairs, 0.5))
 		return loss, map[string]*Node{"mse": ReduceAllMean(d), "pairs": right}
 	}
 	return t, nil
@@ -175,12 +210,17 @@ func (m Model) image(s Start) (Model, error) {
 	return m, nil
 }
 
-// imageParams lists the weights of the vision tower and of the IP-Adapter.
-func (m Model) imageParams() []Param {
-	var out []Param
+// visionParams lists the weights of the vision tower.
+func (m Model) visionParams() (out []Param) {
 	for _, w := range m.Vision.Weights() {
 		out = append(out, Param{Name: "vision." + w.Name, Shape: w.Shape})
 	}
+	return out
+}
+
+// imageParams lists the weights of the vision tower and of the IP-Adapter.
+func (m Model) imageParams() []Param {
+	out := m.visionParams()
 	for _, w := range m.IP.Weights() {
 		out = append(out, Param{Name: "ip." + w.Name, Shape: w.Shape})
 	}

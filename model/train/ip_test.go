@@ -30,9 +30,10 @@ func styled(i int) eligen.Sample {
 	return s
 }
 
+var tower = vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2, Size: 16}
+
 func TestIP(t *testing.T) {
 	m, _ := tiny(t)
-	tower := vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2, Size: 16}
 	ip := flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
 	r := eligen.Recipe{
 		Name: "ip", Kind: "ip", Size: eligen.Size{W: 32, H: 32}, Steps: 6, Batch: 4, Regions: 1, Every: 6,
@@ -79,11 +80,11 @@ func TestIP(t *testing.T) {
 // Every sample is shown a picture of its own style, and some are shown none.
 func TestIPBatch(t *testing.T) {
 	m, _ := tiny(t)
-	m.Vision = vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2, Size: 16}
+	m.Vision = tower
 	m.IP = flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
 	r := eligen.Recipe{Size: eligen.Size{W: 32, H: 32}, Batch: 64, Regions: 1, Styles: map[string]float64{"dark": 0.5}}
 	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
-	task, err := train.IP(backend(t), m, r, samples, 1, filepath.Join(t.TempDir(), "latents"))
+	task, err := train.IP(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestIPBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[9]), tensors.MustCopyFlatData[float32](in[10])
+	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[11]), tensors.MustCopyFlatData[float32](in[13])
 	n, side := len(latents)/r.Batch, 3*m.Vision.Size*m.Vision.Size
 	// Flat pictures have equal latents: those of a dark sample tell which are dark.
 	dark, bare := map[bool]float32{}, 0

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/gomlx/compute"
 
@@ -26,10 +28,12 @@ type Job struct {
 	// Samples yields the recipe's pictures at a size, for an in-context training pairs of
 	// panels of that size; held says which split.
 	Samples func(size eligen.Size, held bool) (eligen.Samples, error)
-	Start   Start // what the training builds upon
-	Report  func(Status)
-	Pause   <-chan struct{}
-	Export  func(weights map[string]eligen.Tensor) error // at every checkpoint; may be nil
+	// Panels yields pairs of panels, for a recipe with pairs; else it may be nil.
+	Panels func(size eligen.Size, held bool) (eligen.Samples, error)
+	Start  Start // what the training builds upon
+	Report func(Status)
+	Pause  <-chan struct{}
+	Export func(weights map[string]eligen.Tensor) error // at every checkpoint; may be nil
 }
 
 // Start is the weights that a training builds upon: of the embedded model, or
@@ -107,6 +111,15 @@ func Do(ctx context.Context, j Job) error {
 			return err
 		}
 		return Run(ctx, t, o)
+	case "vision":
+		if len(r.Styles) == 0 {
+			return fmt.Errorf("recipe %q: a vision tower learns from pictures that differ in style, and there is no \"styles\"", r.Name)
+		}
+		t, err := Vision(Model{Vision: j.Start.Vision, Weights: j.Start.Model}, r, samples)
+		if err != nil {
+			return err
+		}
+		return Run(ctx, t, o)
 	case "base", "eligen", "in-context", "ip":
 		if j.Start.Autoencoder == nil {
 			return fmt.Errorf("recipe %q trains on latents, and there is no autoencoder: train one first", r.Name)
@@ -115,7 +128,9 @@ func Do(ctx context.Context, j Job) error {
 			return fmt.Errorf("recipe %q: a base and an IP-Adapter are trained whole, EliGen and in-context as a LoRA", r.Name)
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
-		size, flow := r.Size, Flow
+		size, flow := r.Size, func(b compute.Backend, m Model, r eligen.Recipe, p Pictures) (Task, error) {
+			return Flow(b, m, r, p, Pictures{})
+		}
 		sheet := func() (func(map[string]eligen.Tensor, string) error, error) {
 			return Preview(j.Backend, m, r, held, 8, 16, 3)
 		}
@@ -143,26 +158,57 @@ func Do(ctx context.Context, j Job) error {
 				return PreviewStyles(j.Backend, m, r, held, 4, 16, 3)
 			}
 		}
-		key, err := recordsKey(m, samples)
+		n := r.Pictures
+		if n == 0 {
+			n = defaultPictures
+		}
+		n = min(n, max(shardSize, r.Steps*r.Batch))
+		pictures, err := j.pictures(m, samples, size, n)
 		if err != nil {
 			return err
 		}
-		cache := filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", size.W, size.H, key.Short()))
-		pictures := r.Pictures
-		if pictures == 0 {
-			pictures = defaultPictures
+		if r.Pairs > 0 {
+			if r.Kind != "base" || j.Panels == nil {
+				return fmt.Errorf("recipe %q: \"pairs\" is for the training of a base on composed pictures", r.Name)
+			}
+			composed, err := j.Panels(r.Size, false)
+			if err != nil {
+				return err
+			}
+			panels, err := j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n))))
+			if err != nil {
+				return err
+			}
+			flow = func(b compute.Backend, m Model, r eligen.Recipe, p Pictures) (Task, error) {
+				return Flow(b, m, r, p, panels)
+			}
 		}
-		pictures = min(pictures, max(shardSize, r.Steps*r.Batch))
-		t, err := flow(j.Backend, m, r, samples, pictures, cache)
+		t, err := flow(j.Backend, m, r, pictures)
 		if err != nil {
 			return err
 		}
 		if t.Sheet, err = sheet(); err != nil {
 			return err
 		}
+		if export := o.Export; export != nil {
+			o.Export = func(w map[string]eligen.Tensor) error {
+				w = maps.Clone(w)
+				maps.DeleteFunc(w, func(name string, _ eligen.Tensor) bool { return strings.HasPrefix(name, headPrefix) })
+				return export(w)
+			}
+		}
 		return Run(ctx, t, o)
 	}
-	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen, in-context or ip", r.Name, r.Kind)
+	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen, in-context, vision or ip", r.Name, r.Kind)
+}
+
+// pictures are n samples of a size; their latents are kept in the job's folder.
+func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int) (Pictures, error) {
+	key, err := recordsKey(m, samples)
+	if err != nil {
+		return Pictures{}, err
+	}
+	return Pictures{samples, n, filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", size.W, size.H, key.Short()))}, nil
 }
 
 func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {

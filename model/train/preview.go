@@ -124,7 +124,7 @@ func (d *drawing) run(backend compute.Backend, weights map[string]eligen.Tensor)
 		if d.pixels != nil {
 			pictures, more = d.m.pictures(w, Mul(vision.SigLIP(w.In("vision"), d.m.Vision, more[0], nil), more[1])), more[2:]
 		}
-		v := d.m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), cond[0], cond[1], cond[2], cond[3], nil, pictures...)
+		v := d.m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), conditions{prompt: cond[0], clip: cond[1], entities: cond[2], members: cond[3]}, nil, pictures...)
 		pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
 		v = Add(neg, MulScalar(Sub(pos, neg), d.cfg))
 		x = Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))

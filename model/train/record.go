@@ -74,17 +74,21 @@ func (r *records) fields() []string {
 
 type shard map[string]eligen.Tensor
 
-func newRecords(backend compute.Backend, dir string, size eligen.Size, n int, text Text, samples eligen.Samples, c vae.Config, weights map[string]eligen.Tensor) (*records, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// records are the pictures' own, of a size: made, or found, in their cache.
+func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*records, error) {
+	if err := os.MkdirAll(p.Cache, 0o755); err != nil {
 		return nil, err
 	}
-	encode, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
-		return []*Node{vae.Encode(w, c, in[0], nil)}
+	encode, err := Compile(backend, m.Autoencoder, func(w nn.Weights, in []*Node) []*Node {
+		return []*Node{vae.Encode(w, m.VAE, in[0], nil)}
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &records{dir: dir, size: size, n: max(1, (n+shardSize-1)/shardSize) * shardSize, text: text, samples: samples, encode: encode, z: c.Z, cache: map[int]shard{}}, nil
+	return &records{
+		dir: p.Cache, size: size, n: max(1, (p.N+shardSize-1)/shardSize) * shardSize, text: m.Text, samples: p.Samples,
+		encode: encode, z: m.VAE.Z, cache: map[int]shard{},
+	}, nil
 }
 
 // recordsKey tells apart what records are made from, so that those of another

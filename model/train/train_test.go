@@ -276,7 +276,7 @@ func TestFlowLoRA(t *testing.T) {
 	be := backend(t)
 	r := eligen.Recipe{Name: "eligen", Kind: "eligen", Rank: 2, Size: eligen.Size{W: 32, H: 32}, Steps: 30, Batch: 4, Regions: 1, Every: 100,
 		Optimizer: eligen.Optimizer{Rate: 1e-2}}
-	task, err := train.Flow(be, m, r, samples, 1, filepath.Join(t.TempDir(), "latents"))
+	task, err := train.Flow(be, m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")}, train.Pictures{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,7 +356,7 @@ func TestKeptLatentsAreToldApart(t *testing.T) {
 func TestFlowNeedsABase(t *testing.T) {
 	m, samples := tiny(t)
 	delete(m.Weights, "dit.img_in.weight")
-	_, err := train.Flow(backend(t), m, eligen.Recipe{Rank: 2, Size: eligen.Size{W: 32, H: 32}}, samples, 1, t.TempDir())
+	_, err := train.Flow(backend(t), m, eligen.Recipe{Rank: 2, Size: eligen.Size{W: 32, H: 32}}, train.Pictures{Samples: samples, N: 1, Cache: t.TempDir()}, train.Pictures{})
 	if err == nil || !strings.Contains(err.Error(), `"dit.img_in.weight" is missing`) {
 		t.Errorf("error %v", err)
 	}

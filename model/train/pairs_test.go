@@ -1,0 +1,130 @@
+package train_test
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/train"
+)
+
+// A base that is trained on pairs sees them beside whole pictures: all samples are two
+// windows. The left panel of some is less noisy than the right one, and has no loss.
+func TestPairs(t *testing.T) {
+	m, samples := tiny(t)
+	r := eligen.Recipe{
+		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 3, Batch: 32, Regions: 1, Every: 3, Objects: 2,
+		Pairs: 0.5, Within: 0.5, Optimizer: eligen.Optimizer{Rate: 1e-3},
+	}
+	panels := func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }
+	dir := t.TempDir()
+	task, err := train.Flow(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(dir, "whole")},
+		train.Pictures{Samples: panels, N: 1, Cache: filepath.Join(dir, "pairs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := task.Batch(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	share, weight, where := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[5])
+	origin := tensors.MustCopyFlatData[int32](in[10])
+	var pairs, whole, cleaner int
+	for b := range r.Batch {
+		columns, o, w := share[4*b:4*b+4], origin[4*b:4*b+4], weight[16*b:16*b+16]
+		if o[3] != 1 { // not side by side in one picture
+			pairs++
+			if o[1] > 0 || o[3] < 2 {
+				t.Errorf("sample %d: windows at %v, not of both panels", b, o)
+			}
+			if columns[0] < 1 {
+				cleaner++
+				if columns[0] != columns[1] || columns[2] != 1 || columns[3] != 1 {
+					t.Errorf("sample %d: columns have %v of the noise", b, columns)
+				}
+				if w[0] != 0 || w[2] == 0 {
+					t.Errorf("sample %d: weights %v", b, w)
+				}
+			}
+		} else {
+			whole++
+			if !slices.Equal(columns, []float32{1, 1, 1, 1}) || slices.Contains(w, 0) {
+				t.Errorf("sample %d: noise %v, weights %v", b, columns, w)
+			}
+		}
+	}
+	if pairs < 5 || whole < 5 || cleaner == 0 || cleaner == pairs {
+		t.Errorf("%d pairs, %d of them with less noise on the left, %d others", pairs, cleaner, whole)
+	}
+	regions := 0
+	for i := 2; i < len(where); i += 3 {
+		regions += int(where[i])
+	}
+	if regions == 0 {
+		t.Error("no token is in a region")
+	}
+
+	// What asks where tokens are is not part of the model.
+	var exported map[string]eligen.Tensor
+	job := train.Job{
+		Recipe: r, Backend: backend(t), Dir: dir,
+		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+		Panels:  func(eligen.Size, bool) (eligen.Samples, error) { return panels, nil },
+		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
+		Export:  func(w map[string]eligen.Tensor) error { exported = w; return nil },
+	}
+	if err := train.Do(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if len(exported) != len(m.Params()) || slices.ContainsFunc(slices.Collect(maps.Keys(exported)), func(n string) bool { return strings.HasPrefix(n, "where.") }) {
+		t.Errorf("%d tensors, want %d: %v", len(exported), len(m.Params()), slices.Sorted(maps.Keys(exported)))
+	}
+	job.Panels = nil
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), `"pairs" is for`) {
+		t.Errorf("without panels: error %v", err)
+	}
+}
+
+func TestVision(t *testing.T) {
+	dir := t.TempDir()
+	exported := map[string]eligen.Tensor{}
+	var first, last train.Status
+	job := train.Job{
+		Recipe: eligen.Recipe{
+			Name: "vision", Kind: "vision", Size: eligen.Size{W: 32, H: 32}, Steps: 60, Batch: 16, Every: 60,
+			Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
+		},
+		Backend: backend(t), Dir: dir,
+		Samples: func(eligen.Size, bool) (eligen.Samples, error) {
+			return func(i int) (eligen.Sample, error) { return styled(i), nil }, nil
+		},
+		Start:  train.Start{Vision: tower},
+		Export: func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Report: func(s train.Status) {
+			if s.Note == "" {
+				if first.Step == 0 {
+					first = s
+				}
+				last = s
+			}
+		},
+	}
+	if err := train.Do(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if len(exported) != len(tower.Weights()) {
+		t.Errorf("%d tensors are trained, want %d", len(exported), len(tower.Weights()))
+	}
+	if last.Measures["pairs"] < 0.9 || last.Loss >= first.Loss {
+		t.Errorf("light and dark pictures are told apart in %.2f of pairs; the loss went from %.3f to %.3f", last.Measures["pairs"], first.Loss, last.Loss)
+	}
+	job.Recipe.Styles = nil
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "there is no \"styles\"") {
+		t.Errorf("without styles: error %v", err)
+	}
+}
