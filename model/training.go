@@ -164,8 +164,7 @@ func (t *Trainee) Judge(file string) (classes []string, weights map[string]elige
 }
 
 // Take puts a training's weights in their place. q, for an autoencoder that no
-// transformer depends on yet, sets how its latents are normalised. Those of "ip"
-// are under vision. and ip.
+// transformer depends on yet, sets how its latents are normalised.
 func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Quality, classes []string) error {
 	switch kind {
 	case "autoencoder":
@@ -195,22 +194,12 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		shape, _ := t.Manifest.imageSide()
 		t.Manifest.Vision, t.parts[VisionFile] = &shape, tower
 	case "ip":
-		parts := map[string]map[string]eligen.Tensor{VisionFile: {}, IPFile: {}}
+		adapter := map[string]eligen.Tensor{}
 		for name, w := range weights {
-			vision, isVision := strings.CutPrefix(name, prefixes[VisionFile])
-			ip, isIP := strings.CutPrefix(name, prefixes[IPFile])
-			switch {
-			case isVision:
-				parts[VisionFile][vision] = w
-			case isIP:
-				parts[IPFile][ip] = w
-			default:
-				return fmt.Errorf("a training of the image side has the weight %s, which is neither the vision tower's nor the IP-Adapter's", name)
-			}
+			adapter[strings.TrimPrefix(name, prefixes[IPFile])] = w
 		}
-		tower, ip := t.Manifest.imageSide()
-		t.Manifest.Vision, t.Manifest.IP = &tower, &ip
-		maps.Copy(t.parts, parts)
+		_, shape := t.Manifest.imageSide()
+		t.Manifest.IP, t.parts[IPFile] = &shape, adapter
 	case "judge":
 		t.parts[JudgeFile], t.classes[JudgeFile] = weights, classes
 	case "style":

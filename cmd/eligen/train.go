@@ -132,7 +132,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	if o.smoke { // what is trained well already would not get better in a minute
 		maps.DeleteFunc(from.Model, func(name string, _ eligen.Tensor) bool {
 			return r.Kind == "in-context" && strings.HasPrefix(name, "in-context.") ||
-				(r.Kind == "ip" || r.Kind == "vision") && (strings.HasPrefix(name, "ip.") || strings.HasPrefix(name, "vision."))
+				r.Kind == "ip" && strings.HasPrefix(name, "ip.") || r.Kind == "vision" && strings.HasPrefix(name, "vision.")
 		})
 	}
 	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}

@@ -84,18 +84,14 @@ func (m Model) started(params []Param) []Param {
 	return params
 }
 
-// IP trains an IP-Adapter with its vision tower, over a frozen model with EliGen's
-// LoRA fused into it. A sample is a picture with its prompts and entities; the image
+// IP trains an IP-Adapter, over a frozen model with EliGen's LoRA fused into it and a
+// frozen vision tower. A sample is a picture with its prompts and entities; the image
 // prompt is another picture of the same style, which no caption names. What is to be
 // learnt is the style, since it is all that the two have in common.
 //
 // Where there is no image prompt the adapter is shown a vector of zeros, as the
 // negative side is in inference: that stands for the style which goes without
 // saying, and, where the prompt is dropped too, for any.
-//
-// The tower is best trained by Vision before: one that knows nothing yet learns too
-// slowly from what its pictures do to others. Here, its vectors go on to be taught by each
-// other as well (together).
 func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (Task, error) {
 	samples := pictures.Samples
 	data, err := pictures.records(backend, m, r.Size)
@@ -108,8 +104,8 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		return Task{}, err
 	}
 	t := Task{Pictures: r.Batch}
-	t.Params = m.started(m.imageParams())
-	for _, p := range m.Params() {
+	t.Params = m.started(m.adapterParams())
+	for _, p := range append(m.Params(), m.visionParams()...) {
 		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
@@ -135,16 +131,14 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		return append(append(in, g.tensors()...), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		in, more := inputsOf(nodes), nodes[given:]
+		in, more := inputsOf(nodes), nodes[given:] // pictures, their styles, which are shown
 		if r.Window == (eligen.Size{}) {
 			in.origin = nil
 		}
 		vec := vision.SigLIP(w.In("vision"), m.Vision, more[0], nil)
-		pairs, right := together(vec, more[1])
 		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[2]))...)
 		d := Square(Sub(v, in.target()))
-		loss := Add(ReduceAllMean(Mul(d, in.weight)), MulScalar(pairs, 0.5))
-		return loss, map[string]*Node{"mse": ReduceAllMean(d), "pairs": right}
+		return ReduceAllMean(Mul(d, in.weight)), map[string]*Node{"mse": ReduceAllMean(d)}
 	}
 	return t, nil
 }
@@ -202,7 +196,14 @@ func (m Model) image(s Start) (Model, error) {
 		return m, err
 	}
 	m.Vision, m.IP = s.Vision, s.IP
-	for _, p := range m.imageParams() {
+	for _, p := range m.visionParams() {
+		w, ok := s.Model[p.Name]
+		if !ok {
+			return m, fmt.Errorf("an IP-Adapter is trained on what a vision tower sees, and this model has none: train it first, with recipes/vision.hcl")
+		}
+		m.Weights[p.Name] = w
+	}
+	for _, p := range m.adapterParams() {
 		if w, ok := s.Model[p.Name]; ok {
 			m.Weights[p.Name] = w
 		}
@@ -218,9 +219,8 @@ func (m Model) visionParams() (out []Param) {
 	return out
 }
 
-// imageParams lists the weights of the vision tower and of the IP-Adapter.
-func (m Model) imageParams() []Param {
-	out := m.visionParams()
+// adapterParams lists the weights of the IP-Adapter.
+func (m Model) adapterParams() (out []Param) {
 	for _, w := range m.IP.Weights() {
 		out = append(out, Param{Name: "ip." + w.Name, Shape: w.Shape})
 	}
