@@ -103,9 +103,10 @@ func (b *batch) get(field string) []float32 {
 // unseen reports, of an entity of the sample at hand, that its region is left out.
 func (b *batch) unseen() bool { return !b.regional || b.bare || b.rng.Float64() < b.r.Drop.Entity }
 
-// sigma draws the sample's noise level, and gives the loss weight that goes with it.
-func (b *batch) sigma() float64 {
-	sigma, weight := drawSigma(b.rng, b.r)
+// sigma draws the sample's noise level, moved towards 1 by a shift (1 is none), and gives
+// the loss weight that goes with it.
+func (b *batch) sigma(shift float64) float64 {
+	sigma, weight := drawSigma(b.rng, b.r, shift)
 	b.sigmas = append(b.sigmas, float32(sigma))
 	return weight
 }
@@ -148,6 +149,10 @@ func (b *batch) noised(w, few int, share float64) {
 		}
 	}
 }
+
+// pairShift moves the noise levels of pairs: what the right panel takes over from the left
+// one is decided while it is noise almost alone.
+const pairShift = 4
 
 // cleaner is what share of a sample's noise its left panel has. In use it is all of it
 // (eligen.Fusion); but then an object that is seen through noise on both sides is

@@ -153,7 +153,7 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	objects := beside(left.cut(reference, 1), right.cut(region, 1), w)
 	places := within(region, right.W, right.H)
 	x, y := right.cut(places[:len(region)], 1), right.cut(places[len(region):], 1)
-	lossWeight, share := b.sigma(), b.cleaner()
+	lossWeight, share := b.sigma(pairShift), b.cleaner()
 	b.noised(4*w, 2*w, share)
 	for i := range 2 * h * 4 * w {
 		weight := lossWeight

@@ -266,7 +266,7 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(sample
 			put(where, row, places[2*e*s:(2*e+1)*s], places[(2*e+1)*s:(2*e+2)*s])
 		}
 		b.where = append(b.where, where...)
-		lossWeight := b.sigma()
+		lossWeight := b.sigma(1)
 		up := 1.0
 		if r.Objects > 0 {
 			up = r.Objects
@@ -359,8 +359,8 @@ func floats(ids []int32) []float32 {
 func (r *records) empty() []float32     { return floats(r.text.T5("", r.text.Length)) }
 func (r *records) emptyCLIP() []float32 { return floats(r.text.CLIP("", r.text.CLIPLength)) }
 
-// drawSigma draws a noise level in (0, 1) and its loss weight.
-func drawSigma(rng *rand.Rand, r eligen.Recipe) (sigma, weight float64) {
+// drawSigma draws a noise level in (0, 1), moved towards 1 by a shift, and its loss weight.
+func drawSigma(rng *rand.Rand, r eligen.Recipe, shift float64) (sigma, weight float64) {
 	switch r.Timesteps {
 	case "uniform":
 		sigma = rng.Float64()
@@ -372,6 +372,7 @@ func drawSigma(rng *rand.Rand, r eligen.Recipe) (sigma, weight float64) {
 	default: // logit-normal, Esser et al. 2024
 		sigma = 1 / (1 + math.Exp(-rng.NormFloat64()))
 	}
+	sigma = shift * sigma / (1 + (shift-1)*sigma)
 	weight = 1
 	if r.Weighting == "reference" {
 		weight = referenceWeight(1000 * sigma)
