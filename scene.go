@@ -258,6 +258,9 @@ type Recipe struct {
 	// Within is the loss weight of where in its region each image token is, which the
 	// transformer is asked for while it is trained; 0 doesn't ask.
 	Within float64
+	// Across is the loss weight of what a pair's object looks like in the left panel, which
+	// its image tokens in the right one are asked for.
+	Across float64
 	// Pairs is the share of a base's samples that are two panels which show one object.
 	Pairs float64
 	// Styles is which share of the composed pictures is drawn in another style, by its name.

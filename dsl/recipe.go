@@ -18,7 +18,7 @@ var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "within", "pairs", "styles", "ema", "every"},
+			"timesteps", "weighting", "objects", "within", "across", "pairs", "styles", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
 		inside: map[string]string{
@@ -83,6 +83,9 @@ func (l *loader) recipe(block *hcl.Block) {
 	if f, ok := b.number("within", 0, 1000); ok {
 		r.Within = f
 	}
+	if f, ok := b.number("across", 0, 1000); ok {
+		r.Across = f
+	}
 	if f, ok := b.number("pairs", 0, 1); ok {
 		r.Pairs = f
 	}
@@ -99,6 +102,15 @@ func (l *loader) recipe(block *hcl.Block) {
 		r.Drop.Prompt, _ = d.number("prompt", 0, 1)
 		r.Drop.Entity, _ = d.number("entity", 0, 1)
 		b.failed = b.failed || d.failed
+	}
+	if b.attrs["within"] != nil && !slices.Contains([]string{"base", "eligen", "in-context"}, r.Kind) {
+		b.errorf(b.place("within"), "Of another training", "\"within\" is asked of a transformer's image tokens, and %q trains none: it is for base, eligen and in-context.", r.Kind)
+	}
+	if b.attrs["pairs"] != nil && r.Kind != "base" {
+		b.errorf(b.place("pairs"), "Of another training", "\"pairs\" mixes panels with the pictures of a base, and this recipe trains %q. in-context sees nothing else.", r.Kind)
+	}
+	if b.attrs["across"] != nil && r.Kind != "in-context" && r.Pairs == 0 {
+		b.errorf(b.place("across"), "Of another training", "\"across\" is asked of pairs of panels, and this recipe has none: it is for in-context, and for a base with \"pairs\".")
 	}
 	if s, ok := b.object("styles", stylesGrammar); ok {
 		r.Styles = map[string]float64{}

@@ -19,7 +19,7 @@ type batch struct {
 	regional, bare bool // it carries entities; it has lost its prompt
 
 	x0, sigmas, members, weight    []float32
-	share, where                   []float32
+	share, where, object, seen     []float32
 	prompt, clip, entities, origin []int32
 }
 
@@ -30,6 +30,8 @@ type inputs struct {
 	share     *Node // [B,1,1,w], of sigma, how much each column has
 	weight    *Node // [B,1,h,w], of the loss
 	where     *Node // [B,S,3], of an image token: its column and row in its region, −1 to 1, and whether it has one
+	object    *Node // [B,16], of a pair: the mean of the object's latents in the left panel
+	seen      *Node // [B,S], whether an image token shows that object in the right one
 	conditions
 }
 
@@ -41,16 +43,28 @@ type conditions struct {
 }
 
 func inputsOf(in []*Node) inputs {
-	return inputs{in[0], in[1], in[2], in[3], in[4], in[5], conditions{in[6], in[7], in[8], in[9], in[10]}}
+	return inputs{in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], conditions{in[8], in[9], in[10], in[11], in[12]}}
 }
 
 // given is how many inputs those are.
-const given = 11
+const given = 13
 
 // noisy is what the transformer sees, and target what it is to say.
 func (in inputs) noisy() *Node {
 	sigma := Mul(Reshape(in.sigma, -1, 1, 1, 1), in.share)
 	return Add(Mul(in.x0, OneMinus(sigma)), Mul(in.noise, sigma))
+}
+
+// across is what the tokens of a pair's object, in the right panel, should know of the left
+// one: what it looks like there, [B,1,16], which tokens those are, [B,S,1], and how much
+// looks differ between the pairs of a batch.
+func (in inputs) across() (look, tokens, variance *Node) {
+	pair := ConvertDType(GreaterThan(ReduceMax(in.seen, 1), Scalar(in.seen.Graph(), in.seen.DType(), 0)), in.seen.DType()) // [B]
+	n := AddScalar(ReduceAllSum(pair), 1e-6)
+	p := ExpandAxes(pair, -1)
+	mean := Div(ReduceAndKeep(Mul(in.object, p), ReduceSum, 0), n)
+	variance = Div(ReduceAllSum(Mul(Square(Sub(in.object, mean)), p)), MulScalar(n, float64(in.object.Shape().Dim(1))))
+	return ExpandAxes(in.object, 1), ExpandAxes(in.seen, -1), AddScalar(variance, 1e-3)
 }
 
 func (in inputs) target() *Node   { return Sub(in.noise, in.x0) }
@@ -130,6 +144,8 @@ func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 		tensors.FromFlatDataAndDimensions(b.share, n, 1, 1, w),
 		tensors.FromFlatDataAndDimensions(b.weight, n, 1, h, w),
 		tensors.FromFlatDataAndDimensions(b.where, n, h/2*(w/2), 3),
+		tensors.FromFlatDataAndDimensions(b.object, n, z),
+		tensors.FromFlatDataAndDimensions(b.seen, n, h/2*(w/2)),
 		tensors.FromFlatDataAndDimensions(b.prompt, n, text.Length),
 		tensors.FromFlatDataAndDimensions(b.clip, n, text.CLIPLength),
 		tensors.FromFlatDataAndDimensions(b.entities, n, entities, text.EntityLength),

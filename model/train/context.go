@@ -38,13 +38,18 @@ func InContext(backend compute.Backend, m Model, r eligen.Recipe, panels Picture
 	if t.Params, t.Frozen, err = m.lora(r); err != nil {
 		return Task{}, err
 	}
+	t.Params = append(t.Params, m.headParams(r)...)
 	t.Batch = func(step int) ([]*tensors.Tensor, error) { return contextBatch(data, r, step) }
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		in := inputsOf(nodes)
-		v := m.velocity(m.Beside(w, r.Rank), in.noisy(), in.timestep(), in.conditions, nil)
+		measures := map[string]*Node{}
+		v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
+			return m.velocity(m.Beside(w, r.Rank), in.noisy(), in.timestep(), in.conditions, trace)
+		})
 		d := ReduceMean(Square(Sub(v, in.target())), 1) // [B,h,2w]
+		measures["mse"] = ReduceAllMean(d)
 		weight := Reshape(in.weight, d.Shape().Dimensions...)
-		return Div(ReduceAllSum(Mul(d, weight)), AddScalar(ReduceAllSum(weight), 1e-6)), map[string]*Node{"mse": ReduceAllMean(d)}
+		return Add(Div(ReduceAllSum(Mul(d, weight)), AddScalar(ReduceAllSum(weight), 1e-6)), heads), measures
 	}
 	return t, nil
 }
@@ -164,6 +169,8 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 		}
 		b.weight = append(b.weight, float32(weight))
 	}
+	b.object = append(b.object, average(latents, reference, left.W, b.data.z)...)
+	b.seen = append(b.seen, here...)
 	row, where := slices.Clone(here), make([]float32, 3*2*w*h)
 	if b.unseen() {
 		clear(row)
@@ -177,6 +184,27 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 		b.members = append(b.members, make([]float32, len(row))...)
 	}
 	return here
+}
+
+// average is the mean of latents [z,2h,2w] over the tokens of a region [h·w].
+func average(latents, region []float32, w, z int) []float32 {
+	plane := len(latents) / z
+	out, n := make([]float32, z), float32(0)
+	for i, on := range region {
+		if on == 0 {
+			continue
+		}
+		n += 4
+		at := i/w*2*2*w + i%w*2
+		for c := range out {
+			p := latents[c*plane+at:]
+			out[c] += p[0] + p[1] + p[2*w] + p[2*w+1]
+		}
+	}
+	for c := range out {
+		out[c] /= max(n, 1)
+	}
+	return out
 }
 
 // beside puts rows of two equal pictures into one: a's, then b's.

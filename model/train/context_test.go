@@ -112,13 +112,13 @@ func TestInContextBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 1, 1, 8}, {8, 1, 4, 8}, {8, 8, 3}, {8, 4}, {8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 2, 2}} {
+	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 1, 1, 8}, {8, 1, 4, 8}, {8, 8, 3}, {8, 4}, {8, 8}, {8, 4}, {8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 2, 2}} {
 		if got := in[i].Shape().Dimensions; len(got) != len(want) || got[0] != want[0] || got[len(got)-1] != want[len(want)-1] {
 			t.Errorf("input %d has shape %v, want %v", i, got, want)
 		}
 	}
-	origin := tensors.MustCopyFlatData[int32](in[10])
-	weight, members := tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[9])
+	origin := tensors.MustCopyFlatData[int32](in[12])
+	weight, members := tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[11])
 	for b := range 8 {
 		o := origin[4*b : 4*b+4]
 		if o[0] != 0 || o[1] != 0 || o[2] != 0 || o[3] < 5 || o[3] > 6 {

@@ -69,9 +69,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 			return Task{}, err
 		}
 	}
-	if r.Within > 0 {
-		t.Params = append(t.Params, m.whereParams()...)
-	}
+	t.Params = append(t.Params, m.headParams(r)...)
 	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, pairs, r, step, nil) }
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
@@ -81,15 +79,13 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 		if r.Window == (eligen.Size{}) && r.Pairs == 0 {
 			in.origin = nil
 		}
-		var where whereHeads
-		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, where.listen(m, r))
+		measures := map[string]*Node{}
+		v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
+			return m.velocity(w, in.noisy(), in.timestep(), in.conditions, trace)
+		})
 		d := Square(Sub(v, in.target())) // [B,16,h,w]
-		loss, measures := ReduceAllMean(Mul(d, in.weight)), map[string]*Node{"mse": ReduceAllMean(d)}
-		if r.Within > 0 {
-			off := where.loss(w, in.where)
-			loss, measures["where"] = Add(loss, MulScalar(off, r.Within)), off
-		}
-		return loss, measures
+		measures["mse"] = ReduceAllMean(d)
+		return Add(ReduceAllMean(Mul(d, in.weight)), heads), measures
 	}
 	return t, nil
 }
@@ -266,6 +262,7 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(sample
 			put(where, row, places[2*e*s:(2*e+1)*s], places[(2*e+1)*s:(2*e+2)*s])
 		}
 		b.where = append(b.where, where...)
+		b.object, b.seen = append(b.object, make([]float32, b.data.z)...), append(b.seen, make([]float32, s)...)
 		lossWeight := b.sigma(1)
 		up := 1.0
 		if r.Objects > 0 {

@@ -19,7 +19,7 @@ func TestPairs(t *testing.T) {
 	m, samples := tiny(t)
 	r := eligen.Recipe{
 		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 3, Batch: 32, Regions: 1, Every: 3, Objects: 2,
-		Pairs: 0.5, Within: 0.5, Optimizer: eligen.Optimizer{Rate: 1e-3},
+		Pairs: 0.5, Within: 0.5, Across: 0.5, Optimizer: eligen.Optimizer{Rate: 1e-3},
 	}
 	panels := func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }
 	dir := t.TempDir()
@@ -33,7 +33,7 @@ func TestPairs(t *testing.T) {
 		t.Fatal(err)
 	}
 	share, weight, where := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[5])
-	origin := tensors.MustCopyFlatData[int32](in[10])
+	origin := tensors.MustCopyFlatData[int32](in[12])
 	var pairs, whole, cleaner int
 	for b := range r.Batch {
 		columns, o, w := share[4*b:4*b+4], origin[4*b:4*b+4], weight[16*b:16*b+16]
@@ -81,7 +81,7 @@ func TestPairs(t *testing.T) {
 	if err := train.Do(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	if len(exported) != len(m.Params()) || slices.ContainsFunc(slices.Collect(maps.Keys(exported)), func(n string) bool { return strings.HasPrefix(n, "where.") }) {
+	if len(exported) != len(m.Params()) || slices.ContainsFunc(slices.Collect(maps.Keys(exported)), func(n string) bool { return strings.HasPrefix(n, "head.") }) {
 		t.Errorf("%d tensors, want %d: %v", len(exported), len(m.Params()), slices.Sorted(maps.Keys(exported)))
 	}
 	job.Panels = nil

@@ -62,17 +62,18 @@ func TestWhereLoss(t *testing.T) {
 		}
 	}
 	for head, want := range map[float32]float64{float32(1 / math.Sqrt2): 0, 0: 1.5} { // of places on a circle: ½ a coordinate, against ⅓
-		name := headPrefix + "double.0.img"
+		name := headPrefix + "where.double.0.img"
 		weights := map[string]eligen.Tensor{
 			name + ".weight": {Shape: []int{2, 4}, Data: []float32{head, 0, 0, 0, 0, 0, head, 0}},
 			name + ".bias":   {Shape: []int{2}, Data: make([]float32, 2)},
 		}
 		exec, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
-			var heads whereHeads
-			listen := heads.listen(m, eligen.Recipe{Within: 1})
-			listen("single.0", in[0])
-			listen("double.0.img", in[0])
-			return []*Node{heads.loss(w, in[1])}
+			_, added := m.ask(w, eligen.Recipe{Within: 2}, inputs{where: in[1]}, map[string]*Node{}, func(trace func(string, *Node)) *Node {
+				trace("single.0", in[0])
+				trace("double.0.img", in[0])
+				return in[0]
+			})
+			return []*Node{MulScalar(added, 0.5)}
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -90,4 +91,39 @@ func TestWhereLoss(t *testing.T) {
 // nested is [1,n,width].
 func nested(x []float32, width int) [][][]float32 {
 	return [][][]float32{slices.Collect(slices.Chunk(x, width))}
+}
+
+// What an object looks like is the mean of its latents; a batch that has pairs asks of
+// their tokens alone, in units of how much looks differ.
+func TestAcross(t *testing.T) {
+	const w, h = 3, 2
+	latents := make([]float32, 2*2*h*2*w)
+	region := make([]float32, w*h)
+	region[w+1] = 1 // the middle token of the lower row
+	for _, at := range []int{2*2*w + 2, 2*2*w + 3, 3*2*w + 2, 3*2*w + 3} {
+		latents[at], latents[2*h*2*w+at] = 2, float32(at)
+	}
+	if got := average(latents, region, w, 2); got[0] != 2 || got[1] != 2*2*w+w+2.5 {
+		t.Errorf("the mean is %v", got)
+	}
+	backend, err := compute.NewWithConfig("go:ops_sequential")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Finalize()
+	exec, err := Compile(backend, map[string]eligen.Tensor{}, func(_ nn.Weights, in []*Node) []*Node {
+		look, tokens, variance := inputs{object: in[0], seen: in[1]}.across()
+		return []*Node{look, tokens, variance}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The third sample is no pair: what would be its look is zeros.
+	out, err := exec.Call([][]float32{{1, 5}, {3, 5}, {0, 0}}, [][]float32{{0, 1}, {1, 0}, {0, 0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := float64(out[2].Value().(float32)); math.Abs(got-0.501) > 1e-4 { // of 1, 3 and of 5, 5
+		t.Errorf("the variance is %v, want 0.501", got)
+	}
 }
