@@ -8,16 +8,16 @@ recipe "in-context" {
   size      = [256, 256] # of a panel
   window    = [128, 128]
   train     = lora(16)
-  steps     = 1000
+  steps     = 900
   batch     = 16
   regions   = 1
   dropout   = { prompt = 0.1, entity = 0 }
   timesteps = "reference" # most of them noisy: it is there that colours are decided
   ema       = 0.99
-  every     = 250
+  every     = 300
 
   optimizer "adamw" {
-    rate   = 2e-3
+    rate   = 1e-3
     warmup = 20
     decay  = "cosine"
     clip   = 1

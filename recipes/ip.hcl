@@ -1,25 +1,27 @@
-# IP-Adapter: keys and values, for every block, of what the vision tower sees (first
-# recipes/vision.hcl, then --model with its result). The base and EliGen's LoRA are frozen. The image prompt of a sample is
-# another picture in the same style, and captions don't say the style, so the style
-# is what is learnt.
+# IP-Adapter: keys and values, for every block, of what the vision tower sees. Give it, by
+# --model, what recipes/vision.hcl has made: the tower is frozen, and so are the base and
+# EliGen's LoRA. The image prompt of a sample is another picture in the same style, and
+# captions don't say the style, so the style is what is learnt.
 recipe "ip" {
-  classes  = 20
-  pictures = 3072
-  size     = [256, 256]
-  window   = [128, 128]
-  steps    = 600
-  batch    = 32
-  regions  = 0.9
-  dropout  = { prompt = 0.1, entity = 0.05 }
-  styles   = { flat = 0.25, ink = 0.25, noto = 0.25 }
-  objects  = 3
-  ema      = 0.98
-  every    = 150
+  classes   = 20
+  pictures  = 3072
+  size      = [256, 256]
+  window    = [128, 128]
+  steps     = 700
+  batch     = 32
+  regions   = 0.9
+  dropout   = { prompt = 0.1, entity = 0.05 }
+  timesteps = "reference"
+  styles    = { flat = 0.25, ink = 0.25, noto = 0.25 }
+  objects   = 3
+  ema       = 0.99
+  every     = 175
 
-  optimizer "adamw" {
+  optimizer "muon" {
     rate   = 2e-3
-    warmup = 50
+    warmup = 20
     decay  = "cosine"
+    betas  = [0.95, 0.99]
     weight = 0.01
     clip   = 1
   }
