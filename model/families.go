@@ -259,19 +259,21 @@ func (f nanoFiles) manifest() (m Manifest, err error) {
 // sense, or don't fit together.
 func (m Manifest) checkImageSide() error {
 	v, ip := m.Vision, m.IP
-	if (v == nil) != (ip == nil) {
-		return errors.New("vision and ip belong together: give both or neither")
-	}
 	if v == nil {
+		if ip != nil {
+			return errors.New("ip needs vision: an IP-Adapter takes what a vision tower makes of pictures")
+		}
 		return nil
 	}
-	for _, n := range []struct {
+	type size struct {
 		name string
 		n    int
-	}{
-		{"vision.Dim", v.Dim}, {"vision.FF", v.FF}, {"vision.Heads", v.Heads}, {"vision.Layers", v.Layers}, {"vision.Patch", v.Patch}, {"vision.Side", v.Side},
-		{"ip.Hidden", ip.Hidden}, {"ip.Tokens", ip.Tokens}, {"ip.TokenDim", ip.TokenDim},
-	} {
+	}
+	sizes := []size{{"vision.Dim", v.Dim}, {"vision.FF", v.FF}, {"vision.Heads", v.Heads}, {"vision.Layers", v.Layers}, {"vision.Patch", v.Patch}, {"vision.Side", v.Side}}
+	if ip != nil {
+		sizes = append(sizes, size{"ip.Hidden", ip.Hidden}, size{"ip.Tokens", ip.Tokens}, size{"ip.TokenDim", ip.TokenDim})
+	}
+	for _, n := range sizes {
 		if n.n <= 0 {
 			return fmt.Errorf("%s is %d, it must be positive", n.name, n.n)
 		}
@@ -281,6 +283,9 @@ func (m Manifest) checkImageSide() error {
 	}
 	if v.Size/v.Patch != v.Side {
 		return fmt.Errorf("vision.Size is %d, which is not %d tokens of %d pixels", v.Size, v.Side, v.Patch)
+	}
+	if ip == nil { // a tower is trained before the adapter
+		return nil
 	}
 	if ip.ImageDim != v.Dim {
 		return fmt.Errorf("the parts don't fit together: the vision tower makes vectors of %d, the IP-Adapter takes %d", v.Dim, ip.ImageDim)

@@ -186,20 +186,21 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.parts[EliGenFile] = weights
 	case "in-context":
 		t.parts[InContextFile] = weights
-	case "vision":
-		tower := map[string]eligen.Tensor{}
+	case "vision", "ip":
+		file := map[string]string{"vision": VisionFile, "ip": IPFile}[kind]
+		part := map[string]eligen.Tensor{}
 		for name, w := range weights {
-			tower[strings.TrimPrefix(name, prefixes[VisionFile])] = w
+			short, ok := strings.CutPrefix(name, prefixes[file])
+			if !ok {
+				return fmt.Errorf("the training %q has made the weight %s, which is not under %s", kind, name, prefixes[file])
+			}
+			part[short] = w
 		}
-		shape, _ := t.Manifest.imageSide()
-		t.Manifest.Vision, t.parts[VisionFile] = &shape, tower
-	case "ip":
-		adapter := map[string]eligen.Tensor{}
-		for name, w := range weights {
-			adapter[strings.TrimPrefix(name, prefixes[IPFile])] = w
+		tower, adapter := t.Manifest.imageSide()
+		t.Manifest.Vision, t.parts[file] = &tower, part
+		if kind == "ip" {
+			t.Manifest.IP = &adapter
 		}
-		_, shape := t.Manifest.imageSide()
-		t.Manifest.IP, t.parts[IPFile] = &shape, adapter
 	case "judge":
 		t.parts[JudgeFile], t.classes[JudgeFile] = weights, classes
 	case "style":

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -71,9 +72,9 @@ func TestTraineeGrows(t *testing.T) {
 	if start.Vision.Dim != 96 || start.IP.ImageDim != 96 || start.IP.Fits(start.Flux) != nil {
 		t.Errorf("sizes of the image side to begin with: %+v, %+v", start.Vision, start.IP)
 	}
-	ip := map[string]eligen.Tensor{}
+	tower, ip := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
 	for _, w := range start.Vision.Weights() {
-		ip["vision."+w.Name] = eligen.NewTensor(w.Shape...)
+		tower["vision."+w.Name] = eligen.NewTensor(w.Shape...)
 	}
 	for _, w := range start.IP.Weights() {
 		ip["ip."+w.Name] = eligen.NewTensor(w.Shape...)
@@ -81,7 +82,7 @@ func TestTraineeGrows(t *testing.T) {
 	if second.Manifest.Vision != nil {
 		t.Error("a model without a vision tower says what it is like")
 	}
-	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora, "ip": ip, "in-context": lora} {
+	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora, "vision": tower, "in-context": lora} {
 		if err := second.Take(kind, w, nil, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -89,6 +90,18 @@ func TestTraineeGrows(t *testing.T) {
 	if err := second.Take("judge", map[string]eligen.Tensor{"head.bias": eligen.NewTensor(3)}, nil, []string{"dog", "cat"}); err != nil {
 		t.Fatal(err)
 	}
+	// A tower without an adapter is a model, too.
+	seeing := filepath.Join(t.TempDir(), "seeing")
+	if err := second.Write(seeing); err != nil {
+		t.Fatal(err)
+	}
+	if second, err = model.OpenTrainee(seeing, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Take("ip", ip, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(ip, tower)
 	whole := filepath.Join(t.TempDir(), "whole")
 	if err := second.Write(whole); err != nil {
 		t.Fatal(err)
@@ -141,8 +154,8 @@ func TestOpenTraineeRefuses(t *testing.T) {
 	if _, err := model.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(empty, model.AutoencoderFile)) {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if err := trainee.Take("ip", map[string]eligen.Tensor{"ip.a": {}, "b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight b") {
-		t.Errorf("a weight of neither: %v", err)
+	if err := trainee.Take("ip", map[string]eligen.Tensor{"ip.a": {}, "vision.b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight vision.b") {
+		t.Errorf("a weight of another part: %v", err)
 	}
 	if err := trainee.Take("sculpture", nil, nil, nil); err == nil {
 		t.Error("a sculpture was taken")

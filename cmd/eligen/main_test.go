@@ -266,8 +266,8 @@ func pictured(ts *testscript.TestScript, neg bool, args []string) {
 	start, err := trainee.Start()
 	ts.Check(err)
 	rng := rand.New(rand.NewPCG(1, 2))
-	weights := map[string]eligen.Tensor{}
-	add := func(name string, shape []int) {
+	tower, adapter := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
+	add := func(weights map[string]eligen.Tensor, name string, shape []int) {
 		x := eligen.NewTensor(shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(rng.NormFloat64() / math.Sqrt(float64(shape[len(shape)-1])))
@@ -275,12 +275,13 @@ func pictured(ts *testscript.TestScript, neg bool, args []string) {
 		weights[name] = x
 	}
 	for _, w := range start.Vision.Weights() {
-		add("vision."+w.Name, w.Shape)
+		add(tower, "vision."+w.Name, w.Shape)
 	}
 	for _, w := range start.IP.Weights() {
-		add("ip."+w.Name, w.Shape)
+		add(adapter, "ip."+w.Name, w.Shape)
 	}
-	ts.Check(trainee.Take("ip", weights, nil, nil))
+	ts.Check(trainee.Take("vision", tower, nil, nil))
+	ts.Check(trainee.Take("ip", adapter, nil, nil))
 	ts.Check(trainee.Write(ts.MkAbs(args[0])))
 }
 
