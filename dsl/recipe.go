@@ -103,15 +103,7 @@ func (l *loader) recipe(block *hcl.Block) {
 		r.Drop.Entity, _ = d.number("entity", 0, 1)
 		b.failed = b.failed || d.failed
 	}
-	if b.attrs["within"] != nil && !slices.Contains([]string{"base", "eligen", "in-context"}, r.Kind) {
-		b.errorf(b.place("within"), "Of another training", "\"within\" is asked of a transformer's image tokens, and %q trains none: it is for base, eligen and in-context.", r.Kind)
-	}
-	if b.attrs["pairs"] != nil && r.Kind != "base" {
-		b.errorf(b.place("pairs"), "Of another training", "\"pairs\" mixes panels with the pictures of a base, and this recipe trains %q. in-context sees nothing else.", r.Kind)
-	}
-	if b.attrs["across"] != nil && r.Kind != "in-context" && r.Pairs == 0 {
-		b.errorf(b.place("across"), "Of another training", "\"across\" is asked of pairs of panels, and this recipe has none: it is for in-context, and for a base with \"pairs\".")
-	}
+	b.ofKind(r)
 	if s, ok := b.object("styles", stylesGrammar); ok {
 		r.Styles = map[string]float64{}
 		sum := 0.0
@@ -131,6 +123,32 @@ func (l *loader) recipe(block *hcl.Block) {
 	}
 	if !b.failed {
 		l.recipes = append(l.recipes, r)
+	}
+}
+
+// ofKind refuses what the recipe's training has no use for.
+func (b *body) ofKind(r eligen.Recipe) {
+	if r.Kind == "" { // it is said already that there is no such training
+		return
+	}
+	refuse := func(name, detail string, args ...any) {
+		if b.attrs[name] != nil {
+			b.errorf(b.place(name), "Of another training", detail, args...)
+		}
+	}
+	if !slices.Contains([]string{"base", "eligen", "in-context"}, r.Kind) {
+		refuse("within", "\"within\" is asked of the transformer while it learns, and %q leaves that as it is or has none: it is for base, eligen and in-context.", r.Kind)
+	}
+	if r.Kind != "base" {
+		refuse("pairs", "\"pairs\" mixes panels with the pictures of a base, and this recipe trains %q. in-context sees nothing else.", r.Kind)
+	}
+	if r.Kind != "in-context" && r.Pairs == 0 {
+		refuse("across", "\"across\" is asked of pairs of panels, and this recipe has none: it is for in-context, and for a base with \"pairs\".")
+	}
+	if r.Kind == "vision" {
+		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "objects"} {
+			refuse(name, "A vision tower learns from parts of pictures alone, and %q says nothing to it. Remove it.", name)
+		}
 	}
 }
 

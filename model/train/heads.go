@@ -25,12 +25,21 @@ const headPrefix = "head."
 type heads struct {
 	name   string
 	width  int
-	weight float64 // in the loss; at 0 there are none
+	weight float64 // in the loss
+	// truth is what is to be said, [B,S,width] or [B,1,width], of which tokens, [B,S,1],
+	// and what a guess is off by.
+	truth func(in inputs) (said, tokens, variance *Node)
 }
 
 // heads are what a recipe asks of the transformer besides pictures.
-func (m Model) heads(r eligen.Recipe) []heads {
-	return []heads{{"where", 2, r.Within}, {"across", m.VAE.Z, r.Across}}
+func (m Model) heads(r eligen.Recipe) (out []heads) {
+	if r.Within > 0 {
+		out = append(out, heads{"where", 2, r.Within, inputs.within})
+	}
+	if r.Across > 0 {
+		out = append(out, heads{"across", m.VAE.Z, r.Across, inputs.across})
+	}
+	return out
 }
 
 // headBlocks are the blocks with heads, by the names of flux.Input.Trace: the last
@@ -46,9 +55,8 @@ func (m Model) headBlocks() []string {
 func (m Model) headParams(r eligen.Recipe) (out []Param) {
 	for _, h := range m.heads(r) {
 		for _, block := range m.headBlocks() {
-			if name := headPrefix + h.name + "." + block; h.weight > 0 {
-				out = append(out, Param{Name: name + ".weight", Shape: []int{h.width, m.Flux.Dim}}, Param{Name: name + ".bias", Shape: []int{h.width}})
-			}
+			name := headPrefix + h.name + "." + block
+			out = append(out, Param{Name: name + ".weight", Shape: []int{h.width, m.Flux.Dim}}, Param{Name: name + ".bias", Shape: []int{h.width}})
 		}
 	}
 	return out
@@ -66,15 +74,7 @@ func (m Model) ask(w nn.Weights, r eligen.Recipe, in inputs, measures map[string
 	})
 	added = ScalarZero(v.Graph(), v.DType())
 	for _, h := range m.heads(r) {
-		if h.weight == 0 {
-			continue
-		}
-		truth, mask, variance := in.where, Slice(in.where, AxisRange(), AxisRange(), AxisRange(2, 3)), ConstAs(v, 1.0/3)
-		if h.name == "where" {
-			truth = Slice(truth, AxisRange(), AxisRange(), AxisRange(0, 2))
-		} else {
-			truth, mask, variance = in.across()
-		}
+		truth, mask, variance := h.truth(in)
 		b, s := mask.Shape().Dim(0), mask.Shape().Dim(1)
 		off := ScalarZero(v.Graph(), v.DType())
 		for _, block := range m.headBlocks() {

@@ -39,7 +39,7 @@ func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
 		for range r.Batch {
 			g.see(g.rng.IntN(len(seen)))
 		}
-		return g.tensors(), nil
+		return []*tensors.Tensor{g.tensor(), tensors.FromFlatDataAndDimensions(g.styles, r.Batch)}, nil
 	}
 	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
 		loss, right := together(vision.SigLIP(w.In("vision"), m.Vision, in[0], nil), in[1])
@@ -69,9 +69,9 @@ func (g *glimpse) see(style int) {
 	}
 }
 
-func (g *glimpse) tensors() []*tensors.Tensor {
-	n := len(g.styles)
-	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(g.pixels, n, 3, g.side, g.side), tensors.FromFlatDataAndDimensions(g.styles, n)}
+// tensor is the pictures, [N,3,Size,Size].
+func (g *glimpse) tensor() *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.side, g.side)
 }
 
 // started are parameters that start from the model's weights, where it has them.
@@ -128,15 +128,15 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		if err != nil {
 			return nil, err
 		}
-		return append(append(in, g.tensors()...), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
+		return append(in, g.tensor(), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		in, more := inputsOf(nodes), nodes[given:] // pictures, their styles, which are shown
+		in, more := inputsOf(nodes), nodes[given:] // pictures, and which are shown
 		if r.Window == (eligen.Size{}) {
 			in.origin = nil
 		}
 		vec := vision.SigLIP(w.In("vision"), m.Vision, more[0], nil)
-		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[2]))...)
+		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[1]))...)
 		d := Square(Sub(v, in.target()))
 		return ReduceAllMean(Mul(d, in.weight)), map[string]*Node{"mse": ReduceAllMean(d)}
 	}

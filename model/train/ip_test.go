@@ -110,7 +110,7 @@ func TestIPBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[15])
+	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[14])
 	n, side := len(latents)/r.Batch, 3*m.Vision.Size*m.Vision.Size
 	// Flat pictures have equal latents: those of a dark sample tell which are dark.
 	dark, bare := map[bool]float32{}, 0

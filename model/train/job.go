@@ -128,8 +128,9 @@ func Do(ctx context.Context, j Job) error {
 			return fmt.Errorf("recipe %q: a base and an IP-Adapter are trained whole, EliGen and in-context as a LoRA", r.Name)
 		}
 		m := Model{Flux: j.Start.Flux, T5: j.Start.T5, CLIP: j.Start.CLIP, VAE: j.Start.VAE, Autoencoder: j.Start.Autoencoder, Weights: j.Start.Model, Text: j.Start.Text}
+		var panels Pictures // that a base with pairs sees besides
 		size, flow := r.Size, func(b compute.Backend, m Model, r eligen.Recipe, p Pictures) (Task, error) {
-			return Flow(b, m, r, p, Pictures{})
+			return Flow(b, m, r, p, panels)
 		}
 		sheet := func() (func(map[string]eligen.Tensor, string) error, error) {
 			return Preview(j.Backend, m, r, held, 8, 16, 3)
@@ -175,12 +176,8 @@ func Do(ctx context.Context, j Job) error {
 			if err != nil {
 				return err
 			}
-			panels, err := j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n))))
-			if err != nil {
+			if panels, err = j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n)))); err != nil {
 				return err
-			}
-			flow = func(b compute.Backend, m Model, r eligen.Recipe, p Pictures) (Task, error) {
-				return Flow(b, m, r, p, panels)
 			}
 		}
 		t, err := flow(j.Backend, m, r, pictures)

@@ -16,3 +16,16 @@ recipe "in-context" {
   within = 0.3
   across = 0.5
 }
+
+recipe "vision" {
+  steps   = 10
+  styles  = { ink = 0.5 }
+  train   = lora(16)
+  regions = 0.9
+}
+
+# One mistake is enough.
+recipe "tower" {
+  kind   = "viison"
+  within = 0.3
+}
