@@ -81,7 +81,8 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 	defer store.Close()
 	began, made := map[string]time.Time{}, map[string]eligen.Artifact{}
 	took = map[string]float64{}
-	r := runtime.Runner{Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
+	// Another backend may have written the file before.
+	r := runtime.Runner{Force: true, Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
 		switch e.Type {
 		case eligen.Started:
 			began[e.Stage] = e.Time

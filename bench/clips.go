@@ -86,7 +86,8 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 	var first, last time.Time
 	var order []string
 	// One stage at a time, or the time of a frame would be its neighbours', too.
-	r := runtime.Runner{Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
+	// Another backend may have written the file before.
+	r := runtime.Runner{Force: true, Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
 		frame, _, ok := strings.Cut(e.Stage, "].")
 		switch {
 		case e.Type == eligen.Done && strings.HasPrefix(e.Kind, "encode/"):
