@@ -22,7 +22,7 @@ entity "moon" {
 }
 
 render "moonrise" {
-  prompt   = "a house and a moon in the night"
+  prompt   = "the night" # of what moves through it, the entities tell
   timeline = timeline.night
   overlap  = "over"
 

@@ -28,11 +28,11 @@ entity "fish" {
 }
 
 render "sunrise" {
-  prompt   = "a sun and a fish at the sea"
+  prompt   = "the sea"
   timeline = timeline.morning
 
   warm_start {
-    strength = 0.6
+    strength = 0.92 # less, and the sun stays where it was
     every    = 8
   }
 
