@@ -80,6 +80,7 @@ type Spec struct {
 	CFGWithEntities   float64
 	Guidance          float64
 	Schedule          string
+	CleanSource       bool // default of transfers: the source is seen without noise
 
 	Sizes Sizes
 

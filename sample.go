@@ -1,6 +1,9 @@
 package eligen
 
-import "image"
+import (
+	"image"
+	"strings"
+)
 
 // A Sample is an entity-annotated picture, as training and evaluation see it.
 type Sample struct {
@@ -15,6 +18,18 @@ type Sample struct {
 	Before    *image.NRGBA  // the picture without its first entity; nil elsewhere
 	Reference *SampleEntity // the object in the left panel; nil elsewhere
 }
+
+// Said is a prompt of the sample's as it names the sample's style, and Unsaid as it doesn't:
+// "ink, a dog in a meadow" and "a dog in a meadow". SolidStyle goes without saying.
+func (s Sample) Said(prompt string) string {
+	if s.Style == "" || s.Style == SolidStyle {
+		return prompt
+	}
+	return s.Style + ", " + s.Unsaid(prompt)
+}
+
+// Unsaid is a prompt without the sample's style; see Said.
+func (s Sample) Unsaid(prompt string) string { return strings.TrimPrefix(prompt, s.Style+", ") }
 
 // SolidStyle is the style of composed pictures that goes without saying: what is
 // drawn where nothing says otherwise.

@@ -135,6 +135,9 @@ type Transfer struct {
 	// "stretch", "cover"; "" has pictures of the render's shape only.
 	Fit string
 	Keeping
+	// Clean shows the model the source as it is at every step; else under as much noise as
+	// the rest. nil is as the model's own in-context LoRA is trained, in mode "exact".
+	Clean  *bool
 	Source Source
 }
 
@@ -261,6 +264,9 @@ type Recipe struct {
 	// Across is the loss weight of what a pair's object looks like in the left panel, which
 	// its image tokens in the right one are asked for.
 	Across float64
+	// Words is, of an IP-Adapter's training, how much of what is to be drawn is what the
+	// model itself draws where a caption says the style; the rest is the pictures.
+	Words float64
 	// Pairs is the share of a base's samples that are two panels which show one object.
 	Pairs float64
 	// Styles is which share of the composed pictures is drawn in another style, by its name.

@@ -31,7 +31,6 @@ type Options struct {
 	Smooth     bool  // only plain colours and gradients as backgrounds
 	// Styles is which share of pictures is drawn in a style, by its name; the rest is Solid.
 	Styles map[string]float64
-	Unsaid bool // captions don't say the style
 }
 
 // A Composer makes pictures. All methods are safe for concurrent use.
@@ -183,10 +182,10 @@ func (c *Composer) Layout(i int) (Layout, error) {
 		return Layout{}, err
 	}
 	limit := MaxTokens
-	if l.said(c.options) != "" {
+	if l.said() != "" {
 		limit -= styleTokens
 	}
-	l.Caption = l.said(c.options) + l.caption(s, c.options.Split, prompts, limit)
+	l.Caption = l.said() + l.caption(s, c.options.Split, prompts, limit)
 	return l, nil
 }
 
@@ -330,7 +329,7 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 		Name:       l.Name,
 		Image:      image.NewNRGBA(image.Rect(0, 0, size.W, size.H)),
 		Prompt:     l.Caption,
-		Background: l.said(c.options) + l.Background.Phrase,
+		Background: l.said() + l.Background.Phrase,
 		Style:      cmp.Or(l.Style, Solid),
 	}
 	if out.Prompt == "" {

@@ -221,8 +221,8 @@ func (c *Composer) style(i int) string {
 const styleTokens = 6
 
 // said is what a caption begins with to name the style; Solid goes without saying.
-func (l *Layout) said(o Options) string {
-	if l.Style == "" || l.Style == Solid || o.Unsaid {
+func (l *Layout) said() string {
+	if l.Style == "" || l.Style == Solid {
 		return ""
 	}
 	return l.Style + ", "

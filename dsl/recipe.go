@@ -18,7 +18,7 @@ var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "within", "across", "pairs", "styles", "ema", "every"},
+			"timesteps", "weighting", "objects", "within", "across", "pairs", "words", "styles", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
 		inside: map[string]string{
@@ -86,6 +86,9 @@ func (l *loader) recipe(block *hcl.Block) {
 	if f, ok := b.number("across", 0, 1000); ok {
 		r.Across = f
 	}
+	if f, ok := b.number("words", 0, 1); ok {
+		r.Words = f
+	}
 	if f, ok := b.number("pairs", 0, 1); ok {
 		r.Pairs = f
 	}
@@ -145,9 +148,18 @@ func (b *body) ofKind(r eligen.Recipe) {
 	if r.Kind != "in-context" && r.Pairs == 0 {
 		refuse("across", "\"across\" is asked of pairs of panels, and this recipe has none: it is for in-context, and for a base with \"pairs\".")
 	}
-	if r.Kind == "vision" {
+	if r.Kind != "ip" {
+		refuse("words", "\"words\" is how much an IP-Adapter learns from captions that say the style, and this recipe trains %q. Remove it.", r.Kind)
+	}
+	if r.Kind == "in-context" {
+		refuse("objects", "An in-context LoRA's loss counts in the object's region alone. Remove \"objects\".")
+	}
+	if learns := map[string]string{
+		"autoencoder": "An autoencoder learns from parts of pictures alone", "vision": "A vision tower learns from parts of pictures alone",
+		"judge": "A classifier learns from objects and their names alone", "style": "A classifier learns from objects and their styles alone",
+	}[r.Kind]; learns != "" {
 		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "objects"} {
-			refuse(name, "A vision tower learns from parts of pictures alone, and %q says nothing to it. Remove it.", name)
+			refuse(name, "%s, and %q says nothing to it. Remove it.", learns, name)
 		}
 	}
 }

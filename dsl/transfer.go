@@ -5,7 +5,7 @@ import (
 )
 
 var transferGrammar = &grammar{
-	what: "a transfer", optional: []string{"source", "target", "fit", "mode", "feather", "background_weight"},
+	what: "a transfer", optional: []string{"source", "target", "fit", "mode", "feather", "background_weight", "clean_source"},
 	inside: map[string]string{"strength": "init", "image": "inpaint"},
 }
 
@@ -22,7 +22,7 @@ func (b *body) transfer(r *eligen.Render) {
 	defer func() { b.failed = b.failed || t.failed }()
 	out := &eligen.Transfer{Source: b.l.source(t.rng)}
 	if r.Transfer != nil { // of the render that this one is a variant of
-		out.From, out.To, out.Fit, out.Keeping = r.Transfer.From, r.Transfer.To, r.Transfer.Fit, r.Transfer.Keeping
+		out.From, out.To, out.Fit, out.Keeping, out.Clean = r.Transfer.From, r.Transfer.To, r.Transfer.Fit, r.Transfer.Keeping, r.Transfer.Clean
 	}
 	for _, p := range []struct {
 		name, what string
@@ -42,6 +42,9 @@ func (b *body) transfer(r *eligen.Render) {
 		out.Fit = s
 	}
 	t.keeping(&out.Keeping)
+	if clean, ok := t.boolean("clean_source"); ok {
+		out.Clean = &clean
+	}
 	r.Transfer = out
 }
 

@@ -41,6 +41,7 @@ type Manifest struct {
 	CFGWithEntities   float64 `json:"cfg_with_entities"`
 	Guidance          float64 `json:"guidance"`
 	Schedule          string  `json:"schedule"`
+	CleanSource       bool    `json:"clean_source,omitempty"` // the in-context LoRA is trained to see the source without noise
 }
 
 // The files of a model in nano's layout.
@@ -408,7 +409,7 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			Autoencoder: handle("autoencoder", "float32", man.Autoencoder, aeDigest),
 			TextLength:  man.TextLength, EntityTextLength: man.EntityTextLength, HasGuidance: man.Transformer.Guidance,
 			Steps: man.Steps, StepsWithEntities: man.StepsWithEntities,
-			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities,
+			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CleanSource: man.CleanSource,
 			Guidance: man.Guidance, Schedule: man.Schedule,
 			CountTokens: counter(tokens, man.CLIP.Positions),
 		},

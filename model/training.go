@@ -186,6 +186,7 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.parts[EliGenFile] = weights
 	case "in-context":
 		t.parts[InContextFile] = weights
+		t.Manifest.CleanSource = true // as it is trained
 	case "vision", "ip":
 		file := map[string]string{"vision": VisionFile, "ip": IPFile}[kind]
 		part := map[string]eligen.Tensor{}

@@ -131,7 +131,7 @@ func TestTraineeGrows(t *testing.T) {
 	}
 	defer e.Close()
 	spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Scale: 1, Alpha: "file"}})
-	if err != nil || spec.Transformer == "" || len(spec.Adapters) != 1 {
+	if err != nil || spec.Transformer == "" || len(spec.Adapters) != 1 || !spec.CleanSource {
 		t.Errorf("the engine's spec of it: %+v, %v", spec, err)
 	}
 }

@@ -823,7 +823,7 @@ func (b *builder) resolved(w *work) still.Resolved {
 		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background}
 	}
 	if t := r.Transfer; t != nil {
-		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background}
+		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background, Clean: w.cleanSource()}
 	}
 	return out
 }

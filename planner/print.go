@@ -255,7 +255,7 @@ func sampler(r still.Resolved) string {
 		s += fmt.Sprintf(", painted into picture %s (%s)", r.Inpaint.Picture.Short(), r.Inpaint.Mode)
 	}
 	if t := r.Transfer; t != nil {
-		s += fmt.Sprintf(", transferred from picture %s into %s (%s)", t.Source.Short(), t.Target.Short(), t.Mode)
+		s += fmt.Sprintf(", transferred from picture %s into %s (%s)", t.Source.Short(), t.Target.Short(), t.Way())
 	}
 	return s
 }

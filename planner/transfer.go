@@ -81,6 +81,9 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)
 	b.shape(w, r.Where("transfer.target"), t.To, t.Fit)
 	b.keeping(w, "transfer", t.Keeping)
+	if t.Clean != nil && *t.Clean && t.Mode == "reference" {
+		b.diags.Errorf(r.Where("transfer.clean_source"), "Clean source in mode reference", "The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
+	}
 	loras := 0
 	for _, a := range adapters {
 		if a.Kind == "lora" {
@@ -98,10 +101,22 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	}
 }
 
+// cleanSource reports whether a transfer's source is seen without noise.
+func (w *work) cleanSource() bool {
+	t := w.render.Transfer
+	if t.Clean != nil {
+		return *t.Clean
+	}
+	return t.Mode != "reference" && w.spec.CleanSource
+}
+
 // panels plans what a transfer keeps: both pictures' latents, and the right picture.
 func (b *builder) panels(w *work) *plate {
 	r, t := w.render, w.render.Transfer
 	out := w.plate(t.Keeping)
+	if w.cleanSource() {
+		out.fusion.Clean = w.size.W / 8
+	}
 	from := b.scaled(w, r.Address+".transfer.source", *r.Where("transfer.source"), t.From, t.Fit)
 	to := b.scaled(w, r.Address+".transfer.target", *r.Where("transfer.target"), t.To, t.Fit)
 	panels := b.add(w, r.Address+".transfer.panels", t.Source, image.Panels{}, from, to)

@@ -159,6 +159,35 @@ func TestTransferStages(t *testing.T) {
 	}
 }
 
+// TestCleanSource: the source is seen without noise where the model's own LoRA is trained
+// so and where a scene says so, and the reference's mode does as the reference.
+func TestCleanSource(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		model bool
+		mode  string
+		says  *bool
+		want  int
+	}{
+		{false, "", nil, 0}, {false, "", &yes, 16}, {true, "", nil, 16}, {true, "exact", nil, 16}, {true, "", &no, 0}, {true, "reference", nil, 0}, {true, "reference", &no, 0},
+	} {
+		scene := carried()
+		scene.Renders[0].Transfer.Mode, scene.Renders[0].Transfer.Clean = c.mode, c.says
+		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+			s, err := paint.Engine{}.Spec(m, a)
+			s.CleanSource = c.model
+			return s, err
+		}, planner.Options{})
+		if len(diags) > 0 {
+			t.Fatal(diags)
+		}
+		d, _ := find[denoise.Op](t, plan)
+		if op, _ := find[still.Op](t, plan); d.Fusion.Clean != c.want || op.Resolved.Transfer.Clean != (c.want > 0) {
+			t.Errorf("%+v: %d columns are clean, and the picture says %t", c, d.Fusion.Clean, op.Resolved.Transfer.Clean)
+		}
+	}
+}
+
 // TestTransferMoves: the region moves in the right panel, and what stands in the
 // left one, and the target, are read and encoded once.
 func TestTransferMoves(t *testing.T) {
@@ -215,6 +244,10 @@ func TestTransferDiagnostics(t *testing.T) {
 		{"a thread", func(r *eligen.Render) { photo(r, 1, 16<<20); r.Transfer.Fit = "stretch" }, `error 32 more than 16 times`},
 		{"an unknown mode", func(r *eligen.Render) { r.Transfer.Mode = "exakt" }, `error 1 "exakt" of transfer`},
 		{"a feather in the reference's mode", func(r *eligen.Render) { r.Transfer.Mode, r.Transfer.Feather = "reference", 4 }, `error 1 feather belongs to`},
+		{"a clean source in the reference's mode", func(r *eligen.Render) {
+			yes := true
+			r.Transfer.Mode, r.Transfer.Clean = "reference", &yes
+		}, `error 1 clean_source`},
 		{"panels too large together", func(r *eligen.Render) {
 			r.Size = eligen.Size{W: 4096, H: 3072}
 		}, `error 1 two of 4096×3072`},

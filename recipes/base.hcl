@@ -4,7 +4,7 @@
 # taught about them by a LoRA alone. A part is drawn in other styles, which its captions
 # name: what the base can't draw, an IP-Adapter can't ask it for; and a part are panels
 # that show one object, so that an in-context LoRA finds something to build upon.
-# Why "reference", "within" and "pairs": docs/adr/0016.
+# Why "reference", "within", "pairs" and "across": docs/adr/0016 and 0017.
 recipe "base" {
   classes   = 20
   pictures  = 10240
@@ -15,10 +15,11 @@ recipe "base" {
   regions   = 0.85
   dropout   = { prompt = 0.1, entity = 0.05 }
   timesteps = "reference"
-  styles    = { flat = 0.1, ink = 0.1, noto = 0.1 }
-  pairs     = 0.2
+  styles    = { flat = 0.15, ink = 0.15, noto = 0.15 }
+  pairs     = 0.25
   objects   = 3 # how much more the loss counts where objects are
   within    = 0.3
+  across    = 0.2
   ema       = 0.995
   every     = 200
 

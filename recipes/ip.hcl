@@ -1,21 +1,23 @@
 # IP-Adapter: keys and values, for every block, of what the vision tower sees. Give it, by
 # --model, what recipes/vision.hcl has made: the tower is frozen, and so are the base and
 # EliGen's LoRA. The image prompt of a sample is another picture in the same style, and
-# captions don't say the style, so the style is what is learnt.
+# captions don't say the style, so the style is what is learnt: from what the base draws
+# where its caption does say it ("words", docs/adr/0017), which has no noise of its own.
 recipe "ip" {
   classes   = 20
   pictures  = 3072
   size      = [256, 256]
-  window    = [128, 128]
-  steps     = 700
+  window    = [256, 128]
+  steps     = 600
   batch     = 32
   regions   = 0.9
   dropout   = { prompt = 0.1, entity = 0.05 }
   timesteps = "reference"
   styles    = { flat = 0.25, ink = 0.25, noto = 0.25 }
+  words     = 1
   objects   = 3
   ema       = 0.99
-  every     = 175
+  every     = 200
 
   optimizer "muon" {
     rate   = 2e-3

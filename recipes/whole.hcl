@@ -11,10 +11,11 @@ recipe "whole" {
   regions   = 0.85
   dropout   = { prompt = 0.1, entity = 0.05 }
   timesteps = "reference"
-  styles    = { flat = 0.1, ink = 0.1, noto = 0.1 }
-  pairs     = 0.2
+  styles    = { flat = 0.15, ink = 0.15, noto = 0.15 }
+  pairs     = 0.25
   objects   = 3
   within    = 0.2
+  across    = 0.2
   ema       = 0.99
   every     = 100
 

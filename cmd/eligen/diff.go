@@ -235,6 +235,9 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 			picture("transfer.target", t.To)
 			fit("transfer", t.Fit)
 			keeping("transfer", t.Keeping)
+			if t.Clean != nil {
+				add("transfer.clean_source", "%t", *t.Clean)
+			}
 		}
 		for i, o := range r.Outputs {
 			text := o.Path
@@ -705,7 +708,7 @@ func resolvedFacts(r still.Resolved) []fact {
 		add("inpaint", "%s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
 	}
 	if t := r.Transfer; t != nil {
-		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Mode, t.Feather, t.Background))
+		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background))
 	}
 	var list []string
 	for _, e := range r.Entities {

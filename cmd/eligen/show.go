@@ -174,7 +174,7 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("inpaint", "picture %s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
 	}
 	if t := r.Transfer; t != nil {
-		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Mode, t.Feather, t.Background))
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background))
 	}
 	if r.Init != nil {
 		row("init", "picture %s, strength %v", r.Init.Picture.Short(), r.Init.Strength)

@@ -275,7 +275,7 @@ func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size elig
 		if held {
 			split = dataset.Eval
 		}
-		return sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: styles, Unsaid: r.Kind == "ip"})
+		return sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: styles})
 	}
 	panels = func(size eligen.Size, held bool) (eligen.Samples, error) {
 		var styles map[string]float64

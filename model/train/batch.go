@@ -17,6 +17,7 @@ type batch struct {
 
 	sample         int  // the one at hand
 	regional, bare bool // it carries entities; it has lost its prompt
+	behind         bool // its prompt says the background alone
 
 	x0, sigmas, members, weight    []float32
 	share, where, object, seen     []float32
@@ -91,12 +92,12 @@ func drawBatch(data, pairs *records, r eligen.Recipe, step int, draw func(b *bat
 		if err := catch(func() {
 			b.regional = b.rng.Float64() < r.Regions
 			b.bare = b.rng.Float64() < r.Drop.Prompt
-			behind := b.regional && b.rng.Float64() < 0.3 // the entities' prompts alone say what is there
+			b.behind = b.regional && b.rng.Float64() < 0.3 // the entities' prompts alone say what is there
 			switch {
 			case b.bare:
 				ids(&b.prompt, b.data.empty())
 				ids(&b.clip, b.data.emptyCLIP())
-			case behind:
+			case b.behind:
 				ids(&b.prompt, b.get("background"))
 				ids(&b.clip, b.get("clip_background"))
 			default:
@@ -174,17 +175,7 @@ func (b *batch) noised(w, few int, share float64) {
 
 // pairShift moves the noise levels of pairs: what the right panel takes over from the left
 // one is decided while it is noise almost alone.
-const pairShift = 4
-
-// cleaner is what share of a sample's noise its left panel has. In use it is all of it
-// (eligen.Fusion); but then an object that is seen through noise on both sides is
-// known as well from the right one, and looking left would hardly be learnt.
-func (b *batch) cleaner() float64 {
-	if share := b.rng.Float64(); b.rng.IntN(2) == 1 {
-		return share
-	}
-	return 1
-}
+const pairShift = 2
 
 // ids appends a row of token ids, which records hold as numbers.
 func ids(dst *[]int32, row []float32) {

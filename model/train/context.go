@@ -20,9 +20,8 @@ import (
 // In use, all but the object's region is led to the input along a straight line
 // (eligen.Fusion): at noise level σ the transformer sees it as (1−σ)·x₀ + σ·ε.
 // That is what flow matching shows it of any picture, so samples are pictures of
-// two panels, and the loss counts in the object's region alone. In half of them the
-// left panel is less noisy (cleaner). What lies around
-// the region is as it was before the object was painted (Sample.Before): else its
+// two panels, and the loss counts in the object's region alone. The left panel has no
+// noise (eligen.Transfer.Clean). What lies around the region is as it was before the object was painted (Sample.Before): else its
 // colours could be read off there.
 //
 // The recipe's size is that of a panel, its window the part of each panel that is
@@ -142,7 +141,7 @@ func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, 
 
 // pair draws the sample at hand, a pair: a window of w×h tokens of each panel, with the
 // object as the first of a number of entities. It gives the object's region in the two
-// windows, [h·2w]. Where the left panel is less noisy than the sample, it has no loss.
+// windows, [h·2w]. The left panel has neither noise nor loss.
 func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	panel := r.Size.W / 16
 	left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
@@ -158,11 +157,11 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	objects := beside(left.cut(reference, 1), right.cut(region, 1), w)
 	places := within(region, right.W, right.H)
 	x, y := right.cut(places[:len(region)], 1), right.cut(places[len(region):], 1)
-	lossWeight, share := b.sigma(pairShift), b.cleaner()
-	b.noised(4*w, 2*w, share)
+	lossWeight := b.sigma(pairShift)
+	b.noised(4*w, 2*w, 0)
 	for i := range 2 * h * 4 * w {
 		weight := lossWeight
-		if i%(4*w) < 2*w && share < 1 {
+		if i%(4*w) < 2*w {
 			weight = 0
 		} else if r.Objects > 0 && objects[i/(4*w)/2*2*w+i%(4*w)/2] != 0 {
 			weight *= r.Objects

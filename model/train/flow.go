@@ -221,9 +221,8 @@ func LoRANames(name string) (a, b string, ok bool) {
 }
 
 // flowBatch draws a step's inputs: samples and their conditions, what part of them is
-// seen, timesteps and noise. each, which may be nil, is told every sample, and whether
-// it has lost its prompt.
-func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(sample int, bare bool)) ([]*tensors.Tensor, error) {
+// seen, timesteps and noise. each, which may be nil, is shown every sample.
+func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(b *batch)) ([]*tensors.Tensor, error) {
 	seen, count := r.Size, MaxEntities
 	if r.Window != (eligen.Size{}) {
 		seen, count = r.Window, windowEntities
@@ -236,7 +235,7 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(sample
 			return
 		}
 		if each != nil {
-			each(b.sample, b.bare)
+			each(b)
 		}
 		w := window{W: r.Size.W / 16, H: r.Size.H / 16, w: lw / 2, h: lh / 2}
 		if seen != r.Size {

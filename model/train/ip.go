@@ -92,6 +92,11 @@ func (m Model) started(params []Param) []Param {
 // Where there is no image prompt the adapter is shown a vector of zeros, as the
 // negative side is in inference: that stands for the style which goes without
 // saying, and, where the prompt is dropped too, for any.
+//
+// What it learns from are the pictures themselves, or, as far as the recipe says by its
+// words, what the model draws where the caption says the style: that has no noise of its
+// own to be averaged out. Then a sample without a prompt is shown no picture, since no
+// words ask for a style there.
 func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (Task, error) {
 	samples := pictures.Samples
 	data, err := pictures.records(backend, m, r.Size)
@@ -111,33 +116,49 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
 		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), side: m.Vision.Size, seen: seen}
 		var shown []float32
-		in, err := flowBatch(data, nil, r, step, func(i int, bare bool) {
-			row, err := data.row(i, "style")
-			if err != nil {
-				panic(batchError{err})
-			}
-			style := int(row[0])
+		var said, clip []int32
+		in, err := flowBatch(data, nil, r, step, func(b *batch) {
+			style := int(b.get("style")[0])
 			g.see(style)
 			u := g.rng.Float64()
-			if (bare || style == 0) && u < 0.5 {
+			if b.bare && r.Words > 0 || (b.bare || style == 0) && u < 0.5 {
 				shown = append(shown, 0)
 			} else {
 				shown = append(shown, 1)
+			}
+			switch {
+			case b.bare:
+				ids(&said, b.data.empty())
+				ids(&clip, b.data.emptyCLIP())
+			case b.behind:
+				ids(&said, b.get("said_background"))
+				ids(&clip, b.get("clip_said_background"))
+			default:
+				ids(&said, b.get("said"))
+				ids(&clip, b.get("clip_said"))
 			}
 		})
 		if err != nil {
 			return nil, err
 		}
-		return append(in, g.tensor(), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1)), nil
+		return append(in, g.tensor(), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1),
+			tensors.FromFlatDataAndDimensions(said, r.Batch, m.Text.Length), tensors.FromFlatDataAndDimensions(clip, r.Batch, m.Text.CLIPLength)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		in, more := inputsOf(nodes), nodes[given:] // pictures, and which are shown
+		in, more := inputsOf(nodes), nodes[given:] // pictures, which are shown, and prompts that say the style
 		if r.Window == (eligen.Size{}) {
 			in.origin = nil
 		}
 		vec := vision.SigLIP(w.In("vision"), m.Vision, more[0], nil)
 		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[1]))...)
-		d := Square(Sub(v, in.target()))
+		target := in.target()
+		if r.Words > 0 {
+			told := in.conditions
+			told.prompt, told.clip = more[2], more[3]
+			v := m.velocity(w, in.noisy(), in.timestep(), told, nil)
+			target = StopGradient(Add(MulScalar(v, r.Words), MulScalar(target, 1-r.Words)))
+		}
+		d := Square(Sub(v, target))
 		return ReduceAllMean(Mul(d, in.weight)), map[string]*Node{"mse": ReduceAllMean(d)}
 	}
 	return t, nil

@@ -94,6 +94,39 @@ func TestIP(t *testing.T) {
 	}
 }
 
+// What an adapter learns from words has no noise: its loss begins at what the words change,
+// far below that of pictures.
+func TestIPWords(t *testing.T) {
+	m, _ := tiny(t)
+	m.Vision = tower
+	see(m)
+	m.IP = flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
+	first := func(style string, words float64) (loss float64) {
+		samples := func(i int) (eligen.Sample, error) {
+			s := styled(i)
+			if s.Style != eligen.SolidStyle {
+				s.Style = style
+			}
+			return s, nil
+		}
+		r := eligen.Recipe{Name: "ip", Kind: "ip", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 8, Regions: 1, Every: 1, Words: words, Styles: map[string]float64{style: 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2}}
+		task, err := train.IP(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := train.Run(t.Context(), task, train.Options{Recipe: r, Backend: backend(t), Dir: t.TempDir(), Report: func(s train.Status) { loss = max(loss, s.Loss) }}); err != nil {
+			t.Fatal(err)
+		}
+		return loss
+	}
+	if loss := first("dark", 0); loss < 0.1 {
+		t.Errorf("the loss of pictures is %v", loss)
+	}
+	if loss := first("dark", 1); loss < 1e-9 || loss > 0.1 {
+		t.Errorf("the loss of words is %v", loss)
+	}
+}
+
 // Every sample is shown a picture of its own style, and some are shown none.
 func TestIPBatch(t *testing.T) {
 	m, _ := tiny(t)
@@ -125,6 +158,15 @@ func TestIPBatch(t *testing.T) {
 			if isDark {
 				t.Errorf("sample %d is dark, and nothing says so", b)
 			}
+		}
+	}
+	// The captions that say the style are those that don't, with its name in front.
+	prompt, said := tensors.MustCopyFlatData[int32](in[8]), tensors.MustCopyFlatData[int32](in[15])
+	for b := range r.Batch {
+		isDark := pixels[b*side] < 0
+		plain, words := prompt[b*m.Text.Length:][:m.Text.Length], said[b*m.Text.Length:][:m.Text.Length]
+		if isDark && !slices.Equal(words, m.Text.T5("dark, a", m.Text.Length)) || !isDark && !slices.Equal(words, plain) || slices.Equal(plain, m.Text.T5("dark, a", m.Text.Length)) {
+			t.Errorf("sample %d, dark: %t, has the prompt %v, and %v with the style", b, isDark, plain, words)
 		}
 	}
 	if len(dark) != 2 || bare == 0 || bare > r.Batch/2 {

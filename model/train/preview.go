@@ -62,8 +62,8 @@ func (d *drawing) add(s eligen.Sample, regional bool) {
 	d.n++
 }
 
-// keep makes the last added picture one that is painted into another, [3,H,W]:
-// where the first entity is.
+// keep makes the last added picture one that is painted into another, two panels of
+// [3,H,W], where the first entity is.
 func (d *drawing) keep(before []float32) {
 	d.before = append(d.before, before...)
 	w, h := d.size.W/8, d.size.H/8
@@ -111,6 +111,11 @@ func (d *drawing) run(backend compute.Backend, weights map[string]eligen.Tensor)
 		kept, err := encode.Call(tensors.FromFlatDataAndDimensions(d.before, n, 3, d.size.H, d.size.W))
 		if err != nil {
 			return nil, err
+		}
+		// The left panel is clean from the first step on: led from the picture to itself.
+		picture := tensors.MustCopyFlatData[float32](kept[0])
+		for row := 0; row < len(noise); row += lw {
+			copy(noise[row:row+lw/2], picture[row:])
 		}
 		fixed = append(fixed, kept[0], tensors.FromFlatDataAndDimensions(noise, n, d.m.VAE.Z, lh, lw), tensors.FromFlatDataAndDimensions(d.paint, n, 1, lh, lw))
 	}

@@ -53,7 +53,7 @@ type records struct {
 	z       int
 	cache   map[int]shard
 	recent  []int
-	styles  []string // that samples are told apart by, in a further field: the index; nil for none
+	styles  []string // that samples are told apart by, in further fields: the index, and the prompts with and without it; nil for none
 	pairs   bool     // samples are pairs of panels: latents are of two pictures, and there is a further field
 }
 
@@ -62,12 +62,15 @@ const shardSize = 512
 // fields are the tensors of a shard, one row a sample.
 var fields = []string{"latents", "prompt", "background", "clip", "clip_background", "entities", "members", "objects"}
 
+// saidFields are the prompt and the background as they say a sample's style.
+var saidFields = []string{"said", "said_background", "clip_said", "clip_said_background"}
+
 func (r *records) fields() []string {
 	switch {
 	case r.pairs:
 		return append(slices.Clone(fields), "reference")
 	case r.styles != nil:
-		return append(slices.Clone(fields), "style")
+		return append(slices.Clone(fields), append([]string{"style"}, saidFields...)...)
 	}
 	return fields
 }
@@ -212,6 +215,11 @@ func (r *records) make(k int, path string) (shard, error) {
 				return nil, fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
 			}
 			rows["style"] = append(rows["style"], float32(k))
+			ids("said", r.text.T5(s.Said(s.Prompt), r.text.Length))
+			ids("said_background", r.text.T5(s.Said(s.Background), r.text.Length))
+			ids("clip_said", r.text.CLIP(s.Said(s.Prompt), r.text.CLIPLength))
+			ids("clip_said_background", r.text.CLIP(s.Said(s.Background), r.text.CLIPLength))
+			s.Prompt, s.Background = s.Unsaid(s.Prompt), s.Unsaid(s.Background)
 		}
 		rows["latents"] = append(rows["latents"], latents...)
 		background := s.Background
@@ -245,6 +253,7 @@ func (r *records) make(k int, path string) (shard, error) {
 		"latents": {shardSize, r.z, lh, lw}, "prompt": {shardSize, r.text.Length}, "background": {shardSize, r.text.Length},
 		"clip": {shardSize, r.text.CLIPLength}, "clip_background": {shardSize, r.text.CLIPLength},
 		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens}, "style": {shardSize, 1},
+		"said": {shardSize, r.text.Length}, "said_background": {shardSize, r.text.Length}, "clip_said": {shardSize, r.text.CLIPLength}, "clip_said_background": {shardSize, r.text.CLIPLength},
 	}
 	s := shard{}
 	var list []eligen.NamedTensor

@@ -42,6 +42,9 @@ type Fusion struct {
 	Paint      []int32 // latent cells that are painted, ascending; the others are kept
 	Before     bool    // fused before guidance, as the reference does
 	Background float64
+	// Clean is how many columns of cells, from the left, are seen without noise, as the
+	// latents to keep have them: a transfer's source.
+	Clean int `recipe:"omitzero"`
 }
 
 // Schedule holds the arguments of [eligen.Sigmas]. The noise levels themselves
@@ -96,6 +99,9 @@ func (o Op) String() string {
 		s += fmt.Sprintf(", inpainting %d latents", len(p.Paint))
 		if p.Before {
 			s += " as the reference does"
+		}
+		if p.Clean > 0 {
+			s += fmt.Sprintf(", %d columns without noise", p.Clean)
 		}
 	}
 	return s
@@ -223,6 +229,9 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 			}
 			d.Fusion.Paint[i] = 1
 		}
+		// What is kept is led along a straight line, and from the picture to itself that
+		// line is the picture.
+		clean(d.Latents, keep, f.Clean)
 	}
 	for _, scale := range o.Images {
 		p, err := imagePrompt(next(), scale)
@@ -261,6 +270,14 @@ func mix(picture, noise eligen.Tensor, sigma float32) eligen.Tensor {
 		out.Data[i] = float32((1-sigma)*picture.Data[i]) + float32(sigma*noise.Data[i])
 	}
 	return out
+}
+
+// clean puts the picture into the first columns of x, both [C,h,w].
+func clean(x, picture eligen.Tensor, columns int) {
+	w := x.Shape[2]
+	for row := 0; row < len(x.Data); row += w {
+		copy(x.Data[row:row+min(columns, w)], picture.Data[row:])
+	}
 }
 
 func latents(data []byte) (eligen.Tensor, error) {

@@ -146,6 +146,33 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// TestCleanSource: the first columns of what is kept are seen as they are, from the first
+// step on, and the velocity that keeps a picture moves them no more.
+func TestCleanSource(t *testing.T) {
+	op := denoise.Op{
+		Transformer: "dit", Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Shift: 3, Strength: 1}, CFG: 1,
+		Fusion: &denoise.Fusion{Paint: []int32{5}, Clean: 3},
+	}
+	engine := &recorder{}
+	if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{latents(t, 10), prompt(t, 1), latents(t, 100)}, Out: &bytes.Buffer{}, Engine: engine, Step: func(int, int) {}}); err != nil {
+		t.Fatal(err)
+	}
+	v := make([]float32, len(engine.asked.Latents.Data))
+	engine.asked.Fusion.Fuse(v, engine.asked.Latents.Data, 0.5)
+	for i, x := range engine.asked.Latents.Data {
+		want, moves := float32(10), float32(10-100)/0.5
+		if i%6 < 3 {
+			want, moves = 100, 0
+		}
+		if i%24 == 5 { // painted
+			moves = 0
+		}
+		if x != want || v[i] != moves {
+			t.Fatalf("latent %d is %v and is moved by %v, want %v and %v", i, x, v[i], want, moves)
+		}
+	}
+}
+
 // TestResume interrupts a run at every step: the next goes on from what was kept and
 // ends with the same bytes.
 func TestResume(t *testing.T) {

@@ -122,6 +122,15 @@ type Transfer struct {
 	Mode       string        `json:"mode"`
 	Feather    float64       `json:"feather,omitempty"`
 	Background float64       `json:"background_weight,omitempty"`
+	Clean      bool          `json:"clean_source,omitempty" recipe:"omitzero"`
+}
+
+// Way is the transfer's mode, and what its model sees of the source, for people.
+func (t Transfer) Way() string {
+	if t.Clean {
+		return t.Mode + ", clean source"
+	}
+	return t.Mode
 }
 
 // Init is the picture that a render started from.

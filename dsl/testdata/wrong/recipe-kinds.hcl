@@ -1,8 +1,10 @@
 # What one training is asked for is not asked of another.
 recipe "judge" {
-  steps  = 10
-  within = 0.3
-  pairs  = 0.2
+  steps   = 10
+  within  = 0.3
+  pairs   = 0.2
+  words   = 1
+  objects = 3
 }
 
 recipe "base" {
@@ -11,10 +13,16 @@ recipe "base" {
 }
 
 recipe "in-context" {
-  steps  = 10
-  train  = lora(16)
-  within = 0.3
-  across = 0.5
+  steps   = 10
+  train   = lora(16)
+  within  = 0.3
+  across  = 0.5
+  objects = 3
+}
+
+recipe "autoencoder" {
+  steps   = 10
+  dropout = { prompt = 0.1 }
 }
 
 recipe "vision" {
