@@ -1,5 +1,5 @@
 # Image to image: start from a picture instead of from noise alone. At strength
-# 0.7, seven tenths of the noise are put back.
+# 0.9, nine tenths of the noise are put back.
 
 render "again" {
   prompt = "a dog and a moon under a night sky"
@@ -7,7 +7,7 @@ render "again" {
 
   init {
     image    = image("pictures/night.png")
-    strength = 0.7
+    strength = 0.9
   }
 }
 
