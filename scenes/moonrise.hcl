@@ -22,7 +22,7 @@ entity "moon" {
 }
 
 render "moonrise" {
-  prompt   = "the night" # of what moves through it, the entities tell
+  prompt   = "a night sky" # of what moves through it, the entities tell
   timeline = timeline.night
   overlap  = "over"
 
