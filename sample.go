@@ -19,17 +19,20 @@ type Sample struct {
 	Reference *SampleEntity // the object in the left panel; nil elsewhere
 }
 
-// Said is a prompt of the sample's as it names the sample's style, and Unsaid as it doesn't:
-// "ink, a dog in a meadow" and "a dog in a meadow". SolidStyle goes without saying.
-func (s Sample) Said(prompt string) string {
-	if s.Style == "" || s.Style == SolidStyle {
-		return prompt
-	}
-	return s.Style + ", " + s.Unsaid(prompt)
-}
+// Said is a prompt of the sample's as it names the sample's style: "ink, a dog in a meadow".
+func (s Sample) Said(prompt string) string { return SayStyle(s.Style) + s.Unsaid(prompt) }
 
-// Unsaid is a prompt without the sample's style; see Said.
-func (s Sample) Unsaid(prompt string) string { return strings.TrimPrefix(prompt, s.Style+", ") }
+// Unsaid is a prompt of the sample's without the style: "a dog in a meadow".
+func (s Sample) Unsaid(prompt string) string { return strings.TrimPrefix(prompt, SayStyle(s.Style)) }
+
+// SayStyle is what a prompt begins with to name a style, "ink, "; SolidStyle goes without
+// saying.
+func SayStyle(style string) string {
+	if style == "" || style == SolidStyle {
+		return ""
+	}
+	return style + ", "
+}
 
 // SolidStyle is the style of composed pictures that goes without saying: what is
 // drawn where nothing says otherwise.

@@ -181,11 +181,11 @@ func (c *Composer) Layout(i int) (Layout, error) {
 	if err != nil {
 		return Layout{}, err
 	}
-	limit := MaxTokens
-	if l.said() != "" {
+	said, limit := eligen.SayStyle(l.Style), MaxTokens
+	if said != "" {
 		limit -= styleTokens
 	}
-	l.Caption = l.said() + l.caption(s, c.options.Split, prompts, limit)
+	l.Caption = said + l.caption(s, c.options.Split, prompts, limit)
 	return l, nil
 }
 
@@ -329,7 +329,7 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 		Name:       l.Name,
 		Image:      image.NewNRGBA(image.Rect(0, 0, size.W, size.H)),
 		Prompt:     l.Caption,
-		Background: l.said() + l.Background.Phrase,
+		Background: eligen.SayStyle(l.Style) + l.Background.Phrase,
 		Style:      cmp.Or(l.Style, Solid),
 	}
 	if out.Prompt == "" {

@@ -74,10 +74,7 @@ func (c *Composer) Pair(i int) (Pair, error) {
 	}
 	mentioned := slices.Clone(prompts)
 	mentioned[0], mentioned[p.Object] = mentioned[p.Object], mentioned[0]
-	p.Right.Caption = panels(prompts[p.Object], plainly(list(mentioned), "", right.Background.Place))
-	if right.Style != Solid {
-		p.Right.Caption = right.Style + ", " + p.Right.Caption
-	}
+	p.Right.Caption = eligen.SayStyle(right.Style) + panels(prompts[p.Object], plainly(list(mentioned), "", right.Background.Place))
 	return p, nil
 }
 

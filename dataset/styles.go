@@ -220,14 +220,6 @@ func (c *Composer) style(i int) string {
 // tokenizer doesn't know the names and spells them.
 const styleTokens = 6
 
-// said is what a caption begins with to name the style; Solid goes without saying.
-func (l *Layout) said() string {
-	if l.Style == "" || l.Style == Solid {
-		return ""
-	}
-	return l.Style + ", "
-}
-
 // checkStyles refuses shares that can't be.
 func (s *Sprites) checkStyles(styles map[string]float64) error {
 	sum := 0.0

@@ -93,23 +93,28 @@ func drawBatch(data, pairs *records, r eligen.Recipe, step int, draw func(b *bat
 			b.regional = b.rng.Float64() < r.Regions
 			b.bare = b.rng.Float64() < r.Drop.Prompt
 			b.behind = b.regional && b.rng.Float64() < 0.3 // the entities' prompts alone say what is there
-			switch {
-			case b.bare:
-				ids(&b.prompt, b.data.empty())
-				ids(&b.clip, b.data.emptyCLIP())
-			case b.behind:
-				ids(&b.prompt, b.get("background"))
-				ids(&b.clip, b.get("clip_background"))
-			default:
-				ids(&b.prompt, b.get("prompt"))
-				ids(&b.clip, b.get("clip"))
-			}
+			b.say(promptFields, &b.prompt, &b.clip)
 			draw(b)
 		}); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
+}
+
+// say appends what the sample at hand is prompted by: nothing, its background, or all of it.
+func (b *batch) say(fields [4]string, prompt, clip *[]int32) {
+	at := 0
+	if b.behind {
+		at = 1
+	}
+	if b.bare {
+		ids(prompt, b.data.empty())
+		ids(clip, b.data.emptyCLIP())
+		return
+	}
+	ids(prompt, b.get(fields[at]))
+	ids(clip, b.get(fields[at+2]))
 }
 
 // get is a field of the sample at hand. Its error is caught by drawBatch.
@@ -161,12 +166,12 @@ func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 	}
 }
 
-// noised says that all columns of the sample at hand, w latents wide, have its noise
-// level, but for the first few, which have a share of it.
-func (b *batch) noised(w, few int, share float64) {
+// noised says that all columns of the sample at hand, w latents wide, have its noise, but
+// for the first few, which have none.
+func (b *batch) noised(w, few int) {
 	for x := range w {
 		if x < few {
-			b.share = append(b.share, float32(share))
+			b.share = append(b.share, 0)
 		} else {
 			b.share = append(b.share, 1)
 		}

@@ -21,8 +21,8 @@ import (
 // (eligen.Fusion): at noise level σ the transformer sees it as (1−σ)·x₀ + σ·ε.
 // That is what flow matching shows it of any picture, so samples are pictures of
 // two panels, and the loss counts in the object's region alone. The left panel has no
-// noise (eligen.Transfer.Clean). What lies around the region is as it was before the object was painted (Sample.Before): else its
-// colours could be read off there.
+// noise (eligen.Transfer.Clean). What lies around the region is as it was before the
+// object was painted (Sample.Before): else its colours could be read off there.
 //
 // The recipe's size is that of a panel, its window the part of each panel that is
 // seen: one at the object on the left and one at the object on the right, side by
@@ -158,7 +158,7 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	places := within(region, right.W, right.H)
 	x, y := right.cut(places[:len(region)], 1), right.cut(places[len(region):], 1)
 	lossWeight := b.sigma(pairShift)
-	b.noised(4*w, 2*w, 0)
+	b.noised(4*w, 2*w)
 	for i := range 2 * h * 4 * w {
 		weight := lossWeight
 		if i%(4*w) < 2*w {

@@ -245,7 +245,7 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(b *bat
 		if pairs != nil { // all samples are two windows, side by side
 			b.origin = append(b.origin, int32(w.y), int32(w.x+w.w/2))
 		}
-		b.noised(lw, 0, 1)
+		b.noised(lw, 0)
 		b.x0 = append(b.x0, w.cut(b.get("latents"), 2)...)
 		m, places := w.cut(b.get("members"), 1), w.cut(within(b.get("members"), w.W, w.H), 1)
 		where := make([]float32, 3*s)

@@ -126,17 +126,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 			} else {
 				shown = append(shown, 1)
 			}
-			switch {
-			case b.bare:
-				ids(&said, b.data.empty())
-				ids(&clip, b.data.emptyCLIP())
-			case b.behind:
-				ids(&said, b.get("said_background"))
-				ids(&clip, b.get("clip_said_background"))
-			default:
-				ids(&said, b.get("said"))
-				ids(&clip, b.get("clip_said"))
-			}
+			b.say(saidFields, &said, &clip)
 		})
 		if err != nil {
 			return nil, err

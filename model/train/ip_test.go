@@ -25,6 +25,7 @@ func styled(i int) eligen.Sample {
 	c := color.NRGBA{200, 220, 240, 255}
 	if i%2 == 1 {
 		s.Style, c = "dark", color.NRGBA{20, 30, 40, 255}
+		s.Prompt, s.Background = "dark, a", "dark, b"
 	}
 	draw.Draw(s.Image, s.Image.Rect, image.NewUniform(c), image.Point{}, draw.Src)
 	s.Entities = []eligen.SampleEntity{{Class: "square", Prompt: "square", Region: eligen.Box(0.5, 0.5, 1, 1)}}

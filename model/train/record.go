@@ -60,17 +60,20 @@ type records struct {
 const shardSize = 512
 
 // fields are the tensors of a shard, one row a sample.
-var fields = []string{"latents", "prompt", "background", "clip", "clip_background", "entities", "members", "objects"}
+var fields = append([]string{"latents", "entities", "members", "objects"}, promptFields[:]...)
 
-// saidFields are the prompt and the background as they say a sample's style.
-var saidFields = []string{"said", "said_background", "clip_said", "clip_said_background"}
+// The prompt and the background for T5, then for CLIP; and as they say a sample's style.
+var (
+	promptFields = [4]string{"prompt", "background", "clip", "clip_background"}
+	saidFields   = [4]string{"said", "said_background", "clip_said", "clip_said_background"}
+)
 
 func (r *records) fields() []string {
 	switch {
 	case r.pairs:
 		return append(slices.Clone(fields), "reference")
 	case r.styles != nil:
-		return append(slices.Clone(fields), append([]string{"style"}, saidFields...)...)
+		return append(slices.Clone(fields), append([]string{"style"}, saidFields[:]...)...)
 	}
 	return fields
 }
@@ -184,6 +187,12 @@ func (r *records) make(k int, path string) (shard, error) {
 			rows[field] = append(rows[field], float32(id))
 		}
 	}
+	prompts := func(fields [4]string, prompt, background string) {
+		ids(fields[0], r.text.T5(prompt, r.text.Length))
+		ids(fields[1], r.text.T5(background, r.text.Length))
+		ids(fields[2], r.text.CLIP(prompt, r.text.CLIPLength))
+		ids(fields[3], r.text.CLIP(background, r.text.CLIPLength))
+	}
 	for i := range shardSize {
 		s, err := r.samples(k*shardSize + i)
 		if err != nil {
@@ -215,18 +224,11 @@ func (r *records) make(k int, path string) (shard, error) {
 				return nil, fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
 			}
 			rows["style"] = append(rows["style"], float32(k))
-			ids("said", r.text.T5(s.Said(s.Prompt), r.text.Length))
-			ids("said_background", r.text.T5(s.Said(s.Background), r.text.Length))
-			ids("clip_said", r.text.CLIP(s.Said(s.Prompt), r.text.CLIPLength))
-			ids("clip_said_background", r.text.CLIP(s.Said(s.Background), r.text.CLIPLength))
+			prompts(saidFields, s.Said(s.Prompt), s.Said(s.Background))
 			s.Prompt, s.Background = s.Unsaid(s.Prompt), s.Unsaid(s.Background)
 		}
 		rows["latents"] = append(rows["latents"], latents...)
-		background := s.Background
-		ids("prompt", r.text.T5(s.Prompt, r.text.Length))
-		ids("background", r.text.T5(background, r.text.Length))
-		ids("clip", r.text.CLIP(s.Prompt, r.text.CLIPLength))
-		ids("clip_background", r.text.CLIP(background, r.text.CLIPLength))
+		prompts(promptFields, s.Prompt, s.Background)
 		objects := make([]float32, lw*lh)
 		members := make([]float32, MaxEntities*tokens)
 		for e := range MaxEntities {
@@ -250,10 +252,12 @@ func (r *records) make(k int, path string) (shard, error) {
 		rows["objects"] = append(rows["objects"], objects...)
 	}
 	shapes := map[string][]int{
-		"latents": {shardSize, r.z, lh, lw}, "prompt": {shardSize, r.text.Length}, "background": {shardSize, r.text.Length},
-		"clip": {shardSize, r.text.CLIPLength}, "clip_background": {shardSize, r.text.CLIPLength},
+		"latents":  {shardSize, r.z, lh, lw},
 		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens}, "style": {shardSize, 1},
-		"said": {shardSize, r.text.Length}, "said_background": {shardSize, r.text.Length}, "clip_said": {shardSize, r.text.CLIPLength}, "clip_said_background": {shardSize, r.text.CLIPLength},
+	}
+	for _, f := range [][4]string{promptFields, saidFields} {
+		shapes[f[0]], shapes[f[1]] = []int{shardSize, r.text.Length}, []int{shardSize, r.text.Length}
+		shapes[f[2]], shapes[f[3]] = []int{shardSize, r.text.CLIPLength}, []int{shardSize, r.text.CLIPLength}
 	}
 	s := shard{}
 	var list []eligen.NamedTensor
