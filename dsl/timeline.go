@@ -37,7 +37,7 @@ var (
 	warmGrammar       = &grammar{what: "a warm_start", required: []string{"strength"}, optional: []string{"every"}}
 	backgroundGrammar = &grammar{what: "a background", optional: []string{"lock"}}
 	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "fit", "mode", "feather", "background_weight"},
-		inside: map[string]string{"strength": "init"}}
+		inside: map[string]string{"strength": "init", "clean_source": "transfer"}}
 )
 
 var (
