@@ -4,7 +4,7 @@
 # taught about them by a LoRA alone. A part is drawn in other styles, which its captions
 # name: what the base can't draw, an IP-Adapter can't ask it for; and a part are panels
 # that show one object, so that an in-context LoRA finds something to build upon.
-# Why "reference", "within", "pairs" and "across": docs/adr/0016 and 0017.
+# Why "reference", "within", "pairs" and "across": docs/adr/0016 to 0018.
 recipe "base" {
   classes   = 20
   pictures  = 10240

@@ -2,12 +2,11 @@
 # colours turned alike left and right. The base with EliGen's LoRA is frozen; the new
 # one learns to draw the object on the right in the colours that it has on the left,
 # which no prompt tells, and the left panel shows without noise (docs/adr/0017). Trained on
-# half of each panel.
+# both panels as they are drawn (docs/adr/0018).
 recipe "in-context" {
   classes   = 20
   pictures  = 1536
   size      = [256, 256] # of a panel
-  window    = [128, 256]
   train     = lora(16)
   steps     = 600
   batch     = 16

@@ -11,7 +11,7 @@ recipe "whole" {
   regions   = 0.85
   dropout   = { prompt = 0.1, entity = 0.05 }
   timesteps = "reference"
-  styles    = { flat = 0.15, ink = 0.15, noto = 0.15 }
+  styles    = { flat = 0.16, ink = 0.4, noto = 0.2 } # ink is the hardest
   pairs     = 0.25
   objects   = 3
   within    = 0.2

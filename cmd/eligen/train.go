@@ -21,6 +21,7 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/judge"
 	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/runtime"
 )
 
 // trainOptions are the flags of `eligen train`.
@@ -67,7 +68,7 @@ eligen train recipes/eligen.hcl --smoke`,
 	return c
 }
 
-func (o *trainOptions) run(c *cobra.Command, args []string) error {
+func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	scene, err := o.load(c, args[0])
 	if err != nil {
 		return err
@@ -122,6 +123,14 @@ func (o *trainOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	free, ok, err := runtime.Claim(dir)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("another training is at work in %s. Two in one folder would overwrite each other's checkpoints: wait until it is done, stop it (it writes a checkpoint first), or give another --out", dir)
+	}
+	defer func() { err = errors.Join(err, free()) }()
 	from, err := trainee.Start()
 	if err != nil {
 		return err

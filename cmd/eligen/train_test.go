@@ -19,6 +19,7 @@ import (
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/runtime"
 )
 
 // tinyModel writes a model in nano's layout, of random numbers, small enough to be
@@ -158,6 +159,20 @@ func TestTrainOnAFolder(t *testing.T) {
 	}
 	if out, err := run("models", "inspect", kohya); err != nil || !strings.Contains(out, "kohya LoRA, rank 2") {
 		t.Errorf("%v\n%s", err, out)
+	}
+	// A second training in the folder of one that is at work is refused.
+	busy := filepath.Join(dir, "busy")
+	free, ok, err := runtime.Claim(busy)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if _, err := run("train", "--backend", "go", "--model", tiny, "--out", busy, recipe); err == nil || !strings.Contains(err.Error(), "another training is at work in "+busy) {
+		if _, ok, _ := runtime.Claim(busy); !ok { // there are file locks
+			t.Errorf("two trainings in one folder: %v", err)
+		}
+	}
+	if err := free(); err != nil {
+		t.Fatal(err)
 	}
 	// The model that was trained takes it as its own.
 	e, err := model.New(model.Options{Backend: "go", Nano: filepath.Join(dir, "training", "model")})

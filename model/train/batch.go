@@ -50,6 +50,9 @@ func inputsOf(in []*Node) inputs {
 // given is how many inputs those are.
 const given = 13
 
+// pairs reports whether the samples are pairs of panels.
+func (in inputs) pairs() bool { return in.origin.Rank() == 3 }
+
 // noisy is what the transformer sees, and target what it is to say.
 func (in inputs) noisy() *Node {
 	sigma := Mul(Reshape(in.sigma, -1, 1, 1, 1), in.share)
@@ -79,15 +82,9 @@ func (in inputs) timestep() *Node { return MulScalar(in.sigma, 1000) }
 
 // drawBatch draws which samples a step sees and what is dropped of their global
 // prompts; draw adds the rest of the sample at hand.
-//
-// Of the samples, a share is drawn from pairs, if there are any.
-func drawBatch(data, pairs *records, r eligen.Recipe, step int, draw func(b *batch)) (*batch, error) {
-	b := &batch{r: r, rng: rand.New(rand.NewPCG(r.Seed+2, uint64(step)))}
+func drawBatch(data *records, r eligen.Recipe, step int, draw func(b *batch)) (*batch, error) {
+	b := &batch{data: data, r: r, rng: rand.New(rand.NewPCG(r.Seed+2, uint64(step)))}
 	for k := range r.Batch {
-		b.data = data
-		if pairs != nil && b.rng.Float64() < r.Pairs {
-			b.data = pairs
-		}
 		b.sample = b.data.index(r.Seed, step*r.Batch+k)
 		if err := catch(func() {
 			b.regional = b.rng.Float64() < r.Regions
@@ -129,10 +126,9 @@ func (b *batch) get(field string) []float32 {
 // unseen reports, of an entity of the sample at hand, that its region is left out.
 func (b *batch) unseen() bool { return !b.regional || b.bare || b.rng.Float64() < b.r.Drop.Entity }
 
-// sigma draws the sample's noise level, moved towards 1 by a shift (1 is none), and gives
-// the loss weight that goes with it.
-func (b *batch) sigma(shift float64) float64 {
-	sigma, weight := drawSigma(b.rng, b.r, shift)
+// sigma draws the sample's noise level, and gives the loss weight that goes with it.
+func (b *batch) sigma() float64 {
+	sigma, weight := drawSigma(b.rng, b.r)
 	b.sigmas = append(b.sigmas, float32(sigma))
 	return weight
 }
@@ -177,10 +173,6 @@ func (b *batch) noised(w, few int) {
 		}
 	}
 }
-
-// pairShift moves the noise levels of pairs: what the right panel takes over from the left
-// one is decided while it is noise almost alone.
-const pairShift = 2
 
 // ids appends a row of token ids, which records hold as numbers.
 func ids(dst *[]int32, row []float32) {

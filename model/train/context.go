@@ -38,7 +38,7 @@ func InContext(backend compute.Backend, m Model, r eligen.Recipe, panels Picture
 		return Task{}, err
 	}
 	t.Params = append(t.Params, m.headParams(r)...)
-	t.Batch = func(step int) ([]*tensors.Tensor, error) { return contextBatch(data, r, step) }
+	t.Batch = func(step int) ([]*tensors.Tensor, error) { return pairBatch(data, r, step, true) }
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		in := inputsOf(nodes)
 		measures := map[string]*Node{}
@@ -117,18 +117,21 @@ func plus(w, up, down eligen.Tensor) eligen.Tensor {
 	return out
 }
 
-// contextBatch draws a step's inputs, as flowBatch does, of pairs: two windows side
-// by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity. The loss counts
-// in its region.
-func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, error) {
+// pairBatch draws a step's inputs, as flowBatch does, of pairs: two windows side
+// by side, [B,16,h,2w] latents, with origins [B,2,2], and one entity. The loss counts in
+// the right panel, or inside the object's region there.
+func pairBatch(data *records, r eligen.Recipe, step int, inside bool) ([]*tensors.Tensor, error) {
 	seen := r.Window
 	if seen == (eligen.Size{}) {
 		seen = r.Size
 	}
 	w, h := seen.W/16, seen.H/16
-	b, err := drawBatch(data, nil, r, step, func(b *batch) {
+	b, err := drawBatch(data, r, step, func(b *batch) {
 		at := len(b.weight)
-		here := b.pair(r, w, h, 1)
+		here := b.pair(r, w, h)
+		if !inside {
+			return
+		}
 		for i := range b.weight[at:] {
 			b.weight[at+i] *= here[i/(4*w)/2*2*w+i%(4*w)/2]
 		}
@@ -140,9 +143,9 @@ func contextBatch(data *records, r eligen.Recipe, step int) ([]*tensors.Tensor, 
 }
 
 // pair draws the sample at hand, a pair: a window of w×h tokens of each panel, with the
-// object as the first of a number of entities. It gives the object's region in the two
-// windows, [h·2w]. The left panel has neither noise nor loss.
-func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
+// object as the entity. It gives the object's region in the two windows, [h·2w]. The left
+// panel has neither noise nor loss.
+func (b *batch) pair(r eligen.Recipe, w, h int) (here []float32) {
 	panel := r.Size.W / 16
 	left := window{W: 2 * panel, H: r.Size.H / 16, w: w, h: h}
 	right := left
@@ -157,7 +160,7 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	objects := beside(left.cut(reference, 1), right.cut(region, 1), w)
 	places := within(region, right.W, right.H)
 	x, y := right.cut(places[:len(region)], 1), right.cut(places[len(region):], 1)
-	lossWeight := b.sigma(pairShift)
+	lossWeight := b.sigma()
 	b.noised(4*w, 2*w)
 	for i := range 2 * h * 4 * w {
 		weight := lossWeight
@@ -178,10 +181,6 @@ func (b *batch) pair(r eligen.Recipe, w, h, entities int) (here []float32) {
 	b.where = append(b.where, where...)
 	ids(&b.entities, b.get("entities")[:b.data.text.EntityLength])
 	b.members = append(b.members, row...)
-	for range entities - 1 {
-		ids(&b.entities, floats(b.data.text.T5("", b.data.text.EntityLength)))
-		b.members = append(b.members, make([]float32, len(row))...)
-	}
 	return here
 }
 

@@ -42,8 +42,8 @@ type Model struct {
 // Entities enter as in inference: their own text segments and regional
 // attention, here in its dense form, since sequences are short.
 //
-// Where the recipe has pairs, a share of the samples is two panels that show one object,
-// each seen through a window of half the width.
+// Where the recipe has pairs, a share of the steps sees them: two panels that show one
+// object, half as many as there are samples in other steps.
 func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (Task, error) {
 	data, err := samples.records(backend, m, r.Size)
 	if err != nil {
@@ -70,14 +70,26 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 		}
 	}
 	t.Params = append(t.Params, m.headParams(r)...)
-	t.Batch = func(step int) ([]*tensors.Tensor, error) { return flowBatch(data, pairs, r, step, nil) }
+	t.Batch = func(step int) ([]*tensors.Tensor, error) {
+		// Evenly spread: one step in four, say, and not one in four by chance.
+		if pairs != nil && math.Floor(r.Pairs*float64(step+1)) > math.Floor(r.Pairs*float64(step)) {
+			r := r
+			r.Batch = max(1, r.Batch/2)
+			return pairBatch(pairs, r, step, false)
+		}
+		return flowBatch(data, r, step, nil)
+	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
 			w = m.Beside(w, r.Rank)
 		}
 		in := inputsOf(nodes)
-		if r.Window == (eligen.Size{}) && r.Pairs == 0 {
-			in.origin = nil
+		r := r
+		if !in.pairs() {
+			r.Across = 0 // there is no other panel
+			if r.Window == (eligen.Size{}) {
+				in.origin = nil
+			}
 		}
 		measures := map[string]*Node{}
 		v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
@@ -222,18 +234,14 @@ func LoRANames(name string) (a, b string, ok bool) {
 
 // flowBatch draws a step's inputs: samples and their conditions, what part of them is
 // seen, timesteps and noise. each, which may be nil, is shown every sample.
-func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(b *batch)) ([]*tensors.Tensor, error) {
+func flowBatch(data *records, r eligen.Recipe, step int, each func(b *batch)) ([]*tensors.Tensor, error) {
 	seen, count := r.Size, MaxEntities
 	if r.Window != (eligen.Size{}) {
 		seen, count = r.Window, windowEntities
 	}
 	lw, lh := seen.W/8, seen.H/8
 	s := lw / 2 * (lh / 2)
-	b, err := drawBatch(data, pairs, r, step, func(b *batch) {
-		if pairs != nil && b.data == pairs {
-			b.pair(r, lw/4, lh/2, count)
-			return
-		}
+	b, err := drawBatch(data, r, step, func(b *batch) {
 		if each != nil {
 			each(b)
 		}
@@ -242,9 +250,6 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(b *bat
 			w.look(b.rng, b.get("members"))
 		}
 		b.origin = append(b.origin, int32(w.y), int32(w.x))
-		if pairs != nil { // all samples are two windows, side by side
-			b.origin = append(b.origin, int32(w.y), int32(w.x+w.w/2))
-		}
 		b.noised(lw, 0)
 		b.x0 = append(b.x0, w.cut(b.get("latents"), 2)...)
 		m, places := w.cut(b.get("members"), 1), w.cut(within(b.get("members"), w.W, w.H), 1)
@@ -262,7 +267,7 @@ func flowBatch(data, pairs *records, r eligen.Recipe, step int, each func(b *bat
 		}
 		b.where = append(b.where, where...)
 		b.object, b.seen = append(b.object, make([]float32, b.data.z)...), append(b.seen, make([]float32, s)...)
-		lossWeight := b.sigma(1)
+		lossWeight := b.sigma()
 		up := 1.0
 		if r.Objects > 0 {
 			up = r.Objects
@@ -355,8 +360,8 @@ func floats(ids []int32) []float32 {
 func (r *records) empty() []float32     { return floats(r.text.T5("", r.text.Length)) }
 func (r *records) emptyCLIP() []float32 { return floats(r.text.CLIP("", r.text.CLIPLength)) }
 
-// drawSigma draws a noise level in (0, 1), moved towards 1 by a shift, and its loss weight.
-func drawSigma(rng *rand.Rand, r eligen.Recipe, shift float64) (sigma, weight float64) {
+// drawSigma draws a noise level in (0, 1), and its loss weight.
+func drawSigma(rng *rand.Rand, r eligen.Recipe) (sigma, weight float64) {
 	switch r.Timesteps {
 	case "uniform":
 		sigma = rng.Float64()
@@ -368,7 +373,6 @@ func drawSigma(rng *rand.Rand, r eligen.Recipe, shift float64) (sigma, weight fl
 	default: // logit-normal, Esser et al. 2024
 		sigma = 1 / (1 + math.Exp(-rng.NormFloat64()))
 	}
-	sigma = shift * sigma / (1 + (shift-1)*sigma)
 	weight = 1
 	if r.Weighting == "reference" {
 		weight = referenceWeight(1000 * sigma)

@@ -17,11 +17,14 @@ import (
 	"github.com/eligen/eligen/model/vision"
 )
 
-// Of each style, so many pictures are taken, and of each of them so many parts, which
-// samples are shown with.
 const (
-	references = 320
-	glances    = 3
+	// references is how many pictures of each style samples are shown parts of.
+	references = 1280
+	// leastPart and leastShown are how small the parts are that a tower and an adapter
+	// are shown. A style is in all of a picture, and a tower that sees whole ones alone, or
+	// the same parts again and again, learns them by heart. But the smaller a part is, the
+	// more of them show no object, and no style: an adapter learns nothing from those.
+	leastPart, leastShown = 0.5, 0.9
 )
 
 // Vision trains the vision tower of image prompts by itself, as SigLIP was, only between
@@ -29,15 +32,15 @@ const (
 // one style, and else not. Nothing else is drawn alike in the pictures of a style.
 func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
 	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	seen, err := m.glances(r, samples, styles)
+	seen, err := pool(samples, styles, references)
 	if err != nil {
 		return Task{}, err
 	}
 	t := Task{Pictures: r.Batch, Params: m.started(m.visionParams())}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), side: m.Vision.Size, seen: seen}
+		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
 		for range r.Batch {
-			g.see(g.rng.IntN(len(seen)))
+			g.see(g.rng.IntN(len(seen)), leastPart)
 		}
 		return []*tensors.Tensor{g.tensor(), tensors.FromFlatDataAndDimensions(g.styles, r.Batch)}, nil
 	}
@@ -51,27 +54,33 @@ func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
 // A glimpse is the pictures that the vision tower sees in a step.
 type glimpse struct {
 	rng    *rand.Rand
-	side   int
-	seen   [][][]float32 // of every style
+	tower  vision.Config
+	seen   [][]*image.NRGBA // of every style
 	pixels []float32
 	styles []int32
 }
 
-// see adds a picture of a style, sometimes mirrored.
-func (g *glimpse) see(style int) {
+// see adds a part of a picture of a style, of at least a share of its sides, sometimes
+// mirrored.
+func (g *glimpse) see(style int, least float64) {
 	g.styles = append(g.styles, int32(style))
-	x := g.seen[style][g.rng.IntN(len(g.seen[style]))]
+	img := g.seen[style][g.rng.IntN(len(g.seen[style]))]
+	b := img.Bounds()
+	share := least + (1-least)*g.rng.Float64()
+	w, h := max(1, int(share*float64(b.Dx()))), max(1, int(share*float64(b.Dy())))
+	from := b.Min.Add(image.Pt(g.rng.IntN(b.Dx()-w+1), g.rng.IntN(b.Dy()-h+1)))
 	at := len(g.pixels)
-	if g.pixels = append(g.pixels, x...); g.rng.IntN(2) == 1 {
-		for ; at < len(g.pixels); at += g.side {
-			slices.Reverse(g.pixels[at : at+g.side])
+	g.pixels = append(g.pixels, g.tower.Pixels(img.SubImage(image.Rectangle{Min: from, Max: from.Add(image.Pt(w, h))})).Data...)
+	if g.rng.IntN(2) == 1 {
+		for ; at < len(g.pixels); at += g.tower.Size {
+			slices.Reverse(g.pixels[at : at+g.tower.Size])
 		}
 	}
 }
 
 // tensor is the pictures, [N,3,Size,Size].
 func (g *glimpse) tensor() *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.side, g.side)
+	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.tower.Size, g.tower.Size)
 }
 
 // started are parameters that start from the model's weights, where it has them.
@@ -104,7 +113,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		return Task{}, err
 	}
 	data.styles = append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	seen, err := m.glances(r, samples, data.styles)
+	seen, err := pool(samples, data.styles, references)
 	if err != nil {
 		return Task{}, err
 	}
@@ -114,12 +123,12 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), side: m.Vision.Size, seen: seen}
+		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
 		var shown []float32
 		var said, clip []int32
-		in, err := flowBatch(data, nil, r, step, func(b *batch) {
+		in, err := flowBatch(data, r, step, func(b *batch) {
 			style := int(b.get("style")[0])
-			g.see(style)
+			g.see(style, leastShown)
 			u := g.rng.Float64()
 			if b.bare && r.Words > 0 || (b.bare || style == 0) && u < 0.5 {
 				shown = append(shown, 0)
@@ -170,33 +179,6 @@ func together(vec, style *Node) (loss, right *Node) {
 	}
 	positive := ConvertDType(GreaterThan(z, ZerosLike(z)), cos.DType())
 	return MulScalar(Add(mean(each, same), mean(each, OneMinus(same))), 0.5), MulScalar(Add(mean(positive, same), mean(positive, OneMinus(same))), 0.5)
-}
-
-// glances are parts of pictures of each style, as the vision tower takes them: a style
-// is in all of a picture, and a tower that sees whole ones alone learns them by heart.
-func (m Model) glances(r eligen.Recipe, samples eligen.Samples, styles []string) ([][][]float32, error) {
-	all, err := pool(samples, styles, references)
-	if err != nil {
-		return nil, err
-	}
-	rng := rand.New(rand.NewPCG(r.Seed, 0x616c))
-	out := make([][][]float32, len(styles))
-	for k, list := range all {
-		for _, img := range list {
-			for range glances {
-				out[k] = append(out[k], m.glance(rng, img))
-			}
-		}
-	}
-	return out, nil
-}
-
-func (m Model) glance(rng *rand.Rand, img *image.NRGBA) []float32 {
-	b := img.Bounds()
-	share := 0.6 + 0.4*rng.Float64()
-	w, h := max(1, int(share*float64(b.Dx()))), max(1, int(share*float64(b.Dy())))
-	at := b.Min.Add(image.Pt(rng.IntN(b.Dx()-w+1), rng.IntN(b.Dy()-h+1)))
-	return m.Vision.Pixels(img.SubImage(image.Rectangle{Min: at, Max: at.Add(image.Pt(w, h))})).Data
 }
 
 // image is the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and

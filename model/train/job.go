@@ -201,7 +201,7 @@ func Do(ctx context.Context, j Job) error {
 
 // pictures are n samples of a size; their latents are kept in the job's folder.
 func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int) (Pictures, error) {
-	key, err := recordsKey(m, samples)
+	key, err := recordsKey(m, j.Recipe.Styles, samples)
 	if err != nil {
 		return Pictures{}, err
 	}

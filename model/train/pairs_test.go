@@ -13,12 +13,12 @@ import (
 	"github.com/eligen/eligen/model/train"
 )
 
-// A base that is trained on pairs sees them beside whole pictures: all samples are two
-// windows. The left panel of some is less noisy than the right one, and has no loss.
+// A base with pairs sees them in steps of their own, of half as many samples: two whole
+// panels, of which the left one has neither noise nor loss.
 func TestPairs(t *testing.T) {
 	m, samples := tiny(t)
 	r := eligen.Recipe{
-		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 3, Batch: 32, Regions: 1, Every: 3, Objects: 2,
+		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 4, Batch: 8, Regions: 1, Every: 4, Objects: 2,
 		Pairs: 0.5, Within: 0.5, Across: 0.5, Optimizer: eligen.Optimizer{Rate: 1e-3},
 	}
 	panels := func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }
@@ -28,33 +28,33 @@ func TestPairs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := task.Batch(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	share, weight, where := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[float32](in[5])
-	origin := tensors.MustCopyFlatData[int32](in[12])
-	var pairs, whole int
-	for b := range r.Batch {
-		columns, o, w := share[4*b:4*b+4], origin[4*b:4*b+4], weight[16*b:16*b+16]
-		if o[3] != 1 { // not side by side in one picture
-			pairs++
-			if o[1] > 0 || o[3] < 2 {
-				t.Errorf("sample %d: windows at %v, not of both panels", b, o)
+	var in []*tensors.Tensor
+	for step := range 4 {
+		if in, err = task.Batch(step); err != nil {
+			t.Fatal(err)
+		}
+		shape, origins := in[0].Shape().Dimensions, in[12].Shape().Dimensions
+		if step%2 == 0 {
+			if !slices.Equal(shape, []int{8, 4, 4, 4}) || !slices.Equal(origins, []int{8, 2}) {
+				t.Errorf("step %d: latents %v at %v, want eight pictures", step, shape, origins)
 			}
-			if !slices.Equal(columns, []float32{0, 0, 1, 1}) || w[0] != 0 || w[2] == 0 {
-				t.Errorf("sample %d: columns have %v of the noise, weights %v", b, columns, w)
+			continue
+		}
+		if !slices.Equal(shape, []int{4, 4, 4, 8}) || !slices.Equal(origins, []int{4, 2, 2}) {
+			t.Fatalf("step %d: latents %v at %v, want four pairs", step, shape, origins)
+		}
+		share, weight, origin := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[int32](in[12])
+		for b := range 4 {
+			if o := origin[4*b : 4*b+4]; !slices.Equal(o, []int32{0, 0, 0, 2}) {
+				t.Errorf("pair %d: panels at %v, not side by side", b, o)
 			}
-		} else {
-			whole++
-			if !slices.Equal(columns, []float32{1, 1, 1, 1}) || slices.Contains(w, 0) {
-				t.Errorf("sample %d: noise %v, weights %v", b, columns, w)
+			columns, w := share[8*b:8*b+8], weight[32*b:32*b+32]
+			if !slices.Equal(columns, []float32{0, 0, 0, 0, 1, 1, 1, 1}) || w[0] != 0 || slices.Contains(w[4:8], 0) {
+				t.Errorf("pair %d: columns have %v of the noise, weights %v", b, columns, w)
 			}
 		}
 	}
-	if pairs < 5 || whole < 5 {
-		t.Errorf("%d pairs, %d others", pairs, whole)
-	}
+	where := tensors.MustCopyFlatData[float32](in[5])
 	regions := 0
 	for i := 2; i < len(where); i += 3 {
 		regions += int(where[i])
@@ -71,6 +71,11 @@ func TestPairs(t *testing.T) {
 		Panels:  func(eligen.Size, bool) (eligen.Samples, error) { return panels, nil },
 		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
 		Export:  func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Report: func(s train.Status) {
+			if s.Step == 4 && s.Note == "" && s.Measures["across"] == 0 {
+				t.Errorf("measures %v: nothing was asked of pairs", s.Measures)
+			}
+		},
 	}
 	if err := train.Do(t.Context(), job); err != nil {
 		t.Fatal(err)

@@ -147,7 +147,7 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 	every := max(1, o.Recipe.Every)
 	logEvery := max(1, min(20, every))
 	var sum, norm float64
-	var sums map[string]float64
+	sums, counts := map[string]float64{}, map[string]int{} // of measures, which not every step has
 	n, since := 0, time.Now()
 	for s.step < o.Recipe.Steps {
 		select {
@@ -186,19 +186,17 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 		s.pictures += t.Pictures
 		s.seconds += time.Since(began).Seconds()
 		sum, norm, n = sum+loss, norm+gnorm, n+1
-		if sums == nil {
-			sums = map[string]float64{}
-		}
 		for k, v := range measures {
-			sums[k] += v
+			sums[k], counts[k] = sums[k]+v, counts[k]+1
 		}
 		if s.step%logEvery == 0 || s.step == o.Recipe.Steps {
 			for k := range sums {
-				sums[k] /= float64(n)
+				sums[k] /= float64(counts[k])
 			}
 			report(Status{Step: s.step, Loss: sum / float64(n), Norm: norm / float64(n), Rate: rate, Measures: sums,
 				Pictures: s.pictures, Seconds: s.seconds, Speed: float64(n*t.Pictures) / time.Since(since).Seconds()})
-			sum, norm, n, sums, since = 0, 0, 0, nil, time.Now()
+			sum, norm, n, since = 0, 0, 0, time.Now()
+			sums, counts = map[string]float64{}, map[string]int{}
 		}
 		if s.step%every == 0 || s.step == o.Recipe.Steps {
 			if err := s.save(o, report); err != nil {
@@ -247,11 +245,11 @@ type state struct {
 	step     int
 	pictures int
 	seconds  float64
-	measures []string
+	measures map[string][]string // names of a graph's measures, by the shape of its first input
 }
 
 func newState(t Task, o Options) (*state, error) {
-	s := &state{store: model.NewStore(), params: t.Params, ema: o.Recipe.EMA > 0}
+	s := &state{store: model.NewStore(), params: t.Params, ema: o.Recipe.EMA > 0, measures: map[string][]string{}}
 	saved, meta, err := readCheckpoint(filepath.Join(o.Dir, CheckpointFile))
 	if err != nil {
 		return nil, err
@@ -367,11 +365,11 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 			}
 		}
 		out := []*Node{loss, norm}
-		s.measures = s.measures[:0]
-		for _, k := range sortedKeys(measures) {
-			s.measures = append(s.measures, k)
+		names := sortedKeys(measures)
+		for _, k := range names {
 			out = append(out, measures[k])
 		}
+		s.measures[in[4].Shape().String()] = names
 		return out
 	})
 	if err != nil {
@@ -401,7 +399,7 @@ func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Opti
 	value := func(t *tensors.Tensor) float64 { return float64(tensors.ToScalar[float32](t)) }
 	loss, norm = value(out[0]), value(out[1])
 	measures = map[string]float64{}
-	for i, k := range s.measures {
+	for i, k := range s.measures[in[0].Shape().String()] {
 		measures[k] = value(out[2+i])
 	}
 	for _, t := range append(out, in...) {

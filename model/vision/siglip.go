@@ -31,7 +31,7 @@ type Config struct {
 var SO400M = Config{Dim: 1152, FF: 4304, Heads: 16, Layers: 27, Patch: 14, Side: 27, Size: 384}
 
 // Nano is the vision tower of the embedded model nano.
-var Nano = Config{Dim: 96, FF: 192, Heads: 2, Layers: 2, Patch: 16, Side: 6, Size: 96}
+var Nano = Config{Dim: 96, FF: 192, Heads: 2, Layers: 2, Patch: 16, Side: 12, Size: 192}
 
 const (
 	patches   = "vision_model.embeddings.patch_embedding"

@@ -1,0 +1,35 @@
+package runtime_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/eligen/eligen/runtime"
+)
+
+// A folder is one process's at a time, and anybody's again when that lets go of it.
+func TestClaim(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	free, ok, err := runtime.Claim(dir)
+	if err != nil || !ok {
+		t.Fatalf("a new folder is free: %v, %v", ok, err)
+	}
+	if _, ok, err := runtime.Claim(dir); err != nil {
+		t.Fatal(err)
+	} else if ok {
+		t.Skip("no file locks here")
+	}
+	if err := free(); err != nil {
+		t.Fatal(err)
+	}
+	again, ok, err := runtime.Claim(dir)
+	if err != nil || !ok {
+		t.Fatalf("a folder that was let go of is free: %v, %v", ok, err)
+	}
+	if err := again(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := runtime.Claim(filepath.Join(dir, ".lock")); err == nil {
+		t.Error("a file can't be claimed as a folder")
+	}
+}
