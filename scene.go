@@ -267,7 +267,7 @@ type Recipe struct {
 	// Words is, of an IP-Adapter's training, how much of what is to be drawn is what the
 	// model itself draws where a caption says the style; the rest is the pictures.
 	Words float64
-	// Pairs is the share of a base's samples that are two panels which show one object.
+	// Pairs is the share of a base's steps that see pairs: two panels which show one object.
 	Pairs float64
 	// Styles is which share of the composed pictures is drawn in another style, by its name.
 	Styles map[string]float64

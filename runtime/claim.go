@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 )
@@ -10,8 +9,8 @@ import (
 const claimName = ".lock"
 
 // Claim takes a folder, which it makes where it is missing, for this process until free
-// is called, or the process ends. ok is false where another one has it. On a system
-// without file locks it is always there for the taking.
+// is called, or the process ends. ok is false where another one has it. Where files
+// can't be locked, it is there for the taking.
 func Claim(dir string) (free func() error, ok bool, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, false, err
@@ -20,12 +19,8 @@ func Claim(dir string) (free func() error, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	ok, err = lock(f)
-	if errors.Is(err, errors.ErrUnsupported) {
-		ok, err = true, nil
-	}
-	if !ok || err != nil {
-		return nil, false, errors.Join(err, f.Close())
+	if held, err := lock(f); !held && err == nil {
+		return nil, false, f.Close()
 	}
 	return f.Close, true, nil
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	system "runtime"
 	"strings"
 	"testing"
 
@@ -167,7 +168,7 @@ func TestTrainOnAFolder(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	if _, err := run("train", "--backend", "go", "--model", tiny, "--out", busy, recipe); err == nil || !strings.Contains(err.Error(), "another training is at work in "+busy) {
-		if _, ok, _ := runtime.Claim(busy); !ok { // there are file locks
+		if system.GOOS != "windows" { // files can't be locked there
 			t.Errorf("two trainings in one folder: %v", err)
 		}
 	}

@@ -43,7 +43,7 @@ type Model struct {
 // attention, here in its dense form, since sequences are short.
 //
 // Where the recipe has pairs, a share of the steps sees them: two panels that show one
-// object, half as many as there are samples in other steps.
+// object, half as many as there are samples in other steps. A pair counts as two pictures.
 func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (Task, error) {
 	data, err := samples.records(backend, m, r.Size)
 	if err != nil {
