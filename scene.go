@@ -267,6 +267,9 @@ type Recipe struct {
 	// Words is, of an IP-Adapter's training, how much of what is to be drawn is what the
 	// model itself draws where a caption says the style; the rest is the pictures.
 	Words float64
+	// ImagePrompts is the share of a base's samples whose style no caption says: a picture of
+	// that style shows it, through the IP-Adapter, which is trained with the base then.
+	ImagePrompts float64
 	// Pairs is the share of a base's steps that see pairs: two panels which show one object.
 	Pairs float64
 	// Styles is which share of the composed pictures is drawn in another style, by its name.

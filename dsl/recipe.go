@@ -18,7 +18,7 @@ var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "within", "across", "pairs", "words", "styles", "ema", "every"},
+			"timesteps", "weighting", "objects", "within", "across", "pairs", "words", "image_prompts", "styles", "ema", "every"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:  []string{"for_each", "count"},
 		inside: map[string]string{
@@ -89,6 +89,9 @@ func (l *loader) recipe(block *hcl.Block) {
 	if f, ok := b.number("words", 0, 1); ok {
 		r.Words = f
 	}
+	if f, ok := b.number("image_prompts", 0, 1); ok {
+		r.ImagePrompts = f
+	}
 	if f, ok := b.number("pairs", 0, 1); ok {
 		r.Pairs = f
 	}
@@ -150,6 +153,11 @@ func (b *body) ofKind(r eligen.Recipe) {
 	}
 	if r.Kind != "ip" {
 		refuse("words", "\"words\" is how much an IP-Adapter learns from captions that say the style, and this recipe trains %q. Remove it.", r.Kind)
+	}
+	if r.Kind != "base" {
+		refuse("image_prompts", "\"image_prompts\" is the share of a base's samples that are shown their style, and this recipe trains %q. ip shows it to all of its samples.", r.Kind)
+	} else if b.attrs["styles"] == nil {
+		refuse("image_prompts", "An image prompt shows a style, and this recipe has no \"styles\". Say which share of the pictures is drawn in which.")
 	}
 	if r.Kind == "in-context" {
 		refuse("objects", "An in-context LoRA's loss counts in the object's region alone. Remove \"objects\".")

@@ -485,6 +485,7 @@ var argumentWords = map[string]string{
 	"recipe.within":            "How much the loss counts where in its region each image token is, which linear heads say while a model is trained and no model holds afterwards; 0 by default",
 	"recipe.across":            "Of pairs of panels: how much the loss counts what the object looks like in the left one, which linear heads say of its image tokens in the right one; 0 by default",
 	"recipe.pairs":             "Of a base's steps, the share that sees pairs: two panels that show the same object, half as many as pictures in other steps; 0 by default",
+	"recipe.image_prompts":     "Of a base's samples, the share whose style is shown by another picture and not said by the caption: the IP-Adapter is trained with the base then; 0 by default",
 	"recipe.words":             "Of ip, from 0 to 1: how much of what the adapter learns to draw is what the model itself draws where the caption says the style; the rest is the pictures, and all of it by default",
 	"recipe.styles":            "`{ flat = 0.1, ink = 0.1, noto = 0.1 }`: of the composed dataset, which share of the pictures is drawn in other styles",
 	"recipe.ema":               "Decay of the running mean of the weights; 0 is off",

@@ -78,6 +78,7 @@ type Row struct {
 type Report struct {
 	Rows []Row   `json:"rows"`           // the composed pictures themselves first, then the modes
 	PSNR float64 `json:"psnr,omitempty"` // of the autoencoder on the composed pictures, dB
+	Told float64 `json:"told,omitempty"` // the share of unseen pictures whose style the vision tower tells
 
 	Overlap []Row `json:"overlap,omitempty"` // a row a policy
 	Motion  []Row `json:"motion,omitempty"`  // a row for each of Motions

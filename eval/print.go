@@ -27,6 +27,9 @@ func (r Report) String() string {
 	if len(r.Style) > 0 {
 		b.WriteString("\nStyles, asked for by another picture alone: the share of entities that a classifier says to be in the asked style, and how often they are known.\n\n")
 		table(&b, "style", []string{"style", "identity"}, r.Style)
+		if r.Told > 0 {
+			fmt.Fprintf(&b, "\nvision tower       tells the style of %.3f of unseen pictures\n", r.Told)
+		}
 	}
 	if len(r.Transfer) > 0 {
 		b.WriteString("\nAn object carried over from another picture, in colours that no prompt tells: how often it is known, and how often its colour is the source's rather than one of its five turns by 60° (by chance 0.17).\n\n")

@@ -173,15 +173,21 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 			t.Manifest.Autoencoder.Shift, t.Manifest.Autoencoder.Scale = q.Mean, 1/q.Sigma
 		}
 	case "base":
-		dit, txt := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
+		dit, txt, ip := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
 		for name, w := range weights {
-			if short, ok := strings.CutPrefix(name, "dit."); ok {
+			if short, ok := strings.CutPrefix(name, prefixes[TransformerFile]); ok {
 				dit[short] = w
+			} else if short, ok := strings.CutPrefix(name, prefixes[IPFile]); ok {
+				ip[short] = w
 			} else {
 				txt[name] = w
 			}
 		}
 		t.parts[TransformerFile], t.parts[TextFile] = dit, txt
+		if len(ip) > 0 { // it was trained with the base
+			tower, adapter := t.Manifest.imageSide()
+			t.Manifest.Vision, t.Manifest.IP, t.parts[IPFile] = &tower, &adapter, ip
+		}
 	case "eligen":
 		t.parts[EliGenFile] = weights
 	case "in-context":

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomlx/compute"
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
@@ -197,6 +198,11 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		}
 		report.PSNR = q.PSNR
 	}
+	if len(report.Style) > 0 {
+		if report.Told, err = o.told(backend, start, sprites, size); err != nil {
+			return err
+		}
+	}
 	if o.json {
 		enc := json.NewEncoder(c.OutOrStdout())
 		enc.SetIndent("", "  ")
@@ -243,6 +249,21 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 		}
 	}
 	return j.Classify, func(style string, i int) (eligen.Sample, error) { return composers[style].Sample(i) }, nil
+}
+
+// told is how surely the vision tower tells styles, of pictures that no training has shown.
+func (o *evalOptions) told(backend compute.Backend, start train.Start, sprites *dataset.Sprites, size eligen.Size) (float64, error) {
+	const n = 32 // of each style
+	pictures := func(split dataset.Split) func(style string, i int) (eligen.Sample, error) {
+		return func(style string, i int) (eligen.Sample, error) {
+			composer, err := sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}})
+			if err != nil {
+				return eligen.Sample{}, err
+			}
+			return composer.Sample(i)
+		}
+	}
+	return train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, pictures(dataset.Train), pictures(dataset.Eval))
 }
 
 // styleNames are the styles that have to be asked for.

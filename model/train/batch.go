@@ -18,6 +18,7 @@ type batch struct {
 	sample         int  // the one at hand
 	regional, bare bool // it carries entities; it has lost its prompt
 	behind         bool // its prompt says the background alone
+	shown          bool // its style is shown by an image prompt, and no caption says it
 
 	x0, sigmas, members, weight    []float32
 	share, where, object, seen     []float32
@@ -90,7 +91,13 @@ func drawBatch(data *records, r eligen.Recipe, step int, draw func(b *batch)) (*
 			b.regional = b.rng.Float64() < r.Regions
 			b.bare = b.rng.Float64() < r.Drop.Prompt
 			b.behind = b.regional && b.rng.Float64() < 0.3 // the entities' prompts alone say what is there
-			b.say(promptFields, &b.prompt, &b.clip)
+			fields := promptFields
+			if r.ImagePrompts > 0 && !data.pairs {
+				if b.shown = b.rng.Float64() < r.ImagePrompts; !b.shown {
+					fields = saidFields
+				}
+			}
+			b.say(fields, &b.prompt, &b.clip)
 			draw(b)
 		}); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"image"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -44,6 +45,10 @@ type Model struct {
 //
 // Where the recipe has pairs, a share of the steps sees them: two panels that show one
 // object, half as many as there are samples in other steps. A pair counts as two pictures.
+//
+// Where it has image prompts, the IP-Adapter is trained as well: the caption of such a share
+// of the other steps' samples doesn't say the style, and a picture shows it, as IP tells.
+// The rest doesn't meet the adapter, and the vision tower is frozen.
 func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (Task, error) {
 	data, err := samples.records(backend, m, r.Size)
 	if err != nil {
@@ -57,6 +62,17 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 		pairs.pairs = true
 	}
 	t := Task{Pictures: r.Batch}
+	var seen [][]*image.NRGBA // that show the styles
+	if r.ImagePrompts > 0 {
+		data.styles = append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+		if seen, err = pool(samples.Samples, data.styles, references); err != nil {
+			return Task{}, err
+		}
+		t.Params = m.started(m.adapterParams())
+		for _, p := range m.visionParams() {
+			t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
+		}
+	}
 	if r.Rank == 0 {
 		for _, p := range m.Params() {
 			if w, ok := m.Weights[p.Name]; ok {
@@ -77,7 +93,21 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 			r.Batch = max(1, r.Batch/2)
 			return pairBatch(pairs, r, step, false)
 		}
-		return flowBatch(data, r, step, nil)
+		if seen == nil {
+			return flowBatch(data, r, step, nil)
+		}
+		g := newGlimpse(m, r, step, seen)
+		in, err := flowBatch(data, r, step, func(b *batch) {
+			if !b.shown {
+				g.skip()
+				return
+			}
+			g.show(int(b.get("style")[0]), b.bare)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return append(in, g.tensors()...), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		if r.Rank > 0 {
@@ -93,7 +123,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 		}
 		measures := map[string]*Node{}
 		v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
-			return m.velocity(w, in.noisy(), in.timestep(), in.conditions, trace)
+			return m.velocity(w, in.noisy(), in.timestep(), in.conditions, trace, m.shown(w, nodes[given:])...)
 		})
 		d := Square(Sub(v, in.target())) // [B,16,h,w]
 		measures["mse"] = ReduceAllMean(d)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"image"
 	"maps"
-	"math/rand/v2"
 	"slices"
 
 	"github.com/gomlx/compute"
@@ -38,11 +37,11 @@ func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
 	}
 	t := Task{Pictures: r.Batch, Params: m.started(m.visionParams())}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
+		g := newGlimpse(m, r, step, seen)
 		for range r.Batch {
 			g.see(g.rng.IntN(len(seen)), leastPart)
 		}
-		return []*tensors.Tensor{g.tensor(), tensors.FromFlatDataAndDimensions(g.styles, r.Batch)}, nil
+		return []*tensors.Tensor{g.pictures(), tensors.FromFlatDataAndDimensions(g.styles, r.Batch)}, nil
 	}
 	t.Loss = func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
 		loss, right := together(vision.SigLIP(w.In("vision"), m.Vision, in[0], nil), in[1])
@@ -51,36 +50,18 @@ func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
 	return t, nil
 }
 
-// A glimpse is the pictures that the vision tower sees in a step.
-type glimpse struct {
-	rng    *rand.Rand
-	tower  vision.Config
-	seen   [][]*image.NRGBA // of every style
-	pixels []float32
-	styles []int32
-}
-
-// see adds a part of a picture of a style, of at least a share of its sides, sometimes
-// mirrored.
-func (g *glimpse) see(style int, least float64) {
-	g.styles = append(g.styles, int32(style))
-	img := g.seen[style][g.rng.IntN(len(g.seen[style]))]
-	b := img.Bounds()
-	share := least + (1-least)*g.rng.Float64()
-	w, h := max(1, int(share*float64(b.Dx()))), max(1, int(share*float64(b.Dy())))
-	from := b.Min.Add(image.Pt(g.rng.IntN(b.Dx()-w+1), g.rng.IntN(b.Dy()-h+1)))
-	at := len(g.pixels)
-	g.pixels = append(g.pixels, g.tower.Pixels(img.SubImage(image.Rectangle{Min: from, Max: from.Add(image.Pt(w, h))})).Data...)
-	if g.rng.IntN(2) == 1 {
-		for ; at < len(g.pixels); at += g.tower.Size {
-			slices.Reverse(g.pixels[at : at+g.tower.Size])
-		}
+// shown is what every block sees of image prompts, of a glimpse's tensors; nothing where
+// there are none.
+func (m Model) shown(w nn.Weights, glimpse []*Node) []flux.KeyValue {
+	if len(glimpse) == 0 {
+		return nil
 	}
-}
-
-// tensor is the pictures, [N,3,Size,Size].
-func (g *glimpse) tensor() *tensors.Tensor {
-	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.tower.Size, g.tower.Size)
+	vec := StopGradient(vision.SigLIP(w.In("vision"), m.Vision, glimpse[0], nil))
+	out := m.pictures(w, Mul(vec, glimpse[1]))
+	for i := range out {
+		out[i] = out[i].Scaled(BroadcastToDims(glimpse[2], glimpse[2].Shape().Dim(0), m.IP.Tokens))
+	}
+	return out
 }
 
 // started are parameters that start from the model's weights, where it has them.
@@ -123,37 +104,28 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
-		var shown []float32
+		g := newGlimpse(m, r, step, seen)
 		var said, clip []int32
 		in, err := flowBatch(data, r, step, func(b *batch) {
-			style := int(b.get("style")[0])
-			g.see(style, leastShown)
-			u := g.rng.Float64()
-			if b.bare && r.Words > 0 || (b.bare || style == 0) && u < 0.5 {
-				shown = append(shown, 0)
-			} else {
-				shown = append(shown, 1)
-			}
+			g.show(int(b.get("style")[0]), b.bare && (r.Words > 0 || g.rng.Float64() < 0.5))
 			b.say(saidFields, &said, &clip)
 		})
 		if err != nil {
 			return nil, err
 		}
-		return append(in, g.tensor(), tensors.FromFlatDataAndDimensions(shown, r.Batch, 1),
+		return append(append(in, g.tensors()...),
 			tensors.FromFlatDataAndDimensions(said, r.Batch, m.Text.Length), tensors.FromFlatDataAndDimensions(clip, r.Batch, m.Text.CLIPLength)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		in, more := inputsOf(nodes), nodes[given:] // pictures, which are shown, and prompts that say the style
+		in, more := inputsOf(nodes), nodes[given:] // a glimpse, and prompts that say the style
 		if r.Window == (eligen.Size{}) {
 			in.origin = nil
 		}
-		vec := vision.SigLIP(w.In("vision"), m.Vision, more[0], nil)
-		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.pictures(w, Mul(vec, more[1]))...)
+		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.shown(w, more[:3])...)
 		target := in.target()
 		if r.Words > 0 {
 			told := in.conditions
-			told.prompt, told.clip = more[2], more[3]
+			told.prompt, told.clip = more[3], more[4]
 			v := m.velocity(w, in.noisy(), in.timestep(), told, nil)
 			target = StopGradient(Add(MulScalar(v, r.Words), MulScalar(target, 1-r.Words)))
 		}
@@ -188,7 +160,12 @@ func (m Model) image(s Start) (Model, error) {
 	if err != nil {
 		return m, err
 	}
-	m.Vision, m.IP = s.Vision, s.IP
+	return m.sees(s)
+}
+
+// sees is the model with the vision tower of s, and with what there is of its adapter.
+func (m Model) sees(s Start) (Model, error) {
+	m.Vision, m.IP, m.Weights = s.Vision, s.IP, maps.Clone(m.Weights)
 	for _, p := range m.visionParams() {
 		w, ok := s.Model[p.Name]
 		if !ok {
@@ -228,29 +205,6 @@ func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 		out = append(out, flux.ImageKeyValue(w.In("ip").In(flux.IPBlock(i)), m.Flux, tokens))
 	}
 	return out
-}
-
-// pool is n pictures of each style.
-func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, error) {
-	out := make([][]*image.NRGBA, len(styles))
-	missing := len(styles)
-	for i := 0; missing > 0; i++ {
-		if i > 100*n*len(styles) {
-			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, eligen.SolidStyle)
-		}
-		s, err := samples(i)
-		if err != nil {
-			return nil, err
-		}
-		k := slices.Index(styles, s.Style)
-		if k < 0 || len(out[k]) == n {
-			continue
-		}
-		if out[k] = append(out[k], s.Image); len(out[k]) == n {
-			missing--
-		}
-	}
-	return out, nil
 }
 
 // PreviewStyles draws the layouts of n samples in every style, each by an image

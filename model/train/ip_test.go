@@ -162,7 +162,7 @@ func TestIPBatch(t *testing.T) {
 		}
 	}
 	// The captions that say the style are those that don't, with its name in front.
-	prompt, said := tensors.MustCopyFlatData[int32](in[8]), tensors.MustCopyFlatData[int32](in[15])
+	prompt, said := tensors.MustCopyFlatData[int32](in[8]), tensors.MustCopyFlatData[int32](in[16])
 	for b := range r.Batch {
 		isDark := pixels[b*side] < 0
 		plain, words := prompt[b*m.Text.Length:][:m.Text.Length], said[b*m.Text.Length:][:m.Text.Length]
@@ -172,5 +172,102 @@ func TestIPBatch(t *testing.T) {
 	}
 	if len(dark) != 2 || bare == 0 || bare > r.Batch/2 {
 		t.Errorf("%d styles in a batch, %d samples without a picture", len(dark), bare)
+	}
+}
+
+// A base with image prompts learns together with its adapter: a picture shows the style of
+// some samples, a caption says that of the others, and only the first meet the adapter.
+func TestImagePrompts(t *testing.T) {
+	m, _ := tiny(t)
+	ip := flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
+	r := eligen.Recipe{
+		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 2, Batch: 32, Regions: 1, Every: 2,
+		ImagePrompts: 0.5, Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
+	}
+	dir := t.TempDir()
+	var exported map[string]eligen.Tensor
+	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	job := train.Job{
+		Recipe: r, Backend: backend(t), Dir: filepath.Join(dir, "base"),
+		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+		Panels: func(eligen.Size, bool) (eligen.Samples, error) {
+			return func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }, nil
+		},
+		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
+		Export: func(w map[string]eligen.Tensor) error { exported = w; return nil },
+	}
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "recipes/vision.hcl") {
+		t.Fatalf("without a tower: error %v", err)
+	}
+	see(m)
+	if err := train.Do(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if want := len(m.Params()) + len(ip.Weights()); len(exported) != want {
+		t.Errorf("%d tensors are trained, want %d", len(exported), want)
+	}
+	moved := func(name string) bool {
+		w, ok := exported[name]
+		if !ok {
+			t.Fatalf("%s is not trained", name)
+		}
+		return slices.ContainsFunc(w.Data, func(x float32) bool { return x != 0 })
+	}
+	const values = "ip.ip_adapter.0.to_v_ip.weight" // which start at zero
+	if !moved(values) {
+		t.Error("the adapter's values are as they started")
+	}
+
+	m.Vision, m.IP = tower, ip
+	task, err := train.Flow(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(dir, "latents")}, train.Pictures{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := task.Batch(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	latents, prompt := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[int32](in[8])
+	pixels, shown, felt := tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[14]), tensors.MustCopyFlatData[float32](in[15])
+	n, side := len(latents)/r.Batch, 3*tower.Size*tower.Size
+	says := func(b int, s string) bool {
+		return slices.Equal(prompt[b*m.Text.Length:][:m.Text.Length], m.Text.T5(s, m.Text.Length))
+	}
+	saidDark := map[float32]bool{} // by the latents of its picture
+	count := map[string]int{}
+	for b := range r.Batch {
+		switch light := latents[b*n]; {
+		case felt[b] == 0:
+			count["said"]++
+			saidDark[light] = says(b, "dark, a")
+			if shown[b] != 0 {
+				t.Errorf("sample %d is shown a picture that nothing sees", b)
+			}
+		case says(b, "dark, a"):
+			t.Errorf("sample %d is shown its style, and its caption says it, too", b)
+		case shown[b] == 1:
+			count["shown"]++
+		}
+	}
+	for b := range r.Batch {
+		if shown[b] == 1 && (pixels[b*side] < 0) != saidDark[latents[b*n]] {
+			t.Errorf("sample %d is shown a picture of another style", b)
+		}
+	}
+	if count["said"] == 0 || count["shown"] == 0 || len(saidDark) != 2 {
+		t.Errorf("of %d samples, %v", r.Batch, count)
+	}
+
+	// Pairs have no use for the adapter: it stays as it is.
+	job.Recipe.Pairs, job.Dir = 1, filepath.Join(dir, "pairs")
+	if err := train.Do(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	if moved(values) || !moved("dit.img_in.weight") {
+		t.Error("steps of pairs moved the adapter, or nothing")
+	}
+	job.Recipe.Kind, job.Recipe.Rank = "eligen", 2
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), `"image_prompts" is for`) {
+		t.Errorf("another training: error %v", err)
 	}
 }

@@ -136,6 +136,15 @@ func Do(ctx context.Context, j Job) error {
 			return Preview(j.Backend, m, r, held, 8, 16, 3)
 		}
 		switch r.Kind {
+		case "base":
+			if r.ImagePrompts > 0 {
+				if len(r.Styles) == 0 {
+					return fmt.Errorf("recipe %q: image prompts show a style, and there is no \"styles\"", r.Name)
+				}
+				if m, err = m.sees(j.Start); err != nil {
+					return err
+				}
+			}
 		case "in-context":
 			if r.Objects != 0 {
 				return fmt.Errorf("recipe %q: an in-context LoRA's loss counts in the object's region alone; leave \"objects\" out", r.Name)
@@ -159,12 +168,15 @@ func Do(ctx context.Context, j Job) error {
 				return PreviewStyles(j.Backend, m, r, held, 4, 16, 3)
 			}
 		}
+		if r.ImagePrompts > 0 && r.Kind != "base" {
+			return fmt.Errorf("recipe %q: \"image_prompts\" is for the training of a base; ip shows all of its samples a picture", r.Name)
+		}
 		n := r.Pictures
 		if n == 0 {
 			n = defaultPictures
 		}
 		n = min(n, max(shardSize, r.Steps*r.Batch))
-		pictures, err := j.pictures(m, samples, size, n)
+		pictures, err := j.pictures(m, samples, size, n, r.Kind == "ip" || r.ImagePrompts > 0)
 		if err != nil {
 			return err
 		}
@@ -176,7 +188,7 @@ func Do(ctx context.Context, j Job) error {
 			if err != nil {
 				return err
 			}
-			if panels, err = j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n)))); err != nil {
+			if panels, err = j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n))), false); err != nil {
 				return err
 			}
 		}
@@ -199,9 +211,9 @@ func Do(ctx context.Context, j Job) error {
 	return fmt.Errorf("recipe %q trains %q; it can be autoencoder, base, eligen, in-context, vision or ip", r.Name, r.Kind)
 }
 
-// pictures are n samples of a size; their latents are kept in the job's folder.
-func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int) (Pictures, error) {
-	key, err := recordsKey(m, j.Recipe.Styles, samples)
+// pictures are n samples of a size, of which records may have to tell the styles; their latents are kept in the job's folder.
+func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int, told bool) (Pictures, error) {
+	key, err := recordsKey(m, j.Recipe.Styles, told, samples)
 	if err != nil {
 		return Pictures{}, err
 	}

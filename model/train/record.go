@@ -99,9 +99,13 @@ func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*
 
 // recordsKey tells apart what records are made from, so that those of another
 // autoencoder, tokenizer or dataset are never taken for these: the weights, the
-// shares of styles, by which a few samples may not differ, and the first samples.
-func recordsKey(m Model, styles map[string]float64, samples eligen.Samples) (eligen.Digest, error) {
+// shares of styles, by which a few samples may not differ, whether their styles are told
+// apart, and the first samples.
+func recordsKey(m Model, styles map[string]float64, told bool, samples eligen.Samples) (eligen.Digest, error) {
 	h := sha256.New()
+	if told { // they hold more
+		fmt.Fprintln(h, "with styles")
+	}
 	fmt.Fprintf(h, "records 1\n%v\n%+v\n%d %d %d\n", styles, m.VAE, m.Text.Length, m.Text.EntityLength, m.Text.CLIPLength)
 	for _, name := range sortedKeys(m.Autoencoder) {
 		fmt.Fprintln(h, name)

@@ -311,19 +311,26 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 		rate, c1, c2, mean := in[0], in[1], in[2], in[3]
 		value := func(path string) *Node { return s.store.GetVariable(path).NodeValue(g) }
 		trained := map[string]*Node{}
-		var nodes []*Node
 		for _, p := range s.params {
-			n := value("/w/" + p.Name)
-			trained[p.Name] = n
-			nodes = append(nodes, n)
+			trained[p.Name] = value("/w/" + p.Name)
 		}
+		used := map[string]bool{}
 		w := nn.Weights(func(name string) *Node {
 			if n, ok := trained[name]; ok {
+				used[name] = true
 				return n
 			}
 			return value("/frozen/" + name)
 		})
 		loss, measures := t.Loss(w, in[4:])
+		// What a step has no use for stays as it is: it would go on in the direction of steps before.
+		var params []Param
+		var nodes []*Node
+		for _, p := range s.params {
+			if used[p.Name] {
+				params, nodes = append(params, p), append(nodes, trained[p.Name])
+			}
+		}
 		grads := Gradient(loss, nodes...)
 		var total *Node
 		for _, d := range grads {
@@ -339,7 +346,7 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 		if opt.Clip > 0 {
 			factor = Min(factor, Div(Scalar(g, dtypes.Float32, opt.Clip), AddScalar(norm, 1e-6)))
 		}
-		for i, p := range s.params {
+		for i, p := range params {
 			d := Mul(grads[i], factor)
 			m := Add(MulScalar(value("/m/"+p.Name), opt.Betas[0]), MulScalar(d, 1-opt.Betas[0]))
 			var move *Node

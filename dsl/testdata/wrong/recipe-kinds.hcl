@@ -5,11 +5,15 @@ recipe "judge" {
   pairs   = 0.2
   words   = 1
   objects = 3
+
+  image_prompts = 0.5
 }
 
 recipe "base" {
   steps  = 10
   across = 0.5
+
+  image_prompts = 0.5
 }
 
 recipe "in-context" {
