@@ -255,12 +255,14 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 func (o *evalOptions) told(backend compute.Backend, start train.Start, sprites *dataset.Sprites, size eligen.Size) (float64, error) {
 	const n = 32 // of each style
 	pictures := func(split dataset.Split) func(style string, i int) (eligen.Sample, error) {
-		return func(style string, i int) (eligen.Sample, error) {
-			composer, err := sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}})
-			if err != nil {
-				return eligen.Sample{}, err
+		composers := map[string]*dataset.Composer{}
+		return func(style string, i int) (_ eligen.Sample, err error) {
+			if composers[style] == nil {
+				if composers[style], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}}); err != nil {
+					return eligen.Sample{}, err
+				}
 			}
-			return composer.Sample(i)
+			return composers[style].Sample(i)
 		}
 	}
 	return train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, pictures(dataset.Train), pictures(dataset.Eval))

@@ -271,3 +271,23 @@ func TestImagePrompts(t *testing.T) {
 		t.Errorf("another training: error %v", err)
 	}
 }
+
+// A tower that sees light and dark tells them apart; one that is asked with the wrong names, never.
+func TestTold(t *testing.T) {
+	m, _ := tiny(t)
+	see(m)
+	picture := func(swap bool) func(style string, i int) (eligen.Sample, error) {
+		return func(style string, i int) (eligen.Sample, error) {
+			if (style == "dark") != swap {
+				return styled(1), nil
+			}
+			return styled(0), nil
+		}
+	}
+	for swap, want := range map[bool]float64{false: 1, true: 0} {
+		got, err := train.Told(backend(t), tower, m.Weights, []string{eligen.SolidStyle, "dark"}, 3, picture(false), picture(swap))
+		if err != nil || got != want {
+			t.Errorf("swapped %t: told %v, %v; want %v", swap, got, err, want)
+		}
+	}
+}
