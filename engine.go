@@ -78,6 +78,7 @@ type Spec struct {
 	CFG               float64 // default without a negative prompt
 	CFGWithNegative   float64
 	CFGWithEntities   float64
+	CFGWithSource     float64 // default of transfers; 0 is as with entities
 	Guidance          float64
 	Schedule          string
 	CleanSource       bool // default of transfers: the source is seen without noise

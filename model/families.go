@@ -39,6 +39,7 @@ type Manifest struct {
 	CFG               float64 `json:"cfg"`
 	CFGWithNegative   float64 `json:"cfg_with_negative"`
 	CFGWithEntities   float64 `json:"cfg_with_entities"`
+	CFGWithSource     float64 `json:"cfg_with_source,omitempty"` // of transfers; 0 is as with entities
 	Guidance          float64 `json:"guidance"`
 	Schedule          string  `json:"schedule"`
 	CleanSource       bool    `json:"clean_source,omitempty"` // the in-context LoRA is trained to see the source without noise
@@ -409,7 +410,7 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			Autoencoder: handle("autoencoder", "float32", man.Autoencoder, aeDigest),
 			TextLength:  man.TextLength, EntityTextLength: man.EntityTextLength, HasGuidance: man.Transformer.Guidance,
 			Steps: man.Steps, StepsWithEntities: man.StepsWithEntities,
-			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CleanSource: man.CleanSource,
+			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CFGWithSource: man.CFGWithSource, CleanSource: man.CleanSource,
 			Guidance: man.Guidance, Schedule: man.Schedule,
 			CountTokens: counter(tokens, man.CLIP.Positions),
 		},

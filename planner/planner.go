@@ -299,6 +299,9 @@ func (b *builder) sampler(w *work) {
 	if len(r.Entities) > 0 {
 		w.cfg = spec.CFGWithEntities
 	}
+	if r.Transfer != nil && spec.CFGWithSource > 0 {
+		w.cfg = spec.CFGWithSource
+	}
 	if r.Negative != "" {
 		w.cfg = max(w.cfg, spec.CFGWithNegative)
 	}

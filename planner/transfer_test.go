@@ -282,3 +282,28 @@ func TestTransferDiagnostics(t *testing.T) {
 }
 
 var twoLoRAs = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}, {Kind: "lora", Name: "in_context", Path: "./visual-identity.safetensors", Scale: 1, Alpha: "file"}}
+
+// A model may guide its transfers by another factor than other pictures with entities; a
+// scene that says one is heard.
+func TestTransferGuidance(t *testing.T) {
+	said := 4.0
+	for _, c := range []struct {
+		model float64
+		says  *float64
+		want  float64
+	}{{0, nil, 1}, {2.5, nil, 2.5}, {2.5, &said, 4}} {
+		scene := carried()
+		scene.Renders[0].Sampler.CFG = c.says
+		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+			s, err := paint.Engine{}.Spec(m, a)
+			s.CFGWithSource = c.model
+			return s, err
+		}, planner.Options{})
+		if len(diags) > 0 {
+			t.Fatal(diags)
+		}
+		if d, _ := find[denoise.Op](t, plan); d.CFG != c.want {
+			t.Errorf("the model says %v: cfg is %v, want %v", c.model, d.CFG, c.want)
+		}
+	}
+}
