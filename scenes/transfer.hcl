@@ -6,10 +6,6 @@ render "car" {
   prompt = "left a car, right a car and a rainbow in green hills"
   seed   = 7
 
-  sampler {
-    cfg = 1.6 # guidance pulls colours back to the usual ones
-  }
-
   transfer {
     source  = image("pictures/car.png")
     target  = image("pictures/hills.png")
