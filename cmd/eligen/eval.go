@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gomlx/compute"
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
@@ -199,7 +198,9 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		report.PSNR = q.PSNR
 	}
 	if len(report.Style) > 0 {
-		if report.Told, err = o.told(backend, start, sprites, size); err != nil {
+		const n = 32 // of each style
+		known, asked := o.inStyles(sprites, size, dataset.Train), o.inStyles(sprites, size, dataset.Eval)
+		if report.Told, err = train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, known, asked); err != nil {
 			return err
 		}
 	}
@@ -251,21 +252,17 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 	return j.Classify, func(style string, i int) (eligen.Sample, error) { return composers[style].Sample(i) }, nil
 }
 
-// told is how surely the vision tower tells styles, of pictures that no training has shown.
-func (o *evalOptions) told(backend compute.Backend, start train.Start, sprites *dataset.Sprites, size eligen.Size) (float64, error) {
-	const n = 32 // of each style
-	pictures := func(split dataset.Split) func(style string, i int) (eligen.Sample, error) {
-		composers := map[string]*dataset.Composer{}
-		return func(style string, i int) (_ eligen.Sample, err error) {
-			if composers[style] == nil {
-				if composers[style], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}}); err != nil {
-					return eligen.Sample{}, err
-				}
+// inStyles are the pictures of a split by their style.
+func (o *evalOptions) inStyles(sprites *dataset.Sprites, size eligen.Size, split dataset.Split) func(style string, i int) (eligen.Sample, error) {
+	composers := map[string]*dataset.Composer{}
+	return func(style string, i int) (_ eligen.Sample, err error) {
+		if composers[style] == nil {
+			if composers[style], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}}); err != nil {
+				return eligen.Sample{}, err
 			}
-			return composers[style].Sample(i)
 		}
+		return composers[style].Sample(i)
 	}
-	return train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, pictures(dataset.Train), pictures(dataset.Eval))
 }
 
 // styleNames are the styles that have to be asked for.
