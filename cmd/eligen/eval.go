@@ -242,17 +242,11 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 	if err := openStyles(sprites, styleNames()...); err != nil {
 		return nil, nil, err
 	}
-	composers := map[string]*dataset.Composer{}
-	for _, s := range styleNames() {
-		// Another seed than that of the layouts, so that none of them is shown.
-		if composers[s], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: dataset.Eval, Styles: map[string]float64{s: 1}}); err != nil {
-			return nil, nil, err
-		}
-	}
-	return j.Classify, func(style string, i int) (eligen.Sample, error) { return composers[style].Sample(i) }, nil
+	return j.Classify, o.inStyles(sprites, size, dataset.Eval), nil
 }
 
-// inStyles are the pictures of a split by their style.
+// inStyles are the pictures of a split by their style, with another seed than that of the
+// layouts, so that none of them is shown.
 func (o *evalOptions) inStyles(sprites *dataset.Sprites, size eligen.Size, split dataset.Split) func(style string, i int) (eligen.Sample, error) {
 	composers := map[string]*dataset.Composer{}
 	return func(style string, i int) (_ eligen.Sample, err error) {

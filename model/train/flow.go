@@ -102,7 +102,8 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 				g.skip()
 				return
 			}
-			g.show(int(b.get("style")[0]), b.bare)
+			style := int(b.get("style")[0])
+			g.show(style, b.bare, style == 0) // the first style goes without saying
 		})
 		if err != nil {
 			return nil, err

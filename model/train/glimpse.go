@@ -30,12 +30,12 @@ func newGlimpse(m Model, r eligen.Recipe, step int, seen [][]*image.NRGBA) *glim
 	return &glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
 }
 
-// show adds an image prompt of a style. Where that goes without saying, half of them are
-// zeros instead, as all are that nothing is to be shown by.
-func (g *glimpse) show(style int, nothing bool) {
+// show adds an image prompt of a style: zeros instead for nothing, and for half of those
+// that may as well be shown nothing.
+func (g *glimpse) show(style int, nothing, either bool) {
 	g.see(style, leastShown)
 	shown := float32(1)
-	if u := g.rng.Float64(); nothing || style == 0 && u < 0.5 {
+	if u := g.rng.Float64(); nothing || either && u < 0.5 {
 		shown = 0
 	}
 	g.shown, g.felt = append(g.shown, shown), append(g.felt, 1)

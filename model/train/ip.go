@@ -107,7 +107,8 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		g := newGlimpse(m, r, step, seen)
 		var said, clip []int32
 		in, err := flowBatch(data, r, step, func(b *batch) {
-			g.show(int(b.get("style")[0]), b.bare && (r.Words > 0 || g.rng.Float64() < 0.5))
+			style := int(b.get("style")[0])
+			g.show(style, b.bare && r.Words > 0, b.bare || style == 0)
 			b.say(saidFields, &said, &clip)
 		})
 		if err != nil {
