@@ -29,7 +29,7 @@ entity "duck" {
 }
 
 render "growth" {
-  prompt   = "a sunflower and a duck in a meadow"
+  prompt   = "a meadow"
   timeline = timeline.spring
 
   output {
