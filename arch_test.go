@@ -71,6 +71,7 @@ var home = map[string]string{
 	"charm.land/fang/":          "cmd",
 	"github.com/nats-io/":       "farm",
 	"github.com/openai/":        "layout",
+	"github.com/kaptinlin/":     "layout",
 	"net/http":                  "fetch layout web",
 }
 

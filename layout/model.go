@@ -119,17 +119,17 @@ type answer struct {
 }
 
 type answerEntity struct {
-	Name   string   `json:"name"`
-	Prompt string   `json:"prompt"`
-	X      *float64 `json:"x"`
-	Y      *float64 `json:"y"`
-	W      *float64 `json:"w"`
-	H      *float64 `json:"h"`
+	Name   string    `json:"name"`
+	Prompt string    `json:"prompt"`
+	X      *quantity `json:"x"`
+	Y      *quantity `json:"y"`
+	W      *quantity `json:"w"`
+	H      *quantity `json:"h"`
 }
 
 func answerOf(d Draft) answer {
 	a := answer{Prompt: d.Prompt}
-	part := func(n int) *float64 { f := float64(n) / 100; return &f }
+	part := func(n int) *quantity { f := quantity(n) / 100; return &f }
 	for _, e := range d.Entities {
 		a.Entities = append(a.Entities, answerEntity{e.Name, e.Prompt, part(e.Box.X), part(e.Box.Y), part(e.Box.W), part(e.Box.H)})
 	}
@@ -157,21 +157,21 @@ func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question str
 	}
 	talk := []openai.ChatCompletionMessageParamUnion{openai.SystemMessage(system), openai.UserMessage(question)}
 	var notes []string
-	strict := true
+	form := asSchema
 	for try := 0; ; try++ {
-		text, err := m.complete(ctx, service, talk, strict)
+		text, err := m.complete(ctx, service, talk, form)
 		var refused statusError
-		if strict && errors.As(err, &refused) && refused.format() {
-			notes = append(notes, fmt.Sprintf("The server takes no JSON schema (%s): asked for plain JSON.", refused.message))
-			strict = false
-			text, err = m.complete(ctx, service, talk, strict)
+		for form != asText && errors.As(err, &refused) && refused.format() {
+			notes = append(notes, fmt.Sprintf("The server takes no %s (%s): asked for %s.", form, refused.message, form+1))
+			form++
+			text, err = m.complete(ctx, service, talk, form)
 		}
 		if err != nil {
 			return Draft{}, nil, m.explain(ctx, err)
 		}
-		d, wrong := read(text, before)
+		d, odd, wrong := read(text, before)
 		if len(wrong) == 0 {
-			return d, append(notes, v.unknown(d)...), nil
+			return d, slices.Concat(notes, odd, v.unknown(d)), nil
 		}
 		if try == 1 {
 			return Draft{}, nil, fmt.Errorf("%s: the answer is wrong, and was so after what is wrong had been sent back:\n  %s", m.Name, strings.Join(wrong, "\n  "))
@@ -218,14 +218,27 @@ func (m Model) service() (*openai.ChatCompletionService, error) {
 	return &s, nil
 }
 
-// complete asks once, and gives what the model said.
-func (m Model) complete(ctx context.Context, service *openai.ChatCompletionService, talk []openai.ChatCompletionMessageParamUnion, strict bool) (string, error) {
+// A form is how a server is asked to shape an answer. One that doesn't know a form is
+// asked for the next.
+type form int
+
+const (
+	asSchema form = iota
+	asJSON
+	asText
+)
+
+func (f form) String() string { return [...]string{"JSON schema", "plain JSON", "text"}[f] }
+
+// complete asks once, and returns what the model said.
+func (m Model) complete(ctx context.Context, service *openai.ChatCompletionService, talk []openai.ChatCompletionMessageParamUnion, as form) (string, error) {
 	p := openai.ChatCompletionNewParams{Model: m.Name, Messages: talk}
-	if strict {
+	switch as {
+	case asSchema:
 		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
 			Name: "picture", Schema: schema, Strict: openai.Bool(true),
 		}}
-	} else {
+	case asJSON:
 		p.ResponseFormat.OfJSONObject = &shared.ResponseFormatJSONObjectParam{}
 	}
 	c, err := service.New(ctx, p)
@@ -241,10 +254,12 @@ func (m Model) complete(ctx context.Context, service *openai.ChatCompletionServi
 		return "", fmt.Errorf("the model refuses: %s", clean(said.Message.Refusal))
 	case said.FinishReason == "length":
 		return "", errors.New("the model's answer was cut off for its length: a model or a server with room for longer answers is needed")
-	case len(said.Message.Content) > maxAnswer:
-		return "", fmt.Errorf("the model's answer has %d bytes; %d is the most", len(said.Message.Content), maxAnswer)
 	}
-	return said.Message.Content, nil
+	text, err := content(said.Message.RawJSON())
+	if len(text) > maxAnswer {
+		return "", fmt.Errorf("the model's answer has %d bytes; %d is the most", len(text), maxAnswer)
+	}
+	return text, err
 }
 
 // guard looks at an answer before the client does: how long it is, and whether it is
@@ -265,8 +280,15 @@ func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error
 		return nil, statusError{res.StatusCode, message(body)}
 	case len(body) > maxBody:
 		return nil, fmt.Errorf("the server's answer has more than %d bytes", maxBody)
-	case !json.Valid(body):
+	}
+	if streamed := stream(body); streamed != nil {
+		body = streamed
+	}
+	if !json.Valid(body) {
 		return nil, fmt.Errorf("the server's answer is not JSON: %s", clean(string(body[:min(len(body), 400)])))
+	}
+	if why := failure(body); why != "" {
+		return nil, fmt.Errorf("the server's answer is an error: %s", why)
 	}
 	res.Header.Set("Content-Type", "application/json") // some servers name none
 	res.Body = io.NopCloser(bytes.NewReader(body))
@@ -295,11 +317,26 @@ func (e statusError) Error() string {
 
 // format reports whether what the server did not like is the answer's format.
 func (e statusError) format() bool {
-	if e.code != http.StatusBadRequest && e.code != http.StatusUnprocessableEntity && e.code != http.StatusNotImplemented {
+	switch e.code {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusNotImplemented, http.StatusInternalServerError:
+	default:
 		return false
 	}
 	low := strings.ToLower(e.message)
-	return strings.Contains(low, "response_format") || strings.Contains(low, "schema")
+	return slices.ContainsFunc([]string{"response_format", "response format", "schema", "grammar", "json_object", "json mode", "structured output", "guided"},
+		func(word string) bool { return strings.Contains(low, word) })
+}
+
+// failure returns what an answer that is an error says, though its status is 200.
+func failure(body []byte) string {
+	var forms struct {
+		Error   json.RawMessage `json:"error"`
+		Choices []any           `json:"choices"`
+	}
+	if json.Unmarshal(body, &forms) != nil || len(forms.Choices) > 0 || len(forms.Error) == 0 || string(forms.Error) == "null" {
+		return ""
+	}
+	return message(body)
 }
 
 // message is what an error's body says, in the forms that servers have.
@@ -307,7 +344,7 @@ func message(body []byte) string {
 	var forms struct {
 		Error   json.RawMessage `json:"error"`
 		Message string          `json:"message"`
-		Detail  string          `json:"detail"`
+		Detail  json.RawMessage `json:"detail"`
 	}
 	if json.Unmarshal(body, &forms) == nil {
 		var inner struct {
@@ -319,11 +356,38 @@ func message(body []byte) string {
 			return clean(inner.Message)
 		case json.Unmarshal(forms.Error, &plain) == nil && plain != "":
 			return clean(plain)
-		case forms.Message+forms.Detail != "":
-			return clean(forms.Message + forms.Detail)
+		case forms.Message != "":
+			return clean(forms.Message)
+		case len(forms.Detail) > 0:
+			return detail(forms.Detail)
 		}
 	}
 	return clean(string(body[:min(len(body), 400)]))
+}
+
+// detail is what servers made with FastAPI say: a sentence, or a list of what is wrong
+// where.
+func detail(data []byte) string {
+	var plain string
+	if json.Unmarshal(data, &plain) == nil {
+		return clean(plain)
+	}
+	var items []struct {
+		At  []any  `json:"loc"`
+		Msg string `json:"msg"`
+	}
+	if json.Unmarshal(data, &items) != nil {
+		return clean(string(data))
+	}
+	var out []string
+	for _, i := range items {
+		var at []string
+		for _, a := range i.At {
+			at = append(at, fmt.Sprint(a))
+		}
+		out = append(out, strings.Join(at, ".")+": "+i.Msg)
+	}
+	return clean(strings.Join(out, "; "))
 }
 
 // clean is a stranger's text for a terminal: one line, and not long.
@@ -360,40 +424,38 @@ func (m Model) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", m.Endpoint, err)
 }
 
-// read makes a draft of what a model said, and lists what is wrong with it. Entities
-// of before keep their place in the text.
-func read(text string, before Draft) (Draft, []string) {
-	text = strings.TrimSpace(text)
-	if _, rest, ok := strings.Cut(text, "</think>"); ok && strings.HasPrefix(text, "<think>") {
-		text = strings.TrimSpace(rest) // some servers leave in what the model thought
+// read makes a draft of what a model said, with notes on what was odd in it, and lists
+// what is wrong with it. Entities of before keep their place in the text.
+func read(text string, before Draft) (d Draft, notes, wrong []string) {
+	a, notes, err := parse(text)
+	switch {
+	case err != nil && strings.TrimSpace(text) == "":
+		return Draft{}, nil, []string{"it is empty"}
+	case err != nil:
+		return Draft{}, nil, []string{fmt.Sprintf("it is not the JSON that was asked for: %s. It begins: %s", clean(err.Error()), quote(text))}
 	}
-	if inner, ok := strings.CutPrefix(text, "```"); ok {
-		inner = strings.TrimPrefix(inner, "json")
-		text = strings.TrimSpace(strings.TrimSuffix(inner, "```"))
-	}
-	var a answer
-	if err := json.Unmarshal([]byte(text), &a); err != nil {
-		return Draft{}, []string{"it is not the JSON that was asked for: " + clean(err.Error())}
-	}
-	d := Draft{Prompt: strings.TrimSpace(a.Prompt)}
-	var wrong []string
+	d = Draft{Prompt: tidy(a.Prompt)}
 	if n := len(a.Entities); n > MaxEntities {
-		return d, []string{fmt.Sprintf("there are %d entities; %d is the most", n, MaxEntities)}
+		return d, nil, []string{fmt.Sprintf("there are %d entities; %d is the most", n, MaxEntities)}
 	}
 	for i, e := range a.Entities {
-		out := Entity{Name: e.Name, Prompt: strings.TrimSpace(e.Prompt)}
-		k := slices.IndexFunc(before.Entities, func(f Entity) bool { return f.Name == e.Name })
-		if k >= 0 {
+		e.Prompt = tidy(e.Prompt)
+		k := d.meant(e.Name, before)
+		out := Entity{Prompt: e.Prompt}
+		if k < 0 {
+			out.Name = d.called(e, before)
+		} else {
 			old := before.Entities[k]
-			out.Fixed, out.line, out.promptLine, out.boxLine = old.Fixed, old.line, old.promptLine, old.boxLine
+			out.Name, out.Fixed, out.line, out.promptLine, out.boxLine = old.Name, old.Fixed, old.line, old.promptLine, old.boxLine
 		}
+		who := fmt.Sprintf("entity %d, %s", i+1, shown(e.Name))
 		b, why := box(e)
 		if why != "" {
-			wrong = append(wrong, fmt.Sprintf("entity %d, %s: %s", i+1, shown(e.Name), why))
+			wrong = append(wrong, who+": "+why)
 			b = nowhere
 		}
 		if out.Box = b; out.Fixed != "" && (why != "" || b != before.Entities[k].Box || out.Prompt != before.Entities[k].Prompt) {
-			wrong = append(wrong, fmt.Sprintf("entity %d, %s, must stay exactly as it was", i+1, shown(e.Name)))
+			wrong = append(wrong, who+", must stay exactly as it was")
 		}
 		d.Entities = append(d.Entities, out)
 	}
@@ -406,23 +468,56 @@ func read(text string, before Draft) (Draft, []string) {
 	if more := len(wrong) - 12; more > 0 {
 		wrong = append(wrong[:12], fmt.Sprintf("and %d more", more))
 	}
-	return d, wrong
+	return d, notes, wrong
+}
+
+// tidy is a prompt on one line.
+func tidy(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// meant is the index of the entity of before that a name of an answer stands for, -1 if
+// it is a new one: by the name as it is, else in the letters that names have.
+func (d *Draft) meant(name string, before Draft) int {
+	for _, same := range []func(Entity) bool{
+		func(e Entity) bool { return e.Name == name },
+		func(e Entity) bool { return e.Name == slug(name) && name != "" },
+	} {
+		k := slices.IndexFunc(before.Entities, same)
+		if k >= 0 && !slices.ContainsFunc(d.Entities, func(e Entity) bool { return e.Name == before.Entities[k].Name }) {
+			return k
+		}
+	}
+	return -1
+}
+
+// called is the name of an entity of an answer: the model's, in the letters that names
+// have, or one after its prompt, and no other entity's.
+func (d *Draft) called(e answerEntity, before Draft) string {
+	base := e.Name
+	if slug(base) == slug("") {
+		base = nounOf(e.Prompt)
+	}
+	taken := Draft{Entities: slices.Concat(d.Entities, before.Entities)}
+	return taken.unique(base)
 }
 
 // box reads an answer's box, and says what is wrong with it.
 func box(e answerEntity) (Box, string) {
 	var n [4]float64
-	for i, f := range []*float64{e.X, e.Y, e.W, e.H} {
+	for i, f := range []*quantity{e.X, e.Y, e.W, e.H} {
 		if f == nil {
 			return Box{}, string("xywh"[i]) + " is missing"
 		}
-		n[i] = *f
+		n[i] = float64(*f)
 	}
 	// A percent beyond the edge is rounding, and put right.
 	const off = 0.0101
 	x0, y0, x1, y1 := n[0], n[1], n[0]+n[2], n[1]+n[3]
 	if !(x0 >= -off && y0 >= -off && x1 <= 1+off && y1 <= 1+off && n[2] > 0 && n[3] > 0) {
-		return Box{}, fmt.Sprintf("the box x=%.4g, y=%.4g, w=%.4g, h=%.4g is not on the canvas, where x+w and y+h are at most 1", n[0], n[1], n[2], n[3])
+		why := "is not on the canvas, where x+w and y+h are at most 1"
+		if slices.Max(n[:]) >= 2 {
+			why = "is not in fractions of the canvas, from 0 to 1"
+		}
+		return Box{}, fmt.Sprintf("the box x=%.4g, y=%.4g, w=%.4g, h=%.4g %s", n[0], n[1], n[2], n[3], why)
 	}
 	part := func(f float64) int { return int(math.Round(100 * min(1, max(0, f)))) }
 	b := Box{X: part(x0), Y: part(y0)}

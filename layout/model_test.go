@@ -139,6 +139,105 @@ func TestModelWithoutSchema(t *testing.T) {
 	}
 }
 
+// What a model means is taken, whatever stands around it and however it is spelt.
+func TestModelIsUnderstood(t *testing.T) {
+	repaired := "The answer was not quite JSON, and was repaired."
+	box := `"x": 0.3, "y": 0.3, "w": 0.4, "h": 0.4`
+	one := func(name, prompt string) string {
+		return fmt.Sprintf(`{"prompt": "a cat", "entities": [{"name": %q, "prompt": %q, %s}]}`, name, prompt, box)
+	}
+	message := func(m map[string]any) func(http.ResponseWriter) { return choice(m, "stop") }
+	quoted, _ := json.Marshal(good)
+	for name, c := range map[string]struct {
+		answer func(http.ResponseWriter)
+		names  string // of the entities
+		note   string
+	}{
+		"a fence":                   {says("```\n" + good + "\n```"), "mat cat", ""},
+		"a fence in capitals":       {says("```JSON\n" + good + "\n```"), "mat cat", ""},
+		"a fence of tildes":         {says("~~~json\n" + good + "\n~~~"), "mat cat", ""},
+		"a sentence before":         {says("Sure, {here} it is:\n```json\n" + good + "\n```"), "mat cat", ""},
+		"a sentence after":          {says(good + "\n\nTell me what to change {if anything}."), "mat cat", ""},
+		"thoughts":                  {says("<think>\na mat {is} below\n</think>\n\n```json\n" + good + "\n```"), "mat cat", ""},
+		"thoughts with a plan":      {says("<think>" + one("dog", "a dog") + "</think>" + good), "mat cat", ""},
+		"a lone end of thoughts":    {says("The user wants a cat.\n</think>\n" + good), "mat cat", ""},
+		"thinking":                  {says("<thinking>\nhm\n</thinking>\n" + good), "mat cat", ""},
+		"reasoning":                 {says("<reasoning>hm</reasoning>" + good), "mat cat", ""},
+		"seed:think":                {says("<seed:think>hm</seed:think>" + good), "mat cat", ""},
+		"harmony channels":          {says("<|channel|>analysis<|message|>" + one("dog", "a dog") + "<|end|><|start|>assistant<|channel|>final<|message|>" + good + "<|return|>"), "mat cat", ""},
+		"a byte order mark":         {says("\ufeff" + good), "mat cat", ""},
+		"a list of one":             {says("[" + good + "]"), "mat cat", ""},
+		"JSON in a string":          {says(string(quoted)), "mat cat", ""},
+		"one plan twice":            {says(good + "\n" + good), "mat cat", ""},
+		"two plans":                 {says(one("dog", "a dog") + "\nBetter:\n" + good), "mat cat", "The answer had 2 plans; the last one is taken."},
+		"a comma too many":          {says(strings.Replace(good, "}]", "},]", 1)), "mat cat", repaired},
+		"single quotes":             {says(strings.ReplaceAll(good, `"`, `'`)), "mat cat", repaired},
+		"a comment":                 {says(strings.Replace(good, "{", "{ // the plan\n", 1)), "mat cat", repaired},
+		"keys in capitals":          {says(strings.ReplaceAll(good, `"prompt"`, `"Prompt"`)), "mat cat", ""},
+		"numbers as strings":        {says(strings.ReplaceAll(good, "0.1,", `"0.1",`)), "mat cat", ""},
+		"a name of two words":       {says(one("Big Cat", "a big cat")), "big_cat", ""},
+		"a name with a hyphen":      {says(one("big-cat", "a big cat")), "big_cat", ""},
+		"a name in other letters":   {says(one("猫", "a cat")), "cat", ""},
+		"no name":                   {says(one("", "a cat")), "cat", ""},
+		"a name of HCL":             {says(one(`a" { } render "b`, "a cat")), "a_render_b", ""},
+		"a prompt of two lines":     {says(one("cat", "a cat\nwith a \"sign\" ${x}")), "cat", ""},
+		"a name twice":              {says(strings.ReplaceAll(good, `"mat"`, `"cat"`)), "cat cat_2", ""},
+		"a name in two cases":       {says(strings.ReplaceAll(good, `"mat"`, `"Cat"`)), "cat cat_2", ""},
+		"parts":                     {message(map[string]any{"content": []any{map[string]any{"type": "text", "text": good}}}), "mat cat", ""},
+		"the answer among thoughts": {message(map[string]any{"content": "", "reasoning_content": "So: " + good}), "mat cat", ""},
+		"the call of a tool": {message(map[string]any{"content": nil, "tool_calls": []any{map[string]any{
+			"id": "1", "type": "function", "function": map[string]any{"name": "picture", "arguments": good}}}}), "mat cat", ""},
+		"a stream": {raw(200, "text/event-stream", "data: "+event(good[:30])+"\n\ndata: "+event(good[30:])+"\n\ndata: [DONE]\n\n"), "mat cat", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, notes, err := serve(t, c.answer).model().Plan(t.Context(), "a cat", Vocabulary{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, e := range d.Entities {
+				names = append(names, e.Name)
+			}
+			if got := strings.Join(names, " "); got != c.names || strings.Join(notes, "|") != c.note {
+				t.Errorf("entities %s, notes %q; want %s, %q", got, notes, c.names, c.note)
+			}
+		})
+	}
+}
+
+// event is a part of a streamed answer.
+func event(text string) string {
+	b, _ := json.Marshal(map[string]any{"choices": []any{map[string]any{"delta": map[string]any{"content": text}}}})
+	return string(b)
+}
+
+// A server that knows no form of answers is asked for text in the end; one whose
+// failure is about something else is not asked again.
+func TestModelForms(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers []func(http.ResponseWriter)
+		forms   string
+	}{
+		"no schema":      {[]func(http.ResponseWriter){raw(500, "application/json", `{"error": {"message": "invalid JSON schema in format"}}`), says(good)}, "json_schema json_object"},
+		"a grammar":      {[]func(http.ResponseWriter){raw(400, "application/json", `{"error": {"message": "Failed to compile grammar"}}`), says(good)}, "json_schema json_object"},
+		"a list of what": {[]func(http.ResponseWriter){raw(422, "application/json", `{"detail": [{"loc": ["body", "response_format"], "msg": "extra fields not permitted"}]}`), raw(422, "application/json", `{"detail": "response_format"}`), says(good)}, "json_schema json_object "},
+		"only text": {[]func(http.ResponseWriter){raw(400, "application/json", `{"error": "schema not supported"}`),
+			raw(400, "application/json", `{"error": "'response_format.type' must be 'json_schema' or 'text'"}`), says(good)}, "json_schema json_object "},
+	} {
+		s := serve(t, c.answers...)
+		if _, _, err := s.model().Plan(t.Context(), "a cat", Vocabulary{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		var forms []string
+		for _, r := range s.requests {
+			forms = append(forms, r.Format.Type)
+		}
+		if got := strings.Join(forms, " "); got != c.forms {
+			t.Errorf("%s: asked for %q, want %q", name, got, c.forms)
+		}
+	}
+}
+
 // A wrong answer is sent back once, with what is wrong with it.
 func TestModelRepairs(t *testing.T) {
 	s := serve(t, says(`{"prompt": "a cat", "entities": [{"name": "Cat", "prompt": "a cat", "x": 0.5, "y": 0, "w": 0.8, "h": 0.5}]}`), says(good))
@@ -148,13 +247,12 @@ func TestModelRepairs(t *testing.T) {
 	}
 	wrong := []string{
 		`entity 1, "Cat": the box x=0.5, y=0, w=0.8, h=0.5 is not on the canvas, where x+w and y+h are at most 1`,
-		`entity 1: the name "Cat" is not lower-case letters, digits and _, from a letter, 40 at most`,
 	}
 	if got, want := strings.Join(notes, "|"), "The first answer was wrong and was sent back: "+strings.Join(wrong, "; ")+"."; got != want {
 		t.Errorf("notes\n%s\nwant\n%s", got, want)
 	}
 	talk := s.requests[1].Messages
-	if len(talk) != 4 || talk[2].Role != "assistant" || !strings.Contains(talk[2].Content, `"Cat"`) || !strings.Contains(talk[3].Content, "- "+wrong[0]+"\n- "+wrong[1]) {
+	if len(talk) != 4 || talk[2].Role != "assistant" || !strings.Contains(talk[2].Content, `"Cat"`) || !strings.Contains(talk[3].Content, "- "+wrong[0]) {
 		t.Errorf("the conversation was %+v", talk)
 	}
 }
@@ -167,31 +265,31 @@ func TestModelRefuses(t *testing.T) {
 	}
 	const box = `"x": 0, "y": 0, "w": 0.5, "h": 0.5`
 	many := `{"prompt": "p", "entities": [` + strings.TrimSuffix(strings.Repeat(`{"name": "a"},`, 4000), ",") + `]}`
+	const notJSON = "it is not the JSON that was asked for: "
+	const noPlan = notJSON + "it holds no JSON object with prompt and entities. It begins: "
+	const begins = `. It begins: "{\"prompt\": \"p\", \"entities\": [{\"name\": \"a\", \"prompt\": \"b\", \"x…"`
 	again := "m: the answer is wrong, and was so after what is wrong had been sent back:\n  "
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter)
 		twice  bool
 		want   string // URL stands for the endpoint
 	}{
-		"prose":          {says("Here is your picture!"), true, again + "it is not the JSON that was asked for: invalid character 'H' looking for beginning of value"},
-		"empty":          {says(""), true, again + "it is not the JSON that was asked for: unexpected end of JSON input"},
-		"two values":     {says(good + good), true, again + "it is not the JSON that was asked for: invalid character '{' after top-level value"},
-		"a list":         {says("[]"), true, again + "it is not the JSON that was asked for: json: cannot unmarshal array into Go value of type layout.answer"},
-		"nested":         {says(strings.Repeat("[", 20000)), true, again + "it is not the JSON that was asked for: invalid character '[' exceeded max depth"},
-		"NaN":            {says(entity("a", "b", `"x": NaN, "y": 0, "w": 1, "h": 1`)), true, again + "it is not the JSON that was asked for: invalid character 'N' looking for beginning of value"},
-		"1e999":          {says(entity("a", "b", `"x": 1e999, "y": 0, "w": 1, "h": 1`)), true, again + "it is not the JSON that was asked for: json: cannot unmarshal number 1e999 into Go struct field answerEntity.entities.x of type float64"},
-		"1e99":           {says(entity("a", "b", `"x": 1e99, "y": 0, "w": 1, "h": 1`)), true, again + `entity 1, "a": the box x=1e+99, y=0, w=1, h=1 is not on the canvas, where x+w and y+h are at most 1`},
+		"prose":          {says("Here is your picture!"), true, again + noPlan + `"Here is your picture!"`},
+		"empty":          {says(""), true, again + "it is empty"},
+		"a list":         {says("[]"), true, again + noPlan + `"[]"`},
+		"nested":         {says(strings.Repeat("[", 20000)), true, again + noPlan + `"` + strings.Repeat("[", 60) + `…"`},
+		"NaN":            {says(entity("a", "b", `"x": NaN, "y": 0, "w": 1, "h": 1`)), true, again + notJSON + `"NaN" is not a number` + begins},
+		"1e999":          {says(entity("a", "b", `"x": 1e999, "y": 0, "w": 1, "h": 1`)), true, again + notJSON + `1e999 is not a number` + begins},
+		"1e99":           {says(entity("a", "b", `"x": 1e99, "y": 0, "w": 1, "h": 1`)), true, again + `entity 1, "a": the box x=1e+99, y=0, w=1, h=1 is not in fractions of the canvas, from 0 to 1`},
 		"negative":       {says(entity("a", "b", `"x": 0, "y": 0, "w": -0.5, "h": 1`)), true, again + `entity 1, "a": the box x=0, y=0, w=-0.5, h=1 is not on the canvas, where x+w and y+h are at most 1`},
 		"tiny":           {says(entity("a", "b", `"x": 0, "y": 0, "w": 0.001, "h": 0.001`)), true, again + "a: the box xywh(0.00, 0.00, 0.00, 0.00) is too small; 0.04 is the least width and height"},
 		"no box":         {says(entity("a", "b", `"x": 0`)), true, again + `entity 1, "a": y is missing`},
 		"no entities":    {says(`{"prompt": "p"}`), true, again + "there are no entities"},
 		"many":           {says(many), true, again + "there are 4000 entities; 40 is the most"},
-		"a name of HCL":  {says(entity(`a" { } render "b`, "b", box)), true, again + `entity 1: the name "a\" { } render \"b" is not lower-case letters, digits and _, from a letter, 40 at most`},
-		"a line break":   {says(entity("a", "b\"\n}\nrender \"x\" {", box)), true, again + "a: the prompt has a line break or another control character"},
 		"right to left":  {says(entity("a", "b\u202ec", box)), true, again + "a: the prompt has a line break or another control character"},
 		"an empty text":  {says(entity("a", " ", box)), true, again + "a: the prompt is empty"},
 		"a long text":    {says(entity("a", strings.Repeat("x", 300), box)), true, again + "a: the prompt has 300 characters; 200 is the most"},
-		"one box twice":  {says(`{"prompt": "p", "entities": [{"name": "a", "prompt": "b", ` + box + `}, {"name": "a", "prompt": "c", ` + box + `}]}`), true, again + "entity 2: the name \"a\" is there twice\n  entity 2: the box is nearly that of a"},
+		"one box twice":  {says(`{"prompt": "p", "entities": [{"name": "a", "prompt": "b", ` + box + `}, {"name": "a", "prompt": "c", ` + box + `}]}`), true, again + "a_2: the box is nearly that of a"},
 		"huge":           {raw(200, "application/json", `{"choices": "`+strings.Repeat("x", maxBody)+`"}`), false, "URL: the server's answer has more than 1048576 bytes"},
 		"a long answer":  {says(`{"prompt": "` + strings.Repeat("x", maxAnswer) + `"}`), false, "URL: the model's answer has 65550 bytes; 65536 is the most"},
 		"a page":         {raw(200, "text/html", "<html>\n<title>\x1b[31mHi</title>"), false, "URL: the server's answer is not JSON: <html> <title> [31mHi</title>"},
@@ -206,7 +304,13 @@ func TestModelRefuses(t *testing.T) {
 			w.Header().Set("Location", "http://192.0.2.1/steal")
 			w.WriteHeader(307)
 		}, false, "URL: the server sends on to http://192.0.2.1/steal, and what was said goes to the named one only: name that as --endpoint if you trust it"},
-		"hung up": {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, false, "URL: EOF"},
+		"cut off in thought": {says("<think>\nIt could be " + good), true, again + notJSON + `it ends before the model has stopped thinking. It begins: "<think> It could be {\"prompt\": \"a cat on a mat\", \"entities\":…"`},
+		"half a plan":        {says(good[:60]), true, again + noPlan + `"{\"prompt\": \"a cat on a mat\", \"entities\": [ {\"name\": \"mat\","`},
+		"many braces":        {says(strings.Repeat("{", 60000)), true, again + noPlan + `"` + strings.Repeat("{", 60) + `…"`},
+		"deep":               {says(strings.Repeat(`{"a":`, 12000)), true, again + noPlan + `"` + strings.Repeat(`{\"a\":`, 12) + `…"`},
+		"only thoughts":      {choice(map[string]any{"content": nil, "reasoning_content": "A cat needs\na mat."}, "stop"), false, `URL: the model's answer is empty, and its reasoning holds no plan; it begins: "A cat needs a mat"`},
+		"an error in a 200":  {raw(200, "application/json", `{"error": {"message": "model overloaded", "code": 503}}`), false, "URL: the server's answer is an error: model overloaded"},
+		"hung up":            {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, false, "URL: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answers := []func(w http.ResponseWriter){c.answer}

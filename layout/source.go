@@ -26,7 +26,7 @@ func Of(scene *eligen.Scene, src []byte) (Draft, error) {
 	if at, ok := r.At["prompt"]; ok {
 		d.promptLine = at.Line
 	}
-	for l := range strings.Lines(string(src)) {
+	for l := range strings.Lines(strings.TrimPrefix(string(src), bom)) {
 		if strings.HasPrefix(l, "#") {
 			d.Words = append(d.Words, strings.TrimSpace(strings.TrimLeft(l, "#")))
 			continue
@@ -63,6 +63,9 @@ func Of(scene *eligen.Scene, src []byte) (Draft, error) {
 	return d, nil
 }
 
+// bom is the byte order mark that some editors begin a file with.
+const bom = "\ufeff"
+
 var plainBox = regexp.MustCompile(`^\s*box\s*=\s*(xywh|xyxy|cxcywh)\(\s*([0-9.]+\s*,\s*){3}[0-9.]+\s*\)\s*(#.*)?$`)
 
 func round(f float64) int { return int(math.Round(f * 100)) }
@@ -71,7 +74,7 @@ func round(f float64) int { return int(math.Round(f * 100)) }
 // else, comments and settings, stays as it is. Whether the text says what was meant
 // is for the caller to see, by reading it: words are put into lines here.
 func Rewrite(src []byte, before, after Draft) ([]byte, error) {
-	lines := strings.Split(strings.TrimRight(string(src), "\n"), "\n")
+	lines := strings.Split(strings.TrimRight(strings.TrimPrefix(string(src), bom), "\n"), "\n")
 	drop := map[int]bool{}
 	set := func(line int, name, value string) error {
 		if line < 1 || line > len(lines) {

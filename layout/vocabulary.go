@@ -170,7 +170,7 @@ func (v Vocabulary) lexicon() *lexicon {
 			names = append(names, p.Name) // "at night"; a colour alone is no place
 		}
 		for _, name := range names {
-			for _, before := range []string{"in ", "on ", "at ", "under ", "by ", "against "} {
+			for _, before := range []string{"in ", "on ", "at ", "under ", "by ", "against ", "over ", "above ", "across "} {
 				for _, art := range []string{"", "a ", "an ", "the "} {
 					l.add(before+art+name, m)
 				}

@@ -347,7 +347,7 @@ read:
 			}
 		}
 	default:
-		noun = extra[len(extra)-1]
+		noun = head(extra)
 		if many := singular(noun); count > 1 {
 			noun = many
 		}
@@ -376,7 +376,7 @@ read:
 		if known != nil && known.number == 2 {
 			prompt = strings.Replace(prompt, plural(name), name, 1)
 		} else if known == nil && count > 1 {
-			prompt = strings.Join(append(said[:len(said)-1], noun), " ")
+			prompt = strings.Replace(prompt, head(extra), noun, 1)
 		}
 		for _, w := range extra {
 			of := ""
@@ -403,6 +403,41 @@ read:
 		}
 	}
 	return ids, nil
+}
+
+// head is the noun among words that no vocabulary has: the last one, "red dragon", but
+// for what the thing does, "dragon flying", and to what, "dragon breathing fire".
+func head(words []string) string {
+	for i, w := range words {
+		if i > 0 && slices.Contains(doing, w) {
+			return words[i-1]
+		}
+	}
+	last := len(words) - 1
+	for last > 0 && participle(words[last]) {
+		last--
+	}
+	if participle(words[last]) {
+		last = len(words) - 1
+	}
+	return words[last]
+}
+
+// doing are participles that are said of the noun before them, with an object after.
+var doing = []string{"breathing", "carrying", "chasing", "drinking", "eating", "holding", "playing", "pulling", "reading", "riding", "watching", "wearing"}
+
+// participle reports whether a word ends as participles and adverbs do, and is no noun
+// that does so too.
+func participle(w string) bool {
+	nouns := []string{
+		"awning", "building", "ceiling", "clothing", "duckling", "earring", "herring", "king", "lightning", "painting", "pudding", "railing",
+		"ring", "sapling", "spring", "starling", "string", "swing", "thing", "wing", "bed", "moped", "reed", "seed", "shed", "sled", "steed", "weed",
+		"belly", "butterfly", "dragonfly", "fly", "firefly", "jelly", "lily", "trolley", "family",
+	}
+	if slices.Contains(nouns, w) {
+		return false
+	}
+	return strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed") || strings.HasSuffix(w, "ly")
 }
 
 // named are the entities of a noun.

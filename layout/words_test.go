@@ -63,6 +63,12 @@ func TestPlan(t *testing.T) {
 		{"a dog with a hat on it", "dog hat", "hat on dog", "a dog and a hat"},
 		{"a duck under a hat, beside a tree", "duck hat tree", "duck below hat, duck beside tree", ""},
 		{"some grass", "grass", "", "grass"},
+		{"a duck over the sea", "duck", "", "a duck on the sea"},
+		{"the moon above a meadow", "moon", "", "a moon in a meadow"},
+		{"a dragon flying over a castle", "dragon castle", "dragon above castle", "a dragon flying and a castle"},
+		{"a red dragon breathing fire left of a tall building", "dragon building", "dragon left building", "a red dragon breathing fire and a tall building"},
+		{"two gulls flying slowly over the sea", "gull gull_2", "", "a gull flying slowly and a gull flying slowly on the sea"},
+		{"an owl perched on a tree", "owl tree", "owl on tree", "an owl perched and a tree"},
 	} {
 		d, notes, err := Plan(c.words, small)
 		if err != nil {

@@ -57,7 +57,7 @@ func TestNewByLanguageModel(t *testing.T) {
 	answers := map[string]string{
 		"good":    `{"prompt": "a sign that says \"${file(\"x\")}\" %{ if true }", "entities": [{"name": "render", "prompt": "a \\ and \"} render \"x\" {", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
 		"refined": `{"prompt": "a sign and a cat", "entities": [{"name": "render", "prompt": "a sign", "x": 0, "y": 0, "w": 0.5, "h": 1}, {"name": "cat", "prompt": "a cat", "x": 0.6, "y": 0.5, "w": 0.3, "h": 0.4}]}`,
-		"hostile": `{"prompt": "p", "entities": [{"name": "a\" {}", "prompt": "b", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
+		"hostile": `{"prompt": "p", "entities": [{"name": "a\" {}", "prompt": "b\u001b[31m", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req struct{ Model string }
@@ -128,5 +128,21 @@ func TestInitCopiesAreWhole(t *testing.T) {
 		if e.about == "" || len(e.about) > 200 {
 			t.Errorf("%s: its comment begins with %q", e.name, e.about)
 		}
+	}
+}
+
+// A scene that an editor began with a byte order mark is refined as any other.
+func TestRefineAfterAByteOrderMark(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cat.hcl")
+	scene := "\ufeff# a cat\n\nrender \"cat\" {\n  prompt = \"a cat\"\n}\n\nentity \"cat\" {\n  prompt = \"a cat\"\n  box    = xywh(0.30, 0.30, 0.40, 0.40)\n}\n"
+	if err := os.WriteFile(file, []byte(scene), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := run([]string{"new", "--refine", file, "--out", file, "--force", "move the cat to the left"}); got != exitOK {
+		t.Fatalf("exit code %d", got)
+	}
+	text, err := os.ReadFile(file)
+	if want := "# a cat\n# move the cat to the left\n\nrender"; err != nil || !bytes.HasPrefix(text, []byte(want)) {
+		t.Errorf("%v\n%s", err, text)
 	}
 }
