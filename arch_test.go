@@ -64,6 +64,7 @@ var home = map[string]string{
 	"github.com/zclconf/":       "dsl",
 	"github.com/gomlx/":         "model bench",
 	"charm.land/bubble":         "tui",
+	"charm.land/huh/":           "tui",
 	"charm.land/lipgloss/":      "tui",
 	"github.com/charmbracelet/": "tui",
 	"github.com/HugoSmits86/":   "stage",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/eligen/eligen"
@@ -17,26 +18,91 @@ func JSONLines(w io.Writer) eligen.Sink {
 	return func(e eligen.Event) { _ = enc.Encode(e) } // a reader that has gone away stops nothing
 }
 
-// quiet is how long lines of one stage's steps lie apart.
-const quiet = 10 * time.Second
+// quiet is how long lines of one stage's steps lie apart, and how long a log is silent
+// while a stage is at work.
+const quiet = 5 * time.Second
 
-// Lines writes what happens as lines, for logs: one a stage, and one every ten
+// Lines writes what happens as lines, for logs: one a stage, and one every five
 // seconds of a stage with many steps. Problems are written whole.
-func Lines(w io.Writer) eligen.Sink {
-	var p eligen.Progress
-	var last time.Time
-	return func(e eligen.Event) {
-		p.Add(e)
-		if e.Type == eligen.Stepped {
-			if last.IsZero() || e.Time.Sub(last) < quiet || e.Step == e.Of {
+func Lines(w io.Writer) eligen.Sink { return (&lines{w: w}).add }
+
+// lines is a run as a log.
+type lines struct {
+	w    io.Writer
+	mu   sync.Mutex
+	p    eligen.Progress
+	last time.Time // of the latest line
+}
+
+func (l *lines) add(e eligen.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p.Add(e)
+	if e.Type == eligen.Stepped && (l.last.IsZero() || e.Time.Sub(l.last) < quiet || e.Step == e.Of) {
+		return
+	}
+	l.print(Line(&l.p, e), e.Time)
+}
+
+func (l *lines) print(s string, at time.Time) {
+	if s != "" {
+		l.last = at
+		fmt.Fprintln(l.w, s)
+	}
+}
+
+// pulse writes what is at work if the log has been silent for long.
+func (l *lines) pulse(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.last.IsZero() && now.Sub(l.last) >= quiet && !l.p.Ended {
+		l.print(working(&l.p, now), now)
+	}
+}
+
+// pulsing is Lines for a run that goes on now: a log that shows that the run lives,
+// though no stage begins, steps or ends. The function ends it.
+func pulsing(w io.Writer) (eligen.Sink, func()) {
+	l, tick, done := &lines{w: w}, time.NewTicker(quiet/5), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case now := <-tick.C:
+				l.pulse(now)
+			case <-done:
 				return
 			}
 		}
-		if s := Line(&p, e); s != "" {
-			last = e.Time
-			fmt.Fprintln(w, s)
+	}()
+	return l.add, func() { tick.Stop(); close(done) }
+}
+
+// working says which stage is at work, and how far it is.
+func working(p *eligen.Progress, now time.Time) string {
+	var at *eligen.StageProgress
+	more := 0
+	for i := range p.Stages {
+		if s := &p.Stages[i]; s.State == eligen.Started || s.State == eligen.Stepped {
+			if at == nil {
+				at = s
+				continue
+			}
+			more++
 		}
 	}
+	if at == nil {
+		return ""
+	}
+	line := "working  " + at.Name
+	if at.Of > 0 && at.Step > 0 {
+		line += fmt.Sprintf("  %d/%d%s", at.Step, at.Of, prefixed(", ", remaining(at, now), " left"))
+	} else if !at.Began.IsZero() {
+		line += "  for " + seconds(now.Sub(at.Began))
+	}
+	if more > 0 {
+		line += fmt.Sprintf(", and %d more", more)
+	}
+	return line
 }
 
 // Line is an event in words; p has taken it into account. Not every event has any.

@@ -71,7 +71,7 @@ func Show(d Display, o Options) (eligen.Sink, func()) {
 				l.Close()
 			}
 	case Plain:
-		return Lines(o.Stderr), func() {}
+		return pulsing(o.Stderr)
 	case JSON:
 		return JSONLines(o.Stdout), func() {}
 	}

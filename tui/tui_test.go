@@ -63,12 +63,44 @@ func golden(t *testing.T, name, got string) {
 
 func TestLines(t *testing.T) {
 	var b bytes.Buffer
-	sink, end := Show(Plain, Options{Stderr: &b})
+	sink := Lines(&b)
 	for _, e := range recorded(t) {
 		sink(e)
 	}
-	end()
 	golden(t, "lines.txt", b.String())
+}
+
+// A log isn't silent for long while a stage is at work.
+func TestLinesPulse(t *testing.T) {
+	var b bytes.Buffer
+	l := lines{w: &b}
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(seconds int) time.Time { return began.Add(time.Duration(seconds) * time.Second) }
+	l.add(eligen.Event{Type: eligen.Opened, Time: at(0), Scene: "a.hcl", Engine: "go"})
+	l.add(eligen.Event{Type: eligen.Started, Time: at(0), Stage: "one"})
+	for s := range 13 {
+		l.pulse(at(s))
+	}
+	l.add(eligen.Event{Type: eligen.Started, Time: at(13), Stage: "two"})
+	for step := 1; step <= 4; step++ {
+		l.add(eligen.Event{Type: eligen.Stepped, Time: at(14 + step), Stage: "one", Step: step, Of: 20})
+	}
+	l.pulse(at(23))
+	l.pulse(at(24))
+	l.add(eligen.Event{Type: eligen.Ended, Time: at(40)})
+	l.pulse(at(60))
+	want := `a.hcl on go
+start    one
+working  one  for 5.0 s
+working  one  for 10 s
+start    two
+step     one  4/20, 16 s left
+working  one  4/20, 11 s left, and 1 more
+nothing to do  40 s
+`
+	if got := b.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }
 
 // TestJSONLines: what is written is what was recorded.

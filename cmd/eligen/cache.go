@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,12 +49,17 @@ func newCachePath() *cobra.Command {
 }
 
 func newCacheList() *cobra.Command {
-	var asJSON bool
+	var asJSON, each bool
 	c := &cobra.Command{
-		Use:   "ls",
-		Short: "List the results, the ones last used at the end",
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Use:   "ls [SCENE…]",
+		Short: "List what the store holds, by scene",
+		Long: `List what the store holds, by the scene that last used it: the scenes last used at the end. --results lists every result instead. With scenes, named as the list names them, only theirs are listed.
+
+A result that several scenes share is counted for the one that used it last.`,
+		Example: `eligen cache ls
+# the results of one scene
+eligen cache ls --results scenes/rain.hcl`,
+		RunE: func(c *cobra.Command, args []string) error {
 			store, err := openStore()
 			if err != nil {
 				return err
@@ -61,37 +69,117 @@ func newCacheList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if entries, err = ofScenes(entries, args); err != nil {
+				return err
+			}
 			slices.SortStableFunc(entries, func(a, b runtime.Entry) int { return a.Used.Compare(b.Used) })
 			if asJSON {
 				enc := json.NewEncoder(c.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(append([]runtime.Entry{}, entries...))
 			}
-			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			var results, others int64
-			n := 0
-			for _, e := range entries {
-				if e.Kind != "result" {
-					others += e.Size
-					continue
-				}
-				results += e.Size
-				n++
-				stage := e.Stage
-				if stage == "" {
-					stage = "–"
-				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Digest.Short(), size(e.Size), e.Used.Local().Format("2006-01-02 15:04"), stage, e.Scene)
+			list := listScenes
+			if each {
+				list = listResults
 			}
-			if err := t.Flush(); err != nil {
+			if err := list(c.OutOrStdout(), entries); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d results, %s; journals and leftovers %s; in %s\n", n, size(results), size(others), store.Dir())
+			n, results, others := 0, int64(0), int64(0)
+			for _, e := range entries {
+				if e.Kind == "result" {
+					n, results = n+1, results+e.Size
+				} else {
+					others += e.Size
+				}
+			}
+			total := fmt.Sprintf("%s, %s", counted(n, "result"), size(results))
+			if len(args) == 0 {
+				total += fmt.Sprintf("; journals and leftovers %s; in %s", size(others), store.Dir())
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), total)
 			return err
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, journals and leftovers included")
+	c.Flags().BoolVar(&each, "results", false, "list every result")
+	c.MarkFlagsMutuallyExclusive("json", "results")
 	return c
+}
+
+// ofScenes leaves the results of some scenes; all entries where none is named.
+func ofScenes(entries []runtime.Entry, names []string) ([]runtime.Entry, error) {
+	if len(names) == 0 {
+		return entries, nil
+	}
+	found := map[string]bool{}
+	entries = slices.DeleteFunc(entries, func(e runtime.Entry) bool {
+		i := slices.IndexFunc(names, func(n string) bool { return e.Kind == "result" && filepath.Clean(n) == filepath.Clean(e.Scene) })
+		if i >= 0 {
+			found[names[i]] = true
+		}
+		return i < 0
+	})
+	for _, n := range names {
+		if !found[n] {
+			return nil, fmt.Errorf("the store holds no result of %s. Run\n\n    eligen cache ls\n\nfor the scenes that it has results of", n)
+		}
+	}
+	return entries, nil
+}
+
+// listScenes prints a line a scene, in the order of entries' last uses.
+func listScenes(w io.Writer, entries []runtime.Entry) error {
+	type sum struct {
+		results int
+		bytes   int64
+		used    time.Time
+	}
+	sums := map[string]sum{}
+	for _, e := range entries {
+		if e.Kind == "result" {
+			s := sums[e.Scene]
+			sums[e.Scene] = sum{s.results + 1, s.bytes + e.Size, e.Used}
+		}
+	}
+	order := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
+		return cmp.Or(sums[a].used.Compare(sums[b].used), strings.Compare(a, b))
+	})
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, name := range order {
+		s := sums[name]
+		if name == "" {
+			name = "(no scene known)"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, counted(s.results, "result"), size(s.bytes), used(s.used))
+	}
+	return t.Flush()
+}
+
+// listResults prints a line a result.
+func listResults(w io.Writer, entries []runtime.Entry) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range entries {
+		if e.Kind != "result" {
+			continue
+		}
+		stage := e.Stage
+		if stage == "" {
+			stage = "–"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Digest.Short(), size(e.Size), used(e.Used), stage, e.Scene)
+	}
+	return t.Flush()
+}
+
+func used(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+
+// counted is "1 result", "2 results".
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func newCacheCollect() *cobra.Command {

@@ -153,7 +153,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	}
 	defer os.RemoveAll(files)
 	var shown []*image.NRGBA
-	live := terminal(c.ErrOrStderr())
+	rendered := newCounter(c.ErrOrStderr(), "renders")
 	report, err := eval.Run(c.Context(), eval.Options{
 		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Inpaints: o.inpaints, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
@@ -173,15 +173,9 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		DrawClip: func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error) {
 			return drawn(ctx, e, store, o.sampled(r))
 		},
-		Report: func(done, of int) {
-			if live {
-				fmt.Fprintf(c.ErrOrStderr(), "\r\x1b[K%d of %d renders", done, of)
-			}
-		},
+		Report: rendered.add,
 	})
-	if live {
-		fmt.Fprintln(c.ErrOrStderr())
-	}
+	rendered.end()
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,14 +25,15 @@ type fmtOptions struct {
 func newFmt() *cobra.Command {
 	var o fmtOptions
 	c := &cobra.Command{
-		Use:   "fmt {FILE…|-}",
+		Use:   "fmt {FILE…|FOLDER…|-}",
 		Short: "Lay scene files out in the one canonical way",
 		Long: `Lay scene files out in the one canonical way.
 
-Without a flag the result goes to standard output. -w writes it back and lists the files that changed. --check changes nothing, lists the files that are not formatted, and exits with 3 if there are any. - reads standard input.`,
+Without a flag the result goes to standard output. -w writes it back and lists the files that changed. --check changes nothing, lists the files that are not formatted, and exits with 3 if there are any. Of a folder, all scene files and files of variables below it are meant (*.hcl, *.hclvars), and one of the flags is needed; folders whose names begin with a dot are left out. - reads standard input.`,
 		Example: `eligen fmt scene.hcl
 eligen fmt -w scenes/*.hcl
-eligen fmt --check scenes/*.hcl`,
+# in CI: every scene below this folder
+eligen fmt --check .`,
 		Args:              some,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              o.run,
@@ -44,7 +47,11 @@ eligen fmt --check scenes/*.hcl`,
 func (o *fmtOptions) run(c *cobra.Command, args []string) error {
 	var problems eligen.Diagnostics
 	unformatted := false
-	for _, name := range args {
+	files, err := o.files(args)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
 		src, err := readScene(c, name)
 		if err != nil {
 			return err
@@ -85,6 +92,39 @@ func (o *fmtOptions) run(c *cobra.Command, args []string) error {
 		return exit{code: exitCheck}
 	}
 	return nil
+}
+
+// files replaces folders by the files below them that fmt lays out.
+func (o *fmtOptions) files(args []string) ([]string, error) {
+	var out []string
+	for _, name := range args {
+		if fi, err := os.Stat(name); name == "-" || err != nil || !fi.IsDir() {
+			out = append(out, name)
+			continue
+		}
+		if !o.write && !o.check {
+			return nil, usageError{fmt.Errorf("%s is a folder: -w formats the files in it, --check lists those that are not formatted", name)}
+		}
+		before := len(out)
+		err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && path != name && strings.HasPrefix(d.Name(), "."):
+				return filepath.SkipDir
+			case d.Type().IsRegular() && (strings.HasSuffix(path, ".hcl") || strings.HasSuffix(path, ".hclvars")):
+				out = append(out, path)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(out) == before {
+			return nil, fmt.Errorf("%s has no scene files (*.hcl, *.hclvars)", name)
+		}
+	}
+	return out, nil
 }
 
 // readScene reads a scene's text; one byte more than a scene may have is enough

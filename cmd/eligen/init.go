@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +14,10 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/eligen/eligen/scenes"
+	"github.com/eligen/eligen/tui"
 )
 
 // initOptions are the flags of `eligen init`.
@@ -27,12 +30,13 @@ type initOptions struct {
 func newInit() *cobra.Command {
 	var o initOptions
 	c := &cobra.Command{
-		Use:   "init --from NAME [DIR]",
+		Use:   "init [--from NAME] [DIR]",
 		Short: "Begin with a copy of an example scene",
 		Long: `Begin with a copy of an example scene, and of the pictures, tables and modules that it names.
 
-The scenes are in eligen itself; nothing is downloaded. Files that are there already are left alone, and nothing is copied then, unless --force.`,
-		Example: `eligen init --list
+Without --from, a terminal offers a list to choose from. The scenes are in eligen itself; nothing is downloaded. Files that are there already are left alone, and nothing is copied then, unless --force.`,
+		Example: `eligen init
+eligen init --list
 eligen init --from rain
 eligen init --from village my-village
 eligen init --from flux/harbor`,
@@ -142,7 +146,9 @@ func (o *initOptions) run(c *cobra.Command, args []string) error {
 		return w.Flush()
 	}
 	if o.from == "" {
-		return usageError{errors.New("--from says which scene to begin with, and --list which there are")}
+		if err := o.choose(c, all); err != nil {
+			return err
+		}
 	}
 	var names []string
 	for _, e := range all {
@@ -156,6 +162,24 @@ func (o *initOptions) run(c *cobra.Command, args []string) error {
 		names = append(names, e.name)
 	}
 	return fmt.Errorf("there is no scene %q; there are %s", o.from, strings.Join(names, ", "))
+}
+
+// choose asks which example to begin with, where there is somebody to ask.
+func (o *initOptions) choose(c *cobra.Command, all []example) error {
+	in, ok := c.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) || !terminal(c.ErrOrStderr()) {
+		return usageError{errors.New("--from says which scene to begin with, and --list which there are")}
+	}
+	var options []tui.Option
+	for _, e := range all {
+		options = append(options, tui.Option{Name: e.name, About: e.about})
+	}
+	var err error
+	o.from, err = tui.Choose(c.Context(), in, c.ErrOrStderr(), "Begin with", options)
+	if errors.Is(err, context.Canceled) {
+		return exit{code: exitInterrupted}
+	}
+	return err
 }
 
 // copy writes an example's files below a folder: all of them, or none if one is there.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,5 +98,107 @@ func downloadProgress(w io.Writer) func(file string, done, of int64) {
 		} else {
 			fmt.Fprintf(w, "\r\x1b[K  %.1f MB", float64(done)/1e6)
 		}
+	}
+}
+
+// A pulse prints a line of a long piece of work when none has been printed for a while,
+// so that a log shows that it goes on.
+type pulse struct {
+	w     io.Writer
+	every time.Duration
+	line  func(silent time.Duration) string // what is at work
+	mu    sync.Mutex
+	last  time.Time
+	done  chan struct{}
+}
+
+// beat starts a pulse; stop ends it.
+func beat(w io.Writer, every time.Duration, line func(silent time.Duration) string) *pulse {
+	p := &pulse{w: w, every: every, line: line, last: time.Now(), done: make(chan struct{})}
+	go func() {
+		tick := time.NewTicker(every / 4)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				p.tick(now)
+			case <-p.done:
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func (p *pulse) tick(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if silent := now.Sub(p.last); silent >= p.every {
+		fmt.Fprintln(p.w, p.line(silent))
+		p.last = now
+	}
+}
+
+// print prints a line at once.
+func (p *pulse) print(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintln(p.w, line)
+	p.last = time.Now()
+}
+
+func (p *pulse) stop() { close(p.done) }
+
+// A counter says how many of a number of things are done: in a line that is written
+// over on a terminal, else in a line every few seconds.
+type counter struct {
+	w        io.Writer
+	what     string
+	live     bool
+	mu       sync.Mutex
+	done, of int
+	began    time.Time
+	pulse    *pulse
+}
+
+func newCounter(w io.Writer, what string) *counter {
+	c := &counter{w: w, what: what, live: terminal(w), began: time.Now()}
+	if !c.live {
+		c.pulse = beat(w, 5*time.Second, func(time.Duration) string { return c.line() })
+	}
+	return c
+}
+
+func (c *counter) add(done, of int) {
+	c.mu.Lock()
+	c.done, c.of = done, of
+	c.mu.Unlock()
+	if c.live {
+		fmt.Fprintf(c.w, "\r\x1b[K%s", c.line())
+	}
+}
+
+func (c *counter) line() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == 0 {
+		return fmt.Sprintf("no %s yet, after %s", c.what, time.Since(c.began).Round(time.Second))
+	}
+	line := fmt.Sprintf("%d of %d %s", c.done, c.of, c.what)
+	if c.done > 0 {
+		left := time.Since(c.began) / time.Duration(c.done) * time.Duration(c.of-c.done)
+		line += fmt.Sprintf(", about %s left", left.Round(time.Second))
+	}
+	return line
+}
+
+func (c *counter) end() {
+	if c.live {
+		fmt.Fprintln(c.w)
+		return
+	}
+	c.pulse.stop()
+	if c.of > 0 {
+		fmt.Fprintln(c.w, c.line())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -144,7 +145,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 				r.Kind == "ip" && strings.HasPrefix(name, "ip.") || r.Kind == "vision" && strings.HasPrefix(name, "vision.")
 		})
 	}
-	shown := &trainProgress{w: c.ErrOrStderr(), out: c.OutOrStdout(), json: o.json, live: terminal(c.ErrOrStderr())}
+	shown := newTrainProgress(c.ErrOrStderr(), c.OutOrStdout(), o.json)
 	pause, stop := pauses()
 	defer stop()
 	classes, label := classNames(r.Classes), func(_ eligen.Sample, e eligen.SampleEntity) string { return e.Class }
@@ -326,16 +327,42 @@ func pauses() (<-chan struct{}, func()) {
 }
 
 // trainProgress shows a training: one line written over on a terminal, a line a
-// report elsewhere, or the log's own lines.
+// report elsewhere and one when none has come for long, or the log's own lines.
 type trainProgress struct {
 	w, out      io.Writer
 	json, live  bool
 	first, last float64
 	began       time.Time
 	beganAt     int
+
+	mu    sync.Mutex
+	at    train.Status
+	pulse *pulse // nil: on a terminal, or ended
+}
+
+func newTrainProgress(w, out io.Writer, json bool) *trainProgress {
+	p := &trainProgress{w: w, out: out, json: json, live: terminal(w)}
+	if !p.live && !json {
+		p.pulse = beat(w, 15*time.Second, p.working)
+	}
+	return p
+}
+
+// working is the line of a training that has reported nothing for a while.
+func (p *trainProgress) working(silent time.Duration) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	since := silent.Round(time.Second)
+	if p.at.Of == 0 {
+		return fmt.Sprintf("no step yet: samples are made and graphs compiled, for %s", since)
+	}
+	return fmt.Sprintf("after step %d/%d, for %s", p.at.Step, p.at.Of, since)
 }
 
 func (p *trainProgress) add(s train.Status) {
+	p.mu.Lock()
+	p.at = s
+	p.mu.Unlock()
 	if s.Note == "" {
 		if p.first == 0 {
 			p.first = s.Loss
@@ -371,11 +398,19 @@ func (p *trainProgress) add(s train.Status) {
 	if p.live {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
+	if p.pulse != nil {
+		p.pulse.print(line)
+		return
+	}
 	fmt.Fprintln(p.w, line)
 }
 
 func (p *trainProgress) end() {
-	if p.live && !p.json {
+	switch {
+	case p.pulse != nil:
+		p.pulse.stop()
+		p.pulse = nil
+	case p.live && !p.json:
 		fmt.Fprintln(p.w)
 	}
 }
