@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -55,7 +56,7 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 	if err := os.WriteFile(path, []byte(scene.String()), 0o644); err != nil {
 		return nil, nil, err
 	}
-	loaded, ds := dsl.Load(path, dsl.Vars{})
+	loaded, ds := dsl.Load(context.Background(), path, dsl.Vars{})
 	if err := ds.Err(); err != nil {
 		return nil, nil, err
 	}
@@ -65,7 +66,7 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	p, ds := planner.Build(loaded, e.ID(), e.Spec, planner.Options{})
+	p, ds := planner.Build(context.Background(), loaded, e.ID(), e.Spec, planner.Options{})
 	if err := ds.Err(); err != nil {
 		return nil, nil, err
 	}

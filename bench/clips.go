@@ -59,7 +59,7 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 	if err := os.WriteFile(path, fmt.Appendf(nil, movingEntity, frames), 0o644); err != nil {
 		return c, err
 	}
-	scene, ds := dsl.Load(path, dsl.Vars{})
+	scene, ds := dsl.Load(ctx, path, dsl.Vars{})
 	if err := ds.Err(); err != nil {
 		return c, err
 	}
@@ -68,7 +68,7 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 		return c, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	p, ds := planner.Build(scene, e.ID(), e.Spec, planner.Options{})
+	p, ds := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
 	if err := ds.Err(); err != nil {
 		return c, err
 	}

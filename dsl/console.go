@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,9 +19,9 @@ type Evaluate func(name string, line int, expr string) (string, eligen.Diagnosti
 
 // Console reads the scene at path, and calls session once with what evaluates
 // expressions against it. A scene with mistakes has no session.
-func Console(path string, vars Vars, session func(Evaluate)) eligen.Diagnostics {
+func Console(ctx context.Context, path string, vars Vars, session func(Evaluate)) eligen.Diagnostics {
 	vars.loaded = func(l *loader) { session(l.evaluate) }
-	_, ds := Load(path, vars)
+	_, ds := Load(ctx, path, vars)
 	return ds
 }
 

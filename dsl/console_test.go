@@ -13,7 +13,7 @@ import (
 func TestConsole(t *testing.T) {
 	path := filepath.Join(write(t, map[string]string{"scene.hcl": "render \"a\" {\n  prompt = \"x\"\n}\n\nentity \"dog\" {\n  prompt = \"a ${upper(\"dog\")}\"\n  region = union(svg(\"M 0 0 H 1 V 1 Z\"), rotate(xywh(0.25, 0.25, 0.5, 0.5), 30))\n}\n"}), "scene.hcl")
 	sessions := 0
-	ds := Console(path, Vars{}, func(evaluate Evaluate) {
+	ds := Console(t.Context(), path, Vars{}, func(evaluate Evaluate) {
 		sessions++
 		for expr, want := range map[string]string{
 			"entity.dog.prompt":               `"a DOG"`,
@@ -69,7 +69,7 @@ func TestConsole(t *testing.T) {
 	}
 
 	wrong := filepath.Join(write(t, map[string]string{"scene.hcl": "render \"a\" {\n}\n"}), "scene.hcl")
-	if ds := Console(wrong, Vars{}, func(Evaluate) { t.Error("a session with a broken scene") }); !ds.HasErrors() || ds[0].Severity != eligen.Error {
+	if ds := Console(t.Context(), wrong, Vars{}, func(Evaluate) { t.Error("a session with a broken scene") }); !ds.HasErrors() || ds[0].Severity != eligen.Error {
 		t.Error(ds)
 	}
 }

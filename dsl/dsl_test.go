@@ -37,7 +37,7 @@ func TestScenes(t *testing.T) {
 				t.Fatal(err)
 			}
 			wants := wantsOf(t, string(src))
-			scene, ds := Load(path, Vars{})
+			scene, ds := Load(t.Context(), path, Vars{})
 			for _, d := range ds {
 				text := d.Summary + ": " + d.Detail
 				if d.Source == nil {
@@ -164,7 +164,7 @@ func golden(t *testing.T, path, got string) {
 // tabs, letters of several bytes, and ten mistakes at once.
 func TestDiagnosticsAsText(t *testing.T) {
 	for _, name := range []string{"ten", "unicode"} {
-		_, ds := Load("testdata/"+name+".hcl", Vars{})
+		_, ds := Load(t.Context(), "testdata/"+name+".hcl", Vars{})
 		golden(t, "testdata/"+name+".golden.txt", ds.Error())
 	}
 }
@@ -188,7 +188,7 @@ func write(t testing.TB, files map[string]string) string {
 // one loads a scene that is to have exactly one error, and returns it.
 func one(t *testing.T, path string, vars Vars) eligen.Diagnostic {
 	t.Helper()
-	_, ds := Load(path, vars)
+	_, ds := Load(t.Context(), path, vars)
 	if len(ds) != 1 || ds[0].Severity != eligen.Error {
 		t.Fatalf("want one error, got %d:\n%s", len(ds), ds.Error())
 	}
@@ -267,7 +267,7 @@ recipe "base" {
 	const flock = "variable \"prompt\" {\n}\nentity \"bird\" {\n  prompt = var.prompt\n  box    = xywh(0, 0, 1, 1)\n}\n"
 	dir := write(t, map[string]string{"s.hcl": native, "s.hcl.json": asJSON, "flock/f.hcl": flock})
 	load := func(name string) *eligen.Scene {
-		s, ds := Load(filepath.Join(dir, name), Vars{})
+		s, ds := Load(t.Context(), filepath.Join(dir, name), Vars{})
 		if len(ds) > 0 {
 			t.Fatalf("%s:\n%s", name, ds.Error())
 		}
@@ -292,7 +292,7 @@ func TestJSONDiagnostics(t *testing.T) {
   }},
   "entity": {"dog": {"prompt": "ä", "box": "${xywh(0, 0, 0.5, 0)}"}}
 }`})
-	_, ds := Load(filepath.Join(dir, "s.json"), Vars{})
+	_, ds := Load(t.Context(), filepath.Join(dir, "s.json"), Vars{})
 	var got []string
 	for _, d := range ds {
 		s := d.Source
@@ -325,7 +325,7 @@ func TestUnreadable(t *testing.T) {
 		"list.json":   `Incorrect JSON value type`,
 		"folder":      `Not a scene: .*is a folder. .* such as .*x.hcl`,
 	} {
-		_, ds := Load(filepath.Join(dir, name), Vars{})
+		_, ds := Load(t.Context(), filepath.Join(dir, name), Vars{})
 		if !ds.HasErrors() || !regexp.MustCompile("(?s)"+want).MatchString(ds[0].Summary+": "+ds[0].Detail) {
 			t.Errorf("%s: want %s, got\n%s", name, want, ds.Error())
 		}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/bug"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -118,6 +119,7 @@ func (l *loader) names(kind string) []string {
 
 // resolve is the node's value, evaluated now if it has not been.
 func (l *loader) resolve(n *node) cty.Value {
+	l.goOn()
 	switch n.state {
 	case done:
 		return n.value
@@ -144,6 +146,7 @@ func (l *loader) resolve(n *node) cty.Value {
 
 // eval is the value of an expression, or an unknown one where it has problems.
 func (l *loader) eval(e hcl.Expression) cty.Value {
+	l.goOn()
 	if l.checkCalls(e) {
 		return cty.DynamicVal // what is measured can't be referred to yet
 	}
@@ -165,10 +168,14 @@ func (l *loader) eval(e hcl.Expression) cty.Value {
 // safely evaluates, and makes a diagnostic of a panic in the libraries.
 func (l *loader) safely(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
 	defer func() {
-		if r := recover(); r != nil {
+		r := recover()
+		if _, ok := r.(interrupted); ok {
+			panic(r)
+		}
+		if b := bug.From(r); b != nil {
 			at := e.Range()
 			v, diags = cty.DynamicVal, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Evaluation failed",
-				Detail: fmt.Sprintf("This expression can't be evaluated: %v. This is a bug in eligen.", r), Subject: &at}}
+				Detail: fmt.Sprintf("This expression can't be evaluated: %v.", b), Subject: &at}}
 		}
 	}()
 	return e.Value(ctx)

@@ -71,7 +71,7 @@ func FuzzLoad(f *testing.F) {
 		if len(src) > 1<<16 {
 			return
 		}
-		scene, ds := load(filepath.Join(dir, sceneName(json)), []byte(src), Vars{})
+		scene, ds := load(t.Context(), filepath.Join(dir, sceneName(json)), []byte(src), Vars{})
 		if (scene == nil) != ds.HasErrors() {
 			t.Fatalf("scene is nil: %v, errors: %v", scene == nil, ds.HasErrors())
 		}
@@ -98,8 +98,8 @@ func FuzzFormat(f *testing.F) {
 		if ds.HasErrors() || !bytes.Equal(once, twice) {
 			t.Fatalf("formatting twice: %q, then %q %s", once, twice, ds.Error())
 		}
-		before, _ := load(filepath.Join(dir, name), []byte(src), Vars{})
-		after, ds := load(filepath.Join(dir, name), once, Vars{})
+		before, _ := load(t.Context(), filepath.Join(dir, name), []byte(src), Vars{})
+		after, ds := load(t.Context(), filepath.Join(dir, name), once, Vars{})
 		if (before == nil) != (after == nil) {
 			t.Fatalf("a scene before: %v, after: %v\n%s\n%s", before != nil, after != nil, once, ds.Error())
 		}
@@ -122,7 +122,7 @@ func FuzzTemplate(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "t.tmpl"), []byte(src), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		scene, ds := load(filepath.Join(dir, "scene.hcl"), []byte("render \"r\" {\n  prompt = templatefile(\"t.tmpl\", { who = \"a dog\", place = \"a park\", list = [1, 2] })\n}\n"), Vars{})
+		scene, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("render \"r\" {\n  prompt = templatefile(\"t.tmpl\", { who = \"a dog\", place = \"a park\", list = [1, 2] })\n}\n"), Vars{})
 		if (scene == nil) != ds.HasErrors() {
 			t.Fatalf("scene is nil: %v, errors: %v", scene == nil, ds.HasErrors())
 		}
@@ -150,7 +150,7 @@ func FuzzModule(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "m", "m.hcl"), []byte(src), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s, ds := load(filepath.Join(dir, "scene.hcl"), []byte(scene), Vars{})
+		s, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(scene), Vars{})
 		if (s == nil) != ds.HasErrors() {
 			t.Fatalf("scene is nil: %v, errors: %v", s == nil, ds.HasErrors())
 		}

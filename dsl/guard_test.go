@@ -61,7 +61,7 @@ func TestGuard(t *testing.T) {
 			if len(src) > maxFile {
 				t.Fatalf("%d bytes: the size limit would refuse it, not the guard", len(src))
 			}
-			_, ds := load(filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"}\n"), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"}\n"), Vars{})
 			refused(t, "Load", ds)
 			if onFormat[name] {
 				_, ds = Format("scene.hcl", []byte(src))
@@ -104,7 +104,7 @@ func TestGuardJSON(t *testing.T) {
 		"directives":    `{"locals": {"a": "` + strings.Repeat("%{if true}", 50_000) + `"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, ds := load(filepath.Join(dir, "scene.json"), []byte(src), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.json"), []byte(src), Vars{})
 			refused(t, "Load", ds)
 			_, ds = Format("scene.json", []byte(src))
 			refused(t, "Format", ds)
@@ -126,7 +126,7 @@ func TestGuardLimits(t *testing.T) {
 		"chain":      chain(20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, ds := load(filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"\n}\nrender \"a\" {\n  prompt = \"x\"\n}\n"), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"\n}\nrender \"a\" {\n  prompt = \"x\"\n}\n"), Vars{})
 			if len(ds) > 0 {
 				t.Errorf("%s", ds.Error()[:min(400, len(ds.Error()))])
 			}
@@ -165,7 +165,7 @@ func TestExpansion(t *testing.T) {
 		"dynamic":  {"render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = jsondecode(file(\"many.json\"))\n    content {\n    }\n  }\n}\n", 4, "has 10001 elements"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, ds := load(filepath.Join(dir, "scene.hcl"), []byte(c.src), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(c.src), Vars{})
 			switch {
 			case c.line == 0 && !ds.HasErrors():
 			case c.line == 0 || len(ds) != 1 || ds[0].Source.Line != c.line || !strings.Contains(ds[0].Detail, c.want):
@@ -194,7 +194,7 @@ func TestGrowth(t *testing.T) {
 			for i := range 100 {
 				src += fmt.Sprintf("  v%d = "+double+"\n", i+1, i)
 			}
-			_, ds := load(filepath.Join(dir, "scene.hcl"), []byte(src+"}\n"), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(src+"}\n"), Vars{})
 			if !ds.HasErrors() {
 				t.Error("100 doublings are accepted")
 			}

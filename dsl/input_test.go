@@ -116,7 +116,7 @@ func TestMasks(t *testing.T) {
 		`image("clear.png", { channel = "luminance" })`: left,
 	} {
 		path := filepath.Join(dir, "scene.hcl")
-		s, ds := load(path, []byte(maskScene(expr)), Vars{})
+		s, ds := load(t.Context(), path, []byte(maskScene(expr)), Vars{})
 		if len(ds) > 0 {
 			t.Errorf("%s:\n%s", expr, ds.Error())
 			continue
@@ -133,7 +133,7 @@ func TestMasks(t *testing.T) {
 		}
 	}
 	for file, empty := range map[string]bool{"white.webp": false, "black.webp": true} {
-		s, ds := load(filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("`+file+`")`)), Vars{})
+		s, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("`+file+`")`)), Vars{})
 		switch {
 		case empty && (len(ds) != 1 || !strings.Contains(ds[0].Detail, "is empty: none of its pixels")):
 			t.Errorf("%s: want an empty mask, got\n%s", file, ds.Error())
@@ -197,15 +197,15 @@ func TestBadPictures(t *testing.T) {
 		"linked/secret.png": "a link that leads out of the scene's folder",
 	} {
 		path := filepath.Join(dir, "scene.hcl")
-		_, ds := load(path, []byte(maskScene(`image("`+file+`")`)), Vars{})
+		_, ds := load(t.Context(), path, []byte(maskScene(`image("`+file+`")`)), Vars{})
 		if len(ds) != 1 || ds[0].Source.Line != 6 || !regexp.MustCompile(want).MatchString(ds[0].Detail) {
 			t.Errorf("%s: want %q at line 6, got\n%s", file, want, ds.Error())
 		}
 	}
-	if _, ds := load(filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("inside.png")`)), Vars{}); len(ds) > 0 {
+	if _, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("inside.png")`)), Vars{}); len(ds) > 0 {
 		t.Errorf("a link inside the folder: %s", ds.Error())
 	}
-	_, ds := load(filepath.Join(dir, "scene.hcl"), []byte("render \"a\" {\n  prompt = \"x\"\n  output {\n    path = \"linked/x.png\"\n  }\n}\n"), Vars{})
+	_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("render \"a\" {\n  prompt = \"x\"\n  output {\n    path = \"linked/x.png\"\n  }\n}\n"), Vars{})
 	if len(ds) != 1 || ds[0].Source.Line != 4 || !strings.Contains(ds[0].Detail, "leads out of") {
 		t.Errorf("an output through a link: %s", ds.Error())
 	}
@@ -260,7 +260,7 @@ render "x" {
 		{"auto/s.hcl", Vars{Files: at("one.hclvars", "two.hclvars", "vars.json")}, "two 2 [1,2]"},
 		{"s.hcl", Vars{Files: at("two.hclvars"), Set: []string{"a=set", "a = last=one", "n=3", "list=[1 + 1]"}, Env: env}, " last=one 3 [2]"},
 	} {
-		s, ds := Load(filepath.Join(dir, c.scene), c.vars)
+		s, ds := Load(t.Context(), filepath.Join(dir, c.scene), c.vars)
 		if len(ds) > 0 {
 			t.Errorf("%+v:\n%s", c.vars, ds.Error())
 		} else if got := s.Renders[0].Prompt; got != c.want {
@@ -287,7 +287,7 @@ render "x" {
 			t.Errorf("%+v: want %q, got\n%s", c.vars, c.want, d)
 		}
 	}
-	_, ds := Load(path, Vars{Files: at("bad.hclvars")})
+	_, ds := Load(t.Context(), path, Vars{Files: at("bad.hclvars")})
 	var got []string
 	for _, d := range ds {
 		got = append(got, fmt.Sprintf("%s %d %s", filepath.Base(d.Source.File), d.Source.Line, d.Summary))
@@ -313,7 +313,7 @@ func TestWeightPaths(t *testing.T) {
 		"owner/name":  "owner/name",
 		"./owner/n.x": "./sub/owner/n.x",
 	} {
-		s, ds := load(filepath.Join("sub", "s.hcl"), []byte("model \"flux\" \"m\" {\n  source = \""+source+"\"\n}\nrender \"a\" {\n  prompt = \"x\"\n  model = model.flux.m\n}\n"), Vars{})
+		s, ds := load(t.Context(), filepath.Join("sub", "s.hcl"), []byte("model \"flux\" \"m\" {\n  source = \""+source+"\"\n}\nrender \"a\" {\n  prompt = \"x\"\n  model = model.flux.m\n}\n"), Vars{})
 		if len(ds) > 0 {
 			t.Errorf("%s:\n%s", source, ds.Error())
 		} else if got := filepath.ToSlash(s.Renders[0].Model.Path); got != want {
@@ -372,7 +372,7 @@ func TestColumns(t *testing.T) {
 		{"name beyond ASCII", `  prompt = entity.größe.x`, "größe"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, ds := load(filepath.Join(dir, "s.hcl"), []byte("render \"a\" {\n"+c.line+"\n}\n"), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "s.hcl"), []byte("render \"a\" {\n"+c.line+"\n}\n"), Vars{})
 			if len(ds) != 1 {
 				t.Fatalf("want one error, got\n%s", ds.Error())
 			}
@@ -404,7 +404,7 @@ func TestShapes(t *testing.T) {
 		"[for x in range(3) : xywh(x / 4, 0, 1 / 4, 1)][2]":                                              eligen.Box(0.5, 0, 0.75, 1),
 	} {
 		src := "render \"a\" {\n  prompt = \"x\"\n}\nentity \"e\" {\n  prompt = \"e\"\n  region = " + expr + "\n}\n"
-		s, ds := load("testdata/s.hcl", []byte(src), Vars{})
+		s, ds := load(t.Context(), "testdata/s.hcl", []byte(src), Vars{})
 		if len(ds) > 0 {
 			t.Errorf("%s:\n%s", expr, ds.Error())
 			continue
@@ -465,7 +465,7 @@ render "r" {
 		`[element([entity.dog, entity.apple], 1)]`:                                         "apple",
 		`[{ dog = entity.dog }[var.pet]]`:                                                  "dog",
 	} {
-		s, ds := load("testdata/s.hcl", fmt.Appendf(nil, entities, expr), Vars{})
+		s, ds := load(t.Context(), "testdata/s.hcl", fmt.Appendf(nil, entities, expr), Vars{})
 		if ds.HasErrors() {
 			t.Errorf("%s:\n%s", expr, ds.Error())
 			continue
@@ -498,7 +498,7 @@ render "r" {
   }
 }
 `
-	_, ds := load("testdata/s.hcl", []byte(src), Vars{})
+	_, ds := load(t.Context(), "testdata/s.hcl", []byte(src), Vars{})
 	var got []string
 	for _, d := range ds {
 		got = append(got, fmt.Sprint(d.Source.Line, " ", d.Detail[strings.LastIndex(d.Detail, "Here "):]))

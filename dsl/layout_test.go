@@ -55,7 +55,7 @@ func TestShapesDrawn(t *testing.T) {
 		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		scene, ds := Load(path, Vars{})
+		scene, ds := Load(t.Context(), path, Vars{})
 		fmt.Fprintf(&b, "%s\n", expr)
 		if scene == nil {
 			fmt.Fprintf(&b, "  %s: %s\n\n", ds[0].Summary, ds[0].Detail)
@@ -111,7 +111,7 @@ func TestShapesRefused(t *testing.T) {
 		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, ds := Load(path, Vars{})
+		_, ds := Load(t.Context(), path, Vars{})
 		if !strings.Contains(ds.Error(), want) {
 			t.Errorf("%s: %s\nwant %q", expr, ds.Error(), want)
 		}

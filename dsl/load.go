@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,9 @@ type Vars struct {
 // it, symbolic links included. Weights and data sets may be anywhere, since
 // they are large and shared between scenes: their paths come back ready to be
 // opened.
-func Load(path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
+//
+// Where ctx ends before the scene is read, the one diagnostic is an error that says so.
+func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	var ds eligen.Diagnostics
 	info, err := os.Stat(path)
 	switch {
@@ -87,7 +90,7 @@ func Load(path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 		ds.Errorf(nil, "Scene can't be read", "%v.", err)
 		return nil, ds
 	}
-	return load(path, src, vars)
+	return load(ctx, path, src, vars)
 }
 
 func readAtMost(path string, limit int64) ([]byte, error) {
@@ -105,6 +108,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 
 // A loader is the state of one Load.
 type loader struct {
+	ctx      context.Context
 	path     []*node // being evaluated, outermost first
 	dir      string  // the scene's folder, or the module's
 	root     *os.Root
@@ -162,8 +166,30 @@ var topGrammar = &grammar{
 	inside: map[string]string{"prompt": "render", "negative": "render", "size": "render", "seed": "render", "steps": "render"},
 }
 
-func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
+// interrupted is what a loader panics with where its context has ended. Reading a scene
+// is deep recursion without a result to hand up; load is the boundary.
+type interrupted struct{}
+
+// goOn ends the loading where its context has ended.
+func (l *loader) goOn() {
+	if l.ctx.Err() != nil {
+		panic(interrupted{})
+	}
+}
+
+func load(ctx context.Context, path string, src []byte, vars Vars) (scene *eligen.Scene, ds eligen.Diagnostics) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case interrupted:
+			scene, ds = nil, nil
+			ds.Errorf(nil, "Interrupted", "Reading %s was interrupted.", path)
+		default:
+			panic(r)
+		}
+	}()
 	l := &loader{
+		ctx:      ctx,
 		dir:      filepath.Dir(path),
 		scene:    newFile(path, src),
 		nodes:    map[string]*node{},
@@ -198,7 +224,7 @@ func load(path string, src []byte, vars Vars) (*eligen.Scene, eligen.Diagnostics
 	l.collect(vars)
 	l.evaluateAll()
 	l.overwrites()
-	scene := &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
+	scene = &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
 	renders := 0
 	l.all(func(n *node) {
 		if n.kind == "render" {

@@ -48,7 +48,7 @@ func TestModulesRefused(t *testing.T) {
 			if err := os.Symlink(t.TempDir(), filepath.Join(dir, "link")); err != nil {
 				t.Skip("no symbolic links here: ", err)
 			}
-			_, ds := Load(filepath.Join(dir, "s.hcl"), Vars{})
+			_, ds := Load(t.Context(), filepath.Join(dir, "s.hcl"), Vars{})
 			var got []string
 			for _, d := range ds {
 				at := ""
@@ -87,7 +87,7 @@ func TestModuleLimits(t *testing.T) {
 	for i := range maxModules + 1 {
 		many["s.hcl"] += fmt.Sprintf("module \"m%d\" {\n  source = \"./m\"\n}\n", i)
 	}
-	_, ds := Load(filepath.Join(write(t, many), "s.hcl"), Vars{})
+	_, ds := Load(t.Context(), filepath.Join(write(t, many), "s.hcl"), Vars{})
 	if !strings.Contains(ds.Error(), "more than 100 modules") {
 		t.Errorf("many: %s", ds.Error())
 	}

@@ -68,7 +68,7 @@ func TestSchemaExamples(t *testing.T) {
 		}
 		src.WriteString(strings.TrimSpace(blockExamples[b.Type]) + "\n\n")
 	}
-	if _, ds := load("testdata/examples.hcl", []byte(src.String()), Vars{}); ds.HasErrors() {
+	if _, ds := load(t.Context(), "testdata/examples.hcl", []byte(src.String()), Vars{}); ds.HasErrors() {
 		t.Errorf("%s", ds.Error())
 	}
 	if got, ds := Format("examples.hcl", []byte(strings.TrimSpace(src.String())+"\n")); ds.HasErrors() || string(got) != strings.TrimSpace(src.String())+"\n" {

@@ -95,17 +95,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// variableFile reads a file of values that somebody has named, which may be a stream:
+// --var-file /dev/stdin, or what a shell's <(…) stands for.
 func (l *loader) variableFile(path string) hcl.Attributes {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
 		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
 		return nil
-	case !info.Mode().IsRegular():
-		l.diags.Errorf(nil, "Variable file can't be read", "%s is no regular file.", path)
-		return nil
-	case info.Size() > maxFile:
-		l.diags.Errorf(nil, "File too large", "%s has %d bytes; a variable file has at most %d (1 MiB).", path, info.Size(), maxFile)
+	case info.IsDir():
+		l.diags.Errorf(nil, "Variable file can't be read", "%s is a folder.", path)
 		return nil
 	}
 	src, err := readAtMost(path, maxFile)
@@ -113,6 +112,11 @@ func (l *loader) variableFile(path string) hcl.Attributes {
 		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
 		return nil
 	}
+	return l.variables(path, src)
+}
+
+// variables reads the text of a file of values.
+func (l *loader) variables(path string, src []byte) hcl.Attributes {
 	f := newFile(path, src)
 	l.files[path] = f
 	tree, ds := parse(f)

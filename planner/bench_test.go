@@ -37,7 +37,7 @@ func BenchmarkPlan10000(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		var diags eligen.Diagnostics
-		plan, diags = planner.Build(scene, "engine-1", dev, planner.Options{})
+		plan, diags = planner.Build(b.Context(), scene, "engine-1", dev, planner.Options{})
 		if diags.HasErrors() || len(plan.Stages) < 9990 {
 			b.Fatalf("%d stages, %v", len(plan.Stages), diags)
 		}

@@ -33,6 +33,7 @@ func (b *builder) frames(w *work) {
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
 	for n := range c.Timeline.Frames {
+		b.goOn()
 		f, err := c.Timeline.At(n, r.Entities, w.size)
 		if err != nil {
 			b.diags.Errorf(&c.Timeline.Source, "Timeline goes nowhere", "%v.", err)

@@ -31,7 +31,7 @@ func moving(target eligen.Target, from, to float64) *eligen.Scene {
 // frames are the denoise stages of a clip, in order.
 func frames(t *testing.T, scene *eligen.Scene) (ops []denoise.Op, plan *eligen.Plan) {
 	t.Helper()
-	plan, ds := planner.Build(scene, "test", dev, planner.Options{})
+	plan, ds := planner.Build(t.Context(), scene, "test", dev, planner.Options{})
 	if err := ds.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +85,11 @@ func TestMovingCFG(t *testing.T) {
 	off := moving(cfg, 1, 1)
 	three := 3.0
 	off.Renders[0].Negative, off.Renders[0].Sampler.CFG = "blurry", &three
-	if _, ds := planner.Build(off, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "Negative prompt without guidance") {
+	if _, ds := planner.Build(t.Context(), off, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "Negative prompt without guidance") {
 		t.Errorf("a negative prompt without guidance: %v", ds.Err())
 	}
 	below := moving(cfg, 1, -3)
-	if _, ds := planner.Build(below, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "In frame 2 cfg is -3") && !strings.Contains(fmt.Sprint(ds.Err()), "In frame 1 cfg is -1") {
+	if _, ds := planner.Build(t.Context(), below, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "In frame 2 cfg is -3") && !strings.Contains(fmt.Sprint(ds.Err()), "In frame 1 cfg is -1") {
 		t.Errorf("a cfg below 0: %v", ds.Err())
 	}
 }

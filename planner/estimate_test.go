@@ -40,7 +40,7 @@ func TestOperations(t *testing.T) {
 	const negative = 4*2*(2*negativePairs+negativeLast) + 2*16*3*2*2 + 2*(16+8)*all + 16*all + 8*2*2*2*2
 
 	scene := corner()
-	plan, diags := planner.Build(scene, "engine-1", tiny, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", tiny, planner.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -53,7 +53,7 @@ func TestOperations(t *testing.T) {
 	}
 
 	scene.Renders[0].Sampler.CFG = ptr(3.0)
-	plan, _ = planner.Build(scene, "engine-1", tiny, planner.Options{})
+	plan, _ = planner.Build(t.Context(), scene, "engine-1", tiny, planner.Options{})
 	if got := plan.Renders[0]; got.Total != total+negative {
 		t.Errorf("with a negative branch %v, want %d", got.Total, total+negative)
 	}
@@ -68,7 +68,7 @@ func TestOperations(t *testing.T) {
 
 // FLUX.1-dev at its native size, with two entities.
 func TestFluxTakes(t *testing.T) {
-	plan, diags := planner.Build(picnic(), "engine-1", dev, planner.Options{})
+	plan, diags := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -85,17 +85,17 @@ func TestFluxTakes(t *testing.T) {
 
 // What the machine has too little memory for is an error at the render's line.
 func TestMemory(t *testing.T) {
-	plan, diags := planner.Build(picnic(), "engine-1", dev, planner.Options{Memory: 64 << 30})
+	plan, diags := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{Memory: 64 << 30})
 	if diags.HasErrors() || plan.Renders[0].Memory < 18<<30 {
 		t.Fatalf("%d bytes: %v", plan.Renders[0].Memory, diags)
 	}
-	_, diags = planner.Build(picnic(), "engine-1", dev, planner.Options{Memory: 8 << 30})
+	_, diags = planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{Memory: 8 << 30})
 	if len(diags) != 1 || diags[0].Severity != eligen.Error || diags[0].Source.Line != 1 ||
 		!strings.Contains(diags[0].Detail, "there are 8.0 GiB") || !strings.Contains(diags[0].Detail, "--memory") {
 		t.Errorf("with 8 GiB: %v", diags)
 	}
 	// Nothing is known of the sizes: nothing is refused.
-	_, diags = planner.Build(picnic(), "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+	_, diags = planner.Build(t.Context(), picnic(), "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
 		s, err := dev(m, a)
 		s.Sizes = eligen.Sizes{}
 		return s, err
@@ -137,10 +137,10 @@ func TestChanges(t *testing.T) {
 			r.Adapters = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 0.5, Alpha: "file"}}
 		}, []string{"render.picnic: adapters changed"}},
 	} {
-		before, _ := planner.Build(picnic(), "engine-1", dev, planner.Options{})
+		before, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
 		scene := picnic()
 		c.change(&scene.Renders[0])
-		after, diags := planner.Build(scene, "engine-1", dev, planner.Options{})
+		after, diags := planner.Build(t.Context(), scene, "engine-1", dev, planner.Options{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -149,8 +149,8 @@ func TestChanges(t *testing.T) {
 			t.Errorf("%s:\n%s", c.name, diff)
 		}
 	}
-	other, _ := planner.Build(picnic(), "engine-2", dev, planner.Options{})
-	plan, _ := planner.Build(picnic(), "engine-1", dev, planner.Options{})
+	other, _ := planner.Build(t.Context(), picnic(), "engine-2", dev, planner.Options{})
+	plan, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
 	if diff := cmp.Diff([]string{"render.picnic: engine engine-1 → engine-2"}, planner.Changes(planner.Resolved(plan)[0], planner.Resolved(other)[0])); diff != "" {
 		t.Error(diff)
 	}
@@ -158,7 +158,7 @@ func TestChanges(t *testing.T) {
 
 // What earlier runs took, and what is different from them, is printed where it is known.
 func TestPrintKnown(t *testing.T) {
-	plan, _ := planner.Build(picnic(), "engine-1", dev, planner.Options{})
+	plan, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
 	got := planner.Print(plan, planner.Known{
 		Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest },
 		Seconds: func(kind string, work float64) (float64, bool) {

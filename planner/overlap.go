@@ -39,6 +39,7 @@ func rule(r *eligen.Render) string {
 // Pairs that share much are warned of.
 func (b *builder) blend(w *work) {
 	for i := range w.entities {
+		b.goOn()
 		for j := range i {
 			x, y := w.entities[j], w.entities[i]
 			both := common(x.tokens, y.tokens)
@@ -74,6 +75,7 @@ func (b *builder) over(w *work) {
 	})
 	owner := map[int32]int{}
 	for _, i := range order {
+		b.goOn()
 		e := &w.entities[i]
 		var kept []int32
 		covered := map[int]bool{}
@@ -114,6 +116,7 @@ func (b *builder) exclusive(w *work) {
 	}
 	owner := make([]int32, w.size.W*w.size.H) // entity + 1
 	for i, e := range w.entities {
+		b.goOn()
 		if e.tokens == nil {
 			continue // it has no region, which was said
 		}

@@ -49,7 +49,7 @@ func TestOverlap(t *testing.T) {
 			"Regions overlap: entity.c and entity.a, at scene.hcl:10, share 256 pixels"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plan, diags := planner.Build(c.scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+			plan, diags := planner.Build(t.Context(), c.scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 			for i, d := range diags {
 				if text := d.Summary + ": " + d.Detail; i >= len(c.says) || !strings.HasPrefix(text, c.says[i]) {
 					t.Errorf("diagnostic %d: %s", i, text)
@@ -86,7 +86,7 @@ func TestCheckPlan(t *testing.T) {
 	call := eligen.MetricCall{Name: "locality", Render: "render.picnic", Entity: "entity.dog", Source: line(20, "locality(…)")}
 	place := eligen.MetricCall{Name: "placement", Render: "render.picnic", Entity: "entity.dog", Source: line(21, "placement(…)")}
 	scene.Checks = []eligen.Check{{Name: "dog", Address: "check.dog", Asserts: []eligen.Assert{{Metrics: []eligen.MetricCall{call, place}}, {Metrics: []eligen.MetricCall{call}}}, Source: line(19, "check")}}
-	plan, diags := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
@@ -108,7 +108,7 @@ func TestCheckPlan(t *testing.T) {
 
 	// Where not all renders are asked for, a check over the others is left out.
 	scene.Checks[0].Asserts[0].Metrics[1] = eligen.MetricCall{Name: "psnr", Render: "render.picnic", Other: "render.gone"}
-	plan, diags = planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	plan, diags = planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(plan.Checks) != 0 || len(diags) != 1 || diags[0].Summary != "Check is left out" {
 		t.Errorf("a check over a render that is not planned: %v, %v", plan.Checks, diags)
 	}

@@ -49,7 +49,7 @@ func TestPictures(t *testing.T) {
 	again := scene.Renders[0]
 	again.Name, again.Address, again.Seed = "again", "render.again", 1
 	scene.Renders = append(scene.Renders, again)
-	plan, diags := planner.Build(scene, "engine-1", seeing, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -98,7 +98,7 @@ func TestMovingPictures(t *testing.T) {
 		Target: eligen.Target{Block: "adapter.ip.second", Attribute: "scale"},
 		Keys:   []eligen.Key{{Frame: 0, Value: eligen.Value{Numbers: []float64{0}}, Ease: ease}, {Frame: 2, Value: eligen.Value{Numbers: []float64{1}}}},
 	}}}}
-	plan, diags := planner.Build(scene, "engine-1", seeing, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -125,12 +125,12 @@ func TestMovingPictures(t *testing.T) {
 // Operations and memory, against a count by hand.
 func TestPicturesTake(t *testing.T) {
 	scene := styled()
-	with, diags := planner.Build(scene, "engine-1", seeing, planner.Options{})
+	with, diags := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
 	scene.Renders[0].Adapters = scene.Renders[0].Adapters[1:2]
-	without, _ := planner.Build(scene, "engine-1", seeing, planner.Options{})
+	without, _ := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 	// Three pictures of five tokens are seen by 16 image tokens in three blocks, and by
 	// 12 of text in the one single block that isn't the last; no picture, of five as
 	// well, by 8 of text there.
@@ -157,7 +157,7 @@ func TestPictureDiagnostics(t *testing.T) {
 	} {
 		scene := styled()
 		c.change(&scene.Renders[0])
-		_, diags := planner.Build(scene, "engine-1", seeing, planner.Options{})
+		_, diags := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 		if len(diags) != 1 {
 			t.Errorf("%s: %v", name, diags)
 			continue

@@ -5,6 +5,7 @@
 package planner
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -50,7 +51,9 @@ type Options struct {
 // Stages come in the order in which they run: first every prompt of the scene, and
 // every image prompt, so that their encoders are done with before the large model
 // starts, then render by render.
-func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o Options) (*eligen.Plan, eligen.Diagnostics) {
+//
+// Where ctx ends before the plan is made, the one diagnostic is an error that says so.
+func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o Options) (plan *eligen.Plan, ds eligen.Diagnostics) {
 	if o.MinTokens == 0 {
 		o.MinTokens = 4
 	}
@@ -58,12 +61,23 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 		o.Noise = noise.AVX2
 	}
 	b := &builder{
+		ctx:  ctx,
 		plan: eligen.NewPlan(scene.Path, engineID), options: o,
 		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
 	}
 	if o.Out != "" {
 		b.plan.Folder = o.Out
 	}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case interrupted:
+			plan, ds = b.plan, nil
+			ds.Errorf(nil, "Interrupted", "Planning %s was interrupted.", scene.Path)
+		default:
+			panic(r)
+		}
+	}()
 	var works []*work
 	for i := range scene.Renders {
 		w := b.resolve(&scene.Renders[i])
@@ -98,7 +112,20 @@ func Build(scene *eligen.Scene, engineID string, spec func(eligen.Model, []elige
 	return b.plan, b.diags
 }
 
+// interrupted is what a builder panics with where its context has ended; Build is the
+// boundary.
+type interrupted struct{}
+
+// goOn ends the planning where its context has ended. Whatever repeats by renders,
+// entities or frames calls it.
+func (b *builder) goOn() {
+	if b.ctx.Err() != nil {
+		panic(interrupted{})
+	}
+}
+
 type builder struct {
+	ctx     context.Context
 	plan    *eligen.Plan
 	diags   eligen.Diagnostics
 	options Options
@@ -161,6 +188,7 @@ type output struct {
 // resolve fills in what the author left out, and reports every problem of a
 // render. It returns nil if the model can't be had.
 func (b *builder) resolve(r *eligen.Render) *work {
+	b.goOn()
 	w := &work{render: r, noise: r.Address + ".noise"}
 	adapters := r.Adapters
 	if adapters == nil && len(r.Entities) > 0 {
@@ -465,6 +493,7 @@ func (b *builder) entities(w *work) {
 
 // region rounds an entity's region and counts its tokens.
 func (b *builder) region(w *work, e *entity) {
+	b.goOn()
 	at := regionAt(e.Entity)
 	if e.Region.Kind == "" {
 		b.diags.Errorf(at, "Entity without a region", "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
@@ -664,6 +693,7 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 // add adds a stage under a name that no other stage has: an entity that two models
 // draw has two prompts.
 func (b *builder) add(w *work, name string, at eligen.Source, op eligen.Op, inputs ...eligen.Ref) eligen.Ref {
+	b.goOn()
 	if b.names[name] {
 		name = w.render.Address + "." + name
 	}

@@ -111,7 +111,7 @@ func TestPlans(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plan, diags := planner.Build(c.scene, "engine-1", c.spec, planner.Options{})
+			plan, diags := planner.Build(t.Context(), c.scene, "engine-1", c.spec, planner.Options{})
 			if len(diags) > 0 {
 				t.Fatal(diags)
 			}
@@ -249,7 +249,7 @@ func TestDiagnostics(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			scene := picnic()
 			c.change(&scene.Renders[0])
-			plan, diags := planner.Build(scene, "engine-1", c.spec, planner.Options{})
+			plan, diags := planner.Build(t.Context(), scene, "engine-1", c.spec, planner.Options{})
 			if len(diags) != 1 {
 				t.Fatalf("%d diagnostics, want one:\n%v", len(diags), diags)
 			}
@@ -284,7 +284,7 @@ func TestAllAtOnce(t *testing.T) {
 	r.Sampler = eligen.Sampler{Steps: ptr(0), CFG: ptr(1.0), Shift: ptr(-1.0)}
 	r.Entities[0].Region = eligen.Region{}
 	r.Outputs = []eligen.Output{{Path: "/tmp/x.png"}}
-	_, diags := planner.Build(scene, "engine-1", dev, planner.Options{})
+	_, diags := planner.Build(t.Context(), scene, "engine-1", dev, planner.Options{})
 	if len(diags) != 8 {
 		t.Errorf("%d diagnostics, want 8 (width and height apart):\n%v", len(diags), diags)
 	}
@@ -293,7 +293,7 @@ func TestAllAtOnce(t *testing.T) {
 // digests are a plan's, by stage.
 func digests(t *testing.T, scene *eligen.Scene, engine string) map[string]eligen.Digest {
 	t.Helper()
-	plan, diags := planner.Build(scene, engine, dev, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, engine, dev, planner.Options{})
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -364,7 +364,7 @@ func TestOrder(t *testing.T) {
 	again.Name, again.Address = "again", "render.again"
 	again.Seed = 1
 	scene.Renders = append(scene.Renders, again)
-	plan, _ := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	plan, _ := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	var kinds []string
 	for i, s := range plan.Stages {
 		kinds = append(kinds, s.Op.Kind())
@@ -381,7 +381,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestJSON(t *testing.T) {
-	plan, _ := planner.Build(picnic(), "engine-1", dev, planner.Options{})
+	plan, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
 	data, err := planner.JSON(plan, planner.Known{})
 	if err != nil {
 		t.Fatal(err)
@@ -480,7 +480,7 @@ func TestApproximations(t *testing.T) {
 		r.Size = eligen.Size{W: 1536, H: 1024}
 		r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: r.Size}, Strength: 0.6}
 		change(r)
-		plan, diags := planner.Build(scene, "engine-1", decoding, planner.Options{})
+		plan, diags := planner.Build(t.Context(), scene, "engine-1", decoding, planner.Options{})
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -519,7 +519,7 @@ func TestApproximations(t *testing.T) {
 	scene := picnic()
 	scene.Renders[0].Size = eligen.Size{W: 1536, H: 1024}
 	for memory, want := range map[int64]string{plan.Renders[0].Memory: "vae { tiled = true }", 1: "a smaller model"} {
-		if _, diags := planner.Build(scene, "engine-1", decoding, planner.Options{Memory: memory}); !strings.Contains(fmt.Sprint(diags), want) {
+		if _, diags := planner.Build(t.Context(), scene, "engine-1", decoding, planner.Options{Memory: memory}); !strings.Contains(fmt.Sprint(diags), want) {
 			t.Errorf("with %d bytes of memory: %v", memory, diags)
 		}
 	}

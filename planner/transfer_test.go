@@ -60,7 +60,7 @@ func TestTransfer(t *testing.T) {
 			scene := carried()
 			r := &scene.Renders[0]
 			r.Entities[0].Region, r.Transfer.Mode = region, mode
-			plan, diags := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+			plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 			if len(diags) > 0 {
 				t.Fatal(diags)
 			}
@@ -102,7 +102,7 @@ func TestTransfer(t *testing.T) {
 // TestTransferStages: what a transfer plans, the result's size, and what the picture
 // says of itself.
 func TestTransferStages(t *testing.T) {
-	plan, diags := planner.Build(carried(), "engine-1", paint.Engine{}.Spec, planner.Options{})
+	plan, diags := planner.Build(t.Context(), carried(), "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
@@ -145,7 +145,7 @@ func TestTransferStages(t *testing.T) {
 	}
 	// nano's own LoRAs, in the reference's order.
 	var paths []string
-	_, diags = planner.Build(carried(), "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+	_, diags = planner.Build(t.Context(), carried(), "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
 		for _, x := range a {
 			paths = append(paths, fmt.Sprintf("%s %q", x.Kind, x.Path))
 		}
@@ -173,7 +173,7 @@ func TestCleanSource(t *testing.T) {
 	} {
 		scene := carried()
 		scene.Renders[0].Transfer.Mode, scene.Renders[0].Transfer.Clean = c.mode, c.says
-		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+		plan, diags := planner.Build(t.Context(), scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
 			s, err := paint.Engine{}.Spec(m, a)
 			s.CleanSource = c.model
 			return s, err
@@ -200,7 +200,7 @@ func TestTransferMoves(t *testing.T) {
 			{Frame: 2, Value: eligen.Value{Region: eligen.Box(0.75, 0.25, 1, 0.75)}},
 		},
 	}}}}
-	plan, diags := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
@@ -264,7 +264,7 @@ func TestTransferDiagnostics(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			scene := carried()
 			c.change(&scene.Renders[0])
-			_, diags := planner.Build(scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+			_, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 			if c.want == "" {
 				if len(diags) > 0 {
 					t.Error(diags)
@@ -294,7 +294,7 @@ func TestTransferGuidance(t *testing.T) {
 	}{{0, nil, 1}, {2.5, nil, 2.5}, {2.5, &said, 4}} {
 		scene := carried()
 		scene.Renders[0].Sampler.CFG = c.says
-		plan, diags := planner.Build(scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
+		plan, diags := planner.Build(t.Context(), scene, "engine-1", func(m eligen.Model, a []eligen.Adapter) (eligen.Spec, error) {
 			s, err := paint.Engine{}.Spec(m, a)
 			s.CFGWithSource = c.model
 			return s, err

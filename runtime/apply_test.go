@@ -38,7 +38,7 @@ func picnic(dir string) *eligen.Scene {
 
 func build(t *testing.T, scene *eligen.Scene) *eligen.Plan {
 	t.Helper()
-	plan, diags := planner.Build(scene, paint.Engine{}.ID(), paint.Engine{}.Spec, planner.Options{})
+	plan, diags := planner.Build(t.Context(), scene, paint.Engine{}.ID(), paint.Engine{}.Spec, planner.Options{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}

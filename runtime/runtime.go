@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	goruntime "runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/bug"
 )
 
 // A Runner applies plans.
@@ -398,8 +398,8 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (a eligen.Artifact, err er
 		}
 	}
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v. This is a bug in eligen.\n\n%s", p, debug.Stack())
+		if b := bug.From(recover()); b != nil {
+			err = b
 		}
 	}()
 	if err := s.Op.Run(ctx, c); err != nil {

@@ -117,7 +117,7 @@ func TestFailure(t *testing.T) {
 	if !errors.Is(err, boom) || !errors.As(err, &stageError) || stageError.Stage != "bad" || strings.Count(err.Error(), "no such word") != 1 {
 		t.Errorf("Apply: %v", err)
 	}
-	if !strings.Contains(err.Error(), "out of cheese. This is a bug in eligen.") {
+	if !strings.Contains(err.Error(), "out of cheese, at runtime/walk_test.go:35. This is a bug in eligen") {
 		t.Errorf("Apply: %v", err)
 	}
 	if p := progress.Stages[1].Problem; p == nil || p.Source == nil || p.Source.Line != 3 || !strings.Contains(p.Detail, "no such word") {

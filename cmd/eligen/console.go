@@ -44,7 +44,7 @@ const maxLine = 1 << 20
 func (o *consoleOptions) run(c *cobra.Command, args []string) error {
 	failed := false
 	var broken error
-	ds := dsl.Console(args[0], dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv}, func(evaluate dsl.Evaluate) {
+	ds := dsl.Console(c.Context(), args[0], o.values(), func(evaluate dsl.Evaluate) {
 		answer := func(name string, line int, expr string) {
 			text, ds := evaluate(name, line, expr)
 			diagnose(c.ErrOrStderr(), ds)

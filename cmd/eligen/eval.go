@@ -284,7 +284,7 @@ func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.
 	if r.Clip != nil {
 		r.Outputs = []eligen.Output{{Path: "%d.png"}}
 	}
-	p, ds := planner.Build(&eligen.Scene{Path: "eval", Renders: []eligen.Render{r}}, e.ID(), e.Spec, planner.Options{})
+	p, ds := planner.Build(ctx, &eligen.Scene{Path: "eval", Renders: []eligen.Render{r}}, e.ID(), e.Spec, planner.Options{})
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}

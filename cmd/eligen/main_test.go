@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -148,6 +150,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"interrupt": interrupt,
 	"pictured":  pictured,
 	"pixels":    pixels,
+	"signal":    signalAt,
 }
 
 // code N COMMAND… runs a command, which must exit with N.
@@ -212,24 +215,76 @@ func deep(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o644))
 }
 
+// signal INT|TERM FIFO COMMAND… makes a named pipe, runs a command, and sends it the
+// signal when it reads from the pipe, which says nothing. The command must end soon, as
+// after that signal.
+func signalAt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: signal INT|TERM FIFO COMMAND…")
+	}
+	signal, want := syscall.SIGINT, exitInterrupted
+	if args[0] == "TERM" {
+		signal, want = syscall.SIGTERM, exitTerminated
+	}
+	fifo := ts.MkAbs(args[1])
+	_ = os.Remove(fifo)
+	ts.Check(exec.Command("mkfifo", fifo).Run())
+	c := command(ts, args[2:])
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	ts.Check(c.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	var w *os.File
+	for w == nil { // until somebody reads
+		select {
+		case <-ended:
+			ts.Fatalf("it ended without reading: %s", errs.Bytes())
+		case <-time.After(time.Millisecond):
+			w, _ = os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		}
+	}
+	began := time.Now()
+	ts.Check(c.Process.Signal(signal))
+	<-ended
+	took := time.Since(began)
+	ts.Check(w.Close())
+	ts.Logf("%s", errs.Bytes())
+	if got := c.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if took > 10*time.Second {
+		ts.Fatalf("it took %v to end", took)
+	}
+	if !strings.Contains(errs.String(), "Interrupted") {
+		ts.Fatalf("nothing was said")
+	}
+}
+
+// command is a command of a script, in its folder.
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	var path string
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if p, err := exec.LookPath(filepath.Join(dir, args[0])); err == nil {
+			path = p
+			break
+		}
+	}
+	c := exec.Command(path, args[1:]...)
+	c.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "ELIGEN_CACHE_DIR", "ELIGEN_PLUGIN_DIR"} {
+		c.Env = append(c.Env, name+"="+ts.Getenv(name))
+	}
+	return c
+}
+
 // interrupt TEXT COMMAND… runs a command, interrupts it as soon as it has
 // written TEXT to standard output, and expects exit code 130.
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: interrupt TEXT COMMAND…")
 	}
-	var path string
-	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
-		if p, err := exec.LookPath(filepath.Join(dir, args[1])); err == nil {
-			path = p
-			break
-		}
-	}
-	c := exec.Command(path, args[2:]...)
-	c.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "ELIGEN_CACHE_DIR", "ELIGEN_PLUGIN_DIR"} {
-		c.Env = append(c.Env, name+"="+ts.Getenv(name))
-	}
+	c := command(ts, args[1:])
 	var errs bytes.Buffer
 	c.Stderr = &errs
 	out, err := c.StdoutPipe()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -92,7 +93,7 @@ func (o *newOptions) run(c *cobra.Command, args []string) error {
 	}
 	text := d.HCL()
 	// What would be made is read as any scene is, before anybody gets it.
-	if _, ds := reread(os.TempDir(), text); ds.HasErrors() {
+	if _, ds := reread(c.Context(), os.TempDir(), text); ds.HasErrors() {
 		return fmt.Errorf("the scene that was made is not valid, which is a mistake of eligen's: %w", ds.Err())
 	}
 	return o.write(c, text, notes)
@@ -135,7 +136,7 @@ func (o *newOptions) change(c *cobra.Command, words string) error {
 		return fmt.Errorf("%s is written in a way that can't be changed by words: %w", o.refine, err)
 	}
 	// Lines were changed: whether they say what was meant is seen by reading them.
-	got, ds := reread(filepath.Dir(o.refine), text)
+	got, ds := reread(c.Context(), filepath.Dir(o.refine), text)
 	if err := ds.Err(); err != nil {
 		return fmt.Errorf("the change does not fit the rest of %s: %w", o.refine, err)
 	}
@@ -154,7 +155,7 @@ func (o *newOptions) languageModel() layout.Model {
 }
 
 // reread reads a scene's text as a file in a folder, where what it names is.
-func reread(dir string, text []byte) (*eligen.Scene, eligen.Diagnostics) {
+func reread(ctx context.Context, dir string, text []byte) (*eligen.Scene, eligen.Diagnostics) {
 	var ds eligen.Diagnostics
 	f, err := os.CreateTemp(dir, ".new-*.hcl")
 	if err != nil {
@@ -167,7 +168,7 @@ func reread(dir string, text []byte) (*eligen.Scene, eligen.Diagnostics) {
 		ds.Errorf(nil, "No place for a file", "%v.", err)
 		return nil, ds
 	}
-	return dsl.Load(f.Name(), dsl.Vars{Env: os.LookupEnv})
+	return dsl.Load(ctx, f.Name(), dsl.Vars{Env: os.LookupEnv})
 }
 
 // write gives the scene out, and then what is to be said of it.

@@ -42,7 +42,7 @@ func TestNewScenesAreValid(t *testing.T) {
 			t.Errorf("%s: %v", s, notes)
 		}
 		text := d.HCL()
-		if _, ds := reread(t.TempDir(), text); len(ds) > 0 {
+		if _, ds := reread(t.Context(), t.TempDir(), text); len(ds) > 0 {
 			t.Errorf("%s: %v\n%s", s, ds, text)
 		}
 		if laid, _ := dsl.Format("new.hcl", text); !bytes.Equal(laid, text) {
@@ -80,7 +80,7 @@ func TestNewByLanguageModel(t *testing.T) {
 	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "good", "--out", file, "a sign"}); got != exitOK {
 		t.Fatalf("exit code %d", got)
 	}
-	scene, ds := dsl.Load(file, dsl.Vars{})
+	scene, ds := dsl.Load(t.Context(), file, dsl.Vars{})
 	if len(ds) > 0 || scene.Renders[0].Prompt != `a sign that says "${file("x")}" %{ if true }` || scene.Entities[0].Prompt != `a \ and "} render "x" {` {
 		t.Errorf("%v %+v", ds, scene)
 	}
@@ -122,7 +122,7 @@ func TestInitCopiesAreWhole(t *testing.T) {
 				t.Fatalf("%s: %v", f, err)
 			}
 		}
-		if _, ds := dsl.Load(filepath.Join(dir, e.files[0]), dsl.Vars{}); ds.HasErrors() {
+		if _, ds := dsl.Load(t.Context(), filepath.Join(dir, e.files[0]), dsl.Vars{}); ds.HasErrors() {
 			t.Errorf("%s: %v", e.name, ds)
 		}
 		if e.about == "" || len(e.about) > 200 {

@@ -21,11 +21,11 @@ func TestPlans(t *testing.T) {
 	for _, path := range sceneFiles(t) {
 		name := strings.TrimPrefix(strings.TrimSuffix(filepath.ToSlash(path), ".hcl"), "../../scenes/")
 		t.Run(name, func(t *testing.T) {
-			scene, ds := dsl.Load(path, dsl.Vars{})
+			scene, ds := dsl.Load(t.Context(), path, dsl.Vars{})
 			if err := ds.Err(); err != nil {
 				t.Fatal(err)
 			}
-			p, ds := planner.Build(scene, paint.Engine{}.ID(), paint.Engine{}.Spec, planner.Options{})
+			p, ds := planner.Build(t.Context(), scene, paint.Engine{}.ID(), paint.Engine{}.Spec, planner.Options{})
 			if err := ds.Err(); err != nil {
 				t.Fatal(err)
 			}

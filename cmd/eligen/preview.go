@@ -72,7 +72,10 @@ func (o *previewOptions) run(c *cobra.Command, args []string) (err error) {
 		name := strings.TrimSuffix(first.Path, path.Ext(first.Path)) + "-preview.png"
 		r.Outputs = []eligen.Output{{Path: name, Overlay: len(r.Entities) > 0, Source: first.Source}}
 	}
-	p, ds := planner.Build(scene, e.ID(), e.Spec, planner.Options{})
+	p, ds, err := planned(c.Context(), scene, e.ID(), e.Spec, planner.Options{})
+	if err != nil {
+		return err
+	}
 	if err := ds.Err(); err != nil {
 		return err
 	}

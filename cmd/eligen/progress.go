@@ -46,7 +46,7 @@ func (o *progressOptions) show(c *cobra.Command, options tui.Options) (eligen.Si
 	}
 	show, done := tui.Show(display, options)
 	if display != tui.None {
-		return show, done, nil
+		return show, onLeave(c.Context(), done), nil
 	}
 	// No progress, but what goes wrong is still said.
 	var p eligen.Progress
@@ -73,7 +73,7 @@ func stageExit(err error) int {
 
 // terminal reports whether what is written to w is seen at once by a person.
 func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
 }
 

@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/bug"
 )
 
 // The exit codes of all commands (help exit-codes).
@@ -27,7 +26,8 @@ const (
 	exitCheck       = 3
 	exitMismatch    = 4
 	exitIntegrity   = 6
-	exitInterrupted = 130
+	exitInterrupted = 130 // 128 and SIGINT
+	exitTerminated  = 143 // 128 and SIGTERM
 )
 
 // run is the whole program, and gives its exit code.
@@ -35,13 +35,30 @@ func run(args []string) int {
 	if slices.Contains(args, "--no-color") {
 		os.Setenv("NO_COLOR", "1") // before anything looks, help included
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second interrupt ends the process at once
-	ctx = context.WithValue(ctx, interruptKey{}, func() { stop() })
+	ctx, interrupt := listen()
+	ctx = context.WithValue(ctx, interruptKey{}, interrupt)
+	l := &leaving{}
+	ctx = context.WithValue(ctx, leavingKey{}, l)
+	out := &output{File: os.Stdout}
 	root := newRoot()
 	root.SetArgs(args)
-	err := fang.Execute(ctx, root, fang.WithVersion(eligen.Version), fang.WithErrorHandler(report))
+	root.SetOut(out)
+	said := false
+	err := l.supervise(ctx, func() error {
+		return fang.Execute(ctx, root, fang.WithVersion(eligen.Version), fang.WithErrorHandler(func(w io.Writer, s fang.Styles, err error) {
+			said = true
+			report(w, s, err)
+		}))
+	})
+	// What cobra hasn't seen: a command that was given up, or has panicked.
+	var b *bug.Error
+	if errors.As(err, &b) || errors.Is(err, context.Canceled) && !said {
+		report(os.Stderr, fang.Styles{}, err)
+	}
+	if failed := out.failed(); failed != nil && (err == nil || exitCode(ctx, err) == exitChanges) {
+		err = failed
+		report(os.Stderr, fang.Styles{}, err)
+	}
 	return exitCode(ctx, err)
 }
 
@@ -125,7 +142,8 @@ const helpExitCodes = `
 4    a picture is not as it was recorded (verify)
 5    locked: another process is at work there (no command of this release ends so)
 6    a file is not what it should be: weights or a download that are corrupt, or weights that are not those of the lock
-130  interrupted; what was finished stays in the store
+130  interrupted (ctrl-c, SIGINT); what was finished stays in the store
+143  terminated (SIGTERM); what was finished stays in the store
 `
 
 // An exit is an error that brings its own exit code. Without an error in it,
@@ -150,10 +168,10 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return interruptedBy(ctx)
 	case errors.As(err, &e):
 		return e.code
-	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
-		return exitInterrupted
 	case errors.Is(err, fetch.ErrDigest):
 		return exitIntegrity
 	}
@@ -174,6 +192,11 @@ func report(w io.Writer, _ fang.Styles, err error) {
 	var ds eligen.Diagnostics
 	if errors.As(err, &ds) {
 		diagnose(w, ds)
+		return
+	}
+	var b *bug.Error
+	if errors.As(err, &b) {
+		fmt.Fprintf(w, "Error: %v.\n\nWhat was finished is kept. Please report this, with the scene if you can.\n", b)
 		return
 	}
 	fmt.Fprintf(w, "Error: %s\n", strings.TrimSpace(err.Error()))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -34,12 +35,26 @@ func (o *sceneOptions) flags(c *cobra.Command) {
 
 // load reads a scene. Warnings are printed, mistakes are the error.
 func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error) {
-	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv, MaxFrames: o.maxFrames})
+	scene, ds, err := o.loaded(c.Context(), path)
+	if err != nil {
+		return nil, err
+	}
 	if err := ds.Err(); err != nil {
 		return nil, err
 	}
 	o.warned(c, ds)
 	return scene, nil
+}
+
+// values are what the flags say of a scene's variables and limits.
+func (o *sceneOptions) values() dsl.Vars {
+	return dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv, MaxFrames: o.maxFrames}
+}
+
+// loaded reads a scene. The error is that of a context that has ended.
+func (o *sceneOptions) loaded(ctx context.Context, path string) (scene *eligen.Scene, ds eligen.Diagnostics, err error) {
+	err = await(ctx, func() { scene, ds = dsl.Load(ctx, path, o.values()) })
+	return scene, ds, err
 }
 
 func (o *sceneOptions) warned(c *cobra.Command, ds eligen.Diagnostics) {
@@ -174,7 +189,7 @@ func (o *planOptions) build(c *cobra.Command, e engine, scene *eligen.Scene) (*e
 func (o *planOptions) buildWith(c *cobra.Command, e engine, scene *eligen.Scene, options planner.Options) (*eligen.Plan, error) {
 	damaged := false
 	options.Video = clip.Available
-	p, ds := planner.Build(scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+	p, ds, err := planned(c.Context(), scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)
 		if err != nil {
 			damaged = damaged || unsound(m.Path)
@@ -184,6 +199,9 @@ func (o *planOptions) buildWith(c *cobra.Command, e engine, scene *eligen.Scene,
 		}
 		return spec, err
 	}, options)
+	if err != nil {
+		return nil, err
+	}
 	if err := ds.Err(); err != nil && damaged {
 		return nil, exit{exitIntegrity, err}
 	} else if err != nil {
@@ -191,6 +209,12 @@ func (o *planOptions) buildWith(c *cobra.Command, e engine, scene *eligen.Scene,
 	}
 	o.warned(c, ds)
 	return p, nil
+}
+
+// planned is [planner.Build]. The error is that of a context that has ended.
+func planned(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o planner.Options) (p *eligen.Plan, ds eligen.Diagnostics, err error) {
+	err = await(ctx, func() { p, ds = planner.Build(ctx, scene, engineID, spec, o) })
+	return p, ds, err
 }
 
 func recipesHint(s *eligen.Scene) string {

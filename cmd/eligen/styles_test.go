@@ -17,7 +17,7 @@ func TestRecipesKnowTheStyles(t *testing.T) {
 		if err := os.WriteFile(path, []byte("recipe \"base\" {\n  styles = { \""+name+"\" = 0.5 }\n}\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		scene, ds := dsl.Load(path, dsl.Vars{})
+		scene, ds := dsl.Load(t.Context(), path, dsl.Vars{})
 		known := name != dataset.Solid+"x"
 		if known == ds.HasErrors() || known && scene.Recipes[0].Styles[name] != 0.5 {
 			t.Errorf("the style %q: %v", name, ds)

@@ -178,6 +178,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 			return err
 		},
 	}
+	waitFor(c.Context()) // a step of training is kept as a whole
 	if r.Kind == "judge" || r.Kind == "style" {
 		err = o.judge(c.Context(), job, classes, label)
 	} else {

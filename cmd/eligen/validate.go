@@ -3,12 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/dsl"
 )
 
 // validateOptions are the flags of `eligen validate`.
@@ -37,7 +35,10 @@ Nothing runs, and no weights are looked for: a scene may be valid on a machine t
 func (o *validateOptions) run(c *cobra.Command, args []string) error {
 	all := eligen.Diagnostics{}
 	for _, path := range args {
-		_, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+		_, ds, err := o.loaded(c.Context(), path)
+		if err != nil {
+			return err
+		}
 		all = append(all, ds...)
 	}
 	if o.json {

@@ -298,10 +298,10 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 	if err := o.comparable(e, scene, list); err != nil {
 		return err
 	}
-	planned := map[string]*eligen.Plan{e.ID(): p} // by engine
+	byEngine := map[string]*eligen.Plan{e.ID(): p} // by engine
 	for _, v := range list {
-		if planned[v.record.Engine] == nil {
-			planned[v.record.Engine], _ = planner.Build(scene, v.record.Engine, e.Spec, planner.Options{}) // as p was planned
+		if byEngine[v.record.Engine] == nil {
+			byEngine[v.record.Engine], _ = planner.Build(c.Context(), scene, v.record.Engine, e.Spec, planner.Options{}) // as p was planned
 		}
 	}
 	alone := *p
@@ -314,9 +314,9 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 				return fmt.Errorf("%s: %w", v.render.Address, err)
 			}
 			j := judgement{verification: v, scene: scene, engine: e.ID(), img: img, now: v.digest(p)}
-			for _, w := range verifications(planned[v.record.Engine], scene, lock) {
+			for _, w := range verifications(byEngine[v.record.Engine], scene, lock) {
 				if w.render == v.render {
-					j.there = w.digest(planned[v.record.Engine])
+					j.there = w.digest(byEngine[v.record.Engine])
 				}
 			}
 			verdict, mismatch := o.judge(&j)

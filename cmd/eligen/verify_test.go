@@ -47,12 +47,12 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scene, ds := dsl.Load(path, dsl.Vars{})
+	scene, ds := dsl.Load(t.Context(), path, dsl.Vars{})
 	if ds.HasErrors() {
 		t.Fatal(ds)
 	}
 	const other = "paint/elsewhere"
-	plan, _ := planner.Build(scene, other, paint.Engine{}.Spec, planner.Options{})
+	plan, _ := planner.Build(t.Context(), scene, other, paint.Engine{}.Spec, planner.Options{})
 	// recorded writes what the other engine is meant to have made.
 	recorded := func(off int) {
 		t.Helper()

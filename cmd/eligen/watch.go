@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/tui"
 )
@@ -35,13 +35,16 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 	}
 	options.Stay = true
 	l := tui.Start(options)
-	defer l.Close()
+	defer onLeave(c.Context(), l.Close)()
 	var last tui.Shown
 	seen := uint64(0)
 	for {
 		if now := o.stamp(scene); now != seen {
 			seen = now
-			shown := o.look(e, scene)
+			shown, err := o.look(c.Context(), e, scene)
+			if err != nil {
+				return err
+			}
 			if shown.Layouts == nil || !reflect.DeepEqual(shown.Layouts, last.Layouts) || !reflect.DeepEqual(shown.Problems, last.Problems) {
 				last = shown
 				shown.Note = time.Now().Format("15:04:05") + " the scene has " + shown.Note
@@ -52,16 +55,19 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 		case <-l.Left():
 			return nil
 		case <-c.Context().Done():
-			return nil
+			return c.Context().Err()
 		case <-time.After(pause):
 		}
 	}
 }
 
 // look reads a scene and plans it, for what is in it and what is wrong with it.
-func (o *previewOptions) look(e engine, path string) tui.Shown {
+func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.Shown, error) {
 	shown := tui.Shown{Scene: path, Engine: "preview"}
-	scene, ds := dsl.Load(path, dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv})
+	scene, ds, err := o.loaded(ctx, path)
+	if err != nil {
+		return shown, err
+	}
 	shown.Problems = ds
 	if !ds.HasErrors() {
 		if err := o.target(scene); err != nil {
@@ -69,7 +75,10 @@ func (o *previewOptions) look(e engine, path string) tui.Shown {
 		}
 	}
 	if !shown.Problems.HasErrors() {
-		p, ds := planner.Build(scene, e.ID(), e.Spec, planner.Options{})
+		p, ds, err := planned(ctx, scene, e.ID(), e.Spec, planner.Options{})
+		if err != nil {
+			return shown, err
+		}
 		shown.Problems = append(shown.Problems, ds...)
 		if !ds.HasErrors() {
 			shown.Layouts = layoutsOf(p)
@@ -85,7 +94,7 @@ func (o *previewOptions) look(e engine, path string) tui.Shown {
 	default:
 		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
 	}
-	return shown
+	return shown, nil
 }
 
 // layoutsOf are the layouts of a plan's files, each render once.

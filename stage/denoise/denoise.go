@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/eligen/eligen"
 )
@@ -132,11 +133,22 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 			}
 		}
 	}
+	save := func(step int, x eligen.Tensor) {
+		var b bytes.Buffer
+		if eligen.WriteTensors(&b, nil, eligen.NamedTensor{Name: "latents", Tensor: x}) == nil {
+			c.Save(b.Bytes(), step)
+		}
+	}
+	keeps := c.Save != nil && !whole
+	var last latest
+	if keeps { // an interrupt may not wait for the step at hand
+		defer context.AfterFunc(ctx, func() { last.save(save) })()
+	}
 	d.Step = func(step, of int, x eligen.Tensor) {
-		if c.Save != nil && !whole && step < of && (step%Every == 0 || ctx.Err() != nil) {
-			var b bytes.Buffer
-			if eligen.WriteTensors(&b, nil, eligen.NamedTensor{Name: "latents", Tensor: x}) == nil {
-				c.Save(b.Bytes(), step)
+		if keeps && step < of {
+			last.set(step, x)
+			if step%Every == 0 || ctx.Err() != nil {
+				last.save(save)
 			}
 		}
 		c.Step(step, of)
@@ -146,6 +158,28 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 		return err
 	}
 	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: out})
+}
+
+// latest is the last step that is done and not saved.
+type latest struct {
+	mu   sync.Mutex
+	step int // 0: there is none
+	x    eligen.Tensor
+}
+
+func (l *latest) set(step int, x eligen.Tensor) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.step, l.x = step, eligen.Tensor{Shape: slices.Clone(x.Shape), Data: slices.Clone(x.Data)}
+}
+
+func (l *latest) save(to func(int, eligen.Tensor)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.step > 0 {
+		to(l.step, l.x)
+	}
+	l.step = 0
 }
 
 // work reads the inputs in their order.

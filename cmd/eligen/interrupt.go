@@ -1,0 +1,188 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/eligen/eligen/internal/bug"
+)
+
+// grace is how long a command may take to end after an interrupt. What a model has in
+// hand may need longer, and isn't waited for: denoising has saved what it had.
+const grace = 800 * time.Millisecond
+
+// A signalled context has ended by a signal: it is its cause.
+type signalled struct{ os.Signal }
+
+func (s signalled) Error() string { return s.String() }
+
+// listen is a context that ends with the first interrupt or termination signal, or by
+// interrupt. A second signal ends the process at once.
+func listen() (ctx context.Context, interrupt func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() { signal.Stop(signals) })
+	go func() { cancel(signalled{<-signals}) }()
+	return ctx, func() { cancel(signalled{os.Interrupt}) }
+}
+
+// interruptedBy is the exit code after the signal that has ended a context.
+func interruptedBy(ctx context.Context) int {
+	var s signalled
+	if errors.As(context.Cause(ctx), &s) && s.Signal == syscall.SIGTERM {
+		return exitTerminated
+	}
+	return exitInterrupted
+}
+
+// await waits for f, at most until ctx ends: then its error is that of ctx, and f may go
+// on beside, so that nothing that f sets may be used. A panic of f's is passed on.
+func await(ctx context.Context, f func()) error {
+	ended := make(chan *bug.Error, 1)
+	go func() { ended <- caught(f) }()
+	select {
+	case b := <-ended:
+		if err := ctx.Err(); err != nil { // f has noticed, and what it returned is no result
+			return err
+		}
+		if b != nil {
+			panic(b)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// caught runs f, and returns the panic that ended it, or nil.
+func caught(f func()) (b *bug.Error) {
+	defer func() { b = bug.From(recover()) }()
+	f()
+	return nil
+}
+
+// A leaving is what has to be done where a command doesn't end by itself: after a
+// panic, or too long after an interrupt.
+type leaving struct {
+	mu      sync.Mutex
+	steps   []func()
+	patient bool
+}
+
+type leavingKey struct{}
+
+// onLeave makes sure that a terminal, or whatever else done gives back, is given back
+// however the command ends. What it returns is done, which happens once.
+func onLeave(ctx context.Context, done func()) func() {
+	done = sync.OnceFunc(done)
+	if l, ok := ctx.Value(leavingKey{}).(*leaving); ok {
+		l.mu.Lock()
+		l.steps = append(l.steps, done)
+		l.mu.Unlock()
+	}
+	return done
+}
+
+// waitFor makes an interrupt wait for what the command has in hand, since it can't be
+// done in parts.
+func waitFor(ctx context.Context) {
+	if l, ok := ctx.Value(leavingKey{}).(*leaving); ok {
+		l.mu.Lock()
+		l.patient = true
+		l.mu.Unlock()
+	}
+}
+
+// leave does all that is left, last things first, and waits a moment for it.
+func (l *leaving) leave() {
+	l.mu.Lock()
+	steps := slices.Clone(l.steps)
+	l.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for _, f := range slices.Backward(steps) {
+			f()
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(grace / 4):
+	}
+}
+
+// supervise runs a command, and returns its error: that of ctx, where it has ended and
+// the command doesn't; a [bug.Error], where the command has panicked.
+func (l *leaving) supervise(ctx context.Context, command func() error) error {
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		if b := caught(func() { err = command() }); b != nil {
+			err = b
+		}
+		ended <- err
+	}()
+	var late <-chan time.Time
+	over := ctx.Done()
+	for {
+		select {
+		case err := <-ended:
+			var b *bug.Error
+			if errors.As(err, &b) {
+				l.leave()
+			}
+			return err
+		case <-over:
+			over = nil
+			l.mu.Lock()
+			if !l.patient {
+				late = time.After(grace)
+			}
+			l.mu.Unlock()
+		case <-late:
+			l.leave()
+			return ctx.Err()
+		}
+	}
+}
+
+// An output is standard output, which remembers that it could not be written.
+type output struct {
+	*os.File
+	mu  sync.Mutex
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.File.Write(p)
+	if err != nil {
+		o.mu.Lock()
+		o.err = cmp.Or(o.err, err)
+		o.mu.Unlock()
+	}
+	return n, err
+}
+
+// WriteString is Write, and not the file's.
+func (o *output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
+
+// failed is why the output is not whole, or nil.
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var path *fs.PathError
+	if errors.As(o.err, &path) {
+		return fmt.Errorf("standard output can't be written: %w", path.Err)
+	}
+	return o.err
+}
