@@ -2,9 +2,7 @@ package eligen
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -49,8 +47,9 @@ func Box(x0, y0, x1, y1 float64) Region {
 // A Bitmap is a mask read from a file: one bit a pixel.
 type Bitmap struct {
 	W, H   int
-	Digest Digest // of size and bits
-	bits   []byte // row-major, eight pixels a byte, highest bit first
+	Digest Digest   // of size and bits
+	bits   []byte   // row-major, eight pixels a byte, highest bit first
+	ends   []uint32 // where bits is nil: of its runs, off and on in turn, each one's end. See bitmap.go
 }
 
 // NewBitmap makes a bitmap of the pixels for which on is true.
@@ -81,29 +80,10 @@ func (b *Bitmap) On(x, y int) bool {
 		return false
 	}
 	i := y*b.W + x
+	if b.bits == nil {
+		return b.inRun(i)
+	}
 	return b.bits[i/8]&(0x80>>(i%8)) != 0
-}
-
-// MarshalJSON writes the whole bitmap, so that a recipe can travel.
-func (b *Bitmap) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"w": b.W, "h": b.H, "bits": base64.StdEncoding.EncodeToString(b.bits)})
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (b *Bitmap) UnmarshalJSON(data []byte) error {
-	var v struct {
-		W, H int
-		Bits []byte
-	}
-	if err := json.Unmarshal(data, &v); err != nil {
-		return err
-	}
-	if v.W <= 0 || v.H <= 0 || v.W > 1<<15 || v.H > 1<<15 || len(v.Bits) != (v.W*v.H+7)/8 {
-		return fmt.Errorf("a bitmap of %d×%d pixels with %d bytes", v.W, v.H, len(v.Bits))
-	}
-	b.W, b.H, b.bits = v.W, v.H, v.Bits
-	b.seal()
-	return nil
 }
 
 // Recipe is what a digest is made over: the content's own digest.

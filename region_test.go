@@ -1,7 +1,6 @@
 package eligen_test
 
 import (
-	"encoding/json"
 	"slices"
 	"testing"
 
@@ -107,23 +106,6 @@ func TestBoxAgreesWithPolygon(t *testing.T) {
 			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s), p.Tokens(s); !slices.Equal(got, want) {
 				t.Errorf("box %v at %v: %v, as a polygon %v", b, s, got, want)
 			}
-		}
-	}
-}
-
-func TestBitmapTravels(t *testing.T) {
-	want := eligen.NewBitmap(13, 7, func(x, y int) bool { return x*y%3 == 1 })
-	data, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got eligen.Bitmap
-	if err := json.Unmarshal(data, &got); err != nil || got.Digest != want.Digest {
-		t.Errorf("a bitmap comes back with digest %s (%v), it was %s", got.Digest, err, want.Digest)
-	}
-	for _, bad := range []string{`{"w":3,"h":3,"bits":"AA=="}`, `{"w":-1,"h":3,"bits":""}`, `{"w":99999,"h":99999,"bits":""}`} {
-		if err := json.Unmarshal([]byte(bad), &got); err == nil {
-			t.Errorf("%s is read as a bitmap", bad)
 		}
 	}
 }

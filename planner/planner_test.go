@@ -374,7 +374,7 @@ func TestOrder(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"encode/1", "encode/1", "noise/1", "denoise/1", "decode/1", "still/2", "noise/1", "denoise/1", "decode/1", "still/2"}
+	want := []string{"encode/1", "encode/1", "noise/1", "denoise/1", "decode/1", "still/3", "noise/1", "denoise/1", "decode/1", "still/3"}
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Error(diff)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"slices"
@@ -14,15 +15,9 @@ import (
 // untouched reports whether a file is one that eligen wrote and nobody has changed
 // since: such a one may be replaced.
 func untouched(r io.Reader) bool {
-	data, err := io.ReadAll(io.LimitReader(r, maxRecognised+1))
-	if err != nil || len(data) > maxRecognised {
-		return false
-	}
-	return still.Untouched(strings.NewReader(string(data))) || clip.Untouched(strings.NewReader(string(data)))
+	b := bufio.NewReader(r)
+	return clip.Untouched(b) || still.Untouched(b) // what is no clip has not been read
 }
-
-// maxRecognised is how large a file may be that is looked into.
-const maxRecognised = 1 << 30
 
 // readFrames reads which frames are asked for: "0-7,20". Nil is all.
 func readFrames(text string) (func(n int) bool, error) {

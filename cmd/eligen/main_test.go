@@ -151,6 +151,11 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"pictured":  pictured,
 	"pixels":    pixels,
 	"signal":    signalAt,
+
+	"behind": behind,
+	"masks":  masks,
+	"most":   most,
+	"reword": reword,
 }
 
 // code N COMMAND… runs a command, which must exit with N.

@@ -41,11 +41,9 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 	}
 	defer f.Close()
 	var made any
-	untouched := clip.Untouched
 	moving, err := clip.Metadata(f)
 	made = moving
 	if errors.Is(err, clip.ErrNotClip) {
-		untouched = still.Untouched
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
@@ -62,16 +60,13 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
+	if err := changed(c.ErrOrStderr(), f, args[0]); err != nil {
+		return err
+	}
 	if o.json {
 		e := json.NewEncoder(c.OutOrStdout())
 		e.SetIndent("", "  ")
 		return e.Encode(made)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if !untouched(f) {
-		fmt.Fprintf(c.ErrOrStderr(), "Warning: %s was changed after eligen wrote it.\n", args[0])
 	}
 	if r, ok := made.(still.Resolved); ok {
 		return describe(c.OutOrStdout(), r)
@@ -79,18 +74,27 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 	return describeClip(c.OutOrStdout(), moving)
 }
 
+// changed warns of a file that is not as eligen wrote it.
+func changed(w io.Writer, f io.ReadSeeker, name string) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if untouched(f) {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "Warning: %s was changed after eligen wrote it. What it says of itself may be wrong.\n", name)
+	return err
+}
+
 // sheet prints what a sheet shows.
 func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s still.Shown) error {
+	if err := changed(c.ErrOrStderr(), f, name); err != nil {
+		return err
+	}
 	if o.json {
 		e := json.NewEncoder(c.OutOrStdout())
 		e.SetIndent("", "  ")
 		return e.Encode(s)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if !still.Untouched(f) {
-		fmt.Fprintf(c.ErrOrStderr(), "Warning: %s was changed after eligen wrote it.\n", name)
 	}
 	if s.Clip != nil {
 		var r clip.Resolved

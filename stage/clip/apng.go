@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"image"
@@ -24,7 +23,7 @@ type APNG struct {
 }
 
 // Kind is the stage's name and version.
-func (APNG) Kind() string { return "apng/1" }
+func (APNG) Kind() string { return "apng/2" }
 
 // String says what is made, for people.
 func (o APNG) String() string { return fmt.Sprintf("APNG of %d frames", o.Resolved.Frames) }
@@ -55,15 +54,18 @@ func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
 			return err
 		}
 		if i == 0 {
-			f.Add([]byte(signature), chunk("IHDR", parts[0].body))
-			f.Add(chunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
+			f.Add([]byte(signature), container.PNGChunk("IHDR", parts[0].body))
+			f.Add(container.PNGChunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
 			if !o.Strip {
-				text, err := json.Marshal(r)
+				text, err := container.About(r)
 				if err != nil {
 					return err
 				}
-				// keyword, 0, compressed?, method, language, 0, translated keyword, 0, text
-				f.Add(chunk("iTXt", append([]byte(keyword+"\x00\x00\x00\x00\x00"), text...)))
+				about, err := container.TextChunks(keyword, text)
+				if err != nil {
+					return err
+				}
+				f.Add(about)
 			}
 		}
 		control := be.AppendUint32(nil, number)
@@ -75,15 +77,15 @@ func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
 			num, den = 1, int(r.FPS)
 		}
 		control = be.AppendUint16(be.AppendUint16(control, uint16(num)), uint16(den))
-		f.Add(chunk("fcTL", append(control, 0, 0))) // the frame stays, and replaces what was there
+		f.Add(container.PNGChunk("fcTL", append(control, 0, 0))) // the frame stays, and replaces what was there
 		number++
 		for _, p := range parts {
 			switch {
 			case p.kind != "IDAT":
 			case i == 0:
-				f.Add(chunk("IDAT", p.body))
+				f.Add(container.PNGChunk("IDAT", p.body))
 			default:
-				f.Add(chunk("fdAT", append(be.AppendUint32(nil, number), p.body...)))
+				f.Add(container.PNGChunk("fdAT", append(be.AppendUint32(nil, number), p.body...)))
 				number++
 			}
 		}
@@ -93,18 +95,7 @@ func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
 	}); err != nil {
 		return err
 	}
-	return f.Close(endAPNG)
-}
-
-func endAPNG(seal string) []byte {
-	return append(chunk("tEXt", []byte(container.Seal+"\x00"+seal)), chunk("IEND", nil)...)
-}
-
-// chunk is a chunk of a PNG.
-func chunk(kind string, body []byte) []byte {
-	out := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), kind...)
-	out = append(out, body...)
-	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
+	return f.Close(container.EndPNG)
 }
 
 // A part is a chunk of a PNG or a WebP, a box of an MP4, an element of a WebM.

@@ -4,7 +4,6 @@ import (
 	"compress/lzw"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"image"
 	"math"
@@ -84,7 +83,7 @@ func (o GIF) Run(ctx context.Context, c *eligen.Call) error {
 		f.Add([]byte("\x21\xff\x0bNETSCAPE2.0\x03\x01"), le.AppendUint16(nil, uint16(again)), []byte{0})
 	}
 	if !o.Strip {
-		text, err := json.Marshal(r)
+		text, err := container.About(r)
 		if err != nil {
 			return err
 		}

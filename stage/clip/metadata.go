@@ -1,6 +1,7 @@
 package clip
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
@@ -17,7 +18,10 @@ import (
 const keyword = "eligen-clip"
 
 // MaxFile is how many bytes are read of a clip that somebody else may have made.
-const MaxFile = 256 << 20
+const MaxFile = 1 << 30
+
+// headLength is how many of a file's bytes tell its format.
+const headLength = 64
 
 var (
 	// ErrNotClip says that a file is none that this package writes.
@@ -37,7 +41,7 @@ type format struct {
 
 var formats = []format{
 	{is: starts("GIF89a"), text: textOfGIF, end: endGIF},
-	{is: func(b []byte) bool { return len(b) > 41 && string(b[:8]) == signature && string(b[37:41]) == "acTL" }, text: textOfAPNG, end: endAPNG},
+	{is: func(b []byte) bool { return len(b) > 41 && string(b[:8]) == signature && string(b[37:41]) == "acTL" }, text: textOfAPNG, end: container.EndPNG},
 	{is: func(b []byte) bool {
 		return len(b) > 21 && string(b[:4]) == "RIFF" && string(b[8:16]) == "WEBPVP8X" && b[20]&container.Animated != 0
 	}, text: textOfWebP, end: container.EndWebP},
@@ -50,17 +54,20 @@ func starts(with string) func([]byte) bool {
 }
 
 func formatOf(r io.Reader) (format, []byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
-	if err != nil {
+	b := bufio.NewReader(r)
+	head, err := b.Peek(headLength)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return format{}, nil, err
 	}
 	for _, f := range formats {
-		if f.is(data) {
-			if len(data) > MaxFile {
-				return f, nil, fmt.Errorf("the clip has more than %d MiB, which is the limit", MaxFile>>20)
-			}
-			return f, data, nil
+		if !f.is(head) {
+			continue
 		}
+		data, err := io.ReadAll(io.LimitReader(b, MaxFile+1))
+		if err == nil && len(data) > MaxFile {
+			err = fmt.Errorf("the clip has more than %d MiB, which is the limit", MaxFile>>20)
+		}
+		return f, data, err
 	}
 	return format{}, nil, ErrNotClip
 }
@@ -89,10 +96,17 @@ func Metadata(r io.Reader) (Resolved, error) {
 	return res, nil
 }
 
-// Untouched reports whether a file is a clip that eligen made, every byte of it.
+// Untouched reports whether a file is a clip that eligen made, every byte of it. Of a
+// bufio.Reader over something else it reads nothing.
 func Untouched(r io.Reader) bool {
-	f, data, err := formatOf(r)
-	return err == nil && f.end.Sealed(data)
+	b := bufio.NewReader(r)
+	head, _ := b.Peek(headLength) // less where the file has less
+	for _, f := range formats {
+		if f.is(head) {
+			return f.end.Sealed(b)
+		}
+	}
+	return false
 }
 
 // ascii is JSON with nothing in it that a GIF's comment must not hold.
@@ -148,12 +162,19 @@ func textOfGIF(data []byte) ([]byte, error) {
 
 func textOfAPNG(data []byte) ([]byte, error) {
 	parts, err := chunks(data)
+	if err != nil {
+		return nil, err
+	}
+	texts := container.NewTexts(keyword)
 	for _, p := range parts {
-		if text, ours := bytes.CutPrefix(p.body, []byte(keyword+"\x00\x00\x00\x00\x00")); p.kind == "iTXt" && ours {
-			return text, err
+		if p.kind != "iTXt" {
+			continue
+		}
+		if err := texts.Add(p.body); err != nil {
+			return nil, fmt.Errorf("the clip can't be read: %w", err)
 		}
 	}
-	return nil, err
+	return texts.Get(keyword), nil
 }
 
 func textOfWebP(data []byte) ([]byte, error) {
@@ -286,6 +307,9 @@ func textOfWebM(data []byte) ([]byte, error) {
 		return out, nil
 	}
 	parts, err := elements(data)
+	if len(parts) > 1 { // its head and its segment: what lies behind them is the seal's business
+		err = nil
+	}
 	for _, kind := range []string{ebmlSegment, ebmlTags, ebmlTag} {
 		if err == nil {
 			parts, err = inside(parts, kind)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -125,7 +124,7 @@ func (o Video) Run(ctx context.Context, c *eligen.Call) (err error) {
 	}
 	var text []byte
 	if !o.Strip {
-		if text, err = json.Marshal(o.Resolved); err != nil {
+		if text, err = container.About(o.Resolved); err != nil {
 			return err
 		}
 	}

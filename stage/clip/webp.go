@@ -3,7 +3,6 @@ package clip
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"image"
 
@@ -47,7 +46,7 @@ func (o WebP) Run(ctx context.Context, c *eligen.Call) error {
 	flags := uint8(container.Animated)
 	var meta []byte
 	if !o.Strip {
-		text, err := json.Marshal(r)
+		text, err := container.About(r)
 		if err != nil {
 			return err
 		}

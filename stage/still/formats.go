@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image/jpeg"
@@ -23,7 +22,7 @@ type JPEG struct {
 }
 
 // Kind is the stage's name and version.
-func (JPEG) Kind() string { return "jpeg/1" }
+func (JPEG) Kind() string { return "jpeg/2" }
 
 // String says what is made, for people.
 func (o JPEG) String() string { return described("JPEG", o.Overlay) }
@@ -47,8 +46,15 @@ const (
 	jpegScan    = 0xda
 )
 
+// maxComment is the most that a comment holds of a text.
+const maxComment = 65_000
+
+// deflatedKeyword begins comments of a text that is compressed, since it would fill
+// more than one.
+const deflatedKeyword = keyword + "-zlib"
+
 // Run finishes the picture. What made it is in comments, each of which begins with
-// the keyword and a zero, and holds at most 64 KiB.
+// a keyword and a zero.
 func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
 	if err := o.Check(); err != nil {
 		return err
@@ -64,12 +70,19 @@ func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
 	f := container.New(c.Out)
 	f.Add([]byte(jpegBegin))
 	if !o.Strip {
-		text, err := json.Marshal(o.Resolved)
+		text, err := container.About(o.Resolved)
 		if err != nil {
 			return err
 		}
-		for part := range slices.Chunk(text, 65000) {
-			f.Add(comment(keyword + "\x00" + string(part)))
+		key := keyword
+		if len(text) > maxComment {
+			key = deflatedKeyword
+			if text, err = container.Deflated(text); err != nil {
+				return err
+			}
+		}
+		for part := range slices.Chunk(text, maxComment) {
+			f.Add(comment(key + "\x00" + string(part)))
 		}
 	}
 	f.Add(bytes.TrimSuffix(bytes.TrimPrefix(b.Bytes(), []byte(jpegBegin)), []byte(jpegEnd)))
@@ -84,29 +97,44 @@ func endJPEG(seal string) []byte {
 	return append(comment(container.Seal+"\x00"+seal), jpegEnd...)
 }
 
-// textOfJPEG is in comments before the pixels.
+// textOfJPEG is in comments before the pixels. What lies behind the picture's end is
+// the seal's business.
 func textOfJPEG(data []byte) ([]byte, error) {
 	truncated := errors.New("the JPEG file is truncated")
-	if !bytes.HasSuffix(data, []byte(jpegEnd)) {
-		return nil, truncated
-	}
-	var text []byte
-	for at := len(jpegBegin); ; {
+	var plain, deflated []byte
+	at := len(jpegBegin)
+	for {
 		if at+4 > len(data) || data[at] != 0xff {
 			return nil, truncated
 		}
-		n := int(binary.BigEndian.Uint16(data[at+2:]))
 		if data[at+1] == jpegScan {
-			return text, nil
+			break
 		}
+		n := int(binary.BigEndian.Uint16(data[at+2:]))
 		if n < 2 || at+2+n > len(data) {
 			return nil, truncated
 		}
-		if part, ours := bytes.CutPrefix(data[at+4:at+2+n], []byte(keyword+"\x00")); ours && data[at+1] == jpegComment[1] {
-			text = append(text, part...)
+		if data[at+1] == jpegComment[1] {
+			switch key, part, _ := bytes.Cut(data[at+4:at+2+n], []byte{0}); string(key) {
+			case keyword:
+				plain = append(plain, part...)
+			case deflatedKeyword:
+				deflated = append(deflated, part...)
+			}
 		}
 		at += 2 + n
 	}
+	if !bytes.Contains(data[at:], []byte(jpegEnd)) {
+		return nil, truncated
+	}
+	if deflated == nil {
+		return plain, nil
+	}
+	text, err := container.Inflated(deflated)
+	if err != nil {
+		return nil, fmt.Errorf("the JPEG file can't be read: %w", err)
+	}
+	return text, nil
 }
 
 // WebP is [Op] for a WebP without loss.
@@ -117,7 +145,7 @@ type WebP struct {
 }
 
 // Kind is the stage's name and version.
-func (WebP) Kind() string { return "webp/1" }
+func (WebP) Kind() string { return "webp/2" }
 
 // String says what is made, for people.
 func (o WebP) String() string { return described("WebP", o.Overlay) }
@@ -148,7 +176,7 @@ func (o WebP) Run(_ context.Context, c *eligen.Call) error {
 	}
 	var meta []byte
 	if !o.Strip {
-		text, err := json.Marshal(o.Resolved)
+		text, err := container.About(o.Resolved)
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ func TestFormats(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if diff := cmp.Diff(r, got, cmp.AllowUnexported(eligen.Bitmap{})); diff != "" {
+			if diff := cmp.Diff(r, got, sameMasks); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 			if !bytes.Equal(data, run(t, ops(r, false))) {

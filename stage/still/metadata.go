@@ -3,7 +3,6 @@ package still
 import (
 	"bufio"
 	"bytes"
-	"compress/zlib"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -18,23 +17,20 @@ import (
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
-// Keywords of the PNG text chunks that are written. The first holds a [Resolved] as
-// JSON, the second the digest of the pixels; the third is what other tools for
-// generated pictures read and show.
+// Keywords of a PNG's texts.
 const (
-	keyword           = "eligen"
-	pixelsKeyword     = "eligen-pixels"
-	sheetKeyword      = "eligen-sheet" // a [Shown]
-	parametersKeyword = "parameters"
+	keyword           = "eligen"        // a [Resolved] as JSON
+	sheetKeyword      = "eligen-sheet"  // a [Shown]
+	parametersKeyword = "parameters"    // what other tools for generated pictures read and show
+	pixelsKeyword     = "eligen-pixels" // the digest of the pixels: the seal of earlier versions
 )
 
 // Limits on what is read from a picture that somebody else may have made.
 const (
-	MaxPNG      = 64 << 20 // bytes of the file, whatever its format
-	maxText     = 8 << 20  // bytes of a text chunk as stored
-	maxInflated = 32 << 20 // bytes of a text chunk's text
-	maxChunks   = 65_536
-	maxPixels   = 16 << 20
+	MaxFile   = 256 << 20 // bytes of the file
+	maxChunk  = 8 << 20   // bytes of a PNG's text chunk as stored
+	maxChunks = 65_536
+	maxPixels = 16 << 20
 )
 
 // ErrNoMetadata says that a picture holds nothing about how it was made.
@@ -42,43 +38,38 @@ var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was mad
 
 const signature = "\x89PNG\r\n\x1a\n"
 
-// writeWithMetadata writes a PNG with text chunks (iTXt: UTF-8, compressed where
-// they are long) after its header. Without r, it says of itself no more than that
-// eligen made it.
-func writeWithMetadata(w io.Writer, pic []byte, r *Resolved, pixels eligen.Digest) error {
-	var about []metadata
-	if r != nil {
-		data, err := json.Marshal(r)
+// writePNG writes a picture with texts after its header, and the seal at its end.
+func writePNG(w io.Writer, img image.Image, about ...metadata) error {
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return err
+	}
+	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
+	const end = 12                          // IEND is always the last, and has none
+	pic := b.Bytes()
+	f := container.New(w)
+	f.Add(pic[:header])
+	for _, m := range about {
+		chunks, err := container.TextChunks(m.keyword, m.text)
 		if err != nil {
 			return err
 		}
-		about = append(about, metadata{keyword, data}, metadata{parametersKeyword, []byte(r.Parameters())})
+		f.Add(chunks)
 	}
-	return writeWithTexts(w, pic, append(about, metadata{pixelsKeyword, []byte(pixels)})...)
+	f.Add(pic[header : len(pic)-end])
+	return f.Close(container.EndPNG)
 }
 
-// metadata is a text chunk.
+// metadata is a text by its keyword.
 type metadata struct {
 	keyword string
 	text    []byte
 }
 
-func writeWithTexts(w io.Writer, pic []byte, about ...metadata) error {
-	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
-	parts := [][]byte{pic[:header]}
-	for _, m := range about {
-		chunk, err := textChunk(m.keyword, m.text)
-		if err != nil {
-			return err
-		}
-		parts = append(parts, chunk)
-	}
-	for _, b := range append(parts, pic[header:]) {
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-	}
-	return nil
+// about is what a picture says of itself.
+func (r Resolved) about() ([]metadata, error) {
+	text, err := container.About(r)
+	return []metadata{{keyword, text}, {parametersKeyword, []byte(r.Parameters())}}, err
 }
 
 // Parameters is the render in the words that AUTOMATIC1111's web UI made common:
@@ -99,27 +90,6 @@ func (r Resolved) Parameters() string {
 	}
 	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H, r.Model.Transformer.Short(), r.Model.Family, r.Version)
 	return b.String()
-}
-
-func textChunk(keyword string, text []byte) ([]byte, error) {
-	// keyword, 0, compressed?, method, language, 0, translated keyword, 0, text
-	body := append([]byte("iTXt"+keyword), 0, 0, 0, 0, 0)
-	if len(text) > 1024 {
-		body[4+len(keyword)+1] = 1
-		var z bytes.Buffer
-		zw := zlib.NewWriter(&z)
-		if _, err := zw.Write(text); err != nil {
-			return nil, err
-		}
-		if err := zw.Close(); err != nil {
-			return nil, err
-		}
-		text = z.Bytes()
-	}
-	body = append(body, text...)
-	out := binary.BigEndian.AppendUint32(nil, uint32(len(body)-4))
-	out = append(out, body...)
-	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(body)), nil
 }
 
 // Metadata reads from a picture what made it. The error is ErrNoMetadata where the
@@ -149,11 +119,12 @@ func SheetOf(r io.Reader) (Shown, error) {
 	if err != nil {
 		return Shown{}, err
 	}
-	if texts[sheetKeyword] == nil {
+	text := texts.Get(sheetKeyword)
+	if text == nil {
 		return Shown{}, ErrNoMetadata
 	}
 	var s Shown
-	if err := json.Unmarshal(texts[sheetKeyword], &s); err != nil {
+	if err := json.Unmarshal(text, &s); err != nil {
 		return Shown{}, fmt.Errorf("the sheet's eligen metadata is damaged: %w", err)
 	}
 	return s, nil
@@ -173,14 +144,17 @@ func text(r io.Reader) ([]byte, error) {
 		read = textOfWebP
 	default:
 		texts, err := readTexts(b)
-		return texts[keyword], err
+		if err != nil {
+			return nil, err
+		}
+		return texts.Get(keyword), nil
 	}
-	data, err := io.ReadAll(io.LimitReader(b, MaxPNG+1))
+	data, err := io.ReadAll(io.LimitReader(b, MaxFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) > MaxPNG {
-		return nil, fmt.Errorf("the file has more than %d MiB, which is the limit", MaxPNG>>20)
+	if len(data) > MaxFile {
+		return nil, fmt.Errorf("the file has more than %d MiB, which is the limit", MaxFile>>20)
 	}
 	return read(data)
 }
@@ -191,56 +165,58 @@ func isWebP(head []byte) bool {
 	return len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP"
 }
 
-// Untouched reports whether a picture is one that eligen made, pixels and all: one
-// that was opened, drawn on and saved is somebody's work.
+// Untouched reports whether a picture is as eligen wrote it, every byte of it: one that
+// was opened and saved again is somebody's work.
 func Untouched(r io.Reader) bool {
-	data, err := io.ReadAll(io.LimitReader(r, MaxPNG+1))
-	if err != nil || len(data) > MaxPNG {
-		return false
-	}
+	b := bufio.NewReader(r)
+	head, _ := b.Peek(12) // less where the file has less
 	switch {
-	case isJPEG(data):
-		return container.End(endJPEG).Sealed(data)
-	case isWebP(data):
-		return container.End(container.EndWebP).Sealed(data)
+	case isJPEG(head):
+		return container.End(endJPEG).Sealed(b)
+	case isWebP(head):
+		return container.End(container.EndWebP).Sealed(b)
 	}
-	texts, err := readTexts(bytes.NewReader(data))
-	if err != nil || texts[pixelsKeyword] == nil {
+	data, err := io.ReadAll(io.LimitReader(b, MaxFile+1))
+	if err != nil || len(data) > MaxFile {
 		return false
 	}
+	return container.End(container.EndPNG).Sealed(bytes.NewReader(data)) || untouchedPixels(data)
+}
+
+// untouchedPixels is Untouched for PNGs of versions before 0.2, which held the digest of
+// their pixels and no other seal.
+func untouchedPixels(data []byte) bool {
+	texts, err := readTexts(bytes.NewReader(data))
+	if err != nil {
+		return false
+	}
+	sealed := texts.Get(pixelsKeyword)
 	head, err := png.DecodeConfig(bytes.NewReader(data))
-	if err != nil || int64(head.Width)*int64(head.Height) > maxPixels {
+	if sealed == nil || err != nil || int64(head.Width)*int64(head.Height) > maxPixels {
 		return false
 	}
 	img, err := png.Decode(bytes.NewReader(data))
-	return err == nil && pixels(nrgba(img)) == eligen.Digest(texts[pixelsKeyword])
+	return err == nil && Pixels(img) == eligen.Digest(sealed)
 }
 
 // Pixels is the digest of a picture's size and colours, whatever file it is in.
-func Pixels(img image.Image) eligen.Digest { return pixels(nrgba(img)) }
+func Pixels(img image.Image) eligen.Digest {
+	n := nrgba(img)
+	head := fmt.Sprintf("pixels %d %d\n", n.Rect.Dx(), n.Rect.Dy())
+	return eligen.DigestOf(append([]byte(head), n.Pix...))
+}
 
 // Plain writes a PNG that says of itself no more than that eligen made it.
-func Plain(w io.Writer, img image.Image) error {
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		return err
-	}
-	return writeWithMetadata(w, b.Bytes(), nil, Pixels(img))
-}
-
-func pixels(img *image.NRGBA) eligen.Digest {
-	head := fmt.Sprintf("pixels %d %d\n", img.Rect.Dx(), img.Rect.Dy())
-	return eligen.DigestOf(append([]byte(head), img.Pix...))
-}
+func Plain(w io.Writer, img image.Image) error { return writePNG(w, img) }
 
 // readTexts reads a PNG's chunks, to its end, and gives the texts of ours.
-func readTexts(r io.Reader) (map[string][]byte, error) {
-	r = io.LimitReader(r, MaxPNG+1)
+func readTexts(r io.Reader) (*container.Texts, error) {
+	r = io.LimitReader(r, MaxFile+1)
 	head := make([]byte, len(signature))
 	if _, err := io.ReadFull(r, head); err != nil || string(head) != signature {
 		return nil, errors.New("not a PNG, JPEG or WebP file")
 	}
-	texts := map[string][]byte{}
+	texts := container.NewTexts(keyword, pixelsKeyword, sheetKeyword)
 	read := int64(len(signature))
 	for range maxChunks {
 		var lead [8]byte
@@ -248,8 +224,8 @@ func readTexts(r io.Reader) (map[string][]byte, error) {
 			return nil, errors.New("the PNG file is truncated")
 		}
 		n, kind := int64(binary.BigEndian.Uint32(lead[:])), string(lead[4:])
-		if read += n + 12; read > MaxPNG {
-			return nil, fmt.Errorf("the PNG file has more than %d MiB, which is the limit", MaxPNG>>20)
+		if read += n + 12; read > MaxFile {
+			return nil, fmt.Errorf("the PNG file has more than %d MiB, which is the limit", MaxFile>>20)
 		}
 		if kind == "IEND" {
 			return texts, nil
@@ -260,8 +236,8 @@ func readTexts(r io.Reader) (map[string][]byte, error) {
 			}
 			continue
 		}
-		if n > maxText {
-			return nil, fmt.Errorf("the PNG file has a text of %d bytes; the limit is %d", n, maxText)
+		if n > maxChunk {
+			return nil, fmt.Errorf("the PNG file has a text of %d bytes; the limit is %d", n, maxChunk)
 		}
 		body := make([]byte, n+4)
 		if _, err := io.ReadFull(r, body); err != nil {
@@ -271,50 +247,9 @@ func readTexts(r io.Reader) (map[string][]byte, error) {
 		if sum != binary.BigEndian.Uint32(body[n:]) {
 			return nil, errors.New("the PNG file is damaged: a text's checksum is wrong")
 		}
-		key, rest, _ := bytes.Cut(body[:n], []byte{0})
-		if k := string(key); k != keyword && k != pixelsKeyword && k != sheetKeyword {
-			continue
+		if err := texts.Add(body[:n]); err != nil {
+			return nil, fmt.Errorf("the PNG file can't be read: %w", err)
 		}
-		if texts[string(key)] != nil {
-			return nil, fmt.Errorf("the PNG file has two texts named %q", key)
-		}
-		text, err := parseText(rest)
-		if err != nil {
-			return nil, err
-		}
-		texts[string(key)] = text
 	}
 	return nil, fmt.Errorf("the PNG file has more than %d chunks", maxChunks)
-}
-
-// parseText is the text of an iTXt chunk's bytes after the keyword.
-func parseText(rest []byte) ([]byte, error) {
-	damaged := errors.New("the PNG file is damaged: a text can't be read")
-	if len(rest) < 2 {
-		return nil, damaged
-	}
-	compressed := rest[0]
-	_, rest, ok := bytes.Cut(rest[2:], []byte{0}) // language
-	if !ok {
-		return nil, damaged
-	}
-	_, text, ok := bytes.Cut(rest, []byte{0}) // translated keyword
-	if !ok || compressed > 1 {
-		return nil, damaged
-	}
-	if compressed == 0 {
-		return append([]byte{}, text...), nil
-	}
-	zr, err := zlib.NewReader(bytes.NewReader(text))
-	if err != nil {
-		return nil, damaged
-	}
-	out, err := io.ReadAll(io.LimitReader(zr, maxInflated+1))
-	if err != nil {
-		return nil, damaged
-	}
-	if len(out) > maxInflated {
-		return nil, fmt.Errorf("the PNG file has a text of more than %d MiB, which is the limit", maxInflated>>20)
-	}
-	return out, nil
 }

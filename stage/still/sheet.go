@@ -16,6 +16,7 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/stage/internal/container"
 )
 
 // Sheet lays decoded pictures of one size, its inputs, side by side, each with a
@@ -34,7 +35,7 @@ type Shown struct {
 }
 
 // Kind is the stage's name and version.
-func (Sheet) Kind() string { return "sheet/1" }
+func (Sheet) Kind() string { return "sheet/2" }
 
 // String says what is made, for people.
 func (o Sheet) String() string { return fmt.Sprintf("PNG of %d pictures", len(o.Captions)) }
@@ -90,19 +91,14 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		small := smaller(nrgba(img), shrink)
 		draw.Draw(out, image.Rect(x, y+caption, x+w, y+caption+h), small, image.Point{}, draw.Src)
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, out); err != nil {
+	if o.Shown == nil {
+		return writePNG(c.Out, out)
+	}
+	text, err := container.About(o.Shown)
+	if err != nil {
 		return err
 	}
-	var about []metadata
-	if o.Shown != nil {
-		text, err := json.Marshal(o.Shown)
-		if err != nil {
-			return err
-		}
-		about = append(about, metadata{sheetKeyword, text})
-	}
-	return writeWithTexts(c.Out, b.Bytes(), append(about, metadata{pixelsKeyword, []byte(Pixels(out))})...)
+	return writePNG(c.Out, out, metadata{sheetKeyword, text})
 }
 
 // smaller is a picture of the means of n×n pixels.

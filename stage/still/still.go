@@ -141,7 +141,7 @@ type Init struct {
 }
 
 // Kind is the stage's name and version.
-func (Op) Kind() string { return "still/2" }
+func (Op) Kind() string { return "still/3" }
 
 // String says what is made, for people.
 func (o Op) String() string { return described("PNG", o.Overlay) }
@@ -159,14 +159,14 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
+	if o.Strip {
+		return writePNG(c.Out, img)
+	}
+	about, err := o.Resolved.about()
+	if err != nil {
 		return err
 	}
-	if o.Strip {
-		return writeWithMetadata(c.Out, b.Bytes(), nil, pixels(img))
-	}
-	return writeWithMetadata(c.Out, b.Bytes(), &o.Resolved, pixels(img))
+	return writePNG(c.Out, img, about...)
 }
 
 // finish is the decoded picture, with its regions drawn where they are asked for.

@@ -35,6 +35,20 @@ func resolved() still.Resolved {
 	}
 }
 
+// sameMasks compares masks by their digests, and by pixels here and there: one that is
+// only named has none.
+var sameMasks = cmp.Comparer(func(a, b *eligen.Bitmap) bool {
+	if a == nil || b == nil || a.W != b.W || a.H != b.H || a.Digest != b.Digest {
+		return a == b
+	}
+	for i := range 4096 {
+		if x, y := i*7919%a.W, i*6007%a.H; a.On(x, y) != b.On(x, y) {
+			return false
+		}
+	}
+	return true
+})
+
 // grey is what a decode stage hands on.
 func grey(t *testing.T) []byte {
 	t.Helper()
@@ -69,7 +83,7 @@ func TestMetadata(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(resolved(), got, cmp.AllowUnexported(eligen.Bitmap{})); diff != "" {
+	if diff := cmp.Diff(resolved(), got, sameMasks); diff != "" {
 		t.Error(diff)
 	}
 	img, err := png.Decode(bytes.NewReader(data))
@@ -98,12 +112,11 @@ func TestDamagedPNG(t *testing.T) {
 		damaged := slices.Clone(sound)
 		damaged[i] ^= 0x41
 		if got, err := still.Metadata(bytes.NewReader(damaged)); err == nil {
-			if diff := cmp.Diff(resolved(), got, cmp.AllowUnexported(eligen.Bitmap{})); diff != "" {
+			if diff := cmp.Diff(resolved(), got, sameMasks); diff != "" {
 				t.Fatalf("byte %d: %s", i, diff)
 			}
 		}
-		// In IEND's own checksum, which holds nothing, a change does no harm.
-		if still.Untouched(bytes.NewReader(damaged)) && i < len(sound)-4 {
+		if still.Untouched(bytes.NewReader(damaged)) {
 			t.Errorf("byte %d: the picture is still recognised", i)
 		}
 	}

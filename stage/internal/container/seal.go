@@ -6,16 +6,15 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"hash"
 	"io"
 	"strings"
-
-	"github.com/eligen/eligen"
 )
 
 // A file that eligen made ends with a seal: the SHA-256 of all bytes before it, in
-// hex, in whatever the format has for things that readers skip. A file that was
-// edited and saved again has none that fits.
+// hex, in whatever the format has for things that readers skip. Whatever is changed in
+// such a file, left out of it or put behind its end, the seal no longer fits.
 
 // Seal names the seal in formats that name texts.
 const Seal = "eligen-seal"
@@ -35,10 +34,25 @@ func (e End) before() []byte {
 	return b[:bytes.Index(b, []byte(blank))]
 }
 
-// Sealed reports whether a file ends so.
-func (e End) Sealed(data []byte) bool {
-	at := len(data) - e.Len()
-	return at >= 0 && bytes.Equal(data[at:], e(string(eligen.DigestOf(data[:at+len(e.before())]))))
+// Sealed reports whether what r holds ends so. It reads all of it, and keeps none.
+func (e End) Sealed(r io.Reader) bool {
+	sum, last, buf := sha256.New(), []byte(nil), make([]byte, 1<<16)
+	for {
+		n, err := r.Read(buf)
+		last = append(last, buf[:n]...)
+		if more := len(last) - e.Len(); more > 0 {
+			sum.Write(last[:more])
+			last = append(last[:0], last[more:]...)
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return false
+		}
+	}
+	sum.Write(e.before())
+	return bytes.Equal(last, e(hex.EncodeToString(sum.Sum(nil))))
 }
 
 // A File takes bytes until one can't be written.

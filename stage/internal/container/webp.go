@@ -74,14 +74,18 @@ func WriteWebP(w io.Writer, chunks ...[]byte) error {
 // EndWebP is how a WebP ends: with a chunk that nobody else knows.
 func EndWebP(seal string) []byte { return Chunk("SEAL", []byte(seal)) }
 
-// Chunks takes a WebP apart.
+// Chunks takes a WebP apart. What lies behind its end is passed over.
 func Chunks(data []byte) ([]Part, error) {
 	le := binary.LittleEndian
-	if len(data) < 12 || uint64(le.Uint32(data[4:]))+8 != uint64(len(data)) {
+	if len(data) < 12 {
+		return nil, ErrDamaged
+	}
+	end := uint64(le.Uint32(data[4:])) + 8
+	if end < 12 || end > uint64(len(data)) {
 		return nil, ErrDamaged
 	}
 	var out []Part
-	for data = data[12:]; len(data) > 0; {
+	for data = data[12:end]; len(data) > 0; {
 		if len(data) < 8 {
 			return nil, ErrDamaged
 		}
