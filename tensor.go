@@ -1,14 +1,17 @@
 package eligen
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Tensor is plain float32 numbers, row-major, so that a result can be a file.
@@ -67,9 +70,12 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 	if _, err := io.ReadFull(r, raw); err != nil {
 		return nil, nil, fmt.Errorf("truncated in the header: %w", err)
 	}
+	if !utf8.Valid(raw) {
+		return nil, nil, errors.New("the safetensors header is damaged: it is not valid UTF-8")
+	}
 	// A decoder over tokens, since a map would hide duplicate names.
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') || raw[0] != '{' {
 		return nil, nil, fmt.Errorf("the safetensors header is no JSON object")
 	}
 	seen := map[string]bool{}
@@ -84,17 +90,13 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 		}
 		seen[name] = true
 		if name == "__metadata__" {
-			if err := dec.Decode(&metadata); err != nil {
+			if metadata, err = readTensorMetadata(dec); err != nil {
 				return nil, nil, fmt.Errorf("the metadata of the safetensors header is damaged: %w", err)
 			}
 			continue
 		}
-		var e struct {
-			DType       string  `json:"dtype"`
-			Shape       []int64 `json:"shape"`
-			DataOffsets []int64 `json:"data_offsets"`
-		}
-		if err := dec.Decode(&e); err != nil {
+		e, err := readTensorEntry(dec)
+		if err != nil {
 			return nil, nil, fmt.Errorf("tensor %q: the header is damaged: %w", name, err)
 		}
 		want, ok := dtypeSize[e.DType]
@@ -124,6 +126,10 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 	if t, err := dec.Token(); err != nil || t != json.Delim('}') {
 		return nil, nil, fmt.Errorf("the safetensors header is damaged: it does not end")
 	}
+	// Other readers refuse what follows, unless it is padding.
+	if rest := bytes.TrimLeft(raw[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, nil, fmt.Errorf("the safetensors header is damaged: %d bytes follow its last brace", len(rest))
+	}
 	slices.SortStableFunc(infos, func(a, b TensorInfo) int {
 		if a.Offset != b.Offset {
 			if a.Offset < b.Offset {
@@ -149,6 +155,93 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 	return infos, metadata, nil
 }
 
+// A tensorEntry is what a safetensors header says of a tensor.
+type tensorEntry struct {
+	DType       string  `json:"dtype"`
+	Shape       []int64 `json:"shape"`
+	DataOffsets []int64 `json:"data_offsets"`
+}
+
+// readTensorEntry reads an entry as strictly as the format's own library: package json
+// alone takes keys in any case, and null for a list.
+func readTensorEntry(dec *json.Decoder) (e tensorEntry, err error) {
+	var fields map[string]json.RawMessage
+	if err := dec.Decode(&fields); err != nil {
+		return e, err
+	}
+	for _, f := range []struct {
+		name string
+		to   any
+	}{{"dtype", &e.DType}, {"shape", &e.Shape}, {"data_offsets", &e.DataOffsets}} {
+		switch text, ok := fields[f.name]; {
+		case !ok:
+			return e, fmt.Errorf("it has no %s", f.name)
+		case string(text) == "null" && f.name == "shape":
+			return e, errors.New("its shape is null. The shape of a single number is []; eligen 0.1 wrote null for a LoRA's alphas: write that file again")
+		case string(text) == "null":
+			return e, fmt.Errorf("its %s is null", f.name)
+		default:
+			if err := json.Unmarshal(text, f.to); err != nil {
+				return e, fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
+	return e, nil
+}
+
+// readTensorMetadata reads a map from text to text.
+func readTensorMetadata(dec *json.Decoder) (map[string]string, error) {
+	var values map[string]*string
+	if err := dec.Decode(&values); err != nil {
+		return nil, err
+	}
+	metadata := map[string]string{}
+	for key, v := range values {
+		if v == nil {
+			return nil, fmt.Errorf("%q is null, no text", key)
+		}
+		metadata[key] = *v
+	}
+	return metadata, nil
+}
+
+// TensorHeader returns a safetensors file up to its data, which follows in the order of
+// tensors: their names, dtypes, shapes and sizes say it all, and offsets are not looked
+// at. What no reader could read is an error.
+func TensorHeader(metadata map[string]string, tensors []TensorInfo) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	comma := ""
+	if len(metadata) > 0 {
+		m, err := json.Marshal(metadata) // sorts keys: same bytes every time
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, `"__metadata__":%s`, m)
+		comma = ","
+	}
+	var at int64
+	for _, t := range tensors {
+		if !utf8.ValidString(t.Name) || t.Name == "__metadata__" {
+			return nil, fmt.Errorf("tensor %q has a name that safetensors can't have", t.Name)
+		}
+		name, _ := json.Marshal(t.Name)
+		shape, _ := json.Marshal(append([]int{}, t.Shape...)) // a nil shape is a number's
+		fmt.Fprintf(&b, `%s%s:{"dtype":%q,"shape":%s,"data_offsets":[%d,%d]}`, comma, name, t.DType, shape, at, at+t.Size)
+		at += t.Size
+		comma = ","
+	}
+	b.WriteByte('}')
+	for b.Len()%8 != 0 {
+		b.WriteByte(' ')
+	}
+	head := append(binary.LittleEndian.AppendUint64(nil, uint64(b.Len())), b.Bytes()...)
+	if _, _, err := ReadTensorHeader(bytes.NewReader(head), int64(len(head))+at); err != nil {
+		return nil, err
+	}
+	return head, nil
+}
+
 // NamedTensor is an entry of a file of tensors.
 type NamedTensor struct {
 	Name string
@@ -157,31 +250,14 @@ type NamedTensor struct {
 
 // WriteTensors writes float32 tensors as a safetensors file, in the order given.
 func WriteTensors(w io.Writer, metadata map[string]string, tensors ...NamedTensor) error {
-	var b strings.Builder
-	b.WriteByte('{')
-	if len(metadata) > 0 {
-		m, err := json.Marshal(metadata) // sorts keys: same bytes every time
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, `"__metadata__":%s,`, m)
-	}
-	at := 0
+	infos := make([]TensorInfo, len(tensors))
 	for i, t := range tensors {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		name, _ := json.Marshal(t.Name)
-		shape, _ := json.Marshal(append([]int{}, t.Shape...))
-		fmt.Fprintf(&b, `%s:{"dtype":"F32","shape":%s,"data_offsets":[%d,%d]}`, name, shape, at, at+4*len(t.Data))
-		at += 4 * len(t.Data)
+		infos[i] = TensorInfo{Name: t.Name, DType: "F32", Shape: t.Shape, Size: 4 * int64(len(t.Data))}
 	}
-	b.WriteByte('}')
-	for (8+b.Len())%8 != 0 {
-		b.WriteByte(' ')
+	buf, err := TensorHeader(metadata, infos)
+	if err != nil {
+		return err
 	}
-	buf := binary.LittleEndian.AppendUint64(nil, uint64(b.Len()))
-	buf = append(buf, b.String()...)
 	if _, err := w.Write(buf); err != nil {
 		return err
 	}
@@ -197,7 +273,7 @@ func WriteTensors(w io.Writer, metadata map[string]string, tensors ...NamedTenso
 	return nil
 }
 
-// ReadTensors reads a whole safetensors file of F32, F16 or BF16 tensors; small
+// ReadTensors reads a whole safetensors file of tensors that [Floats] reads; small
 // files only: weights are read in slices by package model.
 func ReadTensors(data []byte) (map[string]Tensor, error) {
 	infos, _, err := ReadTensorHeader(strings.NewReader(string(data[:min(len(data), MaxTensorHeader+8)])), int64(len(data)))
@@ -228,36 +304,88 @@ func ReadTensorFile(path string) (map[string]Tensor, error) {
 	return t, nil
 }
 
-// Floats converts little-endian elements of a safetensors dtype to float32.
+// Floats converts little-endian elements of a safetensors dtype to float32: of all
+// floating-point types, and of integers, which beyond 2²⁴ are rounded.
 func Floats(dtype string, b []byte) ([]float32, error) {
+	size, known := dtypeSize[dtype]
+	if !known || !IsFloat(dtype) && integers[dtype] == nil {
+		return nil, fmt.Errorf("eligen reads no numbers of dtype %s", dtype)
+	}
+	out := make([]float32, len(b)/int(size))
 	switch dtype {
-	case "F32":
-		out := make([]float32, len(b)/4)
-		for i := range out {
-			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-		}
-		return out, nil
-	case "BF16":
-		out := make([]float32, len(b)/2)
-		for i := range out {
-			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
-		}
-		return out, nil
-	case "F16":
-		out := make([]float32, len(b)/2)
-		for i := range out {
-			out[i] = halfToFloat(binary.LittleEndian.Uint16(b[2*i:]))
-		}
-		return out, nil
 	case "F64":
-		out := make([]float32, len(b)/8)
 		for i := range out {
 			out[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])))
 		}
-		return out, nil
+	case "F32":
+		for i := range out {
+			out[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+	case "F16":
+		for i := range out {
+			out[i] = halfToFloat(binary.LittleEndian.Uint16(b[2*i:]))
+		}
+	case "BF16":
+		for i := range out {
+			out[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+		}
+	case "F8_E4M3", "F8_E5M2":
+		table := &e4m3
+		if dtype == "F8_E5M2" {
+			table = &e5m2
+		}
+		for i := range out {
+			out[i] = table[b[i]]
+		}
+	default:
+		for i := range out {
+			out[i] = integers[dtype](b[i*int(size):])
+		}
 	}
-	return nil, fmt.Errorf("dtype %s is not a floating-point type that eligen reads (F32, F16, BF16, F64)", dtype)
+	return out, nil
 }
+
+// IsFloat reports whether a dtype is a floating-point type that [Floats] reads: one
+// that weights may have.
+func IsFloat(dtype string) bool {
+	return slices.Contains([]string{"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}, dtype)
+}
+
+// integers reads the first element of some bytes.
+var integers = map[string]func(b []byte) float32{
+	"I64": func(b []byte) float32 { return float32(int64(binary.LittleEndian.Uint64(b))) },
+	"I32": func(b []byte) float32 { return float32(int32(binary.LittleEndian.Uint32(b))) },
+	"I16": func(b []byte) float32 { return float32(int16(binary.LittleEndian.Uint16(b))) },
+	"I8":  func(b []byte) float32 { return float32(int8(b[0])) },
+	"U8":  func(b []byte) float32 { return float32(b[0]) },
+}
+
+// e4m3 is every F8_E4M3: a sign, 4 bits of exponent with bias 7, 3 of mantissa; no
+// infinity, and one not-a-number a sign.
+var e4m3 = func() (table [256]float32) {
+	for i := range table {
+		exp, man := i>>3&15, float64(i&7)
+		x := math.Ldexp(8+man, exp-10)
+		switch {
+		case i&0x7f == 0x7f:
+			x = math.NaN()
+		case exp == 0:
+			x = math.Ldexp(man, -9)
+		}
+		if table[i] = float32(x); i > 127 {
+			table[i] = -table[i]
+		}
+	}
+	return table
+}()
+
+// e5m2 is every F8_E5M2: the upper half of a float16.
+var e5m2 = func() (table [256]float32) {
+	for i := range table {
+		table[i] = halfToFloat(uint16(i) << 8)
+	}
+	return table
+}()
 
 // BFloat16 rounds to nearest even, as PyTorch does.
 func BFloat16(f float32) uint16 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,19 @@ func TestDamagedTensors(t *testing.T) {
 		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "12345678", "4 bytes after its last tensor"},
 		{`{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, "12345678", "truncated"},
 		{`{"a":7}`, "", "damaged"},
+		// What the format's own library refuses, or reads otherwise.
+		{`{"a":{"dtype":"F32","shape":null,"data_offsets":[0,4]}}`, "1234", "shape is null"},
+		{`{"a":{"dtype":"F32","data_offsets":[0,4]}}`, "1234", "no shape"},
+		{`{"a":{"dtype":"F32","Shape":[1],"data_offsets":[0,4]}}`, "1234", "no shape"},
+		{`{"a":{"dtype":null,"shape":[1],"data_offsets":[0,4]}}`, "1234", "dtype is null"},
+		{`{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, "1234", ""},
+		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  ` + "\n", "1234", ""},
+		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}`, "1234", "1 bytes follow its last brace"},
+		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}{"b":7}`, "1234", "follow its last brace"},
+		{` {"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "1234", "no JSON object"},
+		{`{"__metadata__":{"a":null}}`, "", `"a" is null`},
+		{`{"__metadata__":{"a":1}}`, "", "metadata"},
+		{"{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "1234", "UTF-8"},
 		{`[]`, "", "no JSON object"},
 		{`{"a":{"dtype":"F32"`, "", "damaged"},
 	} {
@@ -68,6 +82,55 @@ func TestDamagedTensors(t *testing.T) {
 	long := binary.LittleEndian.AppendUint64(nil, math.MaxUint64)
 	if _, _, err := eligen.ReadTensorHeader(bytes.NewReader(long), 8); err == nil || !strings.Contains(err.Error(), "not a safetensors file") {
 		t.Errorf("a header of 2⁶⁴ bytes: %v", err)
+	}
+}
+
+// A file is written as other readers want it: a single number has the shape [], and the
+// data begins at a multiple of eight bytes.
+func TestTensorHeader(t *testing.T) {
+	number := eligen.TensorInfo{Name: "alpha", DType: "BF16", Size: 2}
+	head, err := eligen.TensorHeader(map[string]string{"format": "pt"}, []eligen.TensorInfo{number, {Name: "w", DType: "F32", Shape: []int{2, 1}, Size: 8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"__metadata__":{"format":"pt"},"alpha":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"w":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]}}`
+	if got := strings.TrimRight(string(head[8:]), " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if len(head)%8 != 0 || binary.LittleEndian.Uint64(head) != uint64(len(head)-8) {
+		t.Errorf("a header of %d bytes says %d", len(head), binary.LittleEndian.Uint64(head))
+	}
+	for name, list := range map[string][]eligen.TensorInfo{
+		"appears twice": {number, number}, "takes 4 bytes": {{Name: "a", DType: "F32", Shape: []int{1}, Size: 2}}, "can't have": {{Name: "__metadata__", DType: "BF16", Size: 2}},
+	} {
+		if _, err := eligen.TensorHeader(nil, list); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v: %v, want %q", list, err, name)
+		}
+	}
+}
+
+// Eight bits: PyTorch's float8_e4m3fn and float8_e5m2, and integers as they are.
+func TestEightBits(t *testing.T) {
+	for _, c := range []struct {
+		dtype string
+		bits  []byte
+		want  []float32
+	}{
+		{"F8_E4M3", []byte{0x00, 0x01, 0x07, 0x08, 0x38, 0x3c, 0x77, 0x7e, 0xb8, 0xfe}, []float32{0, 0x1p-9, 7 * 0x1p-9, 0x1p-6, 1, 1.5, 240, 448, -1, -448}},
+		{"F8_E5M2", []byte{0x00, 0x01, 0x04, 0x3c, 0x3e, 0x7b, 0xbc}, []float32{0, 0x1p-16, 0x1p-14, 1, 1.5, 57344, -1}},
+		{"I8", []byte{0, 7, 0xff}, []float32{0, 7, -1}},
+		{"I64", binary.LittleEndian.AppendUint64(nil, 16), []float32{16}},
+	} {
+		got, err := eligen.Floats(c.dtype, c.bits)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", c.dtype, got, err, c.want)
+		}
+	}
+	for dtype, bits := range map[string][]byte{"F8_E4M3": {0x7f, 0xff}, "F8_E5M2": {0x7d, 0x7e, 0x7f, 0xff}} {
+		nan, err := eligen.Floats(dtype, bits)
+		if err != nil || slices.ContainsFunc(nan, func(x float32) bool { return x == x }) {
+			t.Errorf("%s: %v, %v, want no numbers", dtype, nan, err)
+		}
 	}
 }
 

@@ -1,17 +1,12 @@
 package model
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/torch"
@@ -61,15 +56,28 @@ func Convert(in, out string, force bool) (err error) {
 	if err != nil {
 		return unreadable("%w", err)
 	}
-	head, err := tensorHeader(infos)
+	if len(infos) == 0 {
+		return unreadable("it holds no tensors")
+	}
+	var total int64
+	for _, t := range infos {
+		if total += t.Size; total > maxShared*fi.Size() {
+			return unreadable("its tensors share their numbers so often that they would fill more than %d times its %s when each is written out. Save a file whose tensors have numbers of their own", maxShared, bytesText(fi.Size()))
+		}
+	}
+	sorted := byName(infos)
+	head, err := eligen.TensorHeader(map[string]string{"format": "pt"}, sorted)
 	if err != nil {
 		return unreadable("%w", err)
+	}
+	if err := hasRoom(out, int64(len(head))+total); err != nil {
+		return err
 	}
 	return writeWhole(out, func(w io.Writer) error {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}
-		for _, t := range byName(infos) {
+		for _, t := range sorted {
 			if n, err := io.Copy(w, io.NewSectionReader(src, t.Offset, t.Size)); err != nil {
 				return err
 			} else if n < t.Size {
@@ -78,6 +86,19 @@ func Convert(in, out string, force bool) (err error) {
 		}
 		return nil
 	})
+}
+
+// maxShared is how many times an archive's size its tensors may have. PyTorch keeps
+// numbers that several tensors share once, and safetensors can't.
+const maxShared = 8
+
+// hasRoom says if a file of a size doesn't fit on the disk that it is to be written to.
+func hasRoom(path string, size int64) error {
+	dir := filepath.Dir(path)
+	if free, known := freeSpace(dir); known && size > 0 && uint64(size) > free {
+		return fmt.Errorf("%s needs %s, and %s has room for %s: free some, or write to another disk", path, bytesText(size), dir, bytesText(int64(free)))
+	}
+	return nil
 }
 
 // ErrUnreadable is of a file that holds what can't be read as weights.
@@ -90,42 +111,4 @@ func byName(infos []eligen.TensorInfo) []eligen.TensorInfo {
 	out := slices.Clone(infos)
 	slices.SortFunc(out, func(a, b eligen.TensorInfo) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-// tensorHeader is a safetensors file up to its data, which follows in order of name.
-func tensorHeader(infos []eligen.TensorInfo) ([]byte, error) {
-	if len(infos) == 0 {
-		return nil, errors.New("it holds no tensors")
-	}
-	type entry struct {
-		DType   string   `json:"dtype"`
-		Shape   []int    `json:"shape"`
-		Offsets [2]int64 `json:"data_offsets"`
-	}
-	header := map[string]any{"__metadata__": map[string]string{"format": "pt"}}
-	var at int64
-	for _, t := range byName(infos) {
-		if !utf8.ValidString(t.Name) || t.Name == "__metadata__" {
-			return nil, fmt.Errorf("tensor %q has a name that safetensors can't have", t.Name)
-		}
-		shape := t.Shape
-		if shape == nil {
-			shape = []int{}
-		}
-		header[t.Name] = entry{t.DType, shape, [2]int64{at, at + t.Size}}
-		at += t.Size
-	}
-	text, err := json.Marshal(header) // sorts names
-	if err != nil {
-		return nil, err
-	}
-	for len(text)%8 != 0 {
-		text = append(text, ' ')
-	}
-	head := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
-	// What is written must be readable.
-	if _, _, err := eligen.ReadTensorHeader(bytes.NewReader(head), int64(len(head))+at); err != nil {
-		return nil, err
-	}
-	return head, nil
 }

@@ -1,8 +1,11 @@
 package model
 
 import (
+	"archive/zip"
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -95,4 +98,79 @@ func TestConvertRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An archive whose tensors share their numbers is small, and would be large when each is
+// written out: it is refused before a byte is.
+func TestConvertRefusesBombs(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "in.bin"), filepath.Join(dir, "out.safetensors")
+	for _, c := range []struct {
+		tensors int
+		want    string
+	}{{4, ""}, {1000, "more than 8 times its"}} {
+		if err := os.WriteFile(in, sharing(t, c.tensors), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := Convert(in, out, false)
+		var unreadable ErrUnreadable
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !errors.As(err, &unreadable)) {
+			t.Errorf("%d tensors: %v, want %q", c.tensors, err, c.want)
+		}
+		if _, err := os.Stat(out); (err == nil) != (c.want == "") {
+			t.Errorf("%d tensors: %v", c.tensors, err)
+		}
+		os.Remove(out)
+	}
+}
+
+func TestConvertLooksForRoom(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out.safetensors")
+	if _, known := freeSpace(filepath.Dir(out)); !known {
+		t.Skip("this system doesn't say how much room a disk has")
+	}
+	if err := hasRoom(out, 1); err != nil {
+		t.Error(err)
+	}
+	if err := hasRoom(out, 1<<62); err == nil || !strings.Contains(err.Error(), "has room for") {
+		t.Errorf("4 EiB: %v", err)
+	}
+}
+
+// sharing is an archive of PyTorch's with so many tensors of the same 64 KiB.
+func sharing(t *testing.T, tensors int) []byte {
+	t.Helper()
+	var p bytes.Buffer
+	text := func(s string) {
+		p.WriteByte('X')
+		p.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(s))))
+		p.WriteString(s)
+	}
+	p.WriteString("\x80\x02}(")
+	for i := range tensors {
+		text(fmt.Sprintf("t%d", i))
+		p.WriteString("ctorch._utils\n_rebuild_tensor_v2\n((")
+		text("storage")
+		p.WriteString("ctorch\nFloatStorage\n")
+		text("0")
+		text("cpu")
+		p.WriteString("M\x00\x40tQK\x00M\x00\x40\x85K\x01\x85\x89Nt")
+		p.WriteByte('R')
+	}
+	p.WriteString("u.")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for name, data := range map[string][]byte{"x/data.pkl": p.Bytes(), "x/data/0": make([]byte, 4<<14)} {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -263,30 +263,17 @@ func writeWhole(path string, fill func(io.Writer) error) error {
 
 // writeBFloat16 is a safetensors file of bfloat16 tensors, in order of name.
 func writeBFloat16(w io.Writer, metadata map[string]string, tensors map[string]eligen.Tensor) error {
-	type entry struct {
-		DType   string `json:"dtype"`
-		Shape   []int  `json:"shape"`
-		Offsets [2]int `json:"data_offsets"`
-	}
 	names := slices.Sorted(maps.Keys(tensors))
-	header := map[string]any{}
-	if metadata != nil {
-		header["__metadata__"] = metadata
-	}
-	at := 0
-	for _, name := range names {
+	infos := make([]eligen.TensorInfo, len(names))
+	for i, name := range names {
 		t := tensors[name]
-		header[name] = entry{"BF16", t.Shape, [2]int{at, at + 2*len(t.Data)}}
-		at += 2 * len(t.Data)
+		infos[i] = eligen.TensorInfo{Name: name, DType: "BF16", Shape: t.Shape, Size: 2 * int64(len(t.Data))}
 	}
-	head, err := json.Marshal(header) // sorts names: the same bytes every time
+	head, err := eligen.TensorHeader(metadata, infos)
 	if err != nil {
 		return err
 	}
-	for len(head)%8 != 0 {
-		head = append(head, ' ')
-	}
-	if _, err := w.Write(append(binary.LittleEndian.AppendUint64(nil, uint64(len(head))), head...)); err != nil {
+	if _, err := w.Write(head); err != nil {
 		return err
 	}
 	for _, name := range names {

@@ -90,8 +90,12 @@ type segment struct {
 	n      int   // elements
 }
 
-// element is the bytes of one element of the dtypes that weights may have.
-var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8}
+// element is the bytes of one element of the dtypes that are read as numbers. Integers
+// are no weights, but alphas of LoRAs.
+var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
+
+// readable names the dtypes that weights may have.
+const readable = "F32, BF16, F16, F64, F8_E4M3 and F8_E5M2"
 
 // OpenCheckpoint opens a safetensors file, or a folder that holds one, or a
 // folder of shards with its index. Close it when it is no longer read.
@@ -521,7 +525,7 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 	}
 	size, ok := element[e.info.DType]
 	if !ok {
-		return fmt.Errorf("%s: tensor %q is %s; eligen reads F32, BF16, F16 and F64", c.Path, name, e.info.DType)
+		return fmt.Errorf("%s: tensor %q is %s; eligen reads %s", c.Path, name, e.info.DType, readable)
 	}
 	if from < 0 || from+len(dst) > elements(e.info.Shape) {
 		return fmt.Errorf("%s: tensor %q has %d elements, not %d", c.Path, name, elements(e.info.Shape), from+len(dst))
@@ -603,13 +607,13 @@ func Check(what string, l Loader, want []Weight) error {
 	for _, w := range want {
 		wanted[w.Name] = true
 		t, ok := have[w.Name]
-		switch _, readable := element[t.DType]; {
+		switch {
 		case !ok:
 			missing = append(missing, w)
 		case !slices.Equal(t.Shape, w.Shape) && len(t.Shape)+len(w.Shape) > 0:
 			problems = append(problems, fmt.Sprintf("%s has shape %v, expected %v", w.Name, t.Shape, w.Shape))
-		case !readable:
-			problems = append(problems, fmt.Sprintf("%s is stored as %s; eligen reads F32, BF16, F16 and F64", w.Name, t.DType))
+		case !eligen.IsFloat(t.DType):
+			problems = append(problems, fmt.Sprintf("%s is stored as %s; eligen reads %s", w.Name, t.DType, readable))
 		}
 	}
 	var extra []string

@@ -69,6 +69,10 @@ func Read(r io.ReaderAt, size int64) ([]eligen.TensorInfo, error) {
 	return a.found, nil
 }
 
+// maxName is the longest name of a tensor: dictionaries in dictionaries make long ones of
+// few bytes.
+const maxName = 1000
+
 type archive struct {
 	entries map[string]*zip.File // without their folder
 	size    int64                // of the file
@@ -123,6 +127,9 @@ func (a *archive) collect(name string, v any, depth int) error {
 			key := fmt.Sprint(item.key)
 			if name != "" {
 				key = name + "." + key
+			}
+			if len(key) > maxName {
+				return fmt.Errorf("a tensor's name has more than %d characters", maxName)
 			}
 			if err := a.collect(key, item.value, depth+1); err != nil {
 				return err
