@@ -85,6 +85,8 @@ type Spec struct {
 
 	Sizes Sizes
 
+	Warnings Diagnostics // what doesn't keep the model from being used, and must be said
+
 	// CountTokens is how many T5 and CLIP tokens a prompt has before it is cut,
 	// end markers included, and how many CLIP takes.
 	CountTokens func(prompt string) (t5, clip, clipMax int) `json:"-"`

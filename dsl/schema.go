@@ -371,7 +371,7 @@ var argumentWords = map[string]string{
 	"variable.validation.condition":     "True where the value is good",
 	"variable.validation.error_message": "What to say where it is not",
 
-	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`",
+	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`, which is a folder of that name where eligen runs: nothing is downloaded",
 	"model.dtype":  "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
 
 	"adapter.source":   "The file, as for a model; without it the family's own: EliGen's LoRA, or its IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as safetensors",

@@ -2,7 +2,9 @@ package model
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -142,5 +144,161 @@ func testSeveralLoRAs(t *testing.T, e, fresh *Engine, list []eligen.Adapter) {
 	plain := denoise(t, fresh, loraJob(t, fresh))
 	if diff := differ(denoise(t, e, loraJob(t, e)).Data, plain.Data); diff != 0 {
 		t.Errorf("after LoRAs, latents without any differ by %g from those of a fresh engine", diff)
+	}
+}
+
+var ownModel = eligen.Model{Family: "nano"}
+
+// rewrite writes a LoRA's file again with other bytes, names and metadata.
+func rewrite(t *testing.T, path, out string, metadata map[string]string, change func(info *eligen.TensorInfo, data []float32) []byte) {
+	t.Helper()
+	c := open(t, path)
+	var infos []eligen.TensorInfo
+	var data [][]byte
+	for _, info := range c.Tensors() {
+		f := all(t, c, info.Name)
+		b := change(&info, f)
+		info.Size = int64(len(b))
+		infos, data = append(infos, info), append(data, b)
+	}
+	head, err := eligen.TensorHeader(metadata, infos)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, out, func(b *bytes.Buffer) error {
+		_, err := b.Write(slices.Concat(append([][]byte{head}, data...)...))
+		return err
+	})
+}
+
+func float32s(f []float32) (b []byte) {
+	for _, x := range f {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+// A LoRA in 8-bit floats is read when it is planned with, and is the LoRA of the numbers
+// that it was rounded to.
+func TestLoRAInEightBits(t *testing.T) {
+	source := loraFile(t, lora.Kohya, 21, 2, every)
+	eight, plain := filepath.Join(t.TempDir(), "eight.safetensors"), filepath.Join(t.TempDir(), "plain.safetensors")
+	// Powers of two: as F8_E5M2 their bits are those of float16's upper half.
+	round := func(x float32) float32 {
+		return float32(math.Copysign(math.Exp2(math.Round(math.Log2(math.Abs(float64(x))+1e-3))), float64(x)))
+	}
+	rewrite(t, source, eight, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+		info.DType = "F8_E5M2"
+		b := make([]byte, len(f))
+		for i, x := range f {
+			exponent := math.Log2(math.Abs(float64(round(x))))
+			if b[i] = byte(exponent+15) << 2; x < 0 {
+				b[i] |= 0x80
+			}
+		}
+		return b
+	})
+	rewrite(t, source, plain, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+		for i := range f {
+			f[i] = round(f[i])
+		}
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	var got [2]eligen.Tensor
+	for i, path := range []string{eight, plain} {
+		got[i] = denoise(t, e, loraJob(t, e, eligen.Adapter{Kind: "lora", Name: "a", Path: path, Scale: 1}))
+	}
+	if diff := differ(got[0].Data, got[1].Data); diff != 0 {
+		t.Errorf("latents differ by %g", diff)
+	}
+}
+
+// A scene is told what of its LoRA acts on nothing, at the LoRA's line.
+func TestSpecSaysWhatALoRALacks(t *testing.T) {
+	source := loraFile(t, lora.Kohya, 22, 2, every)
+	out := filepath.Join(t.TempDir(), "words.safetensors")
+	rewrite(t, source, out, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+		if name, ok := strings.CutPrefix(info.Name, "lora_unet_double_blocks_0_img_mlp_0"); ok {
+			info.Name = "lora_te1_text_model_encoder_layers_0_mlp_fc1" + name
+		}
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	at := eligen.Source{File: "scene.hcl", Line: 3}
+	spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: out, Scale: 1, At: map[string]eligen.Source{"source": at}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(spec.Warnings) != 1 || *spec.Warnings[0].Source != at || !strings.Contains(spec.Warnings[0].Detail, "updates of text encoders' layers, 1 of CLIP") {
+		t.Errorf("warnings: %v", spec.Warnings)
+	}
+	if spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: source, Scale: 1}}); err != nil || len(spec.Warnings) != 0 {
+		t.Errorf("of a whole LoRA: %v, %v", spec.Warnings, err)
+	}
+}
+
+// A folder of PEFT's has the scale beside the factors: it is another LoRA than the file
+// alone, and one that plans know apart.
+func TestPEFTFolder(t *testing.T) {
+	dir := t.TempDir()
+	file, config := filepath.Join(dir, "adapter_model.safetensors"), filepath.Join(dir, "adapter_config.json")
+	rewrite(t, loraFile(t, lora.Diffusers, 23, 2, every), file, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+		info.Name = "base_model.model." + strings.TrimPrefix(info.Name, "transformer.")
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	digest := func(path string) eligen.Digest {
+		t.Helper()
+		spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec.Adapters[0].Digest
+	}
+	alone := digest(file)
+	if want, err := DigestFile(file); err != nil || alone != want {
+		t.Errorf("the file alone is %s, want its own digest %s (%v)", alone, want, err)
+	}
+	write := func(text string) {
+		writeFile(t, config, func(b *bytes.Buffer) error { _, err := b.WriteString(text); return err })
+	}
+	write(`{"peft_type": "LORA", "r": 2, "lora_alpha": 6}`)
+	if digest(file) != digest(dir) {
+		t.Error("the folder and the file in it are two LoRAs")
+	}
+	if digest(dir) == alone {
+		t.Error("another scale, and the same digest")
+	}
+	if r, err := Inspect(dir); err != nil || r.Problem != "" || r.LoRA == nil || r.LoRA.Alpha != [2]float64{3, 3} {
+		t.Errorf("inspected: %+v, %v", r, err)
+	}
+	write(`{"lora_alpha":`)
+	if _, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: dir, Scale: 1}}); err == nil || !strings.Contains(err.Error(), "adapter_config.json") {
+		t.Errorf("a damaged config: %v", err)
+	}
+}
+
+// A source that isn't there says where it was looked for, and that nothing is downloaded.
+func TestRepositoriesAreNotDownloaded(t *testing.T) {
+	where := t.TempDir()
+	t.Chdir(where)
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	for name, spec := range map[string]func(path string) (eligen.Spec, error){
+		"flux": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "flux", Path: path}, nil) },
+		"nano": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "nano", Path: path}, nil) },
+		"lora": func(path string) (eligen.Spec, error) {
+			return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+		},
+	} {
+		_, err := spec("somebody/something")
+		for _, want := range []string{"downloads nothing", filepath.Base(where), "./something"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, err, want)
+			}
+		}
+		if _, err := spec("./something"); err == nil || strings.Contains(err.Error(), "download") {
+			t.Errorf("%s: a path: %v", name, err)
+		}
 	}
 }

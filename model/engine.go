@@ -192,7 +192,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		return eligen.Spec{}, ds
 	}
 	spec := r.spec
-	spec.Adapters, spec.Sizes = nil, e.sizes(r)
+	spec.Adapters, spec.Warnings, spec.Sizes = nil, nil, e.sizes(r)
 	for i := range adapters {
 		a := &adapters[i]
 		if a.Kind == "ip" {
@@ -203,10 +203,13 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 			spec.Adapters = append(spec.Adapters, w)
 			continue
 		}
-		w, err := e.adapter(r, a)
+		w, dropped, err := e.adapter(r, a)
 		if err != nil {
 			ds.Errorf(a.Where("source"), "Adapter can't be used", "%s", sentence(err))
 			continue
+		}
+		if dropped != "" {
+			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen applies LoRAs to the transformer alone, so that the picture is another than the author of the LoRA saw; a word that it was trained on may act less.", dropped)
 		}
 		spec.Adapters = append(spec.Adapters, w)
 	}
@@ -280,11 +283,12 @@ func (e *Engine) keep(c *Checkpoint) *Checkpoint {
 	return c
 }
 
-// adapter opens an adapter, and checks that it fits the model.
-func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeights, err error) {
+// adapter opens a LoRA, and checks that it fits the model. dropped is what of the file
+// is applied to nothing.
+func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeights, dropped string, err error) {
 	defer catch("reading the adapter", &err)
 	if a.Kind != "lora" {
-		return w, fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
+		return w, "", fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
 	}
 	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
 	var c *Checkpoint
@@ -294,40 +298,46 @@ func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeight
 	case a.Path == eligen.InContext:
 		c, w.Digest, err = r.inContext()
 	case a.Path != "":
-		w.Digest, err = DigestFile(a.Path)
+		file := factorsFile(a.Path)
+		w.Digest, err = DigestFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
-			return w, fmt.Errorf("there is no %s", a.Path)
+			return w, "", notThere(a.Path)
 		}
 		if err != nil {
-			return w, err
+			return w, "", err
 		}
-		if e.adapters[w.Digest] == nil {
-			c, err = OpenCheckpoint(a.Path)
-		}
+		c, err = OpenCheckpoint(file)
 	case r.adapter == nil:
 		err = errors.New("this family has no EliGen LoRA of its own: name the file of one")
 	default:
 		c, w.Digest, err = r.adapter()
 	}
 	if err != nil {
-		return w, err
+		return w, "", err
 	}
-	f := e.adapters[w.Digest]
-	switch {
-	case f != nil && c != nil:
+	f, err := parseLoRA(c)
+	if err != nil {
+		c.Close()
+		return w, "", err
+	}
+	if f.Reading != "" {
+		w.Digest = eligen.DigestOf(fmt.Appendf(nil, "eligen lora 2\n%s\n%s\n", w.Digest, f.Reading))
+	}
+	if known := e.adapters[w.Digest]; known != nil {
 		c.Close() // it is open already
-	case f == nil:
-		if f, err = lora.Parse(c.Path, c, c.Metadata); err != nil {
+		f = known
+	} else {
+		if err := f.Check(); err != nil {
 			c.Close()
-			return w, err
+			return w, "", err
 		}
 		e.keep(c)
 	}
 	if _, err := lora.Over(r.dit.loader, lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
-		return w, err
+		return w, "", err
 	}
 	e.adapters[w.Digest] = f
-	return w, nil
+	return w, f.Dropped(), nil
 }
 
 // run waits for its turn and has the backend open.

@@ -158,6 +158,9 @@ type nanoFiles struct {
 }
 
 func (e *Engine) nanoFiles(path string) (nanoFiles, error) {
+	if _, err := os.Stat(path); path != "" && errors.Is(err, fs.ErrNotExist) {
+		return nanoFiles{}, notThere(path)
+	}
 	if path == "" {
 		path = e.options.Nano
 	}
@@ -624,7 +627,7 @@ func fluxEliGen(dir string) (*Checkpoint, eligen.Digest, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is published). Put it there, or name it: adapter \"lora\" \"eligen\" { path = … }", dir)
+		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"./eligen.safetensors\"\n    }", dir)
 	case 1:
 		c, err := OpenCheckpoint(found[0])
 		if err != nil {

@@ -138,7 +138,7 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			c := g.open(t, file)
-			f, err := lora.Parse(file, c, c.Metadata)
+			f, err := lora.Parse(file, c, c.Metadata, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -445,7 +445,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 		var scale float64
 		g.field(t, "lora_alpha", &scale)
 		c := g.open(t, path)
-		f, err := lora.Parse(path, c, c.Metadata)
+		f, err := lora.Parse(path, c, c.Metadata, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -208,7 +208,11 @@ func (g *golden) kind() (features []string) {
 		v, ok := arguments[key]
 		return ok && string(v) != "null" && string(v) != "false" && string(v) != "[]"
 	}
-	switch {
+	switch kind := g.text("kind"); {
+	case kind == "negative":
+		add("negative "+g.text("opened_as"), true)
+	case kind != "":
+		add(kind, true) // a file as users have it
 	case g.has("arguments"):
 		add("pipeline", true)
 	case g.has("optimizer"):
@@ -282,6 +286,9 @@ func TestGoldens(t *testing.T) {
 		"noise":     testNoise,
 		"tokenize":  testTokenize,
 		"image_ops": testImageOps,
+
+		"lora":          testLoRAFile,
+		"negative lora": testNegative,
 	}
 	graphs := map[string]func(*testing.T, *suite, *golden){
 		"dit":      testDiT,

@@ -41,7 +41,7 @@ type imageFile[Config any] struct {
 func openImageFile[Config any](path, kind, what string, read func(*Checkpoint) (Config, error)) (f imageFile[Config], err error) {
 	f.Checkpoint, err = OpenCheckpoint(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f, fmt.Errorf("there is no %s", path)
+		return f, notThere(path)
 	}
 	if err != nil {
 		return f, err

@@ -37,7 +37,7 @@ func TestInContext(t *testing.T) {
 	}
 
 	e := newEngine(t, "go", Options{})
-	if _, err := e.adapter(&resolved{}, &both[1]); err == nil || !strings.Contains(err.Error(), "no in-context LoRA of its own") {
+	if _, _, err := e.adapter(&resolved{}, &both[1]); err == nil || !strings.Contains(err.Error(), "no in-context LoRA of its own") {
 		t.Errorf("a family without one: %v", err)
 	}
 }

@@ -37,12 +37,13 @@ type Report struct {
 
 // LoRAReport is what is known of a LoRA before it is laid over a model.
 type LoRAReport struct {
-	Rank    [2]int     `json:"rank"`    // smallest and largest
-	Alpha   [2]float64 `json:"alpha"`   // smallest and largest alpha/rank
-	Modules int        `json:"modules"` // linear layers that it updates
+	Rank    [2]int     `json:"rank"`              // smallest and largest
+	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank
+	Modules int        `json:"modules"`           // linear layers that it updates
+	Dropped string     `json:"dropped,omitempty"` // what of it is applied to nothing: text encoders' layers, embeddings
 }
 
-// Inspect reads headers only. The error is of a file that can't be read at all;
+// Inspect reads headers only, and of a LoRA all numbers. The error is of a file that can't be read at all;
 // a readable one that can't be run has a Problem.
 func Inspect(path string) (Report, error) {
 	if fi, err := os.Stat(path); err != nil {
@@ -55,7 +56,7 @@ func Inspect(path string) (Report, error) {
 			return inspectModel(path, l, err)
 		}
 	}
-	c, err := OpenCheckpoint(path)
+	c, err := OpenCheckpoint(factorsFile(path))
 	if err != nil {
 		return Report{}, err
 	}
@@ -153,10 +154,12 @@ func inspect(c *Checkpoint) Report {
 	case KindLoRA:
 		var f *lora.File
 		r.Title = "LoRA"
-		if f, err = lora.Parse(c.Path, c, c.Metadata); err == nil {
+		if f, err = parseLoRA(c); err == nil {
+			err = f.Check()
+			r.LoRA = &LoRAReport{Dropped: f.Dropped()}
 			r.Format, r.Title = f.Format, f.String()
 			r.Ignored = append(r.Ignored, f.Ignored...)
-			r.LoRA = &LoRAReport{Modules: f.Modules()}
+			r.LoRA.Modules = f.Modules()
 			r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
 			r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
 		}
@@ -202,7 +205,9 @@ func (r Report) write(b *strings.Builder, indent string) {
 	if l := r.LoRA; l != nil {
 		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0], l.Alpha[1], l.Modules)
 	}
-	if len(r.Ignored) > 0 {
+	if l := r.LoRA; l != nil && l.Dropped != "" {
+		fmt.Fprintf(b, "%snot applied %s\n", indent, l.Dropped)
+	} else if len(r.Ignored) > 0 {
 		fmt.Fprintf(b, "%signored     %d tensors, %s\n", indent, len(r.Ignored), r.Ignored[0])
 	}
 	for _, p := range r.Parts {

@@ -23,7 +23,7 @@ type Layout struct {
 func FindFlux(path string) (Layout, error) {
 	fi, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Layout{}, fmt.Errorf("there is no %s", path)
+		return Layout{}, notThere(path)
 	}
 	if err != nil {
 		return Layout{}, err
@@ -83,4 +83,18 @@ func FindFlux(path string) (Layout, error) {
 		return l, fmt.Errorf("%s lacks %s", dir, strings.Join(missing, ", "))
 	}
 	return l, ambiguous
+}
+
+// notThere is the error of a scene's source that isn't there. The scene's own paths come
+// beginning with a dot or a slash; what is left is a repository.
+func notThere(path string) error {
+	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") {
+		return fmt.Errorf("there is no %s", path)
+	}
+	where, err := os.Getwd()
+	if err != nil {
+		where = "the working directory"
+	}
+	return fmt.Errorf("%q is a repository, and eligen downloads nothing: it looked for a folder of that name in %s, and there is none. Download the files, and name their folder by a path that begins with ./ or /:\n\n    source = %q",
+		path, where, "./"+filepath.Base(path))
 }

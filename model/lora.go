@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,13 +39,12 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 			return 0, fmt.Errorf("%s is there already, and nothing was converted: --force replaces it", out)
 		}
 	}
-	c, err := OpenCheckpoint(in)
+	c, f, err := OpenLoRA(in)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	f, err := lora.Parse(c.Path, c, c.Metadata)
-	if err != nil {
+	if err := f.Check(); err != nil {
 		return 0, err
 	}
 	factors, err := f.Factors()
@@ -55,19 +55,80 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	exact := true
+	exact, size := true, int64(0)
 	list := map[string]eligen.Tensor{}
 	for _, t := range tensors {
 		list[t.Name] = t.Tensor
+		size += 2 * int64(len(t.Data))
 		for _, x := range t.Data {
 			exact = exact && math.Float32bits(x)&0xffff == 0
 		}
 	}
 	metadata := map[string]string{"format": "pt"}
+	if err := hasRoom(out, size); err != nil {
+		return 0, err
+	}
 	return len(f.Ignored), writeWhole(out, func(w io.Writer) error {
 		if exact {
 			return writeBFloat16(w, metadata, list)
 		}
 		return eligen.WriteTensors(w, metadata, tensors...)
 	})
+}
+
+// PEFT's names of the file of a LoRA's factors, and of the one beside it with its scales.
+const (
+	peftFile   = "adapter_model.safetensors"
+	peftConfig = "adapter_config.json"
+)
+
+// factorsFile is the file that is meant by a LoRA's path, which may be a folder of PEFT's.
+func factorsFile(path string) string {
+	if file := filepath.Join(path, peftFile); isFolder(path) {
+		if _, err := os.Stat(file); err == nil {
+			return file
+		}
+	}
+	return path
+}
+
+// OpenLoRA opens a LoRA: a file, or a folder of PEFT's. What is beside the file says how
+// strong it is where the file doesn't.
+func OpenLoRA(path string) (*Checkpoint, *lora.File, error) {
+	c, err := OpenCheckpoint(factorsFile(path))
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := parseLoRA(c)
+	if err != nil {
+		c.Close()
+	}
+	return c, f, err
+}
+
+// parseLoRA is an opened file as a LoRA, with the settings beside it where there are some.
+func parseLoRA(c *Checkpoint) (*lora.File, error) {
+	if len(c.Files) != 1 {
+		return lora.Parse(c.Path, c, c.Metadata, nil)
+	}
+	config := filepath.Join(filepath.Dir(c.Files[0]), peftConfig)
+	fi, err := os.Stat(config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lora.Parse(c.Path, c, c.Metadata, nil)
+	}
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
+	}
+	var data []byte
+	if err == nil {
+		data, err = readSmall(config, 1<<20)
+	}
+	var settings *lora.Settings
+	if err == nil {
+		settings, err = lora.ReadConfig(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s, which says how strong the LoRA beside it is, can't be read: %w", config, err)
+	}
+	return lora.Parse(c.Path, c, c.Metadata, settings)
 }

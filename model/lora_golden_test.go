@@ -39,7 +39,7 @@ func open(t *testing.T, path string) *Checkpoint {
 func layer(t *testing.T, path string, scale float64, alpha string) lora.Layer {
 	t.Helper()
 	c := open(t, path)
-	f, err := lora.Parse(path, c, c.Metadata)
+	f, err := lora.Parse(path, c, c.Metadata, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

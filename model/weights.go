@@ -341,14 +341,9 @@ func (c *Checkpoint) identify(all []entry) {
 	has := func(name string) bool {
 		return slices.ContainsFunc(all, func(e entry) bool { return e.info.Name == name })
 	}
-	ends := func(suffixes ...string) bool {
-		return slices.ContainsFunc(all, func(e entry) bool {
-			return slices.ContainsFunc(suffixes, func(s string) bool { return strings.HasSuffix(e.info.Name, s) })
-		})
-	}
 	c.Kind, c.Format = KindUnknown, ""
 	switch {
-	case ends(".lora_A.weight", ".lora_A.default.weight", ".lora_down.weight"):
+	case slices.ContainsFunc(all, func(e entry) bool { return lora.Is(e.info.Name) }):
 		c.Kind = KindLoRA
 	case has("img_in.weight") && has("txt_in.weight"):
 		c.Kind, c.Format = KindTransformer, "bfl"

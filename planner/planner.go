@@ -250,28 +250,34 @@ func (b *builder) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec,
 	}
 	spec, err := b.spec(r.Model, adapters)
 	b.specs[key] = &answer{spec, err == nil}
-	if err == nil {
-		return spec, true
-	}
 	at := &r.Model.Source
 	if at.File == "" {
 		at = r.Where("model")
+	}
+	if err == nil {
+		b.take(spec.Warnings, at)
+		return spec, true
 	}
 	var ds eligen.Diagnostics
 	if !errors.As(err, &ds) {
 		b.diags.Errorf(at, "Model can't be used", "%v.", strings.TrimSuffix(err.Error(), "."))
 		return spec, false
 	}
+	b.take(ds, at)
+	return spec, false
+}
+
+// take reports what an engine says of a model, each once: renders that share an adapter
+// share what is wrong with it.
+func (b *builder) take(ds eligen.Diagnostics, at *eligen.Source) {
 	for _, d := range ds {
 		if d.Source == nil || d.Source.File == "" {
 			d.Source = at
 		}
-		// Renders that share an adapter share what is wrong with it.
 		if !slices.ContainsFunc(b.diags, func(o eligen.Diagnostic) bool { return o.String() == d.String() }) {
 			b.diags = append(b.diags, d)
 		}
 	}
-	return spec, false
 }
 
 func (b *builder) size(w *work) {

@@ -1,9 +1,9 @@
 package lora
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +30,10 @@ const (
 type File struct {
 	Path    string
 	Format  string
-	Ignored []string // keys of parts that aren't updated: the text encoders'
+	Ignored []string // keys of parts that aren't updated: the text encoders', and embeddings
+	// Reading tells files apart that have the same bytes, and are read with other scales
+	// than by versions before 0.2, or with scales of another file; else it is "".
+	Reading string
 
 	loader  Loader
 	factors []factor
@@ -47,14 +50,27 @@ type factor struct {
 	in     int
 	out    int
 	alpha  float64 // NaN where the file states none
+	root   bool    // alpha is divided by the square root of the rank
 }
 
-// suffixes of the two matrices, by what trainers write.
-var suffixes = []struct{ a, b string }{
-	{".lora_A.weight", ".lora_B.weight"},
-	{".lora_A.default.weight", ".lora_B.default.weight"},
-	{".lora_down.weight", ".lora_up.weight"},
-	{".lora.down.weight", ".lora.up.weight"},
+// matrices end the names of the two matrices, by what trainers write. PEFT may put the
+// adapter's name, "default", before ".weight".
+var matrices = regexp.MustCompile(`^(.*)\.(?:lora_([AB])(?:\.[^.]+)?|lora[_.](down|up))\.weight$`)
+
+// Is reports whether a tensor's name is one that LoRA files have, or files of its
+// relatives that eligen doesn't read.
+func Is(name string) bool { return matrices.MatchString(name) || otherKind(name) != "" }
+
+// otherKind is whose names some are that are no plain LoRA's: "" for none.
+func otherKind(list ...string) string {
+	for _, k := range []struct{ part, name string }{
+		{".lokr_", "LoKr"}, {".hada_", "LoHa"}, {".oft_", "OFT"}, {".dora_scale", "DoRA"}, {".lora_magnitude_vector", "DoRA"}, {".diff", "file with whole differences (.diff)"},
+	} {
+		if slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
+			return k.name
+		}
+	}
+	return ""
 }
 
 // target is what a file's name for a module means.
@@ -65,9 +81,11 @@ type target struct {
 }
 
 // Parse matches a LoRA file's tensors to FLUX's modules. metadata is that of
-// the safetensors header. A key that belongs to no module is an error that
-// names it; keys of text encoders are listed in Ignored.
-func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
+// the safetensors header, beside the settings of a file that says nothing of its
+// scales itself; nil for none. A key that belongs to no module is an error that
+// names it, as is an alpha that is no finite number; keys of text encoders are listed
+// in Ignored.
+func Parse(path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
 	f := &File{Path: path, loader: l}
 	infos := map[string]eligen.TensorInfo{}
 	for _, t := range l.Tensors() {
@@ -79,7 +97,7 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 	var order, unknown []string
 	formats := map[string]int{}
 	for _, t := range l.Tensors() {
-		if encoderKey(t.Name) {
+		if part(t.Name) != "" {
 			f.Ignored = append(f.Ignored, t.Name)
 			continue
 		}
@@ -97,7 +115,9 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 			if err := l.Floats(t.Name, 0, x[:]); err != nil {
 				return nil, err
 			}
-			alphas[stem] = float64(x[0])
+			if alphas[stem] = float64(x[0]); !finite(alphas[stem]) {
+				return nil, fmt.Errorf("%s: %s is %v, no finite number: the file is damaged", path, t.Name, x[0])
+			}
 			continue
 		}
 		p := pairs[stem]
@@ -107,6 +127,9 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 			pairs[stem] = p
 			order = append(order, stem)
 			formats[to.format]++
+		}
+		if !eligen.IsFloat(t.DType) {
+			return nil, fmt.Errorf("%s: %s is stored as %s, of which eligen reads no weights", path, t.Name, t.DType)
 		}
 		rows, cols, ok := matrix(t.Shape)
 		if !ok {
@@ -129,12 +152,25 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("%s: %s", path, listed(unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
+		kind := ""
+		if k := otherKind(unknown...); k != "" {
+			kind = "it is a " + k + ", and eligen reads plain LoRAs alone: "
+		}
+		return nil, fmt.Errorf("%s: %s%s", path, kind, listed(unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
+	}
+	if n := len(f.Ignored); len(order) == 0 && n > 0 {
+		return nil, fmt.Errorf("%s holds no LoRA for FLUX's transformer: %s alone, which eligen applies to no model", path, f.Dropped())
 	}
 	if len(order) == 0 {
 		return nil, fmt.Errorf("%s holds no LoRA for FLUX's transformer: no tensor is called …lora_A.weight or …lora_down.weight", path)
 	}
-	shared := sharedAlpha(metadata)
+	settings, err := fromMetadata(metadata)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if settings == nil {
+		settings = beside
+	}
 	for _, stem := range order {
 		p := pairs[stem]
 		if p.a == "" || p.b == "" {
@@ -142,8 +178,12 @@ func Parse(path string, l Loader, metadata map[string]string) (*File, error) {
 		}
 		if a, ok := alphas[stem]; ok {
 			p.alpha = a
-		} else if shared != 0 {
-			p.alpha = shared
+		} else if settings != nil {
+			settings.apply(p)
+			f.Reading = settings.newly
+		}
+		if s := p.scale(AlphaFile); !finite(s) {
+			return nil, fmt.Errorf("%s: the alpha of %s makes its scale %v", path, stem, s)
 		}
 		f.factors = append(f.factors, *p)
 	}
@@ -165,25 +205,62 @@ func listed(list []string, heading string) string {
 	return s
 }
 
-// encoderKey reports whether a key is of a text encoder.
-func encoderKey(name string) bool {
-	for _, p := range []string{"lora_te", "text_encoder", "text_model."} {
-		if strings.HasPrefix(name, p) {
-			return true
+// besideTransformer is what belongs to no transformer in a LoRA file, by what its names
+// begin with: sd-scripts', OneTrainer's, diffusers' and ComfyUI's.
+var besideTransformer = []struct{ prefix, what string }{
+	{"lora_te1_", "CLIP"}, {"lora_te2_", "T5"}, {"lora_te3_", "T5"}, {"lora_te_", "CLIP"},
+	{"text_encoder_2.", "T5"}, {"text_encoder_3.", "T5"}, {"text_encoder.", "CLIP"}, {"text_model.", "CLIP"},
+	{"text_encoders.t5", "T5"}, {"text_encoders.clip", "CLIP"},
+	{"bundle_emb.", "embeddings"},
+}
+
+// part is which part a key belongs to that no transformer has: "" for none.
+func part(name string) string {
+	for _, p := range besideTransformer {
+		if strings.HasPrefix(name, p.prefix) {
+			return p.what
 		}
 	}
-	return false
+	return ""
+}
+
+// Dropped says what of the file is applied to nothing, with counts: "the updates of 4
+// layers of CLIP and 8 of T5, the text encoders". It is "" where all is applied.
+func (f *File) Dropped() string {
+	seen, counts := map[string]bool{}, map[string]int{}
+	for _, name := range f.Ignored {
+		stem, _ := split(name)
+		if what := part(name); !seen[stem] {
+			seen[stem] = true
+			counts[what]++
+		}
+	}
+	var parts []string
+	for _, encoder := range []string{"CLIP", "T5"} {
+		if n := counts[encoder]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d of %s", n, encoder))
+		}
+	}
+	text := ""
+	if len(parts) > 0 {
+		text = "updates of text encoders' layers, " + strings.Join(parts, " and ")
+	}
+	if n := counts["embeddings"]; n > 0 {
+		if text != "" {
+			text += "; "
+		}
+		text += fmt.Sprintf("embeddings of new words, %d tensors", n)
+	}
+	return text
 }
 
 // split takes a key apart into the module's name and "a", "b" or "alpha".
 func split(name string) (stem, kind string) {
-	for _, s := range suffixes {
-		if stem, ok := strings.CutSuffix(name, s.a); ok {
-			return stem, "a"
+	if m := matrices.FindStringSubmatch(name); m != nil {
+		if m[2] == "A" || m[3] == "down" {
+			return m[1], "a"
 		}
-		if stem, ok := strings.CutSuffix(name, s.b); ok {
-			return stem, "b"
-		}
+		return m[1], "b"
 	}
 	if stem, ok := strings.CutSuffix(name, ".alpha"); ok {
 		return stem, "alpha"
@@ -233,15 +310,7 @@ func dictionary(keys map[string]eligen.TensorInfo) map[string]target {
 	return out
 }
 
-// sharedAlpha is the alpha that diffusers keeps in the file's metadata; 0 for none.
-func sharedAlpha(metadata map[string]string) float64 {
-	var m map[string]any
-	if json.Unmarshal([]byte(metadata["lora_adapter_metadata"]), &m) != nil {
-		return 0
-	}
-	a, _ := m["transformer.lora_alpha"].(float64)
-	return a
-}
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 func elements(shape []int) int {
 	n := 1
@@ -260,6 +329,30 @@ func matrix(shape []int) (rows, cols int, ok bool) {
 		return 0, 0, false
 	}
 	return shape[0], shape[1], true
+}
+
+// Check reads all factors, and says of one that holds what is no finite number.
+func (f *File) Check() error {
+	buffer := make([]float32, 1<<16)
+	for _, p := range f.factors {
+		for _, m := range []struct {
+			name string
+			n    int
+		}{{p.a, p.rank * p.in}, {p.b, p.rank * p.out}} {
+			for from := 0; from < m.n; from += len(buffer) {
+				part := buffer[:min(len(buffer), m.n-from)]
+				if err := f.loader.Floats(m.name, from, part); err != nil {
+					return err
+				}
+				for _, x := range part {
+					if x-x != 0 { // of infinity and of NaN alone
+						return fmt.Errorf("%s: %s holds %v, no finite number: the file is damaged, or was trained until it broke", f.Path, m.name, x)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Rank is the smallest and the largest rank of the file's factors.
@@ -310,6 +403,9 @@ func (f *File) String() string {
 func (p factor) scale(alpha string) float64 {
 	if alpha == AlphaIgnore || math.IsNaN(p.alpha) {
 		return 1
+	}
+	if p.root {
+		return p.alpha / math.Sqrt(float64(p.rank))
 	}
 	return p.alpha / float64(p.rank)
 }

@@ -96,7 +96,7 @@ func parse(t *testing.T, format string, list []Factor) *File {
 	for _, i := range infos {
 		m = append(m, eligen.NamedTensor{Name: i.Name, Tensor: tensors[i.Name]})
 	}
-	f, err := Parse(format+".safetensors", m, meta)
+	f, err := Parse(format+".safetensors", m, meta, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestConvert(t *testing.T) {
 	add("transformer.single_transformer_blocks.0.attn.to_k", 3, width, 54)
 	add("transformer.single_transformer_blocks.0.proj_mlp", 2, 4*width, 56)
 	add("transformer.norm_out.linear", 2, 2*width, 58)
-	parsed, err := Parse("apart", apart, nil)
+	parsed, err := Parse("apart", apart, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestConvert(t *testing.T) {
 		}
 	}
 	// The width of a single block's MLP is nowhere.
-	narrow, err := Parse("narrow", apart[5:7], nil)
+	narrow, err := Parse("narrow", apart[5:7], nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,8 +261,11 @@ func TestSpellings(t *testing.T) {
 		"blocks.1.attn.a_to_qkv", "diffusion_model.blocks.1.attn.a_to_qkv", "diffusion_model.double_blocks.1.img_attn.qkv",
 		"base_model.model.blocks.1.attn.a_to_qkv", "lora_unet_double_blocks_1_img_attn_qkv",
 	} {
-		for _, s := range suffixes {
-			f, err := Parse("x", tensors(stem+s.a, []int{2, width}, stem+s.b, []int{3 * width, 2, 1, 1}), nil)
+		for _, s := range []struct{ a, b string }{
+			{".lora_A.weight", ".lora_B.weight"}, {".lora_A.default.weight", ".lora_B.default.weight"}, {".lora_A.style_0.weight", ".lora_B.style_0.weight"},
+			{".lora_down.weight", ".lora_up.weight"}, {".lora.down.weight", ".lora.up.weight"},
+		} {
+			f, err := Parse("x", tensors(stem+s.a, []int{2, width}, stem+s.b, []int{3 * width, 2, 1, 1}), nil, nil)
 			if err != nil {
 				t.Error(err)
 				continue
@@ -278,7 +281,7 @@ func TestSpellings(t *testing.T) {
 		{Name: "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", Tensor: random(3, 2, 4)},
 		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", Tensor: random(3, 1)},
 	}
-	f, err := Parse("x", one, map[string]string{"lora_adapter_metadata": `{"transformer.lora_alpha": 6}`})
+	f, err := Parse("x", one, map[string]string{"lora_adapter_metadata": `{"transformer.lora_alpha": 6}`}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,6 +306,102 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
+// How strong a LoRA is, is said by alphas in the file; else by diffusers' metadata of the
+// file; else by the adapter_config.json beside it; else by nobody.
+func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
+	const prefix = "transformer.transformer_blocks.1.attn."
+	file := func(more ...any) memory {
+		return tensors(append([]any{prefix + "to_q.lora_A.weight", []int{4, width}, prefix + "to_q.lora_B.weight", []int{width, 4}}, more...)...)
+	}
+	number := func(x float32) memory {
+		return memory{{Name: prefix + "to_q.alpha", Tensor: eligen.Tensor{Data: []float32{x}}}}
+	}
+	config := func(text string) *Settings {
+		s, err := ReadConfig([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name     string
+		m        memory
+		metadata string
+		beside   *Settings
+		want     float64
+		reading  bool // another one than before 0.2
+	}{
+		{"nowhere", file(), "", nil, 1, false},
+		{"in the file", append(file(), number(2)...), `{"transformer.lora_alpha": 8}`, config(`{"lora_alpha": 16}`), 2. / 4, false},
+		{"metadata", file(), `{"transformer.lora_alpha": 8, "text_encoder.lora_alpha": 1}`, config(`{"lora_alpha": 16}`), 8. / 4, false},
+		{"metadata without prefix", file(), `{"lora_alpha": 8}`, nil, 8. / 4, true},
+		{"a pattern", file(), `{"transformer.lora_alpha": 8, "transformer.alpha_pattern": {"attn.to_q": 6, ".*": 100}}`, nil, 6. / 4, true},
+		{"the first pattern that fits", file(), `{"lora_alpha": 8, "alpha_pattern": {"to_k": 1, "transformer_blocks\\.\\d+\\..*to_[qk]": 3, "attn.to_q": 6}}`, nil, 3. / 4, true},
+		{"a pattern for the end of another name", file(), `{"lora_alpha": 8, "alpha_pattern": {"o_q": 6}}`, nil, 8. / 4, true},
+		{"rsLoRA", file(), `{"transformer.lora_alpha": 8, "transformer.use_rslora": true}`, nil, 8. / 2, true},
+		{"beside the file", file(), "", config(`{"r": 4, "lora_alpha": 16, "peft_type": "LORA"}`), 16. / 4, true},
+		{"beside the file, all of it", file(), "", config(`{"lora_alpha": 16, "use_rslora": true, "alpha_pattern": {"to_q": 1}}`), 1. / 2, true},
+		{"metadata of text encoders", file(), `{"text_encoder.lora_alpha": 8}`, nil, 1, false},
+	} {
+		var metadata map[string]string
+		if c.metadata != "" {
+			metadata = map[string]string{"lora_adapter_metadata": c.metadata}
+		}
+		f, err := Parse("x", c.m, metadata, c.beside)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if low, high := f.Alpha(); low != c.want || high != c.want {
+			t.Errorf("%s: the scale is %v to %v, want %v", c.name, low, high, c.want)
+		}
+		if (f.Reading != "") != c.reading {
+			t.Errorf("%s: the reading is %q", c.name, f.Reading)
+		}
+	}
+	for name, metadata := range map[string]string{
+		"are no JSON": `{`, "no number": `{"lora_alpha": "8"}`, "no JSON object": `{"lora_alpha": 8, "alpha_pattern": [1]}`,
+		"can't read the expression": `{"lora_alpha": 8, "alpha_pattern": {"(?=x)": 1}}`, "neither true nor false": `{"lora_alpha": 8, "use_rslora": 1}`,
+	} {
+		if _, err := Parse("x", file(), map[string]string{"lora_adapter_metadata": metadata}, nil); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v, want %q", metadata, err, name)
+		}
+	}
+	for _, x := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+		if _, err := Parse("x", append(file(), number(x)...), nil, nil); err == nil || !strings.Contains(err.Error(), "alpha is "+fmt.Sprint(x)) {
+			t.Errorf("alpha %v: %v", x, err)
+		}
+		broken := file()
+		broken[1].Data[5] = x
+		f, err := Parse("x", broken, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Check(); err == nil || !strings.Contains(err.Error(), "to_q.lora_B.weight holds "+fmt.Sprint(x)) {
+			t.Errorf("a factor with %v: %v", x, err)
+		}
+	}
+}
+
+// What a file has for other parts than the transformer is counted, not passed over.
+func TestTextEncodersAreCounted(t *testing.T) {
+	all := tensors("blocks.1.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.1.attn.a_to_qkv.lora_B.weight", []int{18, 2})
+	encoders := tensors(
+		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", []int{2, 4}, "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", []int{4, 2},
+		"lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", []int{}, "text_encoder.text_model.encoder.layers.0.mlp.fc2.lora_A.weight", []int{2, 4},
+		"lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", []int{2, 4}, "bundle_emb.frog.t5", []int{4})
+	f, err := Parse("x", append(all, encoders...), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := f.Dropped(), "updates of text encoders' layers, 2 of CLIP and 1 of T5; embeddings of new words, 1 tensors"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if _, err := Parse("x", encoders, nil, nil); err == nil || !strings.Contains(err.Error(), "2 of CLIP and 1 of T5") {
+		t.Errorf("text encoders alone: %v", err)
+	}
+}
+
 // What doesn't fit is named.
 func TestRefusals(t *testing.T) {
 	const stem = "blocks.1.attn.a_to_qkv"
@@ -313,6 +412,7 @@ func TestRefusals(t *testing.T) {
 		want string
 	}{
 		{"unknown module", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.to_everything.lora_A.weight", []int{2, 2}), "blocks.0.attn.to_everything.lora_A.weight"},
+		{"a relative", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.a_to_qkv.lokr_w1", []int{2, 2}), "it is a LoKr"},
 		{"unknown kind", tensors(a, []int{2, width}, b, []int{18, 2}, stem+".dora_scale", []int{2}), stem + ".dora_scale"},
 		{"one factor", tensors(a, []int{2, width}), "only one of its two factors"},
 		{"two ranks", tensors(a, []int{2, width}, b, []int{18, 3}), "ranks 2 and 3"},
@@ -320,7 +420,7 @@ func TestRefusals(t *testing.T) {
 		{"nothing", tensors("text_encoder.a.lora_A.weight", []int{1, 1}), "holds no LoRA for FLUX"},
 		{"twice", tensors(a, []int{2, width}, stem+".lora_A.default.weight", []int{2, width}), "twice"},
 	} {
-		if _, err := Parse("x", c.m, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Parse("x", c.m, nil, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
 	}
@@ -332,7 +432,7 @@ func TestRefusals(t *testing.T) {
 		{"other width", tensors(a, []int{2, 8}, b, []int{24, 2}), stem + ": the factors make [24 8], the model's layer is [18 6]"},
 		{"no such block", tensors("blocks.7.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.7.attn.a_to_qkv.lora_B.weight", []int{18, 2}), "blocks.7.attn.a_to_qkv: the model has no such layer"},
 	} {
-		f, err := Parse("x", c.m, nil)
+		f, err := Parse("x", c.m, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,145 @@
+package lora
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+)
+
+// Settings are the scales that PEFT keeps beside the factors: in the metadata of a
+// file of diffusers', or in adapter_config.json. A file's own alphas come first.
+type Settings struct {
+	alpha    float64 // of every module; NaN for none
+	patterns []pattern
+	root     bool // alpha is divided by the square root of the rank (rsLoRA)
+
+	newly string // what tells the settings apart that no earlier version read; "" for none
+}
+
+// A pattern is an alpha of its own for the modules that a regular expression fits.
+type pattern struct {
+	fits  *regexp.Regexp
+	alpha float64
+}
+
+// metadataKey is where diffusers keeps settings in a file's metadata.
+const metadataKey = "lora_adapter_metadata"
+
+// fromMetadata reads the settings in a safetensors header; nil where there are none.
+// Their names may begin with "transformer.", beside those of text encoders.
+func fromMetadata(metadata map[string]string) (*Settings, error) {
+	text, ok := metadata[metadataKey]
+	if !ok {
+		return nil, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &fields); err != nil {
+		return nil, fmt.Errorf("the metadata %s are no JSON: %w", metadataKey, err)
+	}
+	for _, prefix := range []string{"transformer.", ""} {
+		if _, ok := fields[prefix+"lora_alpha"]; !ok {
+			continue
+		}
+		s, err := readSettings(func(name string) json.RawMessage { return fields[prefix+name] })
+		if err != nil {
+			return nil, fmt.Errorf("the metadata %s: %w", metadataKey, err)
+		}
+		if prefix != "" && len(s.patterns) == 0 && !s.root && s.alpha != 0 {
+			s.newly = "" // as it was always read
+		}
+		return s, nil
+	}
+	return nil, nil
+}
+
+// ReadConfig reads an adapter_config.json, as PEFT writes beside a file that says
+// nothing of its scales itself.
+func ReadConfig(data []byte) (*Settings, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, fmt.Errorf("it is no JSON object: %w", err)
+	}
+	if _, ok := fields["lora_alpha"]; !ok {
+		return nil, nil
+	}
+	return readSettings(func(name string) json.RawMessage { return fields[name] })
+}
+
+func readSettings(field func(name string) json.RawMessage) (*Settings, error) {
+	s := &Settings{alpha: math.NaN()}
+	number := func(name string, text json.RawMessage) (float64, error) {
+		var x *float64
+		if err := json.Unmarshal(text, &x); err != nil || x == nil {
+			return 0, fmt.Errorf("%s is %s, no number", name, text)
+		}
+		return *x, nil
+	}
+	var err error
+	if s.alpha, err = number("lora_alpha", field("lora_alpha")); err != nil {
+		return nil, err
+	}
+	if text := field("use_rslora"); len(text) > 0 && string(text) != "null" {
+		if err := json.Unmarshal(text, &s.root); err != nil {
+			return nil, fmt.Errorf("use_rslora is %s, neither true nor false", text)
+		}
+	}
+	alphas := field("alpha_pattern")
+	err = inOrder(alphas, func(key string, text json.RawMessage) error {
+		alpha, err := number("the alpha of "+key, text)
+		if err != nil {
+			return err
+		}
+		fits, err := regexp.Compile(`^(?:.*\.)?(?:` + key + `)$`)
+		if err != nil {
+			return fmt.Errorf("alpha_pattern: eligen can't read the expression %q: %w", key, err)
+		}
+		s.patterns = append(s.patterns, pattern{fits, alpha})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.newly = fmt.Sprintf("alpha %v patterns %s root %t", s.alpha, alphas, s.root)
+	return s, nil
+}
+
+// inOrder calls f for each member of a JSON object, in order: of patterns, the first that
+// fits counts.
+func inOrder(object json.RawMessage, f func(key string, value json.RawMessage) error) error {
+	if len(object) == 0 || string(object) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return fmt.Errorf("alpha_pattern is %.60s, no JSON object", object)
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		if err := f(key.(string), value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply gives a factor without an alpha of its own the settings'.
+func (s *Settings) apply(p *factor) {
+	p.alpha, p.root = s.alpha, s.root
+	name := strings.TrimPrefix(trim(p.stem), "transformer.")
+	for _, x := range s.patterns {
+		if x.fits.MatchString(name) {
+			p.alpha = x.alpha
+			return
+		}
+	}
+}
