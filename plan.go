@@ -1,6 +1,7 @@
 package eligen
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -130,14 +131,16 @@ func NewPlan(scene, engine string) *Plan {
 // Add appends a stage, unless the plan already makes the same thing.
 func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 	h := sha256.New()
-	fmt.Fprintf(h, "eligen recipe 1\n%s\n", op.Kind())
+	w := bufio.NewWriter(h)
+	fmt.Fprintf(w, "eligen recipe 1\n%s\n", op.Kind())
 	if _, ok := op.(EngineOp); ok {
-		fmt.Fprintf(h, "engine %s\n", p.Engine)
+		fmt.Fprintf(w, "engine %s\n", p.Engine)
 	}
-	writeRecipe(h, reflect.ValueOf(op))
+	writeRecipe(w, reflect.ValueOf(op))
 	for _, in := range inputs {
-		fmt.Fprintf(h, "\ninput %s", p.Stages[in].Digest)
+		fmt.Fprintf(w, "\ninput %s", p.Stages[in].Digest)
 	}
+	_ = w.Flush() // a hash takes everything
 	d := Digest(hex.EncodeToString(h.Sum(nil)))
 	if ref, ok := p.index[d]; ok {
 		return ref
@@ -151,7 +154,12 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 // writeRecipe writes a value so that different values never write the same
 // bytes. JSON would: values behind interfaces, invalid UTF-8 and unexported
 // fields collapse there. What it can't tell apart, it refuses by panicking.
-func writeRecipe(w io.Writer, v reflect.Value) {
+func writeRecipe(w *bufio.Writer, v reflect.Value) {
+	if v.Kind() == reflect.Int32 && v.NumMethod() == 0 { // regions have millions of tokens
+		b := append(w.AvailableBuffer(), 'i')
+		_, _ = w.Write(append(strconv.AppendInt(b, v.Int(), 10), ';')) // as Flush
+		return
+	}
 	if r, ok := v.Interface().(interface{ Recipe() string }); ok {
 		if v.Kind() == reflect.Pointer && v.IsNil() {
 			fmt.Fprint(w, "nil;")

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // A Region is a shape on the canvas: where an entity is.
@@ -116,126 +115,15 @@ func (r Region) Mask(canvas Size) []bool { return r.Sample(canvas, canvas) }
 // mask as it is given).
 func (r Region) Sample(grid, canvas Size) []bool {
 	on := make([]bool, grid.W*grid.H)
-	r = r.drawn(canvas)
-	if r.Kind == "box" && len(r.Numbers) == 4 {
-		// Rows and columns are independent in a box: by far the commonest shape.
-		sx, sy := float64(canvas.W), float64(canvas.H)
-		if r.Pixels {
-			sx, sy = 1, 1
-		}
-		columns := make([]bool, grid.W)
-		for i := range columns {
-			x := float64(nearest(i, grid.W, canvas.W)) + 0.5
-			columns[i] = x >= r.Numbers[0]*sx && x < r.Numbers[2]*sx
-		}
-		for j := range grid.H {
-			if y := float64(nearest(j, grid.H, canvas.H)) + 0.5; y >= r.Numbers[1]*sy && y < r.Numbers[3]*sy {
-				copy(on[j*grid.W:], columns)
+	for j, spans := range r.Rows(grid, canvas) {
+		for _, x := range spans {
+			row := on[j*grid.W+x[0] : j*grid.W+x[1]]
+			for i := range row {
+				row[i] = true
 			}
-		}
-		return on
-	}
-	for j := range grid.H {
-		for i := range grid.W {
-			on[j*grid.W+i] = r.cell(i, j, grid, canvas)
 		}
 	}
 	return on
-}
-
-func (r Region) cell(i, j int, grid, canvas Size) bool {
-	switch r.Kind {
-	case "union":
-		for _, p := range r.Parts {
-			if p.cell(i, j, grid, canvas) {
-				return true
-			}
-		}
-		return false
-	case "intersect":
-		for _, p := range r.Parts {
-			if !p.cell(i, j, grid, canvas) {
-				return false
-			}
-		}
-		return len(r.Parts) > 0
-	case "subtract":
-		for k, p := range r.Parts {
-			if p.cell(i, j, grid, canvas) != (k == 0) {
-				return false
-			}
-		}
-		return len(r.Parts) > 0
-	case "invert":
-		return len(r.Parts) == 1 && !r.Parts[0].cell(i, j, grid, canvas)
-	case "image":
-		return r.Bitmap != nil && r.bitmapCell(i, j, grid, canvas)
-	}
-	return r.at(float64(nearest(i, grid.W, canvas.W))+0.5, float64(nearest(j, grid.H, canvas.H))+0.5, canvas)
-}
-
-// at reports whether a point of the canvas, in pixels, is in the region.
-func (r Region) at(x, y float64, canvas Size) bool {
-	sx, sy := float64(canvas.W), float64(canvas.H)
-	if r.Pixels {
-		sx, sy = 1, 1
-	}
-	n := r.Numbers
-	// part looks at the point of the only part that comes to lie at (x, y).
-	part := func(numbers int, x, y func() float64) bool {
-		return len(r.Parts) == 1 && len(n) == numbers && r.Parts[0].at(x(), y(), canvas)
-	}
-	same := func(v float64) func() float64 { return func() float64 { return v } }
-	switch r.Kind {
-	case "union":
-		return slices.ContainsFunc(r.Parts, func(p Region) bool { return p.at(x, y, canvas) })
-	case "intersect":
-		return len(r.Parts) > 0 && !slices.ContainsFunc(r.Parts, func(p Region) bool { return !p.at(x, y, canvas) })
-	case "subtract":
-		return len(r.Parts) > 0 && r.Parts[0].at(x, y, canvas) &&
-			!slices.ContainsFunc(r.Parts[1:], func(p Region) bool { return p.at(x, y, canvas) })
-	case "invert":
-		return len(r.Parts) == 1 && !r.Parts[0].at(x, y, canvas)
-	case "image":
-		return r.Bitmap != nil && r.bitmapAt(x, y, canvas)
-	case "path":
-		wind := 0
-		for _, p := range r.Parts {
-			px, py := sx, sy
-			if p.Pixels {
-				px, py = 1, 1
-			}
-			wind += winding(p.Numbers, x/px, y/py)
-		}
-		return wind != 0
-	case "translate":
-		return part(2, func() float64 { return x - n[0]*sx }, func() float64 { return y - n[1]*sy })
-	case "scale":
-		return part(4, func() float64 { return (x-n[2]*sx)/n[0] + n[2]*sx }, func() float64 { return (y-n[3]*sy)/n[1] + n[3]*sy })
-	case "mirror":
-		if len(n) == 2 && n[0] == 0 {
-			return part(2, func() float64 { return 2*n[1]*sx - x }, same(y))
-		}
-		return part(2, same(x), func() float64 { return 2*n[1]*sy - y })
-	case "rotate":
-		if len(n) != 3 {
-			return false
-		}
-		sin, cos := turn(n[0])
-		dx, dy := x-n[1]*sx, y-n[2]*sy
-		return part(3, same(n[1]*sx+cos*dx+sin*dy), same(n[2]*sy-sin*dx+cos*dy))
-	case "box":
-		return len(n) == 4 && x >= n[0]*sx && x < n[2]*sx && y >= n[1]*sy && y < n[3]*sy
-	case "ellipse":
-		if len(n) != 4 || n[2] <= 0 || n[3] <= 0 {
-			return false
-		}
-		dx, dy := (x-n[0]*sx)/(n[2]*sx), (y-n[1]*sy)/(n[3]*sy)
-		return dx*dx+dy*dy < 1
-	case "polygon":
-		return polygonContains(n, x/sx, y/sy)
-	}
-	return false
 }
 
 // nearest is PIL's NEAREST: the source index of cell i when n cells show src pixels.
@@ -257,23 +145,6 @@ func turn(degrees float64) (sin, cos float64) {
 	default:
 		return math.Sincos(d * math.Pi / 180)
 	}
-}
-
-// winding is how often a polygon goes around a point.
-func winding(n []float64, x, y float64) int {
-	out := 0
-	for i, j := 0, len(n)-2; i+1 < len(n); i, j = i+2, i {
-		xi, yi, xj, yj := n[i], n[i+1], n[j], n[j+1]
-		if (yi > y) == (yj > y) || x >= (xj-xi)*(y-yi)/(yj-yi)+xi {
-			continue
-		}
-		if yi > yj {
-			out++
-		} else {
-			out--
-		}
-	}
-	return out
 }
 
 // drawn is r with every part that has grown or shrunk in place of its rule: as a
@@ -351,8 +222,8 @@ func squaredDistances(on []bool, w, h int) []float64 {
 	return d
 }
 
-// bitmapAt looks at the mask's pixel that lies over a point of the canvas.
-func (r Region) bitmapAt(x, y float64, canvas Size) bool {
+// bitmapAt is the mask's pixel that lies over a point of the canvas.
+func (r Region) bitmapAt(x, y float64, canvas Size) (px, py int) {
 	b := r.Bitmap
 	sx, sy := float64(canvas.W)/float64(b.W), float64(canvas.H)/float64(b.H)
 	switch r.Fit {
@@ -365,13 +236,14 @@ func (r Region) bitmapAt(x, y float64, canvas Size) bool {
 	}
 	x -= (float64(canvas.W) - sx*float64(b.W)) / 2
 	y -= (float64(canvas.H) - sy*float64(b.H)) / 2
-	return b.On(int(math.Floor(x/sx)), int(math.Floor(y/sy)))
+	return int(math.Floor(x / sx)), int(math.Floor(y / sy))
 }
 
-func (r Region) bitmapCell(i, j int, grid, canvas Size) bool {
+// bitmapCell is the mask's pixel that a cell of a grid looks at.
+func (r Region) bitmapCell(i, j int, grid, canvas Size) (px, py int) {
 	b := r.Bitmap
 	if r.Fit == "" || r.Fit == "stretch" {
-		return b.On(nearest(i, grid.W, b.W), nearest(j, grid.H, b.H))
+		return nearest(i, grid.W, b.W), nearest(j, grid.H, b.H)
 	}
 	sx, sy := float64(canvas.W)/float64(b.W), float64(canvas.H)/float64(b.H)
 	s := max(sx, sy)
@@ -380,31 +252,16 @@ func (r Region) bitmapCell(i, j int, grid, canvas Size) bool {
 	}
 	x := (float64(i)+0.5)*float64(canvas.W)/float64(grid.W) - (float64(canvas.W)-s*float64(b.W))/2
 	y := (float64(j)+0.5)*float64(canvas.H)/float64(grid.H) - (float64(canvas.H)-s*float64(b.H))/2
-	return b.On(int(math.Floor(x/s)), int(math.Floor(y/s)))
-}
-
-// polygonContains is the even-odd rule; edges are half-open, so that polygons
-// that share an edge share no pixel.
-func polygonContains(n []float64, x, y float64) bool {
-	in := false
-	for i, j := 0, len(n)-2; i+1 < len(n); i, j = i+2, i {
-		xi, yi, xj, yj := n[i], n[i+1], n[j], n[j+1]
-		if (yi > y) != (yj > y) && x < (xj-xi)*(y-yi)/(yj-yi)+xi {
-			in = !in
-		}
-	}
-	return in
+	return int(math.Floor(x / s)), int(math.Floor(y / s))
 }
 
 // Bounds is the smallest box around the region's pixels, in pixels (half-open),
 // and false if it has none.
 func (r Region) Bounds(canvas Size) (x0, y0, x1, y1 int, ok bool) {
 	x0, y0 = canvas.W, canvas.H
-	for i, on := range r.Mask(canvas) {
-		if on {
-			x, y := i%canvas.W, i/canvas.W
-			x0, y0, x1, y1, ok = min(x0, x), min(y0, y), max(x1, x+1), max(y1, y+1), true
-		}
+	for y, spans := range r.Rows(canvas, canvas) {
+		x0, x1 = min(x0, spans[0][0]), max(x1, spans[len(spans)-1][1])
+		y0, y1, ok = min(y0, y), y+1, true
 	}
 	return x0, y0, x1, y1, ok
 }
@@ -418,20 +275,34 @@ func (r Region) LatentMask(canvas Size) []bool {
 // Tokens lists the image tokens that the region covers, ascending: token
 // row·(W/16)+column is on when any of its four latent cells is.
 func (r Region) Tokens(canvas Size) []int32 {
-	return TokensOf(r.LatentMask(canvas), canvas.W/8, canvas.H/8)
-}
-
-// TokensOf lists the 2×2 patches, ascending, of a w×h latent mask that have a
-// cell that is on.
-func TokensOf(latent []bool, w, h int) []int32 {
+	columns, rows := canvas.W/16, canvas.H/16
 	var out []int32
-	for r := range h / 2 {
-		for c := range w / 2 {
-			i := 2*r*w + 2*c
-			if latent[i] || latent[i+1] || latent[i+w] || latent[i+w+1] {
-				out = append(out, int32(r*(w/2)+c))
+	on := make([]bool, columns)
+	row := 0
+	flush := func() {
+		for c, is := range on {
+			if is {
+				out = append(out, int32(row*columns+c))
 			}
 		}
+		clear(on)
+	}
+	for j, spans := range r.Rows(Size{canvas.W / 8, canvas.H / 8}, canvas) {
+		if j/2 != row {
+			flush()
+			row = j / 2
+		}
+		if row >= rows {
+			break
+		}
+		for _, x := range spans {
+			for c := x[0] / 2; c <= (x[1]-1)/2 && c < columns; c++ {
+				on[c] = true
+			}
+		}
+	}
+	if row < rows {
+		flush()
 	}
 	return out
 }

@@ -24,7 +24,9 @@ func (b *builder) overlaps(w *work) {
 	case "exclusive":
 		b.exclusive(w)
 	default:
-		b.blend(w)
+		if !w.moving { // a frame's warnings are not shown
+			b.blend(w)
+		}
 	}
 }
 
@@ -35,21 +37,40 @@ func rule(r *eligen.Render) string {
 	return r.Overlap
 }
 
+// shownOverlaps is how many pairs a render's warnings name.
+const shownOverlaps = 3
+
 // blend is the reference's rule: a token in two regions attends to both prompts.
-// Pairs that share much are warned of.
+// Pairs that share much are warned of: the worst few, and how many there are.
 func (b *builder) blend(w *work) {
-	for i := range w.entities {
-		b.goOn()
-		for j := range i {
-			x, y := w.entities[j], w.entities[i]
-			both := common(x.tokens, y.tokens)
-			either := len(x.tokens) + len(y.tokens) - both
-			if either == 0 || float64(both) <= maxOverlap*float64(either) {
-				continue
-			}
-			b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
-				x.Address, y.Address, both, either, float64(both)/float64(either))
+	areas := make([]*area, len(w.entities))
+	for i, e := range w.entities {
+		areas[i] = areaOf(e.tokens, w.size.W/16)
+	}
+	var worst []pair
+	all := 0
+	overlapping(areas, b.goOn, func(p pair) {
+		all++
+		if len(worst) > shownOverlaps && worst[shownOverlaps].before(p) < 0 {
+			return
 		}
+		at, _ := slices.BinarySearchFunc(worst, p, pair.before)
+		worst = slices.Insert(worst, at, p)
+		worst = worst[:min(len(worst), shownOverlaps+1)]
+	})
+	more := 0
+	if all > len(worst) { // a last one is named, rather than counted
+		worst = worst[:shownOverlaps]
+		more = all - shownOverlaps
+	}
+	for _, p := range worst {
+		x, y := w.entities[p.i], w.entities[p.j]
+		b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
+			x.Address, y.Address, p.both, p.either, p.share())
+	}
+	if more > 0 {
+		b.warn(w.render.Where("entities"), "Regions overlap", "%d more pairs of entities of %s overlap by more than %.2f. These are the worst %d. If the later is meant to hide the earlier, set overlap = \"over\".",
+			more, w.render.Address, maxOverlap, shownOverlaps)
 	}
 }
 
@@ -87,7 +108,7 @@ func (b *builder) over(w *work) {
 			owner[t] = i
 			kept = append(kept, t)
 		}
-		if len(kept) == 0 && len(e.tokens) > 0 && !w.moving { // in a clip, it comes out again
+		if len(kept) == 0 && len(e.tokens) > 0 && w.render.Clip == nil { // in a clip, it comes out again
 			var names string
 			for _, j := range order {
 				if covered[j] {
@@ -111,7 +132,7 @@ func (b *builder) over(w *work) {
 
 // exclusive refuses regions that share a pixel.
 func (b *builder) exclusive(w *work) {
-	if !w.sizeOK() {
+	if !w.sizeOK() || w.render.Clip != nil && !w.moving { // where a clip's entities are, its frames say
 		return
 	}
 	owner := make([]int32, w.size.W*w.size.H) // entity + 1
@@ -121,12 +142,16 @@ func (b *builder) exclusive(w *work) {
 			continue // it has no region, which was said
 		}
 		shared := map[int32]int{}
-		for p, on := range e.region.Mask(w.size) {
-			switch {
-			case on && owner[p] != 0:
-				shared[owner[p]]++
-			case on:
-				owner[p] = int32(i + 1)
+		for y, spans := range e.region.Rows(w.size, w.size) {
+			for _, span := range spans {
+				row := owner[y*w.size.W+span[0] : y*w.size.W+span[1]]
+				for x, by := range row {
+					if by != 0 {
+						shared[by]++
+					} else {
+						row[x] = int32(i + 1)
+					}
+				}
 			}
 		}
 		for j := range i {

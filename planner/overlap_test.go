@@ -1,8 +1,12 @@
 package planner_test
 
 import (
+	"fmt"
+	"math"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -111,5 +115,78 @@ func TestCheckPlan(t *testing.T) {
 	plan, diags = planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(plan.Checks) != 0 || len(diags) != 1 || diags[0].Summary != "Check is left out" {
 		t.Errorf("a check over a render that is not planned: %v, %v", plan.Checks, diags)
+	}
+}
+
+// crowd is a render of so many boxes, all of which overlap.
+func crowd(n int) *eligen.Scene {
+	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 1024, H: 1024}, Source: line(1, "render")}
+	for i := range n {
+		x, y := 0.3*float64(i%100)/100, 0.3*float64(i/100)/100
+		r.Entities = append(r.Entities, eligen.Entity{Address: fmt.Sprintf("entity.f[%d]", i), Prompt: "a frog", Region: eligen.Box(x, y, x+0.6, y+0.6), Strength: 1, Source: line(i+2, "box")})
+	}
+	return &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}
+}
+
+// Of many pairs that overlap, the worst are named and the others counted.
+func TestOverlapsAreSummedUp(t *testing.T) {
+	scene := crowd(28)
+	entities := scene.Renders[0].Entities
+	for i := range entities {
+		x := float64(i) / 32 // each covers half of the next
+		entities[i].Region = eligen.Box(x, 0, x+1.0/16, 0.5)
+	}
+	entities[20].Region = eligen.Box(19.5/32, 0, 21.5/32, 0.5) // and one more than half
+	_, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	var says []string
+	for _, d := range diags {
+		says = append(says, d.Summary+": "+d.Detail)
+	}
+	if len(says) != 4 {
+		t.Fatalf("%d warnings, want three pairs and a count:\n%s", len(says), strings.Join(says, "\n"))
+	}
+	for i, want := range []string{
+		"Regions overlap: entity.f[19] and entity.f[20] share 96 of 160 ",
+		"Regions overlap: entity.f[0] and entity.f[1] share 64 of 192 ",
+		"Regions overlap: entity.f[1] and entity.f[2] share 64 of 192 ",
+		"Regions overlap: 23 more pairs of entities of render.r overlap",
+	} {
+		if !strings.HasPrefix(says[i], want) {
+			t.Errorf("warning %d: %s\nwant %s…", i, says[i], want)
+		}
+	}
+
+	// A fourth pair is named too: its line is no longer than a count.
+	_, diags = planner.Build(t.Context(), crowd(3), "engine-1", paint.Engine{}.Spec, planner.Options{})
+	if len(diags) != 3 || strings.Contains(diags[2].Detail, "more pairs") {
+		t.Errorf("three pairs: %v", diags)
+	}
+}
+
+// Thousands of boxes that all overlap are millions of pairs: none leaves a word behind
+// but the worst. An outline of many points on a large canvas is looked at along rows.
+// The bounds are generous: it took gigabytes, and more than a minute.
+func TestCostOfLargeScenes(t *testing.T) {
+	var outline []float64
+	for i := range 1900 {
+		sin, cos := math.Sincos(2 * math.Pi * float64(i) / 1900)
+		r := 0.35 + 0.1*float64(i%7)/7
+		outline = append(outline, 0.5+r*cos, 0.5+r*sin)
+	}
+	drawn := crowd(1)
+	drawn.Renders[0].Size = eligen.Size{W: 4096, H: 4096}
+	drawn.Renders[0].Entities[0].Region = eligen.Region{Kind: "polygon", Numbers: outline}
+	for name, scene := range map[string]*eligen.Scene{"4,000 boxes": crowd(4000), "1,900 points": drawn} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		_, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+		runtime.ReadMemStats(&after)
+		if n, d := after.TotalAlloc-before.TotalAlloc, time.Since(start); n > 500e6 || d > time.Minute {
+			t.Errorf("%s: planning allocated %d MB and took %v", name, n/1e6, d)
+		}
+		if diags.HasErrors() {
+			t.Error(diags)
+		}
 	}
 }

@@ -53,22 +53,6 @@ func finiteRegion(r eligen.Region) bool {
 	return ok
 }
 
-// common counts what two ascending lists share.
-func common(a, b []int32) int {
-	n := 0
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch {
-		case a[i] < b[j]:
-			i++
-		case a[i] > b[j]:
-			j++
-		default:
-			n, i, j = n+1, i+1, j+1
-		}
-	}
-	return n
-}
-
 // lostShare is the share of a region's pixels that lie in no token of it, in parts
 // thinner than the 8 pixels at which regions are sampled. (Thick parts lose at their
 // edges too, half a sample at most: that is rounding.)
@@ -78,10 +62,13 @@ func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
 	}
 	x0, y0, x1, y1, _ := r.Bounds(canvas)
 	w, h := x1-x0, y1-y0
-	all := r.Mask(canvas)
-	mask := make([]bool, 0, w*h)
-	for y := y0; y < y1; y++ {
-		mask = append(mask, all[y*canvas.W+x0:y*canvas.W+x1]...)
+	mask := make([]bool, max(0, w*h))
+	for y, spans := range r.Rows(canvas, canvas) {
+		for _, span := range spans {
+			for x := span[0]; x < span[1]; x++ {
+				mask[(y-y0)*w+x-x0] = true
+			}
+		}
 	}
 	kept := open(mask, w, h, 8)
 	row := canvas.W / 16
@@ -121,38 +108,33 @@ func thick(r eligen.Region, canvas eligen.Size) bool {
 // open keeps of a mask the pixels that are in an s×s square of it (morphological
 // opening).
 func open(mask []bool, w, h, s int) []bool {
-	sum := sums(mask, w, h)
-	corner := make([]bool, len(mask)) // top left corners of full squares
-	for y := range max(0, h-s+1) {
-		for x := range max(0, w-s+1) {
-			corner[y*w+x] = count(sum, w, x, y, x+s, y+s) == s*s
-		}
-	}
-	sum = sums(corner, w, h)
-	out := make([]bool, len(mask))
+	corner := make([]bool, len(mask)) // bottom right corners of full squares
+	tall := make([]int, w)            // above each column: rows in which s pixels end there
 	for y := range h {
+		run := 0
 		for x := range w {
-			out[y*w+x] = count(sum, w, max(0, x-s+1), max(0, y-s+1), x+1, y+1) > 0
-		}
-	}
-	return out
-}
-
-// sums counts the pixels that are on above and left of each corner.
-func sums(mask []bool, w, h int) []int {
-	sum := make([]int, (w+1)*(h+1))
-	for y := range h {
-		row := 0
-		for x := range w {
-			if mask[y*w+x] {
-				row++
+			if run++; !mask[y*w+x] {
+				run = 0
 			}
-			sum[(y+1)*(w+1)+x+1] = sum[y*(w+1)+x+1] + row
+			if tall[x]++; run < s {
+				tall[x] = 0
+			}
+			corner[y*w+x] = tall[x] >= s
 		}
 	}
-	return sum
-}
-
-func count(sum []int, w, x0, y0, x1, y1 int) int {
-	return sum[y1*(w+1)+x1] - sum[y0*(w+1)+x1] - sum[y1*(w+1)+x0] + sum[y0*(w+1)+x0]
+	// Each corner covers the s×s pixels left of and above it.
+	below := make([]int, w) // rows that a corner still reaches up
+	for y := h - 1; y >= 0; y-- {
+		left := 0 // columns
+		for x := w - 1; x >= 0; x-- {
+			if left--; corner[y*w+x] {
+				left = s
+			}
+			if below[x]--; left > 0 {
+				below[x] = s
+			}
+			corner[y*w+x] = below[x] > 0
+		}
+	}
+	return corner
 }
