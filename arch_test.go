@@ -33,7 +33,7 @@ var mayImport = map[string]string{
 	"tui":     "eligen",
 	"web":     "eligen",
 
-	"internal": "", // a topic a folder; shared says whose
+	"internal": "eligen", // a topic a folder; shared says whose
 
 	"scenes":  "",
 	"recipes": "",
@@ -62,7 +62,8 @@ var open = map[string]string{
 // shared says who may import each folder of internal: low-level code that several
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
-	"bug": "dsl runtime cmd",
+	"bug":  "dsl runtime cmd",
+	"page": "planner tui cmd",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a
@@ -77,7 +78,6 @@ var home = map[string]string{
 	"github.com/charmbracelet/": "tui",
 	"github.com/HugoSmits86/":   "stage",
 	"github.com/spf13/cobra":    "cmd",
-	"charm.land/fang/":          "cmd",
 	"github.com/nats-io/":       "farm",
 	"github.com/openai/":        "layout",
 	"github.com/kaptinlin/":     "layout",

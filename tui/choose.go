@@ -9,6 +9,8 @@ import (
 	"charm.land/huh/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/term"
+
+	"github.com/eligen/eligen/internal/page"
 )
 
 // An Option is what somebody may choose: a name, and what it is.
@@ -17,6 +19,7 @@ type Option struct{ Name, About string }
 // Choose asks a person at a terminal for one of some options: arrows move, / filters,
 // enter takes. What is left without a choice gives context.Canceled.
 func Choose(ctx context.Context, in io.Reader, out io.Writer, title string, options []Option) (string, error) {
+	out = page.Bare(out)
 	width, room := 0, 80
 	if f, ok := out.(interface{ Fd() uintptr }); ok {
 		if w, _, err := term.GetSize(f.Fd()); err == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // JSONLines writes each event as a line of JSON.
@@ -26,6 +27,11 @@ const quiet = 5 * time.Second
 // seconds of a stage with many steps. Problems are written whole.
 func Lines(w io.Writer) eligen.Sink { return (&lines{w: w}).add }
 
+// over is a writer of text for people, whatever w is.
+func over(w io.Writer) io.Writer {
+	return page.Over(w, func(string) string { return "" })
+}
+
 // lines is a run as a log.
 type lines struct {
 	w    io.Writer
@@ -41,13 +47,13 @@ func (l *lines) add(e eligen.Event) {
 	if e.Type == eligen.Stepped && (l.last.IsZero() || e.Time.Sub(l.last) < quiet || e.Step == e.Of) {
 		return
 	}
-	l.print(Line(&l.p, e), e.Time)
+	l.print(styledLine(&l.p, e, page.Columns(l.w)), e.Time)
 }
 
 func (l *lines) print(s string, at time.Time) {
 	if s != "" {
 		l.last = at
-		fmt.Fprintln(l.w, s)
+		fmt.Fprintln(over(l.w), s)
 	}
 }
 
@@ -93,7 +99,7 @@ func working(p *eligen.Progress, now time.Time) string {
 	if at == nil {
 		return ""
 	}
-	line := "working  " + at.Name
+	line := page.Quiet.Of("working") + "  " + at.Name
 	if at.Of > 0 && at.Step > 0 {
 		line += fmt.Sprintf("  %d/%d%s", at.Step, at.Of, prefixed(", ", remaining(at, now), " left"))
 	} else if !at.Began.IsZero() {
@@ -103,6 +109,30 @@ func working(p *eligen.Progress, now time.Time) string {
 		line += fmt.Sprintf(", and %d more", more)
 	}
 	return line
+}
+
+// wordStyles are the styles of a line's first word.
+var wordStyles = map[eligen.EventType]page.Style{
+	eligen.Started: page.Quiet, eligen.Stepped: page.Quiet, eligen.Cached: page.Quiet, eligen.Skipped: page.Warned,
+	eligen.Done: page.Added, eligen.Wrote: page.Added, eligen.Failed: page.Failed,
+}
+
+// styledLine is Line in the theme's styles, its diagnostic in lines of width cells.
+func styledLine(p *eligen.Progress, e eligen.Event, width int) string {
+	if e.Type == eligen.Reported && e.Problem != nil {
+		return page.Diagnostic(*e.Problem, width)
+	}
+	line := Line(p, e)
+	style, ok := wordStyles[e.Type]
+	if !ok {
+		return line
+	}
+	word, rest, _ := strings.Cut(line, " ")
+	if e.Type == eligen.Failed && e.Problem != nil {
+		rest, _, _ = strings.Cut(rest, "\n")
+		rest += "\n\n" + page.Diagnostic(*e.Problem, width)
+	}
+	return style.Of(word) + " " + rest
 }
 
 // Line is an event in words; p has taken it into account. Not every event has any.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"golang.org/x/term"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // Options are what a display is shown with. All but Stdout, Stderr and Env may be
@@ -86,13 +86,13 @@ func newLive(o Options) *Live {
 func (l *Live) begin() {
 	o := l.o
 	full := o.Keys != nil
-	options := []tea.ProgramOption{tea.WithOutput(o.Stderr), tea.WithoutSignalHandler()}
+	options := []tea.ProgramOption{tea.WithOutput(page.Bare(o.Stderr)), tea.WithoutSignalHandler()}
 	if full {
 		options = append(options, tea.WithInput(o.Keys))
 	} else {
 		options = append(options, tea.WithInput(nil))
 	}
-	if f, ok := o.Stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if page.Terminal(o.Stderr) == nil {
 		options = append(options, tea.WithWindowSize(80, 24))
 	}
 	s := newScreen(o, full)
@@ -160,7 +160,7 @@ func (l *Live) Close() {
 	if l.o.Keys != nil { // else it is there already
 		look := LookOf(l.o.Env)
 		look.Width, look.Below = l.width, true
-		fmt.Fprintln(l.o.Stderr, View(&l.progress, l.progress.Latest, look))
+		fmt.Fprintln(page.Bare(l.o.Stderr), View(&l.progress, l.progress.Latest, look))
 	}
-	fmt.Fprint(l.o.Stderr, Problems(&l.progress))
+	fmt.Fprint(l.o.Stderr, problems(&l.progress, page.Columns(l.o.Stderr)))
 }

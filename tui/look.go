@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"charm.land/lipgloss/v2"
+
+	"github.com/eligen/eligen/internal/page"
 )
 
 // Look is how to draw.
@@ -29,7 +31,7 @@ const (
 
 // LookOf is how a terminal can be drawn on, going by its environment.
 func LookOf(env func(string) string) Look {
-	l := Look{Colour: env("NO_COLOR") == "", ASCII: !unicode(env)}
+	l := Look{Colour: page.Colours(env), ASCII: !unicode(env)}
 	switch {
 	case !l.Colour:
 		l.Ink = Letters
@@ -91,20 +93,12 @@ func ascii(s string) string {
 
 // flat is a text on one line, with nothing in it that a terminal obeys: prompts have
 // several lines, and scenes come from others.
-func flat(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(s), " ")
-}
+func flat(s string) string { return strings.Join(strings.Fields(plain(s)), " ") }
 
 // plain is flat without losing a line's spaces: carets stay under what they mark.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		if r == '\t' || r == '\n' || page.Obeyed(r) {
 			return ' '
 		}
 		return r

@@ -7,9 +7,11 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // Display is a way to show a run.
@@ -45,6 +47,12 @@ func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) st
 // Show starts a display. What it returns takes the run's events, and a function to
 // call after the last of them, which waits until all is drawn.
 func Show(d Display, o Options) (eligen.Sink, func()) {
+	if o.Env == nil {
+		o.Env = func(string) string { return "" }
+	}
+	if o.Stderr != nil {
+		o.Stderr = page.Over(o.Stderr, o.Env)
+	}
 	switch d {
 	case TUI:
 		// The terminal is taken after the first event: a command that fails before that
@@ -75,5 +83,9 @@ func Show(d Display, o Options) (eligen.Sink, func()) {
 	case JSON:
 		return JSONLines(o.Stdout), func() {}
 	}
-	return func(eligen.Event) {}, func() {}
+	// No progress, but what goes wrong is still said.
+	var p eligen.Progress
+	return p.Add, func() {
+		fmt.Fprint(o.Stderr, strings.TrimPrefix(problems(&p, page.Columns(o.Stderr)), "\n"))
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // View draws a run as it stands: a line for everything that went wrong, the stage at
@@ -19,7 +20,7 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 		if look.Below {
 			break
 		}
-		lines = append(lines, paint(look, "11", cut("! "+d.Summary+": "+firstLine(d.Detail), width)))
+		lines = append(lines, paint(look, "11", cut("! "+plain(d.Summary+": "+firstLine(d.Detail)), width)))
 	}
 	var current *eligen.StageProgress
 	for i := range p.Stages {
@@ -28,9 +29,9 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 		case eligen.Started, eligen.Stepped:
 			current = s
 		case eligen.Failed:
-			line := "✗ " + s.Name
+			line := "✗ " + plain(s.Name)
 			if s.Problem != nil && !look.Below {
-				line += ": " + firstLine(s.Problem.Detail)
+				line += ": " + plain(firstLine(s.Problem.Detail))
 			}
 			lines = append(lines, paint(look, "9", cut(line, width)))
 		}
@@ -58,15 +59,15 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 // stageLine is the stage at hand. What doesn't fit goes, in this order: the bar, the
 // time taken, the time left, the beginning of the name.
 func stageLine(s *eligen.StageProgress, now time.Time, look Look) string {
-	took, left := seconds(now.Sub(s.Began)), ""
+	took, left, name := seconds(now.Sub(s.Began)), "", plain(s.Name)
 	if s.Of == 0 {
-		return stretch(s.Name, "", []string{took}, 0, look)
+		return stretch(name, "", []string{took}, 0, look)
 	}
 	if r := remaining(s, now); r != "" {
 		left = r + " left"
 	}
 	steps := fmt.Sprintf("%d/%d", s.Step, s.Of)
-	return stretch(s.Name, steps, []string{took, left}, float64(s.Step)/float64(s.Of), look)
+	return stretch(name, steps, []string{took, left}, float64(s.Step)/float64(s.Of), look)
 }
 
 const (
@@ -110,14 +111,17 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 
 // Problems is everything that went wrong, whole: a live view has no room for it, and
 // it is written below the view's last frame.
-func Problems(p *eligen.Progress) string {
+func Problems(p *eligen.Progress) string { return page.Clean(problems(p, 0)) }
+
+// problems is Problems in the theme's styles, in lines of width cells (0: no limit).
+func problems(p *eligen.Progress, width int) string {
 	var b strings.Builder
 	for _, d := range p.Reports {
-		b.WriteString("\n" + d.String())
+		b.WriteString("\n" + page.Diagnostic(d, width))
 	}
 	for _, s := range p.Stages {
 		if s.Problem != nil {
-			b.WriteString("\n" + s.Problem.String())
+			b.WriteString("\n" + page.Diagnostic(*s.Problem, width))
 		}
 	}
 	return b.String()

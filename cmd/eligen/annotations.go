@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // annotate repeats diagnostics as commands that GitHub Actions shows beside the
@@ -16,7 +17,7 @@ func annotate(w io.Writer, ds eligen.Diagnostics) {
 		return
 	}
 	for _, d := range ds {
-		fmt.Fprintln(w, annotation(d))
+		page.Workflow(w, annotation(d))
 	}
 }
 

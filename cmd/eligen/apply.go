@@ -38,7 +38,7 @@ eligen apply scenes/seven.hcl --engine paint`,
 	}
 	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
-	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "how many stages run at the same time (else one that calls the engine, and others beside it)")
+	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "at most `N` stages at a time (default: one that calls the engine, and others at the same time)")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	return c
 }

@@ -14,8 +14,9 @@ import (
 
 func newBackend() *cobra.Command {
 	return family(&cobra.Command{
-		Use:   "backend",
-		Short: "List and install what models run on",
+		Use:     "backend",
+		Short:   "List and install what models run on",
+		Example: "eligen backend list\neligen backend install xla:cpu",
 		Long: `List and install what models run on.
 
 go is built in and runs everywhere. xla:cpu is several times faster and needs a plugin, which "eligen backend install" gets. A backend that is installed becomes the default; --backend and the variable GOMLX_BACKEND go before it.`,
@@ -25,10 +26,11 @@ go is built in and runs everywhere. xla:cpu is several times faster and needs a 
 func newBackendList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the backends, and say which is used",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return listBackends(c.OutOrStdout(), asJSON) },
+		Use:     "list",
+		Short:   "List the backends, and say which is used",
+		Example: "eligen backend list",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return listBackends(c.OutOrStdout(), asJSON) },
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
@@ -78,10 +80,10 @@ eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 		ValidArgs: []string{"xla:cpu", "xla:cuda"},
 		RunE:      o.run,
 	}
-	c.Flags().StringVar(&o.source, "source", "", "pypi (a pinned wheel), or go-xla (its own installer; nothing is pinned) (else pypi where there is a wheel for this machine)")
+	c.Flags().StringVar(&o.source, "source", "", "`SOURCE` is pypi (a pinned wheel) or go-xla (its own installer; nothing is pinned) (default pypi, where it has a wheel for this machine)")
 	choices(c, "source", "pypi", "go-xla")
-	c.Flags().StringVar(&o.from, "from", "", "take this wheel or plugin, and download nothing")
-	c.Flags().StringVar(&o.sha256, "sha256", "", "the SHA-256 that the file of --from must have")
+	c.Flags().StringVar(&o.from, "from", "", "take this `FILE`, a wheel or a plugin, and download nothing")
+	c.Flags().StringVar(&o.sha256, "sha256", "", "the SHA-256 that the file of --from must have, as `HEX`")
 	c.MarkFlagsMutuallyExclusive("source", "from")
 	return c
 }

@@ -25,8 +25,9 @@ import (
 
 func newCache() *cobra.Command {
 	return family(&cobra.Command{
-		Use:   "cache",
-		Short: "Look into the store of results, check it, and make room",
+		Use:     "cache",
+		Short:   "Look into the store of results, check it, and make room",
+		Example: "eligen cache ls\neligen cache gc --older-than 30d",
 		Long: `Look into the store of results, check it, and make room.
 
 The store holds the result of every stage under the digest of how it was made. Deleting it loses time, and nothing else.`,
@@ -35,9 +36,10 @@ The store holds the result of every stage under the digest of how it was made. D
 
 func newCachePath() *cobra.Command {
 	return &cobra.Command{
-		Use:   "path",
-		Short: "Print the store's folder",
-		Args:  cobra.NoArgs,
+		Use:     "path",
+		Short:   "Print the store's folder",
+		Example: "du -sh \"$(eligen cache path)\"",
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := cacheDir("store")
 			if err == nil {
@@ -229,18 +231,19 @@ eligen cache gc --max-size 2GiB --dry-run`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&older, "older-than", "", "remove what was not used for so long: 12h, 30d")
-	f.StringVar(&most, "max-size", "", "remove until all results take at most this: 500MiB, 2GiB, 0")
+	f.StringVar(&older, "older-than", "", "remove what was not used for `TIME`: 12h, 30d")
+	f.StringVar(&most, "max-size", "", "remove until all results take at most `SIZE`: 500MiB, 2GiB, 0")
 	f.BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
 	return c
 }
 
 func newCacheVerify() *cobra.Command {
 	return &cobra.Command{
-		Use:   "verify",
-		Short: "Read every result and check it",
-		Long:  `Read every result and check it against the digest of its content. Damaged ones are moved to the store's folder "quarantine" and made again when they are wanted; the exit code is then 6.`,
-		Args:  cobra.NoArgs,
+		Use:     "verify",
+		Short:   "Read every result and check it",
+		Example: "eligen cache verify",
+		Long:    `Read every result and check it against the digest of its content. Damaged ones are moved to the store's folder "quarantine" and made again when they are wanted; the exit code is then 6.`,
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			store, err := openStore()
 			if err != nil {
@@ -327,8 +330,9 @@ A result is named by how it is made, the engine included: another machine finds 
 
 func newCacheImport() *cobra.Command {
 	return &cobra.Command{
-		Use:   "import FILE",
-		Short: "Take results from an archive",
+		Use:     "import FILE",
+		Short:   "Take results from an archive",
+		Example: "# on one machine, and on the other\neligen cache export results.tar\neligen cache import results.tar",
 		Long: `Take results from an archive that "eligen cache export" wrote. Each is checked against the digest of its content; what is not a sound result ends the import with exit code 6. Results that are in the store stay as they are.
 
 The check says that a result is whole, not who made it: take archives from those you would take pictures from.`,

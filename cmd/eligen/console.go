@@ -34,7 +34,7 @@ echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hc
 		RunE:              o.run,
 	}
 	o.flags(c)
-	c.Flags().StringArrayVar(&o.exprs, "expr", nil, "evaluate this, instead of lines of standard input; may be repeated")
+	c.Flags().StringArrayVar(&o.exprs, "expr", nil, "evaluate `EXPR`, instead of lines of standard input; may be repeated")
 	return c
 }
 

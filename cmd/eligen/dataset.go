@@ -23,8 +23,9 @@ import (
 
 func newDataset() *cobra.Command {
 	return family(&cobra.Command{
-		Use:   "dataset",
-		Short: "Make entity-annotated pictures, the data that models are trained on",
+		Use:     "dataset",
+		Short:   "Make entity-annotated pictures, the data that models are trained on",
+		Example: "eligen dataset fetch\neligen dataset sheet --count 16 --boxes --out sheet.png",
 	}, newDatasetFetch(), newDatasetBuild(), newDatasetSheet())
 }
 
@@ -32,8 +33,9 @@ func newDatasetFetch() *cobra.Command {
 	var from string
 	var styles bool
 	c := &cobra.Command{
-		Use:   "fetch",
-		Short: "Get the pictures that datasets are composed of",
+		Use:     "fetch",
+		Short:   "Get the pictures that datasets are composed of",
+		Example: "eligen dataset fetch --styles",
 		Long: fmt.Sprintf(`Get the pictures that datasets are composed of: Microsoft's Fluent emoji (MIT), from the npm package %s %s, checked by SHA-256.
 
 It comes from the registry that npm is set up to use. --from takes the package from this machine instead, and then nothing is downloaded.
@@ -52,7 +54,7 @@ It comes from the registry that npm is set up to use. --from takes the package f
 			return nil
 		},
 	}
-	c.Flags().StringVar(&from, "from", "", "take this .tgz, and download nothing")
+	c.Flags().StringVar(&from, "from", "", "take this `FILE`, a .tgz, and download nothing")
 	c.Flags().BoolVar(&styles, "styles", false, "get the other styles of the objects too")
 	return c
 }
@@ -175,14 +177,14 @@ type composeOptions struct {
 
 func (o *composeOptions) flags(c *cobra.Command, count int) {
 	f := c.Flags()
-	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
-	f.IntVar(&o.count, "count", count, "how many pictures")
-	f.IntVar(&o.classes, "classes", 0, "use the first so many classes of objects (0: all)")
-	f.IntVar(&o.objects, "objects", 0, "at most so many objects in a picture, up to 4 (0: 4)")
-	f.StringVar(&o.size, "size", "256x256", "width x height of a picture")
-	f.Uint64Var(&o.seed, "seed", 0, "another seed makes other pictures")
-	f.StringToStringVar(&o.styles, "styles", nil, "which share of pictures is drawn in other styles, as flat=0.2,ink=0.1")
-	f.StringVar(&o.kind, "kind", "scenes", "scenes, or pairs: two panels, the same object in the same colours left and right")
+	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
+	f.IntVar(&o.count, "count", count, "compose `N` pictures")
+	f.IntVar(&o.classes, "classes", 0, "use the first `N` classes of objects (default: all)")
+	f.IntVar(&o.objects, "objects", 0, "at most `N` objects in a picture, up to 4 (default 4)")
+	f.StringVar(&o.size, "size", "256x256", "pictures of `WIDTHxHEIGHT` pixels")
+	f.Uint64Var(&o.seed, "seed", 0, "another seed, `N`, makes other pictures")
+	f.StringToStringVar(&o.styles, "styles", nil, "which share of pictures is drawn in other styles: `STYLE=SHARE,…`, as flat=0.2,ink=0.1")
+	f.StringVar(&o.kind, "kind", "scenes", "`KIND` is scenes, or pairs: two panels, the same object in the same colours left and right")
 	f.BoolVar(&o.eval, "held-out", false, "layouts, backgrounds and phrasings that training never shows")
 }
 
@@ -264,8 +266,9 @@ func openStyles(sprites *dataset.Sprites, names ...string) error {
 func newDatasetBuild() *cobra.Command {
 	var o composeOptions
 	c := &cobra.Command{
-		Use:   "build DIR",
-		Short: "Write composed pictures to a folder, in the format that EliGen is trained on",
+		Use:     "build DIR",
+		Short:   "Write composed pictures to a folder, in the format that EliGen is trained on",
+		Example: "eligen dataset build data --count 1000 --size 256x256",
 		Long: `Write composed pictures to a folder, in the format that EliGen is trained on: images, entity masks, and a metadata.json with prompts. The folder can be named as the dataset of a recipe.
 
 The same options write the same bytes on every machine.`,
@@ -303,15 +306,16 @@ type sheetOptions struct {
 func newDatasetSheet() *cobra.Command {
 	var o sheetOptions
 	c := &cobra.Command{
-		Use:   "sheet [DIR]",
-		Short: "Draw samples side by side, to look at",
-		Long:  "Draw samples side by side, to look at: composed ones, or those of a dataset's folder.",
-		Args:  cobra.MaximumNArgs(1),
-		RunE:  o.run,
+		Use:     "sheet [DIR]",
+		Short:   "Draw samples side by side, to look at",
+		Example: "eligen dataset sheet --out sheet.png\n# of a folder that dataset build has written\neligen dataset sheet data --boxes",
+		Long:    "Draw samples side by side, to look at: composed ones, or those of a dataset's folder.",
+		Args:    cobra.MaximumNArgs(1),
+		RunE:    o.run,
 	}
 	o.flags(c, 16)
-	c.Flags().StringVarP(&o.out, "out", "o", "sheet.png", "the file to write")
-	c.Flags().IntVar(&o.columns, "columns", 4, "pictures in a row")
+	c.Flags().StringVarP(&o.out, "out", "o", "sheet.png", "the `FILE` to write")
+	c.Flags().IntVar(&o.columns, "columns", 4, "`N` pictures in a row")
 	c.Flags().BoolVar(&o.boxes, "boxes", false, "draw the entities' regions")
 	return c
 }

@@ -24,6 +24,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -43,7 +44,8 @@ func newDiff() *cobra.Command {
 		Long: `Say how two scenes, plans or pictures differ.
 
 Two scenes are compared by what they mean, not by their text: order, comments and layout don't count, and a box that is computed is the box that comes of it. Plans are what "eligen plan --json" prints. Pictures are PNG, JPEG or WebP.`,
-		Example: `eligen diff old.hcl new.hcl
+		Example: `eligen diff scenes/rain.hcl scenes/seven.hcl
+# two plans, as eligen plan --json prints them
 eligen diff before.json after.json
 eligen diff out/a.png out/b.png --out where.png`,
 		Args:              exactly(2),
@@ -51,7 +53,7 @@ eligen diff out/a.png out/b.png --out where.png`,
 		RunE:              o.run,
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.out, "out", "", "of two pictures: write a PNG that shows where they differ")
+	c.Flags().StringVar(&o.out, "out", "", "of two pictures: write a PNG to `FILE` that shows where they differ")
 	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if they differ")
 	return c
 }
@@ -299,6 +301,9 @@ type change struct {
 	of   string // address
 }
 
+// signs are the signs of changes, in their colours.
+var signs = map[byte]string{'+': page.Added.Of("+"), '-': page.Removed.Of("-"), '~': page.Changed.Of("~")}
+
 // changes is what leads from a to b, in the order of b, then of a.
 func changes(a, b []thing) []change {
 	var out []change
@@ -377,7 +382,7 @@ func printChanges(w io.Writer, list []change, follow int) (bool, error) {
 	count := map[byte]int{}
 	seen := map[string]bool{}
 	for _, c := range list {
-		fmt.Fprintf(w, "%c %s\n", c.sign, c.text)
+		fmt.Fprintf(w, "%s %s\n", signs[c.sign], c.text)
 		if !seen[c.of] {
 			count[c.sign]++
 		}
@@ -533,7 +538,7 @@ func (o *diffOptions) pictures(c *cobra.Command, a, b string) (bool, error) {
 	fmt.Fprintln(w, d)
 	if made[0] != nil && made[1] != nil {
 		for _, text := range factChanges("", resolvedFacts(*made[0]), resolvedFacts(*made[1])) {
-			fmt.Fprintf(w, "~ %s\n", text)
+			fmt.Fprintf(w, "%s %s\n", signs['~'], text)
 		}
 	}
 	if o.out != "" && d.differ > 0 {

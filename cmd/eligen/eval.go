@@ -51,8 +51,9 @@ type evalOptions struct {
 func newEval() *cobra.Command {
 	var o evalOptions
 	c := &cobra.Command{
-		Use:   "eval",
-		Short: "Measure how well a model puts entities where they are asked for",
+		Use:     "eval",
+		Short:   "Measure how well a model puts entities where they are asked for",
+		Example: "eligen eval\neligen eval --layouts 8 --swaps 4 --sheet sheet.png",
 		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
 
 Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. Further tables say what the overlap policies do where two regions meet, and how steady a clip is in which an entity moves; and, of a model with an in-context LoRA, whether an object that is carried over from another picture keeps its colour.
@@ -62,21 +63,21 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 		RunE: o.run,
 	}
 	f := c.Flags()
-	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
-	f.StringVar(&o.model, "model", "", "the model in this folder (else the embedded one)")
-	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
-	f.IntVar(&o.layouts, "layouts", 64, "how many layouts")
-	f.IntVar(&o.swaps, "swaps", 32, "of how many layouts an entity is swapped, to measure locality")
-	f.IntVar(&o.pairs, "pairs", 20, "how many pairs of overlapping entities, rendered under each overlap policy")
-	f.IntVar(&o.clips, "clips", 4, "how many layouts are rendered as clips, in every way to hold frames together")
-	f.IntVar(&o.moves, "transfers", 16, "how many objects are carried over from one picture to another, without and with the in-context LoRA")
-	f.IntVar(&o.inpaints, "inpaints", 12, "into how many pictures an object is painted, in each mode of inpainting")
-	f.IntVar(&o.styles, "styles", 8, "how many layouts are rendered by a picture of each style")
-	f.IntVar(&o.classes, "classes", 0, "only the first so many classes of objects (0: those that the classifier knows)")
-	f.IntVar(&o.steps, "steps", 0, "sampler steps (0: the model's default)")
-	f.Float64Var(&o.cfg, "cfg", 0, "guidance (0: the model's default)")
-	f.IntVar(&o.size, "size", 0, "width and height (0: the model's native size)")
-	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, a row a mode, into this PNG")
+	f.StringVar(&o.backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
+	f.StringVar(&o.model, "model", "", "the model in this `FOLDER` (default: the embedded one)")
+	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
+	f.IntVar(&o.layouts, "layouts", 64, "render `N` layouts")
+	f.IntVar(&o.swaps, "swaps", 32, "swap an entity of `N` layouts, to measure locality")
+	f.IntVar(&o.pairs, "pairs", 20, "render `N` pairs of overlapping entities under each overlap policy")
+	f.IntVar(&o.clips, "clips", 4, "render `N` layouts as clips, in every way to hold frames together")
+	f.IntVar(&o.moves, "transfers", 16, "carry `N` objects over from one picture to another, without and with the in-context LoRA")
+	f.IntVar(&o.inpaints, "inpaints", 12, "paint an object into `N` pictures, in each mode of inpainting")
+	f.IntVar(&o.styles, "styles", 8, "render `N` layouts by a picture of each style")
+	f.IntVar(&o.classes, "classes", 0, "only the first `N` classes of objects (default: those that the classifier knows)")
+	f.IntVar(&o.steps, "steps", 0, "`N` sampler steps (default: the model's)")
+	f.Float64Var(&o.cfg, "cfg", 0, "guidance `X` (default: the model's)")
+	f.IntVar(&o.size, "size", 0, "width and height, `PIXELS` (default: the model's native size)")
+	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, a row a mode, into a PNG, `FILE`")
 	f.BoolVar(&o.json, "json", false, "print the table as JSON")
 	return c
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // fmtOptions are the flags of `eligen fmt`.
@@ -30,7 +31,7 @@ func newFmt() *cobra.Command {
 		Long: `Lay scene files out in the one canonical way.
 
 Without a flag the result goes to standard output. -w writes it back and lists the files that changed. --check changes nothing, lists the files that are not formatted, and exits with 3 if there are any. Of a folder, all scene files and files of variables below it are meant (*.hcl, *.hclvars), and one of the flags is needed; folders whose names begin with a dot are left out. - reads standard input.`,
-		Example: `eligen fmt scene.hcl
+		Example: `eligen fmt scenes/rain.hcl
 eligen fmt -w scenes/*.hcl
 # in CI: every scene below this folder
 eligen fmt --check .`,
@@ -80,7 +81,7 @@ func (o *fmtOptions) run(c *cobra.Command, args []string) error {
 			}
 			fmt.Fprintln(c.OutOrStdout(), name)
 		default:
-			if _, err := c.OutOrStdout().Write(out); err != nil {
+			if _, err := page.Exact(c.OutOrStdout()).Write(out); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,7 @@ eligen graph scenes/twins.hcl --format mermaid`,
 		RunE:              o.run,
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.format, "format", "dot", "dot, mermaid or json")
+	c.Flags().StringVar(&o.format, "format", "dot", "`FORMAT` is dot, mermaid or json")
 	choices(c, "format", planner.GraphFormats...)
 	return c
 }

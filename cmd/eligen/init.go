@@ -44,7 +44,7 @@ eligen init --from flux/harbor`,
 		RunE: o.run,
 	}
 	f := c.Flags()
-	f.StringVar(&o.from, "from", "", "the scene to begin with")
+	f.StringVar(&o.from, "from", "", "begin with the scene `NAME`")
 	f.BoolVar(&o.list, "list", false, "list the scenes")
 	f.BoolVar(&o.force, "force", false, "replace files that are there")
 	c.MarkFlagsMutuallyExclusive("from", "list")

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -154,35 +151,4 @@ func (l *leaving) supervise(ctx context.Context, command func() error) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// An output is standard output, which remembers that it could not be written.
-type output struct {
-	*os.File
-	mu  sync.Mutex
-	err error
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	n, err := o.File.Write(p)
-	if err != nil {
-		o.mu.Lock()
-		o.err = cmp.Or(o.err, err)
-		o.mu.Unlock()
-	}
-	return n, err
-}
-
-// WriteString is Write, and not the file's.
-func (o *output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
-
-// failed is why the output is not whole, or nil.
-func (o *output) failed() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var path *fs.PathError
-	if errors.As(o.err, &path) {
-		return fmt.Errorf("standard output can't be written: %w", path.Err)
-	}
-	return o.err
 }

@@ -30,13 +30,13 @@ func newKeys() *cobra.Command {
 		Long: `Print the values of a scene's timelines, frame by frame: where each region is, how strong, as eligen apply will render it. No model is needed.
 
 Boxes are given by their centre and size, other shapes by the box around them, in fractions of the canvas.`,
-		Example: "eligen keys scenes/leap.hcl --format csv > leap.csv",
+		Example: "eligen keys scenes/bounce.hcl\neligen keys scenes/bounce.hcl --format csv > bounce.csv\neligen keys scenes/bounce.hcl --format spark",
 		Args:    cobra.ExactArgs(1),
 		RunE:    o.run,
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.format, "format", "table", "table, csv, json, or spark: a line for each value")
-	c.Flags().StringVar(&o.frames, "frames", "", "only these frames, as 0-7,20")
+	c.Flags().StringVar(&o.format, "format", "table", "`FORMAT` is table, csv, json, or spark: a line for each value")
+	c.Flags().StringVar(&o.frames, "frames", "", "only these `FRAMES`, as 0-7,20")
 	choices(c, "format", "table", "csv", "json", "spark")
 	return c
 }

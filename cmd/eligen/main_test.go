@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 )
 
@@ -148,6 +150,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"deep":      deep,
 	"flip":      flip,
 	"interrupt": interrupt,
+	"named":     nameFile,
 	"pictured":  pictured,
 	"pixels":    pixels,
 	"signal":    signalAt,
@@ -156,6 +159,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"masks":  masks,
 	"most":   most,
 	"reword": reword,
+	"wide":   wide,
 }
 
 // code N COMMAND… runs a command, which must exit with N.
@@ -386,5 +390,32 @@ func pixels(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if differ > 0 {
 		ts.Fatalf("%s differs from %s in %d pixels, the first at %v. -update rewrites it", args[0], args[1], differ, first)
+	}
+}
+
+// named FILE NAME gives a file another name, in which escapes stand for characters as in
+// Go. The name is in $NAMED then.
+func nameFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: named FILE NAME")
+	}
+	name, err := strconv.Unquote(`"` + args[1] + `"`)
+	ts.Check(err)
+	ts.Check(os.Rename(ts.MkAbs(args[0]), ts.MkAbs(name)))
+	ts.Setenv("NAMED", name)
+}
+
+// wide N checks that no line of standard output takes more than N cells of a terminal.
+func wide(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wide N")
+	}
+	most, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	colours := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	for line := range strings.Lines(colours.ReplaceAllString(ts.ReadFile("stdout"), "")) {
+		if n := page.Width(strings.TrimRight(line, "\n")); n > most {
+			ts.Fatalf("%d cells: %s", n, line)
+		}
 	}
 }

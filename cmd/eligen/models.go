@@ -16,8 +16,9 @@ import (
 
 func newModels() *cobra.Command {
 	return family(&cobra.Command{
-		Use:   "models",
-		Short: "Look at weights, and convert them",
+		Use:     "models",
+		Short:   "Look at weights, and convert them",
+		Example: "eligen models inspect flux1-dev.safetensors",
 	}, newModelsInspect(), newModelsConvert())
 }
 
@@ -27,8 +28,9 @@ type inspectOptions struct{ json bool }
 func newModelsInspect() *cobra.Command {
 	var o inspectOptions
 	c := &cobra.Command{
-		Use:   "inspect {FILE|FOLDER}",
-		Short: "Say what a file of weights is, and whether eligen can run it",
+		Use:     "inspect {FILE|FOLDER}",
+		Short:   "Say what a file of weights is, and whether eligen can run it",
+		Example: "eligen models inspect flux1-dev.safetensors\neligen models inspect FLUX.1-dev --json",
 		Long: `Say what a file of weights is, and whether eligen can run it: a FLUX transformer, autoencoder or text encoder, a LoRA, or a folder with all parts of a model.
 
 Only headers are read. Every tensor that is missing, in excess or of the wrong shape is named, and the exit code is 6.`,
@@ -87,7 +89,7 @@ eligen models convert --format kohya eligen.safetensors eligen-kohya.safetensors
 		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.force, "force", false, "replace OUT if it is there")
-	c.Flags().StringVar(&o.format, "format", "", "IN is a LoRA, to be written as native (DiffSynth-Studio), kohya or diffusers")
+	c.Flags().StringVar(&o.format, "format", "", "IN is a LoRA, to be written as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
 	return c
 }
 

@@ -50,11 +50,11 @@ eligen new --endpoint http://localhost:11434/v1 --model qwen3 "a busy harbour at
 		RunE: o.run,
 	}
 	f := c.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "", "ask a language model at this URL, as http://localhost:11434/v1")
-	f.StringVar(&o.model, "model", "", "the language model, as its server calls it")
-	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long the language model may take")
-	f.StringVar(&o.refine, "refine", "", "change this scene")
-	f.StringVar(&o.out, "out", "", "write to this file")
+	f.StringVar(&o.endpoint, "endpoint", "", "ask a language model at this `URL`, as http://localhost:11434/v1")
+	f.StringVar(&o.model, "model", "", "the language model's `NAME` on its server")
+	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "let the language model take at most `TIME`")
+	f.StringVar(&o.refine, "refine", "", "change this `SCENE`")
+	f.StringVar(&o.out, "out", "", "write to this `FILE`")
 	f.BoolVar(&o.force, "force", false, "let --out replace a file")
 	return c
 }

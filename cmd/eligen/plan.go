@@ -26,8 +26,9 @@ type planCommand struct {
 func newPlan() *cobra.Command {
 	var o planCommand
 	c := &cobra.Command{
-		Use:   "plan SCENE",
-		Short: "Say what apply would do",
+		Use:     "plan SCENE",
+		Short:   "Say what apply would do",
+		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --frames 0-7\n# every stage's whole recipe\neligen plan scenes/rain.hcl --json | jq '.stages[].recipe'",
 		Long: `Say what apply would do: each render with its entities and how many image tokens they cover by the NEAREST rule of EliGen, the operations of a step and the memory at its peak, each stage and whether its result is in the store, and the files that would be written.
 
 Where the scene was run before, it says what is different now; where stages of the same kind and a similar size have run on the same engine, how long they will take.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 )
@@ -39,7 +40,7 @@ eligen preview --watch scenes/rain.hcl`,
 		RunE:              o.run,
 	}
 	o.sceneOptions.flags(c)
-	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this render, as render.name or 'render.name[\"key\"]'; may be repeated")
+	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this `RENDER`, as render.name or 'render.name[\"key\"]'; may be repeated")
 	c.Flags().BoolVar(&o.watch, "watch", false, "show the layout on the terminal, and again whenever the scene is saved")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	return c
@@ -120,7 +121,7 @@ func blocks(w io.Writer, file string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, halfBlocks(img, 64))
+	_, err = io.WriteString(page.Bare(w), halfBlocks(img, 64))
 	return err
 }
 

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -25,7 +24,7 @@ type progressOptions struct {
 
 func (o *progressOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.json, "json", false, "print every event as a line of JSON")
-	c.Flags().StringVar(&o.progress, "progress", "", "how progress is shown: tui, plain, none (else tui on a terminal, plain elsewhere)")
+	c.Flags().StringVar(&o.progress, "progress", "", "show progress as `DISPLAY`: tui, plain or none (default tui on a terminal, plain elsewhere)")
 	choices(c, "progress", "tui", "plain", "none")
 }
 
@@ -45,18 +44,12 @@ func (o *progressOptions) show(c *cobra.Command, options tui.Options) (eligen.Si
 		return nil, nil, err
 	}
 	show, done := tui.Show(display, options)
-	if display != tui.None {
-		return show, onLeave(c.Context(), done), nil
-	}
-	// No progress, but what goes wrong is still said.
-	var p eligen.Progress
-	return p.Add, func() { fmt.Fprint(c.ErrOrStderr(), strings.TrimPrefix(tui.Problems(&p), "\n")) }, nil
+	return show, onLeave(c.Context(), done), nil
 }
 
 // display is the one that flags and terminal choose.
 func (o *progressOptions) display(c *cobra.Command) (tui.Display, error) {
-	f, isFile := c.ErrOrStderr().(*os.File)
-	display, err := tui.Mode(o.json, o.progress, isFile && term.IsTerminal(int(f.Fd())), os.Getenv)
+	display, err := tui.Mode(o.json, o.progress, page.Terminal(c.ErrOrStderr()) != nil, os.Getenv)
 	if err != nil {
 		return display, usageError{err}
 	}
@@ -73,8 +66,7 @@ func stageExit(err error) int {
 
 // terminal reports whether what is written to w is seen at once by a person.
 func terminal(w io.Writer) bool {
-	f, ok := w.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
+	return page.Terminal(w) != nil && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // downloadProgress shows how far a download is: a line that is written over on
@@ -85,19 +77,18 @@ func downloadProgress(w io.Writer) func(file string, done, of int64) {
 	}
 	var last time.Time
 	return func(file string, done, of int64) {
-		if done == of {
-			fmt.Fprintf(w, "\r\x1b[K")
+		line := ""
+		switch {
+		case done == of:
+		case time.Since(last) < 100*time.Millisecond:
 			return
-		}
-		if time.Since(last) < 100*time.Millisecond {
-			return
+		case of > 0:
+			line = fmt.Sprintf("  %.1f of %.1f MB", float64(done)/1e6, float64(of)/1e6)
+		default:
+			line = fmt.Sprintf("  %.1f MB", float64(done)/1e6)
 		}
 		last = time.Now()
-		if of > 0 {
-			fmt.Fprintf(w, "\r\x1b[K  %.1f of %.1f MB", float64(done)/1e6, float64(of)/1e6)
-		} else {
-			fmt.Fprintf(w, "\r\x1b[K  %.1f MB", float64(done)/1e6)
-		}
+		_ = page.Redraw(w, line) // a terminal that is gone stops no download
 	}
 }
 
@@ -174,7 +165,7 @@ func (c *counter) add(done, of int) {
 	c.done, c.of = done, of
 	c.mu.Unlock()
 	if c.live {
-		fmt.Fprintf(c.w, "\r\x1b[K%s", c.line())
+		_ = page.Redraw(c.w, c.line()) // a terminal that is gone stops no work
 	}
 }
 

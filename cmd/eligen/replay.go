@@ -52,7 +52,7 @@ eligen replay latest --json`,
 	o.flags(c)
 	f := c.Flags()
 	f.BoolVar(&o.list, "list", false, "list the runs, the latest at the end")
-	f.Float64Var(&o.speed, "speed", 1, "how many times as fast as the run was")
+	f.Float64Var(&o.speed, "speed", 1, "play it `X` times as fast as the run was")
 	return c
 }
 

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 	"strings"
 
-	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/bug"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // The exit codes of all commands (help exit-codes).
@@ -32,51 +33,77 @@ const (
 
 // run is the whole program, and gives its exit code.
 func run(args []string) int {
-	if slices.Contains(args, "--no-color") {
+	if noColor(args) {
 		os.Setenv("NO_COLOR", "1") // before anything looks, help included
 	}
 	ctx, interrupt := listen()
 	ctx = context.WithValue(ctx, interruptKey{}, interrupt)
 	l := &leaving{}
 	ctx = context.WithValue(ctx, leavingKey{}, l)
-	out := &output{File: os.Stdout}
+	page.Prepare(os.Stdout, os.Stderr)
+	out, errs := page.NewWriter(os.Stdout, os.Getenv), page.NewWriter(os.Stderr, os.Getenv)
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
-	said := false
-	err := l.supervise(ctx, func() error {
-		return fang.Execute(ctx, root, fang.WithVersion(eligen.Version), fang.WithErrorHandler(func(w io.Writer, s fang.Styles, err error) {
-			said = true
-			report(w, s, err)
-		}))
-	})
-	// What cobra hasn't seen: a command that was given up, or has panicked.
-	var b *bug.Error
-	if errors.As(err, &b) || errors.Is(err, context.Canceled) && !said {
-		report(os.Stderr, fang.Styles{}, err)
-	}
-	if failed := out.failed(); failed != nil && (err == nil || exitCode(ctx, err) == exitChanges) {
+	root.SetErr(errs)
+	err := l.supervise(ctx, func() error { return root.ExecuteContext(ctx) })
+	report(errs, err)
+	if failed := unwritten(out); failed != nil && (err == nil || exitCode(ctx, err) == exitChanges) {
 		err = failed
-		report(os.Stderr, fang.Styles{}, err)
+		report(errs, err)
 	}
 	return exitCode(ctx, err)
 }
 
+// unwritten is why standard output isn't whole, or nil.
+func unwritten(out *page.Writer) error {
+	var path *fs.PathError
+	if err := out.Err(); errors.As(err, &path) {
+		return fmt.Errorf("standard output can't be written: %w", path.Err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// noColor reports whether --no-color is among the arguments. What follows a wrong flag
+// is never parsed, and the message about it is coloured or not, too.
+func noColor(args []string) bool {
+	off := false
+	for _, a := range args {
+		switch value, ok := strings.CutPrefix(a, "--no-color="); {
+		case a == "--":
+			return off
+		case a == "--no-color":
+			off = true
+		case ok:
+			off, _ = strconv.ParseBool(value) // a wrong value is an error when it is parsed
+		}
+	}
+	return off
+}
+
 // newRoot is the command tree.
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "eligen",
-		Short: "Make pictures in which every entity is where the scene file says",
+	cobra.EnableCommandSorting = false // help lists them in the order of use
+	root := family(&cobra.Command{
+		Use:     "eligen",
+		Version: eligen.Version,
+		Short:   "Make pictures in which every entity is where the scene file says",
 		Long: `Make pictures in which every entity is where the scene file says.
 
 A scene file names entities, each with a prompt and a region. eligen plans the work, runs a FLUX model with EliGen's regional attention, and writes a PNG.`,
 		Example: `# make a scene's pictures
-eligen apply scene.hcl
+eligen apply scenes/rain.hcl
 # say what apply would do
-eligen plan scene.hcl
+eligen plan scenes/rain.hcl
 # get the faster backend
 eligen backend install xla:cpu`,
-	}
+		SilenceUsage: true, SilenceErrors: true, // run reports them
+	})
+	root.SetHelpFunc(help)
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(newHelp())
 	root.PersistentFlags().Bool("no-color", false, "no colours (also: the variable NO_COLOR)")
 	group := func(id, title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: id, Title: title})
@@ -85,66 +112,62 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "scenes", newNew(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
-	group("machine", "models and machine", newBackend(), newModels(), newSchema(), newVersion())
-	group("train", "training", newTrain(), newEval(), newDataset())
-	group("topic", "topics",
+	group("scene", "Scenes", newNew(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newCache())
+	group("machine", "Models and machine", newBackend(), newModels(), newSchema(), newVersion())
+	group("train", "Training", newTrain(), newEval(), newDataset())
+	group("topic", "Topics",
 		helpTopic("environment", "The environment variables that eligen reads", helpEnvironment),
 		helpTopic("exit-codes", "What eligen's exit codes mean", helpExitCodes),
 	)
 	root.SetHelpCommandGroupID("topic")
 	root.SetCompletionCommandGroupID("topic")
+	root.InitDefaultCompletionCmd()
+	completionExamples(root)
 	return root
 }
 
-// family is a command that only holds others.
-func family(c *cobra.Command, members ...*cobra.Command) *cobra.Command {
-	c.AddCommand(members...)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return c.Help()
+// helpTopic is a page of help: words, and what each means.
+func helpTopic(name, short string, words [][2]string) *cobra.Command {
+	c := &cobra.Command{Use: name, Short: short}
+	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
+		fmt.Fprintf(c.OutOrStdout(), "%s.\n", short)
+		var rows [][]string
+		for _, w := range words {
+			rows = append(rows, []string{"  " + page.Name.Of(w[0]), w[1]})
 		}
-		hint := ""
-		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-			hint = fmt.Sprintf("\n\nDid you mean %q?", near[0])
-		}
-		return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), hint)
-	}
+		section(c.OutOrStdout(), strings.ToUpper(name[:1])+strings.ReplaceAll(name[1:], "-", " "), rows, page.Prose(c.OutOrStdout()))
+	})
 	return c
 }
 
-func helpTopic(name, short, text string) *cobra.Command {
-	return &cobra.Command{Use: name, Short: short, Long: strings.TrimSpace(text)}
+var helpEnvironment = [][2]string{
+	{"ELIGEN_CACHE_DIR", "the folder of results, journals and downloads (default: eligen in the user's cache folder)"},
+	{"ELIGEN_PLUGIN_DIR", "the folder of XLA plugins (default: eligen/plugins in the user's cache folder)"},
+	{"ELIGEN_NANO_DIR", "a folder to take the model nano from, instead of the embedded one"},
+	{"ELIGEN_VAR_name", "the value of the scene variable \"name\""},
+	{"ELIGEN_LLM_KEY", "the key for the language model of eligen new (default: OPENAI_API_KEY)"},
+	{"GOMLX_BACKEND", "the backend where --backend isn't given"},
+	{"NO_COLOR", "set to anything: no colours"},
+	{"TERM", "dumb: no colours, and progress as plain lines"},
+	{"CI", "set: progress as plain lines"},
+	{"GITHUB_ACTIONS", "true: diagnostics are repeated as annotations of the run"},
+	{"LC_ALL, LC_CTYPE, LANG", "the first that is set is not UTF-8, or none is: a screen in ASCII"},
+	{"GOMAXPROCS", "how many threads the Go backend uses"},
+	{"HTTPS_PROXY", "the proxy for downloads"},
+	{"npm_config_registry, PIP_INDEX_URL", "the registries that downloads come from (default: what ~/.npmrc and pip.conf say)"},
 }
 
-const helpEnvironment = `
-ELIGEN_CACHE_DIR   the folder of results, journals and downloads (else eligen in the user's cache folder)
-ELIGEN_PLUGIN_DIR  the folder of XLA plugins (else eligen/plugins in the user's cache folder)
-ELIGEN_NANO_DIR    a folder to take the model nano from, instead of the embedded one
-ELIGEN_VAR_name    the value of the scene variable "name"
-ELIGEN_LLM_KEY     the key for the language model of eligen new (else OPENAI_API_KEY)
-GOMLX_BACKEND      the backend where --backend isn't given
-NO_COLOR           no colours
-CI, TERM           CI set, or TERM=dumb: progress as plain lines
-LC_ALL, LC_CTYPE, LANG
-                   the first that is set is not UTF-8, or none is: a screen in ASCII
-GOMAXPROCS         how many threads the Go backend uses
-HTTPS_PROXY        the proxy for downloads
-npm_config_registry, PIP_INDEX_URL
-                   the registries that downloads come from (else what ~/.npmrc and pip.conf say)
-`
-
-const helpExitCodes = `
-0    all is well
-1    an error: in the scene, in the way eligen was called, or in running it
-2    apply would make something (plan --detailed-exitcode); two files differ (diff --detailed-exitcode)
-3    a check failed: of the scene's, or files are not formatted (fmt --check)
-4    a picture is not as it was recorded (verify)
-5    locked: another process is at work there (no command of this release ends so)
-6    a file is not what it should be: weights or a download that are corrupt, or weights that are not those of the lock
-130  interrupted (ctrl-c, SIGINT); what was finished stays in the store
-143  terminated (SIGTERM); what was finished stays in the store
-`
+var helpExitCodes = [][2]string{
+	{"0", "all is well"},
+	{"1", "an error: in the scene, in the way eligen was called, or in running it"},
+	{"2", "apply would make something (plan --detailed-exitcode); two files differ (diff --detailed-exitcode)"},
+	{"3", "a check failed: of the scene's, or files are not formatted (fmt --check)"},
+	{"4", "a picture is not as it was recorded (verify)"},
+	{"5", "locked: another process is at work there (no command of this release ends so)"},
+	{"6", "a file is not what it should be: weights or a download that are corrupt, or weights that are not those of the lock"},
+	{"130", "interrupted (ctrl-c, SIGINT); what was finished stays in the store"},
+	{"143", "terminated (SIGTERM); what was finished stays in the store"},
+}
 
 // An exit is an error that brings its own exit code. Without an error in it,
 // nothing is printed.
@@ -178,31 +201,70 @@ func exitCode(ctx context.Context, err error) int {
 	return exitError
 }
 
-// report prints an error for people: diagnostics as they are, all else in the
-// same form.
-func report(w io.Writer, _ fang.Styles, err error) {
+// report prints an error for people: diagnostics as they are drawn, and the words
+// around them in the same form.
+func report(w io.Writer, err error) {
 	var e exit
-	if errors.As(err, &e) && e.err == nil {
+	if err == nil || errors.As(err, &e) && e.err == nil {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w, "Interrupted. What was finished is kept; the same command goes on from there.")
 		return
 	}
-	var ds eligen.Diagnostics
-	if errors.As(err, &ds) {
-		diagnose(w, ds)
-		return
-	}
 	var b *bug.Error
 	if errors.As(err, &b) {
-		fmt.Fprintf(w, "Error: %v.\n\nWhat was finished is kept. Please report this, with the scene if you can.\n", b)
+		complain(w, fmt.Sprintf("%v.\n\nWhat was finished is kept. Please report this, with the scene if you can.", b))
 		return
 	}
-	fmt.Fprintf(w, "Error: %s\n", strings.TrimSpace(err.Error()))
-	if usage(err) {
-		fmt.Fprintln(w, "\n--help says how the command is used.")
+	rest := err.Error()
+	for i, ds := range diagnosed(err) {
+		words, after, _ := strings.Cut(rest, ds.Error())
+		if rest = after; i > 0 || strings.Trim(words, ": \n") != "" {
+			complain(w, words)
+			fmt.Fprintln(w)
+		}
+		diagnose(w, ds)
 	}
+	if strings.TrimSpace(rest) == "" {
+		return
+	}
+	if len(rest) < len(err.Error()) {
+		fmt.Fprintln(w)
+	}
+	complain(w, rest)
+	if usage(err) {
+		fmt.Fprintf(w, "\n%s says how the command is used.\n", page.Name.Of("--help"))
+	}
+}
+
+// diagnosed are the diagnostics that an error is made of, in the order of its text.
+func diagnosed(err error) []eligen.Diagnostics {
+	if ds, ok := err.(eligen.Diagnostics); ok {
+		return []eligen.Diagnostics{ds}
+	}
+	var out []eligen.Diagnostics
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			out = diagnosed(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			out = append(out, diagnosed(inner)...)
+		}
+	}
+	return out
+}
+
+// complain prints words as an error.
+func complain(w io.Writer, words string) {
+	words = strings.TrimSpace(strings.Trim(words, ": \n"))
+	if words == "" {
+		return
+	}
+	text := page.WrapText("Error: "+words, page.Prose(w))
+	fmt.Fprintf(w, "%s%s\n", page.Failed.Of("Error:"), strings.TrimPrefix(text, "Error:"))
 }
 
 // usage reports whether an error is about flags and arguments. Cobra gives such
@@ -262,7 +324,7 @@ func diagnose(w io.Writer, ds eligen.Diagnostics) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprint(w, d)
+		fmt.Fprint(w, page.Diagnostic(d, page.Columns(w)))
 	}
 	annotate(w, ds)
 }

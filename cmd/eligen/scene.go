@@ -28,9 +28,9 @@ type sceneOptions struct {
 }
 
 func (o *sceneOptions) flags(c *cobra.Command) {
-	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as name=value; may be repeated")
-	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from a file; may be repeated")
-	c.Flags().IntVar(&o.maxFrames, "max-frames", dsl.MaxFrames, "how many frames a timeline may have")
+	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as `NAME=VALUE`; may be repeated")
+	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from `FILE`; may be repeated")
+	c.Flags().IntVar(&o.maxFrames, "max-frames", dsl.MaxFrames, "let a timeline have at most `N` frames")
 }
 
 // load reads a scene. Warnings are printed, mistakes are the error.
@@ -77,10 +77,10 @@ type planOptions struct {
 func (o *planOptions) flags(c *cobra.Command) {
 	o.sceneOptions.flags(c)
 	f := c.Flags()
-	f.StringArrayVar(&o.targets, "target", nil, "only this render, as render.name or 'render.name[\"key\"]'; may be repeated")
-	f.StringVar(&o.seed, "seed", "", "use this seed for every render; several, as 1..4 or 1,5,9, render each and lay them side by side")
-	f.StringVar(&o.backend, "backend", "", "what models run on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
-	f.StringVar(&o.engine, "engine", "model", "what makes the picture: model, or paint (each region in a flat colour, to look at a layout)")
+	f.StringArrayVar(&o.targets, "target", nil, "only this `RENDER`, as render.name or 'render.name[\"key\"]'; may be repeated")
+	f.StringVar(&o.seed, "seed", "", "use seed `N` for every render; several, as 1..4 or 1,5,9, render each and lay them side by side")
+	f.StringVar(&o.backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
+	f.StringVar(&o.engine, "engine", "model", "make pictures with `ENGINE`: model, or paint (each region in a flat colour, to look at a layout)")
 	choices(c, "engine", "model", "paint")
 	choices(c, "backend", "go", "xla:cpu", "xla:cuda")
 }
@@ -119,10 +119,10 @@ type makeOptions struct {
 func (o *makeOptions) flags(c *cobra.Command) {
 	o.planOptions.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, as 16GiB, or any (else the machine's)")
-	f.StringVar(&o.out, "out", "", "the folder to write below, instead of the scene's: its out/x.png becomes DIR/out/x.png")
-	f.StringVar(&o.frames, "frames", "", "only these frames of clips, as 0-7,20; files made of all frames are then left alone")
-	f.StringArrayVar(&o.replace, "replace", nil, "make this stage, or all of a render's, again though it is in the store; may be repeated")
+	f.StringVar(&o.memory, "memory", "", "let a render take at most `SIZE` of memory, as 16GiB, or any (default: the machine's)")
+	f.StringVar(&o.out, "out", "", "write below `DIR` instead of the scene's folder: out/x.png becomes DIR/out/x.png")
+	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, as 0-7,20; files made of all frames are then left alone")
+	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE`, or all of a render's, again though it is in the store; may be repeated")
 }
 
 // plan is planOptions' plan, by these flags.

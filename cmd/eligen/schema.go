@@ -12,10 +12,11 @@ import (
 func newSchema() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "schema",
-		Short: "Print the language: every block, argument and function",
-		Long:  `Print the language: every block, argument and function that a scene may have, from the declarations that scenes are read by. It is the page docs/language.md.`,
-		Args:  cobra.NoArgs,
+		Use:     "schema",
+		Short:   "Print the language: every block, argument and function",
+		Example: "eligen schema | less\neligen schema --json",
+		Long:    `Print the language: every block, argument and function that a scene may have, from the declarations that scenes are read by. It is the page docs/language.md.`,
+		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := dsl.Schema()
 			if asJSON {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
@@ -38,8 +39,7 @@ func screenOptions(c *cobra.Command, interrupt func()) tui.Options {
 		Layout: layoutOf, Picture: results.picture, Number: results.number,
 	}
 	in, keys := c.InOrStdin().(*os.File)
-	out, drawn := c.ErrOrStderr().(*os.File)
-	if keys && drawn && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) && foreground(in) {
+	if keys && term.IsTerminal(int(in.Fd())) && page.Terminal(c.ErrOrStderr()) != nil && foreground(in) {
 		o.Keys = in
 	}
 	return o

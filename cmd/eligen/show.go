@@ -20,8 +20,9 @@ type showOptions struct{ json bool }
 func newShow() *cobra.Command {
 	var o showOptions
 	c := &cobra.Command{
-		Use:   "show FILE",
-		Short: "Say what made a picture or a clip",
+		Use:     "show FILE",
+		Short:   "Say what made a picture or a clip",
+		Example: "eligen show scenes/out/rain.png\neligen show scenes/out/rain.png --json",
 		Long: `Say what made a picture or a clip: the render with nothing left open, its seed, the engine, and the weights by their digests. Every file that eligen writes carries it:
 PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM.`,
 		Args: exactly(1),

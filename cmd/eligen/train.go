@@ -19,6 +19,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/judge"
 	"github.com/eligen/eligen/model/train"
@@ -58,12 +59,12 @@ eligen train recipes/eligen.hcl --smoke`,
 	}
 	o.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.backend, "backend", "", "what it runs on: go, xla:cpu, xla:cuda (else GOMLX_BACKEND, else the installed one, else go)")
-	f.StringVar(&o.recipe, "recipe", "", "which recipe of the file (else its only one)")
-	f.StringVar(&o.out, "out", "", "the training's folder (else training/NAME in eligen's cache)")
-	f.StringVar(&o.model, "model", "", "start from the model in this folder (else the one that the recipe names)")
-	f.StringVar(&o.sprites, "sprites", "", "the folder of sprites (else where dataset fetch put them)")
-	f.StringVar(&o.format, "format", "", "write the LoRA for other programs, too: native (DiffSynth-Studio), kohya or diffusers")
+	f.StringVar(&o.backend, "backend", "", "train on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
+	f.StringVar(&o.recipe, "recipe", "", "the recipe `NAME` of the file (default: its only one)")
+	f.StringVar(&o.out, "out", "", "the training's `FOLDER` (default training/NAME in eligen's cache)")
+	f.StringVar(&o.model, "model", "", "start from the model in this `FOLDER` (default: the one that the recipe names)")
+	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
+	f.StringVar(&o.format, "format", "", "write the LoRA as `FORMAT` too, for other programs: native (DiffSynth-Studio), kohya or diffusers")
 	f.BoolVar(&o.smoke, "smoke", false, "a few steps of the recipe on small pictures; fails if the loss does not fall")
 	f.BoolVar(&o.json, "json", false, "print the log's lines instead of a progress line")
 	return c
@@ -393,11 +394,11 @@ func (p *trainProgress) add(s train.Status) {
 		}
 	}
 	if p.live && s.Note == "" {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+		_ = page.Redraw(p.w, line) // a terminal that is gone stops no training
 		return
 	}
 	if p.live {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		_ = page.Redraw(p.w, "")
 	}
 	if p.pulse != nil {
 		p.pulse.print(line)

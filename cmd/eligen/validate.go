@@ -18,8 +18,9 @@ type validateOptions struct {
 func newValidate() *cobra.Command {
 	var o validateOptions
 	c := &cobra.Command{
-		Use:   "validate SCENE…",
-		Short: "Check scenes, and say everything that is wrong with them",
+		Use:     "validate SCENE…",
+		Short:   "Check scenes, and say everything that is wrong with them",
+		Example: "eligen validate scenes/rain.hcl\neligen validate scenes/*.hcl --json",
 		Long: `Check scenes, and say everything that is wrong with them, each mistake at its line.
 
 Nothing runs, and no weights are looked for: a scene may be valid on a machine that can't render it. "eligen plan" looks further.`,

@@ -46,19 +46,19 @@ The same recipe on the same engine must make the same pixels. On another engine,
 A mismatch is exit code 4; weights that are not those of the lock are 6, before anything runs. Where a picture lies beside the scene, one named ….diff.png shows where the new one differs.
 
 --update makes the record: it renders, writes the pictures as apply does, and then the lock.`,
-		Example: `eligen verify --update scene.hcl
-eligen verify scene.hcl`,
+		Example: `eligen verify --update scenes/rain.hcl
+eligen verify scenes/rain.hcl`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
 		RunE:              o.run,
 	}
 	o.planOptions.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.progress, "progress", "", "how progress is shown: tui, plain, none (else tui on a terminal, plain elsewhere)")
+	f.StringVar(&o.progress, "progress", "", "show progress as `DISPLAY`: tui, plain or none (default tui on a terminal, plain elsewhere)")
 	choices(c, "progress", "tui", "plain", "none")
 	f.BoolVar(&o.update, "update", false, "record the scene's renders as they are now")
 	f.BoolVar(&o.force, "force", false, "with --update: replace files that eligen did not write")
-	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this folder, and what was rendered too")
+	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this `FOLDER`, and what was rendered too")
 	return c
 }
 

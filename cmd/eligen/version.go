@@ -19,10 +19,11 @@ type versionOptions struct{ json bool }
 func newVersion() *cobra.Command {
 	var o versionOptions
 	c := &cobra.Command{
-		Use:   "version",
-		Short: "Say which eligen this is",
-		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c) },
+		Use:     "version",
+		Short:   "Say which eligen this is",
+		Example: "eligen version\neligen version --json",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c) },
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/eligen/eligen/internal/page"
+)
+
+// help prints a command's page: what it does, how it is called, examples, the commands
+// below it, and its flags.
+func help(c *cobra.Command, _ []string) {
+	w := c.OutOrStdout()
+	width := page.Prose(w)
+	text := c.Long
+	if text == "" {
+		text = c.Short
+	}
+	fmt.Fprintln(w, page.WrapText(text, width))
+	if c.Runnable() || c.HasAvailableSubCommands() {
+		heading(w, "Usage")
+		fmt.Fprintf(w, "  %s\n", usageLine(c))
+	}
+	if c.Example != "" {
+		heading(w, "Examples")
+		for line := range strings.Lines(c.Example) {
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(line, "#") {
+				line = page.Quiet.Of(line)
+			}
+			fmt.Fprintf(w, "  %s\n", line)
+		}
+	}
+	for _, g := range append([]*cobra.Group{{Title: "Commands"}}, c.Groups()...) {
+		var rows [][]string
+		for _, sub := range c.Commands() {
+			if sub.GroupID == g.ID && (sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand()) {
+				rows = append(rows, []string{"  " + page.Name.Of(sub.Name()), sub.Short})
+			}
+		}
+		section(w, g.Title, rows, width)
+	}
+	section(w, "Flags", flagRows(c.LocalFlags()), width)
+	section(w, "Global flags", flagRows(c.InheritedFlags()), width)
+}
+
+func heading(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", page.Title.Of(title)) }
+
+// section prints a table under a heading, if there is anything in it.
+func section(w io.Writer, title string, rows [][]string, width int) {
+	if len(rows) == 0 {
+		return
+	}
+	heading(w, title)
+	fmt.Fprint(w, page.Table(rows, width, page.Column{}, page.Column{Fit: page.Wrap}))
+}
+
+// usageLine is how a command is called.
+func usageLine(c *cobra.Command) string {
+	line := c.CommandPath()
+	if _, args, ok := strings.Cut(c.Use, " "); ok {
+		line += " " + args
+	}
+	if c.HasAvailableSubCommands() {
+		return line + " COMMAND"
+	}
+	if c.HasAvailableLocalFlags() {
+		line += " [flags]"
+	}
+	return line
+}
+
+// flagRows describe flags: how each is written, with a placeholder for its value, and
+// what it is for. The placeholder stands in backquotes in the flag's description.
+func flagRows(flags *pflag.FlagSet) [][]string {
+	var rows [][]string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		value, about := pflag.UnquoteUsage(f)
+		name := "    "
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", "
+		}
+		name += "--" + f.Name
+		written := "  " + page.Name.Of(name)
+		if value != "" {
+			written += " " + page.Value.Of(value)
+		}
+		if !strings.Contains(about, "(default") && !slices.Contains([]string{"", "0", "false", "[]"}, f.DefValue) {
+			about += fmt.Sprintf(" (default %s)", f.DefValue)
+		}
+		rows = append(rows, []string{written, about})
+	})
+	return rows
+}
+
+// newHelp is the command help. Unlike cobra's own it fails where there is no such
+// command.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND…]",
+		Short:   "Explain a command or a topic",
+		Example: "eligen help plan\neligen help cache gc\neligen help exit-codes",
+		RunE: func(c *cobra.Command, args []string) error {
+			found, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = unknownCommand(found, rest[0])
+			}
+			if err != nil {
+				return err
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+		ValidArgsFunction: func(c *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var out []cobra.Completion
+			found, rest, err := c.Root().Find(args)
+			if err == nil && len(rest) == 0 {
+				for _, sub := range found.Commands() {
+					if !sub.Hidden && strings.HasPrefix(sub.Name(), begun) {
+						out = append(out, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+					}
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+}
+
+// family is a command that only holds others.
+func family(c *cobra.Command, members ...*cobra.Command) *cobra.Command {
+	c.AddCommand(members...)
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return unknownCommand(c, args[0])
+	}
+	return c
+}
+
+// completionExamples completes cobra's own commands.
+func completionExamples(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Short = "Write a script that completes eligen's commands"
+		c.Example = "source <(eligen completion bash)"
+		for _, shell := range c.Commands() {
+			shell.Example = map[string]string{
+				"bash":       "source <(eligen completion bash)",
+				"fish":       "eligen completion fish | source",
+				"powershell": "eligen completion powershell | Out-String | Invoke-Expression",
+				"zsh":        "source <(eligen completion zsh)",
+			}[shell.Name()]
+		}
+	}
+}
+
+// unknownCommand is the error for a word that is no command below c, with the one that
+// may have been meant.
+func unknownCommand(c *cobra.Command, word string) error {
+	var names []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	return usageError{fmt.Errorf("unknown command %q for %q%s", word, c.CommandPath(), didYouMean(word, names))}
+}
+
+// wrongFlag is cobra's error for a flag, with the flag that may have been meant.
+func wrongFlag(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usageError{err}
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	if len(unknown.GetSpecifiedShortnames()) > 0 {
+		return usageError{err}
+	}
+	return usageError{fmt.Errorf("%w%s", err, didYouMean("--"+unknown.GetSpecifiedName(), names))}
+}
+
+// didYouMean is a sentence with the name that is most like a word, if one is like it.
+func didYouMean(word string, names []string) string {
+	if name := page.Nearest(word, names); name != "" {
+		return fmt.Sprintf("\n\nDid you mean %q?", name)
+	}
+	return ""
+}

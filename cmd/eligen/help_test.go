@@ -1,0 +1,105 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// tree is every command that help shows, each with the commands above it.
+func tree(c *cobra.Command) []*cobra.Command {
+	out := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			out = append(out, tree(sub)...)
+		}
+	}
+	return out
+}
+
+// Every command shows how it is used.
+func TestCommandsHaveExamples(t *testing.T) {
+	for _, c := range tree(newRoot()) {
+		if c.Runnable() && c.Example == "" {
+			t.Errorf("%s has no example", c.CommandPath())
+		}
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: %q is no short text", c.CommandPath(), c.Short)
+		}
+	}
+}
+
+// Every flag that takes a value says what kind of value, in capitals.
+func TestFlagsHavePlaceholders(t *testing.T) {
+	for _, c := range tree(newRoot()) {
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			name, about := pflag.UnquoteUsage(f)
+			if f.Value.Type() != "bool" && (name == "" || name != strings.ToUpper(name) && name != "WIDTHxHEIGHT") {
+				t.Errorf("%s --%s: the placeholder is %q: put one in backquotes", c.CommandPath(), f.Name, name)
+			}
+			if about == "" {
+				t.Errorf("%s --%s is for nothing", c.CommandPath(), f.Name)
+			}
+		})
+	}
+}
+
+// What an example calls is there: the command, its flags, and every scene and recipe
+// that it doesn't write itself.
+func TestExamplesCanBeTyped(t *testing.T) {
+	words := regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
+	for _, c := range tree(newRoot()) {
+		var written []string
+		for line := range strings.Lines(c.Example) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "#") || !strings.Contains(line, "eligen ") {
+				continue
+			}
+			all := words.FindAllString(line, -1)
+			for i, w := range all {
+				if i > 0 && slices.Contains([]string{">", "--out", "-o"}, all[i-1]) {
+					written = append(written, w)
+				}
+				if !strings.HasSuffix(w, ".hcl") || strings.HasPrefix(w, `"`) || strings.HasPrefix(w, "-") || slices.Contains(written, w) {
+					continue
+				}
+				if found, err := filepath.Glob(filepath.Join("../..", w)); err != nil || len(found) == 0 {
+					t.Errorf("%s: %s: there is no %s", c.CommandPath(), line, w)
+				}
+			}
+			_, call, _ := strings.Cut(line, "eligen ")
+			call, _, _ = strings.Cut(call, ")")
+			args := words.FindAllString(call, -1)
+			if i := slices.IndexFunc(args, func(w string) bool { return w == "|" || w == ">" }); i >= 0 {
+				args = args[:i]
+			}
+			root := newRoot()
+			found, rest, err := root.Find(args)
+			if err != nil || found == root || found.HasSubCommands() && len(rest) > 0 {
+				t.Errorf("%s: %s: there is no such command: %v", c.CommandPath(), line, err)
+				continue
+			}
+			if err := found.ParseFlags(rest); err != nil {
+				t.Errorf("%s: %s: %v", c.CommandPath(), line, err)
+			}
+		}
+	}
+}
+
+// The scenes that a text names are those of the folder scenes.
+func TestHelpNamesScenes(t *testing.T) {
+	scene := regexp.MustCompile(`scenes/[a-z/]+\.hcl`)
+	for _, c := range tree(newRoot()) {
+		for _, name := range scene.FindAllString(c.Long+c.Example, -1) {
+			if _, err := os.Stat(filepath.Join("../..", name)); err != nil {
+				t.Errorf("%s: %v", c.CommandPath(), err)
+			}
+		}
+	}
+}

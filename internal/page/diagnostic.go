@@ -1,0 +1,78 @@
+package page
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/eligen/eligen"
+)
+
+// Readable is the widest that prose is set: longer lines are hard to follow.
+const Readable = 100
+
+// Diagnostic is a diagnostic as its String is, in colours, and for lines of width cells
+// (0: no limit): prose is wrapped, and of a long line of a scene the part is shown that
+// is meant.
+func Diagnostic(d eligen.Diagnostic, width int) string {
+	style := Failed
+	if d.Severity == eligen.Warning {
+		style = Warned
+	}
+	var b strings.Builder
+	kind := strings.ToUpper(string(d.Severity[:1])) + string(d.Severity[1:]) + ":"
+	fmt.Fprintf(&b, "%s %s\n", style.Of(kind), Title.Of(d.Summary))
+	if s := d.Source; s != nil && s.File != "" {
+		fmt.Fprintf(&b, "  %s %s\n", Quiet.Of("at"), s)
+		if s.Line > 0 {
+			code, before, marked := excerpt(*s, width)
+			fmt.Fprintf(&b, "\n%s %s\n%s %s%s\n", Quiet.Of(fmt.Sprintf("%5d │", s.Line)), code,
+				Quiet.Of("      │"), strings.Repeat(" ", before), style.Of(strings.Repeat("^", marked)))
+		}
+	}
+	if d.Detail != "" {
+		prose := width
+		if width > 0 {
+			prose = min(width, Readable)
+		}
+		fmt.Fprintf(&b, "\n%s\n", commands(WrapText(strip(d.Detail), prose)))
+	}
+	return b.String()
+}
+
+// commands marks the lines of a text that are there to be copied.
+func commands(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		if rest := strings.TrimLeft(l, " "); len(l)-len(rest) >= 4 && rest != "" {
+			lines[i] = l[:len(l)-len(rest)] + Name.Of(rest)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// gutter is what stands before a line of a scene, in cells.
+const gutter = 8
+
+// excerpt is a source's line as it is shown, how many cells lie before what is meant,
+// and how many that takes. Characters that a terminal obeys are written as their
+// escapes here already, since they take other room then.
+func excerpt(s eligen.Source, width int) (code string, before, marked int) {
+	runes := []rune(s.Code)
+	start, end := min(max(0, s.Start), len(runes)), min(max(0, s.End), len(runes))
+	end = max(end, start)
+	show := func(r []rune) string { return Clean(strings.ReplaceAll(string(r), "\t", "  ")) }
+	head, meant, tail := show(runes[:start]), show(runes[start:end]), show(runes[end:])
+	room := width - gutter
+	if width <= 0 || room < 3*narrow {
+		return head + meant + tail, Width(head), max(1, Width(meant))
+	}
+	if Width(head+meant+tail) <= room {
+		return head + meant + tail, Width(head), max(1, Width(meant))
+	}
+	meant = Shorten(meant, room*2/3)
+	if most := max(room-Width(meant)-narrow, room/3-1); Width(head) > most {
+		head = shortenLeft(head, most)
+	}
+	tail = Shorten(tail, max(1, room-Width(head)-Width(meant)))
+	return head + meant + tail, Width(head), max(1, Width(meant))
+}
