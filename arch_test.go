@@ -62,8 +62,9 @@ var open = map[string]string{
 // shared says who may import each folder of internal: low-level code that several
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
-	"bug":  "dsl runtime cmd",
-	"page": "planner tui cmd",
+	"bug":     "dsl runtime cmd",
+	"page":    "planner tui cmd",
+	"drawing": "stage tui",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

@@ -455,7 +455,7 @@ var argumentWords = map[string]string{
 	"check.dynamic.for_each":           "A list, a set or a map",
 	"check.dynamic.iterator":           "Another name for the element than `assert`",
 	"render.output.path":               "Below the scene's folder. A picture is `.png`, `.jpg` or `.webp` (lossless); a clip `.gif`, `.apng`, `.webp`, or by ffmpeg `.mp4`, `.webm`; `%04d` in a name numbers the frames of a clip",
-	"render.output.overlay":            "Whether regions and prompts are drawn over it",
+	"render.output.overlay":            "Whether regions and their labels are drawn over it",
 	"render.output.strip_metadata":     "Whether to leave out of the file what made the picture",
 
 	"check.assert.condition":     "True where the promise is kept. It measures with `placement`, `locality` and `psnr`",

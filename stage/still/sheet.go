@@ -9,13 +9,13 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"io"
 
 	"golang.org/x/image/font"
-	"golang.org/x/image/font/gofont/gomedium"
-	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
@@ -68,14 +68,7 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 	}
 	out := image.NewNRGBA(area())
 	draw.Draw(out, out.Rect, image.NewUniform(color.NRGBA{24, 26, 32, 255}), image.Point{}, draw.Src)
-	f, err := opentype.Parse(gomedium.TTF)
-	if err != nil {
-		return err
-	}
-	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 14, DPI: 72})
-	if err != nil {
-		return err
-	}
+	face := drawing.Face(14)
 	defer face.Close()
 	for i, in := range c.Inputs {
 		img, err := png.Decode(bytes.NewReader(in.Data))
@@ -91,14 +84,19 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		small := smaller(nrgba(img), shrink)
 		draw.Draw(out, image.Rect(x, y+caption, x+w, y+caption+h), small, image.Point{}, draw.Src)
 	}
-	if o.Shown == nil {
-		return writePNG(c.Out, out)
+	return writeSheet(c.Out, out, o.Shown)
+}
+
+// writeSheet writes a PNG of pictures, with what it says of itself.
+func writeSheet(w io.Writer, img *image.NRGBA, shown *Shown) error {
+	if shown == nil {
+		return writePNG(w, img)
 	}
-	text, err := container.About(o.Shown)
+	text, err := container.About(shown)
 	if err != nil {
 		return err
 	}
-	return writePNG(c.Out, out, metadata{sheetKeyword, text})
+	return writePNG(w, img, metadata{sheetKeyword, text})
 }
 
 // smaller is a picture of the means of n×n pixels.

@@ -180,7 +180,7 @@ func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
 	}
 	img := nrgba(in)
 	if regions {
-		return img, overlay(img, r.Entities)
+		overlay(img, r.Entities)
 	}
 	return img, nil
 }

@@ -184,8 +184,7 @@ func TestHostilePNG(t *testing.T) {
 	}
 }
 
-// TestOverlay: regions are tinted, their edges drawn, prompts written; what is
-// outside all of them stays.
+// TestOverlay: regions' edges and labels are drawn; the rest of the picture stays.
 func TestOverlay(t *testing.T) {
 	img, err := png.Decode(bytes.NewReader(run(t, still.Op{Resolved: resolved(), Overlay: true})))
 	if err != nil {
@@ -193,30 +192,92 @@ func TestOverlay(t *testing.T) {
 	}
 	at := func(x, y int) color.NRGBA { return color.NRGBAModel.Convert(img.At(x, y)).(color.NRGBA) }
 	grey := color.NRGBA{128, 128, 128, 255}
-	if got := at(4, 80); got != grey {
-		t.Errorf("outside all regions: %v", got)
+	for _, p := range []image.Point{{4, 80}, {64, 88}} {
+		if got := at(p.X, p.Y); got != grey {
+			t.Errorf("at %v: %v", p, got)
+		}
 	}
-	inside, edge := at(64, 88), at(32, 80)
-	if inside == grey || inside.R <= inside.B {
-		t.Errorf("inside the first region: %v, want a yellow tint", inside)
-	}
-	if edge.R < 240 || edge.B > 100 {
+	if edge := at(32, 80); edge.R < 240 || edge.B > 100 {
 		t.Errorf("on the first region's edge: %v, want yellow", edge)
 	}
-	// The label is light letters on a dark ground, on the region's upper edge.
-	light, dark := 0, 0
-	for y := 33; y < 48; y++ {
-		for x := 34; x < 60; x++ {
+	// The label is dark letters on the region's colour, in its corner.
+	ground, dark := 0, 0
+	for y := 48; y < 62; y++ {
+		for x := 32; x < 66; x++ {
 			switch c := at(x, y); {
-			case c.R > 200 && c.G > 200 && c.B > 200:
-				light++
+			case c.R > 240 && c.B < 10:
+				ground++
 			case c.R < 60 && c.G < 60 && c.B < 60:
 				dark++
 			}
 		}
 	}
-	if light < 20 || dark < 100 {
-		t.Errorf("the label has %d light and %d dark pixels", light, dark)
+	if dark < 20 || ground < 150 {
+		t.Errorf("the label has %d dark pixels on %d of the region's colour", dark, ground)
+	}
+}
+
+// TestPreview: a layout is drawn without a picture, large enough to be read, and says
+// what it is of.
+func TestPreview(t *testing.T) {
+	var out bytes.Buffer
+	if err := (still.Preview{Resolved: resolved()}).Run(t.Context(), &eligen.Call{Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if !still.Untouched(bytes.NewReader(out.Bytes())) {
+		t.Error("the preview is not recognised")
+	}
+	if got, err := still.Metadata(bytes.NewReader(out.Bytes())); err != nil || got.Render != "render.picnic" {
+		t.Errorf("it is of %q, %v", got.Render, err)
+	}
+	img, err := png.Decode(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := img.Bounds().Size(); got != image.Pt(683, 512) {
+		t.Errorf("it has %v pixels", got)
+	}
+}
+
+// TestStoryboard: the frames stand side by side, with where things are then and the way
+// that they go.
+func TestStoryboard(t *testing.T) {
+	o := still.Storyboard{Size: eligen.Size{W: 64, H: 64}, Ways: []still.Way{{Places: []float64{0.2, 0.8, 0.5, 0.8, 0.8, 0.8}}}, Shown: &still.Shown{Clip: []byte(`{"render":"render.walk"}`)}}
+	for i, x := range []float64{0.1, 0.7} {
+		o.Frames = append(o.Frames, still.BoardFrame{Number: 2 * i, Caption: "frame", Entities: []still.Entity{{Address: "entity.dog", Region: eligen.Box(x, 0.6, x+0.2, 1)}}})
+	}
+	var out bytes.Buffer
+	if err := o.Run(t.Context(), &eligen.Call{Out: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if shown, err := still.SheetOf(bytes.NewReader(out.Bytes())); err != nil || !strings.Contains(string(shown.Clip), "render.walk") {
+		t.Errorf("it says of itself %s, %v", shown.Clip, err)
+	}
+	if !still.Untouched(bytes.NewReader(out.Bytes())) {
+		t.Error("the storyboard is not recognised")
+	}
+	img, err := png.Decode(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := img.Bounds().Size(); got != image.Pt(12+2*332, 12+320+26+12) {
+		t.Fatalf("it has %v pixels", got)
+	}
+	yellow := func(x, y int) bool {
+		r, _, b, _ := img.At(x, y).RGBA()
+		return r>>8 > 80 && b>>8 < 40
+	}
+	for frame, at := range []int{12, 12 + 332} {
+		y := 12 + 26 + 300 // near the lower edge: below the way, in the region
+		if left, right := yellow(at+64, y), yellow(at+256, y); left != (frame == 0) || right != (frame == 1) {
+			t.Errorf("frame %d: the dog is at the left %v, at the right %v", frame, left, right)
+		}
+		if !yellow(at+130, 12+26+256) {
+			t.Errorf("frame %d: no way is drawn", frame)
+		}
+	}
+	if err := (still.Storyboard{}).Run(t.Context(), &eligen.Call{Out: &out}); err == nil {
+		t.Error("a storyboard of nothing was drawn")
 	}
 }
 
