@@ -93,6 +93,9 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 		made := s.Record
 		if files[eligen.Ref(i)] {
 			made = s.Op
+			for _, in := range s.Inputs {
+				e.Inputs = append(e.Inputs, p.Stages[in].Name)
+			}
 		}
 		if made != nil {
 			e.Recipe, _ = json.Marshal(made) // what it says is for people to compare; without it they have less to read

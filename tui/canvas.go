@@ -6,25 +6,14 @@ import (
 	"image/color"
 	"strings"
 
+	"charm.land/lipgloss/v2"
+	"github.com/rivo/uniseg"
+
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 )
 
-// palette is the regions' colours, in the order of entities: light and dark
-// alternate, so that neighbours can be told apart by people who don't see some of
-// them too. Each entity has a letter besides.
-var palette = []color.NRGBA{
-	{255, 196, 61, 255}, {58, 134, 255, 255}, {255, 99, 132, 255}, {46, 196, 182, 255},
-	{181, 126, 255, 255}, {148, 210, 72, 255}, {255, 140, 66, 255}, {0, 119, 168, 255},
-	{240, 166, 202, 255}, {122, 88, 193, 255}, {120, 220, 232, 255}, {199, 62, 58, 255},
-}
-
-const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-
-func letter(i int) byte             { return letters[i%len(letters)] }
-func hue(i int) color.NRGBA         { return palette[i%len(palette)] }
 func inColour(c color.NRGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
-
-var backdrop = color.NRGBA{38, 40, 46, 255}
 
 // A canvas draws the regions of a frame, over its picture where there is one.
 type canvas struct {
@@ -79,76 +68,31 @@ func (c *canvas) View(width, height int) []string {
 	return fit(out, width, height)
 }
 
-// masks are the entities' regions on a grid, by the planner's own rule.
-func (c *canvas) masks(entities []eligen.Entity, w, h int) [][]bool {
-	var out [][]bool
-	for _, e := range entities {
-		if e.Region.Kind == "" {
-			out = append(out, make([]bool, w*h))
-			continue
-		}
-		out = append(out, e.Region.Sample(eligen.Size{W: w, H: h}, c.size))
-	}
-	return out
+// layout is what is drawn of the entities.
+func (c *canvas) layout() *drawing.Layout {
+	l := drawing.New(c.size, c.entities)
+	l.Selected, l.Picture, l.Ghosts = c.selected, c.picture != nil, c.ghosts
+	return l
 }
 
-// edge reports whether a pixel of a mask has a neighbour outside of it.
-func edge(mask []bool, w, h, x, y int) bool {
-	if !mask[y*w+x] {
-		return false
-	}
-	return x == 0 || y == 0 || x == w-1 || y == h-1 || !mask[y*w+x-1] || !mask[y*w+x+1] || !mask[(y-1)*w+x] || !mask[(y+1)*w+x]
-}
-
-// image draws the canvas with so many pixels.
-func (c *canvas) image(w, h int) *image.NRGBA {
-	out := image.NewNRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			p := backdrop
-			if c.picture != nil {
-				p = sample(c.picture, x, y, w, h)
+// image draws the canvas with so many pixels, and lines so wide.
+func (c *canvas) image(w, h, line int) *image.NRGBA {
+	out := drawing.Blank(w, h)
+	if c.picture != nil {
+		for y := range h {
+			for x := range w {
+				p := sample(c.picture, x, y, w, h)
 				for i, f := range c.faded {
 					if f != nil {
-						p = mixed(p, sample(f, x, y, w, h), 0.3/float64(i+1))
+						p = drawing.Mix(p, sample(f, x, y, w, h), 0.3/float64(i+1))
 					}
 				}
-			}
-			out.SetNRGBA(x, y, p)
-		}
-	}
-	if !c.regions {
-		return out
-	}
-	for _, ghost := range c.ghosts {
-		for i, mask := range c.masks(ghost, w, h) {
-			for k := range mask {
-				if x, y := k%w, k/w; edge(mask, w, h, x, y) {
-					out.SetNRGBA(x, y, mixed(out.NRGBAAt(x, y), hue(i), 0.4))
-				}
+				out.SetNRGBA(x, y, p)
 			}
 		}
 	}
-	for i, mask := range c.masks(c.entities, w, h) {
-		line, area := 0.65, 0.0
-		if c.picture == nil {
-			line, area = 0.85, 0.4
-		}
-		if i == c.selected {
-			line = 1
-			if c.picture == nil {
-				area = 0.6
-			}
-		}
-		for k, on := range mask {
-			x, y := k%w, k/w
-			switch {
-			case on && edge(mask, w, h, x, y):
-				out.SetNRGBA(x, y, mixed(out.NRGBAAt(x, y), hue(i), line))
-			case on && area > 0:
-				out.SetNRGBA(x, y, mixed(out.NRGBAAt(x, y), hue(i), area))
-			}
-		}
+	if c.regions {
+		c.layout().Regions(out, line)
 	}
 	return out
 }
@@ -169,87 +113,50 @@ func sample(img *image.NRGBA, x, y, w, h int) color.NRGBA {
 	return color.NRGBA{uint8(r / n), uint8(g / n), uint8(bl / n), 255}
 }
 
-func mixed(a, b color.NRGBA, t float64) color.NRGBA {
-	m := func(a, b uint8) uint8 { return uint8(float64(a) + (float64(b)-float64(a))*t + 0.5) }
-	return color.NRGBA{m(a.R, b.R), m(a.G, b.G), m(a.B, b.B), 255}
-}
-
-// grey is how bright a colour is, 0 to 1.
-func grey(c color.NRGBA) float64 {
-	return (0.299*float64(c.R) + 0.587*float64(c.G) + 0.114*float64(c.B)) / 255
-}
-
-// A label is an entity's letter and, where it fits, name, in a cell of the grid.
-type label struct {
-	x, y int
+// A glyph is a cell of a label: what it shows, and whose it is. A wide character has
+// two cells, and nothing in the second.
+type glyph struct {
 	text string
 	of   int
+	used bool
 }
 
-// labels are where regions are named: on the row through their middle. Where
-// two would meet, the later gives way.
-func (c *canvas) labels(columns, rows int) []label {
+// text is the labels, in cells: each entity's letter, and its name where there is room.
+func (c *canvas) text(columns, rows int) []glyph {
+	cells := make([]glyph, columns*rows)
 	if !c.regions {
-		return nil
+		return cells
 	}
-	taken := make([]bool, columns*rows)
-	var out []label
-	for i, mask := range c.masks(c.entities, columns, rows) {
-		n, sy := 0, 0
-		for k, on := range mask {
-			if on {
-				n, sy = n+1, sy+k/columns
+	forms := make([][]string, len(c.entities))
+	for i, e := range c.entities {
+		l := string(drawing.Letter(i))
+		forms[i] = []string{" " + l + " " + shortName(e.Address) + " ", " " + l + " ", l}
+	}
+	spots := c.layout().Place(columns, rows, func(i int) []image.Point {
+		var sizes []image.Point
+		for _, f := range forms[i] {
+			sizes = append(sizes, image.Pt(lipgloss.Width(f), 1))
+		}
+		return sizes
+	})
+	for _, s := range spots {
+		k := s.At.Min.Y*columns + s.At.Min.X
+		for g := uniseg.NewGraphemes(forms[s.Entity][s.Size]); g.Next(); {
+			for n := range lipgloss.Width(g.Str()) {
+				cells[k] = glyph{of: s.Entity, used: true}
+				if n == 0 {
+					cells[k].text = g.Str()
+				}
+				k++
 			}
 		}
-		if n == 0 {
-			continue
-		}
-		y := sy / n
-		from, to := longest(mask[y*columns : (y+1)*columns])
-		if to == from { // the middle is a hole
-			continue
-		}
-		text := string(letter(i))
-		if name := " " + shortName(c.entities[i].Address); cut(name, 14) == name && len(name)+5 <= to-from {
-			text += name
-		}
-		x := from + (to-from-len([]rune(text)))/2
-		free := true
-		for k := range len([]rune(text)) {
-			free = free && !taken[y*columns+x+k]
-		}
-		if !free {
-			continue
-		}
-		for k := range len([]rune(text)) {
-			taken[y*columns+x+k] = true
-		}
-		out = append(out, label{x, y, text, i})
 	}
-	return out
-}
-
-// longest is the longest run of cells that are on.
-func longest(row []bool) (from, to int) {
-	start := -1
-	for i := 0; i <= len(row); i++ {
-		if i < len(row) && row[i] {
-			if start < 0 {
-				start = i
-			}
-			continue
-		}
-		if start >= 0 && i-start > to-from {
-			from, to = start, i
-		}
-		start = -1
-	}
-	return from, to
+	return cells
 }
 
 // inCells draws cells of colour: of one pixel, or of two, one above the other.
 func (c *canvas) inCells(columns, rows, pixels int) []string {
-	img := c.image(columns, rows*pixels)
+	img := c.image(columns, rows*pixels, 1)
 	text := c.text(columns, rows)
 	lines := make([]string, rows)
 	for y := range rows {
@@ -257,26 +164,20 @@ func (c *canvas) inCells(columns, rows, pixels int) []string {
 		last := ""
 		for x := range columns {
 			top, bottom := img.NRGBAAt(x, y*pixels), img.NRGBAAt(x, y*pixels+pixels-1)
-			r, glyph := text[y*columns+x], "▀"
+			r, shown := text[y*columns+x], "▀"
 			fg := top
 			switch {
-			case r.glyph != 0:
-				glyph, bottom = string(r.glyph), mixed(top, bottom, 0.5)
-				if r.of == c.selected {
-					bottom = hue(r.of)
-				}
-				fg = color.NRGBA{255, 255, 255, 255}
-				if grey(bottom) > 0.5 {
-					fg = color.NRGBA{0, 0, 0, 255}
-				}
+			case r.used:
+				shown, bottom = r.text, drawing.Colour(r.of)
+				fg = drawing.InkOn(bottom)
 			case pixels == 1:
-				glyph, fg = " ", bottom
+				shown, fg = " ", bottom
 			}
 			if sgr := "\x1b[38;" + c.sgr(fg) + ";48;" + c.sgr(bottom) + "m"; sgr != last {
 				b.WriteString(sgr)
 				last = sgr
 			}
-			b.WriteString(glyph)
+			b.WriteString(shown)
 		}
 		b.WriteString("\x1b[m")
 		lines[y] = b.String()
@@ -320,22 +221,6 @@ func nearest256(p color.NRGBA) int {
 	return 16 + 36*r + 6*g + b
 }
 
-// A glyph is a character of a label.
-type glyph struct {
-	glyph rune
-	of    int
-}
-
-func (c *canvas) text(columns, rows int) []glyph {
-	text := make([]glyph, columns*rows)
-	for _, l := range c.labels(columns, rows) {
-		for k, r := range []rune(l.text) {
-			text[l.y*columns+l.x+k] = glyph{r, l.of}
-		}
-	}
-	return text
-}
-
 // shades are brightnesses as characters.
 const shades = " .:-=+*#%@"
 
@@ -346,12 +231,13 @@ func (c *canvas) inLetters(columns, rows int) []string {
 	for k := range cells {
 		cells[k] = '.'
 		if c.picture != nil {
-			cells[k] = shades[int(grey(sample(c.picture, k%columns, k/columns, columns, rows))*float64(len(shades)-1)+0.5)]
+			cells[k] = shades[int(drawing.Brightness(sample(c.picture, k%columns, k/columns, columns, rows))*float64(len(shades)-1)+0.5)]
 		}
 	}
 	if c.regions {
+		l := c.layout()
 		for _, ghost := range c.ghosts {
-			for _, mask := range c.masks(ghost, columns, rows) {
+			for _, mask := range l.Masks(ghost, columns, rows) {
 				for k := range mask {
 					if edge(mask, columns, rows, k%columns, k/columns) {
 						cells[k] = '\''
@@ -359,13 +245,14 @@ func (c *canvas) inLetters(columns, rows int) []string {
 				}
 			}
 		}
-		for i, mask := range c.masks(c.entities, columns, rows) {
-			for k, on := range mask {
+		masks := l.Masks(c.entities, columns, rows)
+		for _, i := range l.Order() {
+			for k, on := range masks[i] {
 				switch {
-				case on && edge(mask, columns, rows, k%columns, k/columns):
-					cells[k] = letter(i)
+				case on && edge(masks[i], columns, rows, k%columns, k/columns):
+					cells[k] = drawing.Letter(i)
 				case on && c.picture == nil:
-					cells[k] = strings.ToLower(letters)[i%len(letters)]
+					cells[k] = lower(drawing.Letter(i))
 				}
 			}
 		}
@@ -375,4 +262,14 @@ func (c *canvas) inLetters(columns, rows int) []string {
 		lines[y] = string(cells[y*columns : (y+1)*columns])
 	}
 	return lines
+}
+
+func lower(letter byte) byte { return strings.ToLower(string(letter))[0] }
+
+// edge reports whether a cell of a mask has a neighbour outside of it.
+func edge(mask []bool, w, h, x, y int) bool {
+	if !mask[y*w+x] {
+		return false
+	}
+	return x == 0 || y == 0 || x == w-1 || y == h-1 || !mask[y*w+x-1] || !mask[y*w+x+1] || !mask[(y-1)*w+x] || !mask[(y+1)*w+x]
 }

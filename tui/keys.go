@@ -13,7 +13,8 @@ type key struct {
 	codes  []string // as Bubble Tea does
 	short  string   // for the screen's last line; "" is not on it
 	help   string
-	always bool // on the last line, however narrow
+	always bool                 // on the last line, however narrow
+	when   func(s *screen) bool // it is offered then; nil: always
 	do     func(s *screen, code string) tea.Cmd
 }
 
@@ -28,23 +29,23 @@ func (k key) brief() string {
 // keys is every key there is.
 func keys() []key {
 	return []key{
-		{name: "←→", codes: []string{"left", "right", "h", "l"}, short: "frame", help: "a frame back, on; of stills, a render",
+		{name: "←→", codes: []string{"left", "right", "h", "l"}, short: "frame", help: "a frame back, on", when: (*screen).moves,
 			do: func(s *screen, code string) tea.Cmd { return s.scrub(sign(code, "right", "l")) }},
-		{name: "shift+←→", codes: []string{"shift+left", "shift+right", "H", "L"}, help: "ten frames",
+		{name: "shift+←→", codes: []string{"shift+left", "shift+right", "H", "L"}, help: "ten frames", when: (*screen).moves,
 			do: func(s *screen, code string) tea.Cmd { return s.scrub(10 * sign(code, "shift+right", "L")) }},
-		{name: "home end", codes: []string{"home", "end"}, help: "first, last frame",
+		{name: "home end", codes: []string{"home", "end"}, help: "first, last frame", when: (*screen).moves,
 			do: func(s *screen, code string) tea.Cmd { return s.scrub(maxFrame * sign(code, "end")) }},
-		{name: "↑↓", codes: []string{"up", "down", "k", "j"}, short: "entity", help: "the entity above, below",
+		{name: "↑↓", codes: []string{"up", "down", "k", "j"}, short: "entity", help: "the entity above, below", when: (*screen).choice,
 			do: func(s *screen, code string) tea.Cmd { s.choose(sign(code, "down", "j")); return nil }},
-		{name: "tab", codes: []string{"tab", "shift+tab"}, short: "render", help: "the next render; with shift, the one before",
+		{name: "tab", codes: []string{"tab", "shift+tab"}, short: "render", help: "the next render; with shift, the one before", when: (*screen).several,
 			do: func(s *screen, code string) tea.Cmd { s.turn(sign(code, "tab")); return nil }},
-		{name: "space", codes: []string{"space"}, short: "play", help: "play the frames, stop",
+		{name: "space", codes: []string{"space"}, short: "play", help: "play the frames, stop", when: (*screen).moves,
 			do: func(s *screen, _ string) tea.Cmd { return s.play() }},
-		{name: "o", codes: []string{"o"}, short: "onion", help: "onion skin: frames around this one",
+		{name: "o", codes: []string{"o"}, short: "onion", help: "onion skin: frames around this one", when: (*screen).moves,
 			do: func(s *screen, _ string) tea.Cmd { s.onion = !s.onion; return nil }},
-		{name: "r", codes: []string{"r"}, short: "regions", help: "show regions, or not",
+		{name: "r", codes: []string{"r"}, short: "regions", help: "show regions, or not", when: (*screen).regions,
 			do: func(s *screen, _ string) tea.Cmd { s.hideRegions = !s.hideRegions; return nil }},
-		{name: "p", codes: []string{"p"}, short: "picture", help: "show the picture, or not",
+		{name: "p", codes: []string{"p"}, short: "picture", help: "show the picture, or not", when: (*screen).pictured,
 			do: func(s *screen, _ string) tea.Cmd { s.hidePicture = !s.hidePicture; return nil }},
 		{name: "pgup pgdn", codes: []string{"pgup", "pgdown"}, help: "back and on in the log",
 			do: func(s *screen, code string) tea.Cmd { s.back = max(0, s.back-5*sign(code, "pgdown")); return nil }},
@@ -55,6 +56,40 @@ func keys() []key {
 		{name: "q", codes: []string{"q", "ctrl+c"}, short: "quit", help: "interrupt the run, as ctrl+c does; leave", always: true,
 			do: func(s *screen, _ string) tea.Cmd { return s.quit() }},
 	}
+}
+
+// moves reports whether the render that is looked at has frames.
+func (s *screen) moves() bool {
+	t := s.take()
+	return t != nil && t.count() > 1
+}
+
+// several reports whether there are other renders to look at.
+func (s *screen) several() bool { return len(s.takes) > 1 }
+
+// regions reports whether the render has entities, and choice whether it has several.
+func (s *screen) regions() bool {
+	t := s.take()
+	return t != nil && len(t.at(s.frame)) > 0
+}
+
+func (s *screen) choice() bool {
+	t := s.take()
+	return t != nil && len(t.at(s.frame)) > 1
+}
+
+// pictured reports whether there are pictures, or will be.
+func (s *screen) pictured() bool { return len(s.planned) > 0 }
+
+// offered are the keys that do something where one is.
+func (s *screen) offered() []key {
+	var out []key
+	for _, k := range keys() {
+		if k.when == nil || k.when(s) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 func sign(code string, on ...string) int {
@@ -158,7 +193,7 @@ func (s *screen) quit() tea.Cmd {
 	return func() tea.Msg { interrupt(); return nil }
 }
 
-// leave gives the terminal back.
+// leave gives the terminal back. The screen's last view is an empty one, see View.
 func (s *screen) leave() tea.Cmd {
 	s.left = true
 	if s.look.Ink == Kitty && s.full {

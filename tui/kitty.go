@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi/kitty"
+
+	"github.com/eligen/eligen/internal/drawing"
 )
 
 // Pixels that a cell is drawn with where the terminal draws: about those of a
@@ -76,13 +78,10 @@ func (c *canvas) inPlaceholders(columns, rows int) []string {
 		var b strings.Builder
 		fmt.Fprintf(&b, "\x1b[38;5;%dm", c.id)
 		for x := range columns {
-			if g := text[y*columns+x]; g.glyph != 0 {
-				bg := hue(g.of)
-				fg := 97
-				if grey(bg) > 0.5 {
-					fg = 30
-				}
-				fmt.Fprintf(&b, "\x1b[%d;48;2;%d;%d;%dm%c\x1b[49;38;5;%dm", fg, bg.R, bg.G, bg.B, g.glyph, c.id)
+			if g := text[y*columns+x]; g.used {
+				bg := drawing.Colour(g.of)
+				fg := drawing.InkOn(bg)
+				fmt.Fprintf(&b, "\x1b[38;2;%d;%d;%d;48;2;%d;%d;%dm%s\x1b[49;38;5;%dm", fg.R, fg.G, fg.B, bg.R, bg.G, bg.B, g.text, c.id)
 				continue
 			}
 			b.WriteRune(kitty.Placeholder)

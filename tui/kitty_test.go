@@ -19,6 +19,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 )
 
 // counting is the diacritics that count rows and columns, from 0, as the protocol's
@@ -441,7 +442,7 @@ func TestKittyPixels(t *testing.T) {
 			if where.Empty() {
 				return false
 			}
-			want := c.image(where.Dx(), where.Dy())
+			want := c.image(where.Dx(), where.Dy(), drawing.Width(min(where.Dx(), where.Dy())))
 			for y := range where.Dy() {
 				for x := range where.Dx() {
 					at := where.Min.Add(image.Pt(x, y))

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -133,5 +134,12 @@ func frameNumber(s string) (int, bool) {
 }
 
 // same reports whether a render looks the same at two frames: the plan then makes one
-// picture for both.
-func (t *take) same(a, b int) bool { return reflect.DeepEqual(t.at(a), t.at(b)) }
+// picture for both. It does so where entities cover the same image tokens.
+func (t *take) same(a, b int) bool {
+	return slices.EqualFunc(t.at(a), t.at(b), func(x, y eligen.Entity) bool {
+		if x.Strength != y.Strength || x.Prompt != y.Prompt {
+			return false
+		}
+		return reflect.DeepEqual(x.Region, y.Region) || x.Region.Kind != "" && y.Region.Kind != "" && slices.Equal(x.Region.Tokens(t.Size), y.Region.Tokens(t.Size))
+	})
+}

@@ -11,11 +11,13 @@ import (
 // Look is how to draw.
 type Look struct {
 	Width       int  // of the terminal, in cells
+	Height      int  // of the terminal, in lines; 0 is not known
 	Colour      bool // else nothing is said by colour, and no escape codes are written
 	ASCII       bool // the terminal shows no other characters
 	Below       bool // problems are written whole below: the view only names the stages that failed
 	Interrupted bool // say that the run stops after the step at hand
 	Ink         Ink  // what pictures are drawn with
+	Few         bool // of colours the terminal has 256
 }
 
 // Ink is what pictures are drawn with.
@@ -42,6 +44,13 @@ func LookOf(env func(string) string) Look {
 	default:
 		l.Ink = Halves
 	}
+	return l
+}
+
+// PrintLook is LookOf for what stays among the lines of a terminal of some size.
+func PrintLook(env func(string) string, width, height int) Look {
+	l := LookOf(env)
+	l.Width, l.Height, l.Few = width, height, few(env)
 	return l
 }
 

@@ -9,16 +9,12 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 )
 
 // shortName is an address without the kind of block that goes without saying.
 func shortName(address string) string {
-	for _, kind := range []string{"entity.", "timeline.", "render."} {
-		if name, ok := strings.CutPrefix(address, kind); ok {
-			return flat(name)
-		}
-	}
-	return flat(address)
+	return flat(drawing.Name(address))
 }
 
 // title is a pane's first line: its name, a rule, and what it adds up to.
@@ -34,10 +30,12 @@ func title(name, right string, width int, look Look) string {
 	return name + " " + paint(look, "8", strings.Repeat("─", room-1))
 }
 
-// A headLine is the screen's first: which scene and render, on which engine.
+// A headLine is the screen's first: which scene and render, on which engine, or in what
+// state the scene is.
 type headLine struct {
 	scene, render, engine string
-	number, of            int // of the render
+	number, of            int    // of the render
+	state, colour         string // in place of the engine
 	look                  Look
 }
 
@@ -49,9 +47,17 @@ func (h *headLine) View(width int) string {
 			left += fmt.Sprintf(" (%d of %d)", h.number+1, h.of)
 		}
 	}
-	engine := flat(h.engine)
+	// What its version and backend are comes first; the rest tells engines apart, and is
+	// in the journal.
+	words := strings.Fields(flat(h.engine))
+	words = words[:min(3, len(words))]
+	engine := strings.Join(words, " ")
 	if lipgloss.Width(left)+lipgloss.Width(engine)+2 > width {
-		engine = "" // the journal has it
+		engine = ""
+	}
+	if h.state != "" {
+		l, gap, r := sides(left, h.state, width)
+		return bold(h.look, l) + gap + paint(h.look, h.colour, r)
 	}
 	l, gap, r := sides(left, engine, width)
 	return bold(h.look, l) + gap + paint(h.look, "8", r)
@@ -112,7 +118,7 @@ func (p *entityPane) View(width, height int) []string {
 			text = name + strings.Repeat(" ", names-lipgloss.Width(name)) + "  " + flat(e.Prompt)
 		}
 		l, gap, r := sides(text, numbers(i), width-4)
-		line := mark + " " + paint(p.look, inColour(hue(i)), string(letter(i))) + " "
+		line := mark + " " + paint(p.look, inColour(drawing.Colour(i)), string(drawing.Letter(i))) + " "
 		if i == p.selected {
 			if below = e.Prompt; l == text && text != name && e.Region.Kind != "" {
 				below = described(e)
@@ -333,6 +339,7 @@ func (p *logPane) View(width, height int) []string {
 // room for.
 type footLine struct {
 	text string
+	keys []key
 	look Look
 }
 
@@ -346,7 +353,7 @@ func (f *footLine) View(width int) string {
 		said = paint(f.look, "11", said) + "  "
 	}
 	var first, last []string
-	for _, k := range keys() {
+	for _, k := range f.keys {
 		s := k.name + " " + k.short
 		switch {
 		case k.always:
@@ -368,16 +375,19 @@ func (f *footLine) View(width int) string {
 
 // A helpPane is every key and what it does: in a column, in two, or one after the
 // other where there is room for no more.
-type helpPane struct{ look Look }
+type helpPane struct {
+	keys []key
+	look Look
+}
 
 func (p *helpPane) View(width, height int) []string {
 	lines := []string{title("keys", "? or esc: back", width, p.look)}
 	names, texts := 0, 0
-	for _, k := range keys() {
+	for _, k := range p.keys {
 		names, texts = max(names, lipgloss.Width(k.name)), max(texts, lipgloss.Width(k.help))
 	}
 	var column []string
-	for _, k := range keys() {
+	for _, k := range p.keys {
 		column = append(column, "  "+bold(p.look, k.name)+strings.Repeat(" ", names-lipgloss.Width(k.name))+"  "+k.help)
 	}
 	one := names + texts + 4
@@ -395,7 +405,7 @@ func (p *helpPane) View(width, height int) []string {
 	default:
 		column = nil
 		line := ""
-		for _, k := range keys() {
+		for _, k := range p.keys {
 			s := k.name + " " + k.brief()
 			if line != "" && lipgloss.Width(line)+3+lipgloss.Width(s) > width {
 				column, line = append(column, line), ""

@@ -12,6 +12,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 )
 
 // A screen is the terminal as Bubble Tea sees it: all of it, or a few lines below
@@ -24,11 +25,14 @@ type screen struct {
 	few  bool           // the terminal has 256 colours
 	next func() tea.Cmd // the next news; nil in tests
 
-	progress *eligen.Progress
-	takes    takes
-	log      []logLine
-	now      time.Time
-	over     bool // the run has ended
+	progress    *eligen.Progress
+	takes       takes
+	log         []logLine
+	problems    []logLine // of the scene as it is now: the end of the log
+	state       string    // of the scene; "" where it isn't watched
+	stateColour string
+	now         time.Time
+	over        bool // the run has ended
 
 	width, height         int
 	render, frame, entity int
@@ -45,9 +49,10 @@ type screen struct {
 	abort                 bool
 	left                  bool
 
-	unplaced  []string                  // stages of which it isn't known yet what pictures they are about
+	unplaced  []eligen.Event            // of stages of which it isn't known yet what pictures they are about
 	planned   map[place]bool            // pictures that the run makes
 	artifacts map[place]eligen.Artifact // those that it has made
+	shared    map[place]place           // frames whose pictures are those of others
 	ranks     map[place]int             // of makers, the one that made each
 	pictures  map[place]*image.NRGBA    // those that were looked at; nil could not be read
 	loading   map[place]bool
@@ -57,7 +62,7 @@ type screen struct {
 		key   string
 		lines []string
 	}
-	counted struct { // the frames that are made
+	known struct { // the frames that are made
 		key  string
 		made map[int]bool
 	}
@@ -71,7 +76,7 @@ func newScreen(o Options, full bool) *screen {
 	look := LookOf(o.Env)
 	return &screen{
 		o: o, look: look, full: full, follow: true, width: 80, height: 24, progress: &eligen.Progress{},
-		planned: map[place]bool{}, artifacts: map[place]eligen.Artifact{}, ranks: map[place]int{},
+		planned: map[place]bool{}, artifacts: map[place]eligen.Artifact{}, ranks: map[place]int{}, shared: map[place]place{},
 		pictures: map[place]*image.NRGBA{}, loading: map[place]bool{},
 	}
 }
@@ -177,17 +182,18 @@ func (s *screen) event(e eligen.Event) {
 			s.takes.add(l)
 			s.version++
 		}
-		s.unplaced = append(s.unplaced, e.Stage)
+		s.unplaced = append(s.unplaced, e)
 		return
-	case eligen.Opened, eligen.Wrote, eligen.Ended:
+	case eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
 	case eligen.Reported:
 		s.say("11", brief("", e.Problem))
 	case eligen.Failed:
 		s.say("9", brief("failed   "+e.Stage+": ", e.Problem))
 	}
-	for _, stage := range s.unplaced { // all layouts are there
-		s.place(eligen.Event{Stage: stage})
+	for _, planned := range s.unplaced { // all layouts are there
+		s.place(eligen.Event{Stage: planned.Stage})
+		s.share(planned)
 	}
 	s.unplaced = nil
 	s.place(e)
@@ -243,6 +249,20 @@ func (s *screen) place(e eligen.Event) {
 	}
 }
 
+// share finds out which frames of a clip have one picture: what a clip's file is made
+// of says it, frame by frame.
+func (s *screen) share(clip eligen.Event) {
+	t, _, what := s.takes.find(clip.Stage)
+	if t == nil || !strings.HasPrefix(what, "clip.") || len(clip.Inputs) != t.count() {
+		return
+	}
+	for frame, stage := range clip.Inputs {
+		if from, of, _ := s.takes.find(stage); from != nil && (from != t || of != frame) {
+			s.shared[place{t.Render, frame}] = place{from.Render, of}
+		}
+	}
+}
+
 // makers are what stages that make pictures do, those that make better ones to look at
 // last: without an overlay, and with all that is laid over one another.
 var makers = []string{"overlay", "still", "decode", "right", "composite"}
@@ -261,12 +281,25 @@ func (s *screen) show(now Shown) {
 	if now.Note != "" {
 		s.say("", now.Note)
 	}
+	s.problems = nil // those of before are mended, or are said again
+	errors, warnings := 0, 0
 	for _, d := range now.Problems {
 		colour := "9"
 		if d.Severity == eligen.Warning {
 			colour = "11"
+			warnings++
+		} else {
+			errors++
 		}
-		s.say(colour, d.String())
+		s.problems = appendLines(s.problems, colour, d.String())
+	}
+	switch {
+	case errors > 0:
+		s.state, s.stateColour = "✗ "+counted(errors, "error"), "9"
+	case warnings > 0:
+		s.state, s.stateColour = "✓ valid, "+counted(warnings, "warning"), "11"
+	default:
+		s.state, s.stateColour = "✓ valid", "10"
 	}
 	if now.Layouts == nil {
 		return
@@ -292,15 +325,27 @@ func (s *screen) show(now Shown) {
 const maxLog = 2000
 
 func (s *screen) say(colour, text string) {
-	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		line = plain(line)
-		if strings.TrimSpace(line) != "" {
-			s.log = append(s.log, logLine{strings.TrimRight(line, " "), colour})
-		}
-	}
+	s.log = appendLines(s.log, colour, text)
 	if len(s.log) > maxLog {
 		s.log = s.log[len(s.log)-maxLog:]
 	}
+}
+
+func appendLines(log []logLine, colour, text string) []logLine {
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		line = plain(line)
+		if strings.TrimSpace(line) != "" {
+			log = append(log, logLine{strings.TrimRight(line, " "), colour})
+		}
+	}
+	return log
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // take is the render that is looked at.
@@ -333,6 +378,10 @@ func (s *screen) picture(t *take, frame int) (place, bool) {
 	if s.planned[at] {
 		return at, false
 	}
+	if other, ok := s.shared[at]; ok {
+		_, made := s.artifacts[other]
+		return other, made
+	}
 	for f := frame - 1; f >= max(0, frame-64); f-- {
 		if _, ok := s.artifacts[place{t.Render, f}]; ok && t.same(f, frame) {
 			return place{t.Render, f}, true
@@ -344,15 +393,15 @@ func (s *screen) picture(t *take, frame int) (place, bool) {
 // made are the frames whose pictures are there, looked for only when there may be more.
 func (s *screen) made(t *take) map[int]bool {
 	key := fmt.Sprint(t.Render, s.version, len(s.artifacts))
-	if s.counted.key != key {
-		s.counted.key, s.counted.made = key, map[int]bool{}
+	if s.known.key != key {
+		s.known.key, s.known.made = key, map[int]bool{}
 		for f := range t.count() {
 			if _, ok := s.picture(t, f); ok {
-				s.counted.made[f] = true
+				s.known.made[f] = true
 			}
 		}
 	}
-	return s.counted.made
+	return s.known.made
 }
 
 // around are the frames of the onion skin.
@@ -487,7 +536,8 @@ func (s *screen) give() tea.Cmd {
 	}
 	columns, rows := c.grid(p.canvasWidth, p.main)
 	return func() tea.Msg {
-		seq, err := transmit(id, c.image(min(1024, columns*cellWidth), min(1024, rows*cellHeight)), columns, rows)
+		w, h := min(1024, columns*cellWidth), min(1024, rows*cellHeight)
+		seq, err := transmit(id, c.image(w, h, drawing.Width(min(w, h))), columns, rows)
 		if err != nil {
 			return nil
 		}
@@ -519,7 +569,14 @@ func (s *screen) panes() panes {
 
 // View draws the screen.
 func (s *screen) View() tea.View {
-	v := tea.NewView(s.String())
+	text := s.String()
+	if s.full && s.left {
+		// A tmux that was resized meanwhile makes the screen as large as it was before it
+		// takes it away, and keeps rows that don't fit above the prompt: empty ones, and
+		// the cursor at the top, leave nothing to keep.
+		text = ""
+	}
+	v := tea.NewView(text)
 	v.AltScreen = s.full
 	v.DisableBracketedPasteMode = true // nothing is typed here
 	if s.full {
@@ -556,17 +613,17 @@ func (s *screen) String() string {
 func (s *screen) lines() []string {
 	p := s.panes()
 	t := s.take()
-	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.takes), look: s.look}
+	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.takes), state: s.state, colour: s.stateColour, look: s.look}
 	if t != nil {
 		head.render = t.Render
 	}
 	lines := []string{head.View(s.width)}
 	if s.help {
-		lines = append(lines, (&helpPane{s.look}).View(s.width, s.height-2)...)
+		lines = append(lines, (&helpPane{s.offered(), s.look}).View(s.width, s.height-2)...)
 	} else {
 		lines = append(lines, s.body(p, t)...)
 	}
-	return append(lines, (&footLine{s.notice(), s.look}).View(s.width))
+	return append(lines, (&footLine{s.notice(), s.offered(), s.look}).View(s.width))
 }
 
 // notice is what the last line says in place of the keys.
@@ -594,7 +651,7 @@ func (s *screen) body(p panes, t *take) []string {
 		}
 		right = pane.View(p.side, p.entities)
 	}
-	log := &logPane{s.log, s.back, p.logTitle, s.look}
+	log := &logPane{slices.Concat(s.log, s.problems), s.back, p.logTitle, s.look}
 	if p.logBeside {
 		right = append(right, log.View(p.side, p.main-len(right))...)
 	} else {

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/drawing"
 )
 
 // Environments of terminals.
@@ -311,6 +313,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	s := shown(colorless, 100, 30)
+	do(s, news{items: []any{leap(), eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}}}})
 	do(s, pressed("?"))
 	for _, k := range keys() {
 		if help := s.String(); !strings.Contains(help, k.name+" ") || !strings.Contains(help, k.help) {
@@ -380,7 +383,8 @@ func TestStay(t *testing.T) {
 }
 
 // TestPictures: a picture is shown when its stage is done, in place of the regions'
-// areas, and the canvas goes to it unless somebody has gone elsewhere.
+// areas, and the canvas goes to it unless somebody has gone elsewhere. (Frame 2 covers the
+// image tokens that frame 1 does.)
 func TestPictures(t *testing.T) {
 	s := shown(colorless, 80, 24)
 	do(s, news{items: []any{leap()}})
@@ -393,7 +397,7 @@ func TestPictures(t *testing.T) {
 	}
 	do(s, done(0))
 	do(s, done(1))
-	if got := s.String(); !strings.Contains(got, "frame 1 of 24") || !strings.Contains(got, "2 of 24 made") || !strings.Contains(got, "%%%") {
+	if got := s.String(); !strings.Contains(got, "frame 1 of 24") || !strings.Contains(got, "3 of 24 made") || !strings.Contains(got, "%%%") {
 		t.Errorf("\n%s", got)
 	}
 	do(s, pressed("left"))
@@ -505,7 +509,7 @@ func TestFoot(t *testing.T) {
 	}
 	for _, said := range []string{"", "The run has ended."} {
 		for width := 30; width <= 200; width++ {
-			line := (&footLine{said, Look{}}).View(width)
+			line := (&footLine{said, keys(), Look{}}).View(width)
 			if line == said { // no room for more
 				continue
 			}
@@ -530,7 +534,7 @@ func TestLog(t *testing.T) {
 		eligen.Event{Type: eligen.Reported, Time: now, Problem: &ds[0]},
 	}})
 	got := s.String()
-	for _, want := range []string{"leap.hcl on paint/0.1.0", "Warning: Regions overlap  leap.hcl:7", "  The cat and the bird share 4 tokens."} {
+	for _, want := range []string{"Warning: Regions overlap  leap.hcl:7", "  The cat and the bird share 4 tokens."} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q\n%s", want, got)
 		}
@@ -540,6 +544,140 @@ func TestLog(t *testing.T) {
 	}
 	if got := Problems(s.progress); !strings.Contains(got, "box = px") {
 		t.Errorf("below: %s", got)
+	}
+}
+
+// TestQuietEngine: which engine it is stands at the edge of the first line, by version
+// and backend; its fingerprint is nowhere on the screen.
+func TestQuietEngine(t *testing.T) {
+	s := shown(colorless, 120, 40)
+	do(s, news{items: []any{eligen.Event{Type: eligen.Opened, Time: time.Now(), Scene: "leap.hcl", Engine: "eligen 0.1.0 xla-cpu-ad13 amd64-avx512+simd auto gomlx v0.28.2 go-xla v0.4.2"}, leap().Layouts[0]}})
+	first, rest, _ := strings.Cut(s.String(), "\n")
+	if !strings.HasSuffix(first, "  eligen 0.1.0 xla-cpu-ad13") || strings.Contains(rest, "xla-cpu") || strings.Contains(s.String(), "gomlx") {
+		t.Errorf("\n%s", s)
+	}
+}
+
+// TestOffered: only keys are offered that do something. A still has no frames to play.
+func TestOffered(t *testing.T) {
+	foot := func(layouts ...Layout) string {
+		s := shown(colorless, 120, 30)
+		do(s, news{items: []any{Shown{Layouts: layouts}}})
+		do(s, pressed("?"))
+		help := s.String()
+		for _, k := range s.offered() {
+			if !strings.Contains(help, k.help) {
+				t.Errorf("help lacks %q", k.help)
+			}
+		}
+		return (&footLine{keys: s.offered()}).View(120)
+	}
+	clip, still := leap().Layouts[0], leap().Layouts[1]
+	for _, c := range []struct{ got, want string }{
+		{foot(still), "r regions  ? help  q quit"},
+		{foot(still, still), "r regions  ? help  q quit"}, // the same render
+		{foot(clip), "←→ frame  ↑↓ entity  space play  o onion  r regions  ? help  q quit"},
+		{foot(still, clip), "tab render  r regions  ? help  q quit"},
+		{foot(), "? help  q quit"},
+	} {
+		if c.got != c.want {
+			t.Errorf("offers %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// TestMended: mistakes are said as long as the scene has them, and its state is seen
+// at a glance.
+func TestMended(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	scene := leap()
+	do(s, news{items: []any{scene}})
+	if first, _, _ := strings.Cut(s.String(), "\n"); !strings.HasSuffix(first, "✓ valid") {
+		t.Errorf("at first: %q", first)
+	}
+	broken := Shown{Note: "12:00:00 read again"}
+	broken.Problems.Errorf(nil, "Unsupported argument", "There is no argument %q.", "promt")
+	broken.Problems.Errorf(nil, "Unknown entity", "There is none.")
+	do(s, news{items: []any{broken}})
+	if got := s.String(); !strings.Contains(got, "✗ 2 errors") || !strings.Contains(got, "Unsupported argument") {
+		t.Errorf("broken:\n%s", got)
+	}
+	warned := leap()
+	warned.Problems.Warnf(nil, "Regions overlap", "They do.")
+	do(s, news{items: []any{warned}})
+	if got := s.String(); !strings.Contains(got, "✓ valid, 1 warning") || !strings.Contains(got, "Regions overlap") || strings.Contains(got, "Unsupported argument") {
+		t.Errorf("mended:\n%s", got)
+	}
+	do(s, news{items: []any{scene}})
+	if got := s.String(); strings.Contains(got, "overlap") || !strings.Contains(got, "12:00:00 read again") {
+		t.Errorf("without warnings:\n%s", got)
+	}
+}
+
+// TestShared: a frame that another one's picture serves is shown with it, and counts as
+// made, however far apart they are and however little their regions differ.
+func TestShared(t *testing.T) {
+	clip := leap().Layouts[0]
+	clip.Timeline.Frames, clip.Timeline.Tracks = 4, nil
+	clip.Render = "render.again"
+	recipe, err := json.Marshal(clip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shown(colorless, 80, 24)
+	frame := func(n int) string { return fmt.Sprintf("render.again.frame[%d].decode", n) }
+	do(s, news{items: []any{
+		eligen.Event{Type: eligen.Opened, Time: time.Now()},
+		eligen.Event{Type: eligen.Planned, Stage: frame(0)},
+		eligen.Event{Type: eligen.Planned, Stage: frame(1)},
+		eligen.Event{Type: eligen.Planned, Stage: "render.again.clip.gif", Recipe: recipe, Inputs: []string{frame(0), frame(1), frame(1), frame(0)}},
+		eligen.Event{Type: eligen.Done, Stage: frame(0), Artifact: &eligen.Artifact{}},
+	}})
+	if got := s.String(); !strings.Contains(got, "2 of 4 made") {
+		t.Errorf("frames 0 and 3 are made:\n%s", got)
+	}
+	do(s, news{items: []any{eligen.Event{Type: eligen.Done, Stage: frame(1), Artifact: &eligen.Artifact{}}}})
+	if got := s.String(); !strings.Contains(got, "4 of 4 made") {
+		t.Errorf("all are made:\n%s", got)
+	}
+	do(s, pressed("r"))
+	for range 4 {
+		if got := s.String(); !strings.Contains(got, "%%") {
+			t.Errorf("no picture:\n%s", got)
+		}
+		do(s, pressed("right"))
+	}
+}
+
+// TestLabels: a label has one colour from end to end, its entity's.
+func TestLabels(t *testing.T) {
+	s := shown(colourful, 100, 30)
+	do(s, news{items: []any{leap(), eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}}}})
+	for name, i := range map[string]int{" A cat ": 0, " B bird ": 1} {
+		c := drawing.Colour(i)
+		if want := fmt.Sprintf(";48;2;%d;%d;%dm%s", c.R, c.G, c.B, name); !strings.Contains(s.String(), want) {
+			t.Errorf("%q is not whole in its colour", name)
+		}
+	}
+}
+
+// TestWipe: the screen is empty, and the cursor at its top, before the terminal gets its
+// own back. A tmux that was resized would keep what does not fit any more.
+func TestWipe(t *testing.T) {
+	var out bytes.Buffer
+	s := newScreen(Options{Env: environment(colourful)}, true)
+	p := tea.NewProgram(s, tea.WithInput(nil), tea.WithOutput(&out), tea.WithoutSignalHandler(), tea.WithWindowSize(80, 24))
+	go func() {
+		p.Send(news{items: []any{leap()}})
+		p.Send(tea.WindowSizeMsg{Width: 110, Height: 32})
+		p.Send(pressed("q"))
+	}()
+	if _, err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	before, _, found := strings.Cut(out.String(), "\x1b[?1049l")
+	if i := strings.LastIndex(before, "\x1b[2J"); !found || i < 0 || strings.ContainsAny(before[i:], "▀q") || !strings.Contains(before[i-4:], "\x1b[H") {
+		t.Errorf("at the end: %q", before[max(0, len(before)-200):])
 	}
 }
 
