@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/tui"
 )
@@ -81,7 +79,9 @@ func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.S
 		}
 		shown.Problems = append(shown.Problems, ds...)
 		if !ds.HasErrors() {
-			shown.Layouts = layoutsOf(p)
+			for _, k := range sketched(scene, p) {
+				shown.Layouts = append(shown.Layouts, k.Layout)
+			}
 		}
 	}
 	switch {
@@ -95,24 +95,6 @@ func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.S
 		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
 	}
 	return shown, nil
-}
-
-// layoutsOf are the layouts of a plan's files, each render once.
-func layoutsOf(p *eligen.Plan) []tui.Layout {
-	var out []tui.Layout
-	seen := map[string]bool{}
-	for _, o := range p.Outputs {
-		op := p.Stages[o.Stage].Op
-		recipe, err := json.Marshal(op)
-		if err != nil {
-			continue // it can't be drawn, and can be made
-		}
-		if l, ok := layoutOf(op.Kind(), recipe); ok && !seen[l.Render] {
-			seen[l.Render] = true
-			out = append(out, l)
-		}
-	}
-	return out
 }
 
 // maxWatched is how many files are looked at: a scene in a large folder is not the

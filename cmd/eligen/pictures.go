@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/eligen/eligen/tui"
+)
+
+// screenLook is how pictures are drawn on the command's terminal, among its lines; nil
+// where there is none, or none that shows colours.
+func screenLook(c *cobra.Command) *tui.Look { return lookOf(c.ErrOrStderr()) }
+
+func lookOf(w io.Writer) *tui.Look {
+	if !terminal(w) {
+		return nil
+	}
+	width, height := 80, 24
+	if f, ok := w.(*os.File); ok {
+		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
+			width, height = w, h
+		}
+	}
+	look := tui.PrintLook(os.Getenv, width, height)
+	if !look.Colour {
+		return nil
+	}
+	return &look
+}
+
+// viewer is the command that opens a file as a double click does.
+func viewer() []string {
+	switch goruntime.GOOS {
+	case "darwin":
+		return []string{"open"}
+	case "windows":
+		return []string{"rundll32", "url.dll,FileProtocolHandler"}
+	}
+	return []string{"xdg-open"}
+}
+
+// open opens files in the system's viewer. It doesn't wait until they are closed.
+func open(ctx context.Context, files []string) error {
+	with := viewer()
+	for _, f := range files {
+		if strings.HasPrefix(f, "-") {
+			f = "./" + f
+		}
+		if err := exec.CommandContext(ctx, with[0], append(with[1:], f)...).Run(); err != nil {
+			return fmt.Errorf("%s can't be opened with %s: %w", f, with[0], err)
+		}
+	}
+	return nil
+}
