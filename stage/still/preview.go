@@ -61,7 +61,7 @@ type Storyboard struct {
 	Frames []BoardFrame
 	Ways   []Way
 	Z      []float64 // as a Preview's
-	Shown  *Shown // what the file says of itself
+	Shown  *Shown    // what the file says of itself
 }
 
 // BoardFrame is a frame of a [Storyboard].
