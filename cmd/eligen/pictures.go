@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -23,11 +24,9 @@ func lookOf(w io.Writer) *tui.Look {
 	if !terminal(w) {
 		return nil
 	}
-	width, height := 80, 24
-	if f, ok := w.(*os.File); ok {
-		if w, h, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
-			width, height = w, h
-		}
+	width, height, err := term.GetSize(int(page.Terminal(w).Fd()))
+	if err != nil || width < 1 {
+		width, height = 80, 24
 	}
 	look := tui.PrintLook(os.Getenv, width, height)
 	if !look.Colour {
