@@ -63,6 +63,7 @@ var open = map[string]string{
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
 	"bug":     "dsl runtime cmd",
+	"files":   "runtime model cmd",
 	"page":    "planner tui cmd",
 	"drawing": "stage tui",
 }

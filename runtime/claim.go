@@ -2,7 +2,8 @@ package runtime
 
 import (
 	"os"
-	"path/filepath"
+
+	regular "github.com/eligen/eligen/internal/files"
 )
 
 // claimName is the file in a folder that is locked by who writes there.
@@ -15,7 +16,12 @@ func Claim(dir string) (free func() error, ok bool, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, false, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, claimName), os.O_CREATE|os.O_RDWR, 0o600)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	defer root.Close()
+	f, err := regular.OpenToLock(root, claimName)
 	if err != nil {
 		return nil, false, err
 	}

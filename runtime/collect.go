@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	regular "github.com/eligen/eligen/internal/files"
 )
 
 // An Entry is a file of a Store.
@@ -115,7 +116,7 @@ func (s *Store) Entries() ([]Entry, error) {
 
 // live reports whether a run is writing a journal.
 func (s *Store) live(name string) bool {
-	f, err := s.files.root.Open(filepath.FromSlash(name))
+	f, err := regular.OpenIn(s.files.root, filepath.FromSlash(name))
 	if err != nil {
 		return false
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	regular "github.com/eligen/eligen/internal/files"
 )
 
 // files are the file operations of this package, all below one folder: symbolic
@@ -35,21 +38,48 @@ func (f files) ask(operation, name string) error {
 	return f.fail(operation, name)
 }
 
-// read is a file's content; more than limit bytes are an error.
+// read is the content of a regular file; more than limit bytes are an error.
 func (f files) read(name string, limit int64) ([]byte, error) {
-	if err := f.ask("read", name); err != nil {
-		return nil, err
-	}
-	file, err := f.root.Open(name)
+	file, err := f.reader(name)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", name, limit)
+	return regular.ReadAll(file, name, limit)
+}
+
+// reader opens a regular file.
+func (f files) reader(name string) (*os.File, error) {
+	if err := f.ask("read", name); err != nil {
+		return nil, err
 	}
-	return data, err
+	return regular.OpenIn(f.root, name)
+}
+
+// holds reports whether a file's content is data.
+func (f files) holds(name string, data []byte) (bool, error) {
+	file, err := f.reader(name)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || info.Size() != int64(len(data)) {
+		return false, err
+	}
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := file.Read(buf)
+		if n > len(data) || !bytes.Equal(buf[:n], data[:n]) {
+			return false, nil
+		}
+		data = data[n:]
+		if errors.Is(err, io.EOF) {
+			return len(data) == 0, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 }
 
 // list is the names in a folder.
@@ -57,7 +87,7 @@ func (f files) list(name string) ([]string, error) {
 	if err := f.ask("list", name); err != nil {
 		return nil, err
 	}
-	d, err := f.root.Open(name)
+	d, err := regular.OpenFolder(f.root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -99,10 +129,10 @@ func (f files) open(name string) (*os.File, error) {
 	if err := f.ask("open", name); err != nil {
 		return nil, err
 	}
-	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+	file, err := regular.OpenToLock(f.root, name)
 	if missing(err) {
 		if err = f.mkdirAll(filepath.Dir(name)); err == nil {
-			file, err = f.root.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
+			file, err = regular.OpenToLock(f.root, name)
 		}
 	}
 	return file, err
@@ -143,7 +173,7 @@ func (f files) syncDir(name string) error {
 	if goruntime.GOOS == "windows" {
 		return nil
 	}
-	d, err := f.root.Open(name)
+	d, err := regular.OpenFolder(f.root, name)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,9 +18,6 @@ type outputs struct {
 	force     bool
 	recognise func(io.Reader) bool
 }
-
-// maxOutput is how much of a file is read to find out whose it is.
-const maxOutput = 256 << 20
 
 // openOutputs checks every file of a plan that is there already.
 func (r *Runner) openOutputs(p *eligen.Plan) (*outputs, error) {
@@ -118,14 +114,32 @@ func (o *outputs) check(out eligen.PlannedOutput, data []byte) error {
 	if o.force {
 		return nil
 	}
-	old, err := o.files.read(name, maxOutput)
+	ours, err := o.ours(name, data)
 	if err != nil {
 		return fmt.Errorf("%s is there already, and can't be read: %w", out.Path, err)
 	}
-	if data != nil && bytes.Equal(old, data) || o.recognise != nil && o.recognise(bytes.NewReader(old)) {
-		return nil
+	if !ours {
+		return fmt.Errorf("%s is there already: %w", out.Path, errForeign)
 	}
-	return fmt.Errorf("%s is there already: %w", out.Path, errForeign)
+	return nil
+}
+
+// ours reports whether a file holds data, or is one that may be replaced.
+func (o *outputs) ours(name string, data []byte) (bool, error) {
+	if data != nil {
+		if same, err := o.files.holds(name, data); same || err != nil {
+			return same, err
+		}
+	}
+	if o.recognise == nil {
+		return false, nil
+	}
+	file, err := o.files.reader(name)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	return o.recognise(file), nil
 }
 
 // write makes a file, whole or not at all. One that is there already with the same
@@ -138,7 +152,7 @@ func (o *outputs) write(out eligen.PlannedOutput, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if old, err := o.files.read(name, maxOutput); err == nil && bytes.Equal(old, data) {
+	if same, err := o.files.holds(name, data); err == nil && same {
 		return nil
 	}
 	if err := o.files.put(name, data); err != nil {

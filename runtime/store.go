@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/eligen/eligen"
+	regular "github.com/eligen/eligen/internal/files"
 )
 
 // A Store is a folder of results, each under the digest of how it was made. It is
@@ -104,10 +106,10 @@ func (s *Store) artifact(d eligen.Digest, content []byte) eligen.Artifact {
 // entry reads an entry and its step.
 func (s *Store) entry(name, kind string, key eligen.Digest) (content []byte, step int, err error) {
 	data, err := s.files.read(name, maxEntry)
-	if err != nil {
+	if err != nil && !errors.Is(err, regular.ErrNotRegular) {
 		return nil, 0, err
 	}
-	if n := len(header(kind, key, 0, nil)); len(data) >= n {
+	if n := len(header(kind, key, 0, nil)); err == nil && len(data) >= n {
 		at := len("eligen store 1 ") + len(kind) + len(key) + 2
 		step, err = strconv.Atoi(string(data[at : at+6]))
 		content = data[n:]
@@ -115,12 +117,20 @@ func (s *Store) entry(name, kind string, key eligen.Digest) (content []byte, ste
 			return content, step, nil
 		}
 	}
+	return nil, 0, s.setAside(name)
+}
+
+// setAside moves an entry that is damaged, or no file at all, to where nobody reads it.
+// The error says so.
+func (s *Store) setAside(name string) error {
 	aside := filepath.Join("quarantine", filepath.Base(name))
-	err = fmt.Errorf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside))
-	if s.files.mkdirAll("quarantine") != nil || s.files.rename(name, aside) != nil {
-		err = fmt.Errorf("%s is damaged, and is made again", filepath.Join(s.dir, name))
+	if _, err := s.files.root.Lstat(aside); err == nil {
+		aside += fmt.Sprintf("-%08x", rand.Uint32())
 	}
-	return nil, 0, err
+	if s.files.mkdirAll("quarantine") != nil || s.files.rename(name, aside) != nil {
+		return fmt.Errorf("%s is damaged, and is made again", filepath.Join(s.dir, name))
+	}
+	return fmt.Errorf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside))
 }
 
 // Put keeps a result. Where there is one already, it must be the same bytes: the
