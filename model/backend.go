@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 )
 
 // The versions of the libraries that run the graphs. They are part of an
@@ -38,6 +39,7 @@ type Info struct {
 	Plugin       string        // path of the PJRT plugin; "" for go
 	PluginDigest eligen.Digest // SHA-256 of the plugin's file
 	Instructions string        // "amd64-avx2", "arm64"; "+simd" where the build uses them from Go
+	Flags        string        // how XLA is told to compile, by XLA_FLAGS; "" for nothing
 }
 
 // ID is the numeric class of results: two equal IDs give equal bits.
@@ -47,10 +49,32 @@ func (i Info) ID(dtype string) string {
 		kind = "xla-" + pluginKind(i.Plugin) + "-" + i.PluginDigest.Short()
 		libraries = "gomlx " + gomlxVersion + " go-xla " + goXLAVersion
 	}
-	if flags := strings.Join(strings.Fields(os.Getenv("XLA_FLAGS")), " "); flags != "" && i.Plugin != "" {
-		libraries += " XLA_FLAGS " + flags // they choose how XLA compiles
+	if i.Flags != "" {
+		libraries += " XLA_FLAGS " + i.Flags
 	}
 	return fmt.Sprintf("eligen %s %s %s %s %s %s", eligen.Version, kind, i.Instructions, dtype, libraries, runtime.Version())
+}
+
+// maxFlags is how much of a file of flags is read.
+const maxFlags = 1 << 20
+
+// xlaFlags is what the environment variable XLA_FLAGS tells XLA: the flags themselves,
+// or, where its value doesn't begin with a dash, the digest of those in the file that it
+// names. XLA ends the process where it can't read that file.
+func xlaFlags() (string, error) {
+	value := os.Getenv("XLA_FLAGS")
+	words := strings.Fields(value)
+	if len(words) == 0 || strings.HasPrefix(words[0], "-") {
+		return strings.Join(words, " "), nil
+	}
+	data, err := files.Read(value, maxFlags)
+	if err != nil {
+		return "", fmt.Errorf("XLA_FLAGS names a file of flags, since it doesn't begin with a dash, and that can't be read: %w. Unset it, or write the flags themselves", err)
+	}
+	if words = strings.Fields(string(data)); len(words) == 0 {
+		return "", nil
+	}
+	return "from a file, " + eligen.DigestOf([]byte(strings.Join(words, " "))).Short(), nil
 }
 
 // instructions is what the machine's arithmetic depends on. Go's own math
@@ -132,7 +156,7 @@ func DefaultBackend() (string, error) {
 	if err != nil {
 		return "", nil // no home folder: nothing was installed either
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "default"))
+	b, err := files.Read(filepath.Join(dir, "default"), 1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -228,6 +252,9 @@ func FindBackend(name string) (Info, error) {
 	cuda := strings.Contains(upper, "CUDA") || strings.Contains(upper, "NVIDIA")
 	if cuda != (kind == "cuda") || kind == "cpu" && !strings.Contains(upper, "CPU") {
 		return info, fmt.Errorf("the plugin %s seems to be for %s by its own name and for another device by its folder's. Move it to a folder whose path has none of the words cpu, cuda and nvidia in it (ELIGEN_PLUGIN_DIR names the folder of installed plugins)", info.Plugin, kind)
+	}
+	if info.Flags, err = xlaFlags(); err != nil {
+		return info, err
 	}
 	info.PluginDigest, err = DigestFile(info.Plugin)
 	return info, err

@@ -97,6 +97,55 @@ func TestIDs(t *testing.T) {
 	}
 }
 
+// The flags that XLA compiles by are part of the ID, wherever XLA reads them: another
+// file of flags, or another content of it, is another engine.
+func TestFlagsInID(t *testing.T) {
+	dir := t.TempDir()
+	plugin := filepath.Join(dir, "pjrt_c_api_cpu_plugin.so")
+	flags := filepath.Join(dir, "flags")
+	t.Setenv("ELIGEN_CACHE_DIR", filepath.Join(dir, "cache"))
+	if err := os.WriteFile(plugin, []byte("a plugin"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	id := func(value, content string) string {
+		t.Helper()
+		t.Setenv("XLA_FLAGS", value)
+		if err := os.WriteFile(flags, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		info, err := FindBackend("xla:" + plugin)
+		if xlaMissing != "" {
+			t.Skip(xlaMissing)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.ID("float32")
+	}
+	seen := map[string]string{}
+	for name, got := range map[string]string{
+		"none":            id("", ""),
+		"a flag":          id("--xla_cpu_enable_fast_math=true", ""),
+		"a file":          id(flags, "--xla_cpu_enable_fast_math=true"),
+		"the file, later": id(flags, "--xla_cpu_enable_fast_math=false"),
+	} {
+		if other, twice := seen[got]; twice {
+			t.Errorf("%s and %s have one ID: %s", name, other, got)
+		}
+		seen[got] = name
+	}
+	if a, b := id(flags, "--a --b"), id(flags, "  --a\n--b\n"); a != b {
+		t.Errorf("spaces make another engine: %s, %s", a, b)
+	}
+	if id(flags, "\n") != id("", "") {
+		t.Error("an empty file makes another engine")
+	}
+	t.Setenv("XLA_FLAGS", filepath.Join(dir, "missing"))
+	if _, err := FindBackend("xla:" + plugin); err == nil || !strings.Contains(err.Error(), "XLA_FLAGS names a file") {
+		t.Errorf("a missing file of flags: %v", err)
+	}
+}
+
 // The versions in the ID are those that go.mod asks for.
 func TestLibraryVersions(t *testing.T) {
 	mod, err := os.ReadFile(filepath.Join("..", "go.mod"))

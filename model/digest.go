@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 )
 
 // A digestRecord is a file's digest with what tells that the file is still the
@@ -19,7 +21,9 @@ import (
 type digestRecord struct {
 	Size   int64         `json:"size"`
 	MTime  int64         `json:"mtime"` // nanoseconds
+	CTime  int64         `json:"ctime"` // of anything about the file, nanoseconds; nobody can set it. 0 where the system has none
 	Inode  uint64        `json:"inode"` // 0 where the system has none
+	Device uint64        `json:"device"`
 	Digest eligen.Digest `json:"sha256"`
 }
 
@@ -31,14 +35,21 @@ var records sync.Mutex
 // a change within one tick of the file system's clock leaves no trace.
 const settled = 2 * time.Second
 
-// DigestFile is the SHA-256 of a file. A file whose size, time of change and
+// recordOf is a file as it is now, without its digest.
+func recordOf(fi fs.FileInfo) digestRecord {
+	r := digestRecord{Size: fi.Size(), MTime: fi.ModTime().UnixNano()}
+	r.CTime, r.Inode, r.Device = identity(fi)
+	return r
+}
+
+// DigestFile is the SHA-256 of a regular file. A file whose size, times of change and
 // inode are as they were when it was last hashed is not read again.
 func DigestFile(path string) (eligen.Digest, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	f, err := os.Open(abs)
+	f, err := files.Open(abs)
 	if err != nil {
 		return "", err
 	}
@@ -47,7 +58,7 @@ func DigestFile(path string) (eligen.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	now := digestRecord{Size: fi.Size(), MTime: fi.ModTime().UnixNano(), Inode: inode(fi)}
+	now := recordOf(fi)
 	file := recordFile()
 	records.Lock()
 	known := readRecords(file)[abs]
@@ -60,10 +71,13 @@ func DigestFile(path string) (eligen.Digest, error) {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
 	now.Digest = eligen.Digest(hex.EncodeToString(h.Sum(nil)))
-	if after, err := f.Stat(); err != nil || after.Size() != now.Size || after.ModTime().UnixNano() != now.MTime {
+	after, err := f.Stat()
+	if err != nil || after.Size() != now.Size || after.ModTime().UnixNano() != now.MTime {
 		return "", fmt.Errorf("%s changed while it was read", path)
 	}
-	if file != "" && time.Since(fi.ModTime()) > settled {
+	same := recordOf(after)
+	same.Digest = now.Digest
+	if changed := time.Unix(0, max(now.MTime, now.CTime)); file != "" && same == now && time.Since(changed) > settled {
 		records.Lock()
 		defer records.Unlock()
 		all := readRecords(file)
@@ -84,10 +98,13 @@ func recordFile() string {
 	return filepath.Join(dir, "digests.json")
 }
 
+// maxRecords is how much of the file of records is read.
+const maxRecords = 64 << 20
+
 // readRecords is empty where the file is missing or damaged.
 func readRecords(file string) map[string]digestRecord {
 	all := map[string]digestRecord{}
-	data, err := os.ReadFile(file)
+	data, err := files.Read(file, maxRecords)
 	if err != nil || json.Unmarshal(data, &all) != nil || all == nil {
 		return map[string]digestRecord{}
 	}
