@@ -130,6 +130,15 @@ func (p *Progress) Add(e Event) {
 	}
 }
 
+// Stage is a stage by its name, nil where no event has mentioned it. The next event
+// invalidates it.
+func (p *Progress) Stage(name string) *StageProgress {
+	if i, ok := p.index[name]; ok {
+		return &p.Stages[i]
+	}
+	return nil
+}
+
 // Counts is how many stages are in each state.
 func (p *Progress) Counts() map[EventType]int {
 	n := map[EventType]int{}

@@ -137,7 +137,7 @@ func styledLine(p *eligen.Progress, e eligen.Event, width int) string {
 
 // Line is an event in words; p has taken it into account. Not every event has any.
 func Line(p *eligen.Progress, e eligen.Event) string {
-	s := find(p, e.Stage)
+	s := p.Stage(e.Stage)
 	switch e.Type {
 	case eligen.Opened:
 		return fmt.Sprintf("%s on %s", e.Scene, e.Engine)
@@ -171,15 +171,6 @@ func Line(p *eligen.Progress, e eligen.Event) string {
 		return summary(p, e.Time)
 	}
 	return ""
-}
-
-func find(p *eligen.Progress, stage string) *eligen.StageProgress {
-	for i := range p.Stages {
-		if p.Stages[i].Name == stage {
-			return &p.Stages[i]
-		}
-	}
-	return nil
 }
 
 // summary counts stages: "5 stages done, 2 cached, in 3.4 s".

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -206,7 +206,7 @@ const maxEvent = 64 << 20
 // readRun reads a journal. Lines that are no events are passed over: a run that was
 // killed ends in half of one.
 func readRun(file string) ([]eligen.Event, error) {
-	f, err := os.Open(file)
+	f, err := files.Open(file)
 	if err != nil {
 		return nil, err
 	}

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -36,7 +36,7 @@ PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM.`,
 }
 
 func (o *showOptions) run(c *cobra.Command, args []string) error {
-	f, err := os.Open(args[0])
+	f, err := files.Open(args[0])
 	if err != nil {
 		return err
 	}

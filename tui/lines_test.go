@@ -1,0 +1,26 @@
+package tui
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/eligen/eligen"
+)
+
+// TestLinesOfLongRuns: a run of 200,000 stages is shown in seconds. The time that an
+// event takes doesn't grow with the stages before it; it would be minutes.
+func TestLinesOfLongRuns(t *testing.T) {
+	const stages, most = 200_000, 30 * time.Second
+	began := time.Now()
+	show := Lines(io.Discard)
+	show(eligen.Event{Type: eligen.Opened, Scene: "long.hcl", Engine: "paint", Time: began})
+	for _, state := range []eligen.EventType{eligen.Planned, eligen.Started, eligen.Done} {
+		for i := range stages {
+			if show(eligen.Event{Type: state, Stage: fmt.Sprintf("render.long[%d].noise", i), Kind: "noise/1", Time: began}); i%1000 == 0 && time.Since(began) > most {
+				t.Fatalf("%d stages are %s after %v", i, state, most)
+			}
+		}
+	}
+}
