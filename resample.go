@@ -50,8 +50,9 @@ func sinc(x float64) float64 {
 }
 
 // Resize scales a picture of 8-bit samples, interleaved channels row by row, as
-// PIL's Image.resize does, to the bit: antialiased when it shrinks, columns first,
-// both directions rounded to 8 bits.
+// Pillow 13's Image.resize does, to the bit: antialiased when it shrinks, in two
+// passes, each rounded to 8 bits. The horizontal one comes first, unless the height
+// shrinks by more than twice as many pixels as the width.
 func Resize(pix []uint8, channels int, from, to Size, f Filter) []uint8 {
 	if f.weight == nil {
 		out := make([]uint8, to.W*to.H*channels)
@@ -62,39 +63,54 @@ func Resize(pix []uint8, channels int, from, to Size, f Filter) []uint8 {
 		}
 		return out
 	}
-	if to.W != from.W {
-		taps := filterTaps(from.W, to.W, f)
-		out := make([]uint8, to.W*from.H*channels)
-		for y := range from.H {
-			row := pix[y*from.W*channels:]
-			for x, t := range taps {
-				for c := range channels {
-					sum := int64(1) << (tapBits - 1)
-					for k, w := range t.weights {
-						sum += int64(row[(t.first+k)*channels+c]) * w
-					}
-					out[(y*to.W+x)*channels+c] = clip8(sum)
-				}
-			}
-		}
-		pix = out
+	if to.H < from.H && from.H-to.H > 2*(from.W-to.W) {
+		pix = resizeColumns(pix, channels, from, to.H, f)
+		return resizeRows(pix, channels, Size{from.W, to.H}, to.W, f)
 	}
-	if to.H != from.H {
-		taps := filterTaps(from.H, to.H, f)
-		stride := to.W * channels
-		out := make([]uint8, stride*to.H)
-		for y, t := range taps {
-			for x := range stride {
+	pix = resizeRows(pix, channels, from, to.W, f)
+	return resizeColumns(pix, channels, Size{to.W, from.H}, to.H, f)
+}
+
+// resizeRows makes every row w pixels wide.
+func resizeRows(pix []uint8, channels int, from Size, w int, f Filter) []uint8 {
+	if w == from.W {
+		return pix
+	}
+	taps := filterTaps(from.W, w, f)
+	out := make([]uint8, w*from.H*channels)
+	for y := range from.H {
+		row := pix[y*from.W*channels:]
+		for x, t := range taps {
+			for c := range channels {
 				sum := int64(1) << (tapBits - 1)
 				for k, w := range t.weights {
-					sum += int64(pix[(t.first+k)*stride+x]) * w
+					sum += int64(row[(t.first+k)*channels+c]) * w
 				}
-				out[y*stride+x] = clip8(sum)
+				out[(y*w+x)*channels+c] = clip8(sum)
 			}
 		}
-		pix = out
 	}
-	return pix
+	return out
+}
+
+// resizeColumns makes every column h pixels high.
+func resizeColumns(pix []uint8, channels int, from Size, h int, f Filter) []uint8 {
+	if h == from.H {
+		return pix
+	}
+	taps := filterTaps(from.H, h, f)
+	stride := from.W * channels
+	out := make([]uint8, stride*h)
+	for y, t := range taps {
+		for x := range stride {
+			sum := int64(1) << (tapBits - 1)
+			for k, w := range t.weights {
+				sum += int64(pix[(t.first+k)*stride+x]) * w
+			}
+			out[y*stride+x] = clip8(sum)
+		}
+	}
+	return out
 }
 
 // Cover scales a picture, keeping its proportions, until it covers a size, and cuts
