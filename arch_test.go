@@ -66,6 +66,7 @@ var shared = map[string]string{
 	"files":   "runtime model cmd",
 	"page":    "planner tui cmd",
 	"drawing": "stage tui",
+	"pixels":  "dsl stage cmd dataset",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a
@@ -79,6 +80,7 @@ var home = map[string]string{
 	"charm.land/lipgloss/":      "tui",
 	"github.com/charmbracelet/": "tui",
 	"github.com/HugoSmits86/":   "stage",
+	"github.com/kovidgoyal/":    "internal",
 	"github.com/spf13/cobra":    "cmd",
 	"github.com/nats-io/":       "farm",
 	"github.com/openai/":        "layout",
@@ -147,8 +149,12 @@ func check(from, imp string) string {
 	rest = strings.TrimSuffix(rest, "/")
 	to := folder(rest)
 	if to == top {
-		if own, other := second(from), second(rest); top == "stage" && own != other && other != "internal" {
+		own, other := second(from), second(rest)
+		if top == "stage" && own != other && other != "internal" {
 			return "stages don't know one another"
+		}
+		if top == "internal" && own != other {
+			return "what is on the ground floor stands by itself"
 		}
 		return ""
 	}
@@ -223,6 +229,11 @@ func TestCheck(t *testing.T) {
 		{"dsl", module + "/internal/bug", true},
 		{"tui", module + "/internal/bug", false},
 		{"internal/bug", module + "/dsl", false},
+		{"stage/image", module + "/internal/pixels", true},
+		{"internal/pixels", module + "/internal/bug", false},
+		{"internal/pixels", module + "/dsl", false},
+		{"runtime", module + "/internal/pixels", false},
+		{"stage/image", "github.com/kovidgoyal/imaging", false},
 		{"things", "strings", false},
 	} {
 		if got := check(c.from, c.imp); (got == "") != c.ok {

@@ -233,9 +233,27 @@ func (e *Entity) Where(attribute string) *Source {
 
 // A Picture is a file that the scene names, known by its content.
 type Picture struct {
-	Path   string // where it was found, for messages; no part of any recipe
-	Digest Digest // of the file's bytes
-	Size   Size
+	Path        string // where it was found, for messages; no part of any recipe
+	Digest      Digest // of the file's bytes
+	Size        Size   // as it is seen, after turning as the file says
+	Transparent bool   `json:",omitempty"` // something of it is
+	Background  string `json:",omitempty"` // the colour behind what is transparent, "#rrggbb"; "" is white
+	Profile     string `json:",omitempty"` // of the colours that are converted to sRGB; "" where they are sRGB
+	Unconverted string `json:",omitempty"` // why they are not, though they should be: the end of a sentence
+}
+
+// White is a [Picture]'s background where none is stated.
+const White = "#ffffff"
+
+// Behind is the colour that a model sees behind a picture, "" for an opaque one.
+func (p Picture) Behind() string {
+	switch {
+	case !p.Transparent:
+		return ""
+	case p.Background == "":
+		return White
+	}
+	return p.Background
 }
 
 // A Recipe is a training. Zero fields take the trainer's defaults.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -204,14 +205,15 @@ func FuzzPicture(f *testing.F) {
 	f.Add([]byte("GIF89a"))
 	f.Add([]byte(strings.Repeat("\x00", 64)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		size, decode, err := pictureHeader(data)
-		if err != nil || size.W*size.H > 1<<20 { // it may be, but takes long
+		file, err := pixels.Open(data)
+		if err != nil || file.Size.W*file.Size.H > 1<<20 { // it may be, but takes long
 			return
 		}
-		img, err := decodePicture(decode, data)
-		if err != nil || img.Bounds().Dx() != size.W || img.Bounds().Dy() != size.H {
+		img, err := file.Numbers()
+		if err != nil {
 			return
 		}
+		size := file.Size
 		var p picture
 		p.masks(img)
 		for _, m := range []*eligen.Bitmap{p.luminance, p.alpha} {

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -158,7 +159,7 @@ func TestBadPictures(t *testing.T) {
 		"dark.png":  encodePNG(t, bright(8, 8, 0, 0)),
 		"empty.png": "",
 		"gif.png":   "GIF89a",
-		"big.png":   whole + strings.Repeat("\x00", maxPictureBytes),
+		"big.png":   whole + strings.Repeat("\x00", pixels.MaxBytes),
 		"bomb.webp": "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(4+8+10+len(frame)))) + "WEBPVP8X" + string(binary.LittleEndian.AppendUint32(nil, 10)) + strings.Repeat("\x00", 10) + frame,
 		"dir/x":     "",
 	})

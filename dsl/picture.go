@@ -2,13 +2,9 @@ package dsl
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
-	"image/color"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"io/fs"
 	"path"
@@ -17,15 +13,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
-	"golang.org/x/image/webp"
-)
-
-// Limits of a picture that a scene names.
-const (
-	maxPictureBytes  = 32 << 20
-	maxPicturePixels = 1 << 24 // 16 MP: 4096 × 4096
 )
 
 // A picture is a file that image() has read, as a picture and as two masks.
@@ -235,22 +225,22 @@ func (l *loader) whose() string {
 }
 
 func (l *loader) readPicture(name string, p *picture) error {
-	clean, data, err := l.readLocal(name, "a picture", maxPictureBytes)
+	clean, data, err := l.readLocal(name, "a picture", pixels.MaxBytes)
 	if err != nil {
 		return err
 	}
-	size, decode, err := pictureHeader(data)
+	f, err := pixels.Open(data)
 	if err != nil {
 		return fmt.Errorf("%s: %w", clean, err)
 	}
-	img, err := decodePicture(decode, data)
+	img, err := f.Numbers()
 	if err != nil {
-		return fmt.Errorf("%s is damaged or cut off: %w", clean, err)
+		return fmt.Errorf("%s is %w", clean, err)
 	}
-	if b := img.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
-		return fmt.Errorf("%s is damaged: its header says %d×%d pixels, its content has %d×%d", clean, size.W, size.H, b.Dx(), b.Dy())
+	p.file = eligen.Picture{
+		Path: filepath.Join(l.dir, filepath.FromSlash(clean)), Digest: eligen.DigestOf(data), Size: f.Size,
+		Transparent: !img.Opaque(), Profile: f.Profile, Unconverted: f.Trouble,
 	}
-	p.file = eligen.Picture{Path: filepath.Join(l.dir, filepath.FromSlash(clean)), Digest: eligen.DigestOf(data), Size: size}
 	p.masks(img)
 	return nil
 }
@@ -260,114 +250,21 @@ func escapes(err error) bool {
 	return strings.Contains(err.Error(), "escapes")
 }
 
-// pictureHeader reads the size of a PNG, JPEG or WebP file before anything is
-// decoded, and checks it.
-func pictureHeader(data []byte) (eligen.Size, func(io.Reader) (image.Image, error), error) {
-	var decode func(io.Reader) (image.Image, error)
-	var config func(io.Reader) (image.Config, error)
-	switch {
-	case bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")):
-		decode, config = png.Decode, png.DecodeConfig
-	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
-		decode, config = jpeg.Decode, jpeg.DecodeConfig
-	case len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP":
-		decode, config = webp.Decode, webp.DecodeConfig
-	case len(data) == 0:
-		return eligen.Size{}, nil, errors.New("the file is empty")
-	default:
-		return eligen.Size{}, nil, errors.New("not a PNG, JPEG or WebP picture")
-	}
-	c, err := config(bytes.NewReader(data))
-	if err != nil {
-		return eligen.Size{}, nil, fmt.Errorf("the header is damaged or cut off: %w", err)
-	}
-	w, h := int64(c.Width), int64(c.Height)
-	if decodes := webpFrame(data); decodes > maxPicturePixels {
-		w, h = decodes, 1
-	}
-	if w <= 0 || h <= 0 {
-		return eligen.Size{}, nil, fmt.Errorf("the header says %d×%d pixels", w, h)
-	}
-	if w*h > maxPicturePixels {
-		return eligen.Size{}, nil, fmt.Errorf("%d×%d pixels are more than a picture may have, %d (16 MP)", c.Width, c.Height, maxPicturePixels)
-	}
-	return eligen.Size{W: int(w), H: int(h)}, decode, nil
-}
-
-// webpFrame is the largest number of pixels that a frame of a WebP file claims:
-// the decoder believes the frame, not the file's header. 0 for other formats.
-func webpFrame(data []byte) int64 {
-	if len(data) < 12 || string(data[8:12]) != "WEBP" {
-		return 0
-	}
-	var most int64
-	for at := 12; at+8 <= len(data); {
-		size := int64(binary.LittleEndian.Uint32(data[at+4:]))
-		body := data[at+8:]
-		switch {
-		case string(data[at:at+4]) == "VP8 " && len(body) >= 10:
-			w, h := binary.LittleEndian.Uint16(body[6:])&0x3fff, binary.LittleEndian.Uint16(body[8:])&0x3fff
-			most = max(most, int64(w)*int64(h))
-		case string(data[at:at+4]) == "VP8L" && len(body) >= 5:
-			bits := binary.LittleEndian.Uint32(body[1:])
-			most = max(most, int64(bits&0x3fff+1)*int64(bits>>14&0x3fff+1))
-		}
-		next := int64(at) + 8 + size + size%2
-		if next > int64(len(data)) {
-			break
-		}
-		at = int(next)
-	}
-	return most
-}
-
-// decodePicture decodes, and makes an error of a panic in a decoder.
-func decodePicture(decode func(io.Reader) (image.Image, error), data []byte) (img image.Image, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			img, err = nil, fmt.Errorf("the decoder failed: %v", r)
-		}
-	}()
-	return decode(bytes.NewReader(data))
-}
-
 // masks reads luminance, as PIL's "L" conversion weighs it, and alpha; on is at
-// least 128 of 255. Colours are those of the file, not multiplied by alpha.
-func (p *picture) masks(img image.Image) {
-	b := img.Bounds()
-	pixel := func(x, y int) color.NRGBA {
-		return color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
-	}
-	opaque := false
-	switch m := img.(type) {
-	case *image.NRGBA:
-		pixel = func(x, y int) color.NRGBA { return m.NRGBAAt(b.Min.X+x, b.Min.Y+y) }
-	case *image.Gray:
-		opaque = true
-		pixel = func(x, y int) color.NRGBA {
-			g := m.GrayAt(b.Min.X+x, b.Min.Y+y).Y
-			return color.NRGBA{g, g, g, 255}
-		}
-	case *image.RGBA:
-		// The PNG decoder makes one of opaque pictures only.
-		opaque = m.Opaque()
-	case *image.YCbCr, *image.CMYK, *image.Gray16:
-		opaque = true
-	default:
-		if o, ok := img.(interface{ Opaque() bool }); ok {
-			opaque = o.Opaque()
-		}
-	}
-	p.luminance = eligen.NewBitmap(b.Dx(), b.Dy(), func(x, y int) bool {
-		c := pixel(x, y)
-		return (19595*uint32(c.R)+38470*uint32(c.G)+7471*uint32(c.B)+1<<15)>>16 >= 128
+// least 128 of 255. A mask's numbers are data: they are those of the file, not
+// converted by a profile and not multiplied by alpha.
+func (p *picture) masks(img *image.NRGBA) {
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	p.luminance = eligen.NewBitmap(w, h, func(x, y int) bool {
+		c := img.Pix[y*img.Stride+4*x:]
+		return (19595*uint32(c[0])+38470*uint32(c[1])+7471*uint32(c[2])+1<<15)>>16 >= 128
 	})
-	if opaque {
+	if img.Opaque() {
 		return
 	}
-	first := pixel(0, 0).A
-	p.alpha = eligen.NewBitmap(b.Dx(), b.Dy(), func(x, y int) bool {
-		a := pixel(x, y).A
+	first := img.Pix[3]
+	p.alpha = eligen.NewBitmap(w, h, func(x, y int) bool {
+		a := img.Pix[y*img.Stride+4*x+3]
 		p.varies = p.varies || a != first
 		return a >= 128
 	})

@@ -3,25 +3,20 @@ package dsl
 import (
 	"fmt"
 	"image"
+
+	"github.com/eligen/eligen/internal/pixels"
 )
 
-// ReadPicture reads a PNG, JPEG or WebP file, with the limits of pictures that a
-// scene names.
+// ReadPicture reads a picture's file as a scene does, with its limits: turned, and in
+// sRGB.
 func ReadPicture(path string) (image.Image, error) {
-	data, err := readAtMost(path, maxPictureBytes)
+	f, err := pixels.Read(path, "")
 	if err != nil {
 		return nil, err
 	}
-	size, decode, err := pictureHeader(data)
+	img, err := f.Picture()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	img, err := decodePicture(decode, data)
-	if err == nil && img.Bounds().Size() != (image.Point{X: size.W, Y: size.H}) {
-		err = fmt.Errorf("its header says %d×%d pixels, its content has %v", size.W, size.H, img.Bounds().Size())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s is damaged or cut off: %w", path, err)
+		return nil, fmt.Errorf("%s is %w", path, err)
 	}
 	return img, nil
 }

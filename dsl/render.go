@@ -54,7 +54,7 @@ var (
 	}
 	initGrammar = &grammar{
 		what:     "an init",
-		optional: []string{"image", "strength", "fit"},
+		optional: []string{"image", "strength", "fit", "background"},
 	}
 	outputGrammar = &grammar{
 		what:     "an output",
@@ -319,8 +319,10 @@ func (b *body) init(r *eligen.Render) {
 		}
 	}
 	if p := i.picture("image"); p != nil {
+		p.Background = out.Image.Background
 		out.Image = *p
 	}
+	i.background(&out.Image)
 	if s, ok := i.choice("fit", fits...); ok {
 		out.Fit = s
 	}
@@ -333,7 +335,8 @@ func (b *body) init(r *eligen.Render) {
 	r.Init = out
 }
 
-// picture is an argument that is a whole picture, not a mask.
+// picture is an argument that is a whole picture, not a mask: a copy that may be
+// changed.
 func (b *body) picture(name string) *eligen.Picture {
 	v, ok := b.value(name)
 	if !ok {
@@ -348,7 +351,11 @@ func (b *body) pictureOf(v cty.Value, what string, at hcl.Range) *eligen.Picture
 	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil && shapeOf(v).options:
 		b.errorf(at, notYet, "Options of a whole picture: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
 	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil:
-		return shapeOf(v).picture
+		p := *shapeOf(v).picture
+		if p.Unconverted != "" {
+			b.l.warnf(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may look wrong. Save it in sRGB.", p.Path, p.Unconverted)
+		}
+		return &p
 	default:
 		hint := ""
 		if v.Type() == cty.String && !v.IsNull() {

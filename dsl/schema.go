@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/zclconf/go-cty/cty/function"
 )
 
@@ -170,8 +171,8 @@ var limits = []LimitSchema{
 	{"instances of all blocks, and entities of all renders", maxExpansion},
 	{"modules in a scene", maxModules},
 	{"modules inside one another", maxModuleDepth},
-	{"bytes of a picture", maxPictureBytes},
-	{"pixels of a picture, and of a render", maxPicturePixels},
+	{"bytes of a picture", pixels.MaxBytes},
+	{"pixels of a picture, and of a render", pixels.MaxPixels},
 	{"pixels of a render in one direction", maxSide},
 }
 
@@ -374,14 +375,15 @@ var argumentWords = map[string]string{
 	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`, which is a folder of that name where eligen runs: nothing is downloaded",
 	"model.dtype":  "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
 
-	"adapter.source":   "The file, as for a model; without it the family's own: EliGen's LoRA, or its IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as safetensors",
-	"adapter.scale":    "How strong, from −100 to 100; 1 by default",
-	"adapter.encoder":  "Of `ip`: the vision tower that reads its pictures, as `\"./weights/siglip-so400m-patch14-384\"`; FLUX has none of its own",
-	"adapter.image":    "Of `ip`: the picture, `image(\"refs/painting.jpg\")`, of any size. It is seen as a square, and transparency is not",
-	"adapter.images":   "Of `ip`: several, in a list",
-	"adapter.alpha":    "Of `lora`. `\"file\"`: the alpha that the file gives (default); `\"ignore\"`: none",
-	"adapter.for_each": "A map, or a set of texts: one adapter for each, `adapter.lora.NAME[\"key\"]`",
-	"adapter.count":    "A number: so many adapters, `adapter.lora.NAME[0]`",
+	"adapter.source":     "The file, as for a model; without it the family's own: EliGen's LoRA, or its IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as safetensors",
+	"adapter.scale":      "How strong, from −100 to 100; 1 by default",
+	"adapter.encoder":    "Of `ip`: the vision tower that reads its pictures, as `\"./weights/siglip-so400m-patch14-384\"`; FLUX has none of its own",
+	"adapter.image":      "Of `ip`: the picture, `image(\"refs/painting.jpg\")`, of any size. It is seen as a square",
+	"adapter.background": "Of `ip`: the colour behind transparent pictures, as in `init`",
+	"adapter.images":     "Of `ip`: several, in a list",
+	"adapter.alpha":      "Of `lora`. `\"file\"`: the alpha that the file gives (default); `\"ignore\"`: none",
+	"adapter.for_each":   "A map, or a set of texts: one adapter for each, `adapter.lora.NAME[\"key\"]`",
+	"adapter.count":      "A number: so many adapters, `adapter.lora.NAME[0]`",
 
 	"entity.prompt":   "What is drawn in the region: `\"a dog\"`",
 	"entity.box":      "Where: `xywh()`, `xyxy()` or `cxcywh()`",
@@ -419,12 +421,14 @@ var argumentWords = map[string]string{
 	"render.timeline":                   "A timeline: the render is a clip, `out/NAME.gif` by default",
 	"render.inpaint.image":              "`image(\"photo.png\")`; needed unless the render is `from` one with an inpaint",
 	"render.inpaint.fit":                "Of a picture of another shape, as in `init`",
+	"render.inpaint.background":         "The colour behind a transparent picture, as in `init`. What is painted is opaque, what is kept stays transparent; a JPEG shows the background there",
 	"render.inpaint.mode":               "`\"exact\"`: pixels outside the regions stay as they are (default); `\"reference\"`: as DiffSynth-Studio 1.1 did, which keeps them roughly",
 	"render.inpaint.feather":            "Of exact: over how many pixels inside the regions' edge the new fades in; 0 by default",
 	"render.inpaint.background_weight":  "Of reference: how much of the model's own velocity is mixed in outside the regions; 0 by default",
 	"render.transfer.source":            "`image(\"frog.png\")`: what is transferred; needed unless the render is `from` one with a transfer",
 	"render.transfer.target":            "`image(\"meadow.png\")`: what it is painted into; needed as `source` is",
 	"render.transfer.fit":               "Of pictures of another shape, as in `init`; the reference stretches them",
+	"render.transfer.background":        "The colour behind transparent pictures, as in `inpaint`",
 	"render.transfer.mode":              "`\"exact\"`: pixels of the target outside the regions stay as they are (default); `\"reference\"`: as DiffSynth-Studio 1.1 did, which keeps them roughly",
 	"render.transfer.feather":           "Of exact: as in `inpaint`",
 	"render.transfer.background_weight": "Of reference: as in `inpaint`",
@@ -449,6 +453,7 @@ var argumentWords = map[string]string{
 	"render.vae.stride":                "From one tile to the next, in latents; 64 by default, or half a smaller tile. Tiles blend where they overlap",
 	"render.init.image":                "`image(\"photo.png\")`; needed unless the render is `from` one with an init",
 	"render.init.fit":                  "Of a picture of another shape than the render: `\"stretch\"`, or `\"cover\"`, which cuts what is outside; without it it is refused. One of the same shape and another size is scaled, bicubically",
+	"render.init.background":           "The colour that the model sees behind a transparent picture, as `\"#808080\"`; white by default",
 	"render.init.strength":             "From above 0 to 1, which ignores the picture",
 	"render.dynamic.for_each":          "A list, a set or a map",
 	"render.dynamic.iterator":          "Another name for the element than the block's",

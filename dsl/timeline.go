@@ -36,7 +36,7 @@ var (
 
 	warmGrammar       = &grammar{what: "a warm_start", required: []string{"strength"}, optional: []string{"every"}}
 	backgroundGrammar = &grammar{what: "a background", optional: []string{"lock"}}
-	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "fit", "mode", "feather", "background_weight"},
+	inpaintGrammar    = &grammar{what: "an inpaint", optional: []string{"image", "fit", "background", "mode", "feather", "background_weight"},
 		inside: map[string]string{"strength": "init", "clean_source": "transfer"}}
 )
 
@@ -709,11 +709,14 @@ func (b *body) inpaint(r *eligen.Render) {
 		i.errorf(i.rng, missing, "An inpaint needs the argument \"image\": the picture that is painted into.")
 	}
 	if p := i.picture("image"); p != nil {
+		p.Background = out.Image.Background
 		out.Image = *p
 	}
+	i.background(&out.Image)
 	if s, ok := i.choice("fit", fits...); ok {
 		out.Fit = s
 	}
 	i.keeping(&out.Keeping)
+	i.kept("image", out.Image, out.Keeping)
 	r.Inpaint = out
 }

@@ -5,7 +5,7 @@ import (
 )
 
 var transferGrammar = &grammar{
-	what: "a transfer", optional: []string{"source", "target", "fit", "mode", "feather", "background_weight", "clean_source"},
+	what: "a transfer", optional: []string{"source", "target", "fit", "background", "mode", "feather", "background_weight", "clean_source"},
 	inside: map[string]string{"strength": "init", "image": "inpaint"},
 }
 
@@ -34,14 +34,17 @@ func (b *body) transfer(r *eligen.Render) {
 		if t.attrs[p.name] == nil && r.Transfer == nil && !t.damaged && !t.guessed[p.name] {
 			t.errorf(t.rng, missing, "A transfer needs the argument %q: %s.", p.name, p.what)
 		}
-		if picture := t.opaque(p.name); picture != nil {
+		if picture := t.picture(p.name); picture != nil {
+			picture.Background = p.into.Background
 			*p.into = *picture
 		}
 	}
+	t.background(&out.From, &out.To)
 	if s, ok := t.choice("fit", fits...); ok {
 		out.Fit = s
 	}
 	t.keeping(&out.Keeping)
+	t.kept("target", out.To, out.Keeping)
 	if clean, ok := t.boolean("clean_source"); ok {
 		out.Clean = &clean
 	}
@@ -59,17 +62,4 @@ func (b *body) keeping(k *eligen.Keeping) {
 	if f, ok := b.number("background_weight", 0, 1000); ok {
 		k.Background = f
 	}
-}
-
-// opaque is an argument that is a whole picture that nothing shines through: what is
-// behind it, the scene doesn't say.
-func (b *body) opaque(name string) *eligen.Picture {
-	out := b.picture(name)
-	for _, p := range b.l.pictures {
-		if out == &p.file && p.varies {
-			b.errorf(b.place(name), "Picture is transparent", "Parts of this picture are transparent, and what is seen through them is not said. Lay it on a background, as white, and save it without transparency.")
-			return nil
-		}
-	}
-	return out
 }

@@ -23,11 +23,11 @@ var modelGrammar = &grammar{
 
 var adapterGrammar = &grammar{
 	what:     "an adapter",
-	optional: []string{"source", "scale", "alpha", "encoder", "image", "images", "for_each", "count"},
+	optional: []string{"source", "scale", "alpha", "encoder", "image", "images", "background", "for_each", "count"},
 }
 
 // adapterKinds are the kinds of adapter, each with the arguments that others don't take.
-var adapterKinds = map[string][]string{"lora": {"alpha"}, "ip": {"encoder", "image", "images"}}
+var adapterKinds = map[string][]string{"lora": {"alpha"}, "ip": {"encoder", "image", "images", "background"}}
 
 // maxImagePrompts is the most pictures of one adapter.
 const maxImagePrompts = 64
@@ -115,6 +115,9 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 	case "ip":
 		a.Encoder, _ = b.weights("encoder")
 		a.Images = b.imagePrompts()
+		for i := range a.Images {
+			b.background(&a.Images[i])
+		}
 	}
 	if b.failed {
 		return cty.DynamicVal

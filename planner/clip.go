@@ -264,7 +264,7 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 		}
 		var op eligen.Op
 		if o.Sheet {
-			sheet := still.Sheet{Size: w.size}
+			sheet := still.Sheet{Size: w.size, Background: b.resolved(w.frames[0]).Background()}
 			if !o.StripMetadata {
 				sheet.Shown = &still.Shown{Clip: encoded(b.resolvedClip(w, 0))}
 			}
@@ -286,9 +286,10 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 // resolvedClip is a clip with nothing left open.
 func (b *builder) resolvedClip(w *work, loop int) clip.Resolved {
 	t := w.render.Clip.Timeline
+	first := b.resolved(w.frames[0])
 	return clip.Resolved{
 		Format: 1, Version: eligen.Version, Render: w.render.Address, Size: w.size, FPS: t.FPS, Frames: t.Frames, Loop: loop,
-		Timeline: describe(t), First: encoded(b.resolved(w.frames[0])),
+		Background: first.Background(), Timeline: describe(t), First: encoded(first),
 	}
 }
 

@@ -45,7 +45,7 @@ func (b *builder) scaled(w *work, name string, at eligen.Source, p eligen.Pictur
 // latents plans the latents of a picture, as large as the render.
 func (b *builder) latents(w *work, name string, at eligen.Source, p eligen.Picture, fit string) eligen.Ref {
 	if p.Size == w.size {
-		return b.add(w, name, at, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Digest, Size: w.size, Path: p.Path, Tiles: w.tiles})
+		return b.add(w, name, at, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Digest, Size: w.size, Path: p.Path, Background: p.Behind(), Tiles: w.tiles})
 	}
-	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles}, b.scaled(w, name+".picture", at, p, fit))
+	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles, Background: p.Behind()}, b.scaled(w, name+".picture", at, p, fit))
 }

@@ -58,7 +58,7 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 // of none. What is planned already is the same stage.
 func (b *builder) imagePrompts(w *work) (out []eligen.Ref) {
 	for _, p := range w.images {
-		out = append(out, b.add(w, p.name, p.at, image.Prompt{Adapter: w.imageAdapter, Picture: p.picture.Digest, Path: p.picture.Path}))
+		out = append(out, b.add(w, p.name, p.at, image.Prompt{Adapter: w.imageAdapter, Picture: p.picture.Digest, Path: p.picture.Path, Background: p.picture.Behind()}))
 	}
 	if len(out) > 0 && w.negative {
 		out = append(out, b.add(w, w.render.Address+".negative.image", w.images[0].at, image.Prompt{Adapter: w.imageAdapter}))
@@ -87,6 +87,16 @@ func (w *work) seen() (positive, negative int) {
 		return n * w.spec.Sizes.PictureTokens, w.spec.Sizes.PictureTokens
 	}
 	return 0, 0
+}
+
+// backgroundOf is the colour behind those of them that are transparent.
+func (w *work) backgroundOf(adapter int) (colour string) {
+	for _, p := range w.images {
+		if p.adapter == adapter {
+			colour = either(colour, p.picture.Behind())
+		}
+	}
+	return colour
 }
 
 // picturesOf are the pictures of one of the Spec's adapters.

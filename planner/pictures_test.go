@@ -112,7 +112,7 @@ func TestMovingPictures(t *testing.T) {
 				t.Error("the LoRA does not move, and is kept beside the weights")
 			}
 		default:
-			if op.Kind() == "imageprompt/1" {
+			if op.Kind() == "imageprompt/2" {
 				read++
 			}
 		}

@@ -685,7 +685,9 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 			}
 			if w.size == op.Size {
 				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, s.Captions[i])
-				op.Shown.Renders = append(op.Shown.Renders, b.resolved(w))
+				resolved := b.resolved(w)
+				op.Shown.Renders = append(op.Shown.Renders, resolved)
+				op.Background = either(op.Background, resolved.Background())
 			}
 		}
 	}
@@ -847,22 +849,22 @@ func (b *builder) resolved(w *work) still.Resolved {
 		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
 	}
 	for i, a := range s.Adapters {
-		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors, Pictures: w.picturesOf(i)})
+		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors, Pictures: w.picturesOf(i), Background: w.backgroundOf(i)})
 	}
 	for _, e := range w.entities {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength, Tokens: len(e.tokens)})
 	}
 	if w.init {
-		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength}
+		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}
 	}
 	if w.tea != 0 || w.tiles != nil {
 		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
 	}
 	if p := r.Inpaint; p != nil {
-		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background}
+		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background, Colour: p.Image.Behind(), Profile: p.Image.Profile}
 	}
 	if t := r.Transfer; t != nil {
-		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background, Clean: w.cleanSource()}
+		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background, Clean: w.cleanSource(), Colour: either(t.From.Behind(), t.To.Behind()), Profile: t.To.Profile}
 	}
 	return out
 }

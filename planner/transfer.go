@@ -119,7 +119,7 @@ func (b *builder) panels(w *work) *plate {
 	}
 	from := b.scaled(w, r.Address+".transfer.source", *r.Where("transfer.source"), t.From, t.Fit)
 	to := b.scaled(w, r.Address+".transfer.target", *r.Where("transfer.target"), t.To, t.Fit)
-	panels := b.add(w, r.Address+".transfer.panels", t.Source, image.Panels{}, from, to)
+	panels := b.add(w, r.Address+".transfer.panels", t.Source, image.Panels{Background: either(t.From.Behind(), t.To.Behind())}, from, to)
 	out.latents = b.add(w, r.Address+".transfer", t.Source, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles}, panels)
 	if out.exact {
 		out.picture = to

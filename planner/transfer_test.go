@@ -215,7 +215,7 @@ func TestTransferMoves(t *testing.T) {
 	if diff := cmp.Diff([]int32{8, 11, 14}, first); diff != "" { // columns of 16; the right panel begins at 8
 		t.Error(diff)
 	}
-	for kind, n := range map[string]int{"picture/1": 2, "resize/1": 1, "panels/1": 1, "latents/1": 1, "denoise/1": 3, "right/1": 3, "composite/1": 3} {
+	for kind, n := range map[string]int{"picture/2": 2, "resize/2": 1, "panels/1": 1, "latents/1": 1, "denoise/1": 3, "right/1": 3, "composite/1": 3} {
 		if kinds[kind] != n {
 			t.Errorf("%d stages are %s, want %d", kinds[kind], kind, n)
 		}

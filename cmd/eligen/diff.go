@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/draw"
 	"io"
 	"io/fs"
 	"math"
@@ -25,6 +24,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -211,7 +211,7 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 			if err != nil {
 				path = p.Path
 			}
-			add(name, "%s (%s)", filepath.ToSlash(path), p.Digest.Short())
+			add(name, "%s (%s)%s", filepath.ToSlash(path), p.Digest.Short(), seen(p.Behind(), p.Profile))
 		}
 		keeping := func(block string, k eligen.Keeping) {
 			add(block+".mode", "%q", cmp.Or(k.Mode, "exact"))
@@ -566,15 +566,7 @@ func madeBy(path string) *still.Resolved {
 
 func sizeText(p image.Point) string { return fmt.Sprintf("%d×%d", p.X, p.Y) }
 
-func nrgba(in image.Image) *image.NRGBA {
-	if out, ok := in.(*image.NRGBA); ok && out.Rect.Min == (image.Point{}) {
-		return out
-	}
-	b := in.Bounds()
-	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(out, out.Rect, in, b.Min, draw.Src)
-	return out
-}
+func nrgba(in image.Image) *image.NRGBA { return pixels.Straight(in) }
 
 // A pictureDiff is how two pictures of one size differ.
 type pictureDiff struct {
@@ -704,16 +696,17 @@ func resolvedFacts(r still.Resolved) []fact {
 		for _, p := range a.Pictures {
 			what += ", picture " + p.Short()
 		}
+		what += seen(a.Background, "")
 		add(fmt.Sprintf("adapter %d", i+1), "%s", what)
 	}
 	if r.Init != nil {
-		add("init", "%s, strength %g", r.Init.Picture.Short(), r.Init.Strength)
+		add("init", "%s, strength %g%s", r.Init.Picture.Short(), r.Init.Strength, seen(r.Init.Background, ""))
 	}
 	if p := r.Inpaint; p != nil {
-		add("inpaint", "%s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
+		add("inpaint", "%s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background)+seen(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background))
+		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background)+seen(t.Colour, t.Profile))
 	}
 	var list []string
 	for _, e := range r.Entities {

@@ -146,13 +146,15 @@ func setup(folder string) func(*testscript.Env) error {
 
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"code":      code,
+	"colour":    colour,
 	"cut":       cut,
 	"deep":      deep,
 	"flip":      flip,
 	"interrupt": interrupt,
 	"named":     nameFile,
 	"pictured":  pictured,
-	"pixels":    pixels,
+	"photo":     photo,
+	"pixels":    pixelsOf,
 	"signal":    signalAt,
 
 	"behind": behind,
@@ -351,7 +353,7 @@ func pictured(ts *testscript.TestScript, neg bool, args []string) {
 
 // pixels PICTURE GOLDEN compares a picture with one of scenes/golden, pixel by
 // pixel.
-func pixels(ts *testscript.TestScript, neg bool, args []string) {
+func pixelsOf(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: pixels PICTURE GOLDEN")
 	}

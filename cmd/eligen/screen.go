@@ -18,6 +18,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
@@ -188,7 +189,10 @@ func (r *results) picture(a eligen.Artifact) (image.Image, error) {
 		return nil, fmt.Errorf("it has %d×%d pixels, which is too much to look at", head.Width, head.Height)
 	}
 	img, _, err := image.Decode(bytes.NewReader(data))
-	return img, err
+	if err != nil {
+		return nil, err
+	}
+	return pixels.Over(pixels.Straight(img), pixels.White), nil
 }
 
 func (r *results) number(a eligen.Artifact) (float64, error) {

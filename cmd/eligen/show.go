@@ -147,6 +147,18 @@ func kept(mode string, feather, background float64) string {
 	return mode
 }
 
+// seen is what was done to a picture that was brought in, to be seen: what was put behind
+// it, and what its colours were converted from.
+func seen(background, profile string) (text string) {
+	if background != "" {
+		text += ", over " + background
+	}
+	if profile != "" {
+		text += ", converted from " + profile
+	}
+	return text
+}
+
 // describe prints a render for people.
 func describe(w io.Writer, r still.Resolved) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -176,13 +188,13 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("approximate", "%v", r.Approximate)
 	}
 	if p := r.Inpaint; p != nil {
-		row("inpaint", "picture %s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background))
+		row("inpaint", "picture %s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background)+seen(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background))
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background)+seen(t.Colour, t.Profile))
 	}
 	if r.Init != nil {
-		row("init", "picture %s, strength %v", r.Init.Picture.Short(), r.Init.Strength)
+		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, seen(r.Init.Background, ""))
 	}
 	for _, e := range r.Entities {
 		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)

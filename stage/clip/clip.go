@@ -1,6 +1,6 @@
 // Package clip is the stages that put decoded pictures, one a frame, together into
 // one file that moves. Each format is an Op of its own; their inputs are the frames
-// in order, as PNG, opaque and of one size.
+// in order, as PNG of one size. Clips are opaque: transparent frames lie on a background.
 //
 // A frame is decoded when its turn comes and then forgotten. Where a file is written
 // in one go, its bytes are too; WebP, whose head says how long it is, is held until
@@ -13,26 +13,26 @@ import (
 	"encoding/json"
 	"fmt"
 	"image"
-	"image/draw"
-	"image/png"
 	"math"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // Resolved is a clip with nothing left open: what has to be known to make it again.
 // Every clip carries it, as JSON: each format has a place for it, and no file needs
 // another beside it.
 type Resolved struct {
-	Format   int             `json:"format"` // of this struct: 1
-	Version  string          `json:"version"`
-	Render   string          `json:"render"` // address
-	Size     eligen.Size     `json:"size"`
-	FPS      float64         `json:"fps"`
-	Frames   int             `json:"frames"`
-	Loop     int             `json:"loop"`               // how often it is played; 0 is without end
-	Timeline json.RawMessage `json:"timeline,omitempty"` // what moves
-	First    json.RawMessage `json:"first,omitempty"`    // frame 0, as a still says it
+	Format     int             `json:"format"` // of this struct: 1
+	Version    string          `json:"version"`
+	Render     string          `json:"render"` // address
+	Size       eligen.Size     `json:"size"`
+	FPS        float64         `json:"fps"`
+	Frames     int             `json:"frames"`
+	Loop       int             `json:"loop"`                                   // how often it is played; 0 is without end
+	Background string          `json:"background,omitempty" recipe:"omitzero"` // colour behind transparent frames, "#rrggbb"
+	Timeline   json.RawMessage `json:"timeline,omitempty"`                     // what moves
+	First      json.RawMessage `json:"first,omitempty"`                        // frame 0, as a still says it
 }
 
 // Bounds of fps. A frame's time must fit into 16 bits in milliseconds.
@@ -71,23 +71,22 @@ func (r Resolved) each(ctx context.Context, c *eligen.Call, do func(i int, img *
 	if len(c.Inputs) != r.Frames {
 		return fmt.Errorf("%d pictures for a clip of %d frames. This is a bug in eligen", len(c.Inputs), r.Frames)
 	}
+	background, err := pixels.ParseColour(r.Background)
+	if err != nil {
+		return err
+	}
 	for i, in := range c.Inputs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		pic, err := png.Decode(bytes.NewReader(in.Data))
+		img, err := pixels.Decode(in.Data)
 		if err != nil {
 			return fmt.Errorf("frame %d can't be read: %w", i, err)
 		}
-		b := pic.Bounds()
-		if b.Dx() != r.Size.W || b.Dy() != r.Size.H {
+		if b := img.Rect; b.Dx() != r.Size.W || b.Dy() != r.Size.H {
 			return fmt.Errorf("frame %d has %d×%d pixels instead of %d×%d: the frames of a clip have one size", i, b.Dx(), b.Dy(), r.Size.W, r.Size.H)
 		}
-		img := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-		draw.Draw(img, img.Rect, pic, b.Min, draw.Src)
-		if !img.Opaque() {
-			return fmt.Errorf("frame %d is transparent in places: the frames of a clip are opaque", i)
-		}
+		img = pixels.Over(img, background)
 		if err := do(i, img); err != nil {
 			return fmt.Errorf("frame %d: %w", i, err)
 		}

@@ -516,6 +516,30 @@ func TestNotAClip(t *testing.T) {
 	}
 }
 
+// TestTransparentFrames: a clip has frames as they are seen over its background.
+func TestTransparentFrames(t *testing.T) {
+	reel := reels()[0]
+	hole, filled := clone(reel.frames[1]), clone(reel.frames[1])
+	copy(hole.Pix, []uint8{200, 100, 50, 0, 200, 100, 50, 51})
+	copy(filled.Pix, []uint8{0, 255, 0, 255, 40, 224, 10, 255})
+	r := reel.resolved()
+	r.Background = "#00ff00"
+	write := func(op eligen.Op, frame *image.NRGBA) []byte {
+		frames := slices.Clone(reel.frames)
+		frames[1] = frame
+		var out bytes.Buffer
+		if err := op.Run(t.Context(), &eligen.Call{Inputs: inputs(t, frames), Out: &out, Step: func(int, int) {}}); err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	for name, op := range ops(r, false) {
+		if !bytes.Equal(write(op, hole), write(op, filled)) {
+			t.Errorf("%s: transparent pixels are not those of the background", name)
+		}
+	}
+}
+
 // TestRefused: what can't be a clip is refused with the reason.
 func TestRefused(t *testing.T) {
 	good := reels()[0]
@@ -524,10 +548,6 @@ func TestRefused(t *testing.T) {
 	other[3] = inputs(t, []*image.NRGBA{flat(64, 48, 0)})[0]
 	broken := slices.Clone(in)
 	broken[1].Data = broken[1].Data[:100]
-	clear := slices.Clone(in)
-	glass := clone(good.frames[0])
-	glass.Pix[3] = 254
-	clear[2] = inputs(t, []*image.NRGBA{glass})[0]
 	with := func(change func(*clip.Resolved)) clip.Resolved {
 		r := good.resolved()
 		change(&r)
@@ -542,7 +562,6 @@ func TestRefused(t *testing.T) {
 		{"5 pictures for a clip of 6 frames", good.resolved(), in[:5]},
 		{"frame 3 has 64×48 pixels instead of 96×64", good.resolved(), other},
 		{"frame 1 can't be read", good.resolved(), broken},
-		{"frame 2 is transparent", good.resolved(), clear},
 		{"fps is 0", with(func(r *clip.Resolved) { r.FPS = 0 }), in},
 		{"fps is NaN", with(func(r *clip.Resolved) { r.FPS = math.NaN() }), in},
 		{"fps is +Inf", with(func(r *clip.Resolved) { r.FPS = math.Inf(1) }), in},

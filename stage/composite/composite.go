@@ -3,20 +3,19 @@
 package composite
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"image"
-	"image/draw"
 	"image/png"
 	"math"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // Op lays a decoded picture, the first input, over another one, the second: inside
-// the region alone, so that every pixel outside is the second's to the bit. It
-// writes a PNG without metadata.
+// the region alone, so that every pixel outside is the second's to the bit, transparent
+// ones too. What is painted is opaque. It writes a PNG without metadata.
 type Op struct {
 	Region  eligen.Region // what is painted
 	Feather float64       // pixels inside the region's edge over which the first fades in; 0 is a hard edge
@@ -41,26 +40,35 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	}
 	var in [2]*image.NRGBA
 	for i := range in {
-		img, _, err := image.Decode(bytes.NewReader(c.Inputs[i].Data))
+		img, err := pixels.Decode(c.Inputs[i].Data)
 		if err != nil {
 			return fmt.Errorf("a picture to lay together can't be read: %w", err)
 		}
-		if b := img.Bounds(); b.Dx() != o.Size.W || b.Dy() != o.Size.H {
+		if b := img.Rect; b.Dx() != o.Size.W || b.Dy() != o.Size.H {
 			return fmt.Errorf("a picture to lay together has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), o.Size.W, o.Size.H)
 		}
-		in[i] = image.NewNRGBA(image.Rect(0, 0, o.Size.W, o.Size.H))
-		draw.Draw(in[i], in[i].Rect, img, img.Bounds().Min, draw.Src)
+		in[i] = img
 	}
 	painted, kept := in[0], in[1]
 	for i, a := range o.alpha() {
-		if a == 0 {
-			continue
-		}
-		for c := 4 * i; c < 4*i+3; c++ {
-			kept.Pix[c] = uint8(math.Round(float64(kept.Pix[c]) + a*(float64(painted.Pix[c])-float64(kept.Pix[c]))))
+		if a > 0 {
+			blend(kept.Pix[4*i:4*i+4], painted.Pix[4*i:4*i+4], a)
 		}
 	}
 	return (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(c.Out, kept)
+}
+
+// blend lays an opaque pixel over another one, [r g b a], of which it covers a part in
+// (0, 1]. Colours count by their alpha, so that one which can't be seen has no part in
+// what can.
+func blend(kept, painted []uint8, part float64) {
+	below := float64(kept[3]) / 255 * (1 - part)
+	whole := part + below
+	for c := range 3 {
+		k := float64(kept[c])
+		kept[c] = uint8(math.Round(k + part/whole*(float64(painted[c])-k)))
+	}
+	kept[3] = uint8(math.Round(255 * whole))
 }
 
 // alpha is how much of the painted picture is seen at each pixel.

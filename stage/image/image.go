@@ -2,24 +2,12 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"image"
-	_ "image/jpeg" // formats that a scene may name
-	_ "image/png"
-	"io"
-	"os"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/eligen/eligen"
-)
-
-// Limits of a picture file, checked before it is decoded.
-const (
-	MaxBytes  = 32 << 20
-	MaxPixels = 16 << 20
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // Op encodes a picture with a model's autoencoder. It has no inputs, and writes a
@@ -28,12 +16,13 @@ type Op struct {
 	Autoencoder eligen.Digest  // of the weights
 	Picture     eligen.Digest  // of the file's bytes
 	Size        eligen.Size    // that the picture must have
-	Path        string         `recipe:"-"` // where to look for it
+	Path        string         `recipe:"-"`        // where to look for it
+	Background  string         `recipe:"omitzero"` // colour behind a transparent picture, "#rrggbb"
 	Tiles       *eligen.Tiling `recipe:"omitzero"`
 }
 
 // Kind is the stage's name and version.
-func (Op) Kind() string { return "image/1" }
+func (Op) Kind() string { return "image/2" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Op) UsesEngine() {}
@@ -47,6 +36,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
+	if img, err = seen(img, o.Background); err != nil {
+		return err
+	}
 	latents, err := c.Engine.EncodeImage(ctx, o.Autoencoder, img, o.Tiles)
 	if err != nil {
 		return err
@@ -54,36 +46,28 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
 }
 
-// read reads the picture that was planned with, of a size or, with nil, of any.
-func read(path string, picture eligen.Digest, size *eligen.Size) (image.Image, error) {
-	f, err := os.Open(path)
+// read reads the picture that was planned with, of a size or, with nil, of any: turned,
+// in sRGB, with its transparency.
+func read(path string, picture eligen.Digest, size *eligen.Size) (*image.NRGBA, error) {
+	f, err := pixels.Read(path, picture)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	if size != nil && f.Size != *size {
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal", path, f.Size.W, f.Size.H, size.W, size.H)
+	}
+	img, err := f.Picture()
 	if err != nil {
-		return nil, err
-	}
-	if len(data) > MaxBytes {
-		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", path, MaxBytes>>20)
-	}
-	if eligen.DigestOf(data) != picture {
-		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", path)
-	}
-	head, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("%s can't be read as a picture (PNG, JPEG and WebP can): %w", path, err)
-	}
-	if int64(head.Width)*int64(head.Height) > MaxPixels {
-		return nil, fmt.Errorf("%s has %d×%d pixels; the limit is %d megapixels", path, head.Width, head.Height, MaxPixels>>20)
-	}
-	if size != nil && (head.Width != size.W || head.Height != size.H) {
-		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal", path, head.Width, head.Height, size.W, size.H)
-	}
-	img, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", path, err)
+		return nil, fmt.Errorf("%s is %w", path, err)
 	}
 	return img, nil
+}
+
+// seen is a picture as a model sees it: over a background, "#rrggbb", "" for white.
+func seen(img *image.NRGBA, background string) (*image.NRGBA, error) {
+	c, err := pixels.ParseColour(background)
+	if err != nil {
+		return nil, err
+	}
+	return pixels.Over(img, c), nil
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/model/paint"
 	stage "github.com/eligen/eligen/stage/image"
 )
@@ -57,9 +58,9 @@ func TestRun(t *testing.T) {
 		{"changed", asPNG, eligen.DigestOf(asJPEG), eligen.Size{W: 32, H: 16}, "has changed"},
 		{"another size", asPNG, eligen.DigestOf(asPNG), eligen.Size{W: 64, H: 16}, "32×16 pixels, the render 64×16"},
 		{"truncated", asPNG[:60], eligen.DigestOf(asPNG[:60]), eligen.Size{W: 32, H: 16}, "damaged"},
-		{"no picture", []byte("hello"), eligen.DigestOf([]byte("hello")), eligen.Size{W: 32, H: 16}, "PNG, JPEG and WebP"},
-		{"too many pixels", huge, eligen.DigestOf(huge), eligen.Size{W: 1 << 21, H: 16}, "16 megapixels"},
-		{"too many bytes", make([]byte, stage.MaxBytes+1), "", eligen.Size{W: 32, H: 16}, "32 MiB"},
+		{"no picture", []byte("hello"), eligen.DigestOf([]byte("hello")), eligen.Size{W: 32, H: 16}, "not a PNG, JPEG or WebP picture"},
+		{"too many pixels", huge, eligen.DigestOf(huge), eligen.Size{W: 1 << 21, H: 16}, "16 MP"},
+		{"too many bytes", make([]byte, pixels.MaxBytes+1), "", eligen.Size{W: 32, H: 16}, "32 MiB"},
 		{"missing", nil, "", eligen.Size{W: 32, H: 16}, "no such file"},
 	} {
 		path := filepath.Join(t.TempDir(), "photo")

@@ -1,7 +1,6 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -9,10 +8,11 @@ import (
 	"image/png"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
-// Resize scales a picture, its input, by PIL's bicubic filter. It writes a PNG
-// without transparency and metadata.
+// Resize scales a picture, its input, by PIL's bicubic filter, and its transparency
+// with it. It writes a PNG without metadata.
 type Resize struct {
 	Size eligen.Size
 	// Fit is how a picture of another shape is laid on: "stretch", or "cover", which
@@ -21,7 +21,7 @@ type Resize struct {
 }
 
 // Kind is the stage's name and version.
-func (Resize) Kind() string { return "resize/1" }
+func (Resize) Kind() string { return "resize/2" }
 
 // String says what is done, for people.
 func (r Resize) String() string { return fmt.Sprintf("to %d×%d, %s", r.Size.W, r.Size.H, r.Fit) }
@@ -32,22 +32,20 @@ func (r Resize) Run(_ context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	from := eligen.Size{W: in[0].Rect.Dx(), H: in[0].Rect.Dy()}
-	out := image.NewNRGBA(image.Rect(0, 0, r.Size.W, r.Size.H))
 	switch r.Fit {
 	case "stretch":
-		out.Pix = eligen.Resize(in[0].Pix, 4, from, r.Size, eligen.Bicubic)
+		return write(c, pixels.Resize(in[0], r.Size, eligen.Bicubic, eligen.Resize))
 	case "cover":
-		out.Pix = eligen.Cover(in[0].Pix, 4, from, r.Size, eligen.Bicubic)
-	default:
-		return fmt.Errorf("there is no fit %q. This is a bug in eligen", r.Fit)
+		return write(c, pixels.Resize(in[0], r.Size, eligen.Bicubic, eligen.Cover))
 	}
-	return write(c, out)
+	return fmt.Errorf("there is no fit %q. This is a bug in eligen", r.Fit)
 }
 
-// Panels lays its inputs, two pictures of one size, side by side. It writes a PNG
-// without transparency and metadata.
-type Panels struct{}
+// Panels lays its inputs, two pictures of one size, side by side, as a model sees them.
+// It writes a PNG without transparency and metadata.
+type Panels struct {
+	Background string `recipe:"omitzero"` // colour behind transparent pictures, "#rrggbb"
+}
 
 // Kind is the stage's name and version.
 func (Panels) Kind() string { return "panels/1" }
@@ -56,10 +54,15 @@ func (Panels) Kind() string { return "panels/1" }
 func (Panels) String() string { return "two pictures side by side" }
 
 // Run lays the pictures side by side.
-func (Panels) Run(_ context.Context, c *eligen.Call) error {
+func (p Panels) Run(_ context.Context, c *eligen.Call) error {
 	in, err := inputs(c, 2)
 	if err != nil {
 		return err
+	}
+	for i := range in {
+		if in[i], err = seen(in[i], p.Background); err != nil {
+			return err
+		}
 	}
 	left, right := in[0], in[1]
 	if left.Rect != right.Rect {
@@ -99,6 +102,7 @@ func (Right) Run(_ context.Context, c *eligen.Call) error {
 type Latents struct {
 	Autoencoder eligen.Digest  // of the weights
 	Tiles       *eligen.Tiling `recipe:"omitzero"`
+	Background  string         `recipe:"omitzero"` // colour behind a transparent picture, "#rrggbb"
 }
 
 // Kind is the stage's name and version.
@@ -116,31 +120,29 @@ func (l Latents) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	latents, err := c.Engine.EncodeImage(ctx, l.Autoencoder, in[0], l.Tiles)
+	img, err := seen(in[0], l.Background)
+	if err != nil {
+		return err
+	}
+	latents, err := c.Engine.EncodeImage(ctx, l.Autoencoder, img, l.Tiles)
 	if err != nil {
 		return err
 	}
 	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
 }
 
-// inputs are the pictures that a stage is given. Transparency is left out, as PIL's
-// conversion to RGB does.
+// inputs are the pictures that a stage is given.
 func inputs(c *eligen.Call, n int) ([]*image.NRGBA, error) {
 	if len(c.Inputs) != n {
 		return nil, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(c.Inputs), n)
 	}
 	out := make([]*image.NRGBA, n)
 	for i, a := range c.Inputs {
-		img, _, err := image.Decode(bytes.NewReader(a.Data))
+		img, err := pixels.Decode(a.Data)
 		if err != nil {
 			return nil, fmt.Errorf("a picture can't be read: %w", err)
 		}
-		b := img.Bounds()
-		out[i] = image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-		draw.Draw(out[i], out[i].Rect, img, b.Min, draw.Src)
-		for k := 3; k < len(out[i].Pix); k += 4 {
-			out[i].Pix[k] = 255
-		}
+		out[i] = img
 	}
 	return out, nil
 }

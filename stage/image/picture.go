@@ -7,8 +7,8 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Picture reads a picture that the scene names, as it is: what inpainting keeps. It
-// has no inputs, and writes a PNG without metadata.
+// Picture reads a picture that the scene names, turned, in sRGB, with its transparency:
+// what inpainting keeps. It has no inputs, and writes a PNG without metadata.
 type Picture struct {
 	Picture eligen.Digest // of the file's bytes
 	Size    eligen.Size   // that the picture must have
@@ -16,7 +16,7 @@ type Picture struct {
 }
 
 // Kind is the stage's name and version.
-func (Picture) Kind() string { return "picture/1" }
+func (Picture) Kind() string { return "picture/2" }
 
 // String says which picture, for people.
 func (p Picture) String() string { return p.Path }

@@ -13,10 +13,12 @@ type Prompt struct {
 	Adapter eligen.Digest // of the IP-Adapter and its vision tower
 	Picture eligen.Digest // of the file's bytes; "" is no picture: what the negative side sees
 	Path    string        `recipe:"-"` // where to look for it
+	// Background is the colour behind a transparent picture, "#rrggbb".
+	Background string `recipe:"omitzero"`
 }
 
 // Kind is the stage's name and version.
-func (Prompt) Kind() string { return "imageprompt/1" }
+func (Prompt) Kind() string { return "imageprompt/2" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Prompt) UsesEngine() {}
@@ -33,8 +35,11 @@ func (o Prompt) String() string {
 func (o Prompt) Run(ctx context.Context, c *eligen.Call) error {
 	var img image.Image
 	if o.Picture != "" {
-		var err error
-		if img, err = read(o.Path, o.Picture, nil); err != nil {
+		read, err := read(o.Path, o.Picture, nil)
+		if err != nil {
+			return err
+		}
+		if img, err = seen(read, o.Background); err != nil {
 			return err
 		}
 	}

@@ -3,24 +3,18 @@
 package measure
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
-	_ "image/jpeg" // formats that a scene may name
-	_ "image/png"
-	"io"
-	"os"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
-// Op measures its first input, a decoded picture. It writes a [Result] as JSON.
+// Op measures its first input, a decoded picture, as it is seen: where it is transparent,
+// over white. It writes a [Result] as JSON.
 type Op struct {
 	// Metric is "placement", "locality" or "psnr".
 	//
@@ -38,11 +32,8 @@ type Result struct {
 	Value float64 `json:"value"`
 }
 
-// maxBytes is how much of a picture's file is read.
-const maxBytes = 32 << 20
-
 // Kind is the stage's name and version.
-func (Op) Kind() string { return "measure/1" }
+func (Op) Kind() string { return "measure/2" }
 
 // String says what is measured, for people.
 func (o Op) String() string { return o.Metric }
@@ -51,11 +42,11 @@ func (o Op) String() string { return o.Metric }
 func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	var pictures []*image.NRGBA
 	for _, in := range c.Inputs {
-		img, err := decode(in.Data)
+		img, err := pixels.Decode(in.Data)
 		if err != nil {
 			return fmt.Errorf("a picture that was made can't be read: %w", err)
 		}
-		pictures = append(pictures, img)
+		pictures = append(pictures, seen(img))
 	}
 	if o.Picture != "" {
 		img, err := o.read(pictures[0].Rect.Size())
@@ -93,41 +84,20 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 
 // read reads the picture to compare with.
 func (o Op) read(size image.Point) (*image.NRGBA, error) {
-	f, err := os.Open(o.Path)
+	f, err := pixels.Read(o.Path, o.Picture)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if f.Size.W != size.X || f.Size.H != size.Y {
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal to be compared", o.Path, f.Size.W, f.Size.H, size.X, size.Y)
+	}
+	img, err := f.Picture()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s is %w", o.Path, err)
 	}
-	if len(data) > maxBytes {
-		return nil, fmt.Errorf("%s has more than %d MiB, which is the limit", o.Path, maxBytes>>20)
-	}
-	if eligen.DigestOf(data) != o.Picture {
-		return nil, fmt.Errorf("%s has changed since the scene was read; run the command again", o.Path)
-	}
-	head, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("%s can't be read as a picture: %w", o.Path, err)
-	}
-	if head.Width != size.X || head.Height != size.Y {
-		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal to be compared", o.Path, head.Width, head.Height, size.X, size.Y)
-	}
-	img, err := decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w", o.Path, err)
-	}
-	return img, nil
+	return seen(img), nil
 }
 
-func decode(data []byte) (*image.NRGBA, error) {
-	img, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	out := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
-	draw.Draw(out, out.Rect, img, img.Bounds().Min, draw.Src)
-	return out, nil
+func seen(img *image.NRGBA) *image.NRGBA {
+	return pixels.Over(img, pixels.White)
 }

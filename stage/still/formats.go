@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
@@ -63,6 +64,11 @@ func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
+	background, err := pixels.ParseColour(o.Resolved.Background())
+	if err != nil {
+		return err
+	}
+	img = pixels.Over(img, background) // a JPEG has no transparency
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: o.Quality}); err != nil {
 		return err

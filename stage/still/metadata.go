@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
@@ -201,7 +202,7 @@ func untouchedPixels(data []byte) bool {
 
 // Pixels is the digest of a picture's size and colours, whatever file it is in.
 func Pixels(img image.Image) eligen.Digest {
-	n := nrgba(img)
+	n := pixels.Straight(img)
 	head := fmt.Sprintf("pixels %d %d\n", n.Rect.Dx(), n.Rect.Dy())
 	return eligen.DigestOf(append([]byte(head), n.Pix...))
 }

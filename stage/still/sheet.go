@@ -16,15 +16,17 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/drawing"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
 // Sheet lays decoded pictures of one size, its inputs, side by side, each with a
 // caption above it. It writes a PNG.
 type Sheet struct {
-	Size     eligen.Size // of each picture
-	Captions []string
-	Shown    *Shown `recipe:"omitzero"` // what the sheet says of itself; nil for nothing
+	Size       eligen.Size // of each picture
+	Captions   []string
+	Shown      *Shown `recipe:"omitzero"` // what the sheet says of itself; nil for nothing
+	Background string `recipe:"omitzero"` // colour behind transparent pictures, "#rrggbb"
 }
 
 // Shown is what made the pictures of a sheet: a clip, as package clip tells it, or
@@ -66,6 +68,10 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		shrink++
 		w, h = o.Size.W/shrink, o.Size.H/shrink
 	}
+	background, err := pixels.ParseColour(o.Background)
+	if err != nil {
+		return err
+	}
 	out := image.NewNRGBA(area())
 	draw.Draw(out, out.Rect, image.NewUniform(color.NRGBA{24, 26, 32, 255}), image.Point{}, draw.Src)
 	face := drawing.Face(14)
@@ -81,7 +87,7 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		x, y := gap+i%columns*(w+gap), gap+i/columns*(caption+h+gap)
 		d := font.Drawer{Dst: out, Src: image.White, Face: face, Dot: fixed.P(x, y+16)}
 		d.DrawString(o.Captions[i])
-		small := smaller(nrgba(img), shrink)
+		small := smaller(pixels.Over(pixels.Straight(img), background), shrink)
 		draw.Draw(out, image.Rect(x, y+caption, x+w, y+caption+h), small, image.Point{}, draw.Src)
 	}
 	return writeSheet(c.Out, out, o.Shown)

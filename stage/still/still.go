@@ -7,11 +7,11 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"image/draw"
 	"image/png"
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // Op turns a decoded picture, its input, into the PNG that a render is written to:
@@ -93,7 +93,8 @@ type Adapter struct {
 	// Factors is how a LoRA acts whose scale moves: beside the weights.
 	Factors bool `json:"factors,omitempty" recipe:"omitzero"`
 	// Pictures are what an IP-Adapter brings in, by their files' bytes.
-	Pictures []eligen.Digest `json:"pictures,omitempty" recipe:"omitzero"`
+	Pictures   []eligen.Digest `json:"pictures,omitempty" recipe:"omitzero"`
+	Background string          `json:"background,omitempty" recipe:"omitzero"` // as an Inpaint's
 }
 
 // Entity is an entity as it was rendered.
@@ -112,6 +113,8 @@ type Inpaint struct {
 	Mode       string        `json:"mode"`
 	Feather    float64       `json:"feather,omitempty"`
 	Background float64       `json:"background_weight,omitempty"`
+	Colour     string        `json:"background,omitempty" recipe:"omitzero"` // colour behind a transparent picture, "#rrggbb"
+	Profile    string        `json:"profile,omitempty" recipe:"omitzero"`    // of the picture's colours, which were converted to sRGB
 }
 
 // Transfer is the picture that a render painted into, and the one that showed it what.
@@ -123,6 +126,8 @@ type Transfer struct {
 	Feather    float64       `json:"feather,omitempty"`
 	Background float64       `json:"background_weight,omitempty"`
 	Clean      bool          `json:"clean_source,omitempty" recipe:"omitzero"`
+	Colour     string        `json:"background,omitempty" recipe:"omitzero"` // as an Inpaint's
+	Profile    string        `json:"profile,omitempty" recipe:"omitzero"`    // of the target's colours, as an Inpaint's
 }
 
 // Way is the transfer's mode, and what its model sees of the source, for people.
@@ -135,9 +140,22 @@ func (t Transfer) Way() string {
 
 // Init is the picture that a render started from.
 type Init struct {
-	Picture  eligen.Digest `json:"picture"`                         // of the file's bytes
-	Fit      string        `json:"fit,omitempty" recipe:"omitzero"` // of a picture of another shape
-	Strength float64       `json:"strength"`
+	Picture    eligen.Digest `json:"picture"`                         // of the file's bytes
+	Fit        string        `json:"fit,omitempty" recipe:"omitzero"` // of a picture of another shape
+	Strength   float64       `json:"strength"`
+	Background string        `json:"background,omitempty" recipe:"omitzero"` // as an Inpaint's
+}
+
+// Background is the colour behind what is transparent in the render's picture, "#rrggbb";
+// "" where nothing can be.
+func (r Resolved) Background() string {
+	switch {
+	case r.Inpaint != nil && r.Inpaint.Mode == "exact":
+		return r.Inpaint.Colour
+	case r.Transfer != nil && r.Transfer.Mode == "exact":
+		return r.Transfer.Colour
+	}
+	return ""
 }
 
 // Kind is the stage's name and version.
@@ -178,19 +196,11 @@ func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
 	if b := in.Bounds(); b.Dx() != r.Size.W || b.Dy() != r.Size.H {
 		return nil, fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), r.Size.W, r.Size.H)
 	}
-	img := nrgba(in)
+	img := pixels.Straight(in)
 	if regions {
 		overlay(img, r.Entities)
 	}
 	return img, nil
-}
-
-// nrgba is a copy of a picture in eight bits a channel.
-func nrgba(in image.Image) *image.NRGBA {
-	b := in.Bounds()
-	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
-	draw.Draw(out, out.Rect, in, b.Min, draw.Src)
-	return out
 }
 
 // ResolvedOf is what the picture that a stage writes says of itself, and false for
