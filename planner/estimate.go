@@ -116,11 +116,15 @@ func (w *work) coded() float64 {
 	return float64(n) * float64(tile.W) * float64(tile.H)
 }
 
-// fits reports a render that the machine has too little memory for.
+// fits reports a render that there is too little memory for.
 func (b *builder) fits(w *work, e eligen.PlannedRender) {
 	limit := b.options.Memory
 	if limit <= 0 || e.Memory <= limit {
 		return
+	}
+	from := b.options.MemoryFrom
+	if from == "" {
+		from = "the limit"
 	}
 	way := "Render a smaller picture, or with a smaller model or dtype"
 	tiled := *w
@@ -128,8 +132,8 @@ func (b *builder) fits(w *work, e eligen.PlannedRender) {
 	if w.tiles == nil && memory(&tiled, e.Sequence()) <= limit {
 		way = "Have it decoded in tiles, by vae { tiled = true }, or render a smaller picture"
 	}
-	b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s. %s; if there is more memory, say so with --memory.",
-		w.render.Address, bytesText(e.Memory), bytesText(limit), way)
+	b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s, by %s. %s; if there is more memory, say so with --memory.",
+		w.render.Address, bytesText(e.Memory), bytesText(limit), from, way)
 }
 
 // bytesText is a number of bytes for people.

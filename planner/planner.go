@@ -40,8 +40,10 @@ type Options struct {
 	// Video is the version of the ffmpeg that writes a format, or why it can't be
 	// written; nil refuses nothing.
 	Video  func(format string) (version string, err error)
-	Memory int64  // bytes that a render may take; 0 is no limit
-	Out    string // folder that outputs are written below; "" is the scene's
+	Memory int64 // bytes that a render may take; 0 is no limit
+	// MemoryFrom says for people what sets Memory: "this machine's memory".
+	MemoryFrom string
+	Out        string // folder that outputs are written below; "" is the scene's
 }
 
 // Build plans all renders of a scene for an engine, and says what can't be

@@ -390,7 +390,7 @@ func readSize(flag, s string) (int64, error) {
 		}
 	}
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || f < 0 || f*float64(factor) > 1<<60 {
+	if err != nil || !(f >= 0 && f*float64(factor) <= 1<<60) { // not a number is neither
 		return 0, usageError{fmt.Errorf("--%s %s: write a size such as 500MiB or 2GiB", flag, s)}
 	}
 	return int64(f * float64(factor)), nil

@@ -139,7 +139,7 @@ func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Pla
 	if err != nil {
 		return nil, err
 	}
-	return o.buildWith(c, e, scene, planner.Options{Memory: memory, Out: o.out, Frames: frames})
+	return o.buildWith(c, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: o.out, Frames: frames})
 }
 
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
