@@ -329,27 +329,20 @@ func softmaxAttention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
 
 	queries, keys := q.Shape().Dim(r-2), k.Shape().Dim(r-1)
 	others := q.Shape().Size() / (queries * q.Shape().Dim(-1)) // everything but queries
-	chunk := min(queries, max(1, maxScores/(others*keys)))
-	var os, ls []*Node
-	for from := 0; from < queries; from += chunk {
-		part := AxisRange(from, min(from+chunk, queries))
+	out := nn.InChunks(q, r-2, max(1, maxScores/(others*keys)), func(part SliceAxisSpec, q *Node) []*Node {
 		b := bias
 		if b != nil && b.Shape().Dim(r-2) > 1 {
 			b = SliceAxis(b, r-2, part)
 		}
-		o, l := attend(SliceAxis(q, r-2, part), b)
-		os, ls = append(os, o), append(ls, l)
-	}
-	o = os[0]
-	if len(os) > 1 {
-		o = Concatenate(os, r-2)
-	}
-	if wantLog {
-		l = ls[0]
-		if len(ls) > 1 {
-			l = Concatenate(ls, r-2)
+		o, l := attend(q, b)
+		if !wantLog {
+			return []*Node{o}
 		}
-		l = Transpose(l, r-3, r-2)
+		return []*Node{o, l}
+	})
+	o = out[0]
+	if wantLog {
+		l = Transpose(out[1], r-3, r-2)
 	}
 	return TransposeAllAxes(o, rows...), l
 }

@@ -166,6 +166,38 @@ func Attention(q, k, v *Node, scale float64, bias *Node) *Node {
 	return Mix(Probabilities(s), v)
 }
 
+// InChunks computes rows of x along an axis, at most n of them at a time, and puts the
+// results together along the same axis of each: f is given a range of rows and x's part
+// of it. No chunk begins before the one before it is done, so that no two are in memory
+// at once; without that, backends are free to begin with all of them.
+func InChunks(x *Node, axis, n int, f func(rows SliceAxisSpec, part *Node) []*Node) []*Node {
+	size := x.Shape().Dim(axis)
+	var all [][]*Node // by result
+	var last []*Node
+	for from := 0; from < size; from += n {
+		rows := AxisRange(from, min(from+n, size))
+		part := SliceAxis(x, axis, rows)
+		if last != nil {
+			part = SchedulingBarrier(part, last...)
+		}
+		last = f(rows, part)
+		for i, y := range last {
+			if i == len(all) {
+				all = append(all, nil)
+			}
+			all[i] = append(all[i], y)
+		}
+	}
+	out := make([]*Node, len(all))
+	for i, parts := range all {
+		out[i] = parts[0]
+		if len(parts) > 1 {
+			out[i] = Concatenate(parts, axis)
+		}
+	}
+	return out
+}
+
 // SplitHeads is [B,S,H·D] → [B,H,S,D].
 func SplitHeads(x *Node, heads int) *Node {
 	d := x.Shape().Dimensions

@@ -262,15 +262,8 @@ func (c Config) attention(w nn.Weights, x *Node) *Node {
 	}
 	q, k, v := head("q"), head("k"), head("v")
 	scale := 1 / math.Sqrt(float64(d[3]))
-	rows := max(1, min(s, maxScores/(d[0]*s)))
-	var parts []*Node
-	for from := 0; from < s; from += rows {
-		part := Slice(q, AxisRange(), AxisRange(), AxisRange(from, min(s, from+rows)))
-		parts = append(parts, nn.Attention(part, k, v, scale, nil))
-	}
-	o := parts[0]
-	if len(parts) > 1 {
-		o = Concatenate(parts, 2)
-	}
+	o := nn.InChunks(q, 2, max(1, maxScores/(d[0]*s)), func(_ SliceAxisSpec, part *Node) []*Node {
+		return []*Node{nn.Attention(part, k, v, scale, nil)}
+	})[0]
 	return Add(x, w.In("proj_out").Conv(Reshape(o, d...), 1, 0, 0, 0, 0))
 }
