@@ -44,8 +44,11 @@ func field(path, name string) string {
 
 // peakMemory is the largest resident memory of this process so far, in bytes; 0
 // where it is unknown.
-func peakMemory() int64 {
-	kb, err := strconv.ParseInt(strings.TrimSuffix(field("/proc/self/status", "VmHWM"), " kB"), 10, 64)
+func peakMemory() int64 { return residentPeak("/proc/self/status") }
+
+// residentPeak is the largest resident memory of the process whose status is at path.
+func residentPeak(path string) int64 {
+	kb, err := strconv.ParseInt(strings.TrimSuffix(field(path, "VmHWM"), " kB"), 10, 64)
 	if err != nil {
 		return 0
 	}

@@ -5,6 +5,7 @@
 //	go run ./bench -quick -force            # does everything work?
 //	go run ./bench -python venv/bin/python  # PyTorch, diffsynth and einops are there
 //	go run ./bench -only approximations     # PSNR of the step cache and of tiles
+//	go run ./bench -only memory             # what plans promise, and what runs take
 //
 // Whoever is compared takes turns, a step each (A B A B …), each in its own process;
 // ratios are taken within a turn. Before anything is timed, results are compared.
@@ -46,6 +47,7 @@ func main() {
 	python := flag.String("python", "python3", "the Python that has PyTorch, and diffsynth and einops for the reference")
 	force := flag.Bool("force", false, "measure in spite of other work on the machine")
 	only := flag.String("only", "", "measure only these parts, separated by commas: "+strings.Join(partNames(), ", "))
+	memory := flag.String("memory", "", "pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
 	flag.Parse()
 	if *asWorker != "" {
@@ -56,7 +58,14 @@ func main() {
 	list := func(s string) []string {
 		return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force))
+	cases, err := readMemoryCases(list(*memory))
+	if err != nil {
+		exit(err)
+	}
+	if len(cases) == 0 {
+		cases = memoryCases(*quick)
+	}
+	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force, cases))
 }
 
 // parts are what is measured, in order.
@@ -70,6 +79,7 @@ var parts = []struct {
 	{"pictures", (*bench).pictures},
 	{"clips", (*bench).clips},
 	{"approximations", (*bench).compareApproximations},
+	{"memory", (*bench).promises},
 }
 
 func partNames() (names []string) {
@@ -99,15 +109,21 @@ type bench struct {
 	matmul   int                // size
 	peak     map[string]float64 // FLOP a second of a matrix product
 	goals    table
+
+	memoryCases []memoryCase
 }
 
-func run(ctx context.Context, out io.Writer, backends, only []string, python string, quick, force bool) error {
+func run(ctx context.Context, out io.Writer, backends, only []string, python string, quick, force bool, cases []memoryCase) error {
 	for _, name := range only {
 		if !slices.Contains(partNames(), name) {
 			return fmt.Errorf("-only %s: there is no such part; there are %s", name, strings.Join(partNames(), ", "))
 		}
 	}
-	busy, known := load(3 * time.Second)
+	timed := !slices.Equal(only, []string{"memory"})
+	busy, known := 0.0, false
+	if timed {
+		busy, known = load(3 * time.Second)
+	}
 	if known && busy > maxLoad && !force {
 		return fmt.Errorf("other work uses %.2f processors; times taken now would say nothing. Stop it, or measure all the same with -force (the limit is %.1f)", busy, maxLoad)
 	}
@@ -116,7 +132,7 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, out: out, dir: dir, rounds: 7, entities: []int{0, 4, 8, 12}, matmul: 2048, peak: map[string]float64{}}
+	b := &bench{ctx: ctx, out: out, dir: dir, rounds: 7, entities: []int{0, 4, 8, 12}, matmul: 2048, peak: map[string]float64{}, memoryCases: cases}
 	b.goals.head = []string{"goal", "of", "reached", "asked for"}
 	b.shapes = []shape{wide, nano}
 	if quick {
@@ -132,9 +148,10 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 	before, _ := readTicks()
 
 	b.print("machine    %s", machine())
-	if known {
+	switch {
+	case known:
 		b.print("load       %.2f processors used by other work before the start; load average %s", busy, loadAverage())
-	} else {
+	case timed:
 		b.print("load       %s", unknown)
 	}
 	for _, c := range b.all {
@@ -156,7 +173,7 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 		slices.SortStableFunc(b.goals.rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
 		b.section("Goals", &b.goals)
 	}
-	if after, ok := readTicks(); ok {
+	if after, ok := readTicks(); ok && timed {
 		b.print("\nOther work used %.2f processors while this was measured.", before.others(after, runtime.NumCPU()))
 	}
 	return nil

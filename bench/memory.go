@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model"
+)
+
+// A memoryCase is a picture of the embedded model whose memory is measured.
+type memoryCase struct{ side, entities int }
+
+// readMemoryCases reads cases as side/entities, separated by commas.
+func readMemoryCases(list []string) (cases []memoryCase, err error) {
+	for _, s := range list {
+		var c memoryCase
+		if _, err := fmt.Sscanf(s, "%d/%d", &c.side, &c.entities); err != nil || c.side <= 0 || c.entities < 0 {
+			return nil, fmt.Errorf("-memory %s: a case is a side in pixels and a number of entities, as 1024/4", s)
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+func (c memoryCase) String() string {
+	return fmt.Sprintf("%d×%d, %d entities", c.side, c.side, c.entities)
+}
+
+// memoryCases are what promises are held against, those that take little first.
+func memoryCases(quick bool) (list []memoryCase) {
+	sides, entities := []int{256, 512, 1024, 1536}, []int{0, 4, 50, 200}
+	if quick {
+		sides, entities = sides[:2], entities[:3]
+	}
+	for _, side := range sides {
+		for _, n := range entities {
+			list = append(list, memoryCase{side, n})
+		}
+	}
+	return list
+}
+
+// scene is the case's scene file: entities in a grid, and two steps, since each step
+// takes what the one before it did.
+func (c memoryCase) scene() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "render \"memory\" {\n  prompt = \"a meadow\"\n  size   = [%d, %d]\n  sampler { steps = 2 }\n}\n", c.side, c.side)
+	columns := int(math.Ceil(math.Sqrt(float64(c.entities))))
+	for i := range c.entities {
+		d := 1 / float64(columns)
+		fmt.Fprintf(&b, "\nentity \"e%d\" {\n  prompt = \"a cat\"\n  box    = xywh(%.4f, %.4f, %.4f, %.4f)\n}\n", i, float64(i%columns)*d, float64(i/columns)*d, 0.98*d, 0.98*d)
+	}
+	return b.String()
+}
+
+// A promise is what a plan says a render takes, and what its process took.
+type promise struct {
+	promised, taken int64
+	kinds           map[string]int64 // the peak while stages of a kind ran
+}
+
+// off is by how much the promise misses what was taken: −0.1 is a tenth too little.
+func (p promise) off() float64 { return float64(p.promised)/float64(p.taken) - 1 }
+
+// memory holds what plans promise against what processes take.
+func (b *bench) promises() error {
+	program := filepath.Join(b.dir, "eligen")
+	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
+		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
+	}
+	t := table{head: []string{"backend", "size", "entities", "promised MiB", "taken MiB", "off, %", "prompts", "steps", "decoding"}}
+	worst := 0.0
+	for _, c := range b.all {
+		if c.Backend == "" || c.Missing != "" {
+			continue
+		}
+		for _, m := range b.memoryCases {
+			b.progress("memory of %s on %s", m, c.Backend)
+			p, err := measureMemory(b.ctx, program, b.dir, c.Backend, m)
+			if err != nil {
+				t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), firstLine(err), "", "", "", "", "")
+				continue
+			}
+			worst = max(worst, math.Abs(p.off()))
+			t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
+				mebibytes(p.kinds["encode"]), mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
+		}
+	}
+	b.section("Memory: what `eligen plan` promises, and the largest resident memory of `eligen apply`, mapped files included", &t)
+	b.goals.add("P10", "promised memory: the worst miss, %", digits(100*worst), "≤ 10")
+	return b.ctx.Err()
+}
+
+// measureMemory plans and applies a case in processes of their own, with an empty store.
+func measureMemory(ctx context.Context, program, dir, backend string, m memoryCase) (p promise, err error) {
+	plugins, err := model.PluginDir() // is in the store's folder where nothing else is said
+	if err != nil {
+		return p, err
+	}
+	store, err := os.MkdirTemp(dir, "store-")
+	if err != nil {
+		return p, err
+	}
+	defer os.RemoveAll(store)
+	path := filepath.Join(dir, "memory.hcl")
+	if err := os.WriteFile(path, []byte(m.scene()), 0o644); err != nil {
+		return p, err
+	}
+	command := func(verb string) *exec.Cmd {
+		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", backend)
+		c.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+store, "ELIGEN_PLUGIN_DIR="+plugins)
+		return c
+	}
+	plan := command("plan")
+	var problems bytes.Buffer
+	plan.Stderr = &problems
+	out, err := plan.Output()
+	if err != nil {
+		return p, fmt.Errorf("eligen plan: %s", cause(nil, problems.String()))
+	}
+	var said struct {
+		Renders []struct {
+			PeakMemory int64 `json:"peak_memory"`
+		} `json:"renders"`
+	}
+	if err := json.Unmarshal(out, &said); err != nil || len(said.Renders) != 1 {
+		return p, errors.Join(err, errors.New("the plan has not one render"))
+	}
+	p.promised = said.Renders[0].PeakMemory
+	p.kinds, err = peaks(command("apply"))
+	for _, n := range p.kinds {
+		p.taken = max(p.taken, n)
+	}
+	return p, err
+}
+
+// peaks runs a command that prints events, and gives the largest resident memory from
+// the start of each kind of stage that the model works in to the start of the next, and
+// before the first: the system is asked for it and told to begin anew at each event.
+func peaks(c *exec.Cmd) (map[string]int64, error) {
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	problems := &tail{}
+	c.Stderr = problems
+	if err := c.Start(); err != nil {
+		return nil, err
+	}
+	all, running := map[string]int64{}, "start"
+	status, refs := fmt.Sprintf("/proc/%d/status", c.Process.Pid), fmt.Sprintf("/proc/%d/clear_refs", c.Process.Pid)
+	var reset error
+	var problem *eligen.Diagnostic
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var e eligen.Event
+		if json.Unmarshal(lines.Bytes(), &e) != nil || e.Type == eligen.Ended {
+			continue
+		}
+		if e.Problem != nil {
+			problem = e.Problem
+		}
+		all[running] = max(all[running], residentPeak(status))
+		reset = errors.Join(reset, os.WriteFile(refs, []byte("5"), 0))
+		if kind, _, _ := strings.Cut(e.Kind, "/"); e.Type == eligen.Started && slices.Contains(engineKinds, kind) {
+			running = kind
+		}
+	}
+	if err := c.Wait(); err != nil {
+		if problem != nil {
+			return nil, errors.New(problem.Summary)
+		}
+		return nil, fmt.Errorf("eligen apply: %w: %s", err, problems.last())
+	}
+	if slices.Max(slices.Collect(maps.Values(all))) == 0 {
+		return nil, errors.New("the system doesn't say how much memory a process takes")
+	}
+	return all, reset
+}
+
+// engineKinds are the kinds of stages of a still that a model works in.
+var engineKinds = []string{"encode", "denoise", "decode"}
