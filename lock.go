@@ -26,7 +26,10 @@ type LockedRender struct {
 	// Resolved is the render with nothing left open, in words: "prompt", "steps",
 	// "entity.dog.region". It tells people what has changed since, and decides nothing.
 	Resolved map[string]string
-	Source   Source
+	// Files are what was written beside the scene when it was recorded, as paths from its
+	// folder with slashes. Records of before 0.2 name none.
+	Files  []string
+	Source Source
 }
 
 // LockedWeights are the weights of one part of a model, or of an adapter.

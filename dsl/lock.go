@@ -22,7 +22,7 @@ var (
 	lockRenderGrammar = &grammar{
 		what:     "a recorded render",
 		required: []string{"plan", "engine", "pixels"},
-		optional: []string{"psnr", "resolved"},
+		optional: []string{"psnr", "resolved", "files"},
 		blocks:   []hcl.BlockHeaderSchema{{Type: "weights", LabelNames: []string{"part"}}},
 		many:     []string{"weights"},
 	}
@@ -68,6 +68,13 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 				}
 			}
 		}
+		if v, ok := b.convert("files", cty.List(cty.String), "a list of paths"); ok {
+			for _, path := range v.AsValueSlice() {
+				if !path.IsNull() {
+					r.Files = append(r.Files, path.AsString())
+				}
+			}
+		}
 		for _, inner := range b.blocks {
 			w := l.open(inner, lockWeightsGrammar)
 			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
@@ -107,6 +114,13 @@ func WriteLock(folder string, lock *eligen.Lock) (err error) {
 		b.SetAttributeValue("engine", cty.StringVal(r.Engine))
 		b.SetAttributeValue("pixels", cty.StringVal(string(r.Pixels)))
 		b.SetAttributeValue("psnr", cty.NumberFloatVal(r.PSNR))
+		if len(r.Files) > 0 {
+			var paths []cty.Value
+			for _, path := range r.Files {
+				paths = append(paths, cty.StringVal(path))
+			}
+			b.SetAttributeValue("files", cty.ListVal(paths))
+		}
 		if len(r.Resolved) > 0 {
 			words := map[string]cty.Value{}
 			for name, text := range r.Resolved {

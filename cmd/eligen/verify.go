@@ -29,9 +29,10 @@ import (
 type verifyOptions struct {
 	planOptions
 	progressOptions
-	update  bool
-	force   bool
-	diffDir string
+	update   bool
+	force    bool
+	lockOnly bool
+	diffDir  string
 }
 
 func newVerify() *cobra.Command {
@@ -42,6 +43,8 @@ func newVerify() *cobra.Command {
 		Long: `Render again, and hold the pictures to the record, the file eligen.lock.hcl beside the scene. Nothing is taken from the store.
 
 The same recipe on the same engine must make the same pixels. On another engine, and on a GPU, the picture must be as like the recorded one as the lock says (psnr, in dB); the recorded one is the file that the render is written to, if nobody has changed it. A render whose scene says something else than it did is a mismatch, and what it says is named.
+
+The files that the render was recorded with must lie beside the scene, as they were: one that is gone, was changed, or shows something else is a mismatch too. Where they are not kept with the scene, --lock-only holds the render to the lock alone.
 
 A mismatch is exit code 4; weights that are not those of the lock are 6, before anything runs. Where a picture lies beside the scene, one named ….diff.png shows where the new one differs.
 
@@ -58,6 +61,7 @@ eligen verify scenes/rain.hcl`,
 	choices(c, "progress", "tui", "plain", "none")
 	f.BoolVar(&o.update, "update", false, "record the scene's renders as they are now")
 	f.BoolVar(&o.force, "force", false, "with --update: replace files that eligen did not write")
+	f.BoolVar(&o.lockOnly, "lock-only", false, "leave out the files beside the scene")
 	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this `FOLDER`, and what was rendered too")
 	return c
 }
@@ -91,6 +95,7 @@ type verification struct {
 	decoded  eligen.Ref           // the stage that makes its picture
 	resolved still.Resolved
 	paths    []string // files that show the picture as it is, without an overlay
+	files    []eligen.PlannedOutput
 }
 
 func (v *verification) digest(p *eligen.Plan) eligen.Digest { return p.Stages[v.decoded].Digest }
@@ -116,6 +121,9 @@ func verifications(p *eligen.Plan, scene *eligen.Scene, lock *eligen.Lock) []ver
 		v := verification{render: &scene.Renders[i], record: recorded(lock, scene, scene.Renders[i].Address)}
 		for _, file := range p.Outputs {
 			op := p.Stages[file.Stage].Op
+			if address, _, _ := strings.Cut(file.Render, ".frame["); address == v.render.Address {
+				v.files = append(v.files, file)
+			}
 			if v.render.Clip != nil {
 				v.clip(op, file)
 				continue
@@ -163,13 +171,18 @@ func (v *verification) clip(op eligen.Op, file eligen.PlannedOutput) {
 	switch _, sheet := op.(still.Sheet); {
 	case sheet && file.Render == v.render.Address:
 		v.decoded, v.paths = file.Stage, append(v.paths, file.Path)
-	case whole && moving.Render == v.render.Address && len(moving.First) > 0:
-		if json.Unmarshal(moving.First, &v.resolved) == nil {
-			v.resolved.Render = v.render.Address
-		}
+	case whole && moving.Render == v.render.Address:
+		v.first(moving)
 	case frame && address == v.render.Address && v.resolved.Render == "":
 		v.resolved = made
 		v.resolved.Render = v.render.Address
+	}
+}
+
+// first takes what a clip says of its first frame.
+func (v *verification) first(r clip.Resolved) {
+	if len(r.First) > 0 && json.Unmarshal(r.First, &v.resolved) == nil {
+		v.resolved.Render = r.Render
 	}
 }
 
@@ -252,6 +265,9 @@ func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, 
 			for _, f := range resolvedFacts(v.resolved) {
 				r.Resolved[f.name] = f.value
 			}
+			for _, f := range v.files {
+				r.Files = append(r.Files, localPath(p, f))
+			}
 			renders = append(renders, r)
 		}
 		for _, old := range lock.Renders {
@@ -277,11 +293,15 @@ func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, 
 
 // again is the command that makes the record anew.
 func (o *verifyOptions) again(scene *eligen.Scene) string {
-	command := "eligen verify --update " + scene.Path
-	if o.engine != "model" {
-		command += " --engine " + o.engine
+	return "\n\n    eligen verify --update " + scene.Path + o.engineFlag()
+}
+
+// engineFlag is what a command needs to run on this engine, too.
+func (o *verifyOptions) engineFlag() string {
+	if o.engine == "model" {
+		return ""
 	}
-	return "\n\n    " + command
+	return " --engine " + o.engine
 }
 
 // verify renders what is recorded, and compares.
@@ -320,6 +340,13 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 				}
 			}
 			verdict, mismatch := o.judge(&j)
+			if mismatch == "" && !o.lockOnly {
+				if troubles := o.beside(&j, p, store); len(troubles) > 0 {
+					verdict += "; " + strings.Join(troubles, "; ")
+					ds.Errorf(&v.render.Source, "File differs from its record", "%s comes out as it was recorded, but beside the scene\n  %s\nGet the recorded files back, or write them again with\n\n    eligen verify --update --force %s",
+						v.render.Address, strings.Join(troubles, "\n  "), scene.Path+o.engineFlag())
+				}
+			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", v.render.Address, verdict)
 			if mismatch != "" {
 				ds.Errorf(&v.render.Source, j.summary, "%s If the picture is meant to be as it is now, record it with%s", mismatch, o.again(scene))
