@@ -213,6 +213,22 @@ func (b *body) place(name string) hcl.Range {
 	return b.rng
 }
 
+// has reports whether an argument is given. Null leaves it out, as if it weren't written.
+func (b *body) has(name string) bool {
+	a, set := b.attrs[name]
+	if !set {
+		return false
+	}
+	if _, diags := hcl.ExprList(a.Expr); !diags.HasErrors() {
+		return true // it is written out, and its elements are not all looked at
+	}
+	if v := b.eval(a.Expr); v.IsKnown() && v.IsNull() {
+		delete(b.attrs, name)
+		return false
+	}
+	return true
+}
+
 // value evaluates an argument. ok is false where it is unset, null or failed.
 func (b *body) value(name string) (v cty.Value, ok bool) {
 	a, set := b.attrs[name]

@@ -178,7 +178,7 @@ func (l *loader) safely(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, di
 				Detail: fmt.Sprintf("This expression can't be evaluated: %v.", b), Subject: &at}}
 		}
 	}()
-	return e.Value(ctx)
+	return l.meter.evaluate(e, ctx)
 }
 
 // Limits of one value: a chain of local values that each hold the one before
@@ -595,6 +595,12 @@ func (l *loader) reportEval(d *hcl.Diagnostic) {
 		return
 	}
 	at, detail := *d.Subject, d.Detail
+	if d.Expression != nil {
+		d.Expression = l.meter.parsed(d.Expression)
+	}
+	if first, _, panicked := strings.Cut(detail, "panic in function implementation"); panicked {
+		detail = strings.TrimSuffix(strings.TrimSpace(first), ":") + ". This is a bug in eligen."
+	}
 	if d.Summary == "Unsupported attribute" {
 		if r, problem := l.relativeAttribute(d); problem != "" {
 			at, detail = r, problem
@@ -652,7 +658,7 @@ func (l *loader) relativeAttribute(d *hcl.Diagnostic) (hcl.Range, string) {
 	path := "This object"
 	switch e := d.Expression.(type) {
 	case *hclsyntax.RelativeTraversalExpr:
-		v, _ = e.Source.Value(d.EvalContext)
+		v, _ = l.safely(e.Source, d.EvalContext)
 		steps = e.Traversal
 	case *hclsyntax.ScopeTraversalExpr:
 		found := false

@@ -37,7 +37,7 @@ var pureFunctions = map[string]function.Function{
 	"startswith": affix(strings.HasPrefix, "prefix"), "endswith": affix(strings.HasSuffix, "suffix"),
 
 	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
-	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
+	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": distinctFunction,
 	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "index": stdlib.IndexFunc, "keys": stdlib.KeysFunc,
 	"length": lengthFunction, "lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc,
 	"reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
@@ -110,9 +110,60 @@ var replaceFunction = function.New(&function.Spec{
 	Type:   function.StaticReturnType(cty.String),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		if s := args[1].AsString(); len(s) > 1 && strings.HasPrefix(s, "/") && strings.HasSuffix(s, "/") {
-			return stdlib.RegexReplaceFunc.Call([]cty.Value{args[0], cty.StringVal(s[1 : len(s)-1]), args[2]})
+			return replacePattern(args[0].AsString(), s[1:len(s)-1], args[2].AsString())
+		}
+		text, old, now := args[0].AsString(), args[1].AsString(), args[2].AsString()
+		if len(text)+strings.Count(text, old)*(len(now)-len(old)) > maxText {
+			return cty.NilVal, errLongText
 		}
 		return stdlib.ReplaceFunc.Call(args)
+	},
+})
+
+var errLongText = fmt.Errorf("the result has more than %d MiB", maxText>>20)
+
+// replacePattern is regexp's ReplaceAllString, up to the most text that a value has.
+func replacePattern(text, pattern, now string) (cty.Value, error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	var out []byte
+	last := 0
+	for _, m := range re.FindAllStringSubmatchIndex(text, -1) {
+		out = re.ExpandString(append(out, text[last:m[0]]...), now, text, m)
+		if last = m[1]; len(out) > maxText {
+			return cty.NilVal, errLongText
+		}
+	}
+	if len(out)+len(text)-last > maxText {
+		return cty.NilVal, errLongText
+	}
+	return cty.StringVal(string(append(out, text[last:]...))), nil
+}
+
+// distinctFunction keeps the first of equal values, in their order. (The library's
+// compares each with each.)
+var distinctFunction = function.New(&function.Spec{
+	Params: stdlib.DistinctFunc.Params(),
+	Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+	Impl: func(args []cty.Value, ty cty.Type) (cty.Value, error) {
+		if !args[0].IsWhollyKnown() {
+			return cty.UnknownVal(ty), nil
+		}
+		if args[0].LengthInt() == 0 {
+			return args[0], nil
+		}
+		var out []cty.Value
+		seen := cty.SetValEmpty(ty.ElementType())
+		set := seen.AsValueSet()
+		for it := args[0].ElementIterator(); it.Next(); {
+			if _, v := it.Element(); !set.Has(v) {
+				set.Add(v)
+				out = append(out, v)
+			}
+		}
+		return cty.ListVal(out), nil
 	},
 })
 

@@ -109,6 +109,7 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 // A loader is the state of one Load.
 type loader struct {
 	ctx      context.Context
+	meter    *meter  // of what expressions cost; modules share it
 	path     []*node // being evaluated, outermost first
 	dir      string  // the scene's folder, or the module's
 	root     *os.Root
@@ -190,6 +191,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 	}()
 	l := &loader{
 		ctx:      ctx,
+		meter:    newMeter(ctx),
 		dir:      filepath.Dir(path),
 		scene:    newFile(path, src),
 		nodes:    map[string]*node{},

@@ -43,7 +43,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		ds.Errorf(nil, "Lock can't be read", "%v.", err)
 		return nil, ds
 	}
-	l := &loader{ctx: context.Background(), dir: folder, scene: newFile(path, src), nodes: map[string]*node{}}
+	l := &loader{ctx: context.Background(), meter: newMeter(context.Background()), dir: folder, scene: newFile(path, src), nodes: map[string]*node{}}
 	l.files = map[string]*file{path: l.scene}
 	l.syntax, l.diags = parse(l.scene)
 	if l.syntax.body == nil {

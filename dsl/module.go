@@ -145,7 +145,7 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 		return nil, nil
 	}
 	part = &loader{
-		ctx: l.ctx,
+		ctx: l.ctx, meter: l.meter,
 		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, out: l.out, sceneDir: l.sceneDir,
 		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules, expanded: l.expanded,
 		files: l.files, pictures: l.pictures, outputs: l.outputs,

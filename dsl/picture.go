@@ -121,7 +121,7 @@ func (l *loader) picture(name string) *picture {
 		return p
 	}
 	p := &picture{}
-	p.err = l.readPicture(name, p)
+	l.meter.outside(func() { p.err = l.readPicture(name, p) })
 	l.pictures[key] = p
 	return p
 }
@@ -206,7 +206,10 @@ func (l *loader) text(name string) text {
 	if t, ok := l.texts[name]; ok {
 		return t
 	}
-	clean, data, err := l.readLocal(name, "a text", maxFile)
+	var clean string
+	var data []byte
+	var err error
+	l.meter.outside(func() { clean, data, err = l.readLocal(name, "a text", maxFile) })
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if err == nil && !utf8.Valid(data) {
 		err = fmt.Errorf("%s is not text in UTF-8", clean)

@@ -36,7 +36,7 @@ func (l *loader) recipe(block *hcl.Block) {
 	r := eligen.Recipe{Name: block.Labels[0], Source: l.source(b.rng), Model: eligen.Model{Family: "nano", Source: l.source(b.rng)}}
 	if s, ok := b.choice("kind", trainings...); ok {
 		r.Kind = s
-	} else if b.attrs["kind"] == nil {
+	} else if !b.has("kind") {
 		r.Kind = r.Name
 		if !slices.Contains(trainings, r.Kind) && !b.damaged {
 			b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", quoted(trainings))
@@ -138,7 +138,7 @@ func (b *body) ofKind(r eligen.Recipe) {
 		return
 	}
 	refuse := func(name, detail string, args ...any) {
-		if b.attrs[name] != nil {
+		if b.has(name) {
 			b.errorf(b.place(name), "Of another training", detail, args...)
 		}
 	}
@@ -156,7 +156,7 @@ func (b *body) ofKind(r eligen.Recipe) {
 	}
 	if r.Kind != "base" {
 		refuse("image_prompts", "\"image_prompts\" is the share of a base's samples that are shown their style, and this recipe trains %q. ip shows it to all of its samples.", r.Kind)
-	} else if b.attrs["styles"] == nil {
+	} else if !b.has("styles") {
 		refuse("image_prompts", "An image prompt shows a style, and this recipe has no \"styles\". Say which share of the pictures is drawn in which.")
 	}
 	if r.Kind == "in-context" {

@@ -87,10 +87,10 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 
 	if s, ok := b.text("prompt"); ok {
 		r.Prompt = s
-	} else if b.attrs["from"] == nil && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
+	} else if !b.has("from") && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
 		if a := b.attrs["prompt"]; a == nil {
 			b.errorf(b.rng, missing, "A render needs the argument \"prompt\", or \"from\" with the render that it is a variant of.")
-		} else if b.eval(a.Expr).IsKnown() && b.eval(a.Expr).IsNull() {
+		} else if !b.has("prompt") {
 			b.errorf(a.Expr.Range(), missing, "A render needs the argument \"prompt\"; null leaves it out.")
 		}
 	}
@@ -313,7 +313,7 @@ func (b *body) init(r *eligen.Render) {
 		*out = *r.Init
 	} else if !i.damaged {
 		for _, name := range []string{"image", "strength"} {
-			if i.attrs[name] == nil && !i.guessed[name] {
+			if !i.has(name) && !i.guessed[name] {
 				i.errorf(i.rng, missing, "An init needs the argument %q.", name)
 			}
 		}
@@ -394,7 +394,7 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 			nodes = base.shown
 		}
 		for _, n := range slices.Clone(b.l.order) {
-			if n.kind != "entity" || b.attrs["from"] != nil {
+			if n.kind != "entity" || b.has("from") {
 				continue
 			}
 			b.l.resolve(n)
@@ -461,7 +461,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 			out.Source = b.l.source(at)
 		}
 		out.Sheet, _ = o.boolean("sheet")
-		if a := o.attrs["path"]; a == nil || at != o.rng {
+		if !o.has("path") || at != o.rng {
 			out.Path = o.output(at, out.Path, r.Clip != nil, out.Sheet)
 		}
 		out.Overlay, _ = o.boolean("overlay")
@@ -499,7 +499,7 @@ func (b *body) effects(o *eligen.Output, clip bool) {
 		{"overlay", !moving && !o.Sheet, "draws regions over pictures, and not over clips or sheets"},
 		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
 	} {
-		if a := b.attrs[x.name]; a != nil && !x.ok && o.Path != "" {
+		if a := b.attrs[x.name]; !x.ok && o.Path != "" && b.has(x.name) {
 			b.errorf(a.NameRange, "Option without effect", "%q %s.", x.name, x.of)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eligen/eligen/internal/pixels"
 	"github.com/zclconf/go-cty/cty/function"
@@ -146,7 +147,7 @@ func (r Reference) Markdown() string {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Call, f.What)
 	}
-	b.WriteString("\n## Limits\n\nWhat is beyond is refused, at its line, before it can cost anything.\n\n| | at most |\n| --- | --- |\n")
+	b.WriteString("\n## Limits\n\nWhat is beyond is refused, at its line, before it costs much: what expressions cost is counted while they are evaluated, and what a call costs before it is made. A step is roughly what takes 50 ns.\n\n| | at most |\n| --- | --- |\n")
 	for _, l := range r.Limits {
 		most := fmt.Sprint(l.Most)
 		if strings.HasPrefix(l.What, "bytes") {
@@ -167,6 +168,9 @@ var limits = []LimitSchema{
 	{"template directives `%{ … }` in a file", maxDirectives},
 	{"elements of a value", maxElements},
 	{"bytes of text in a value", maxText},
+	{"steps that all expressions of a scene take", maxWork},
+	{"bytes of text that all expressions make", maxMade},
+	{"seconds that one expression takes, without reading files", int64(maxThinking / time.Second)},
 	{"instances of one block", maxInstances},
 	{"instances of all blocks, and entities of all renders", maxExpansion},
 	{"modules in a scene", maxModules},
@@ -206,7 +210,7 @@ func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
 var blockWords = map[string]string{
 	"eligen":                   "Settings of the scene itself.",
 	"locals":                   "Names for values: `name = expression`, used as `local.name`.",
-	"variable":                 "A value from outside: `--var name=value`, `--var-file`, the environment's `ELIGEN_VAR_name`, or the file `.auto.eligen.hclvars` beside the scene, used as `var.name`. The first of these that gives one wins.",
+	"variable":                 "A value from outside, used as `var.name`. As in Terraform, the last of these that gives one wins: the environment's `ELIGEN_VAR_name`, the file `.auto.eligen.hclvars` beside the scene, `--var-file` in their order, `--var name=value` in their order.",
 	"variable.validation":      "A rule for the variable's value.",
 	"model":                    "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. `model.nano.base` is there without a block.",
 	"adapter":                  "Weights that are laid over a model's, of kind `lora`; or of kind `ip`, an IP-Adapter, which brings in pictures: their style and what they show. A render has several, each at its own scale; its IP-Adapters are of the same weights.",

@@ -193,8 +193,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	if limit == 0 {
 		limit = MaxFrames
 	}
-	_, frames := b.attrs["frames"]
-	_, duration := b.attrs["duration"]
+	frames, duration := b.has("frames"), b.has("duration")
 	switch {
 	case frames && duration:
 		b.errorf(b.attrs["frames"].NameRange, "Length said twice", "A timeline has \"duration\" or \"frames\", not both; duration was given at %s.", l.source(b.attrs["duration"].NameRange))
@@ -281,7 +280,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 	target, entity, ok := c.target()
 	if !ok { // the rest may have mistakes of its own
 		ease, _ := c.ease("ease")
-		if c.attrs["keys"] != nil {
+		if c.has("keys") {
 			c.keys(&tr, t, entity, ease)
 		}
 		return
@@ -299,13 +298,16 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 
 	var given []string
 	for _, name := range []string{"keys", "path", "follow"} {
-		if c.attrs[name] != nil {
+		if c.has(name) {
 			given = append(given, name)
 		}
 	}
 	switch {
-	case len(given) == 0 && !c.damaged && !c.guessed["keys"]:
-		c.errorf(c.rng, missing, "A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
+	case len(given) == 0:
+		if !c.damaged && !c.guessed["keys"] && !c.guessed["path"] && !c.guessed["follow"] {
+			c.errorf(c.rng, missing, "A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
+		}
+		c.failed = true
 		return
 	case len(given) > 1:
 		c.errorf(c.attrs[given[1]].NameRange, "Two ways to move", "A track has one of \"keys\", \"path\" and \"follow\"; %q was given, too, at %s.", given[0], b.l.source(c.attrs[given[0]].NameRange))
@@ -314,12 +316,12 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 		c.errorf(c.attrs[given[0]].NameRange, "Not a place", "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
 		return
 	}
-	if c.attrs["extrapolate"] != nil && c.attrs["keys"] == nil {
+	if given[0] != "keys" && c.has("extrapolate") {
 		c.errorf(c.attrs["extrapolate"].NameRange, "Option without effect", "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
 	}
 	ease, eased := c.ease("ease")
 	switch {
-	case c.attrs["path"] != nil:
+	case given[0] == "path":
 		tr.Ease = ease
 		if v, ok := c.value("path"); ok {
 			if v.Type() != pathType {
@@ -332,7 +334,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 				tr.Path = v.EncapsulatedValue().(*eligen.Path)
 			}
 		}
-	case c.attrs["follow"] != nil:
+	case given[0] == "follow":
 		if eased {
 			c.errorf(c.place("ease"), "Option without effect", "A track that follows moves as what it follows; it has no ease of its own.")
 		}
@@ -484,6 +486,9 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eli
 			at: map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
 		k, ok := one.object("key", keyGrammar)
 		if !ok {
+			if !one.failed {
+				c.errorf(ranges[i], wrongType, "A key is an object, as { at = \"50%%\", value = … }; this is null.")
+			}
 			c.failed = true
 			continue
 		}
@@ -505,7 +510,7 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eli
 // key reads one key.
 func (k *body) key(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eligen.Ease) (out eligen.Key, ok bool) {
 	for _, name := range []string{"at", "value"} {
-		if k.attrs[name] == nil {
+		if !k.has(name) {
 			k.errorf(k.rng, missing, "A key needs the part %q, as { at = \"50%%\", value = … }.", name)
 			return out, false
 		}
@@ -705,7 +710,7 @@ func (b *body) inpaint(r *eligen.Render) {
 	out := &eligen.Inpaint{Source: b.l.source(i.rng)}
 	if r.Inpaint != nil {
 		*out = *r.Inpaint
-	} else if i.attrs["image"] == nil && !i.damaged && !i.guessed["image"] {
+	} else if !i.has("image") && !i.damaged && !i.guessed["image"] {
 		i.errorf(i.rng, missing, "An inpaint needs the argument \"image\": the picture that is painted into.")
 	}
 	if p := i.picture("image"); p != nil {

@@ -31,7 +31,7 @@ func (b *body) transfer(r *eligen.Render) {
 		{"source", "the picture of what is transferred", &out.From},
 		{"target", "the picture that it is painted into", &out.To},
 	} {
-		if t.attrs[p.name] == nil && r.Transfer == nil && !t.damaged && !t.guessed[p.name] {
+		if !t.has(p.name) && r.Transfer == nil && !t.damaged && !t.guessed[p.name] {
 			t.errorf(t.rng, missing, "A transfer needs the argument %q: %s.", p.name, p.what)
 		}
 		if picture := t.picture(p.name); picture != nil {

@@ -61,7 +61,7 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	switch m.Family {
 	case "nano":
 	case "flux":
-		if b.attrs["source"] == nil && !b.damaged {
+		if !b.has("source") && !b.damaged {
 			b.errorf(b.rng, missing, "A flux model needs the argument \"source\": the folder or file of its weights, as \"./weights/FLUX.1-dev\", or a repository, as \"black-forest-labs/FLUX.1-dev\".")
 		}
 	default:
@@ -90,7 +90,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, adapterGrammar)
 	for other, names := range adapterKinds {
 		for _, name := range names {
-			if a := b.attrs[name]; a != nil && other != kind {
+			if a := b.attrs[name]; other != kind && b.has(name) {
 				b.errorf(a.NameRange, "Option without effect", "%q is an argument of adapter %q; this is an adapter %q.", name, other, kind)
 			}
 		}
@@ -132,7 +132,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 // imagePrompts reads the pictures that an IP-Adapter brings in, one or a list.
 func (b *body) imagePrompts() (out []eligen.Picture) {
 	one, several := b.attrs["image"], b.attrs["images"]
-	if one != nil && several != nil {
+	if one != nil && several != nil && b.has("image") && b.has("images") {
 		b.errorf(several.NameRange, "Two ways to say it", "An adapter has \"image\", or \"images\" with a list of them. Put all into the list.")
 	}
 	if p := b.picture("image"); p != nil {

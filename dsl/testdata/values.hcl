@@ -93,7 +93,7 @@ entity "empty" {
 
 entity "huge" {
   prompt = "huge"
-  box    = xywh(0, 0, 1 / 0, 1) # want "Infinite is no place on a canvas"
+  box    = xywh(0, 0, 1 / 0, 1) # want "divides by zero"
 }
 
 render "sizes" {
