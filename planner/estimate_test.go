@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
 )
 
@@ -159,18 +160,19 @@ func TestChanges(t *testing.T) {
 // What earlier runs took, and what is different from them, is printed where it is known.
 func TestPrintKnown(t *testing.T) {
 	plan, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
-	got := planner.Print(plan, planner.Known{
+	got := page.Clean(planner.Print(plan, planner.Known{
 		Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest },
 		Seconds: func(kind string, work float64) (float64, bool) {
 			return map[string]float64{"denoise/1": 150, "decode/1": 4}[kind], kind == "denoise/1" || kind == "decode/1"
 		},
 		Since:   time.Date(2026, 11, 24, 20, 1, 0, 0, time.Local),
 		Changes: []string{"entity.dog: box moved"},
-	})
+	}, planner.View{}))
 	for _, want := range []string{
-		"since the run of 2026-11-24 20:01\n  entity.dog: box moved\n",
+		"since the run of 2026-11-24 20:01\n~ entity.dog: box moved\n",
 		"2 entities   run     about 2 min\n", "a picture                        run     about 4.0 s\n",
-		"7 stages: 1 cached, 6 to run, about 3 min and those that have never run.",
+		"1 picture to make, 1 stage in the store, at least 3 min.\n",
+		"7 stages: 1 cached, 6 to run, at least 3 min.",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("there is no %q in\n%s", want, got)

@@ -85,7 +85,7 @@ func TestPictures(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if s := planner.Print(plan, planner.Known{}); !strings.Contains(s, "at scale 0.7 of picture "+ref("a.png").Digest.Short()+", "+ref("b.png").Digest.Short()) {
+	if s := planner.Print(plan, planner.Known{}, planner.View{}); !strings.Contains(s, "at scale 0.7 of picture "+ref("a.png").Digest.Short()+", "+ref("b.png").Digest.Short()) {
 		t.Errorf("the plan does not say which pictures are seen:\n%s", s)
 	}
 }

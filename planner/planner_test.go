@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 )
@@ -115,7 +116,7 @@ func TestPlans(t *testing.T) {
 			if len(diags) > 0 {
 				t.Fatal(diags)
 			}
-			got := filepath.ToSlash(planner.Print(plan, planner.Known{Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }}))
+			got := filepath.ToSlash(page.Clean(planner.Print(plan, planner.Known{Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }}, planner.View{})))
 			file := filepath.Join("testdata", strings.ReplaceAll(strings.ReplaceAll(c.name, ",", ""), " ", "-")+".txt")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -504,7 +505,7 @@ func TestApproximations(t *testing.T) {
 	}
 
 	plan := build(func(r *eligen.Render) { r.Sampler.TeaCache, r.VAE = ptr(0.2), &eligen.VAE{Tiled: true} })
-	text := planner.Print(plan, planner.Known{})
+	text := page.Clean(planner.Print(plan, planner.Known{}, planner.View{}))
 	for _, want := range []string{
 		"approximate (tea_cache 0.2; pictures in tiles of 128 latents, 64 apart)", "guidance 3.5, approximate:…",
 		"photo.jpg, in tiles of 128 ", "latents to a picture, in tiles of 128 ",

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
@@ -21,6 +22,7 @@ type planCommand struct {
 	makeOptions
 	json     bool
 	detailed bool
+	verbose  bool
 }
 
 func newPlan() *cobra.Command {
@@ -28,8 +30,10 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "plan SCENE",
 		Short:   "Say what apply would do",
-		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --frames 0-7\n# every stage's whole recipe\neligen plan scenes/rain.hcl --json | jq '.stages[].recipe'",
+		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --verbose\n# every stage's whole recipe\neligen plan scenes/rain.hcl --json | jq '.stages[].recipe'",
 		Long: `Say what apply would do: each render with its entities and how many image tokens they cover by the NEAREST rule of EliGen, the operations of a step and the memory at its peak, each stage and whether its result is in the store, and the files that would be written.
+
+Renders and stages that differ in a key or a frame's number only are put together: --verbose shows each.
 
 Where the scene was run before, it says what is different now; where stages of the same kind and a similar size have run on the same engine, how long they will take.
 
@@ -40,6 +44,7 @@ Weights are looked for, and their headers are read; no model runs.`,
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole recipe")
+	c.Flags().BoolVar(&o.verbose, "verbose", false, "show every render and every stage by itself")
 	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if something would be made")
 	return c
 }
@@ -50,6 +55,12 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
+	o.warn = func(ds eligen.Diagnostics) {
+		diagnose(c.ErrOrStderr(), ds)
+		if len(ds) > 0 && page.Terminal(c.OutOrStdout()) != nil {
+			fmt.Fprintln(c.ErrOrStderr())
+		}
+	}
 	p, err := o.plan(c, e, args[0])
 	if err != nil {
 		return err
@@ -71,7 +82,7 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 		changes = changes || !has
 		return has
 	}
-	text := []byte(planner.Print(p, known))
+	text := []byte(planner.Print(p, known, planner.View{Width: page.Columns(c.OutOrStdout()), Verbose: o.verbose}))
 	if o.json {
 		if text, err = planner.JSON(p, known); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 )
@@ -30,7 +31,7 @@ func TestPlans(t *testing.T) {
 				t.Fatal(err)
 			}
 			var b strings.Builder
-			fmt.Fprintf(&b, "%s\n", planner.Print(p, planner.Known{}))
+			fmt.Fprintf(&b, "%s\n", page.Clean(planner.Print(p, planner.Known{}, planner.View{Verbose: true})))
 			for _, s := range p.Stages {
 				fmt.Fprintf(&b, "%s  %s\n", s.Digest.Short(), s.Name)
 			}

@@ -10,6 +10,7 @@ import (
 // A Column says what becomes of a table's column where a line is too short.
 type Column struct {
 	Right bool // cells stand at the right
+	Tight bool // the next column is near: this one is a sign before it
 	Fit   Fit
 }
 
@@ -25,10 +26,17 @@ const (
 )
 
 const (
-	gap      = 2 // cells between columns
-	narrow   = 12
+	narrow   = 12 // no column gives way further
 	ellipsis = "…"
 )
+
+// gap is how many cells lie between a column and the next.
+func (c Column) gap() int {
+	if c.Tight {
+		return 1
+	}
+	return 2
+}
 
 // Table lays rows out in columns that are as wide as their widest cell, each row on a
 // line that ends in a newline. Where a line would be wider than width (0: no limit), the
@@ -59,22 +67,36 @@ func Table(rows [][]string, width int, columns ...Column) string {
 
 // shrink takes cells away from the widest columns that may give way, until all fit.
 func shrink(widths []int, columns []Column, width int) {
-	all := gap * (len(widths) - 1)
-	for _, w := range widths {
-		all += w
+	all := 0
+	for i, w := range widths {
+		if all += w; i < len(widths)-1 {
+			all += columns[i].gap()
+		}
 	}
 	for ; all > width; all-- {
-		widest := -1
-		for i, w := range widths {
-			if columns[i].Fit != Keep && w > narrow && (widest < 0 || w > widths[widest]) {
-				widest = i
-			}
-		}
-		if widest < 0 {
+		i := givesWay(widths, columns)
+		if i < 0 {
 			return
 		}
-		widths[widest]--
+		widths[i]--
 	}
+}
+
+// givesWay is the column to make narrower: the widest that ends anywhere, as long as
+// some of it can be read, then the widest of all that may.
+func givesWay(widths []int, columns []Column) int {
+	best, first := -1, false
+	for i, w := range widths {
+		fit := columns[i].Fit
+		early := (fit == Cut || fit == Wrap) && w > 2*narrow
+		if fit == Keep || w <= narrow || first && !early {
+			continue
+		}
+		if best < 0 || early && !first || w > widths[best] {
+			best, first = i, early
+		}
+	}
+	return best
 }
 
 // writeRow writes a row: a line, and more where cells wrap.
@@ -98,7 +120,7 @@ func writeRow(b *strings.Builder, row []string, widths []int, columns []Column) 
 			} else {
 				line.WriteString(text + space)
 			}
-			line.WriteString(strings.Repeat(" ", gap))
+			line.WriteString(strings.Repeat(" ", columns[i].gap()))
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
