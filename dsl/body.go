@@ -202,6 +202,10 @@ func labels(names []string) (s string) {
 
 func (b *body) errorf(r hcl.Range, summary, detail string, args ...any) {
 	b.failed = true
+	if i := b.iteration; i != nil && !strings.HasSuffix(b.l.instance.name, i.element) {
+		b.l.named(i.element, i.of, func() { b.l.errorf(r, summary, detail, args...) })
+		return
+	}
 	b.l.errorf(r, summary, detail, args...)
 }
 

@@ -25,6 +25,9 @@ var dynamicBlock = hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"
 type iteration struct {
 	name  string               // of the word that is its element: "output"
 	words map[string]cty.Value // with those of the block around it
+
+	element string // as messages call it: output["a"]
+	of      int    // how many there are
 }
 
 // dynamic lists the blocks that a dynamic block stands for.
@@ -71,7 +74,7 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 		maps.Copy(words, l.words)
 		words[name] = cty.ObjectVal(map[string]cty.Value{"key": keys[i], "value": v})
 		made := &hcl.Block{Type: kind, Body: content.Body, DefRange: block.DefRange, TypeRange: block.TypeRange, LabelRanges: block.LabelRanges}
-		b.made[made] = &iteration{name, words}
+		b.made[made] = &iteration{name, words, fmt.Sprintf("%s[%s]", kind, short(keys[i])), len(values)}
 		out = append(out, made)
 	}
 	return out
@@ -119,7 +122,7 @@ func (b *body) within(f func()) {
 		f()
 		return
 	}
-	b.l.inside(b.iteration.words, f)
+	b.l.named(b.iteration.element, b.iteration.of, func() { b.l.inside(b.iteration.words, f) })
 }
 
 // keyWord is how a path tells the instances of a block apart.

@@ -161,7 +161,9 @@ func (l *loader) repeat(b *hcl.Block, n *node, compute func(*loader, *hcl.Block,
 	var inOrder []cty.Value
 	for _, i := range list {
 		one := &node{kind: n.kind, module: n.module, name: n.name + i.index, key: i.key, rng: n.rng, at: n.at, state: running}
-		l.inside(i.words, func() { one.value = compute(l, b, one) })
+		l.named(l.shown(one), len(list), func() {
+			l.inside(i.words, func() { one.value = compute(l, b, one) })
+		})
 		one.state = done
 		n.instances = append(n.instances, one)
 		values[i.key] = one.value
@@ -228,4 +230,70 @@ func noKey(path string, v, key cty.Value) string {
 		hint = " It has " + strings.ReplaceAll(quoted(known), " or ", " and ") + "."
 	}
 	return fmt.Sprintf("%s has no element %q.%s", path, k, hint)
+}
+
+// A named block is one of several that one text stands for. What is wrong with it alone
+// is said with its name.
+type named struct {
+	name string // entity.bird["near"]; "" where the text stands for one block
+	of   int    // how many there are
+}
+
+// named runs f, whose mistakes are those of one of several blocks.
+func (l *loader) named(name string, of int, f func()) {
+	outer := l.instance
+	if of > 1 {
+		if outer.name != "" {
+			name = outer.name + ", " + name
+			of *= outer.of
+		}
+		l.instance = named{name, of}
+	}
+	defer func() { l.instance = outer }()
+	f()
+}
+
+const markOfName = "\x00in\x00"
+
+// mark is what a diagnostic's detail ends with until all are there, and unmark takes it off.
+func (n named) mark() string {
+	if n.name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s%d\x00%s", markOfName, n.of, n.name)
+}
+
+func unmark(detail string) (string, named) {
+	detail, mark, ok := strings.Cut(detail, markOfName)
+	of, name, _ := strings.Cut(mark, "\x00")
+	n, err := strconv.Atoi(of)
+	if !ok || err != nil {
+		return detail, named{}
+	}
+	return detail, named{name, n}
+}
+
+// maxNamed is how many instances one message names.
+const maxNamed = 100
+
+// inWhich says which of several blocks something is wrong with: " In entity.bird["near"].",
+// or nothing where it is all of them.
+func inWhich(list []named) string {
+	list = slices.DeleteFunc(slices.Clone(list), func(n named) bool { return n.name == "" })
+	if len(list) == 0 || len(list) >= list[0].of {
+		return ""
+	}
+	var names []string
+	for _, n := range list[:min(len(list), maxNamed)] {
+		names = append(names, n.name)
+	}
+	last := ""
+	switch more := len(list) - len(names); {
+	case more > 0:
+		last = fmt.Sprintf(", and %d more", more)
+	case len(names) > 1:
+		last = " and " + names[len(names)-1]
+		names = names[:len(names)-1]
+	}
+	return "\nIn " + strings.Join(names, ", ") + last + "."
 }

@@ -136,7 +136,10 @@ func (l *loader) resolve(n *node) cty.Value {
 	n.state = running
 	l.path = append(l.path, n)
 	var v cty.Value
+	outer := l.instance
+	l.instance = named{}
 	l.inside(nil, func() { v = n.compute(n) }) // each and count are the words of one block
+	l.instance = outer
 	l.path = l.path[:len(l.path)-1]
 	if n.state != done {
 		n.value, n.state = v, done

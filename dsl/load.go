@@ -122,6 +122,7 @@ type loader struct {
 	given    map[string][]given
 	pictures map[string]*picture
 
+	instance  named // that is read: mistakes name it
 	functions map[string]function.Function
 	words     map[string]cty.Value // what each and count are in the block at hand
 	recipes   []eligen.Recipe
@@ -367,17 +368,18 @@ func (l *loader) source(r hcl.Range) eligen.Source {
 }
 
 func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) {
+	detail = fmt.Sprintf(detail, args...) + l.instance.mark()
 	if r.Filename == "" {
-		l.diags.Errorf(nil, summary, detail, args...)
+		l.diags.Errorf(nil, summary, "%s", detail)
 		return
 	}
 	at := l.source(r)
-	l.diags.Errorf(&at, summary, detail, args...)
+	l.diags.Errorf(&at, summary, "%s", detail)
 }
 
 func (l *loader) warnf(r hcl.Range, summary, detail string, args ...any) {
 	at := l.source(r)
-	l.diags.Warnf(&at, summary, detail, args...)
+	l.diags.Warnf(&at, summary, "%s", fmt.Sprintf(detail, args...)+l.instance.mark())
 }
 
 // validName checks a label that references and file names are made of.

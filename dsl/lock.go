@@ -35,7 +35,14 @@ var sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 	path := filepath.Join(folder, eligen.LockName)
 	var ds eligen.Diagnostics
-	src, err := readAtMost(path, maxFile)
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		ds.Errorf(nil, "Lock can't be read", "%v.", err)
+		return nil, ds
+	}
+	defer root.Close()
+	// Who checks a scene of somebody else's doesn't want to be shown his own files.
+	src, err := readBelow(root, eligen.LockName, "scene's", "a lock", maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &eligen.Lock{}, nil
 	}

@@ -279,24 +279,35 @@ func (f *file) plainer(d *hcl.Diagnostic) string {
 }
 
 // tidy puts diagnostics in the order of the file and drops repetitions: one
-// expression may be evaluated for every element of a loop.
+// expression may be evaluated for every element of a loop. What is wrong with some
+// instances of a block is said once, with the key of each.
 func tidy(ds eligen.Diagnostics) eligen.Diagnostics {
 	type key struct {
 		summary, detail string
 		at              eligen.Source
 	}
-	seen := map[key]bool{}
+	seen := map[key]int{}
 	var out eligen.Diagnostics
+	var instances [][]named // of each of out
 	for _, d := range ds {
-		d.Summary, d.Detail = printable(d.Summary), printable(d.Detail)
+		detail, instance := unmark(d.Detail)
+		d.Summary, d.Detail = printable(d.Summary), printable(detail)
 		k := key{summary: d.Summary, detail: d.Detail}
 		if d.Source != nil {
 			k.at = *d.Source
 		}
-		if !seen[k] {
-			seen[k] = true
-			out = append(out, d)
+		i, ok := seen[k]
+		if !ok {
+			i = len(out)
+			seen[k] = i
+			out, instances = append(out, d), append(instances, nil)
 		}
+		if !slices.Contains(instances[i], instance) {
+			instances[i] = append(instances[i], instance)
+		}
+	}
+	for i := range out {
+		out[i].Detail += printable(inWhich(instances[i]))
 	}
 	files := map[string]int{}
 	for _, d := range out {

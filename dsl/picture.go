@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -150,30 +151,41 @@ func (l *loader) readLocal(name, what string, limit int64) (clean string, data [
 	if clean, err = localPath(name, l.whose()); err != nil {
 		return "", nil, err
 	}
-	// Stat first: opening a pipe would wait for a writer.
-	info, err := l.root.Stat(filepath.FromSlash(clean))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	data, err = readBelow(l.root, clean, l.whose(), what, limit)
+	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("there is no file %s in the %s folder.%s", clean, l.whose(), similarIn(l.root, clean))
-	case err != nil && escapes(err):
-		return "", nil, fmt.Errorf("%s is a link that leads out of the %s folder", clean, l.whose())
-	case err != nil:
-		return "", nil, err
-	case !info.Mode().IsRegular():
-		return "", nil, fmt.Errorf("%s is no regular file", clean)
-	case info.Size() > limit:
-		return "", nil, fmt.Errorf("%s has %d bytes; %s has at most %d (%d MiB)", clean, info.Size(), what, limit, limit>>20)
 	}
-	f, err := l.root.Open(filepath.FromSlash(clean))
 	if err != nil {
 		return "", nil, err
 	}
-	defer f.Close()
-	data, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes (%d MiB), the most that %s may have", clean, limit, limit>>20, what)
+	return clean, data, nil
+}
+
+// readBelow reads a regular file of at most so many bytes that lies below a folder, also
+// where its name is a link.
+func readBelow(root *os.Root, name, whose, what string, limit int64) ([]byte, error) {
+	// Stat first: opening a pipe would wait for a writer.
+	info, err := root.Stat(filepath.FromSlash(name))
+	switch {
+	case err != nil && escapes(err):
+		return nil, fmt.Errorf("%s is a link that leads out of the %s folder", name, whose)
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", name)
+	case info.Size() > limit:
+		return nil, fmt.Errorf("%s has %d bytes; %s has at most %d (%d MiB)", name, info.Size(), what, limit, limit>>20)
 	}
-	return clean, data, err
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes (%d MiB), the most that %s may have", name, limit, limit>>20, what)
+	}
+	return data, err
 }
 
 // fileFunction is the text of a file below the scene's folder, for csvdecode and

@@ -415,7 +415,11 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 	}
 	out := []eligen.Entity{}
 	for _, n := range nodes {
-		b.fits(n, r.Address, r.Size)
+		several := 0
+		if n.key != "" {
+			several = len(b.l.order) + 2 // whatever the others do, this one is named
+		}
+		b.l.named(b.l.shown(n), several, func() { b.fits(n, r.Address, r.Size) })
 		out = append(out, *n.entity)
 	}
 	r.Entities = out

@@ -1,7 +1,9 @@
 package dsl
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,18 +65,19 @@ func (l *loader) collect(vars Vars) {
 			l.given[name] = append(l.given[name], given{from: "the environment variable " + envPrefix + name, text: s})
 		}
 	}
-	files := slices.Clone(vars.Files)
-	if auto := filepath.Join(l.dir, autoFile); exists(auto) {
-		files = slices.Insert(files, 0, auto)
-	}
-	for _, path := range files {
-		for name, a := range l.variableFile(path) {
+	take := func(path string, attrs hcl.Attributes) {
+		for _, a := range inOrder(attrs) {
+			name := a.Name
 			if !slices.Contains(declared, name) {
 				l.warnf(a.NameRange, "Value for an undeclared variable", "The scene declares no variable %q.%s", name, unknown(name))
 				continue
 			}
 			l.given[name] = append(l.given[name], given{from: path, expr: a.Expr})
 		}
+	}
+	take(filepath.Join(l.dir, autoFile), l.autoVariables())
+	for _, path := range vars.Files {
+		take(path, l.variableFile(path))
 	}
 	for _, s := range vars.Set {
 		name, value, ok := strings.Cut(s, "=")
@@ -90,9 +93,18 @@ func (l *loader) collect(vars Vars) {
 	}
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+// autoVariables reads the file of values beside the scene, which is as foreign as the
+// scene is: it lies in its folder, whatever its name is a link to.
+func (l *loader) autoVariables() hcl.Attributes {
+	src, err := readBelow(l.root, autoFile, "scene's", "a variable file", maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
+		return nil
+	}
+	return l.variables(filepath.Join(l.dir, autoFile), src)
 }
 
 // variableFile reads a file of values that somebody has named, which may be a stream:
