@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // consoleOptions are the flags of `eligen console`.
@@ -24,7 +26,7 @@ func newConsole() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "console SCENE",
 		Short: "Evaluate expressions against a scene",
-		Long: `Evaluate expressions against a scene, one a line of standard input, and print their values as a scene writes them. An empty line is passed over; "exit" ends.
+		Long: `Evaluate expressions against a scene, one a line of standard input, and print their values as a scene writes them. An empty line is passed over; "exit" ends. On a terminal a line is edited with the usual keys, the arrows bring back earlier ones, and ctrl+c drops it.
 
 Everything that an argument of the scene may use can be used: references, functions, shapes, variables.`,
 		Example: `eligen console scenes/rain.hcl --expr 'entity.frog.box'
@@ -58,7 +60,7 @@ func (o *consoleOptions) run(c *cobra.Command, args []string) error {
 			answer("--expr", i+1, expr)
 		}
 		if len(o.exprs) == 0 {
-			broken = lines(c.InOrStdin(), prompter(c), func(line int, text string) { answer("stdin", line, text) })
+			broken = lines(o.source(c), func(line int, text string) { answer("stdin", line, text) })
 		}
 	})
 	if err := ds.Err(); err != nil {
@@ -70,32 +72,50 @@ func (o *consoleOptions) run(c *cobra.Command, args []string) error {
 	return broken
 }
 
-// prompter asks for the next line, where a person types.
-func prompter(c *cobra.Command) func() {
-	if f, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return func() { fmt.Fprint(c.ErrOrStderr(), "> ") }
+// source is where lines come from: from a person at a terminal with the keys to edit
+// them, else from standard input as it is.
+func (o *consoleOptions) source(c *cobra.Command) func() (string, error) {
+	in, ok := c.InOrStdin().(*os.File)
+	if ok && term.IsTerminal(int(in.Fd())) && page.Terminal(c.ErrOrStderr()) != nil && os.Getenv("TERM") != "dumb" {
+		t := newTyped(in, page.Bare(c.ErrOrStderr()), "> ")
+		return func() (string, error) { return t.next(c.Context()) }
 	}
-	return func() {}
+	s := bufio.NewScanner(c.InOrStdin())
+	s.Buffer(nil, maxLine)
+	asks := ok && term.IsTerminal(int(in.Fd()))
+	return func() (string, error) {
+		if asks {
+			fmt.Fprint(c.ErrOrStderr(), "> ")
+		}
+		if s.Scan() {
+			return s.Text(), nil
+		}
+		if err := s.Err(); err != nil {
+			return "", err
+		}
+		return "", io.EOF
+	}
 }
 
-// lines reads lines until the end, or "exit".
-func lines(r io.Reader, prompt func(), f func(line int, text string)) error {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, maxLine)
+// lines hands on lines until the end, or "exit".
+func lines(next func() (string, error), f func(line int, text string)) error {
 	for line := 1; ; line++ {
-		if prompt(); !s.Scan() {
-			break
+		text, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		switch text := strings.TrimSpace(s.Text()); text {
-		case "":
-		case "exit", "quit":
+		if err != nil {
+			return fmt.Errorf("standard input can't be read: %w", err)
+		}
+		switch word := strings.TrimSpace(text); {
+		case word == "":
+		case ends(word):
 			return nil
 		default:
-			f(line, strings.TrimRight(s.Text(), "\r"))
+			f(line, strings.TrimRight(text, "\r"))
 		}
 	}
-	if err := s.Err(); err != nil {
-		return fmt.Errorf("standard input can't be read: %w", err)
-	}
-	return nil
 }
+
+// ends reports whether a word ends the session.
+func ends(word string) bool { return word == "exit" || word == "quit" }

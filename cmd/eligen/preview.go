@@ -48,6 +48,7 @@ eligen preview --watch scenes/rain.hcl`,
 	}
 	o.sceneOptions.flags(c)
 	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this `RENDER`, as render.name or 'render.name[\"key\"]'; may be repeated")
+	completed(c, "target", o.completeTargets)
 	c.Flags().BoolVar(&o.watch, "watch", false, "show the layout on the terminal, and again whenever the scene is saved")
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")

@@ -46,7 +46,7 @@ eligen replay latest --json`,
 			}
 			return nil
 		},
-		ValidArgsFunction: complete("jsonl"),
+		ValidArgsFunction: completeRuns,
 		RunE:              o.run,
 	}
 	o.flags(c)

@@ -29,6 +29,7 @@ type sceneOptions struct {
 
 func (o *sceneOptions) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as `NAME=VALUE`; may be repeated")
+	completed(c, "var", completeVars)
 	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from `FILE`; may be repeated")
 	c.Flags().IntVar(&o.maxFrames, "max-frames", dsl.MaxFrames, "let a timeline have at most `N` frames")
 }
@@ -78,6 +79,7 @@ func (o *planOptions) flags(c *cobra.Command) {
 	o.sceneOptions.flags(c)
 	f := c.Flags()
 	f.StringArrayVar(&o.targets, "target", nil, "only this `RENDER`, as render.name or 'render.name[\"key\"]'; may be repeated")
+	completed(c, "target", o.completeTargets)
 	f.StringVar(&o.seed, "seed", "", "use seed `N` for every render; several, as 1..4 or 1,5,9, render each and lay them side by side")
 	f.StringVar(&o.backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
 	f.StringVar(&o.engine, "engine", "model", "make pictures with `ENGINE`: model, or paint (each region in a flat colour, to look at a layout)")
@@ -127,11 +129,15 @@ func (o *makeOptions) flags(c *cobra.Command) {
 
 // plan is planOptions' plan, by these flags.
 func (o *makeOptions) plan(c *cobra.Command, e engine, path string) (*eligen.Plan, error) {
-	memory, err := memory(o.memory, e.ID())
+	scene, err := o.read(c, path)
 	if err != nil {
 		return nil, err
 	}
-	scene, err := o.read(c, path)
+	return o.planScene(c, e, scene)
+}
+
+func (o *makeOptions) planScene(c *cobra.Command, e engine, scene *eligen.Scene) (*eligen.Plan, error) {
+	memory, err := memory(o.memory, e.ID())
 	if err != nil {
 		return nil, err
 	}
