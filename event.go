@@ -88,7 +88,7 @@ func (p *Progress) Add(e Event) {
 	p.Latest = e.Time
 	switch e.Type {
 	case Opened:
-		p.Scene, p.Engine, p.Began = e.Scene, e.Engine, e.Time
+		*p = Progress{Scene: e.Scene, Engine: e.Engine, Began: e.Time, Latest: e.Time} // of an earlier run nothing stays
 		return
 	case Ended:
 		p.Ended = true

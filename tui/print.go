@@ -21,6 +21,9 @@ import (
 // tallest is how many lines a picture takes at most: what it is about stays in sight.
 const tallest = 24
 
+// shortest is how many lines a picture has at least, for the sake of others beside it.
+const shortest = 10
+
 // few reports whether a terminal has 256 colours, and no more.
 func few(env func(string) string) bool {
 	var known []string
@@ -41,19 +44,38 @@ func (l Look) rows() int {
 }
 
 // Pictures draws pictures side by side, as many as there is room for, and a line that
-// says how many there are besides. Without colour they are shades of grey in
-// characters.
-func Pictures(pictures []image.Image, look Look) string {
+// says how many there are besides, more of them elsewhere. Without colour they are
+// shades of grey in characters.
+func Pictures(pictures []image.Image, more int, look Look) string {
 	if len(pictures) == 0 {
 		return ""
 	}
-	rows := look.rows()
-	var shown []*canvas
-	var columns []int
-	width := 0
-	for _, p := range pictures {
+	all := make([]*canvas, len(pictures))
+	for i, p := range pictures {
 		b := p.Bounds()
-		c := &canvas{size: eligen.Size{W: b.Dx(), H: b.Dy()}, picture: shrunk(p, largest), selected: -1, ink: look.Ink, few: look.Few}
+		all[i] = &canvas{size: eligen.Size{W: b.Dx(), H: b.Dy()}, picture: shrunk(p, largest), selected: -1, ink: look.Ink, few: look.Few}
+	}
+	// So high that all fit beside one another, if something is to be seen then.
+	rows := look.rows()
+	shown, columns := beside(all, rows, look)
+	for rows > shortest && len(shown) < len(all) {
+		rows--
+		shown, columns = beside(all, rows, look)
+	}
+	if len(shown) == 1 {
+		_, rows = shown[0].grid(max(1, look.Width), rows)
+	}
+	out := row(shown, columns, rows, look)
+	if rest := len(pictures) - len(shown) + more; rest > 0 {
+		out += paint(look, "8", fmt.Sprintf("… and %d more", rest)) + "\n"
+	}
+	return out
+}
+
+// beside is as many of the canvases as fit beside one another, and their widths.
+func beside(all []*canvas, rows int, look Look) (shown []*canvas, columns []int) {
+	width := 0
+	for _, c := range all {
 		n, _ := c.grid(max(1, look.Width), rows)
 		if len(shown) > 0 && width+1+n > look.Width {
 			break
@@ -61,14 +83,7 @@ func Pictures(pictures []image.Image, look Look) string {
 		shown, columns = append(shown, c), append(columns, n)
 		width += n + 1
 	}
-	if len(shown) == 1 {
-		_, rows = shown[0].grid(max(1, look.Width), rows)
-	}
-	out := row(shown, columns, rows, look)
-	if rest := len(pictures) - len(shown); rest > 0 {
-		out += paint(look, "8", fmt.Sprintf("… and %d more", rest)) + "\n"
-	}
-	return out
+	return shown, columns
 }
 
 // row draws canvases of some widths side by side.

@@ -55,6 +55,7 @@ type screen struct {
 	shared    map[place]place           // frames whose pictures are those of others
 	ranks     map[place]int             // of makers, the one that made each
 	pictures  map[place]*image.NRGBA    // those that were looked at; nil could not be read
+	stale     map[place]bool            // of those: there is a newer one
 	loading   map[place]bool
 
 	version int // of the layouts
@@ -77,7 +78,7 @@ func newScreen(o Options, full bool) *screen {
 	return &screen{
 		o: o, look: look, full: full, follow: true, width: 80, height: 24, progress: &eligen.Progress{},
 		planned: map[place]bool{}, artifacts: map[place]eligen.Artifact{}, ranks: map[place]int{}, shared: map[place]place{},
-		pictures: map[place]*image.NRGBA{}, loading: map[place]bool{},
+		pictures: map[place]*image.NRGBA{}, loading: map[place]bool{}, stale: map[place]bool{},
 	}
 }
 
@@ -184,6 +185,11 @@ func (s *screen) event(e eligen.Event) {
 		}
 		s.unplaced = append(s.unplaced, e)
 		return
+	case eligen.Opened:
+		// Another run of the same scene: its pictures replace those that are shown one by
+		// one, and nothing is made yet.
+		s.planned, s.artifacts, s.ranks, s.shared = map[place]bool{}, map[place]eligen.Artifact{}, map[place]int{}, map[place]place{}
+		s.unplaced, s.version = nil, s.version+1
 	case eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
 	case eligen.Reported:
@@ -239,7 +245,7 @@ func (s *screen) place(e eligen.Event) {
 		return
 	}
 	s.artifacts[at], s.ranks[at] = *e.Artifact, rank
-	delete(s.pictures, at)
+	s.stale[at] = true // one that is shown stays until this one is read
 	if s.follow {
 		for i := range s.takes {
 			if s.takes[i] == t {
@@ -433,10 +439,11 @@ func (s *screen) want() tea.Cmd {
 	var cmds []tea.Cmd
 	for _, f := range frames {
 		at, ok := s.picture(t, f)
-		if _, have := s.pictures[at]; !ok || have || s.loading[at] {
+		if _, have := s.pictures[at]; !ok || have && !s.stale[at] || s.loading[at] {
 			continue
 		}
 		s.loading[at] = true
+		delete(s.stale, at)
 		read, a := s.o.Picture, s.artifacts[at]
 		cmds = append(cmds, func() tea.Msg {
 			img, err := read(a)
@@ -499,7 +506,7 @@ func (s *screen) canvas() *canvas {
 		return nil
 	}
 	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, few: s.few, id: s.given.id}
-	if at, ok := s.picture(t, s.frame); ok && !s.hidePicture {
+	if at, _ := s.picture(t, s.frame); !s.hidePicture {
 		c.picture = s.pictures[at]
 	}
 	for _, f := range s.around() {

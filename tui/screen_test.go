@@ -649,6 +649,28 @@ func TestShared(t *testing.T) {
 	}
 }
 
+// TestAnotherRun: where a scene is rendered again, its stages and frames are still to
+// come, and the last picture stays until the next one is there.
+func TestAnotherRun(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	at := time.Now()
+	run := []any{
+		eligen.Event{Type: eligen.Opened, Time: at, Scene: "leap.hcl"},
+		eligen.Event{Type: eligen.Planned, Time: at, Stage: "render.clip.frame[0].decode"},
+		eligen.Event{Type: eligen.Started, Time: at, Stage: "render.clip.frame[0].decode"},
+	}
+	do(s, news{items: []any{leap()}})
+	do(s, news{items: run})
+	do(s, news{items: []any{eligen.Event{Type: eligen.Done, Time: at, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}}}})
+	if got := s.String(); !strings.Contains(got, "%%%") || strings.Contains(got, "0 of 24 made") || !strings.Contains(got, "1 of 1 ") {
+		t.Fatalf("the first run:\n%s", got)
+	}
+	do(s, news{items: run})
+	if got := s.String(); !strings.Contains(got, "%%%") || !strings.Contains(got, "0 of 24 made") || !strings.Contains(got, "0 of 1 ") {
+		t.Errorf("the second run:\n%s", got)
+	}
+}
+
 // TestLabels: a label has one colour from end to end, its entity's.
 func TestLabels(t *testing.T) {
 	s := shown(colourful, 100, 30)

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"image"
-	_ "image/gif" // what a clip may be
-	_ "image/png"
 	"os"
 	"strconv"
 	"strings"
@@ -18,7 +15,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
@@ -181,18 +177,7 @@ func (r *results) picture(a eligen.Artifact) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, _, err := image.DecodeConfig(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	if head.Width*head.Height > 16<<20 {
-		return nil, fmt.Errorf("it has %d×%d pixels, which is too much to look at", head.Width, head.Height)
-	}
-	img, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	return pixels.Over(pixels.Straight(img), pixels.White), nil
+	return decodePicture(data)
 }
 
 func (r *results) number(a eligen.Artifact) (float64, error) {

@@ -15,7 +15,7 @@ import (
 )
 
 // showOptions are the flags of `eligen show`.
-type showOptions struct{ json bool }
+type showOptions struct{ json, open bool }
 
 func newShow() *cobra.Command {
 	var o showOptions
@@ -24,7 +24,7 @@ func newShow() *cobra.Command {
 		Short:   "Say what made a picture or a clip",
 		Example: "eligen show scenes/out/rain.png\neligen show scenes/out/rain.png --json",
 		Long: `Say what made a picture or a clip: the render with nothing left open, its seed, the engine, and the weights by their digests. Every file that eligen writes carries it:
-PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM.`,
+PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM. On a terminal the picture is shown too.`,
 		Args: exactly(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "webm"}, cobra.ShellCompDirectiveFilterFileExt
@@ -32,6 +32,7 @@ PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM.`,
 		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	c.Flags().BoolVar(&o.open, "open", false, "open the file in the system's viewer too")
 	return c
 }
 
@@ -41,6 +42,13 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	defer f.Close()
+	if err := o.show(c, f, args[0]); err != nil || !o.open {
+		return err
+	}
+	return open(c.Context(), args)
+}
+
+func (o *showOptions) show(c *cobra.Command, f io.ReadSeeker, name string) error {
 	var made any
 	moving, err := clip.Metadata(f)
 	made = moving
@@ -55,13 +63,13 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 			return err
 		}
 		if sheet, wrong := still.SheetOf(f); wrong == nil {
-			return o.sheet(c, f, args[0], sheet)
+			return o.sheet(c, f, name, sheet)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	if err := changed(c.ErrOrStderr(), f, args[0]); err != nil {
+	if err := changed(c.ErrOrStderr(), f, name); err != nil {
 		return err
 	}
 	if o.json {
@@ -69,6 +77,7 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 		e.SetIndent("", "  ")
 		return e.Encode(made)
 	}
+	drawFile(c.OutOrStdout(), f)
 	if r, ok := made.(still.Resolved); ok {
 		return describe(c.OutOrStdout(), r)
 	}
@@ -97,6 +106,7 @@ func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s st
 		e.SetIndent("", "  ")
 		return e.Encode(s)
 	}
+	drawFile(c.OutOrStdout(), f)
 	if s.Clip != nil {
 		var r clip.Resolved
 		if err := json.Unmarshal(s.Clip, &r); err != nil || r.Format != 1 {

@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,9 +31,9 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 	l := tui.Start(options)
 	defer onLeave(c.Context(), l.Close)()
 	var last tui.Shown
-	seen := uint64(0)
+	var seen stamps
 	for {
-		if now := o.stamp(scene); now != seen {
+		if now := o.stamp(scene); seen.differ(now, func(string) bool { return false }) {
 			seen = now
 			shown, err := o.look(c.Context(), e, scene)
 			if err != nil {
@@ -95,40 +91,4 @@ func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.S
 		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
 	}
 	return shown, nil
-}
-
-// maxWatched is how many files are looked at: a scene in a large folder is not the
-// reason to read all of it four times a second.
-const maxWatched = 2000
-
-// stamp tells apart the states of the files that a scene may read: those below its
-// folder, and its variables.
-func (o *previewOptions) stamp(scene string) uint64 {
-	h := fnv.New64a()
-	add := func(file string) {
-		if info, err := os.Stat(file); err == nil {
-			fmt.Fprintf(h, "%s %d %d\n", file, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	add(scene)
-	for _, f := range o.files {
-		add(f)
-	}
-	n := 0
-	_ = filepath.WalkDir(filepath.Dir(scene), func(file string, d fs.DirEntry, err error) error {
-		if n++; n > maxWatched {
-			return fs.SkipAll
-		}
-		if err != nil {
-			return nil // a folder that can't be read is none of the scene's
-		}
-		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && len(d.Name()) > 1 && d.Name() != ".." {
-			return fs.SkipDir
-		}
-		if d.Type().IsRegular() {
-			add(file)
-		}
-		return nil
-	})
-	return h.Sum64()
 }
