@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -39,6 +40,19 @@ type result struct {
 	code           int
 	stdout, stderr string
 	took           time.Duration
+	peak           int64 // MiB that were resident at most
+}
+
+// got is a result in a few words.
+func (r result) got() string {
+	said := firstLine(r.stderr)
+	if said == "" {
+		said = firstLine(r.stdout)
+	}
+	if n := strings.Count(r.stderr, "Warning: "); n > 1 {
+		said += fmt.Sprintf(" (%d warnings)", n)
+	}
+	return fmt.Sprintf("%d in %.1f s, %d MiB: %s", r.code, r.took.Seconds(), r.peak, said)
 }
 
 func (r result) said() string { return r.stdout + r.stderr }
@@ -122,17 +136,18 @@ func main() {
 	}
 	failed := 0
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	row := func(input, expected, got string) {
-		if got == "" {
-			got = "as expected"
-		} else {
+	row := func(input, expected string, r result, wrong string) {
+		got := "ok     " + r.got()
+		if wrong != "" {
 			failed++
-			got = "WRONG: " + got
+			got = "WRONG  " + wrong
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\n", input, expected, got)
 	}
+	fmt.Fprintln(t, "input\texpected\tgot: exit code, seconds, peak, first line")
 	for _, f := range faults {
-		row(f.input, f.expected, f.check(run(program, work, f.input, f.env, f.args)))
+		r := run(program, work, f.input, f.env, f.args)
+		row(f.input, f.expected, r, f.check(r))
 	}
 	for _, expression := range bombs {
 		name := "bomb.hcl"
@@ -144,7 +159,8 @@ func main() {
 		if r := []rune(title); len(r) > 60 {
 			title = string(r[:60]) + "…"
 		}
-		row(strings.ReplaceAll(title, "\n", " "), "refused within 10 s, in 1 GiB", refused(run("/bin/sh", work, name, nil, []string{"-c", "ulimit -v 4000000 2>/dev/null; exec " + program + " validate " + name})))
+		r := run("/bin/sh", work, name, nil, []string{"-c", "ulimit -v 8000000 2>/dev/null; exec " + program + " validate " + name})
+		row(strings.ReplaceAll(title, "\n", " "), "an end within 10 s, in 1 GiB", r, refused(r))
 	}
 	if err := t.Flush(); err != nil {
 		fatal(err)
@@ -195,6 +211,9 @@ func run(program, dir, input string, env, args []string) result {
 	r := result{dir: dir, stdout: out.String(), stderr: problems.String(), took: time.Since(began)}
 	if c.ProcessState != nil {
 		r.code = c.ProcessState.ExitCode()
+		if usage, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			r.peak = usage.Maxrss >> 10
+		}
 	} else if err != nil {
 		r.code, r.stderr = -1, err.Error()
 	}
@@ -342,6 +361,8 @@ func refused(r result) string {
 	switch {
 	case r.took > 10*time.Second:
 		return fmt.Sprintf("%.1f s", r.took.Seconds())
+	case r.peak > 1<<10:
+		return fmt.Sprintf("%d MiB", r.peak)
 	case strings.Contains(r.said(), "goroutine "):
 		return "a stack"
 	case r.code != 0 && r.code != 1:
