@@ -204,6 +204,12 @@ func (f files) sweep(dir string) {
 
 // put makes a file of some bytes, or replaces it: all of it or, with an error, none.
 func (f files) put(name string, data []byte) error {
+	return f.putFrom(name, data, nil, nil)
+}
+
+// putFrom is put of some bytes and what a reader gives after them. check, where it is
+// set, is asked before the file appears.
+func (f files) putFrom(name string, data []byte, more io.Reader, check func() error) error {
 	dir := filepath.Dir(name)
 	if err := f.mkdirAll(dir); err != nil {
 		return err
@@ -214,6 +220,12 @@ func (f files) put(name string, data []byte) error {
 		return err
 	}
 	err = f.write(file, temp, data)
+	if err == nil && more != nil {
+		_, err = io.Copy(file, more)
+	}
+	if err == nil && check != nil {
+		err = check()
+	}
 	if err == nil {
 		err = f.sync(file, temp)
 	}

@@ -63,7 +63,18 @@ func header(kind string, key eligen.Digest, step int, content []byte) []byte {
 	if step > 0 {
 		sum = eligen.DigestOf(fmt.Appendf(nil, "%06d %s", step, sum))
 	}
-	return fmt.Appendf(nil, "eligen store 1 %s %s %06d %s %020d\n", kind, key, step, sum, len(content))
+	return headerOf(kind, key, step, sum, int64(len(content)))
+}
+
+// headerOf is the header of a content of that digest and size.
+func headerOf(kind string, key eligen.Digest, step int, sum eligen.Digest, size int64) []byte {
+	return fmt.Appendf(nil, "eligen store 1 %s %s %06d %s %020d\n", kind, key, step, sum, size)
+}
+
+// sumOf is the content's digest in a header, whatever stands there.
+func sumOf(head []byte, kind string, key eligen.Digest) eligen.Digest {
+	at := len("eligen store 1 ") + len(kind) + 1 + len(key) + 1 + len("000000 ")
+	return eligen.Digest(head[at : at+64])
 }
 
 // Has reports whether there is a result. It looks, and doesn't read.

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -21,9 +24,9 @@ func TestExportImport(t *testing.T) {
 		t.Fatalf("%d exported, %v", n, err)
 	}
 	other, _ := fill(t, "two")
-	added, present, err := other.Import(bytes.NewReader(archive.Bytes()))
-	if err != nil || added != 1 || present != 1 {
-		t.Errorf("%d added, %d present, %v", added, present, err)
+	got, err := other.Import(bytes.NewReader(archive.Bytes()))
+	if want := (Imported{Added: 1, Present: 1, Whole: true}); err != nil || got != want {
+		t.Errorf("%+v, %v", got, err)
 	}
 	if a, ok, damage := other.Get(keys[0]); !ok || damage != nil || string(a.Data) != "one" {
 		t.Errorf("the other store holds %q, %v", a.Data, damage)
@@ -37,7 +40,7 @@ func TestExportImport(t *testing.T) {
 	if _, err := other.replace(keys[1], []byte("2")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := other.Import(bytes.NewReader(archive.Bytes())); !errors.Is(err, ErrNotDeterministic) {
+	if _, err := other.Import(bytes.NewReader(archive.Bytes())); !errors.Is(err, ErrNotDeterministic) {
 		t.Errorf("other bytes of the same recipe: %v", err)
 	}
 	if a, _, _ := other.Get(keys[1]); string(a.Data) != "2" {
@@ -56,7 +59,7 @@ func TestImportOfDamage(t *testing.T) {
 	refused, harmless := 0, 0
 	try := func(data []byte) {
 		other, _ := fill(t)
-		_, _, err := other.Import(bytes.NewReader(data))
+		_, err := other.Import(bytes.NewReader(data))
 		switch {
 		case errors.Is(err, ErrDamaged):
 			refused++
@@ -107,7 +110,7 @@ func TestImportRefuses(t *testing.T) {
 		{"a path out of the store", tar.Header{Typeflag: tar.TypeReg, Name: "../../" + string(key)}, "no result's name"},
 		{"another folder", tar.Header{Typeflag: tar.TypeReg, Name: "runs/" + string(key)}, "no result's name"},
 		{"a short name", tar.Header{Typeflag: tar.TypeReg, Name: "a"}, "no result's name"},
-		{"a link", tar.Header{Typeflag: tar.TypeSymlink, Name: "results/" + string(key[:2]) + "/" + string(key), Linkname: "/etc/passwd"}, "no result's name"},
+		{"a link", tar.Header{Typeflag: tar.TypeSymlink, Name: "results/" + string(key[:2]) + "/" + string(key), Linkname: "/etc/passwd"}, "not a plain file"},
 		{"a partial result", tar.Header{Typeflag: tar.TypeReg, Name: "results/" + string(key[:2]) + "/" + string(key) + ".partial"}, "no result's name"},
 		{"a name in capitals", tar.Header{Typeflag: tar.TypeReg, Name: strings.ToUpper("results/" + string(key[:2]) + "/" + string(key))}, "no result's name"},
 		{"an empty result", tar.Header{Typeflag: tar.TypeReg, Name: "results/" + string(key[:2]) + "/" + string(key)}, "not what its digest says"},
@@ -118,7 +121,7 @@ func TestImportRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, _ := fill(t)
-		if _, _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), c.want) {
+		if _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -127,7 +130,149 @@ func TestImportRefuses(t *testing.T) {
 	w := tar.NewWriter(&b)
 	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatPAX, Name: "results/" + string(key[:2]) + "/" + string(key), Size: maxEntry + 1})
 	s, _ := fill(t)
-	if _, _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "at most 4294967296") {
+	if _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "at most 4294967296") {
 		t.Errorf("a size beyond the limit: %v", err)
+	}
+}
+
+// boundaries are where an archive's entries begin, and where the last ends.
+func boundaries(t *testing.T, archive []byte) (at []int) {
+	t.Helper()
+	r := bytes.NewReader(archive)
+	for tr := tar.NewReader(r); ; {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return at
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := len(archive) - r.Len() - 512
+		at = append(at, begin)
+		if h.Name == endName {
+			at = append(at, begin+1024)
+		}
+	}
+}
+
+// An archive that was cut between two results is no sound one, and neither is one from
+// which a result was taken, or to which one was added. What it holds is kept.
+func TestImportOfCuts(t *testing.T) {
+	s, keys := fill(t, "one", "two", "three")
+	var b bytes.Buffer
+	if _, err := s.Export(&b, keys); err != nil {
+		t.Fatal(err)
+	}
+	archive := b.Bytes()
+	at := boundaries(t, archive) // begin, three results, end, end of end
+	if len(at) != 6 {
+		t.Fatalf("the archive's entries begin at %v", at)
+	}
+	trailer := make([]byte, 1024)
+	for _, c := range []struct {
+		name    string
+		archive []byte
+		added   int
+		want    string
+	}{
+		{"nothing", nil, 0, "cut off"},
+		{"cut behind its begin", archive[:at[1]], 0, "cut off"},
+		{"cut behind two results", archive[:at[3]], 2, "cut off"},
+		{"cut behind two results, and ended as tar would", slices.Concat(archive[:at[3]], trailer), 2, "cut off"},
+		{"cut before its end", archive[:at[4]], 3, "cut off"},
+		{"without its second result", slices.Concat(archive[:at[2]], archive[at[3]:]), 2, "does not fit"},
+		{"with a result twice", slices.Concat(archive[:at[2]], archive[at[1]:]), 3, "does not fit"},
+		{"two in one", slices.Concat(archive[:at[5]], archive), 3, "behind its end"},
+	} {
+		other, _ := fill(t)
+		got, err := other.Import(bytes.NewReader(c.archive))
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), c.want) || got.Added != c.added || got.Whole {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+	other, _ := fill(t)
+	if got, err := other.Import(bytes.NewReader(archive)); err != nil || got != (Imported{Added: 3, Whole: true}) {
+		t.Errorf("whole: %+v, %v", got, err)
+	}
+
+	// Archives of before 0.2 are results and nothing else: they are taken, and don't
+	// count as whole.
+	before := slices.Concat(archive[at[1]:at[4]], trailer)
+	other, _ = fill(t)
+	if got, err := other.Import(bytes.NewReader(before)); err != nil || got != (Imported{Added: 3}) {
+		t.Errorf("of before: %+v, %v", got, err)
+	}
+}
+
+// A sparse file of two kilobytes stands for four gigabytes of zeros. None is read.
+func TestImportOfHoles(t *testing.T) {
+	key := eligen.DigestOf([]byte("x"))
+	name := "results/" + string(key[:2]) + "/" + string(key)
+	const size = maxEntry - 1
+	record := func(k, v string) string {
+		n := len(k) + len(v) + 3
+		for len(fmt.Sprint(n))+len(k)+len(v)+3 != n {
+			n = len(fmt.Sprint(n)) + len(k) + len(v) + 3
+		}
+		return fmt.Sprintf("%d %s=%s\n", n, k, v)
+	}
+	// What GNU tar writes of a file that is one hole: tar --sparse, in its formats.
+	posix := func(records ...string) []byte {
+		return slices.Concat(block('x', "PaxHeaders/x", strings.Join(records, "")), block('0', "GNUSparseFile.0/x", "0\n"))
+	}
+	for format, archive := range map[string][]byte{
+		"posix 1.0": posix(record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", name), record("GNU.sparse.realsize", fmt.Sprint(int64(size)))),
+		"posix 0.1": slices.Concat(block('x', "PaxHeaders/x", record("GNU.sparse.size", fmt.Sprint(int64(size)))+record("GNU.sparse.numblocks", "0")+record("GNU.sparse.map", "")+record("GNU.sparse.name", name)), block('0', name, "")),
+	} {
+		s, _ := fill(t)
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		_, err := s.Import(bytes.NewReader(append(archive, make([]byte, 1024)...)))
+		goruntime.ReadMemStats(&after)
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", format, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+			t.Errorf("%s: %d MiB were taken", format, took>>20)
+		}
+	}
+}
+
+// block is a file of a tar archive, as bytes.
+func block(kind byte, name, content string) []byte {
+	head := make([]byte, 512)
+	copy(head, name)
+	copy(head[100:], "0000644\x000000000\x000000000\x00")
+	copy(head[124:], fmt.Sprintf("%011o\x0000000000000\x00        ", len(content)))
+	head[156] = kind
+	copy(head[257:], "ustar\x0000")
+	sum := 0
+	for _, b := range head {
+		sum += int(b)
+	}
+	copy(head[148:], fmt.Sprintf("%06o\x00 ", sum))
+	data := []byte(content)
+	return append(head, append(data, make([]byte, (512-len(data)%512)%512)...)...)
+}
+
+// What is imported is not held: a result of 64 MiB takes little memory on its way.
+func TestImportStreams(t *testing.T) {
+	s, keys := fill(t, strings.Repeat("sixteen letters.", 4<<20))
+	var b bytes.Buffer
+	if _, err := s.Export(&b, keys); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := fill(t)
+	var before, after goruntime.MemStats
+	goruntime.ReadMemStats(&before)
+	if _, err := other.Import(bytes.NewReader(b.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	goruntime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+		t.Errorf("%d MiB were taken", took>>20)
+	}
+	if a, ok, err := other.Get(keys[0]); !ok || err != nil || len(a.Data) != 64<<20 {
+		t.Errorf("it came as %d bytes: %v", len(a.Data), err)
 	}
 }

@@ -333,7 +333,7 @@ func newCacheImport() *cobra.Command {
 		Use:     "import FILE",
 		Short:   "Take results from an archive",
 		Example: "# on one machine, and on the other\neligen cache export results.tar\neligen cache import results.tar",
-		Long: `Take results from an archive that "eligen cache export" wrote. Each is checked against the digest of its content; what is not a sound result ends the import with exit code 6. Results that are in the store stay as they are.
+		Long: `Take results from an archive that "eligen cache export" wrote. Each is checked against the digest of its content; what is not a sound result, and an archive that was cut off, ends the import with exit code 6. Results that are in the store stay as they are.
 
 The check says that a result is whole, not who made it: take archives from those you would take pictures from.`,
 		Args: exactly(1),
@@ -348,8 +348,11 @@ The check says that a result is whole, not who made it: take archives from those
 				return err
 			}
 			defer store.Close()
-			added, present, err := store.Import(bufio.NewReaderSize(f, 1<<20))
-			fmt.Fprintf(c.OutOrStdout(), "%d results added, %d were there already\n", added, present)
+			got, err := store.Import(bufio.NewReaderSize(f, 1<<20))
+			fmt.Fprintf(c.OutOrStdout(), "%d results added, %d were there already\n", got.Added, got.Present)
+			if err == nil && !got.Whole {
+				fmt.Fprintf(c.ErrOrStderr(), "Warning: %s is of an earlier version of eligen, which did not mark an archive's end. Each of these results is sound; whether some are missing can't be told.\n", args[0])
+			}
 			if errors.Is(err, runtime.ErrDamaged) {
 				return exit{exitIntegrity, fmt.Errorf("%s: %w", args[0], err)}
 			}
