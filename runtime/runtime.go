@@ -28,6 +28,10 @@ type Runner struct {
 	Emit   eligen.Sink // nil: nobody listens
 	Force  bool        // replace files that eligen did not write
 
+	// Unrecorded keeps no journal: what only shows how a scene will look is no run of it,
+	// for plans to compare with and replay to list.
+	Unrecorded bool
+
 	// Warnings are what planning said: the run's first reports.
 	Warnings eligen.Diagnostics
 
@@ -139,7 +143,10 @@ func (w *walk) begin() {
 	for i, s := range w.plan.Stages {
 		w.replaced[i] = w.replaced[i] || slices.ContainsFunc(s.Inputs, func(in eligen.Ref) bool { return w.replaced[in] })
 	}
-	w.journal = openJournal(w.Store)
+	w.journal = &journal{}
+	if !w.Unrecorded {
+		w.journal = openJournal(w.Store)
+	}
 }
 
 // emit numbers events and hands them on one at a time.

@@ -291,7 +291,7 @@ func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.
 	}
 	outputs := p.Outputs
 	p.Outputs = nil
-	if err := (&runtime.Runner{Store: store, Engine: e, Emit: func(eligen.Event) {}}).Apply(ctx, p); err != nil {
+	if err := (&runtime.Runner{Store: store, Engine: e, Unrecorded: true}).Apply(ctx, p); err != nil {
 		return nil, err
 	}
 	var out []*image.NRGBA

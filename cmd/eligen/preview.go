@@ -93,7 +93,7 @@ func (o *previewOptions) run(c *cobra.Command, args []string) (err error) {
 	}
 	defer store.Close()
 	written := map[string]bool{}
-	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: func(e eligen.Event) {
+	r := runtime.Runner{Store: store, Engine: e, Force: o.force, Unrecorded: true, Recognise: untouched, Emit: func(e eligen.Event) {
 		if e.Type == eligen.Wrote {
 			written[e.Path] = true
 		}

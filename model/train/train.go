@@ -102,15 +102,22 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
+	var unlogged error
+	defer func() { err = errors.Join(err, unlogged, log.Close()) }()
 	report := func(st Status) {
 		st.Of = o.Recipe.Steps
 		line, _ := json.Marshal(st)
-		if _, werr := log.Write(append(line, '\n')); werr != nil && err == nil {
-			err = werr
-		}
+		_, werr := log.Write(append(line, '\n'))
 		if o.Report != nil {
 			o.Report(st)
+		}
+		if werr == nil || unlogged != nil {
+			return
+		}
+		// A training of days doesn't end for its log, but says at once that it has none.
+		unlogged = fmt.Errorf("the log can't be written: %w", werr)
+		if o.Report != nil {
+			o.Report(Status{Step: st.Step, Of: st.Of, Pictures: st.Pictures, Seconds: st.Seconds, Note: unlogged.Error()})
 		}
 	}
 	if s.step > 0 {
