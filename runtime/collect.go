@@ -2,10 +2,10 @@ package runtime
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -22,19 +22,30 @@ type Entry struct {
 	Digest eligen.Digest `json:"digest,omitempty"` // of the recipe; of results and partial ones
 	Kind   string        `json:"kind"`             // "result", "partial", "quarantine", "run", "lease"
 	Size   int64         `json:"size"`             // bytes of the file
-	Used   time.Time     `json:"used"`             // when a run last made or wanted it
+	Used   time.Time     `json:"used"`             // when a run last made or wanted it; zero is not known
 	Stage  string        `json:"stage,omitempty"`  // address, in the last run that had it
 	Scene  string        `json:"scene,omitempty"`  // path of that run's scene file
 	Live   bool          `json:"live,omitempty"`   // a run that is going on has made or found it, or writes it
 }
 
-// maxJournal is how much of a journal is read.
-const maxJournal = 64 << 20
+// maxLine is how much of a journal's line is read.
+const maxLine = 64 << 20
+
+// believed is a time that a file or a journal tells, zero where it lies ahead: a clock was
+// wrong, or somebody set it, and what it tells is nothing. An hour is what clocks of
+// machines that share a folder may differ by.
+func believed(at, now time.Time) time.Time {
+	if at.Sub(now) > Grace {
+		return time.Time{}
+	}
+	return at
+}
 
 // Entries lists what the store holds, in the order of names. When and for what a
 // result was last wanted is in the journals of runs.
 func (s *Store) Entries() ([]Entry, error) {
 	var out []Entry
+	now := time.Now()
 	err := fs.WalkDir(s.files.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && missing(err): // another process was quicker
@@ -51,7 +62,7 @@ func (s *Store) Entries() ([]Entry, error) {
 		if err != nil {
 			return err
 		}
-		e := Entry{Name: name, Size: info.Size(), Used: info.ModTime()}
+		e := Entry{Name: name, Size: info.Size(), Used: believed(info.ModTime(), now)}
 		folder, _, _ := strings.Cut(name, "/")
 		switch {
 		case folder == "results" && strings.HasSuffix(name, ".partial"):
@@ -83,35 +94,46 @@ func (s *Store) Entries() ([]Entry, error) {
 		if e.Kind != "run" {
 			continue
 		}
-		data, err := s.files.read(filepath.FromSlash(e.Name), maxJournal)
-		if err != nil {
-			continue // what is lost is an age
-		}
-		scene := ""
-		lines := bufio.NewScanner(bytes.NewReader(data))
-		lines.Buffer(nil, maxJournal)
-		for lines.Scan() {
-			var event eligen.Event
-			if json.Unmarshal(lines.Bytes(), &event) != nil {
-				continue // the line at which a run was killed
-			}
-			if event.Type == eligen.Opened {
-				scene = event.Scene
-			}
-			if event.Artifact == nil {
-				continue
-			}
-			if i, ok := at[event.Artifact.Digest]; ok && e.Live && !event.Unused {
-				out[i].Live = true
-			}
-			if i, ok := at[event.Artifact.Digest]; ok && !event.Unused && !event.Time.Before(out[i].Used.Truncate(time.Millisecond)) {
-				out[i].Used, out[i].Stage, out[i].Scene = event.Time, event.Stage, scene
-			} else if ok && out[i].Stage == "" {
-				out[i].Stage, out[i].Scene = event.Stage, scene
-			}
+		if journal, err := s.files.reader(filepath.FromSlash(e.Name)); err == nil { // without, what is lost is an age
+			wanted(journal, e.Live, out, at, now)
+			journal.Close()
 		}
 	}
 	return out, nil
+}
+
+// wanted takes from a run's journal when and for what results were made or wanted. at is
+// where each is among the entries.
+func wanted(journal io.Reader, live bool, entries []Entry, at map[eligen.Digest]int, now time.Time) {
+	scene := ""
+	lines := bufio.NewScanner(journal)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var event eligen.Event
+		if json.Unmarshal(lines.Bytes(), &event) != nil {
+			continue // the line at which a run was killed
+		}
+		if event.Type == eligen.Opened {
+			scene = event.Scene
+		}
+		if event.Artifact == nil {
+			continue
+		}
+		i, ok := at[event.Artifact.Digest]
+		if !ok {
+			continue
+		}
+		e := &entries[i]
+		if live && !event.Unused {
+			e.Live = true
+		}
+		when := believed(event.Time, now)
+		if !event.Unused && !when.IsZero() && !when.Before(e.Used.Truncate(time.Millisecond)) {
+			e.Used, e.Stage, e.Scene = when, event.Stage, scene
+		} else if e.Stage == "" {
+			e.Stage, e.Scene = event.Stage, scene
+		}
+	}
 }
 
 // live reports whether a run is writing a journal.
@@ -167,7 +189,7 @@ func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 		if age < grace || e.Live || !old && !large && !left {
 			continue
 		}
-		if info, ierr := s.files.root.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(info.ModTime()) < grace {
+		if info, ierr := s.files.root.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(believed(info.ModTime(), now)) < grace {
 			continue // a run has found it since the list was made
 		}
 		if !c.DryRun {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,6 +76,70 @@ func TestCollect(t *testing.T) {
 	}
 	if !s.Has(keys[0]) || s.Has(keys[1]) || s.Has(keys[2]) {
 		t.Error("the store does not hold exactly what was new")
+	}
+}
+
+// A time that lies ahead, of a clock that was wrong or a copy, keeps nothing for ever. What
+// a run's journal tells counts then; and where that lies ahead too, nothing does.
+func TestCollectTimesAhead(t *testing.T) {
+	const day = 24 * time.Hour
+	s, keys := fill(t, "ahead", "ahead, and wanted a day ago", "ahead, and wanted ahead", "minutes ahead", "new")
+	for i, by := range []time.Duration{-365 * day, -365 * day, -365 * day, -5 * time.Minute} {
+		age(t, s, keys[i], by)
+	}
+	j := openJournal(s)
+	j.add(eligen.Event{Type: eligen.Opened, Scene: "fox.hcl", Time: time.Now().Add(-day)})
+	j.add(eligen.Event{Type: eligen.Done, Stage: "a", Time: time.Now().Add(-day), Artifact: &eligen.Artifact{Digest: keys[1]}})
+	j.add(eligen.Event{Type: eligen.Done, Stage: "b", Time: time.Now().Add(365 * day), Artifact: &eligen.Artifact{Digest: keys[2]}})
+	j.close()
+	for _, c := range []struct {
+		name string
+		c    Collecting
+		want []eligen.Digest
+	}{
+		{"older than a week", Collecting{OlderThan: 7 * day, MaxSize: -1, DryRun: true}, []eligen.Digest{keys[0], keys[2]}},
+		{"nothing may stay: what is new does", Collecting{MaxSize: 0}, []eligen.Digest{keys[0], keys[2], keys[1]}},
+	} {
+		removed, err := s.Collect(c.c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []eligen.Digest
+		for _, e := range removed {
+			got = append(got, e.Digest)
+		}
+		slices.Sort(got)
+		slices.Sort(c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: removed %v, want %v", c.name, got, c.want)
+		}
+	}
+
+	// A run that wants a result puts its time right.
+	age(t, s, keys[4], -365*day)
+	s.use(keys[4])
+	if info, err := os.Stat(filepath.Join(s.Dir(), place(keys[4]))); err != nil || time.Until(info.ModTime()) > time.Minute {
+		t.Errorf("a result that was used now is of %v", info.ModTime())
+	}
+
+	// Leftovers of interrupted writes and of leases, too.
+	ahead := time.Now().Add(365 * day)
+	var left []string
+	for _, name := range []string{"leases/" + string(keys[0]), "quarantine/x", filepath.Dir(place(keys[4])) + "/" + tempPrefix + "1"} {
+		path := filepath.Join(s.Dir(), filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644), os.Chtimes(path, ahead, ahead)); err != nil {
+			t.Fatal(err)
+		}
+		left = append(left, path)
+	}
+	if _, err := s.Collect(Collecting{OlderThan: day, MaxSize: -1}); err != nil {
+		t.Fatal(err)
+	}
+	s.files.sweep(filepath.Dir(place(keys[4])))
+	for _, path := range left {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is still there", path)
+		}
 	}
 }
 

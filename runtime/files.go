@@ -188,7 +188,8 @@ func (f files) syncDir(name string) error {
 const tempPrefix = ".eligen-new-"
 
 // sweep removes from a folder what runs that were killed while they wrote have left
-// behind. An hour is longer than any file takes to be written.
+// behind. An hour is longer than any file takes to be written, and a time that lies
+// further ahead is none that a run has set.
 func (f files) sweep(dir string) {
 	names, _ := f.list(dir) // what can't be listed can't be swept
 	for _, name := range names {
@@ -196,7 +197,7 @@ func (f files) sweep(dir string) {
 			continue
 		}
 		name = filepath.Join(dir, name)
-		if fi, err := f.root.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()) > time.Hour {
+		if fi, err := f.root.Lstat(name); err == nil && fi.Mode().IsRegular() && time.Since(fi.ModTime()).Abs() > time.Hour {
 			_ = f.remove(name) // the next write tries again
 		}
 	}

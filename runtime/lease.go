@@ -46,7 +46,7 @@ func (s *Store) lease(ctx context.Context, d eligen.Digest, waiting func()) (rel
 
 // use says that a result is wanted now, to those that make room.
 func (s *Store) use(d eligen.Digest) {
-	if info, err := s.files.root.Lstat(place(d)); err == nil && time.Since(info.ModTime()) > Grace/4 {
+	if info, err := s.files.root.Lstat(place(d)); err == nil && time.Since(info.ModTime()).Abs() > Grace/4 {
 		_ = s.files.touch(place(d)) // what is lost is an age
 	}
 }

@@ -174,7 +174,12 @@ func listResults(w io.Writer, entries []runtime.Entry) error {
 	return t.Flush()
 }
 
-func used(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
+func used(t time.Time) string {
+	if t.IsZero() { // its file's time lies ahead
+		return "unknown"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
 
 // counted is "1 result", "2 results".
 func counted(n int, what string) string {
