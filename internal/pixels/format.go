@@ -13,28 +13,32 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// maxScans is how many times a JPEG may go over its pixels. Encoders write about ten
-// scans; each costs as much as a picture, in a few bytes.
-const maxScans = 100
+// maxScans is how many times a JPEG of [MaxPixels] may go over its pixels; a smaller one
+// may as much more often. Encoders write about ten scans. Each costs as much as all of
+// the picture, in a few bytes.
+const maxScans = 25
+
+// scansOf is how many scans are read of a JPEG of a size.
+func scansOf(width, height int) int64 { return maxScans * MaxPixels / (int64(width) * int64(height)) }
 
 // A format is a kind of file that can be read.
 type format struct {
 	decode   func(io.Reader) (image.Image, error)
 	config   func(io.Reader) (image.Config, error)
-	largest  func(data []byte) int64 // pixels that the decoder may believe in, beside the header's
-	limits   func(data []byte) error // what else is refused before decoding
+	largest  func(data []byte) int64                 // pixels that the decoder may believe in, beside the header's
+	limits   func(data []byte, c image.Config) error // what else is refused before decoding
 	metadata func(data []byte) metadata
 }
 
 var formats = struct{ png, jpeg, webp format }{
-	png: format{png.Decode, png.DecodeConfig, none, func(data []byte) error { return notAnimated(pngFrames(data)) }, pngMetadata},
-	jpeg: format{jpeg.Decode, jpeg.DecodeConfig, none, func(data []byte) error {
-		if n := jpegScans(data); n > maxScans {
-			return fmt.Errorf("a JPEG of %d scans, which would take too long to decode; at most %d are read. Save it anew, as a baseline JPEG", n, maxScans)
+	png: format{png.Decode, png.DecodeConfig, none, func(data []byte, _ image.Config) error { return notAnimated(pngFrames(data)) }, pngMetadata},
+	jpeg: format{jpeg.Decode, jpeg.DecodeConfig, none, func(data []byte, c image.Config) error {
+		if n, most := jpegScans(data), scansOf(c.Width, c.Height); n > most {
+			return fmt.Errorf("a JPEG of %d scans, which would take too long to decode; at most %d are read of %d×%d pixels. Save it anew, as a baseline JPEG", n, most, c.Width, c.Height)
 		}
 		return nil
 	}, jpegMetadata},
-	webp: format{webp.Decode, webp.DecodeConfig, webpFrame, func([]byte) error { return nil }, webpMetadata},
+	webp: format{webp.Decode, webp.DecodeConfig, webpFrame, func([]byte, image.Config) error { return nil }, webpMetadata},
 }
 
 func none([]byte) int64 { return 0 }
@@ -165,7 +169,7 @@ func colourTable(flags byte) int {
 }
 
 // jpegScans counts the scans that a decoder would go through.
-func jpegScans(data []byte) (scans int) {
+func jpegScans(data []byte) (scans int64) {
 	for marker := range jpegSegments(data) {
 		if marker == startOfScan {
 			scans++

@@ -58,7 +58,7 @@ func Open(data []byte) (*File, error) {
 	if max(w*h, f.largest(data)) > MaxPixels {
 		return nil, fmt.Errorf("%d×%d pixels are more than a picture may have, %d (16 MP)", w, h, MaxPixels)
 	}
-	if err := f.limits(data); err != nil {
+	if err := f.limits(data, config); err != nil {
 		return nil, err
 	}
 	m := f.metadata(data)
