@@ -20,6 +20,9 @@ type conversion struct {
 	name     string // of the colours that it converts from
 	channels int    // that it takes: 1, 3 or 4
 	pipeline *icc.Pipeline
+	// light is linear sRGB, of profiles that have no more than a curve for each channel
+	// and a matrix: what channels give is added up. nil: only the pipeline knows.
+	light func(rgb [3]float64) [3]float64
 }
 
 // conversion is what the file's numbers, of so many channels, need; nil where they are
@@ -73,6 +76,17 @@ func ofProfile(data []byte, channels int) (c *conversion, err error) {
 		return nil, fmt.Errorf("its colour profile %q can't be used: %s", c.name, printable(err.Error()))
 	}
 	c.of([4]float64{0.5, 0.5, 0.5, 0.5}) // a pipeline that fails, fails here
+	if t := &p.TagTable; c.channels == 3 && !t.Has(icc.AToB0TagSignature) && !t.Has(icc.AToB1TagSignature) && p.Header.ProfileConnectionSpace == icc.ColorSpaceXYZ {
+		pcs, err := p.CreateTransformerToPCS(icc.PerceptualRenderingIntent, 3, true)
+		if err != nil {
+			return nil, fmt.Errorf("its colour profile %q can't be used: %s", c.name, printable(err.Error()))
+		}
+		c.light = func(in [3]float64) (out [3]float64) {
+			x, y, z := pcs.Transform(in[0], in[1], in[2])
+			out[0], out[1], out[2] = fromD50.Transform(x, y, z)
+			return out
+		}
+	}
 	return c, nil
 }
 
@@ -153,38 +167,32 @@ func (c *conversion) of(in [4]float64) (out [4]float64) {
 }
 
 // apply converts a picture, row by row on all processors.
-func (c *conversion) apply(img image.Image) (*image.NRGBA, error) {
+func (c *conversion) apply(img image.Image) (out *image.NRGBA, err error) {
+	defer func() {
+		if recover() != nil {
+			out, err = nil, errProfiled
+		}
+	}()
 	b := img.Bounds()
-	at := numbersOf(img)
-	out := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	at, deep := numbersOf(img)
+	convert := c.converter(deep)
+	out = image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
 	workers := min(runtime.GOMAXPROCS(0), b.Dy())
 	failed := make([]error, workers)
 	var wait sync.WaitGroup
 	for w := range workers {
 		wait.Go(func() {
 			defer func() {
-				if r := recover(); r != nil {
-					failed[w] = errors.New("not readable: its colour profile is damaged")
+				if recover() != nil {
+					failed[w] = errProfiled
 				}
 			}()
-			var last [5]uint16 // neighbours are often equal
-			var rgb [3]uint8
+			of := convert()
 			for y := w; y < b.Dy(); y += workers {
 				row := out.Pix[y*out.Stride:]
 				for x := range b.Dx() {
 					n := at(b.Min.X+x, b.Min.Y+y)
-					if n != last || x == 0 {
-						var in [4]float64
-						for i := range in {
-							in[i] = float64(n[i]) / math.MaxUint16
-						}
-						for i, v := range c.of(in) {
-							if i < 3 {
-								rgb[i] = eightBits(v)
-							}
-						}
-						last = n
-					}
+					rgb := of([4]uint16(n[:4]))
 					row[4*x], row[4*x+1], row[4*x+2], row[4*x+3] = rgb[0], rgb[1], rgb[2], uint8(n[4]>>8)
 				}
 			}
@@ -194,6 +202,113 @@ func (c *conversion) apply(img image.Image) (*image.NRGBA, error) {
 	return out, errors.Join(failed...)
 }
 
+var errProfiled = errors.New("not readable: its colour profile is damaged")
+
+// converter is how a worker converts numbers of 16 bits, whose lower half counts only
+// where they are deep. Powers are slow: what can be looked up is.
+func (c *conversion) converter(deep bool) func() func([4]uint16) [3]uint8 {
+	shift, values := 8, 256
+	if deep {
+		shift, values = 0, 1<<16
+	}
+	at := func(i int) float64 { return float64(i) / float64(values-1) }
+	switch {
+	case c.channels == 1:
+		table := make([][3]uint8, values)
+		for i := range table {
+			rgb := c.of([4]float64{at(i)})
+			table[i] = [3]uint8{eightBits(rgb[0]), eightBits(rgb[1]), eightBits(rgb[2])}
+		}
+		return func() func([4]uint16) [3]uint8 {
+			return func(n [4]uint16) [3]uint8 { return table[n[0]>>shift] }
+		}
+	case c.light != nil:
+		var light [3][][3]float64 // each channel's part; red's holds what black gives, too
+		black := c.light([3]float64{})
+		for k := range light {
+			light[k] = make([][3]float64, values)
+			for i := range light[k] {
+				var in [3]float64
+				in[k] = at(i)
+				light[k][i] = c.light(in)
+				for j := range black {
+					if k > 0 {
+						light[k][i][j] -= black[j]
+					}
+				}
+			}
+		}
+		return func() func([4]uint16) [3]uint8 {
+			return func(n [4]uint16) (out [3]uint8) {
+				r, g, b := &light[0][n[0]>>shift], &light[1][n[1]>>shift], &light[2][n[2]>>shift]
+				for j := range out {
+					out[j] = level(r[j] + g[j] + b[j])
+				}
+				return out
+			}
+		}
+	}
+	return func() func([4]uint16) [3]uint8 {
+		known := make(memory, 1<<15)
+		return func(n [4]uint16) [3]uint8 { return known.of(c, n) }
+	}
+}
+
+// levels are the levels of sRGB in 8 bits: from which linear light each is, and which
+// one parts of light begin with.
+var levels = func() (l struct {
+	from  [257]float64
+	begin [4097]uint8
+}) {
+	for k := 1; k < 256; k++ {
+		l.from[k] = icc.SRGBCurve().Transform((float64(k) - 0.5) / 255)
+	}
+	l.from[256] = math.Inf(1)
+	k := 0
+	for i := range l.begin {
+		for float64(i)/4096 >= l.from[k+1] {
+			k++
+		}
+		l.begin[i] = uint8(k)
+	}
+	return l
+}()
+
+// level is the level of sRGB that is nearest to linear light.
+func level(light float64) uint8 {
+	if !(light > 0) { // also what is no number
+		return 0
+	}
+	l := &levels
+	k := int(l.begin[int(min(light, 1)*4096)])
+	for light >= l.from[k+1] {
+		k++
+	}
+	return uint8(k)
+}
+
+// A memory holds colours that were converted already: a photo's pixels have few, and a
+// conversion raises each to powers.
+type memory []struct {
+	known bool
+	in    [4]uint16
+	out   [3]uint8
+}
+
+func (m memory) of(c *conversion, n [4]uint16) [3]uint8 {
+	hash := uint32(n[0])*0x9e3779b1 ^ uint32(n[1])*0x85ebca77 ^ uint32(n[2])*0xc2b2ae3d ^ uint32(n[3])*0x27d4eb2f
+	e := &m[(hash^hash>>15)%uint32(len(m))]
+	if !e.known || e.in != n {
+		var in [4]float64
+		for i := range in {
+			in[i] = float64(n[i]) / math.MaxUint16
+		}
+		out := c.of(in)
+		e.known, e.in, e.out = true, n, [3]uint8{eightBits(out[0]), eightBits(out[1]), eightBits(out[2])}
+	}
+	return e.out
+}
+
 func eightBits(v float64) uint8 {
 	if !(v > 0) { // also what is no number
 		return 0
@@ -201,31 +316,31 @@ func eightBits(v float64) uint8 {
 	return uint8(math.Round(min(v, 1) * 255))
 }
 
-// numbersOf is how a pixel is read in 16 bits: its three or four channels, and, last,
-// its alpha, which colours are not multiplied by.
-func numbersOf(img image.Image) func(x, y int) [5]uint16 {
+// numbersOf is how a pixel is read: its three or four channels, and, last, its alpha,
+// which colours are not multiplied by, in 16 bits; deep where the file has as many.
+func numbersOf(img image.Image) (at func(x, y int) [5]uint16, deep bool) {
 	switch m := img.(type) {
 	case *image.CMYK:
 		return func(x, y int) [5]uint16 {
 			c := m.CMYKAt(x, y)
 			return [5]uint16{uint16(c.C) * 0x101, uint16(c.M) * 0x101, uint16(c.Y) * 0x101, uint16(c.K) * 0x101, math.MaxUint16}
-		}
+		}, false
 	case *image.NRGBA64:
 		return func(x, y int) [5]uint16 {
 			c := m.NRGBA64At(x, y)
 			return [5]uint16{c.R, c.G, c.B, 0, c.A}
-		}
-	case *image.NRGBA, *image.NYCbCrA, *image.Paletted:
-		n, from := Straight(img), img.Bounds().Min
+		}, true
+	case *image.RGBA64, *image.Gray16: // opaque, as decoders make them
 		return func(x, y int) [5]uint16 {
-			c := n.NRGBAAt(x-from.X, y-from.Y)
-			return [5]uint16{uint16(c.R) * 0x101, uint16(c.G) * 0x101, uint16(c.B) * 0x101, 0, uint16(c.A) * 0x101}
-		}
+			r, g, b, a := img.At(x, y).RGBA()
+			return [5]uint16{uint16(r), uint16(g), uint16(b), 0, uint16(a)}
+		}, true
 	}
-	return func(x, y int) [5]uint16 { // opaque, as decoders make them
-		r, g, b, a := img.At(x, y).RGBA()
-		return [5]uint16{uint16(r), uint16(g), uint16(b), 0, uint16(a)}
-	}
+	n, from := Straight(img), img.Bounds().Min
+	return func(x, y int) [5]uint16 {
+		c := n.Pix[n.PixOffset(x-from.X, y-from.Y):]
+		return [5]uint16{uint16(c[0]) * 0x101, uint16(c[1]) * 0x101, uint16(c[2]) * 0x101, 0, uint16(c[3]) * 0x101}
+	}, false
 }
 
 // Primaries of sRGB, and others by their numbers in ITU-T H.273: white, red, green, blue.
@@ -313,13 +428,22 @@ func fromPrimaries(name string, at [4]chromaticity, linear func(float64) float64
 	if to, err = to.Inverted(); err != nil {
 		return nil, err
 	}
-	c := &conversion{name: name, channels: 3, pipeline: &icc.Pipeline{}}
-	encode := icc.SRGBCurve().InverseTransform
-	c.pipeline.Append(icc.NewUniformFunctionTransformer("linear", linear), &from, &to,
-		icc.NewUniformFunctionTransformer("sRGB", func(v float64) float64 { return encode(max(0, min(v, 1))) }))
-	c.pipeline.Finalize(true)
-	return c, nil
+	matrix := to.Multiply(from)
+	return &conversion{name: name, channels: 3, light: func(in [3]float64) (out [3]float64) {
+		out[0], out[1], out[2] = matrix.Transform(linear(in[0]), linear(in[1]), linear(in[2]))
+		return out
+	}}, nil
 }
+
+// fromD50 makes linear sRGB of a profile's XYZ, whose white is D50: the inverse of the
+// colorants of sRGB's own profile.
+var fromD50 = func() icc.Matrix3 {
+	m, err := (&icc.Matrix3{{0.43607, 0.38515, 0.14307}, {0.22249, 0.71687, 0.06061}, {0.01392, 0.09708, 0.71410}}).Inverted()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
 
 // toXYZ makes CIE XYZ of linear light in some primaries.
 func toXYZ(at [4]chromaticity) (m icc.Matrix3, err error) {
