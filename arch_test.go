@@ -66,7 +66,7 @@ var shared = map[string]string{
 	"files":   "runtime model cmd",
 	"page":    "planner tui cmd",
 	"drawing": "stage tui",
-	"pixels":  "dsl stage cmd dataset",
+	"pixels":  "dsl stage cmd",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

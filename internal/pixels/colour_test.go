@@ -337,7 +337,9 @@ func iccp(profile []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString("icc\x00\x00")
 	w := zlib.NewWriter(&b)
-	w.Write(profile)
+	if _, err := w.Write(profile); err != nil {
+		panic(err) // a buffer takes all
+	}
 	w.Close()
 	return b.Bytes()
 }
