@@ -299,11 +299,11 @@ func (i Info) open() (b compute.Backend, err error) {
 
 // A BackendState is one line of `eligen backend list`.
 type BackendState struct {
-	Name    string
-	Ready   bool
-	Chosen  bool   // the one that is used where none is asked for
-	Plugin  string // path of the plugin, installed or not; "" for go
-	Problem string // why it isn't ready
+	Name    string `json:"name"`
+	Ready   bool   `json:"ready"`
+	Chosen  bool   `json:"chosen"`            // the one that is used where none is asked for
+	Plugin  string `json:"plugin,omitempty"`  // path of the plugin, installed or not; "" for go
+	Problem string `json:"problem,omitempty"` // why it isn't ready, and what to do about it
 }
 
 // Backends lists every backend that has a name of its own, ready or not, and
@@ -319,7 +319,7 @@ func Backends() []BackendState {
 		info, err := FindBackend(n)
 		s := BackendState{Name: n, Ready: err == nil, Chosen: n == chosen, Plugin: info.Plugin}
 		if err != nil {
-			s.Problem, _, _ = strings.Cut(err.Error(), "\n")
+			s.Problem = strings.Join(strings.Fields(err.Error()), " ")
 		}
 		out = append(out, s)
 	}

@@ -718,5 +718,6 @@ func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 	for _, o := range p.Outputs {
 		plan.Outputs = append(plan.Outputs, output{o.Render, o.Path, p.Stages[o.Stage].Name})
 	}
-	return json.MarshalIndent(plan, "", "  ")
+	data, err := json.MarshalIndent(plan, "", "  ")
+	return page.LowerKeys(data), err
 }

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -14,9 +13,7 @@ import (
 
 // JSONLines writes each event as a line of JSON.
 func JSONLines(w io.Writer) eligen.Sink {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return func(e eligen.Event) { _ = enc.Encode(e) } // a reader that has gone away stops nothing
+	return func(e eligen.Event) { _ = page.JSONLine(w, e) } // a reader that has gone away stops nothing
 }
 
 // quiet is how long lines of one stage's steps lie apart, and how long a log is silent

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 )
 
@@ -39,7 +39,7 @@ func newBackendList() *cobra.Command {
 func listBackends(out io.Writer, asJSON bool) error {
 	states := model.Backends()
 	if asJSON {
-		return json.NewEncoder(out).Encode(states)
+		return page.JSONLine(out, states)
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, s := range states {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -76,9 +76,7 @@ eligen cache ls --results scenes/rain.hcl`,
 			}
 			slices.SortStableFunc(entries, func(a, b runtime.Entry) int { return a.Used.Compare(b.Used) })
 			if asJSON {
-				enc := json.NewEncoder(c.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(append([]runtime.Entry{}, entries...))
+				return page.JSON(c.OutOrStdout(), append([]runtime.Entry{}, entries...))
 			}
 			list := listScenes
 			if each {

@@ -158,9 +158,9 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 		add := func(name, format string, args ...any) {
 			t.facts = append(t.facts, fact{name, fmt.Sprintf(format, args...)})
 		}
-		add("prompt", "%s", r.Prompt)
+		add("prompt", "%q", r.Prompt)
 		if r.Negative != "" {
-			add("negative", "%s", r.Negative)
+			add("negative", "%q", r.Negative)
 		}
 		if r.Size.W > 0 {
 			add("size", "[%d, %d]", r.Size.W, r.Size.H)
@@ -265,7 +265,7 @@ func sceneThings(s *eligen.Scene, rename func(string) string) []thing {
 				where = name
 			}
 		}
-		t.facts = []fact{{"prompt", e.Prompt}, {where, shorten(e.Region.String())}, {"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)}}
+		t.facts = []fact{{"prompt", strconv.Quote(e.Prompt)}, {where, shorten(e.Region.String())}, {"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)}}
 		out = append(out, t)
 	}
 	for _, c := range s.Checks {
@@ -345,9 +345,6 @@ func factChanges(prefix string, a, b []fact) []string {
 		if i < 0 {
 			return "unset", false
 		}
-		if prose(name) {
-			return strconv.Quote(list[i].value), true
-		}
 		return list[i].value, true
 	}
 	var out []string
@@ -364,12 +361,6 @@ func factChanges(prefix string, a, b []fact) []string {
 		}
 	}
 	return out
-}
-
-// prose reports whether a fact is a text, which is shown in quotes.
-func prose(name string) bool {
-	// A denoise recipe has a Negative too, which is true or false.
-	return strings.HasSuffix(name, "prompt") || strings.HasSuffix(name, "Prompt") || strings.HasSuffix(name, "negative")
 }
 
 // printChanges prints changes and their sum; follow is how many stages more come
@@ -457,7 +448,7 @@ func (p *planFile) things() ([]thing, error) {
 	out := []thing{{address: "plan", facts: []fact{{"engine", p.Engine}}}}
 	for _, s := range p.Stages {
 		t := thing{address: s.Address, brief: s.Kind, digest: s.Digest, facts: []fact{{"kind", s.Kind}, {"inputs", "[" + strings.Join(s.Inputs, ", ") + "]"}}}
-		dec := json.NewDecoder(bytes.NewReader(s.Recipe))
+		dec := json.NewDecoder(bytes.NewReader(page.LowerKeys(s.Recipe))) // older plans have keys in Go's style
 		dec.UseNumber()
 		var recipe any
 		if err := dec.Decode(&recipe); err != nil && len(s.Recipe) > 0 {
@@ -472,7 +463,7 @@ func (p *planFile) things() ([]thing, error) {
 	return out, nil
 }
 
-// flatten lists the values in JSON by their paths: "Schedule.Steps", "Entities[0].Bucket".
+// flatten lists the values in JSON by their paths: "schedule.steps", "entities[0].bucket".
 // A list of numbers is one fact.
 func flatten(facts *[]fact, path string, v any) {
 	switch v := v.(type) {
@@ -502,10 +493,7 @@ func flatten(facts *[]fact, path string, v any) {
 			flatten(facts, fmt.Sprintf("%s[%d]", path, i), e)
 		}
 	case string:
-		if !prose(path) {
-			v = strconv.Quote(v)
-		}
-		*facts = append(*facts, fact{path, shorten(v)})
+		*facts = append(*facts, fact{path, strconv.Quote(shorten(v))})
 	case nil:
 		if path != "" {
 			*facts = append(*facts, fact{path, "null"})
@@ -661,10 +649,10 @@ func writePicture(folder, name string, img image.Image) (err error) {
 // resolvedFacts is a render with nothing left open, in words. Weights are told by
 // digests, elsewhere.
 func resolvedFacts(r still.Resolved) []fact {
-	out := []fact{{"prompt", r.Prompt}}
+	out := []fact{{"prompt", strconv.Quote(r.Prompt)}}
 	add := func(name, format string, args ...any) { out = append(out, fact{name, fmt.Sprintf(format, args...)}) }
 	if r.Negative != "" {
-		add("negative", "%s", r.Negative)
+		add("negative", "%q", r.Negative)
 	}
 	add("size", "[%d, %d]", r.Size.W, r.Size.H)
 	add("seed", "%d", r.Seed)
@@ -716,7 +704,7 @@ func resolvedFacts(r still.Resolved) []fact {
 		add("entities", "[%s]", strings.Join(list, ", "))
 	}
 	for _, e := range r.Entities {
-		add(e.Address+".prompt", "%s", e.Prompt)
+		add(e.Address+".prompt", "%q", e.Prompt)
 		add(e.Address+".region", "%s", shorten(e.Region.String()))
 		if e.Strength != 1 {
 			add(e.Address+".strength", "%g", e.Strength)

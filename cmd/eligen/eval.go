@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -20,6 +19,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/eval"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/judge"
 	"github.com/eligen/eligen/model/train"
@@ -200,9 +200,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		}
 	}
 	if o.json {
-		enc := json.NewEncoder(c.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(report)
+		return page.JSON(c.OutOrStdout(), report)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, e.ID(), report)
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // keysOptions are the flags of `eligen keys`.
@@ -87,9 +87,7 @@ func (o *keysOptions) run(c *cobra.Command, args []string) error {
 		out.Flush()
 		return out.Error()
 	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(tables)
+		return page.JSON(w, tables)
 	}
 	return fmt.Errorf("there is no format %q; there are table, csv, json and spark", o.format)
 }

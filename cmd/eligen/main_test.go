@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -419,5 +421,41 @@ func wide(ts *testscript.TestScript, neg bool, args []string) {
 		if n := page.Width(strings.TrimRight(line, "\n")); n > most {
 			ts.Fatalf("%d cells: %s", n, line)
 		}
+	}
+}
+
+// snake checks that standard output is JSON, one value or several, and that every key in
+// it is in lower_snake.
+func snake(ts *testscript.TestScript, neg bool, args []string) {
+	key := regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	var check func(path string, v any)
+	check = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for name, inner := range v {
+				if !key.MatchString(name) {
+					ts.Fatalf("the key %s.%s is not in lower_snake", path, name)
+				}
+				check(path+"."+name, inner)
+			}
+		case []any:
+			for _, inner := range v {
+				check(path+"[]", inner)
+			}
+		}
+	}
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	n := 0
+	for ; ; n++ {
+		var v any
+		if err := dec.Decode(&v); err == io.EOF {
+			break
+		} else {
+			ts.Check(err)
+		}
+		check("", v)
+	}
+	if n == 0 {
+		ts.Fatalf("standard output is empty")
 	}
 }

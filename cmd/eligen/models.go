@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 )
 
@@ -50,9 +50,7 @@ func (o *inspectOptions) run(c *cobra.Command, args []string) error {
 		return exit{exitIntegrity, err}
 	}
 	if o.json {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		if err := e.Encode(r); err != nil {
+		if err := page.JSON(c.OutOrStdout(), r); err != nil {
 			return err
 		}
 		if r.Problem != "" {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -252,9 +253,7 @@ func (o *replayOptions) print(c *cobra.Command) error {
 		listed = append(listed, r)
 	}
 	if o.json {
-		enc := json.NewEncoder(c.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(listed)
+		return page.JSON(c.OutOrStdout(), listed)
 	}
 	return printRuns(c.OutOrStdout(), listed)
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 )
 
 func newSchema() *cobra.Command {
@@ -20,9 +20,7 @@ func newSchema() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := dsl.Schema()
 			if asJSON {
-				enc := json.NewEncoder(c.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(s)
+				return page.JSON(c.OutOrStdout(), s)
 			}
 			_, err := fmt.Fprint(c.OutOrStdout(), s.Markdown())
 			return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 )
@@ -73,9 +74,7 @@ func (o *showOptions) show(c *cobra.Command, f io.ReadSeeker, name string) error
 		return err
 	}
 	if o.json {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(made)
+		return page.JSON(c.OutOrStdout(), made)
 	}
 	drawFile(c.OutOrStdout(), f)
 	if r, ok := made.(still.Resolved); ok {
@@ -102,9 +101,7 @@ func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s st
 		return err
 	}
 	if o.json {
-		e := json.NewEncoder(c.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(s)
+		return page.JSON(c.OutOrStdout(), s)
 	}
 	drawFile(c.OutOrStdout(), f)
 	if s.Clip != nil {

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // validateOptions are the flags of `eligen validate`.
@@ -43,7 +43,7 @@ func (o *validateOptions) run(c *cobra.Command, args []string) error {
 		all = append(all, ds...)
 	}
 	if o.json {
-		if err := json.NewEncoder(c.OutOrStdout()).Encode(all); err != nil {
+		if err := page.JSONLine(c.OutOrStdout(), all); err != nil {
 			return err
 		}
 		if all.HasErrors() {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -10,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
 )
 
@@ -50,7 +50,7 @@ func (o *versionOptions) run(c *cobra.Command) error {
 		}
 	}
 	if o.json {
-		return json.NewEncoder(c.OutOrStdout()).Encode(v)
+		return page.JSONLine(c.OutOrStdout(), v)
 	}
 	fmt.Fprintf(c.OutOrStdout(), "eligen %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 	if v.Commit != "" {
