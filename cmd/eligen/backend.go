@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -41,22 +40,23 @@ func listBackends(out io.Writer, asJSON bool) error {
 	if asJSON {
 		return page.JSONLine(out, states)
 	}
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, s := range states {
-		mark, state := " ", "ready"
+		mark, state := " ", page.Added.Of("ready")
 		if s.Chosen {
-			mark = "*"
+			mark = page.Added.Of("*")
 		}
 		if _, err := os.Stat(s.Plugin); !s.Ready && cgoBuild && s.Plugin != "" && err != nil {
-			state = "not installed; get it with: eligen backend install " + s.Name
+			state = "not installed; get it with: " + page.Name.Of("eligen backend install "+s.Name)
 		} else if !s.Ready {
 			state = s.Problem
 		} else if s.Plugin != "" {
 			state += " (" + s.Plugin + ")"
 		}
-		fmt.Fprintf(t, "%s %s\t%s\n", mark, s.Name, state)
+		rows = append(rows, []string{mark, s.Name, state})
 	}
-	return t.Flush()
+	_, err := io.WriteString(out, page.Table(rows, page.Columns(out), page.Column{Tight: true}, page.Column{}, page.Column{Fit: page.Wrap}))
+	return err
 }
 
 // installOptions are the flags of `eligen backend install`.

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,20 +144,21 @@ func listScenes(w io.Writer, entries []runtime.Entry) error {
 	order := slices.SortedFunc(maps.Keys(sums), func(a, b string) int {
 		return cmp.Or(sums[a].used.Compare(sums[b].used), strings.Compare(a, b))
 	})
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, name := range order {
 		s := sums[name]
 		if name == "" {
 			name = "(no scene known)"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", name, counted(s.results, "result"), size(s.bytes), used(s.used))
+		rows = append(rows, []string{name, counted(s.results, "result"), size(s.bytes), page.Quiet.Of(used(s.used))})
 	}
-	return t.Flush()
+	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{Fit: page.CutLeft}))
+	return err
 }
 
 // listResults prints a line a result.
 func listResults(w io.Writer, entries []runtime.Entry) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, e := range entries {
 		if e.Kind != "result" {
 			continue
@@ -167,9 +167,10 @@ func listResults(w io.Writer, entries []runtime.Entry) error {
 		if stage == "" {
 			stage = "–"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Digest.Short(), size(e.Size), used(e.Used), stage, e.Scene)
+		rows = append(rows, []string{page.Quiet.Of(e.Digest.Short()), size(e.Size), page.Quiet.Of(used(e.Used)), stage, e.Scene})
 	}
-	return t.Flush()
+	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft}, page.Column{Fit: page.CutLeft}))
+	return err
 }
 
 func used(t time.Time) string {

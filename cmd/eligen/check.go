@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
 )
@@ -44,7 +45,7 @@ func checks(w io.Writer, p *eligen.Plan, store *runtime.Store) error {
 			diagnose(w, ds)
 			continue
 		}
-		fmt.Fprintf(w, "%s holds", c.Check.Address)
+		fmt.Fprintf(w, "%s %s", c.Check.Address, page.Added.Of("holds"))
 		for i, s := range shown {
 			sep := ", "
 			if i == 0 {

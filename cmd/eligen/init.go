@@ -11,11 +11,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/scenes"
 	"github.com/eligen/eligen/tui"
 )
@@ -139,11 +139,13 @@ func (o *initOptions) run(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usageError{errors.New("--list takes no folder")}
 		}
-		w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+		w := c.OutOrStdout()
+		var rows [][]string
 		for _, e := range all {
-			fmt.Fprintf(w, "%s\t%s\n", e.name, e.about)
+			rows = append(rows, []string{page.Name.Of(e.name), e.about})
 		}
-		return w.Flush()
+		_, err := io.WriteString(w, page.Table(rows, page.Prose(w), page.Column{}, page.Column{Fit: page.Wrap}))
+		return err
 	}
 	if o.from == "" {
 		if err := o.choose(c, all); err != nil {

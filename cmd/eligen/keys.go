@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -180,17 +179,50 @@ func cell(v *float64) string {
 }
 
 func (t keyTable) table(w io.Writer) {
-	fmt.Fprintf(w, "%s, %g frames a second\n", t.Render, t.FPS)
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(out, "frame\tseconds\t%s\t\n", strings.Join(t.Columns, "\t"))
-	for i, n := range t.Frames {
-		fmt.Fprintf(out, "%d\t%.3f\t", n, float64(n)/t.FPS)
-		for _, v := range t.Values[i] {
-			fmt.Fprintf(out, "%s\t", cell(v))
+	fmt.Fprintf(w, "%s, %g frames a second\n", page.Name.Of(t.Render), t.FPS)
+	for i, span := range t.spans(page.Columns(w)) {
+		if i > 0 {
+			fmt.Fprintln(w)
 		}
-		fmt.Fprintln(out)
+		t.part(w, span[0], span[1])
 	}
-	_ = out.Flush() // the writer below says what went wrong
+}
+
+// spans divides the columns into as many tables as a terminal's width makes needed.
+func (t keyTable) spans(width int) [][2]int {
+	const before = len("frame  seconds")
+	var out [][2]int
+	from, used := 0, before
+	for i, name := range t.Columns {
+		need := 2 + max(page.Width(name), len("0.0000"))
+		if width > 0 && i > from && used+need > width {
+			out = append(out, [2]int{from, i})
+			from, used = i, before
+		}
+		used += need
+	}
+	return append(out, [2]int{from, len(t.Columns)})
+}
+
+// part prints some of the columns.
+func (t keyTable) part(w io.Writer, from, to int) {
+	rows := [][]string{{"frame", "seconds"}}
+	columns := []page.Column{{Right: true}, {Right: true}}
+	for _, name := range t.Columns[from:to] {
+		rows[0] = append(rows[0], name)
+		columns = append(columns, page.Column{Right: true})
+	}
+	for i, h := range rows[0] {
+		rows[0][i] = page.Quiet.Of(h)
+	}
+	for i, n := range t.Frames {
+		row := []string{fmt.Sprint(n), fmt.Sprintf("%.3f", float64(n)/t.FPS)}
+		for _, v := range t.Values[i][from:to] {
+			row = append(row, cell(v))
+		}
+		rows = append(rows, row)
+	}
+	fmt.Fprint(w, page.Table(rows, 0, columns...))
 }
 
 func (t keyTable) csv(out *csv.Writer) {
@@ -214,8 +246,8 @@ func (t keyTable) spark(w io.Writer) {
 	if lang := os.Getenv("LC_ALL") + os.Getenv("LC_CTYPE") + os.Getenv("LANG"); lang != "" && !strings.Contains(strings.ToUpper(lang), "UTF") {
 		bars = []rune("_.-=+*#@")
 	}
-	fmt.Fprintf(w, "%s, %g frames a second\n", t.Render, t.FPS)
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "%s, %g frames a second\n", page.Name.Of(t.Render), t.FPS)
+	var rows [][]string
 	for k, name := range t.Columns {
 		low, high := math.Inf(1), math.Inf(-1)
 		for _, row := range t.Values {
@@ -234,7 +266,7 @@ func (t keyTable) spark(w io.Writer) {
 			}
 			line = append(line, bars[int((*row[k]-low)/(high-low)*float64(len(bars)-1)+0.5)])
 		}
-		fmt.Fprintf(out, "%s\t%s\t%.3f … %.3f\n", name, string(line), low, high)
+		rows = append(rows, []string{name, page.Name.Of(string(line)), fmt.Sprintf("%.3f … %.3f", low, high)})
 	}
-	_ = out.Flush()
+	fmt.Fprint(w, page.Table(rows, page.Columns(w), page.Column{Fit: page.CutLeft}))
 }

@@ -163,6 +163,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"masks":  masks,
 	"most":   most,
 	"reword": reword,
+	"snake":  snake,
 	"wide":   wide,
 }
 

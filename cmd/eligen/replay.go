@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -259,7 +258,7 @@ func (o *replayOptions) print(c *cobra.Command) error {
 }
 
 func printRuns(w io.Writer, runs []pastRun) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	for _, r := range runs {
 		var parts []string
 		if r.State != "ended" {
@@ -270,9 +269,9 @@ func printRuns(w io.Writer, runs []pastRun) error {
 				parts = append(parts, fmt.Sprintf("%d %s", n, state))
 			}
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Name, r.Began.Local().Format("2006-01-02 15:04"), r.Scene, strings.Join(parts, ", "))
+		rows = append(rows, []string{page.Name.Of(r.Name), page.Quiet.Of(r.Began.Local().Format("2006-01-02 15:04")), r.Scene, strings.Join(parts, ", ")})
 	}
-	if err := t.Flush(); err != nil {
+	if _, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft}, page.Column{Fit: page.Wrap})); err != nil {
 		return err
 	}
 	if len(runs) == 0 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -128,11 +127,12 @@ func describeClip(w io.Writer, r clip.Resolved) error {
 	if r.Loop > 0 {
 		played = fmt.Sprintf("%d ×", r.Loop)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "clip\t%s\n", r.Render)
-	fmt.Fprintf(t, "frames\t%d of %d × %d, %v a second, played %s\n", r.Frames, r.Size.W, r.Size.H, r.FPS, played)
-	fmt.Fprintf(t, "eligen\t%s\n", r.Version)
-	if err := t.Flush(); err != nil || r.First == nil {
+	err := facts(w, [][]string{
+		{"clip", page.Name.Of(r.Render)},
+		{"frames", fmt.Sprintf("%d of %d × %d, %v a second, played %s", r.Frames, r.Size.W, r.Size.H, r.FPS, played)},
+		{"eligen", r.Version},
+	})
+	if err != nil || r.First == nil {
 		return err
 	}
 	var first still.Resolved
@@ -141,6 +141,15 @@ func describeClip(w io.Writer, r clip.Resolved) error {
 	}
 	fmt.Fprint(w, "\nThe first frame:\n\n")
 	return describe(w, first)
+}
+
+// facts prints names, and what each is.
+func facts(w io.Writer, rows [][]string) error {
+	for _, row := range rows {
+		row[0] = page.Quiet.Of(row[0])
+	}
+	_, err := io.WriteString(w, page.Table(rows, page.Prose(w), page.Column{}, page.Column{Fit: page.Wrap}))
+	return err
 }
 
 // kept is how the rest of a picture was kept.
@@ -168,11 +177,11 @@ func seen(background, profile string) (text string) {
 
 // describe prints a render for people.
 func describe(w io.Writer, r still.Resolved) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows [][]string
 	row := func(name, format string, args ...any) {
-		fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+		rows = append(rows, []string{name, fmt.Sprintf(format, args...)})
 	}
-	row("render", "%s", r.Render)
+	row("render", "%s", page.Name.Of(r.Render))
 	row("size", "%d × %d", r.Size.W, r.Size.H)
 	row("prompt", "%s", r.Prompt)
 	if r.Negative != "" {
@@ -224,5 +233,5 @@ func describe(w io.Writer, r still.Resolved) error {
 	}
 	row("engine", "%s", r.Engine)
 	row("eligen", "%s", r.Version)
-	return t.Flush()
+	return facts(w, rows)
 }

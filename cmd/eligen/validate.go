@@ -56,7 +56,7 @@ func (o *validateOptions) run(c *cobra.Command, args []string) error {
 	}
 	diagnose(c.ErrOrStderr(), all)
 	for _, path := range args {
-		fmt.Fprintf(c.OutOrStdout(), "%s is valid.\n", path)
+		fmt.Fprintf(c.OutOrStdout(), "%s is %s.\n", path, page.Added.Of("valid"))
 	}
 	return nil
 }

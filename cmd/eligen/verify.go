@@ -18,6 +18,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
@@ -347,7 +348,11 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 						v.render.Address, strings.Join(troubles, "\n  "), scene.Path+o.engineFlag())
 				}
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", v.render.Address, verdict)
+			style := page.Added
+			if mismatch != "" {
+				style = page.Changed
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", v.render.Address, style.Of(verdict))
 			if mismatch != "" {
 				ds.Errorf(&v.render.Source, j.summary, "%s If the picture is meant to be as it is now, record it with%s", mismatch, o.again(scene))
 			}

@@ -262,7 +262,7 @@ func FuzzWriter(f *testing.F) {
 // Keys are in lower_snake, values and other keys as they were.
 func TestLowerKeys(t *testing.T) {
 	for in, want := range map[string]string{
-		`{"HeadDim":1,"CFG":2,"MLPRatio":3,"DType":"BF16","W":4}`:        `{"head_dim":1,"cfg":2,"mlp_ratio":3,"dtype":"BF16","w":4}`,
+		`{"HeadDim":1,"CFG":2,"MLPRatio":3,"DType":"BF16","W":4}`:         `{"head_dim":1,"cfg":2,"mlp_ratio":3,"dtype":"BF16","w":4}`,
 		`{"a \" Key": {"Prompt" : "Dog: \"Cat\":"},"render.Dog":["Dog"]}`: `{"a \" Key": {"prompt" : "Dog: \"Cat\":"},"render.Dog":["Dog"]}`,
 		`"Alone"`: `"Alone"`,
 	} {

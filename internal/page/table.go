@@ -41,7 +41,7 @@ func (c Column) gap() int {
 // Table lays rows out in columns that are as wide as their widest cell, each row on a
 // line that ends in a newline. Where a line would be wider than width (0: no limit), the
 // columns that may give way become narrower, the widest first. Columns that aren't
-// described are kept.
+// described are kept. A cell may have several lines.
 func Table(rows [][]string, width int, columns ...Column) string {
 	var widths []int
 	for _, row := range rows {
@@ -49,7 +49,9 @@ func Table(rows [][]string, width int, columns ...Column) string {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], Width(cell))
+			for line := range strings.SplitSeq(cell, "\n") {
+				widths[i] = max(widths[i], cellWidth(line))
+			}
 		}
 	}
 	for len(columns) < len(widths) {
@@ -64,6 +66,9 @@ func Table(rows [][]string, width int, columns ...Column) string {
 	}
 	return b.String()
 }
+
+// cellWidth is how wide a line of a cell is written.
+func cellWidth(line string) int { return Width(Clean(strings.ReplaceAll(line, "\t", " "))) }
 
 // shrink takes cells away from the widest columns that may give way, until all fit.
 func shrink(widths []int, columns []Column, width int) {
@@ -104,7 +109,9 @@ func writeRow(b *strings.Builder, row []string, widths []int, columns []Column) 
 	height := 1
 	cells := make([][]string, len(row))
 	for i, cell := range row {
-		cells[i] = fitCell(cell, widths[i], columns[i].Fit)
+		for line := range strings.SplitSeq(cell, "\n") {
+			cells[i] = append(cells[i], fitCell(strings.ReplaceAll(line, "\t", " "), widths[i], columns[i].Fit)...)
+		}
 		height = max(height, len(cells[i]))
 	}
 	for y := range height {
