@@ -168,7 +168,7 @@ func (l *Layout) Regions(img *image.NRGBA, line int) {
 				return c, edge
 			case depth < 0 && line > 1:
 				return casing, -depth
-			case depth > 0 && depth < 1 && l.Picture:
+			case depth > 0 && depth < 1 && l.Picture && line > 1:
 				return casing, 0.8
 			case depth >= 0:
 				return c, area

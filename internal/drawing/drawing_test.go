@@ -118,6 +118,13 @@ func TestOverPicture(t *testing.T) {
 	if got := img.NRGBAAt(64, 128); got != drawing.Colour(0) {
 		t.Errorf("the edge is %v", got)
 	}
+	cells := drawing.Blank(64, 64) // of a terminal, where a line of one is thick enough
+	l.Regions(cells, 1)
+	for _, p := range []image.Point{{15, 32}, {17, 32}} {
+		if got := cells.NRGBAAt(p.X, p.Y); got != drawing.Backdrop {
+			t.Errorf("beside a line of cells, at %v: %v", p, got)
+		}
+	}
 }
 
 // TestColours: any two neighbours among the colours can be told apart, and letters on
