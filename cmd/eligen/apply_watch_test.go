@@ -135,7 +135,7 @@ render "quick" {
 		if w.e, err = w.planOptions.open(); err != nil {
 			t.Fatal(err)
 		}
-		defer w.e.close()
+		defer func() { _ = w.e.close() }()
 		s, err := w.read(w.c, scene)
 		if err != nil {
 			t.Fatal(err)

@@ -102,8 +102,9 @@ type chip struct {
 	ascent, skip int // skip: from the top to the prompt
 }
 
-// chips are the forms of a label, the fullest first, for a region so wide and high.
-func chips(face font.Face, letter byte, e eligen.Entity, room image.Point) []*chip {
+// chips are the forms of a label, the fullest first, for a region so wide and high. The
+// fullest is at most a share of the region's height.
+func chips(face font.Face, letter byte, e eligen.Entity, room image.Point, share int) []*chip {
 	m := face.Metrics()
 	step := (m.Ascent + m.Descent).Ceil()
 	pad := max(2, step/4)
@@ -128,7 +129,7 @@ func chips(face font.Face, letter byte, e eligen.Entity, room image.Point) []*ch
 		return out
 	}
 	if lines := broken(face, prompt, room.X-2*pad, 3); len(lines) > 0 {
-		if full := made(out[0].head, lines); full.size.X <= room.X && 2*full.size.Y <= room.Y {
+		if full := made(out[0].head, lines); full.size.X <= room.X && share*full.size.Y <= room.Y {
 			out = append([]*chip{full}, out...)
 		}
 	}
@@ -178,9 +179,13 @@ func (l *Layout) Labels(img *image.NRGBA) {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	face := Face(min(30, max(11, 7+float64(min(w, h))/64)))
 	defer face.Close()
+	share := 2 // a half
+	if l.Picture {
+		share = 4 // it is what people look at
+	}
 	forms := make([][]*chip, len(l.Entities))
 	for i, mask := range l.Masks(l.Entities, w, h) {
-		forms[i] = chips(face, Letter(i), l.Entities[i], extent(mask, w, h).Size())
+		forms[i] = chips(face, Letter(i), l.Entities[i], extent(mask, w, h).Size(), share)
 	}
 	spots := l.Place(w, h, func(i int) []image.Point {
 		var sizes []image.Point
