@@ -9,14 +9,12 @@ import (
 )
 
 // InstallGoXLA gets the plugin of "xla:cpu" or "xla:cuda" by go-xla's own
-// installer, and puts it where PluginFile says. The CPU plugin comes from GitHub
+// installer, and puts it at path; CUDA's where PluginFile says, since it lies among its
+// libraries. It gives where the plugin is. The CPU plugin comes from GitHub
 // in the version that go-xla was made for, without a digest; CUDA's from PyPI, the
 // latest. It has plugins for more platforms than there are pinned wheels.
-func InstallGoXLA(name string) (path string, err error) {
+func InstallGoXLA(name, path string) (installed string, err error) {
 	defer catch("installing the plugin of "+name, &err)
-	if path, err = PluginFile(name); err != nil {
-		return "", err
-	}
 	dir, err := PluginDir()
 	if err != nil {
 		return "", err
@@ -29,6 +27,9 @@ func InstallGoXLA(name string) (path string, err error) {
 	os.Stdout = os.Stderr
 	defer func() { os.Stdout = stdout }()
 	if name == "xla:cuda" {
+		if path, err = PluginFile(name); err != nil {
+			return "", err
+		}
 		return path, installCUDA(dir)
 	}
 	temp, err := os.MkdirTemp(dir, ".new-*")

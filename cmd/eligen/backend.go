@@ -73,7 +73,7 @@ func newBackendInstall() *cobra.Command {
 		Short: "Get an XLA plugin, and make it the default backend",
 		Long: `Get an XLA plugin, and make it the default backend.
 
-The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. For machines without such a wheel, and with --source go-xla, go-xla's own installer gets it instead, from GitHub or PyPI; what comes is then not pinned, and its digest is printed. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256.`,
+The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. For machines without such a wheel, and with --source go-xla, go-xla's own installer gets it instead, from GitHub or PyPI; what comes is then not pinned, and its digest is printed. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256. What is installed stays until the new plugin has been loaded.`,
 		Example: `eligen backend install xla:cpu
 eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 		Args:      cobra.MatchAll(exactly(1), cobra.OnlyValidArgs),
@@ -96,20 +96,14 @@ func (o *installOptions) run(c *cobra.Command, args []string) error {
 	if !cgoBuild {
 		return fmt.Errorf("this build can't load XLA plugins, since it was made without a C compiler. Build eligen again with CGO_ENABLED=1 and a C compiler (gcc or clang)")
 	}
-	path, err := o.installPlugin(c.Context(), name, log)
+	path, digest, err := o.installPlugin(c.Context(), name, log)
 	if err != nil {
 		return err
 	}
-	// It counts as installed once it has been loaded.
-	backend, info, err := model.OpenBackend(name)
-	if err != nil {
-		return fmt.Errorf("%s is in place but can't be used, and is not the default: %w", path, err)
-	}
-	backend.Finalize()
 	if err := model.SetDefaultBackend(name); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, info.PluginDigest)
+	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, digest)
 	fmt.Fprintln(c.OutOrStdout(), path)
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -146,8 +147,8 @@ func (p plugin) install(ctx context.Context, c *fetch.Client, path string, log i
 
 // copyFrom takes the plugin from a file on this machine: a wheel, or the plugin
 // itself. want is the digest that the user gave; without one, the file must be
-// one that the table knows.
-func (p plugin) copyFrom(file, path string, want eligen.Digest) error {
+// one that the table knows. member is the plugin's name in a wheel that it doesn't.
+func (p plugin) copyFrom(file, path, member string, want eligen.Digest) error {
 	got, err := fetch.SHA256(file)
 	if err != nil {
 		return err
@@ -172,27 +173,52 @@ func (p plugin) copyFrom(file, path string, want eligen.Digest) error {
 		defer in.Close()
 		return fetch.Write(in, path, got)
 	}
-	return fetch.Member(file, cmp.Or(p.member, filepath.Base(path)), path, p.digest)
+	return fetch.Member(file, cmp.Or(p.member, member), path, p.digest)
 }
 
-// installPlugin puts a backend's plugin where the engine looks for it.
-func (o *installOptions) installPlugin(ctx context.Context, backend string, log io.Writer) (string, error) {
-	path, err := model.PluginFile(backend)
-	if err != nil {
-		return "", err
-	}
+// stagedName begins the name of a plugin that is yet to be tried.
+const stagedName = "new-"
+
+// getPlugin gets a backend's plugin and puts it beside the place where the engine looks
+// for it, under a name of its own: what is installed already stays until the new one has
+// been loaded. It gives where the new one is.
+func (o *installOptions) getPlugin(ctx context.Context, backend, path string, log io.Writer) (string, error) {
+	staged := filepath.Join(filepath.Dir(path), stagedName+filepath.Base(path))
 	p, known := findPlugin(backend)
 	if o.from != "" {
-		return path, p.copyFrom(o.from, path, eligen.Digest(o.sha256))
+		return staged, p.copyFrom(o.from, staged, filepath.Base(path), eligen.Digest(o.sha256))
 	}
 	switch {
 	case o.source == "go-xla" || o.source == "" && !known:
 		fmt.Fprintf(log, "%s by go-xla's installer, from where it has it\n", backend)
-		return model.InstallGoXLA(backend)
+		return model.InstallGoXLA(backend, staged)
 	case o.source != "" && o.source != "pypi":
 		return "", usageError{fmt.Errorf("there is no source %q; there is pypi, and go-xla", o.source)}
 	case !known:
 		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", backend, runtime.GOOS, runtime.GOARCH, backend)
 	}
-	return path, p.install(ctx, &fetch.Client{Progress: downloadProgress(log)}, path, log)
+	return staged, p.install(ctx, &fetch.Client{Progress: downloadProgress(log)}, staged, log)
+}
+
+// installPlugin gets a plugin, loads it, and then puts it where the engine looks for it.
+// digest is the plugin's.
+func (o *installOptions) installPlugin(ctx context.Context, backend string, log io.Writer) (path string, digest eligen.Digest, err error) {
+	if path, err = model.PluginFile(backend); err != nil {
+		return "", "", err
+	}
+	staged, err := o.getPlugin(ctx, backend, path, log)
+	if err != nil {
+		return "", "", err
+	}
+	opened, info, err := model.OpenBackend("xla:" + staged)
+	if err != nil {
+		if staged != path {
+			err = errors.Join(fmt.Errorf("the new plugin can't be used, and was not installed: %w", err), os.Remove(staged))
+		} else {
+			err = fmt.Errorf("%s is in place but can't be used, and is not the default: %w", path, err)
+		}
+		return "", "", err
+	}
+	opened.Finalize()
+	return path, info.PluginDigest, os.Rename(staged, path)
 }
