@@ -98,16 +98,33 @@ type Sizes struct {
 	Dim, MLP, Heads int // widths of the transformer's streams and of its blocks' hidden layers
 	Double, Single  int // blocks with separate weights for text and image, and with one set
 	TokenDim        int // features of an image token before it is embedded
-	Scores          int // attention scores that are held at once; 0 is all
 
 	// Bytes of weights that are held while a part runs.
 	Text, Transformer, Autoencoder int64
 	Pictures, PictureKeys          int64 // while image prompts are read, and while keys and values are made of their tokens
 	Together                       bool  // all parts fit, and stay
-	PixelBytes                     int64 // that decoding takes for a pixel of the picture
-	Program                        int64 // bytes of all else: code, compiled graphs, garbage
+	Program                        int64 // bytes of all else: code, the backend, what it leaves unused
+
+	// Step is how many bytes denoising takes beside weights and Program, and how many of
+	// them stay behind. Coding is how many the autoencoder takes to decode a picture of a
+	// size, in pixels, and to encode one. Nil is not known.
+	Step   func(StepSizes) (n, stay int64)
+	Coding func(pixels Size) (decode, encode int64)
 
 	PictureTokens int // of an image prompt
+}
+
+// StepSizes are the sizes of a step of denoising, in tokens.
+type StepSizes struct {
+	Image, Text int // of the picture, and of the prompt
+	Groups      []GroupSizes
+	Pictures    int // of image prompts, on all branches
+	Branches    int // 2 with a negative prompt, 1 without
+}
+
+// GroupSizes are entities whose regions are padded to one size.
+type GroupSizes struct {
+	Entities, Text, Region int // how many, and the tokens of each one's prompt and region
 }
 
 // AdapterWeights is an adapter as a recipe holds it.

@@ -23,6 +23,7 @@ type LockedRender struct {
 	Pixels  Digest // of the picture's size and colours, whatever the file's compression
 	PSNR    float64
 	Weights []LockedWeights
+	Tiles   *Tiling // that the picture was decoded in; nil is whole. A scene that leaves it open is verified so
 	// Resolved is the render with nothing left open, in words: "prompt", "steps",
 	// "entity.dog.region". It tells people what has changed since, and decides nothing.
 	Resolved map[string]string

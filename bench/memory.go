@@ -93,6 +93,7 @@ func (b *bench) promises() error {
 				t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), firstLine(err), "", "", "", "", "")
 				continue
 			}
+			b.progress("%s promised, %s taken", mebibytes(p.promised), mebibytes(p.taken))
 			worst = max(worst, math.Abs(p.off()))
 			t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
 				mebibytes(p.kinds["encode"]), mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))

@@ -22,7 +22,7 @@ var (
 	lockRenderGrammar = &grammar{
 		what:     "a recorded render",
 		required: []string{"plan", "engine", "pixels"},
-		optional: []string{"psnr", "resolved", "files"},
+		optional: []string{"psnr", "resolved", "files", "tiles"},
 		blocks:   []hcl.BlockHeaderSchema{{Type: "weights", LabelNames: []string{"part"}}},
 		many:     []string{"weights"},
 	}
@@ -82,6 +82,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 				}
 			}
 		}
+		r.Tiles = b.recordedTiles()
 		for _, inner := range b.blocks {
 			w := l.open(inner, lockWeightsGrammar)
 			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
@@ -95,6 +96,28 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		return nil, tidy(l.diags)
 	}
 	return lock, nil
+}
+
+// recordedTiles reads the tile and the stride of what was decoded in tiles.
+func (b *body) recordedTiles() *eligen.Tiling {
+	v, ok := b.convert("tiles", cty.List(cty.Number), "a tile and a stride in latents, as [128, 64]")
+	if !ok || v.IsNull() {
+		return nil
+	}
+	var n []int
+	for _, x := range v.AsValueSlice() {
+		if x.IsNull() {
+			n = append(n, 0)
+			continue
+		}
+		i, _ := x.AsBigFloat().Int64()
+		n = append(n, int(min(i, 1<<20)))
+	}
+	if len(n) != 2 || n[0] < 1 || n[1] < 1 || n[1] > n[0] {
+		b.errorf(b.place("tiles"), wrongType, "\"tiles\" must be a tile and a stride in latents, as [128, 64], and the stride at most the tile.")
+		return nil
+	}
+	return &eligen.Tiling{Tile: n[0], Stride: n[1]}
 }
 
 func (b *body) digest(name string) eligen.Digest {
@@ -127,6 +150,9 @@ func WriteLock(folder string, lock *eligen.Lock) (err error) {
 				paths = append(paths, cty.StringVal(path))
 			}
 			b.SetAttributeValue("files", cty.ListVal(paths))
+		}
+		if t := r.Tiles; t != nil {
+			b.SetAttributeValue("tiles", cty.ListVal([]cty.Value{cty.NumberIntVal(int64(t.Tile)), cty.NumberIntVal(int64(t.Stride))}))
 		}
 		if len(r.Resolved) > 0 {
 			words := map[string]cty.Value{}

@@ -21,7 +21,7 @@ func TestLock(t *testing.T) {
 	want := &eligen.Lock{Renders: []eligen.LockedRender{
 		{Scene: "a.hcl", Address: `render.x["a \"b\" ${c}"]`, Plan: a, Engine: "paint/1", Pixels: b, PSNR: 30, Weights: []eligen.LockedWeights{{Part: "text", Digest: a}, {Part: "adapter", Digest: b}},
 			Resolved: map[string]string{"prompt": "a \"dog\" of ${x}\n%{ if y }", "entity.bird[\"near\"].region": "xywh(0, 0, 1, 1)"}},
-		{Scene: "b.hcl", Address: "render.y", Plan: b, Engine: "go", Pixels: a, PSNR: 35.5, Files: []string{"out/y.png", "out/y two.jpg"}},
+		{Scene: "b.hcl", Address: "render.y", Plan: b, Engine: "go", Pixels: a, PSNR: 35.5, Files: []string{"out/y.png", "out/y two.jpg"}, Tiles: &eligen.Tiling{Tile: 128, Stride: 64}},
 	}}
 	reversed := &eligen.Lock{Renders: []eligen.LockedRender{want.Renders[1], want.Renders[0]}}
 	if err := WriteLock(dir, reversed); err != nil {
@@ -61,6 +61,9 @@ func TestLockMistakes(t *testing.T) {
 		"render {":                     "",
 		strings.Repeat("#", maxFile+1): "bytes",
 		record[:len(record)-2] + "  psnr = 1000\n}\n":       `"psnr" must be a number from 0 to 100`,
+		record[:len(record)-2] + "  tiles = [64, 128]\n}\n": `the stride at most the tile`,
+		record[:len(record)-2] + "  tiles = [64]\n}\n":      `"tiles" must be a tile and a stride`,
+		record[:len(record)-2] + "  tiles = \"x\"\n}\n":     `"tiles" must be a tile and a stride`,
 		record[:len(record)-2] + "  resolved = 3\n}\n":      `"resolved" must be an object of texts`,
 		record[:len(record)-2] + "  files = 3\n}\n":         `"files" must be a list of paths`,
 		record[:len(record)-2] + "  weights \"text\" {}\n}": `Recorded weights needs the argument "sha256"`,

@@ -288,6 +288,7 @@ func OpenBackend(name string) (compute.Backend, Info, error) {
 func (i Info) open() (b compute.Backend, err error) {
 	defer catch("opening the backend "+i.Name, &err)
 	if i.Plugin == "" {
+		collectOften()
 		return gobackend.New(goConfig)
 	}
 	b, err = openXLA(i.Plugin)

@@ -220,18 +220,13 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 func (e *Engine) sizes(r *resolved) eligen.Sizes {
 	c := r.dit.config
 	s := eligen.Sizes{
-		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores(),
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(),
 		Text:        NewStore(nil, r.text.t5, r.text.dtype).whole(),
 		Transformer: NewStore(nil, r.dit.loader, r.dit.dtype).whole(),
 		Autoencoder: NewStore(nil, r.vae.loader, dtypes.Float32).whole(),
-		PixelBytes:  r.vae.config.PixelBytes(),
-		// Measured with nano: the peaks of pictures from 128×128 to 1024×1024 pixels come
-		// out a sixth too low to a quarter too high.
-		Program: 128 << 20,
 	}
-	if e.info.Plugin != "" {
-		s.Program = 640 << 20 // XLA, and its compiler's
-	}
+	cost := costOf(e.info)
+	s.Program, s.Step, s.Coding = cost.program, cost.step(c, int64(r.dit.dtype.Size())), cost.coding(r.vae.config)
 	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
 		s.Transformer = 0 // Lean: modulations are gone before the first step
 		for _, w := range c.Weights() {

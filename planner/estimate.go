@@ -1,7 +1,10 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/eligen/eligen"
 )
@@ -25,7 +28,7 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 		attention, total := branch(w, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
-	e.Memory = memory(w, e.Sequence())
+	e.Memory = memory(w)
 	return e
 }
 
@@ -61,37 +64,71 @@ func branch(w *work, entities []entity, pictures int) (attention, total float64)
 	return attention, total + attention
 }
 
-// memory is about how much a render takes at its peak: the weights of the part that
-// runs, and what its largest graph holds.
-func memory(w *work, sequence int) int64 {
+// memory is about how much a render takes at its peak: where it reads prompts, reads
+// pictures, takes a step, or codes them, whichever takes most.
+func memory(w *work) int64 {
 	s := w.spec.Sizes
 	if s.Transformer == 0 {
 		return 0
 	}
-	number := int64(4)
-	if w.spec.DType == "bfloat16" {
-		number = 2
-	}
-	// A block's input, queries, keys, values, the attention's result, the hidden
-	// layer before and after its activation, and the block's result.
-	rows := int64(sequence) * number * int64(7*s.Dim+2*s.MLP)
-	scores := int64(s.Heads) * int64(sequence) * int64(sequence)
-	if s.Scores > 0 {
-		scores = min(scores, int64(s.Scores))
-	}
-	text, step, decode := s.Text, s.Transformer+rows+2*4*scores, s.Autoencoder+s.PixelBytes*int64(w.tile().W)*int64(w.tile().H)
-	read := s.Pictures
-	positive, negative := w.seen()
-	if !w.negative {
-		negative = 0
-	}
-	step += int64(positive+negative) * 2 * int64(s.Double+s.Single) * int64(s.Dim) * number // keys and values of pictures
+	step, _ := stepping(w)
+	return max(holding(s, s.Text), holding(s, s.Pictures), step, coding(w))
+}
+
+// holding is about how much there is in memory beside what a part computes: its
+// weights, and those of the other parts, if they stay.
+func holding(s eligen.Sizes, part int64) int64 {
 	if s.Together {
-		read += s.Text + s.Transformer + s.Autoencoder + s.PictureKeys
-		text, step, decode = text+s.Pictures+s.PictureKeys, step+s.Pictures+s.PictureKeys, decode+s.Pictures+s.PictureKeys
-		text, step, decode = text+s.Transformer+s.Autoencoder, step+s.Text+s.Autoencoder, decode+s.Text+s.Transformer
+		part = s.Text + s.Transformer + s.Autoencoder + s.Pictures + s.PictureKeys
 	}
-	return s.Program + max(text, read, step, decode)
+	return s.Program + part
+}
+
+// stepping is about how much denoising takes, and how much of it what comes after
+// finds still there.
+func stepping(w *work) (n, stay int64) {
+	s := w.spec.Sizes
+	n = holding(s, s.Transformer)
+	if s.Step == nil {
+		return n, 0
+	}
+	of := eligen.StepSizes{Image: w.tokens(), Text: w.spec.TextLength, Groups: groups(w), Branches: 1}
+	positive, negative := w.seen()
+	of.Pictures = positive
+	if w.negative {
+		of.Branches, of.Pictures = 2, positive+negative
+	}
+	step, stay := s.Step(of)
+	return n + step, stay
+}
+
+// groups are the entities by the size that their regions are padded to.
+func groups(w *work) (list []eligen.GroupSizes) {
+	of := map[int]int{}
+	for _, e := range w.entities {
+		if n := len(e.tokens); n > 0 {
+			of[Bucket(n, w.tokens())]++
+		}
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(of)) {
+		list = append(list, eligen.GroupSizes{Entities: of[bucket], Text: w.spec.EntityTextLength, Region: bucket})
+	}
+	return list
+}
+
+// coding is about how much the autoencoder takes for a render's pictures; 0 where that is
+// not known.
+func coding(w *work) int64 {
+	s, r := w.spec.Sizes, w.render
+	if s.Coding == nil {
+		return 0
+	}
+	n, encoding := s.Coding(w.tile())
+	if r.Init != nil || r.Inpaint != nil || r.Transfer != nil {
+		n = max(n, encoding)
+	}
+	_, stay := stepping(w)
+	return holding(s, s.Autoencoder) + stay + n
 }
 
 // tile is how many pixels the autoencoder sees at once.
@@ -122,18 +159,31 @@ func (b *builder) fits(w *work, e eligen.PlannedRender) {
 	if limit <= 0 || e.Memory <= limit {
 		return
 	}
-	from := b.options.MemoryFrom
-	if from == "" {
-		from = "the limit"
-	}
 	way := "Render a smaller picture, or with a smaller model or dtype"
 	tiled := *w
 	tiled.tiles = &eligen.Tiling{Tile: eligen.DefaultTile, Stride: eligen.DefaultStride}
-	if w.tiles == nil && memory(&tiled, e.Sequence()) <= limit {
+	if w.tiles == nil && memory(&tiled) <= limit {
 		way = "Have it decoded in tiles, by vae { tiled = true }, or render a smaller picture"
+		if b.recorded(w) {
+			way = "It was recorded as it comes out whole: verify it where there is more memory, or record it in tiles, by vae { tiled = true }"
+		}
 	}
 	b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s, by %s. %s; if there is more memory, say so with --memory.",
-		w.render.Address, bytesText(e.Memory), bytesText(limit), from, way)
+		w.render.Address, bytesText(e.Memory), bytesText(limit), b.memoryFrom(), way)
+}
+
+// recorded reports whether a render is planned by its record.
+func (b *builder) recorded(w *work) bool {
+	if b.options.Recorded == nil || w.render.VAE != nil {
+		return false
+	}
+	_, ok := b.options.Recorded(w.render.Address)
+	return ok
+}
+
+// memoryFrom is what sets the limit of memory, for people.
+func (b *builder) memoryFrom() string {
+	return cmp.Or(b.options.MemoryFrom, "the limit that was given")
 }
 
 // bytesText is a number of bytes for people.

@@ -11,13 +11,14 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/stage/decode"
 )
 
 // tiny answers like an engine with a transformer that can be counted by hand.
 func tiny(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s, err := dev(m, adapters)
 	s.TextLength, s.EntityTextLength, s.Native = 8, 4, eligen.Size{W: 64, H: 64}
-	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, PixelBytes: 1}
+	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, Coding: pixels(1)}
 	return s, err
 }
 
@@ -103,6 +104,64 @@ func TestMemory(t *testing.T) {
 	}, planner.Options{Memory: 1})
 	if diags.HasErrors() {
 		t.Error(diags)
+	}
+}
+
+// A render that leaves open how it is decoded is decoded whole where there is memory for
+// it, else in tiles, which is said, and is another recipe. Where it was recorded, it is
+// decoded as it was, or refused.
+func TestTilesWhereMemoryIsShort(t *testing.T) {
+	const gib = 1 << 30
+	large := func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+		s, err := tiny(m, adapters)
+		s.Sizes.Coding = pixels(1 << 10) // 2048×2048 pixels take 4 GiB, a tile of 1024 takes 1 GiB
+		return s, err
+	}
+	small, smaller := &eligen.Tiling{Tile: 128, Stride: 64}, &eligen.Tiling{Tile: 64, Stride: 32}
+	recorded := func(tiles *eligen.Tiling) func(string) (*eligen.Tiling, bool) {
+		return func(address string) (*eligen.Tiling, bool) { return tiles, address == "render.picnic" }
+	}
+	for _, c := range []struct {
+		name     string
+		memory   int64
+		vae      *eligen.VAE
+		recorded func(string) (*eligen.Tiling, bool)
+		want     *eligen.Tiling
+		summary  string // of the one diagnostic
+		detail   string
+	}{
+		{"no limit", 0, nil, nil, nil, "", ""},
+		{"enough", 5 * gib, nil, nil, nil, "", ""},
+		{"too little for the whole", 2 * gib, nil, nil, small, "Decoded in tiles", "2048×2048 pixels at once, and there are 2.0 GiB, by this machine's memory. It works in tiles of 1024 pixels"},
+		{"too little for large tiles", gib / 2, nil, nil, smaller, "Decoded in tiles", "tiles of 512 pixels"},
+		{"too little for any", gib / 1024, nil, nil, nil, "Not enough memory", "Render a smaller picture"},
+		{"tiles that the author wants", 2 * gib, &eligen.VAE{Tiled: true}, nil, small, "", ""},
+		{"the author wants none", 2 * gib, &eligen.VAE{}, nil, nil, "Not enough memory", "by vae { tiled = true }"},
+		{"recorded in tiles, verified where there is enough", 5 * gib, nil, recorded(small), small, "", ""},
+		{"recorded whole, verified where there is enough", 5 * gib, nil, recorded(nil), nil, "", ""},
+		{"recorded whole, verified where there is too little", 2 * gib, nil, recorded(nil), nil, "Not enough memory", "It was recorded as it comes out whole"},
+	} {
+		scene := picnic()
+		r := &scene.Renders[0]
+		r.Prompt, r.Size, r.VAE = "a picnic", eligen.Size{W: 2048, H: 2048}, c.vae
+		plan, diags := planner.Build(t.Context(), scene, "engine-1", large, planner.Options{Memory: c.memory, MemoryFrom: "this machine's memory", Recorded: c.recorded})
+		if c.summary == "" && len(diags) > 0 || c.summary != "" && (len(diags) != 1 || diags[0].Summary != c.summary || !strings.Contains(diags[0].Detail, c.detail)) {
+			t.Errorf("%s: %v", c.name, diags)
+			continue
+		}
+		if diags.HasErrors() {
+			continue
+		}
+		for _, s := range plan.Stages {
+			if op, ok := s.Op.(decode.Op); ok {
+				if diff := cmp.Diff(c.want, op.Tiles); diff != "" {
+					t.Errorf("%s: %s", c.name, diff)
+				}
+			}
+		}
+		if got := plan.Renders[0].Memory; c.memory > 0 && got > c.memory {
+			t.Errorf("%s: %d bytes are promised, of %d", c.name, got, c.memory)
+		}
 	}
 }
 

@@ -43,7 +43,11 @@ type Options struct {
 	Memory int64 // bytes that a render may take; 0 is no limit
 	// MemoryFrom says for people what sets Memory: "this machine's memory".
 	MemoryFrom string
-	Out        string // folder that outputs are written below; "" is the scene's
+	// Recorded is how a render was decoded when it was recorded, for renders that leave
+	// that to the planner: in tiles, or whole (nil). ok is false for one without a record,
+	// which is decoded whole where there is memory for it. The function may be nil.
+	Recorded func(address string) (tiles *eligen.Tiling, ok bool)
+	Out      string // folder that outputs are written below; "" is the scene's
 }
 
 // Build plans all renders of a scene for an engine, and says what can't be
@@ -225,6 +229,9 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.entities(w)
 	b.inpaint(w)
 	b.transfer(w, adapters)
+	if r.VAE == nil {
+		b.fittingTiles(w)
+	}
 	b.frames(w)
 	b.outputs(w)
 
@@ -455,6 +462,41 @@ func (b *builder) tiles(w *work) {
 		}
 		w.tiles = &t
 	}
+}
+
+// leastTile is the smallest tile that is chosen for a render that leaves it open: a
+// smaller one sees too little of a picture.
+const leastTile = 32
+
+// fittingTiles has a render that leaves it open decoded as it was recorded, else whole
+// where there is memory for it, else in the largest tiles that there is memory for.
+func (b *builder) fittingTiles(w *work) {
+	r, limit := w.render, b.options.Memory
+	if b.options.Recorded != nil {
+		if tiles, ok := b.options.Recorded(r.Address); ok {
+			w.tiles = tiles
+			return
+		}
+	}
+	whole := coding(w)
+	if limit <= 0 || whole <= limit || !w.sizeOK() {
+		return
+	}
+	canvas := w.canvas()
+	for t := eligen.DefaultTile; t >= leastTile; t /= 2 {
+		if canvas.W <= 8*t && canvas.H <= 8*t {
+			continue // one tile is the whole picture
+		}
+		w.tiles = &eligen.Tiling{Tile: t, Stride: t / 2}
+		if coding(w) > limit {
+			continue
+		}
+		b.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there are %s, by %s. It works in tiles of %d pixels instead: seams may show, and a machine with more memory makes a slightly different picture. "+
+			"Write vae { tiled = true } to have tiles everywhere, or vae { tiled = false } to have an error where the picture doesn't fit.",
+			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), b.memoryFrom(), 8*t)
+		return
+	}
+	w.tiles = nil
 }
 
 func (b *builder) init(w *work) {

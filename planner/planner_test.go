@@ -27,6 +27,19 @@ var update = flag.Bool("update", false, "rewrite the plans in testdata")
 
 func ptr[T any](v T) *T { return &v }
 
+// held is a model whose steps take n bytes, whatever they are of.
+func held(n int64) func(eligen.StepSizes) (int64, int64) {
+	return func(eligen.StepSizes) (int64, int64) { return n, 0 }
+}
+
+// pixels is an autoencoder that takes n bytes for a pixel.
+func pixels(n int64) func(eligen.Size) (decode, encode int64) {
+	return func(s eligen.Size) (decode, encode int64) {
+		all := n * int64(s.W) * int64(s.H)
+		return all, all
+	}
+}
+
 // dev answers like an engine with FLUX.1-dev's dimensions.
 func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s := eligen.Spec{
@@ -35,8 +48,8 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		TextLength: 512, EntityTextLength: 512, HasGuidance: true, DType: "bfloat16",
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Guidance: 3.5, Schedule: "eligen",
 		Sizes: eligen.Sizes{
-			Dim: 3072, MLP: 12288, Heads: 24, Double: 19, Single: 38, TokenDim: 64, Scores: 64 << 20,
-			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, PixelBytes: 3072,
+			Dim: 3072, MLP: 12288, Heads: 24, Double: 19, Single: 38, TokenDim: 64,
+			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, Step: held(200 << 20), Coding: pixels(3072),
 		},
 		CountTokens: func(p string) (int, int, int) { n := len(strings.Fields(p)); return n + 1, n + 2, 77 },
 	}
@@ -472,7 +485,7 @@ func checkPlain(t *testing.T, where string, typ reflect.Type) {
 func TestApproximations(t *testing.T) {
 	decoding := func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		s, err := tiny(m, adapters)
-		s.Sizes.PixelBytes = 1 << 12 // the peak
+		s.Sizes.Coding = pixels(1 << 12) // the peak
 		return s, err
 	}
 	build := func(change func(*eligen.Render)) *eligen.Plan {

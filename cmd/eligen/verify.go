@@ -34,6 +34,7 @@ type verifyOptions struct {
 	force    bool
 	lockOnly bool
 	diffDir  string
+	memory   string
 }
 
 func newVerify() *cobra.Command {
@@ -63,6 +64,7 @@ eligen verify scenes/rain.hcl`,
 	f.BoolVar(&o.update, "update", false, "record the scene's renders as they are now")
 	f.BoolVar(&o.force, "force", false, "with --update: replace files that eligen did not write")
 	f.BoolVar(&o.lockOnly, "lock-only", false, "leave out the files beside the scene")
+	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, such as `16GiB`, or any (default: the machine's)")
 	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this `FOLDER`, and what was rendered too")
 	return c
 }
@@ -244,7 +246,11 @@ func picture(store *runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
 
 // record renders, and writes what came of it to the lock.
 func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, lock *eligen.Lock) error {
-	p, err := o.build(c, e, scene)
+	options, err := o.options(e, nil, nil)
+	if err != nil {
+		return err
+	}
+	p, err := o.buildWith(c, e, scene, options)
 	if err != nil {
 		return err
 	}
@@ -258,7 +264,7 @@ func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, 
 			}
 			r := eligen.LockedRender{
 				Scene: name, Address: v.render.Address, Plan: v.digest(p), Engine: e.ID(), Pixels: still.Pixels(img),
-				PSNR: eligen.DefaultPSNR, Weights: weightsOf(v.resolved), Resolved: map[string]string{},
+				PSNR: eligen.DefaultPSNR, Weights: weightsOf(v.resolved), Tiles: tilesOf(v.resolved), Resolved: map[string]string{},
 			}
 			if v.record != nil {
 				r.PSNR = v.record.PSNR // somebody's choice
@@ -305,13 +311,42 @@ func (o *verifyOptions) engineFlag() string {
 	return " --engine " + o.engine
 }
 
+// options are the planner's. With a lock, a render that leaves open whether it is decoded
+// in tiles is planned as it was recorded, however much memory there is: its digest must
+// not depend on the machine that verifies.
+func (o *verifyOptions) options(e engine, scene *eligen.Scene, lock *eligen.Lock) (planner.Options, error) {
+	m, err := memory(o.memory, e.ID())
+	options := planner.Options{Memory: m.bytes, MemoryFrom: m.from}
+	if lock != nil {
+		options.Recorded = func(address string) (*eligen.Tiling, bool) {
+			if r := recorded(lock, scene, address); r != nil {
+				return r.Tiles, true
+			}
+			return nil, false
+		}
+	}
+	return options, err
+}
+
+// tilesOf are the tiles that a render was decoded in.
+func tilesOf(r still.Resolved) *eligen.Tiling {
+	if r.Approximate == nil {
+		return nil
+	}
+	return r.Approximate.Tiles
+}
+
 // verify renders what is recorded, and compares.
 func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, lock *eligen.Lock) error {
 	gone, err := o.chooseRecorded(c.ErrOrStderr(), scene, lock)
 	if err != nil {
 		return err
 	}
-	p, err := o.build(c, e, scene)
+	options, err := o.options(e, scene, lock)
+	if err != nil {
+		return err
+	}
+	p, err := o.buildWith(c, e, scene, options)
 	if err != nil {
 		return err
 	}
@@ -322,7 +357,7 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 	byEngine := map[string]*eligen.Plan{e.ID(): p} // by engine
 	for _, v := range list {
 		if byEngine[v.record.Engine] == nil {
-			byEngine[v.record.Engine], _ = planner.Build(c.Context(), scene, v.record.Engine, e.Spec, planner.Options{}) // as p was planned
+			byEngine[v.record.Engine], _ = planner.Build(c.Context(), scene, v.record.Engine, e.Spec, planner.Options{Recorded: options.Recorded}) // as p was planned
 		}
 	}
 	alone := *p

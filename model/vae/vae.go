@@ -35,13 +35,6 @@ var Nano = Config{Ch: 16, Mult: []int{1, 1, 2, 4}, ResBlocks: 1, Groups: 2, Z: 1
 
 const epsilon = 1e-6
 
-// PixelBytes is about how much memory decoding takes for a pixel of the picture. The
-// largest tensors are at full size, of the second level's width; backends hold about
-// 18 of them at the peak, as measured, scratch memory and garbage included.
-func (c Config) PixelBytes() int64 {
-	return 18 * 4 * int64(c.Ch*c.Mult[min(1, len(c.Mult)-1)])
-}
-
 // Weight is one tensor that a Config needs.
 type Weight struct {
 	Name  string
@@ -248,8 +241,8 @@ func (c Config) mid(w nn.Weights, x *Node, b *blocks) *Node {
 	return b.next(c.res(w.In("block_2"), x))
 }
 
-// maxScores is how many attention scores are held at once: 256 MB of float32.
-const maxScores = 64 << 20
+// MaxScores is how many attention scores are held at once: 256 MB of float32.
+const MaxScores = 64 << 20
 
 // attention has one head over all positions. Queries go in chunks, so that a
 // large picture's scores are never in memory at once.
@@ -262,7 +255,7 @@ func (c Config) attention(w nn.Weights, x *Node) *Node {
 	}
 	q, k, v := head("q"), head("k"), head("v")
 	scale := 1 / math.Sqrt(float64(d[3]))
-	o := nn.InChunks(q, 2, max(1, maxScores/(d[0]*s)), func(_ SliceAxisSpec, part *Node) []*Node {
+	o := nn.InChunks(q, 2, max(1, MaxScores/(d[0]*s)), func(_ SliceAxisSpec, part *Node) []*Node {
 		return []*Node{nn.Attention(part, k, v, scale, nil)}
 	})[0]
 	return Add(x, w.In("proj_out").Conv(Reshape(o, d...), 1, 0, 0, 0, 0))
