@@ -38,7 +38,7 @@ var formats = struct{ png, jpeg, webp format }{
 		}
 		return nil
 	}, jpegMetadata},
-	webp: format{webp.Decode, webp.DecodeConfig, webpFrame, func([]byte, image.Config) error { return nil }, webpMetadata},
+	webp: format{decodeWebP, webp.DecodeConfig, webpFrame, func([]byte, image.Config) error { return nil }, webpMetadata},
 }
 
 func none([]byte) int64 { return 0 }
