@@ -12,6 +12,8 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
+	"image/png"
 	"io"
 	"os"
 
@@ -49,6 +51,9 @@ func Open(data []byte) (*File, error) {
 	}
 	config, err := f.header(data)
 	if err != nil {
+		if unsupported(err) {
+			return nil, fmt.Errorf("a picture of a kind that can't be read: %w. Save it as PNG", err)
+		}
 		return nil, fmt.Errorf("the header is damaged or cut off: %w", err)
 	}
 	w, h := int64(config.Width), int64(config.Height)
@@ -133,6 +138,9 @@ func (f *File) decode() (img image.Image, err error) {
 		}
 	}()
 	img, err = f.format.decode(bytes.NewReader(f.data))
+	if unsupported(err) {
+		return nil, fmt.Errorf("of a kind that can't be read: %w. Save it as PNG", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("damaged or cut off: %w", err)
 	}
@@ -140,6 +148,13 @@ func (f *File) decode() (img image.Image, err error) {
 		return nil, fmt.Errorf("damaged: its header says %d×%d pixels, its content has %d×%d", f.stored.W, f.stored.H, b.Dx(), b.Dy())
 	}
 	return img, nil
+}
+
+// unsupported reports whether a decoder knows what it is given, and can't read it.
+func unsupported(err error) bool {
+	var j jpeg.UnsupportedError
+	var p png.UnsupportedError
+	return errors.As(err, &j) || errors.As(err, &p)
 }
 
 // Straight is a picture in 8 bits a channel, colours not multiplied by alpha, at (0, 0).

@@ -222,6 +222,8 @@ func TestRefused(t *testing.T) {
 		"TIFF":             {[]byte("MM\x00*\x00\x00\x00\x08"), "but a TIFF"},
 		"text":             {[]byte("hello"), "not a PNG, JPEG or WebP picture"},
 		"nothing":          {nil, "the file is empty"},
+		"JPEG of 12 bits":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17, 8}, []byte{0xff, 0xc0, 0, 17, 12}, 1), "of a kind that can't be read: unsupported JPEG feature: precision. Save it as PNG"},
+		"arithmetic JPEG":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17}, []byte{0xff, 0xc9, 0, 17}, 1), "of a kind that can't be read: unsupported JPEG feature"},
 		"one frame of one": {withPNG(asPNG(t, marked()), "acTL", append([]byte{0, 0, 0, 1}, acTL[4:]...)), ""},
 	} {
 		_, err := Open(c.data)
