@@ -13,8 +13,8 @@ type Spot struct {
 // are the forms that an entity's label can have, the best first. A label stands on
 // its own region where that can be seen, in a corner or in the middle; else beside
 // it, where it hides nothing; else in a smaller form; else wherever no other label
-// is. Small regions choose first. An entity whose region is off the canvas has none,
-// nor has one for which there is no room at all.
+// is, on its region or next to it. Small regions choose first. An entity whose region is
+// off the canvas has none, nor has one for which there is no room.
 func (l *Layout) Place(w, h int, sizes func(entity int) []image.Point) []Spot {
 	masks := l.Masks(l.Entities, w, h)
 	p := placement{canvas: image.Rect(0, 0, w, h), owner: make([]int, w*h)}
@@ -96,8 +96,8 @@ func (p *placement) spot(i int, mask []bool, sizes []image.Point) (Spot, bool) {
 	}
 	n := len(sizes) - 1
 	size := sizes[n]
-	for y := b.Min.Y; y+size.Y <= p.canvas.Max.Y; y += max(1, size.Y/2) {
-		for x := b.Min.X; x+size.X <= p.canvas.Max.X; x += max(1, size.X/2) {
+	for y := b.Min.Y - size.Y; y <= b.Max.Y; y += max(1, size.Y/2) {
+		for x := b.Min.X - size.X; x <= b.Max.X; x += max(1, size.X/2) {
 			if at := box(x, y, size); p.free(at) {
 				return Spot{i, n, at}, true
 			}
