@@ -20,6 +20,11 @@ type Look struct {
 	Few         bool // of colours the terminal has 256
 }
 
+// theme is the colours of the theme that texts have, too.
+var theme = struct{ quiet, added, failed, warned, name, value string }{
+	page.Quiet.Colour(), page.Added.Colour(), page.Failed.Colour(), page.Warned.Colour(), page.Name.Colour(), page.Value.Colour(),
+}
+
 // Ink is what pictures are drawn with.
 type Ink string
 

@@ -22,12 +22,12 @@ func title(name, right string, width int, look Look) string {
 	name = cut(name, width)
 	room := width - lipgloss.Width(name)
 	if right != "" && room >= lipgloss.Width(right)+4 {
-		return name + " " + paint(look, "8", strings.Repeat("─", room-lipgloss.Width(right)-2)) + " " + right
+		return name + " " + paint(look, theme.quiet, strings.Repeat("─", room-lipgloss.Width(right)-2)) + " " + right
 	}
 	if room < 2 {
 		return name + strings.Repeat(" ", room)
 	}
-	return name + " " + paint(look, "8", strings.Repeat("─", room-1))
+	return name + " " + paint(look, theme.quiet, strings.Repeat("─", room-1))
 }
 
 // A headLine is the screen's first: which scene and render, on which engine, or in what
@@ -60,7 +60,7 @@ func (h *headLine) View(width int) string {
 		return bold(h.look, l) + gap + paint(h.look, h.colour, r)
 	}
 	l, gap, r := sides(left, engine, width)
-	return bold(h.look, l) + gap + paint(h.look, "8", r)
+	return bold(h.look, l) + gap + paint(h.look, theme.quiet, r)
 }
 
 // An entityPane lists the entities with what is known of each, and below them all of
@@ -151,7 +151,7 @@ func (p *entityPane) text(prompt string, width, room int) []string {
 		lines = append(lines[:room-1], cut(lines[room-1]+" "+lines[room], width))
 	}
 	for i := range lines {
-		lines[i] = paint(p.look, "8", lines[i])
+		lines[i] = paint(p.look, theme.quiet, lines[i])
 	}
 	return lines
 }
@@ -228,16 +228,16 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 			room -= lipgloss.Width(right) + 1
 		}
 		l := cutLeft(name, room)
-		return paint(p.look, colour, mark) + " " + l + strings.Repeat(" ", max(0, width-2-lipgloss.Width(l)-lipgloss.Width(right))) + paint(p.look, "8", right)
+		return paint(p.look, colour, mark) + " " + l + strings.Repeat(" ", max(0, width-2-lipgloss.Width(l)-lipgloss.Width(right))) + paint(p.look, theme.quiet, right)
 	}
 	switch s.State {
 	case eligen.Started, eligen.Stepped:
-		out := []string{line("▶", "14", seconds(now.Sub(s.Began)))}
+		out := []string{line("▶", theme.name, seconds(now.Sub(s.Began)))}
 		switch {
 		case s.Of > 0:
 			out = append(out, p.steps(s, now, width))
 		case strings.HasPrefix(s.Kind, "denoise/") && now.Sub(s.Began) > slow:
-			out = append(out, paint(p.look, "8", cut("  no step yet: a model is read and compiled first", width)))
+			out = append(out, paint(p.look, theme.quiet, cut("  no step yet: a model is read and compiled first", width)))
 		}
 		return out
 	case eligen.Done:
@@ -245,15 +245,15 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 		if !s.Began.IsZero() {
 			took = seconds(s.Latest.Sub(s.Began))
 		}
-		return []string{line("✓", "10", took)}
+		return []string{line("✓", theme.added, took)}
 	case eligen.Cached:
-		return []string{line("✓", "8", "cached")}
+		return []string{line("✓", theme.quiet, "cached")}
 	case eligen.Failed:
-		return []string{line("✗", "9", "failed")}
+		return []string{line("✗", theme.failed, "failed")}
 	case eligen.Skipped:
-		return []string{line("–", "8", "skipped")}
+		return []string{line("–", theme.quiet, "skipped")}
 	}
-	return []string{line("·", "8", "")}
+	return []string{line("·", theme.quiet, "")}
 }
 
 // steps is a stage's bar. What doesn't fit goes: the bar, then the speed.
@@ -272,7 +272,7 @@ func (p *stagePane) steps(s *eligen.StageProgress, now time.Time, width int) str
 		if bar >= narrowest {
 			full := int(float64(s.Step)/float64(s.Of)*float64(bar) + 0.5)
 			full = min(max(0, full), bar)
-			return "  " + paint(p.look, "14", strings.Repeat("━", full)) + paint(p.look, "8", strings.Repeat("─", bar-full)) + "  " + text
+			return "  " + paint(p.look, theme.name, strings.Repeat("━", full)) + paint(p.look, theme.quiet, strings.Repeat("─", bar-full)) + "  " + text
 		}
 		if text != steps && lipgloss.Width(text)+2 <= width && width < 40 {
 			return "  " + text
@@ -348,9 +348,9 @@ func (f *footLine) View(width int) string {
 	if f.text != "" {
 		said = cut(f.text, width)
 		if width -= lipgloss.Width(said) + 2; width < 12 {
-			return paint(f.look, "11", said)
+			return paint(f.look, theme.warned, said)
 		}
-		said = paint(f.look, "11", said) + "  "
+		said = paint(f.look, theme.warned, said) + "  "
 	}
 	var first, last []string
 	for _, k := range f.keys {
@@ -370,7 +370,7 @@ func (f *footLine) View(width int) string {
 	for n < len(first) && room(first[:n+1], last) {
 		n++
 	}
-	return said + paint(f.look, "8", cut(strings.Join(slices.Concat(first[:n], last), "  "), width))
+	return said + paint(f.look, theme.quiet, cut(strings.Join(slices.Concat(first[:n], last), "  "), width))
 }
 
 // A helpPane is every key and what it does: in a column, in two, or one after the

@@ -67,7 +67,7 @@ func Pictures(pictures []image.Image, more int, look Look) string {
 	}
 	out := row(shown, columns, rows, look)
 	if rest := len(pictures) - len(shown) + more; rest > 0 {
-		out += paint(look, "8", fmt.Sprintf("… and %d more", rest)) + "\n"
+		out += paint(look, theme.quiet, fmt.Sprintf("… and %d more", rest)) + "\n"
 	}
 	return out
 }
@@ -177,7 +177,7 @@ func Sketch(l Layout, look Look) string {
 			text := cut(fmt.Sprintf("frame %d", f), columns[i])
 			line += text + strings.Repeat(" ", columns[i]+1-lipgloss.Width(text))
 		}
-		out += paint(look, "8", strings.TrimRight(line, " ")) + "\n"
+		out += paint(look, theme.quiet, strings.TrimRight(line, " ")) + "\n"
 	}
 	names := 0
 	for _, e := range l.Entities {

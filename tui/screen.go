@@ -135,7 +135,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		delete(s.loading, msg.at)
 		s.pictures[msg.at] = msg.img
 		if msg.err != nil {
-			s.say("11", fmt.Sprintf("The picture of %s can't be shown: %v", msg.at.render, msg.err))
+			s.say(theme.warned, fmt.Sprintf("The picture of %s can't be shown: %v", msg.at.render, msg.err))
 		}
 		s.unload(msg.at)
 	case beat:
@@ -193,9 +193,9 @@ func (s *screen) event(e eligen.Event) {
 	case eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
 	case eligen.Reported:
-		s.say("11", brief("", e.Problem))
+		s.say(theme.warned, brief("", e.Problem))
 	case eligen.Failed:
-		s.say("9", brief("failed   "+e.Stage+": ", e.Problem))
+		s.say(theme.failed, brief("failed   "+e.Stage+": ", e.Problem))
 	}
 	for _, planned := range s.unplaced { // all layouts are there
 		s.place(eligen.Event{Stage: planned.Stage})
@@ -290,9 +290,9 @@ func (s *screen) show(now Shown) {
 	s.problems = nil // those of before are mended, or are said again
 	errors, warnings := 0, 0
 	for _, d := range now.Problems {
-		colour := "9"
+		colour := theme.failed
 		if d.Severity == eligen.Warning {
-			colour = "11"
+			colour = theme.warned
 			warnings++
 		} else {
 			errors++
@@ -301,11 +301,11 @@ func (s *screen) show(now Shown) {
 	}
 	switch {
 	case errors > 0:
-		s.state, s.stateColour = "✗ "+counted(errors, "error"), "9"
+		s.state, s.stateColour = "✗ "+counted(errors, "error"), theme.failed
 	case warnings > 0:
-		s.state, s.stateColour = "✓ valid, "+counted(warnings, "warning"), "11"
+		s.state, s.stateColour = "✓ valid, "+counted(warnings, "warning"), theme.warned
 	default:
-		s.state, s.stateColour = "✓ valid", "10"
+		s.state, s.stateColour = "✓ valid", theme.added
 	}
 	if now.Layouts == nil {
 		return

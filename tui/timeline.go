@@ -58,7 +58,7 @@ func (p *timelinePane) View(width, height int) []string {
 	head := column(float64(p.frame), p.frames, ruler)
 	row := func(left string, cells []rune, colour string) string {
 		l := left + strings.Repeat(" ", max(0, gutter-len([]rune(left)))) + " "
-		return l + paint(p.look, colour, string(cells[:head])) + paint(p.look, "15", string(cells[head])) + paint(p.look, colour, string(cells[head+1:]))
+		return l + paint(p.look, colour, string(cells[:head])) + bold(p.look, string(cells[head])) + paint(p.look, colour, string(cells[head+1:]))
 	}
 	cells := []rune(strings.Repeat("─", ruler))
 	for f := range p.made {
@@ -67,7 +67,7 @@ func (p *timelinePane) View(width, height int) []string {
 		}
 	}
 	cells[head] = '▼'
-	lines = append(lines, row(fmt.Sprintf("%d of %d made", len(p.made), p.frames), cells, "8"))
+	lines = append(lines, row(fmt.Sprintf("%d of %d made", len(p.made), p.frames), cells, theme.quiet))
 	if p.timeline == nil {
 		return fit(lines, width, height)
 	}
@@ -83,9 +83,9 @@ func (p *timelinePane) View(width, height int) []string {
 		for _, f := range keyFrames(t, p.frames) {
 			keys[column(f, p.frames, ruler)] = '◆'
 		}
-		lines = append(lines, row(cutLeft(shortName(t.Target.String()), gutter), keys, "14"))
+		lines = append(lines, row(cutLeft(shortName(t.Target.String()), gutter), keys, theme.name))
 		curve, name := p.curve(t, ruler)
-		lines = append(lines, row(cut("  "+name, gutter), curve, "12"))
+		lines = append(lines, row(cut("  "+name, gutter), curve, theme.value))
 	}
 	return fit(lines, width, height)
 }

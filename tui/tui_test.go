@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/page"
 )
 
 var update = flag.Bool("update", false, "rewrite the drawings in testdata")
@@ -103,13 +104,16 @@ nothing to do  40 s
 	}
 }
 
-// TestJSONLines: what is written is what was recorded.
+// TestJSONLines: what is written is what was recorded, with keys in lower_snake.
 func TestJSONLines(t *testing.T) {
 	var b bytes.Buffer
 	sink, end := Show(JSON, Options{Stdout: &b})
 	events := recorded(t)
-	for _, e := range events {
+	for i, e := range events {
 		sink(e)
+		if e.Recipe != nil {
+			events[i].Recipe = page.LowerKeys(e.Recipe)
+		}
 	}
 	end()
 	var again []eligen.Event

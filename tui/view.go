@@ -20,7 +20,7 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 		if look.Below {
 			break
 		}
-		lines = append(lines, paint(look, "11", cut("! "+plain(d.Summary+": "+firstLine(d.Detail)), width)))
+		lines = append(lines, paint(look, theme.warned, cut("! "+plain(d.Summary+": "+firstLine(d.Detail)), width)))
 	}
 	var current *eligen.StageProgress
 	for i := range p.Stages {
@@ -33,7 +33,7 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 			if s.Problem != nil && !look.Below {
 				line += ": " + plain(firstLine(s.Problem.Detail))
 			}
-			lines = append(lines, paint(look, "9", cut(line, width)))
+			lines = append(lines, paint(look, theme.failed, cut(line, width)))
 		}
 	}
 	if p.Ended {
@@ -45,9 +45,9 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	if d, ok := left(p, now); ok && !p.Ended {
 		sum += ", " + seconds(d) + " left"
 	}
-	lines = append(lines, paint(look, "8", cut(sum, width)))
+	lines = append(lines, paint(look, theme.quiet, cut(sum, width)))
 	if look.Interrupted && !p.Ended {
-		lines = append(lines, paint(look, "11", cut("Interrupted: the step at hand is finished first, and kept.", width)))
+		lines = append(lines, paint(look, theme.warned, cut("Interrupted: the step at hand is finished first, and kept.", width)))
 	}
 	out := strings.Join(lines, "\n")
 	if look.ASCII {
@@ -93,7 +93,7 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 		room := width - lipgloss.Width(name) - lipgloss.Width(t) - 2
 		if bar := min(widestBar, room-2); steps != "" && bar >= narrowest && drop == 0 {
 			full := int(share*float64(bar) + 0.5)
-			return name + "  " + paint(look, "14", strings.Repeat("━", full)) + paint(look, "8", strings.Repeat("─", bar-full)) + "  " + t
+			return name + "  " + paint(look, theme.name, strings.Repeat("━", full)) + paint(look, theme.quiet, strings.Repeat("─", bar-full)) + "  " + t
 		}
 		if room >= 0 {
 			return strings.TrimRight(name+"  "+t, " ")

@@ -103,3 +103,29 @@ func TestHelpNamesScenes(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is printed goes through the command's writers, which clean it: no code names
+// the process's own standard output or error, but for the place that makes the writers.
+func TestNothingGoesAroundTheWriters(t *testing.T) {
+	direct := regexp.MustCompile(`\bos\.Std(out|err)\b|\bfmt\.Print(f|ln)?\(|\bprintln\(`)
+	for _, folder := range []string{".", "../../tui", "../../runtime", "../../planner", "../../dsl", "../../layout"} {
+		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", folder, len(files), err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") || f == "root.go" {
+				continue
+			}
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				if code, _, _ := strings.Cut(line, "//"); direct.MatchString(code) {
+					t.Errorf("%s:%d: %s", f, i+1, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}

@@ -25,19 +25,41 @@ const (
 	last
 )
 
-// sgr is each style's parameters of the escape sequence "select graphic rendition".
-var sgr = map[Style]string{
-	end:     "",
-	Title:   "1",
-	Quiet:   "2",
-	Added:   "32",
-	Changed: "33",
-	Removed: "31",
-	Failed:  "1;31",
-	Warned:  "1;33",
-	Name:    "36",
-	Value:   "35",
+// A look is how a style is shown.
+type look struct {
+	bold, faint bool
+	colour      string // its number among the terminal's own; "" is that of text
 }
+
+var looks = map[Style]look{
+	Title:   {bold: true},
+	Quiet:   {faint: true, colour: "8"},
+	Added:   {colour: "2"},
+	Changed: {colour: "3"},
+	Removed: {colour: "1"},
+	Failed:  {bold: true, colour: "1"},
+	Warned:  {bold: true, colour: "3"},
+	Name:    {colour: "6"},
+	Value:   {colour: "5"},
+}
+
+// sgr is a style's parameters of the escape sequence "select graphic rendition".
+func (s Style) sgr() string {
+	l := looks[s]
+	switch {
+	case l.faint: // grey is no colour of its own everywhere
+		return "2"
+	case l.bold && l.colour == "":
+		return "1"
+	case l.bold:
+		return "1;3" + l.colour
+	}
+	return "3" + l.colour
+}
+
+// Colour is the number of a style's colour among the terminal's own, for those who draw
+// cells and write no text.
+func (s Style) Colour() string { return looks[s].colour }
 
 // Of is a text in a style: of each of its lines, since a writer ends every style with
 // the line. Styles don't lie within one another: the inner one ends both.
@@ -53,9 +75,5 @@ func (s Style) Of(text string) string {
 	}
 	return strings.Join(lines, "\n")
 }
-
-// SGR is the style's parameters of the escape sequence that sets colours, for those who
-// draw a whole screen and write no text.
-func (s Style) SGR() string { return sgr[s] }
 
 func isMark(r rune) bool { return r >= rune(end) && r < rune(last) }

@@ -219,7 +219,7 @@ func (w *Writer) style(b *bytes.Buffer, s Style) {
 		b.WriteString("\x1b[0m")
 	}
 	if w.styled = s != end; w.styled {
-		b.WriteString("\x1b[" + sgr[s] + "m")
+		b.WriteString("\x1b[" + s.sgr() + "m")
 	}
 }
 
