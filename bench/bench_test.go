@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -279,5 +280,18 @@ func TestEvents(t *testing.T) {
 	}
 	if got := cause(nil, "Error: this\n\nThat is why.\n"); got != "That is why." {
 		t.Errorf("the cause is %q", got)
+	}
+}
+
+// Pictures to measure the memory of are named by side and entities.
+func TestReadMemoryCases(t *testing.T) {
+	got, err := readMemoryCases([]string{"256/0", "1024/200"})
+	if err != nil || !slices.Equal(got, []memoryCase{{256, 0}, {1024, 200}}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, s := range []string{"", "256", "x/4", "0/4", "256/-1"} {
+		if got, err := readMemoryCases([]string{s}); err == nil {
+			t.Errorf("%q is %v", s, got)
+		}
 	}
 }

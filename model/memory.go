@@ -15,8 +15,8 @@ const collectAt = 30
 
 // collectOften has Go's collector keep to collectAt, unless somebody chose otherwise.
 func collectOften() {
-	if percent := debug.SetGCPercent(collectAt); percent != defaultGOGC {
-		debug.SetGCPercent(percent)
+	if chosen := debug.SetGCPercent(collectAt); chosen != defaultGOGC {
+		debug.SetGCPercent(chosen)
 	}
 }
 
@@ -40,8 +40,8 @@ type cost struct {
 }
 
 var (
-	goCost  = cost{program: 107 << 20, decode: 16.4, encode: 12, one: 4.3, chunk: 3.45, perToken: 60 << 10}
-	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 40 << 20, decode: 7.2, encode: 10, one: 3.4, chunk: 4.1, perToken: 20 << 10}
+	goCost  = cost{program: 113 << 20, decode: 16.4, encode: 12, one: 4.3, chunk: 3.45, perToken: 60 << 10}
+	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14, one: 2.1, chunk: 2.5, perToken: 20 << 10}
 )
 
 func costOf(i Info) cost {
