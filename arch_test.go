@@ -67,6 +67,7 @@ var shared = map[string]string{
 	"page":    "planner tui cmd",
 	"drawing": "stage tui",
 	"pixels":  "dsl stage cmd",
+	"words":   "dsl planner model",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -463,6 +464,7 @@ func (b *body) inner(kind string) *hcl.Block {
 	return nil
 }
 
+// capital begins a sentence: paths and names keep their case.
 func capital(s string) string {
-	return strings.ToUpper(s[:1]) + s[1:]
+	return words.Capital(s)
 }

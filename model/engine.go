@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/vae"
@@ -244,7 +245,7 @@ func sentence(err error) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
+	s = words.Capital(s)
 	if !strings.ContainsAny(s[len(s)-1:], ".!?") && !strings.Contains(s, "\n") {
 		s += "."
 	}

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/composite"
 	"github.com/eligen/eligen/stage/decode"
@@ -684,8 +685,7 @@ func (b *builder) outputs(w *work) {
 }
 
 func sentence(err error) string {
-	s := strings.TrimSuffix(err.Error(), ".")
-	return strings.ToUpper(s[:1]) + s[1:]
+	return words.Capital(strings.TrimSuffix(err.Error(), "."))
 }
 
 // What can be written, by the ends of names.

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/eligen/eligen/internal/bug"
+)
+
+// A command that panics ends with an error that says where; what it holds, as a
+// terminal, is given back. The same holds for what it waits for beside it.
+func TestPanicIsAnError(t *testing.T) {
+	for name, command := range map[string]func(context.Context) error{
+		"in the command": func(context.Context) error { panic("out of cheese") },
+		"beside it":      func(ctx context.Context) error { return await(ctx, func() { panic("out of cheese") }) },
+	} {
+		l := &leaving{}
+		ctx := context.WithValue(t.Context(), leavingKey{}, l)
+		restored := 0
+		onLeave(ctx, func() { restored++ })
+		err := l.supervise(ctx, func() error { return command(ctx) })
+		var b *bug.Error
+		if !errors.As(err, &b) || !strings.HasPrefix(b.Place, "cmd/eligen/interrupt_test.go:") || !strings.Contains(b.Error(), "out of cheese") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if restored != 1 {
+			t.Errorf("%s: the terminal was given back %d times", name, restored)
+		}
+		if code := exitCode(ctx, err); code != exitError {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+	}
+}
+
+// A command that doesn't notice a signal is given up, and what it holds is given back.
+func TestCommandThatDoesNotEnd(t *testing.T) {
+	for signal, want := range map[os.Signal]int{os.Interrupt: exitInterrupted, syscall.SIGTERM: exitTerminated} {
+		l := &leaving{}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ctx = context.WithValue(ctx, leavingKey{}, l)
+		restored := 0
+		done := onLeave(ctx, func() { restored++ })
+		forever := make(chan struct{})
+		err := l.supervise(ctx, func() error {
+			cancel(signalled{signal})
+			<-forever
+			return nil
+		})
+		if code := exitCode(ctx, err); code != want || restored != 1 {
+			t.Errorf("after %v: exit code %d, want %d; given back %d times", signal, code, want, restored)
+		}
+		close(forever)
+		if done(); restored != 1 {
+			t.Error("given back twice")
+		}
+	}
+}

@@ -1,0 +1,32 @@
+// Package words makes sentences of what programs say to one another.
+package words
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// names are words that are written small wherever they stand.
+var names = []string{"eligen", "nano", "flux", "ffmpeg", "diffusers", "kohya", "safetensors", "gif", "mp4", "webm", "xla"}
+
+// Capital begins a sentence with a capital letter. What begins with a path, an address, a
+// quotation or the name of a file or a program stays as it is: its case is its own.
+func Capital(s string) string {
+	first, _, _ := strings.Cut(s, " ")
+	word := strings.TrimRight(first, ",;.!?")
+	if slices.Contains(names, word) {
+		return s
+	}
+	for _, r := range word {
+		if !unicode.IsLetter(r) && r != '\'' && r != '’' {
+			return s
+		}
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 || r == utf8.RuneError {
+		return s
+	}
+	return string(unicode.ToUpper(r)) + s[n:]
+}
