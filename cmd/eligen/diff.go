@@ -23,6 +23,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/measure"
@@ -617,7 +618,7 @@ func writePicture(folder, name string, img image.Image) (err error) {
 	}
 	defer root.Close()
 	path := filepath.Join(folder, name)
-	if old, err := root.Open(name); err == nil {
+	if old, err := files.OpenIn(root, name); err == nil {
 		ours := still.Untouched(old)
 		old.Close()
 		if !ours {
