@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"path/filepath"
 	"slices"
 	"time"
@@ -43,12 +44,18 @@ func (s *Store) History(engine, scene string) History {
 	slices.Reverse(names) // they begin with the time
 	read := 0
 	for _, name := range names[:min(len(names), maxRuns)] {
-		data, err := s.files.read(filepath.Join("runs", name), maxBytes)
-		if read += len(data); read > maxBytes {
-			break
+		journal, err := s.files.reader(filepath.Join("runs", name))
+		if err != nil {
+			continue
 		}
+		// Of one that is longer the beginning will do: there is what the run made.
+		data, err := io.ReadAll(io.LimitReader(journal, int64(maxBytes-read)))
+		journal.Close()
 		if err == nil {
 			h.add(data, engine, scene)
+		}
+		if read += len(data); read >= maxBytes {
+			break
 		}
 	}
 	return h
