@@ -25,6 +25,10 @@ func (b *body) background(pictures ...*eligen.Picture) {
 // kept says where an argument's picture is promised to stay as it is, and is converted.
 func (b *body) kept(name string, p eligen.Picture, k eligen.Keeping) {
 	if _, here := b.attrs[name]; here && p.Profile != "" && k.Mode != "reference" {
-		b.l.warnf(b.place(name), "Picture is converted to sRGB", "%s has the colour profile %q, and eligen makes sRGB. The pixels that are kept are converted: they look the same, as far as sRGB has their colours, and their numbers differ.", p.Path, p.Profile)
+		other := ""
+		if strings.Contains(p.Profile, "sRGB") {
+			other = ", which holds other colours than its name says"
+		}
+		b.l.warnf(b.place(name), "Picture is converted to sRGB", "%s has the colour profile %q%s, and eligen makes sRGB. The pixels that are kept are converted: they look the same, as far as sRGB has their colours, and their numbers differ.", p.Path, p.Profile, other)
 	}
 }
