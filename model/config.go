@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,8 +97,8 @@ func AutoencoderConfig(c *Checkpoint) (vae.Config, error) {
 	if r.ShiftFactor != nil {
 		cfg.Shift = *r.ShiftFactor
 	}
-	if cfg.Groups <= 0 || cfg.Ch%cfg.Groups != 0 {
-		return cfg, fmt.Errorf("%s: %d channels don't divide into %d groups", c.Path, cfg.Ch, cfg.Groups)
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return cfg, Check(c.Path, c, weights(cfg.Weights()))
 }
@@ -106,8 +107,8 @@ func AutoencoderConfig(c *Checkpoint) (vae.Config, error) {
 // missing, misshapen or in excess.
 func T5Config(c *Checkpoint) (text.T5Config, error) {
 	cfg, err := text.DetectT5(c.shapes())
-	if cfg.Dim == 0 || cfg.FF == 0 || cfg.HeadDim == 0 || cfg.Layers == 0 {
-		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	if wrong := cfg.Validate(); wrong != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, cmp.Or(err, wrong))
 	}
 	return cfg, Check(c.Path, c, weights(cfg.Weights()))
 }
@@ -120,8 +121,8 @@ func CLIPConfig(c *Checkpoint) (text.CLIPConfig, error) {
 		return text.CLIPConfig{}, err
 	}
 	cfg, err := text.DetectCLIP(c.shapes(), r.Heads)
-	if cfg.Dim == 0 || cfg.FF == 0 || cfg.Positions == 0 || cfg.Layers == 0 || cfg.Heads <= 0 || cfg.Dim%cfg.Heads != 0 {
-		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	if wrong := cfg.Validate(); wrong != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, cmp.Or(err, wrong))
 	}
 	return cfg, Check(c.Path, c, weights(cfg.Weights()))
 }
@@ -137,6 +138,9 @@ func SigLIPConfig(c *Checkpoint) (vision.Config, error) {
 		r.Heads, r.ImageSize = v.Heads, v.ImageSize
 	}
 	cfg, err := vision.Detect(c.Shape, r.Heads, r.ImageSize)
+	if err == nil {
+		err = cfg.Validate()
+	}
 	if err != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}
@@ -147,6 +151,9 @@ func SigLIPConfig(c *Checkpoint) (vision.Config, error) {
 // tensor that is missing, misshapen or in excess.
 func IPAdapterConfig(c *Checkpoint) (flux.IPConfig, error) {
 	cfg, err := flux.DetectIP(c.Shape)
+	if err == nil {
+		err = cfg.Validate()
+	}
 	if err != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}

@@ -427,7 +427,10 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 				return err
 			}
 		}
-		if c.Txt, err = encoders.States(ids); err != nil || !pooled {
+		if c.Txt, err = encoders.States(ids); err == nil {
+			err = allFinite("T5 gave", c.Txt)
+		}
+		if err != nil || !pooled {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -436,10 +439,23 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 		if encoders.CLIPStore, err = e.store("clip "+string(text), given(p.clip), p.dtype); err != nil {
 			return err
 		}
-		c.Vec, err = encoders.Pooled(tokens.clip(prompt, p.CLIP.Positions))
-		return err
+		if c.Vec, err = encoders.Pooled(tokens.clip(prompt, p.CLIP.Positions)); err != nil {
+			return err
+		}
+		return allFinite("CLIP gave", c.Vec)
 	})
 	return c, err
+}
+
+// allFinite says of the first number that is none: one makes the rest of a picture black,
+// and nothing after it would say so.
+func allFinite(what string, t eligen.Tensor) error {
+	for _, x := range t.Data {
+		if x-x != 0 { // of infinity and of NaN alone
+			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, or compute in float32 where they were made for it", what, x)
+		}
+	}
+	return nil
 }
 
 // decoding is the graph that will decode what a transformer made of latents.
@@ -488,8 +504,10 @@ func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img
 		if err != nil {
 			return err
 		}
-		out, err = (&Autoencoder{p.config, s, e.runner, tiles}).Encode(ctx, Pixels(img))
-		return err
+		if out, err = (&Autoencoder{p.config, s, e.runner, tiles}).Encode(ctx, Pixels(img)); err != nil {
+			return err
+		}
+		return allFinite("the autoencoder gave", out)
 	})
 	return out, err
 }
@@ -508,6 +526,9 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 		}
 		t, err := (&Autoencoder{p.config, s, e.runner, tiles}).Decode(ctx, latents)
 		if err != nil {
+			return err
+		}
+		if err := allFinite("the autoencoder gave", t); err != nil {
 			return err
 		}
 		img = Picture(t)

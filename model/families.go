@@ -15,6 +15,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nano"
+	"github.com/eligen/eligen/model/sizes"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/vision"
@@ -235,20 +236,8 @@ func (f nanoFiles) manifest() (m Manifest, err error) {
 	if err := dec.Decode(&m); err != nil {
 		return m, fmt.Errorf("%s: %w", f.where(ManifestFile), err)
 	}
-	if err := m.Transformer.Validate(); err != nil {
+	if err := m.validate(); err != nil {
 		return m, fmt.Errorf("%s: %w", f.where(ManifestFile), err)
-	}
-	for _, n := range []struct {
-		name string
-		n    int
-	}{
-		{"native.W", m.Native.W}, {"native.H", m.Native.H}, {"text_length", m.TextLength}, {"entity_text_length", m.EntityTextLength},
-		{"steps", m.Steps}, {"steps_with_entities", m.StepsWithEntities}, {"t5.Heads", m.T5.Heads}, {"clip.Heads", m.CLIP.Heads},
-		{"vae.groups", m.Autoencoder.Groups}, {"vae.ch", m.Autoencoder.Ch}, {"vae.z", m.Autoencoder.Z}, {"the number of vae.mult", len(m.Autoencoder.Mult)},
-	} {
-		if n.n <= 0 {
-			return m, fmt.Errorf("%s: %s is %d, it must be positive", f.where(ManifestFile), n.name, n.n)
-		}
 	}
 	if m.Autoencoder.Z != m.Transformer.LatentChannels || m.T5.Dim != m.Transformer.TextDim || m.CLIP.Dim != m.Transformer.PooledDim {
 		return m, fmt.Errorf("%s: the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; the others make %d, %d and %d",
@@ -260,6 +249,49 @@ func (f nanoFiles) manifest() (m Manifest, err error) {
 	return m, nil
 }
 
+// validate says which number no model can have, before anything is built to it.
+func (m Manifest) validate() error {
+	list := []sizes.Size{{Name: "native.W", N: m.Native.W, Max: maxSide}, {Name: "native.H", N: m.Native.H, Max: maxSide},
+		{Name: "text_length", N: m.TextLength, Max: maxText}, {Name: "entity_text_length", N: m.EntityTextLength, Max: maxText},
+		{Name: "steps", N: m.Steps, Max: eligen.MaxSteps}, {Name: "steps_with_entities", N: m.StepsWithEntities, Max: eligen.MaxSteps}}
+	if err := sizes.Check(list...); err != nil {
+		return err
+	}
+	if m.Native.W%16 != 0 || m.Native.H%16 != 0 {
+		return fmt.Errorf("native is %d×%d, it must be of multiples of 16", m.Native.W, m.Native.H)
+	}
+	for _, n := range []struct {
+		name string
+		x    float64
+	}{{"cfg", m.CFG}, {"cfg_with_negative", m.CFGWithNegative}, {"cfg_with_entities", m.CFGWithEntities}, {"cfg_with_source", m.CFGWithSource}, {"guidance", m.Guidance}} {
+		if !(n.x >= 0 && n.x <= maxGuidance) {
+			return fmt.Errorf("%s is %v; it must be from 0 to %v", n.name, n.x, maxGuidance)
+		}
+	}
+	if !slices.Contains(eligen.Schedules, m.Schedule) {
+		return fmt.Errorf("schedule is %q; it must be one of %s", m.Schedule, strings.Join(eligen.Schedules, ", "))
+	}
+	for _, part := range []struct {
+		name     string
+		validate func() error
+	}{{"dit", m.Transformer.Validate}, {"t5", m.T5.Validate}, {"clip", m.CLIP.Validate}, {"vae", m.Autoencoder.Validate}} {
+		if err := part.validate(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	if n := len(m.Autoencoder.Mult); n != 4 {
+		return fmt.Errorf("vae: mult has %d levels; eligen's latents are 8 pixels wide, which 4 levels make", n)
+	}
+	return nil
+}
+
+// The largest numbers of a manifest that are believed.
+const (
+	maxSide     = 1 << 13
+	maxText     = 4096
+	maxGuidance = 1000.
+)
+
 // checkImageSide refuses sizes of the vision tower and the IP-Adapter that make no
 // sense, or don't fit together.
 func (m Manifest) checkImageSide() error {
@@ -270,27 +302,14 @@ func (m Manifest) checkImageSide() error {
 		}
 		return nil
 	}
-	type size struct {
-		name string
-		n    int
-	}
-	sizes := []size{{"vision.Dim", v.Dim}, {"vision.FF", v.FF}, {"vision.Heads", v.Heads}, {"vision.Layers", v.Layers}, {"vision.Patch", v.Patch}, {"vision.Side", v.Side}}
-	if ip != nil {
-		sizes = append(sizes, size{"ip.Hidden", ip.Hidden}, size{"ip.Tokens", ip.Tokens}, size{"ip.TokenDim", ip.TokenDim})
-	}
-	for _, n := range sizes {
-		if n.n <= 0 {
-			return fmt.Errorf("%s is %d, it must be positive", n.name, n.n)
-		}
-	}
-	if v.Dim%v.Heads != 0 {
-		return fmt.Errorf("vision.Dim is %d, which doesn't divide into %d heads", v.Dim, v.Heads)
-	}
-	if v.Size/v.Patch != v.Side {
-		return fmt.Errorf("vision.Size is %d, which is not %d tokens of %d pixels", v.Size, v.Side, v.Patch)
+	if err := v.Validate(); err != nil {
+		return fmt.Errorf("vision: %w", err)
 	}
 	if ip == nil { // a tower is trained before the adapter
 		return nil
+	}
+	if err := ip.Validate(); err != nil {
+		return fmt.Errorf("ip: %w", err)
 	}
 	if ip.ImageDim != v.Dim {
 		return fmt.Errorf("the parts don't fit together: the vision tower makes vectors of %d, the IP-Adapter takes %d", v.Dim, ip.ImageDim)

@@ -166,7 +166,10 @@ func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, i
 			if err != nil {
 				return err
 			}
-			if vec, err = (&ImageEncoder{p.vision, s, e.runner}).Vector(img); err != nil {
+			if vec, err = (&ImageEncoder{p.vision, s, e.runner}).Vector(img); err == nil {
+				err = allFinite("the vision tower gave", vec)
+			}
+			if err != nil {
 				return err
 			}
 			if err := ctx.Err(); err != nil {
@@ -177,8 +180,10 @@ func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, i
 		if err != nil {
 			return err
 		}
-		out, err = (&ImageAdapter{p.ip, s, e.runner}).Tokens(vec)
-		return err
+		if out, err = (&ImageAdapter{p.ip, s, e.runner}).Tokens(vec); err != nil {
+			return err
+		}
+		return allFinite("the IP-Adapter gave", out)
 	})
 	return out, err
 }

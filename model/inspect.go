@@ -117,7 +117,7 @@ func inspect(c *Checkpoint) Report {
 			r.Title = "nano transformer"
 		}
 		if cfg.Dim == 0 {
-			r.Config = nil
+			r.Config, r.Title = nil, "transformer"
 		}
 	case KindAutoencoder:
 		var cfg vae.Config

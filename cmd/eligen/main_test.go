@@ -158,6 +158,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"photo":     photo,
 	"pixels":    pixelsOf,
 	"signal":    signalAt,
+	"spoil":     spoil,
 
 	"behind": behind,
 	"masks":  masks,
@@ -216,6 +217,24 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	data[n] ^= 0x55
 	ts.Check(os.WriteFile(files[0], data, 0o644))
+}
+
+// spoil FILE TENSOR makes the first number of a tensor of bfloat16 one that is none.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: spoil FILE TENSOR")
+	}
+	data := []byte(ts.ReadFile(args[0]))
+	infos, _, err := eligen.ReadTensorHeader(bytes.NewReader(data), int64(len(data)))
+	ts.Check(err)
+	for _, t := range infos {
+		if t.Name == args[1] {
+			data[t.Offset], data[t.Offset+1] = 0xff, 0x7f
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o644))
+			return
+		}
+	}
+	ts.Fatalf("%s has no tensor %s", args[0], args[1])
 }
 
 // deep FILE N writes a scene whose one expression is N parentheses deep.

@@ -9,6 +9,8 @@ package flux
 import (
 	"fmt"
 	"slices"
+
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // A Config is a variant of the transformer. Variants differ in numbers only;
@@ -46,6 +48,9 @@ const (
 	patch   = 2   // latents per side of a token
 	timeDim = 256 // features of the sinusoid
 	epsilon = 1e-6
+
+	maxRatio    = 64
+	maxChannels = 1024
 )
 
 // HeadDim is the features of an attention head.
@@ -59,24 +64,22 @@ func (c Config) MLP() int { return c.MLPRatio * c.Dim }
 
 // Validate says what is wrong with a Config that no transformer can have.
 func (c Config) Validate() error {
-	for _, f := range []struct {
-		name  string
-		value int
-	}{
-		{"Dim", c.Dim}, {"Heads", c.Heads}, {"TextDim", c.TextDim}, {"PooledDim", c.PooledDim},
-		{"MLPRatio", c.MLPRatio}, {"LatentChannels", c.LatentChannels}, {"Double + Single", c.Double + c.Single},
-	} {
-		if f.value <= 0 {
-			return fmt.Errorf("flux: %s is %d, it must be positive", f.name, f.value)
-		}
+	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads},
+		sizes.Size{Name: "TextDim", N: c.TextDim, Max: sizes.MaxWidth}, sizes.Size{Name: "PooledDim", N: c.PooledDim, Max: sizes.MaxWidth},
+		sizes.Size{Name: "MLPRatio", N: c.MLPRatio, Max: maxRatio}, sizes.Size{Name: "LatentChannels", N: c.LatentChannels, Max: maxChannels},
+		// Either may be 0, and not both.
+		sizes.Size{Name: "1 + Double", N: 1 + c.Double, Max: 1 + sizes.MaxLayers}, sizes.Size{Name: "1 + Single", N: 1 + c.Single, Max: 1 + sizes.MaxLayers},
+		sizes.Size{Name: "Double + Single", N: c.Double + c.Single, Max: 2 * sizes.MaxLayers})
+	if err != nil {
+		return fmt.Errorf("flux: %w", err)
 	}
 	if c.Dim%c.Heads != 0 {
 		return fmt.Errorf("flux: width %d does not divide into %d heads", c.Dim, c.Heads)
 	}
 	sum := 0
 	for _, a := range c.Axes {
-		if a < 0 || a%2 != 0 {
-			return fmt.Errorf("flux: rotary axes %v: each must be even", c.Axes)
+		if a < 0 || a%2 != 0 || a > sizes.MaxWidth {
+			return fmt.Errorf("flux: rotary axes %v: each must be even, from 0 to %d", c.Axes, sizes.MaxWidth)
 		}
 		sum += a
 	}
@@ -181,6 +184,9 @@ func Detect(shape func(name string) []int) (Config, error) {
 	if img[1]%(patch*patch) != 0 {
 		return Config{}, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, patch, patch)
 	}
+	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
+		return Config{}, fmt.Errorf("this is %s: %q has %d inputs, where the model makes %d. eligen runs those of FLUX.1's models that see their own latents alone, as [dev] and [schnell] do", variant(img[1], out[0]), "img_in.weight", img[1], out[0])
+	}
 	c.Dim, c.LatentChannels, c.TextDim, c.PooledDim = img[0], img[1]/(patch*patch), txt[1], pooled[1]
 
 	norm, mlp := "double_blocks.0.img_attn.norm.query_norm.scale", "double_blocks.0.img_mlp.0.weight"
@@ -205,6 +211,18 @@ func Detect(shape func(name string) []int) (Config, error) {
 		return Config{}, err
 	}
 	return c, c.Check(shape)
+}
+
+// variant is which of FLUX.1's models sees more than its own latents: by how many inputs
+// an image token has, and how many outputs.
+func variant(in, out int) string {
+	switch in {
+	case 2 * out: // a picture's latents beside its own
+		return "FLUX.1 Depth or Canny, which takes a control picture"
+	case 6 * out: // a picture's latents, and a mask of 8×8 pixels a latent
+		return "FLUX.1 Fill, which takes a picture and a mask"
+	}
+	return "a relative of FLUX.1 that takes more than latents"
 }
 
 // axes shares the rotary features of a head.

@@ -64,6 +64,9 @@ func TestDetectErrors(t *testing.T) {
 		{"wrong rank", func(m map[string][]int) { m["img_in.weight"] = []int{192} }, `"img_in.weight" has shape [192], expected 2 dimensions`},
 		{"empty tensor", func(m map[string][]int) { m["double_blocks.0.img_attn.norm.query_norm.scale"] = []int{0} }, "has shape [0]"},
 		{"odd head", func(m map[string][]int) { m["double_blocks.0.img_attn.norm.query_norm.scale"] = []int{3} }, "must be even"},
+		{"Fill", func(m map[string][]int) { m["img_in.weight"] = []int{192, 384} }, `this is FLUX.1 Fill, which takes a picture and a mask: "img_in.weight" has 384 inputs`},
+		{"Depth", func(m map[string][]int) { m["img_in.weight"] = []int{192, 128} }, "this is FLUX.1 Depth or Canny"},
+		{"another one", func(m map[string][]int) { m["img_in.weight"] = []int{192, 196} }, "a relative of FLUX.1"},
 		{"no patches", func(m map[string][]int) { m["img_in.weight"] = []int{192, 63} }, "no 2×2 patches"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

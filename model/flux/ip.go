@@ -6,6 +6,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // An IPConfig is the size of an IP-Adapter (arXiv 2308.06721) for FLUX: pictures
@@ -81,6 +82,16 @@ func DetectIP(shape func(name string) []int) (IPConfig, error) {
 	}
 	return c, nil
 }
+
+// Validate says what is wrong with sizes that no IP-Adapter can have.
+func (c IPConfig) Validate() error {
+	return sizes.Check(sizes.Size{Name: "ImageDim", N: c.ImageDim, Max: sizes.MaxWidth}, sizes.Size{Name: "Hidden", N: c.Hidden, Max: sizes.MaxHidden},
+		sizes.Size{Name: "Tokens", N: c.Tokens, Max: maxPictureTokens}, sizes.Size{Name: "TokenDim", N: c.TokenDim, Max: sizes.MaxWidth},
+		sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "Blocks", N: c.Blocks, Max: 2 * sizes.MaxLayers})
+}
+
+// maxPictureTokens is how many tokens a picture becomes at most.
+const maxPictureTokens = 4096
 
 // Fits says why an IP-Adapter was not made for a transformer.
 func (c IPConfig) Fits(t Config) error {

@@ -9,6 +9,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // CLIPConfig is the size of a CLIP text encoder (Radford et al. 2021).
@@ -52,6 +53,17 @@ func (c CLIPConfig) Weights() []Weight {
 	}
 	add("text_model.final_layer_norm", c.Dim)
 	return out
+}
+
+// Validate says what is wrong with sizes that no CLIP text encoder can have.
+func (c CLIPConfig) Validate() error {
+	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
+		sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads}, sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers},
+		sizes.Size{Name: "Vocab", N: c.Vocab, Max: sizes.MaxVocab}, sizes.Size{Name: "Positions", N: c.Positions, Max: sizes.MaxTokens})
+	if err == nil && c.Dim%c.Heads != 0 {
+		err = fmt.Errorf("Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
+	}
+	return err
 }
 
 // DetectCLIP reads a CLIP text encoder's size from the shapes of a checkpoint's

@@ -8,6 +8,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // T5Config is the size of a T5 v1.1 encoder ("Scaling up T5", Google 2020; the
@@ -92,6 +93,13 @@ func (c T5Config) Weights() []Weight {
 			Weight{b + "1.DenseReluDense.wo.weight", []int{c.Dim, c.FF}})
 	}
 	return append(out, Weight{"encoder.final_layer_norm.weight", []int{c.Dim}})
+}
+
+// Validate says what is wrong with sizes that no T5 encoder can have.
+func (c T5Config) Validate() error {
+	return sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
+		sizes.Size{Name: "HeadDim", N: c.HeadDim, Max: sizes.MaxWidth}, sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads},
+		sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers}, sizes.Size{Name: "Vocab", N: c.Vocab, Max: sizes.MaxVocab})
 }
 
 // DetectT5 reads a T5 encoder's size from the shapes of a checkpoint's tensors

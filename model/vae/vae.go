@@ -13,6 +13,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // Config says how big an autoencoder is, and how its latents are normalised.
@@ -34,6 +35,27 @@ var Flux = Config{Ch: 128, Mult: []int{1, 2, 4, 4}, ResBlocks: 2, Groups: 32, Z:
 var Nano = Config{Ch: 16, Mult: []int{1, 1, 2, 4}, ResBlocks: 1, Groups: 2, Z: 16, Scale: 1, Shift: 0}
 
 const epsilon = 1e-6
+
+// Validate says what is wrong with sizes that no autoencoder can have.
+func (c Config) Validate() error {
+	list := []sizes.Size{{Name: "ch", N: c.Ch, Max: 1 << 13}, {Name: "the number of mult", N: len(c.Mult), Max: 8}, {Name: "res_blocks", N: c.ResBlocks, Max: 64},
+		{Name: "groups", N: c.Groups, Max: 1 << 13}, {Name: "z", N: c.Z, Max: 1024}}
+	for i, m := range c.Mult {
+		list = append(list, sizes.Size{Name: fmt.Sprintf("mult[%d]", i), N: m, Max: 64})
+	}
+	if err := sizes.Check(list...); err != nil {
+		return err
+	}
+	switch {
+	case c.Ch%c.Groups != 0:
+		return fmt.Errorf("%d channels don't divide into %d groups", c.Ch, c.Groups)
+	case !(math.Abs(c.Scale) >= 1e-6 && math.Abs(c.Scale) <= 1e6):
+		return fmt.Errorf("scale is %v; it must be from 1e-6 to 1e6", c.Scale)
+	case !(math.Abs(c.Shift) <= 1e6):
+		return fmt.Errorf("shift is %v; it must be at most 1e6", c.Shift)
+	}
+	return nil
+}
 
 // Weight is one tensor that a Config needs.
 type Weight struct {

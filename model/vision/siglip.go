@@ -14,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sizes"
 )
 
 // Config is the size of a SigLIP vision tower (Zhai et al. 2023, arXiv 2303.15343).
@@ -75,6 +76,22 @@ func (c Config) Weights() []Weight {
 	add(head+"layernorm", c.Dim)
 	mlp(head + "mlp")
 	return out
+}
+
+// Validate says what is wrong with sizes that no vision tower can have.
+func (c Config) Validate() error {
+	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
+		sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads}, sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers},
+		sizes.Size{Name: "Patch", N: c.Patch, Max: 1024}, sizes.Size{Name: "Side", N: c.Side, Max: 1024}, sizes.Size{Name: "Size", N: c.Size, Max: 1 << 14})
+	switch {
+	case err != nil:
+		return err
+	case c.Dim%c.Heads != 0:
+		return fmt.Errorf("Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
+	case c.Size/c.Patch != c.Side:
+		return fmt.Errorf("Size is %d, which is not %d tokens of %d pixels", c.Size, c.Side, c.Patch)
+	}
+	return nil
 }
 
 // Detect reads a tower's size from the shapes of a checkpoint's tensors; shape is
