@@ -85,6 +85,11 @@ type Spec struct {
 
 	Sizes Sizes
 
+	// What the model was made for, as far as it is known; nil and zeros are not known.
+	Unread  func(prompt string) Unread `json:"-"`
+	Objects []string                   // all that it can draw, where that is little
+	Pixels  [2]int                     // fewest and most pixels of a picture
+
 	Warnings Diagnostics // what doesn't keep the model from being used, and must be said
 
 	// CountTokens is how many T5 and CLIP tokens a prompt has before it is cut,
@@ -125,6 +130,18 @@ type StepSizes struct {
 // GroupSizes are entities whose regions are padded to one size.
 type GroupSizes struct {
 	Entities, Text, Region int // how many, and the tokens of each one's prompt and region
+}
+
+// Unread is what of a prompt a model makes nothing of.
+type Unread struct {
+	Pieces []Stretch // what T5 has no piece for, which are all the same to it
+	Words  []string  // words that the model was never taught, where it was taught few
+}
+
+// A Stretch is characters of a prompt, and the word that they are in, where it has others.
+type Stretch struct {
+	Text string // several stretches of a word with commas between
+	Word string
 }
 
 // AdapterWeights is an adapter as a recipe holds it.

@@ -98,7 +98,22 @@ func Tokens(caption string) int { return len(strings.Fields(caption)) + strings.
 
 // Words lists every word that a caption or a local prompt can hold, in lower
 // case and in alphabetical order. The comma is the only punctuation mark.
-func Words() []string {
+func Words() []string { return words(classes) }
+
+// WordsOf lists the words that captions hold where the first n classes are drawn in some
+// styles, as Words does.
+func WordsOf(n int, styles map[string]float64) []string {
+	list := words(Classes(n))
+	for style := range styles {
+		if style != Solid { // it goes without saying
+			list = append(list, style)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func words(classes []Class) []string {
 	text := []string{"a an and with picture of"}
 	text = append(text, relations[:]...)
 	for _, c := range classes {

@@ -379,7 +379,7 @@ var argumentWords = map[string]string{
 	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`, which is a folder of that name where eligen runs: nothing is downloaded",
 	"model.dtype":  "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
 
-	"adapter.source":     "The file, as for a model; without it the family's own: EliGen's LoRA, or its IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as safetensors",
+	"adapter.source":     "The file, or a folder of PEFT's, as for a model; without it the family's own: EliGen's LoRA, or its IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as safetensors",
 	"adapter.scale":      "How strong, from −100 to 100; 1 by default",
 	"adapter.encoder":    "Of `ip`: the vision tower that reads its pictures, as `\"./weights/siglip-so400m-patch14-384\"`; FLUX has none of its own",
 	"adapter.image":      "Of `ip`: the picture, `image(\"refs/painting.jpg\")`, of any size. It is seen as a square",

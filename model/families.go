@@ -44,6 +44,27 @@ type Manifest struct {
 	Guidance          float64 `json:"guidance"`
 	Schedule          string  `json:"schedule"`
 	CleanSource       bool    `json:"clean_source,omitempty"` // the in-context LoRA is trained to see the source without noise
+
+	Pixels [2]int  `json:"pixels,omitzero"`  // fewest and most of pictures that it draws well; zeros are not known
+	Taught *Taught `json:"taught,omitempty"` // nil: every word of the tokenizer's may have been taught
+}
+
+// Taught is what a small model was taught: plans warn of other words.
+type Taught struct {
+	Objects []string `json:"objects"` // by their names
+	Words   []string `json:"words"`   // in lower case and in order; those of objects are among them
+}
+
+// Add adds what a further training has shown.
+func (t *Taught) Add(objects, words []string) {
+	for _, o := range objects {
+		if !slices.Contains(t.Objects, o) {
+			t.Objects = append(t.Objects, o)
+		}
+	}
+	t.Words = append(t.Words, words...)
+	slices.Sort(t.Words)
+	t.Words = slices.Compact(t.Words)
 }
 
 // The files of a model in nano's layout.
@@ -79,6 +100,8 @@ type tokenizers struct {
 type tokenize struct {
 	t5, clip func(prompt string, length int) []int32
 	count    func(prompt string) (t5, clip int)
+	unknown  func(prompt string) []eligen.Stretch // what T5 has no piece for
+	words    func() []string                      // that T5 has a piece for
 }
 
 func (t *tokenizers) get() (tokenize, error) {
@@ -92,6 +115,8 @@ func (t *tokenizers) get() (tokenize, error) {
 			t5:    func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
 			clip:  func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
 			count: func(p string) (int, int) { return t5.Count(p), clip.Count(p) },
+
+			unknown: t5.Unknown, words: t5.Words,
 		}
 	})
 	return t.t, t.err
@@ -256,6 +281,9 @@ func (m Manifest) validate() error {
 		{Name: "steps", N: m.Steps, Max: eligen.MaxSteps}, {Name: "steps_with_entities", N: m.StepsWithEntities, Max: eligen.MaxSteps}}
 	if err := sizes.Check(list...); err != nil {
 		return err
+	}
+	if p := m.Pixels; p != [2]int{} && (p[0] < 1 || p[0] > p[1] || p[1] > maxSide*maxSide) {
+		return fmt.Errorf("pixels are from %d to %d; they must be from 1 to %d", p[0], p[1], maxSide*maxSide)
 	}
 	if m.Native.W%16 != 0 || m.Native.H%16 != 0 {
 		return fmt.Errorf("native is %d×%d, it must be of multiples of 16", m.Native.W, m.Native.H)
@@ -434,7 +462,7 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			Steps: man.Steps, StepsWithEntities: man.StepsWithEntities,
 			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CFGWithSource: man.CFGWithSource, CleanSource: man.CleanSource,
 			Guidance: man.Guidance, Schedule: man.Schedule,
-			CountTokens: counter(tokens, man.CLIP.Positions),
+			CountTokens: counter(tokens, man.CLIP.Positions), Unread: man.reader(tokens), Pixels: man.Pixels, Objects: man.objects(),
 		},
 		text: &textPart{cfg, t5, clip, tokens, computed},
 		dit:  &ditPart{man.Transformer, dit, computed},
@@ -554,7 +582,7 @@ func resolveFlux(e *Engine, m eligen.Model) (*resolved, error) {
 		TextLength:  512, EntityTextLength: 512, HasGuidance: ditConfig.Guidance,
 		// The reference's defaults, and those of EliGen's examples.
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 3,
-		Guidance: 3.5, Schedule: "eligen", CountTokens: counter(tokens, clipConfig.Positions),
+		Guidance: 3.5, Schedule: "eligen", CountTokens: counter(tokens, clipConfig.Positions), Unread: reader(tokens),
 	}
 	if !ditConfig.Guidance {
 		// FLUX.1 [schnell] is distilled to four steps without guidance.

@@ -88,7 +88,7 @@ func FindFlux(path string) (Layout, error) {
 // notThere is the error of a scene's source that isn't there. The scene's own paths come
 // beginning with a dot or a slash; what is left is a repository.
 func notThere(path string) error {
-	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") {
+	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") || !strings.Contains(path, "/") {
 		return fmt.Errorf("there is no %s", path)
 	}
 	where, err := os.Getwd()

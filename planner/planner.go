@@ -311,6 +311,7 @@ func (b *builder) size(w *work) {
 			b.diags.Errorf(at, "Size is no multiple", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The two nearest are %d and %d.", side.name, side.n, m, low, low+m)
 		}
 	}
+	b.known(w)
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
 		b.diags.Errorf(at, "Size too large", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
 	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
@@ -610,6 +611,7 @@ func (b *builder) checkPrompt(at *eligen.Source, address, prompt string, spec el
 		b.diags.Errorf(at, "Prompt is no text", "The prompt of %s is not valid UTF-8.", address)
 		return
 	}
+	b.read(at, prompt, spec, pooled)
 	if spec.CountTokens == nil {
 		return
 	}

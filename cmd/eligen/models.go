@@ -33,7 +33,7 @@ func newModelsInspect() *cobra.Command {
 		Example: "eligen models inspect flux1-dev.safetensors\neligen models inspect FLUX.1-dev --json",
 		Long: `Say what a file of weights is, and whether eligen can run it: a FLUX transformer, autoencoder or text encoder, a LoRA, or a folder with all parts of a model.
 
-Only headers are read. Every tensor that is missing, in excess or of the wrong shape is named, and the exit code is 6.`,
+Only headers are read, and of a LoRA all numbers. Every tensor that is missing, in excess or of the wrong shape is named, and the exit code is 6.`,
 		Args: exactly(1),
 		RunE: o.run,
 	}
@@ -78,7 +78,7 @@ func newModelsConvert() *cobra.Command {
 		Short: "Write a PyTorch file as safetensors, or a LoRA in another format",
 		Long: `Write the tensors of a file that PyTorch's torch.save made as a safetensors file, in the same numbers.
 
-Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. The result appears whole or not at all, and a file that is there is left alone, unless --force.
+Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. So is one whose tensors share their numbers until they would fill more than eight times the file's size. The result appears whole or not at all, and a file that is there is left alone, unless --force.
 
 With --format, IN is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format named: it updates every weight alike. Alpha is multiplied into the factors.`,
 		Example: `eligen models convert ip-adapter.bin ip-adapter.safetensors

@@ -172,6 +172,9 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 			if err := trainee.Take(r.Kind, w, q, classes); err != nil {
 				return err
 			}
+			if r.Kind == "base" {
+				teach(&trainee.Manifest, r, fresh)
+			}
 			if err := trainee.Write(filepath.Join(dir, "model")); err != nil || o.format == "" {
 				return err
 			}
@@ -201,6 +204,21 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 		fmt.Fprintln(c.OutOrStdout(), converted(dir, lora, o.format))
 	}
 	return nil
+}
+
+// teach notes what a training of the base shows. Pictures of a folder may show anything,
+// and so may a model that was trained before it was noted.
+func teach(m *model.Manifest, r eligen.Recipe, fresh bool) {
+	if r.Dataset != "" && r.Dataset != "composed" {
+		m.Taught = nil
+		return
+	}
+	if m.Taught == nil && fresh {
+		m.Taught = &model.Taught{}
+	}
+	if m.Taught != nil {
+		m.Taught.Add(classNames(r.Classes), dataset.WordsOf(r.Classes, r.Styles))
+	}
 }
 
 // loraFiles are those of a model's files that a training of a LoRA writes.

@@ -16,11 +16,15 @@ import (
 	"hash/fnv"
 	"image"
 	"image/color"
+	"io/fs"
 	"math"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/nano"
+	encoders "github.com/eligen/eligen/model/text"
 )
 
 // Digests that stand for the weights which this engine does without.
@@ -51,6 +55,7 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 		TextLength: 1, EntityTextLength: 1, HasGuidance: true, DType: "float32",
 		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
 		CountTokens: func(string) (t5, clip, clipMax int) { return 1, 1, 1 }, // a colour, however long the prompt
+		Unread:      unread(m.Family),
 	}
 	if m.Family == "flux" {
 		s.Native = eligen.Size{W: 1024, H: 1024}
@@ -64,6 +69,34 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 	}
 	return s, nil
 }
+
+// unread is what the text encoder of a family's models can't read, for a scene that is
+// painted before it is rendered. This engine reads everything itself.
+func unread(family string) func(string) eligen.Unread {
+	load := nanoTokenizer
+	if family == "flux" {
+		load = encoders.EmbeddedT5
+	}
+	return func(prompt string) eligen.Unread {
+		// Both tokenizers read English, and one of them takes a moment to load.
+		if !strings.ContainsFunc(prompt, func(r rune) bool { return r > unicode.MaxASCII }) {
+			return eligen.Unread{}
+		}
+		t, err := load()
+		if err != nil { // a build without weights
+			return eligen.Unread{}
+		}
+		return eligen.Unread{Pieces: t.Unknown(prompt)}
+	}
+}
+
+var nanoTokenizer = sync.OnceValues(func() (*encoders.T5Tokenizer, error) {
+	file, err := fs.ReadFile(nano.Files(), "tokenizer.json")
+	if err != nil {
+		return nil, err
+	}
+	return encoders.NewT5Tokenizer(file)
+})
 
 // EncodePrompt gives a prompt's colour: txt [length, 3], every row the same.
 func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt string, length int, pooled bool) (eligen.Conditioning, error) {

@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+
+	"github.com/eligen/eligen"
 )
 
 // A T5Tokenizer cuts prompts into SentencePiece unigram pieces, as T5's
@@ -196,8 +201,68 @@ func (t *T5Tokenizer) Encode(prompt string, maxLength int) (ids []int32, n int) 
 	return ids, n
 }
 
+// Unknown is what of a prompt no piece stands for, as it is written there, in order, each
+// once. All of it is the same to the encoder.
+func (t *T5Tokenizer) Unknown(prompt string) []eligen.Stretch {
+	unknown := map[rune]bool{}
+	t.cut(prompt, func(c rune) { unknown[c] = true })
+	if len(unknown) == 0 {
+		return nil
+	}
+	// Those characters are normalised ones. What they come from is looked for cluster by
+	// cluster, so that no accent or joint of an emoji is named alone.
+	var out []eligen.Stretch
+	var word, parts string
+	inside := false // an unknown part
+	end := func() {
+		s := eligen.Stretch{Text: parts, Word: word}
+		if parts == word {
+			s.Word = ""
+		}
+		if parts != "" && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+		word, parts, inside = "", "", false
+	}
+	for rest, state := prompt, -1; rest != ""; {
+		var cluster string
+		cluster, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		first, _ := utf8.DecodeRuneInString(cluster)
+		switch {
+		case strings.ContainsFunc(t.normalize(cluster), func(r rune) bool { return unknown[r] }):
+			if parts != "" && !inside {
+				parts += ", "
+			}
+			word, parts, inside = word+cluster, parts+cluster, true
+		case isWord(first):
+			word, inside = word+cluster, false
+		default:
+			end()
+		}
+	}
+	end()
+	return out
+}
+
+// Words are the pieces that stand for a whole word each, in lower case where the
+// tokenizer folds it.
+func (t *T5Tokenizer) Words() []string {
+	var out []string
+	for piece := range t.pieces {
+		if w, ok := strings.CutPrefix(piece, t.space); ok && w != "" {
+			out = append(out, w)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // tokens are the ids of a prompt without the end marker.
-func (t *T5Tokenizer) tokens(prompt string) []int32 {
+func (t *T5Tokenizer) tokens(prompt string) []int32 { return t.cut(prompt, nil) }
+
+// cut is tokens, which also tells of every character that no piece stands for, where
+// somebody asks for it.
+func (t *T5Tokenizer) cut(prompt string, unknown func(rune)) []int32 {
 	var ids []int32
 	first := true
 	for _, outer := range t.raw.split(strings.ToValidUTF8(prompt, "\uFFFD")) {
@@ -216,7 +281,7 @@ func (t *T5Tokenizer) tokens(prompt string) []int32 {
 			}
 			first = false
 			if !t.split {
-				ids = t.viterbi(ids, text)
+				ids = t.viterbi(ids, text, unknown)
 				continue
 			}
 			for len(text) > 0 {
@@ -225,7 +290,7 @@ func (t *T5Tokenizer) tokens(prompt string) []int32 {
 				if next := strings.Index(text[head:], t.space); next >= 0 {
 					end = head + next
 				}
-				ids = t.viterbi(ids, text[:end])
+				ids = t.viterbi(ids, text[:end], unknown)
 				text = text[end:]
 			}
 		}
@@ -234,8 +299,8 @@ func (t *T5Tokenizer) tokens(prompt string) []int32 {
 }
 
 // viterbi appends the ids of the likeliest way to write text as pieces. Unknown
-// characters in a row become one <unk>.
-func (t *T5Tokenizer) viterbi(ids []int32, text string) []int32 {
+// characters in a row become one <unk>; unknown, if not nil, is told of each.
+func (t *T5Tokenizer) viterbi(ids []int32, text string, unknown func(rune)) []int32 {
 	type node struct {
 		score float64 // of the best way to get here
 		from  int     // where its last piece starts; -1: nothing ends here
@@ -272,6 +337,9 @@ func (t *T5Tokenizer) viterbi(ids []int32, text string) []int32 {
 	start := len(ids)
 	for at := len(text); at > 0; at = best[at].from {
 		id := best[at].id
+		if c, _ := utf8.DecodeRuneInString(text[best[at].from:]); id == t.unkID && unknown != nil {
+			unknown(c)
+		}
 		if id == t.unkID && len(ids) > start && ids[len(ids)-1] == id {
 			continue
 		}

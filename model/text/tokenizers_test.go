@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/eligen/eligen"
 )
 
 // A published is what the published tokenizer makes of prompts.
@@ -66,6 +68,59 @@ func TestTokenizersGiveThePublishedIDs(t *testing.T) {
 			if n != want.Whole || c.count(want.Prompt) != want.Whole {
 				t.Errorf("%s: %.60q has %d tokens, got %d and %d", c.file, want.Prompt, want.Whole, n, c.count(want.Prompt))
 			}
+		}
+	}
+}
+
+// Controls, separators, marks and joints, as the tokenizers library cuts them by the same
+// tokenizer.json: some are white space to it, some nothing, and some unknown.
+func TestControlsAreCutAsPublished(t *testing.T) {
+	t5, err := EmbeddedT5()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for prompt, want := range map[string][]int32{
+		"blue\u007fbox":                     {1692, 2689, 1},
+		"\u001f boat\u001f":                 {3432, 1},
+		"boat\u2029house\u0085tree":         {3432, 629, 2, 929, 15, 1},
+		"\ufeffa house":                     {3, 9, 629, 1},
+		"tea\u00adpot":                      {2198, 575, 3013, 1},
+		"\u200b\u200e star":                 {2213, 1},
+		"\U0001f3f4\u200d\u2620\ufe0f flag": {3, 2, 3, 2, 5692, 1},
+		"kite\u0000kite":                    {3650, 15, 2, 9229, 15, 1},
+		"\ue000 moon \U000e0020":            {3, 2, 8114, 3, 2, 1},
+		"\u001c\u000b\u000c":                {1},
+		"sun\u3000moon\u00a0sea":            {1997, 8114, 2805, 1},
+		"e\u0301\u0316t":                    {3, 154, 17, 1},
+	} {
+		if got, _ := t5.Encode(prompt, len(want)); !slices.Equal(got, want) || t5.Count(prompt) != len(want) {
+			t.Errorf("%q: %v of %d, published are %v", prompt, got, t5.Count(prompt), want)
+		}
+	}
+}
+
+// What T5 can't read is named as it is written: no accent without its letter, no part of
+// an emoji, and the word around it.
+func TestUnknownIsNamedAsItIsWritten(t *testing.T) {
+	t5, err := EmbeddedT5()
+	if err != nil {
+		t.Fatal(err)
+	}
+	type list = []eligen.Stretch
+	for prompt, want := range map[string]list{
+		"a photo of a frog, café, Frösche; 10 °C": nil,
+		"青蛙":                        {{Text: "青蛙"}},
+		"青蛙, a pond, 青蛙 和 池塘。":      {{Text: "青蛙"}, {Text: "和"}, {Text: "池塘。"}},
+		"a jalapen\u0303o":          {{Text: "n\u0303", Word: "jalapen\u0303o"}},
+		"лягушка":                   {{Text: "яг, ш", Word: "лягушка"}},
+		"👩🏽\u200d🚀 flies":           {{Text: "👩🏽\u200d🚀"}},
+		"a{b}":                      {{Text: "{, }", Word: "a{b}"}},
+		"red\u0080frog":             {{Text: "\u0080", Word: "red\u0080frog"}},
+		"one\u200btwo\u2028three\t": nil, // what can't be seen is white space to it
+		"":                          nil,
+	} {
+		if diff := cmp.Diff(want, t5.Unknown(prompt)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", prompt, diff)
 		}
 	}
 }
