@@ -302,3 +302,11 @@ func TestRepositoriesAreNotDownloaded(t *testing.T) {
 		}
 	}
 }
+
+// The hint at EliGen's LoRA is one that can be copied.
+func TestEliGenHintNamesTheArgument(t *testing.T) {
+	_, _, err := fluxEliGen(t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), `source = "./eligen.safetensors"`) || strings.Contains(err.Error(), "path =") {
+		t.Errorf("the hint is %v", err)
+	}
+}
