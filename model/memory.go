@@ -33,15 +33,15 @@ type cost struct {
 
 	// How many tensors as large as the picture, in the level of the autoencoder that is
 	// widest there, are in memory where it decodes and where it encodes; and how many as
-	// large as all attention scores, or as a chunk of them.
+	// large as a chunk of attention scores, and how many more for a second chunk.
 	decode, encode float64
-	one, chunk     float64
+	one, second    float64
 	perToken       int64 // of an entity's prompt
 }
 
 var (
-	goCost  = cost{program: 113 << 20, decode: 16.4, encode: 12, one: 4.3, chunk: 3.45, perToken: 60 << 10}
-	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14, one: 2.1, chunk: 2.5, perToken: 20 << 10}
+	goCost  = cost{program: 145 << 20, decode: 8.6, encode: 8.6, one: 3.3, second: 0.5, perToken: 60 << 10}
+	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14, one: 2.1, second: 0.4, perToken: 20 << 10}
 )
 
 func costOf(i Info) cost {
@@ -51,9 +51,11 @@ func costOf(i Info) cost {
 	return goCost
 }
 
-// scores is what n attention scores take, in float32, of which chunk are computed at once.
+// scores is what n attention scores take, in float32, of which chunk are computed at
+// once: more than a chunk does where a second is made while the first is garbage.
 func (c cost) scores(n, chunk int64) int64 {
-	return int64(4 * min(c.one*float64(n), c.chunk*float64(chunk)))
+	first, second := min(n, chunk), min(max(0, n-chunk), chunk)
+	return int64(4 * (c.one*float64(first) + c.second*float64(second)))
 }
 
 // step is eligen.Sizes.Step of a transformer whose numbers have a size in bytes.
