@@ -64,7 +64,7 @@ eligen verify scenes/rain.hcl`,
 	f.BoolVar(&o.update, "update", false, "record the scene's renders as they are now")
 	f.BoolVar(&o.force, "force", false, "with --update: replace files that eligen did not write")
 	f.BoolVar(&o.lockOnly, "lock-only", false, "leave out the files beside the scene")
-	f.StringVar(&o.memory, "memory", "", "how much memory a render may take, such as `16GiB`, or any (default: the machine's)")
+	f.StringVar(&o.memory, "memory", "", "let a render take at most `SIZE` of memory, as 16GiB, or any (default: the machine's)")
 	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this `FOLDER`, and what was rendered too")
 	return c
 }
