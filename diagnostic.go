@@ -2,6 +2,7 @@ package eligen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -71,6 +72,57 @@ func (ds Diagnostics) Err() error {
 		return ds
 	}
 	return nil
+}
+
+// fewWarnings is how many warnings of a kind Fold leaves.
+const fewWarnings = 5
+
+// Fold is ds with the first few warnings of each kind, and behind them how many more
+// there were, and where. One more stays: a count would be no shorter. Errors all stay.
+func (ds Diagnostics) Fold() Diagnostics {
+	all, seen := map[string]int{}, map[string]int{}
+	for _, d := range ds {
+		if d.Severity == Warning {
+			all[d.Summary]++
+		}
+	}
+	var out Diagnostics
+	count := map[string]int{} // where in out a kind's count stands
+	places := map[string][]string{}
+	for _, d := range ds {
+		n := all[d.Summary]
+		if d.Severity != Warning || n <= fewWarnings+1 {
+			out = append(out, d)
+			continue
+		}
+		if seen[d.Summary]++; seen[d.Summary] <= fewWarnings {
+			out = append(out, d)
+			continue
+		}
+		if seen[d.Summary] == fewWarnings+1 {
+			count[d.Summary] = len(out)
+			out = append(out, Diagnostic{Severity: Warning, Summary: d.Summary})
+		}
+		if d.Source != nil {
+			if at := d.Source.String(); at != "" && !slices.Contains(places[d.Summary], at) && len(places[d.Summary]) <= fewWarnings {
+				places[d.Summary] = append(places[d.Summary], at)
+			}
+		}
+	}
+	for kind, i := range count {
+		where := places[kind]
+		if len(where) > fewWarnings {
+			where = append(where[:fewWarnings], "…")
+		}
+		out[i].Detail = fmt.Sprintf("%d more of this kind", all[kind]-fewWarnings)
+		if len(where) > 0 {
+			out[i].Detail += ", at " + strings.Join(where, ", ")
+		}
+		if !strings.HasSuffix(out[i].Detail, "…") {
+			out[i].Detail += "."
+		}
+	}
+	return out
 }
 
 // Error is every diagnostic as plain text.

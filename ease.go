@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // An Ease says how a value gets from one key to the next: progress in time,
@@ -79,10 +80,59 @@ func EaseNames() []string {
 	return names
 }
 
-// ParseEase is the Ease of a name, and false where there is none.
+// ParseEase is the Ease of a name, and false where there is none. Other spellings of
+// the names that EaseNames lists are read too: easings.net's "easeInOutCubic", its
+// stylesheets' "ease-in-out-cubic", and what libraries for animation write, as
+// "cubicInOut" or "cubic.inOut".
 func ParseEase(name string) (Ease, bool) {
-	_, ok := slices.BinarySearch(EaseNames(), name)
-	return Ease{Kind: name}, ok
+	names := EaseNames()
+	for _, n := range []string{name, easeSpelling(name)} {
+		if _, ok := slices.BinarySearch(names, n); ok {
+			return Ease{Kind: n}, true
+		}
+	}
+	return Ease{Kind: name}, false
+}
+
+// easeSpelling is a name by this package's spelling, if its words are those of one.
+func easeSpelling(name string) string {
+	var curve, way string
+	words := easeWords(name)
+	for i, w := range words {
+		switch {
+		case w == "ease" && i == 0:
+		case w == "in" && way == "", w == "out" && way == "":
+			way = "-" + w
+		case w == "out" && way == "-in":
+			way = "-in-out"
+		case curve == "" && w != "ease":
+			curve = w
+		default:
+			return ""
+		}
+	}
+	if curve == "" && len(words) > 0 && words[0] == "ease" {
+		curve = "ease" // CSS's
+	}
+	return curve + way
+}
+
+// easeWords splits a name where words begin: at capitals and between letters.
+func easeWords(name string) []string {
+	var b strings.Builder
+	if name == strings.ToUpper(name) { // EASE_IN_OUT_CUBIC
+		name = strings.ToLower(name)
+	}
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteByte(' ')
+		}
+		if strings.ContainsRune("-_. ", r) {
+			r = ' '
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.Fields(b.String())
 }
 
 // Bezier is CSS's cubic-bezier. x1 and x2 must lie in 0…1, or time would run

@@ -88,3 +88,37 @@ func TestEaseValues(t *testing.T) {
 }
 
 func second(_ Ease, err error) error { return err }
+
+// Names as they are copied from elsewhere are those of EaseNames, so that plans and
+// metadata know one name for one curve.
+func TestEaseSpellings(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"easeInOutCubic", "cubic-in-out"}, {"easeOutBounce", "bounce-out"}, {"easeInSine", "sine-in"}, {"easeInOutElastic", "elastic-in-out"}, // easings.net
+		{"ease-in-out-cubic", "cubic-in-out"}, {"ease_in_quad", "quad-in"}, {"EASE_OUT_BACK", "back-out"}, {"ease in out expo", "expo-in-out"}, // its stylesheets
+		{"cubicInOut", "cubic-in-out"}, {"cubic.inOut", "cubic-in-out"}, {"easeCubicInOut", "cubic-in-out"}, {"easeLinear", "linear"}, {"Linear", "linear"}, // Svelte, Phaser, D3
+		{"easeIn", "ease-in"}, {"easeInOut", "ease-in-out"}, {"ease", "ease"}, {"EaseOut", "ease-out"}, // CSS's
+	} {
+		if e, ok := ParseEase(c.name); !ok || e.Kind != c.want || e.String() != c.want {
+			t.Errorf("%q is %q, %v; want %q", c.name, e.Kind, ok, c.want)
+		}
+	}
+	for _, name := range EaseNames() { // as easings.net writes them, all of them
+		words := strings.Split(name, "-")
+		curve, way := words[0], strings.Join(words[1:], " ")
+		if curve == "ease" || way == "" {
+			continue
+		}
+		camel := "ease"
+		for _, w := range append(strings.Fields(way), curve) {
+			camel += strings.ToUpper(w[:1]) + w[1:]
+		}
+		if e, ok := ParseEase(camel); !ok || e.Kind != name {
+			t.Errorf("%s is %q, not %q", camel, e.Kind, name)
+		}
+	}
+	for _, name := range []string{"", "easeInOut Cubic Quad", "easeOutInCubic", "cubic-out-in", "inOut", "easeHoldIn", "easeEase", "in", "-", "easeInInCubic"} {
+		if e, ok := ParseEase(name); ok {
+			t.Errorf("%q is %q", name, e.Kind)
+		}
+	}
+}

@@ -125,6 +125,18 @@ func (b *body) within(f func()) {
 	b.l.named(b.iteration.element, b.iteration.of, func() { b.l.inside(b.iteration.words, f) })
 }
 
+// instanceOf is the address of a block with, in one that a dynamic block made, which it is.
+func (b *body) instanceOf(address string) string {
+	if b.iteration == nil {
+		return address
+	}
+	key := b.iteration.words[b.iteration.name].GetAttr("key")
+	if key.Type() == cty.Number {
+		return fmt.Sprintf("%s, %s.key = %s", address, b.iteration.name, plain(key.AsBigFloat()))
+	}
+	return fmt.Sprintf("%s, %s.key = %s", address, b.iteration.name, short(key))
+}
+
 // keyWord is how a path tells the instances of a block apart.
 func (b *body) keyWord() string {
 	switch {

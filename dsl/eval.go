@@ -40,6 +40,8 @@ type node struct {
 	entity   *eligen.Entity
 	region   hcl.Range // of the entity's box, mask or region
 	where    string    // which of them it has
+	box      shapeBox  // around it
+	judged   bool      // whether it lies on the canvas, whatever that is, has been said
 	model    *eligen.Model
 	adapter  *eligen.Adapter
 	render   *eligen.Render

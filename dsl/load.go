@@ -53,6 +53,7 @@ type Vars struct {
 // Where ctx ends before the scene is read, the one diagnostic is an error that says so.
 func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	var ds eligen.Diagnostics
+	path = spelledPath(path)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -128,8 +129,8 @@ type loader struct {
 	recipes   []eligen.Recipe
 	checks    []eligen.Check
 	moves     []eligen.Move
-	outputs   map[string]eligen.Source // who writes a path
-	stray     map[string]bool          // names of blocks whose type or labels are wrong
+	outputs   map[string]writer // by their paths, in lower case
+	stray     map[string]bool   // names of blocks whose type or labels are wrong
 	texts     map[string]text
 	waiting   apart
 
@@ -198,7 +199,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		nodes:    map[string]*node{},
 		given:    map[string][]given{},
 		pictures: map[string]*picture{},
-		outputs:  map[string]eligen.Source{},
+		outputs:  map[string]writer{},
 		stray:    map[string]bool{},
 		texts:    map[string]text{},
 		sceneDir: filepath.Dir(path),
@@ -387,7 +388,7 @@ func (l *loader) validName(at hcl.Range, name string) bool {
 	if hclsyntax.ValidIdentifier(name) && len(name) <= 100 {
 		return true
 	}
-	l.errorf(at, "Invalid name", "%q can't be a name: names start with a letter and hold letters, digits, _ and -, at most 100 characters.", name)
+	l.errorf(at, "Invalid name", "%q can't be a name: names start with a letter and hold letters, digits, _ and -, at most 100 characters.%s", name, hidden(name))
 	return false
 }
 

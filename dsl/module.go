@@ -106,6 +106,7 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 		b.errorf(at, "Invalid source", "%s.", capital(err.Error()))
 		return nil, nil
 	}
+	folder = spelledIn(l.out, folder)
 	if slices.Contains(l.chain, folder) {
 		var circle []string
 		for _, f := range append(slices.Clone(l.chain[slices.Index(l.chain, folder):]), folder) {
@@ -292,12 +293,12 @@ func moduleNames(address string) (names []string) {
 func similarIn(root *os.Root, clean string) string {
 	dir, err := root.Open(filepath.FromSlash(path.Dir(clean)))
 	if err != nil {
-		return ""
+		return hidden(clean)
 	}
 	defer dir.Close()
 	names, _ := dir.Readdirnames(1000)
 	if guess := closest(path.Base(clean), names); guess != "" {
-		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(clean), guess))
+		return hidden(clean) + fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(clean), guess))
 	}
-	return ""
+	return hidden(clean)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
@@ -103,6 +104,9 @@ var (
 // unclosed is how HCL calls a block without its closing brace.
 const unclosed = "Unclosed configuration block"
 
+// invalidCharacter is how HCL calls what can't begin a word.
+const invalidCharacter = "Invalid character"
+
 // redefined is how HCL calls an argument that is set twice.
 const redefined = "Attribute redefined"
 
@@ -140,12 +144,19 @@ func (s *syntax) read(f *file, ds *eligen.Diagnostics, piece []byte, pos hcl.Pos
 			}
 		}
 		seen := map[int]bool{}
+		strays := map[int]bool{} // where the lexer found them
+		for _, d := range diags {
+			if d.Subject != nil && d.Summary == invalidCharacter {
+				strays[d.Subject.Start.Byte] = true
+			}
+		}
 		for _, d := range diags {
 			if d.Severity == hcl.DiagError {
 				s.damage(body, d.Subject, d.Summary)
 			}
-			// The lexer and the parser complain about the same character.
-			if d.Subject == nil || !seen[d.Subject.Start.Byte] {
+			// The lexer and the parser complain about the same character, and the parser
+			// about the word before it, too.
+			if d.Subject == nil || !seen[d.Subject.Start.Byte] && !strays[d.Subject.End.Byte] {
 				f.report(ds, d)
 			}
 			if d.Subject != nil {
@@ -231,6 +242,14 @@ func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 	}
 	if d.Summary == redefined {
 		out.Summary = "Duplicate argument"
+	}
+	if d.Severity == hcl.DiagError && d.Subject != nil {
+		if stray := f.stray(*d.Subject); stray != "" {
+			out.Detail = stray
+			if !strings.HasPrefix(out.Summary, invalidCharacter) {
+				out.Summary = invalidCharacter
+			}
+		}
 	}
 	if d.Severity == hcl.DiagWarning {
 		out.Severity = eligen.Warning

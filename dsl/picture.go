@@ -61,7 +61,7 @@ func (l *loader) imageFunction() function.Function {
 				s.trouble = fmt.Sprintf("the transparency of %s varies, so it could mean two masks: say { channel = \"alpha\" } for what is opaque, or { channel = \"luminance\" } for what is bright", args[0].AsString())
 			}
 			var on bool
-			if s.bitmap, on = bitmapBox(s.region.Bitmap); !on && s.trouble == "" {
+			if s.bitmap, on = s.region.Bitmap.Box(); !on && s.trouble == "" {
 				s.trouble = fmt.Sprintf("the mask %s is empty: none of its pixels is at 128 of 255 or above", args[0].AsString())
 			}
 			return cty.CapsuleVal(shapeType, s), nil
@@ -151,6 +151,7 @@ func (l *loader) readLocal(name, what string, limit int64) (clean string, data [
 	if clean, err = localPath(name, l.whose()); err != nil {
 		return "", nil, err
 	}
+	clean = spelledIn(l.root, clean)
 	data, err = readBelow(l.root, clean, l.whose(), what, limit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("there is no file %s in the %s folder.%s", clean, l.whose(), similarIn(l.root, clean))
@@ -283,21 +284,4 @@ func (p *picture) masks(img *image.NRGBA) {
 		p.varies = p.varies || a != first
 		return a >= 128
 	})
-}
-
-// bitmapBox is the box around what is on, in fractions of the picture.
-func bitmapBox(m *eligen.Bitmap) (b [4]float64, on bool) {
-	x0, y0, x1, y1 := m.W, m.H, 0, 0
-	for y := range m.H {
-		for x := range m.W {
-			if m.On(x, y) {
-				x0, y0, x1, y1 = min(x0, x), min(y0, y), max(x1, x+1), max(y1, y+1)
-			}
-		}
-	}
-	if x0 >= x1 {
-		return b, false
-	}
-	w, h := float64(m.W), float64(m.H)
-	return [4]float64{float64(x0) / w, float64(y0) / h, float64(x1) / w, float64(y1) / h}, true
 }

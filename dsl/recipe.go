@@ -199,6 +199,7 @@ func (b *body) dataset(s string) string {
 	if !filepath.IsAbs(p) {
 		p = filepath.Join(b.l.dir, p)
 	}
+	p = spelledPath(p)
 	info, err := os.Stat(p)
 	switch {
 	case err != nil:

@@ -125,7 +125,15 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b.transfer(&r)
 	b.vae(&r)
 	shown := b.entities(&r, base)
-	if b.clip(&r, shown) {
+	known := b.clip(&r, shown)
+	for _, n := range shown {
+		several := 0
+		if n.key != "" {
+			several = len(b.l.order) + 2 // whatever the others do, this one is named
+		}
+		b.l.named(b.l.shown(n), several, func() { b.fits(n, &r, !known || moves(r.Clip, n.address())) })
+	}
+	if known {
 		b.outputs(&r, n)
 	}
 
@@ -415,33 +423,59 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 	}
 	out := []eligen.Entity{}
 	for _, n := range nodes {
-		several := 0
-		if n.key != "" {
-			several = len(b.l.order) + 2 // whatever the others do, this one is named
-		}
-		b.l.named(b.l.shown(n), several, func() { b.fits(n, r.Address, r.Size) })
 		out = append(out, *n.entity)
 	}
 	r.Entities = out
 	return nodes
 }
 
-// fits checks what depends on the canvas: pixels, and the shape of masks.
-func (b *body) fits(n *node, render string, canvas eligen.Size) {
+// moves reports whether a clip says where an entity is, so that what the entity itself
+// says is no frame's.
+func moves(c *eligen.Clip, entity string) bool {
+	return c != nil && slices.ContainsFunc(c.Timeline.Tracks, func(t eligen.Track) bool {
+		return t.Target.Block == entity && t.Target.Attribute != "strength"
+	})
+}
+
+// fits checks that an entity is on the canvas, as far as that is known, and the shape
+// of its masks. What moves may be anywhere: its frames are for the planner to look at.
+func (b *body) fits(n *node, r *eligen.Render, moves bool) {
+	at := n.region
+	switch {
+	case moves || !n.box.known:
+	case n.box.pixels && r.Size.W > 0:
+		b.onCanvas(at, n.box, r.Size, r.Address)
+	case !n.judged:
+		n.judged = true // it is the same in all renders
+		b.onCanvas(at, n.box, eligen.Size{}, "")
+	}
+	b.masksFit(b.l.source(at), n.entity.Region, r)
+	if r.Clip == nil {
+		return
+	}
+	for _, t := range r.Clip.Timeline.Tracks {
+		for _, k := range t.Keys {
+			if t.Target.Block == n.address() {
+				b.masksFit(k.Source, k.Value.Region, r)
+			}
+		}
+	}
+}
+
+// masksFit checks the shape of a region's masks, where the canvas's is known.
+func (b *body) masksFit(at eligen.Source, region eligen.Region, r *eligen.Render) {
+	canvas := r.Size
 	if canvas.W == 0 {
 		return
 	}
-	e, at := n.entity, n.region
-	if box, pixels, problem := regionBounds(e.Region); pixels && problem == "" {
-		b.onCanvas(at, box, true, canvas, render)
-	}
-	for _, m := range images(e.Region) {
+	for _, m := range images(region) {
 		w, h := float64(m.Bitmap.W), float64(m.Bitmap.H)
 		// A whole number of pixels can't match every ratio: less than one is no difference.
 		off := math.Abs(w*float64(canvas.H) - h*float64(canvas.W))
 		if m.Fit == "" && off >= math.Max(float64(canvas.W), float64(canvas.H)) {
-			b.errorf(at, "Mask does not fit the canvas", "This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".",
-				m.Bitmap.W, m.Bitmap.H, canvas.W, canvas.H, render)
+			b.failed = true
+			b.l.diags.Errorf(&at, "Mask does not fit the canvas", "This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".%s",
+				m.Bitmap.W, m.Bitmap.H, canvas.W, canvas.H, r.Address, b.l.instance.mark())
 		}
 	}
 }
@@ -466,7 +500,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 		}
 		out.Sheet, _ = o.boolean("sheet")
 		if !o.has("path") || at != o.rng {
-			out.Path = o.output(at, out.Path, r.Clip != nil, out.Sheet)
+			out.Path = o.output(at, out.Path, o.instanceOf(r.Address), r.Clip != nil, out.Sheet)
 		}
 		out.Overlay, _ = o.boolean("overlay")
 		out.StripMetadata, _ = o.boolean("strip_metadata")
@@ -482,7 +516,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 		r.Outputs = append(r.Outputs, out)
 	}
 	if blocks == 0 && !n.again {
-		p := b.output(b.rng, standard, r.Clip != nil, false)
+		p := b.output(b.rng, standard, r.Address, r.Clip != nil, false)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
 	}
 }
@@ -536,7 +570,8 @@ var (
 var numbered = regexp.MustCompile(`%(0[1-9])?d`)
 
 // output checks the path of a file that is to be written.
-func (b *body) output(at hcl.Range, name string, clip, sheet bool) string {
+// who writes it is said where two do.
+func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
 	clean, err := localPath(name, "scene's")
 	verbs := len(numbered.FindAllString(name, -1))
 	switch {
@@ -581,6 +616,8 @@ func (b *body) output(at hcl.Range, name string, clip, sheet bool) string {
 		b.errorf(at, "Invalid output path", "The name of a picture ends in %s; %q does not.%s", quoted(stills), name, hint)
 		return ""
 	}
+	key := strings.ToLower(clean) // some file systems don't tell upper from lower case
+	clean = spelledIn(b.l.out, clean)
 	// What exists already along the path must stay inside the folder.
 	var trouble error
 	for p := clean; p != "."; p = path.Dir(p) {
@@ -607,18 +644,44 @@ func (b *body) output(at hcl.Range, name string, clip, sheet bool) string {
 		b.errorf(at, "Invalid output path", "%q can't be written: %v.", name, trouble)
 		return ""
 	}
-	// Some file systems don't tell upper from lower case.
-	key := strings.ToLower(clean)
 	if first, ok := b.l.outputs[key]; ok {
-		hint := " Give one of the two another path."
-		if word := b.keyWord(); word != "" && first == b.l.source(at) {
-			hint = " Every instance writes it: put " + word + " into the path."
-		}
-		b.errorf(at, "Duplicate output", "%s is already written by the output at %s.%s", clean, first, hint)
+		b.collides(at, clean, first, who)
 		return ""
 	}
-	b.l.outputs[key] = b.l.source(at)
+	b.l.outputs[key] = writer{b.l.source(at), who}
 	return clean
+}
+
+// A writer is an output: where the scene says so, and who writes it.
+type writer struct {
+	at  eligen.Source
+	who string
+}
+
+// collides complains about two outputs with one path. Of instances it names the two.
+func (b *body) collides(at hcl.Range, path string, first writer, who string) {
+	word, place := b.keyWord(), b.l.source(at)
+	a := b.attrs["path"]
+	b.failed = true
+	switch {
+	case word == "" || first.at != place:
+		b.errorf(at, duplicateOutput, "%s is already written by the output at %s. Give one of the two another path.", path, first.at)
+	case a == nil || a.Expr.Range() != at:
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: in names of files, upper and lower case are one, and what is no letter, digit, \"-\", \"_\" or \".\" becomes \"_\". Name the keys so that they differ in more, or write an output block with another path.", path, first.who, who)
+	case !b.variesBy(a.Expr):
+		b.errorf(at, duplicateOutput, "%s is already written by the output at %s. Every instance writes it: put %s into the path.", path, first.at, word)
+	default:
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s. Put more of what tells them apart into the path, as %s.", path, first.who, who, word)
+	}
+}
+
+const duplicateOutput = "Duplicate output"
+
+// variesBy reports whether an expression looks at which instance it is evaluated for.
+func (b *body) variesBy(e hcl.Expression) bool {
+	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
+		return t.RootName() == "each" || t.RootName() == "count" || b.iteration != nil && t.RootName() == b.iteration.name
+	})
 }
 
 // overwrites complains about outputs that are also read.
@@ -629,7 +692,7 @@ func (l *loader) overwrites() {
 			continue
 		}
 		if at, ok := l.outputs[strings.ToLower(clean)]; ok {
-			l.diags.Errorf(&at, "Output overwrites an input", "The scene reads %s, so it can't be written too. Give the output another path.", clean)
+			l.diags.Errorf(&at.at, "Output overwrites an input", "The scene reads %s, so it can't be written too. Give the output another path.", clean)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package dsl
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -288,89 +287,9 @@ var boundsFunction = function.New(&function.Spec{
 // boundsOf is the box around a shape: x0, y0, x1, y1, in pixels or fractions.
 func boundsOf(s *shape) (b [4]float64, pixels bool, problem string) {
 	if s.region.Kind == "image" && (s.region.Fit == "" || s.region.Fit == "stretch") {
-		return s.bitmap, false, "" // as regionBounds, which would look at every pixel again
+		return s.bitmap, false, "" // as Box, which would look at every pixel again
 	}
-	return regionBounds(s.region)
-}
-
-func regionBounds(r eligen.Region) (b [4]float64, pixels bool, problem string) {
-	n := r.Numbers
-	switch r.Kind {
-	case "box":
-		return [4]float64{n[0], n[1], n[2], n[3]}, r.Pixels, ""
-	case "ellipse":
-		return [4]float64{n[0] - n[2], n[1] - n[3], n[0] + n[2], n[1] + n[3]}, r.Pixels, ""
-	case "polygon":
-		return numbersBox(n), r.Pixels, ""
-	case "image":
-		if r.Fit == "cover" || r.Fit == "contain" {
-			return b, false, fmt.Sprintf("where a mask with fit = %q lies depends on the canvas", r.Fit)
-		}
-		b, _ = bitmapBox(r.Bitmap)
-		return b, false, ""
-	case "invert":
-		if _, pixels, problem = regionBounds(r.Parts[0]); pixels || problem != "" {
-			return b, pixels, "where everything outside a shape ends depends on the canvas"
-		}
-		return [4]float64{0, 0, 1, 1}, false, ""
-	case "rotate":
-		return b, false, "where a turned shape reaches to depends on the canvas"
-	case "grow":
-		b, pixels, problem = regionBounds(r.Parts[0])
-		if problem != "" || !pixels {
-			return b, pixels, cmp.Or(problem, "what share of the canvas some pixels are depends on its size, so where a grown shape reaches to does too")
-		}
-		b = [4]float64{b[0] - n[0], b[1] - n[0], b[2] + n[0], b[3] + n[0]}
-		if b[0] >= b[2] || b[1] >= b[3] {
-			return b, pixels, "it has shrunk to nothing, so it is empty"
-		}
-		return b, pixels, ""
-	case "translate", "scale", "mirror":
-		b, pixels, problem = regionBounds(r.Parts[0])
-		switch {
-		case problem != "":
-		case pixels != r.Pixels:
-			problem = "it mixes pixels and fractions of the canvas"
-		case r.Kind == "translate":
-			b = [4]float64{b[0] + n[0], b[1] + n[1], b[2] + n[0], b[3] + n[1]}
-		case r.Kind == "scale":
-			b = [4]float64{n[2] + n[0]*(b[0]-n[2]), n[3] + n[1]*(b[1]-n[3]), n[2] + n[0]*(b[2]-n[2]), n[3] + n[1]*(b[3]-n[3])}
-		case n[0] == 0:
-			b = [4]float64{2*n[1] - b[2], b[1], 2*n[1] - b[0], b[3]}
-		default:
-			b = [4]float64{b[0], 2*n[1] - b[3], b[2], 2*n[1] - b[1]}
-		}
-		return b, pixels, problem
-	}
-	for i, p := range r.Parts {
-		q, px, problem := regionBounds(p)
-		if problem != "" {
-			return b, false, problem
-		}
-		switch {
-		case i == 0:
-			b, pixels = q, px
-		case px != pixels:
-			return b, false, "it mixes pixels and fractions of the canvas"
-		case r.Kind == "union" || r.Kind == "path":
-			b = [4]float64{min(b[0], q[0]), min(b[1], q[1]), max(b[2], q[2]), max(b[3], q[3])}
-		case r.Kind == "intersect":
-			b = [4]float64{max(b[0], q[0]), max(b[1], q[1]), min(b[2], q[2]), min(b[3], q[3])}
-		}
-	}
-	if b[0] >= b[2] || b[1] >= b[3] {
-		return b, pixels, "its shapes have nothing in common, so it is empty"
-	}
-	return b, pixels, ""
-}
-
-func numbersBox(n []float64) [4]float64 {
-	b := [4]float64{math.Inf(1), math.Inf(1), math.Inf(-1), math.Inf(-1)}
-	for i := 0; i+1 < len(n); i += 2 {
-		b[0], b[1] = min(b[0], n[i]), min(b[1], n[i+1])
-		b[2], b[3] = max(b[2], n[i]), max(b[3], n[i+1])
-	}
-	return b
+	return s.region.Box()
 }
 
 // images lists the mask pictures in a region.

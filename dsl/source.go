@@ -161,9 +161,9 @@ func distance(a, b string, limit int) int {
 // didYouMean is a sentence to append to a detail: " Did you mean …?", or "".
 func didYouMean(name string, candidates []string) string {
 	if c := closest(name, candidates); c != "" {
-		return ` Did you mean "` + c + `"?`
+		return hidden(name) + ` Did you mean "` + c + `"?`
 	}
-	return ""
+	return hidden(name)
 }
 
 // quoted lists words for a sentence: "a", "b" or "c".

@@ -182,13 +182,15 @@ func openPath(text string) (*eligen.Path, error) {
 func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, timelineGrammar)
 	t := &eligen.Timeline{Name: n.name, Address: n.address(), FPS: 12, Source: l.source(b.rng)}
-	if f, ok := b.number("fps", 0, 1000); ok {
+	if f, ok := b.number("fps", 0, 1000); !ok && b.has("fps") {
+		t.FPS = 0 // nobody knows: then no length is known in frames
+	} else if ok {
 		t.FPS = f
 		if f < 0.1 {
 			b.errorf(b.place("fps"), outOfRange, "\"fps\" is the frames of a second, at least 0.1; %v is none.", f)
-			t.FPS = 12
 		}
 	}
+	end := end{unknown: b.has("fps") && !(t.FPS >= 0.1)}
 	limit := l.maxFrames
 	if limit == 0 {
 		limit = MaxFrames
@@ -200,9 +202,11 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	case frames:
 		if n, ok := b.whole("frames", 1, int64(limit)); ok {
 			t.Frames = int(n)
+			end.seconds = float64(n) / t.FPS
 		}
 	case duration:
-		if s, ok := b.seconds("duration"); ok {
+		if s, ok := b.seconds("duration"); ok && !end.unknown {
+			end.seconds = s
 			switch n := math.Round(s * t.FPS); {
 			case n > float64(limit):
 				b.errorf(b.place("duration"), outOfRange, "%v seconds at %v frames a second are %.0f frames; at most %d are rendered, unless --max-frames says otherwise.", s, t.FPS, n, limit)
@@ -215,10 +219,11 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	case !b.damaged && !b.guessed["frames"] && !b.guessed["duration"]:
 		b.errorf(b.rng, missing, "A timeline needs to know how long it is: duration = \"2s\", or frames = 24.")
 	}
+	end.unknown = end.unknown || t.Frames == 0
 	moved := map[string]eligen.Source{}
 	for _, inner := range b.blocks {
 		if inner.Type == "track" {
-			b.track(inner, t, moved)
+			b.track(inner, t, end, moved)
 		}
 	}
 	if len(b.blocks) == 0 && !b.damaged && !b.failed {
@@ -234,6 +239,12 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	})
 }
 
+// An end is when a timeline ends.
+type end struct {
+	unknown bool    // its length is missing or wrong: nothing can be said of when keys are
+	seconds float64 // as it was given, not rounded to frames
+}
+
 // seconds is "1.5s", "1m", "250ms", or a number of seconds.
 func (b *body) seconds(name string) (float64, bool) {
 	v, ok := b.value(name)
@@ -241,8 +252,13 @@ func (b *body) seconds(name string) (float64, bool) {
 		return 0, false
 	}
 	if v.Type() == cty.String {
-		if s, ok := parseSeconds(v.AsString()); ok && s > 0 {
+		s, ok := parseSeconds(v.AsString())
+		if ok && s > 0 {
 			return s, true
+		}
+		if ok {
+			b.errorf(b.place(name), outOfRange, "%q must be longer than 0 seconds.", name)
+			return 0, false
 		}
 	} else if n, err := toType(v, cty.Number); err == nil {
 		if f, _ := n.AsBigFloat().Float64(); f > 0 && f < 1e9 {
@@ -272,7 +288,7 @@ var movable = map[string][]string{
 }
 
 // track reads a track block.
-func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]eligen.Source) {
+func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[string]eligen.Source) {
 	c := &body{l: b.l, g: trackGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}, iteration: b.made[block]}
 	c.read(block.Body)
 	defer func() { b.failed = b.failed || c.failed }()
@@ -281,7 +297,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 	if !ok { // the rest may have mistakes of its own
 		ease, _ := c.ease("ease")
 		if c.has("keys") {
-			c.keys(&tr, t, entity, ease)
+			c.keys(&tr, t, end, ease)
 		}
 		return
 	}
@@ -346,7 +362,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, moved map[string]elig
 			}
 		}
 	default:
-		c.keys(&tr, t, entity, ease)
+		c.keys(&tr, t, end, ease)
 	}
 	if !c.failed {
 		t.Tracks = append(t.Tracks, tr)
@@ -447,7 +463,10 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 	}
 	e, ok = eligen.ParseEase(v.AsString())
 	if !ok {
-		hint := didYouMean(v.AsString(), eligen.EaseNames())
+		hint := easeHint(v.AsString())
+		if hint == "" {
+			hint = didYouMean(v.AsString(), eligen.EaseNames())
+		}
 		if hint == "" {
 			hint = " Names are those of easings.net, as \"sine-in\", \"cubic-out\" or \"bounce-in-out\", CSS's \"ease\", \"ease-in\", \"ease-out\" and \"ease-in-out\", \"linear\" and \"hold\"."
 		}
@@ -456,8 +475,36 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 	return e, ok
 }
 
+// easeHint is what to write for an ease that CSS and others have, and eligen writes
+// in another way.
+func easeHint(name string) string {
+	name = strings.TrimSpace(strings.ToLower(name))
+	if rest, ok := strings.CutPrefix(name, "cubic-bezier("); ok {
+		return " Write it as a function, without quotes: bezier(" + rest + "."
+	}
+	for _, f := range []string{"bezier(", "steps(", "spring("} {
+		if rest, ok := strings.CutPrefix(name, f); ok {
+			arguments, _, _ := strings.Cut(strings.TrimSuffix(rest, ")"), ", ")
+			if f != "steps(" { // CSS's may have an end, which is ours
+				arguments = strings.TrimSuffix(rest, ")")
+			}
+			return " Write it as a function, without quotes: " + f + strings.TrimSuffix(arguments, ",") + ")."
+		}
+	}
+	switch name {
+	case "step-end", "step", "discrete", "none", "constant":
+		return ` A value that stays until the next key is "hold".`
+	case "step-start":
+		return ` A value that changes at once is that of the key itself: give it to the key, with ease = "hold".`
+	}
+	if _, ok := eligen.ParseEase(name + "-in"); ok && name != "ease" {
+		return fmt.Sprintf(" It goes %q, %q or %q.", name+"-in", name+"-out", name+"-in-out")
+	}
+	return ""
+}
+
 // keys reads a list of keys, { at = …, value = …, ease = … } each.
-func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eligen.Ease) {
+func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) {
 	var list []hcl.Expression
 	var ranges []hcl.Range
 	if written, diags := hcl.ExprList(c.attrs["keys"].Expr); !diags.HasErrors() {
@@ -481,6 +528,7 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eli
 		c.errorf(c.place("keys"), outOfRange, "A track has at most %d keys; this has %d.", maxPoints, len(list))
 		return
 	}
+	before := 0.0 // when the key before is
 	for i, e := range list {
 		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}}, attrs: hcl.Attributes{"key": {Name: "key", Expr: e, Range: ranges[i], NameRange: ranges[i]}},
 			at: map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
@@ -492,64 +540,70 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eli
 			c.failed = true
 			continue
 		}
-		key, ok := k.key(tr, t, entity, ease)
+		key, at, ok := k.key(tr, t, end, ease)
 		c.failed = c.failed || k.failed || one.failed
 		if !ok {
 			continue
 		}
 		key.Source = c.l.source(ranges[i])
-		if n := len(tr.Keys); n > 0 && key.Frame <= tr.Keys[n-1].Frame {
+		if n := len(tr.Keys); n > 0 && at <= before && !end.unknown {
 			c.errorf(k.place("at"), "Keys out of order", "This key is at frame %s, and the one before it at frame %s: keys come in the order of time, each at a time of its own.",
 				plainFloat(round(key.Frame)), plainFloat(round(tr.Keys[n-1].Frame)))
 			continue
+		}
+		before = at
+		if i == len(list)-1 && k.has("ease") && !k.failed {
+			c.l.warnf(k.place("ease"), "Option without effect", "An ease is that of the way to the next key, and this is the last. Move it to the key before, or remove it.")
+		}
+		if n := len(tr.Keys); n > 0 && key.Frame == tr.Keys[n-1].Frame {
+			continue // of one frame, which shows where everything begins
 		}
 		tr.Keys = append(tr.Keys, key)
 	}
 }
 
-// key reads one key.
-func (k *body) key(tr *eligen.Track, t *eligen.Timeline, entity *node, ease eligen.Ease) (out eligen.Key, ok bool) {
+// key reads one key, and when it is: a number that rises from key to key.
+func (k *body) key(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) (out eligen.Key, when float64, ok bool) {
 	for _, name := range []string{"at", "value"} {
 		if !k.has(name) {
 			k.errorf(k.rng, missing, "A key needs the part %q, as { at = \"50%%\", value = … }.", name)
-			return out, false
+			return out, 0, false
 		}
 	}
 	out.Ease = ease
 	if e, ok := k.ease("ease"); ok {
 		out.Ease = e
 	}
-	frame, ok := k.frame(t)
-	if !ok {
-		return out, false
+	if out.Frame, when, ok = k.frame(t, end); !ok {
+		return out, 0, false
 	}
-	out.Frame = frame
 	v, ok := k.value("value")
 	if !ok {
 		k.failed = true
-		return out, false
+		return out, 0, false
 	}
 	at := k.place("value")
 	switch name := tr.Target.Attribute; name {
 	case "": // nobody knows what it should be
 	case "box", "mask", "region":
-		s := k.region(name, v)
+		s := k.shape(name, v)
 		if s == nil {
-			return out, false
+			return out, 0, false
 		}
+		k.unlikely(at, s)
 		out.Value.Region = s.region
 	case "center":
 		p, err := pointOf(v)
 		if err != nil {
 			k.errorf(at, wrongType, "The value of a center is a point, [x, y] in fractions of the canvas; this is %s.", short(v))
-			return out, false
+			return out, 0, false
 		}
 		out.Value.Numbers = p
 	default:
 		n, err := toType(v, cty.Number)
 		if err != nil || n.IsNull() {
 			k.errorf(at, wrongType, "The value of a %s is a number; this is %s.", name, short(v))
-			return out, false
+			return out, 0, false
 		}
 		low, high := 0.0, 1000.0
 		if name == "scale" {
@@ -558,11 +612,11 @@ func (k *body) key(tr *eligen.Track, t *eligen.Timeline, entity *node, ease elig
 		f, _ := n.AsBigFloat().Float64()
 		if !(f >= low && f <= high) {
 			k.errorf(at, outOfRange, "A %s is %s, not %s.", name, span("a number", low, high), plainFloat(f))
-			return out, false
+			return out, 0, false
 		}
 		out.Value.Numbers = []float64{f}
 	}
-	return out, true
+	return out, when, true
 }
 
 func pointOf(v cty.Value) ([]float64, error) {
@@ -586,41 +640,57 @@ func pointOf(v cty.Value) ([]float64, error) {
 }
 
 // frame reads when a key is: "1.2s", "40%" of the way to the last frame, or a frame.
-func (k *body) frame(t *eligen.Timeline) (float64, bool) {
+// when orders keys: in a timeline of one frame, "0%" and "100%" are both frame 0.
+func (k *body) frame(t *eligen.Timeline, end end) (frame, when float64, ok bool) {
 	v, ok := k.value("at")
 	if !ok {
 		k.failed = true
-		return 0, false
+		return 0, 0, false
 	}
 	last := float64(max(0, t.Frames-1))
 	at := k.place("at")
-	var frame float64
-	switch {
+	inside := false
+	switch s := ""; {
 	case v.Type() == cty.Number:
 		frame, _ = v.AsBigFloat().Float64()
+		when, inside = frame, frame >= 0 && frame <= last+1e-9
 	case v.Type() == cty.String:
-		s := v.AsString()
-		if digits, ok := strings.CutSuffix(s, "%"); ok {
-			f, err := strconv.ParseFloat(digits, 64)
-			if err == nil {
-				frame = f / 100 * last
-				break
+		s = v.AsString()
+		if share, ok := parsePercent(s); ok {
+			frame, inside = share*last, share >= 0 && share <= 1
+			if when = frame; last == 0 {
+				when = share
 			}
-		} else if seconds, ok := parseSeconds(s); ok {
+			break
+		}
+		if seconds, ok := parseSeconds(s); ok {
 			frame = seconds * t.FPS
+			when, inside = frame, seconds <= max(end.seconds, last/t.FPS)+1e-9
+			if !inside && !end.unknown {
+				k.errorf(at, outOfRange, "This is after the end: the timeline is %s long, %d frames at %v a second.", plainSeconds(end.seconds), t.Frames, t.FPS)
+				return 0, 0, false
+			}
 			break
 		}
 		fallthrough
 	default:
 		k.errorf(at, wrongType, "\"at\" is a time, as \"1.2s\", a part of the timeline, as \"40%%\", or the number of a frame; this is %s.", short(v))
-		return 0, false
+		return 0, 0, false
 	}
-	if t.Frames > 0 && !(frame >= 0 && frame <= last+1e-9) {
+	if !inside && !end.unknown {
 		k.errorf(at, outOfRange, "This is frame %s, and the timeline has the frames 0 to %s.", plainFloat(round(frame)), plainFloat(last))
-		return 0, false
+		return 0, 0, false
 	}
-	return frame, true
+	return frame, when, true
 }
+
+func parsePercent(s string) (share float64, ok bool) {
+	digits, ok := strings.CutSuffix(s, "%")
+	f, err := strconv.ParseFloat(digits, 64)
+	return f / 100, ok && err == nil
+}
+
+func plainSeconds(s float64) string { return plainFloat(round(s)) + " s" }
 
 // clip reads what makes a render a sequence of frames. known is false where it has
 // a timeline with mistakes: then nothing can be said of what only clips have.

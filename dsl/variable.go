@@ -110,6 +110,7 @@ func (l *loader) autoVariables() hcl.Attributes {
 // variableFile reads a file of values that somebody has named, which may be a stream:
 // --var-file /dev/stdin, or what a shell's <(…) stands for.
 func (l *loader) variableFile(path string) hcl.Attributes {
+	path = spelledPath(path)
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

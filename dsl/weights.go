@@ -181,9 +181,9 @@ func (b *body) weights(name string, own ...string) (string, bool) {
 	case slices.Contains(own, s):
 		return s, true
 	case filepath.IsAbs(s):
-		return filepath.Clean(s), true
+		return spelledPath(filepath.Clean(s)), true
 	case s == "." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../"):
-		p := filepath.Join(b.l.dir, filepath.FromSlash(s))
+		p := spelledPath(filepath.Join(b.l.dir, filepath.FromSlash(s)))
 		if !filepath.IsAbs(p) && p != "." && !strings.HasPrefix(p, "..") {
 			p = "." + string(filepath.Separator) + p
 		}

@@ -578,6 +578,7 @@ func (b *builder) region(w *work, e *entity) {
 
 	e.tokens = e.region.Tokens(w.size)
 	e.covered = len(e.tokens)
+	b.cutOff(w, e)
 	total := w.size.W / 16 * (w.size.H / 16)
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
@@ -593,6 +594,19 @@ func (b *builder) region(w *work, e *entity) {
 			b.warn(at, "Region has thin parts", "Regions are looked at every 8 pixels, and %.0f %% of the region of %s, in parts thinner than that, is lost at %d×%d. Make them 8 pixels wide or more.",
 				100*lost, e.Address, w.size.W, w.size.H)
 		}
+	}
+}
+
+// cutOff warns of a region in pixels that reaches beyond a canvas of the model's own
+// size, which the scene doesn't say.
+func (b *builder) cutOff(w *work, e *entity) {
+	at, pixels, problem := e.Region.Box()
+	if w.render.Size != (eligen.Size{}) || w.render.Clip != nil || !pixels || problem != "" || len(e.tokens) == 0 {
+		return
+	}
+	if width, height := float64(w.size.W), float64(w.size.H); at[0] < 0 || at[1] < 0 || at[2] > width || at[3] > height {
+		b.warn(regionAt(e.Entity), "Region partly outside the canvas", "The region of %s reaches from %.6g to %.6g pixels across and from %.6g to %.6g down, beyond the canvas of %s, which has %d×%d pixels, the model's own size. What is outside is cut off. Move it, or set size.",
+			e.Address, at[0], at[2], at[1], at[3], w.render.Address, w.size.W, w.size.H)
 	}
 }
 

@@ -543,3 +543,36 @@ func TestApproximations(t *testing.T) {
 		}
 	}
 }
+
+// A region in pixels is held to the canvas also where the scene leaves its size to the
+// model: the package dsl can't know it.
+func TestPixelsBeyondTheModelsOwnSize(t *testing.T) {
+	px := func(x0, y0, x1, y1 float64) eligen.Region {
+		r := eligen.Box(x0, y0, x1, y1)
+		r.Pixels = true
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		r    eligen.Region
+		size eligen.Size
+		says string
+	}{
+		{"inside", px(100, 100, 256, 256), eligen.Size{}, ""},
+		{"partly outside", px(200, 200, 300, 300), eligen.Size{}, "Region partly outside the canvas: The region of entity.a reaches from 200 to 300 pixels across and from 200 to 300 down, beyond the canvas of render.r, which has 256×256 pixels, the model's own size."},
+		{"partly outside, of two shapes", eligen.Region{Kind: "union", Parts: []eligen.Region{px(10, 10, 60, 60), px(100, 200, 160, 300)}}, eligen.Size{}, "Region partly outside the canvas: The region of entity.a reaches from 10 to 160 pixels across"},
+		{"outside", px(300, 300, 400, 400), eligen.Size{}, "Region covers no image token: "},
+		{"of a size that is written, the scene's reader has said it", px(200, 200, 300, 300), eligen.Size{W: 256, H: 256}, ""},
+	} {
+		r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: c.size,
+			Entities: []eligen.Entity{{Name: "a", Address: "entity.a", Prompt: "a", Strength: 1, Region: c.r, Source: line(1, "a")}}}
+		_, diags := planner.Build(t.Context(), &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}, "engine-1", paint.Engine{}.Spec, planner.Options{})
+		var says string
+		for _, d := range diags {
+			says += d.Summary + ": " + d.Detail
+		}
+		if !strings.HasPrefix(says, c.says) || c.says == "" && says != "" {
+			t.Errorf("%s: says %q, want %q", c.name, says, c.says)
+		}
+	}
+}

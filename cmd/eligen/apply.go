@@ -57,8 +57,8 @@ eligen apply scenes/seven.hcl --engine paint`,
 }
 
 func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
-	if o.parallelism < 0 {
-		return usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or 0 for the default", o.parallelism)}
+	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
+		return usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or leave it out for the default", o.parallelism)}
 	}
 	e, err := o.planOptions.open()
 	if err != nil {
@@ -84,6 +84,7 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	warnings = warnings.Fold()
 	again, err := replaced(p, o.replace)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,26 +42,29 @@ Boxes are given by their centre and size, other shapes by the box around them, i
 }
 
 func (o *keysOptions) run(c *cobra.Command, args []string) error {
-	scene, err := o.load(c, args[0])
-	if err != nil {
-		return err
-	}
 	frames, err := readFrames(o.frames)
 	if err != nil {
 		return err
 	}
+	scene, err := o.load(c, args[0])
+	if err != nil {
+		return err
+	}
+	clips := slices.DeleteFunc(scene.Renders, func(r eligen.Render) bool { return r.Clip == nil })
+	if _, err := frames.check(clips); err != nil {
+		return err
+	}
 	var tables []keyTable
-	for _, r := range scene.Renders {
-		if r.Clip == nil {
-			continue
-		}
-		t, err := keys(r, frames)
+	for _, r := range clips {
+		t, err := keys(r, frames.only())
 		if err != nil {
 			return err
 		}
-		tables = append(tables, t)
+		if len(t.Frames) > 0 { // else it is shorter than another, which has them
+			tables = append(tables, t)
+		}
 	}
-	if len(tables) == 0 {
+	if len(clips) == 0 {
 		return fmt.Errorf("%s has no render with a timeline", args[0])
 	}
 	w := c.OutOrStdout()
@@ -117,6 +121,9 @@ func keys(r eligen.Render, only func(int) bool) (keyTable, error) {
 		}
 	}
 	for n := range line.Frames {
+		if only != nil && !only(n) {
+			continue
+		}
 		f, err := line.At(n, r.Entities, canvas)
 		if err != nil {
 			return t, err
@@ -164,9 +171,7 @@ func keys(r eligen.Render, only func(int) bool) (keyTable, error) {
 			}
 		}
 		t.Columns = columns
-		if only == nil || only(n) {
-			t.Frames, t.Values = append(t.Frames, n), append(t.Values, row)
-		}
+		t.Frames, t.Values = append(t.Frames, n), append(t.Values, row)
 	}
 	return t, nil
 }

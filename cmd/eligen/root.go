@@ -318,8 +318,10 @@ func some(c *cobra.Command, args []string) error {
 	return nil
 }
 
-// diagnose prints diagnostics, a blank line between them.
+// diagnose prints diagnostics, a blank line between them, and of many warnings of a
+// kind the first few.
 func diagnose(w io.Writer, ds eligen.Diagnostics) {
+	ds = ds.Fold()
 	for i, d := range ds {
 		if i > 0 {
 			fmt.Fprintln(w)

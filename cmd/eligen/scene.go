@@ -145,7 +145,12 @@ func (o *makeOptions) planScene(c *cobra.Command, e engine, scene *eligen.Scene)
 	if err != nil {
 		return nil, err
 	}
-	return o.buildWith(c, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: o.out, Frames: frames})
+	ds, err := frames.check(scene.Renders)
+	if err != nil {
+		return nil, err
+	}
+	o.warned(c, ds)
+	return o.buildWith(c, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: o.out, Frames: frames.only()})
 }
 
 // plan reads a scene and plans what was asked for of it. Warnings are printed,
