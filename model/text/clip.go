@@ -61,7 +61,7 @@ func (c CLIPConfig) Validate() error {
 		sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads}, sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers},
 		sizes.Size{Name: "Vocab", N: c.Vocab, Max: sizes.MaxVocab}, sizes.Size{Name: "Positions", N: c.Positions, Max: sizes.MaxTokens})
 	if err == nil && c.Dim%c.Heads != 0 {
-		err = fmt.Errorf("Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
+		err = fmt.Errorf("its Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
 	}
 	return err
 }

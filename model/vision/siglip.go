@@ -87,9 +87,9 @@ func (c Config) Validate() error {
 	case err != nil:
 		return err
 	case c.Dim%c.Heads != 0:
-		return fmt.Errorf("Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
+		return fmt.Errorf("its Dim is %d, which doesn't divide into %d heads", c.Dim, c.Heads)
 	case c.Size/c.Patch != c.Side:
-		return fmt.Errorf("Size is %d, which is not %d tokens of %d pixels", c.Size, c.Side, c.Patch)
+		return fmt.Errorf("its Size is %d, which is not %d tokens of %d pixels", c.Size, c.Side, c.Patch)
 	}
 	return nil
 }
