@@ -141,7 +141,7 @@ func helpTopic(name, short string, words [][2]string) *cobra.Command {
 }
 
 var helpEnvironment = [][2]string{
-	{"ELIGEN_CACHE_DIR", "the folder of results, journals and downloads (default: eligen in the user's cache folder)"},
+	{"ELIGEN_CACHE_DIR", "the folder of results, journals, downloads and the console's history (default: eligen in the user's cache folder)"},
 	{"ELIGEN_PLUGIN_DIR", "the folder of XLA plugins (default: eligen/plugins in the user's cache folder)"},
 	{"ELIGEN_NANO_DIR", "a folder to take the model nano from, instead of the embedded one"},
 	{"ELIGEN_VAR_name", "the value of the scene variable \"name\""},
