@@ -177,7 +177,7 @@ func TestBadPictures(t *testing.T) {
 		"cut.png":           "damaged or cut off",
 		"head.png":          "header is damaged or cut off",
 		"flip.png":          "damaged or cut off",
-		"huge.png":          "1073741824×1073741824 pixels are more than a picture may have|header is damaged",
+		"huge.png":          "more pixels than can be counted",
 		"wide.png":          "5000×5000 pixels are more than a picture may have",
 		"none.png":          "header",
 		"dark.png":          "is empty: none of its pixels",

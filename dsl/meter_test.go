@@ -101,7 +101,7 @@ func TestExpressionsThatCostTooMuch(t *testing.T) {
 		bomb := `[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]`
 		switch name {
 		case "in a default":
-			scene = "variable \"v\" {\n  default = [for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]: " + strings.Replace(bomb, "range(1000)", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", -1) + "]\n}\nlocals {\n  x = " + bomb + "\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
+			scene = "variable \"v\" {\n  default = [for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]: " + strings.ReplaceAll(bomb, "range(1000)", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]") + "]\n}\nlocals {\n  x = " + bomb + "\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
 		case "in a for_each":
 			scene = "render \"r\" {\n  for_each = { for k in " + bomb + ": k => k }\n  prompt = \"r\"\n}\n"
 		case "in a dynamic block's for_each":

@@ -336,8 +336,8 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 		c.errorf(c.attrs["extrapolate"].NameRange, "Option without effect", "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
 	}
 	ease, eased := c.ease("ease")
-	switch {
-	case given[0] == "path":
+	switch given[0] {
+	case "path":
 		tr.Ease = ease
 		if v, ok := c.value("path"); ok {
 			if v.Type() != pathType {
@@ -350,7 +350,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 				tr.Path = v.EncapsulatedValue().(*eligen.Path)
 			}
 		}
-	case given[0] == "follow":
+	case "follow":
 		if eased {
 			c.errorf(c.place("ease"), "Option without effect", "A track that follows moves as what it follows; it has no ease of its own.")
 		}

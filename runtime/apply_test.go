@@ -177,9 +177,10 @@ func TestInterrupt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Latents are kept after every fourth step, and before an interruption is noticed.
-	if first != 5 {
-		t.Errorf("the second run's first step is %d, want 5", first)
+	// Latents are kept after every fourth step, and after the last one before an
+	// interruption.
+	if first != 7 {
+		t.Errorf("the second run's first step is %d, want 7", first)
 	}
 	if n := after.Counts(); n[eligen.Done] != 4 {
 		t.Errorf("the second run: %v", n)

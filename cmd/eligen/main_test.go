@@ -266,8 +266,11 @@ func signalAt(ts *testscript.TestScript, neg bool, args []string) {
 	var errs bytes.Buffer
 	c.Stderr = &errs
 	ts.Check(c.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait() // the exit code is looked at below
+		close(ended)
+	}()
 	var w *os.File
 	for w == nil { // until somebody reads
 		select {

@@ -12,7 +12,7 @@ import (
 func TestFrom(t *testing.T) {
 	for name, f := range map[string]func(){
 		"index":   func() { _ = []int{}[len(name())] },
-		"library": func() { strings.Repeat("x", -1) },
+		"library": func() { _ = strings.Repeat("x", -1) },
 		"error":   func() { panic(io.EOF) },
 	} {
 		b := recovered(f)

@@ -51,6 +51,9 @@ func Open(data []byte) (*File, error) {
 	}
 	config, err := f.header(data)
 	if err != nil {
+		if errors.Is(err, png.UnsupportedError("dimension overflow")) {
+			return nil, errors.New("the picture has more pixels than can be counted; 16 MP are the most")
+		}
 		if unsupported(err) {
 			return nil, fmt.Errorf("a picture of a kind that can't be read: %w. Save it as PNG", err)
 		}

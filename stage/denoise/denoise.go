@@ -155,6 +155,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	}
 	out, err := c.Engine.Denoise(ctx, d)
 	if err != nil {
+		if keeps && ctx.Err() != nil {
+			last.save(save) // an engine may end before the function above has begun
+		}
 		return err
 	}
 	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: out})
