@@ -182,7 +182,7 @@ func TestBadPictures(t *testing.T) {
 		"none.png":          "header",
 		"dark.png":          "is empty: none of its pixels",
 		"empty.png":         "the file is empty",
-		"gif.png":           "not a PNG, JPEG or WebP picture",
+		"gif.png":           "not a PNG, JPEG, WebP or TIFF picture",
 		"big.png":           "at most 33554432 .32 MiB.",
 		"bomb.webp":         "16 MP",
 		"dir":               "no regular file",

@@ -522,7 +522,7 @@ var functionWords = func() map[string]functionWord {
 			"ellipse": "An ellipse by its centre and radii",
 			"polygon": "A polygon by a list of points `[x, y]`, inside by the even-odd rule",
 			"svg":     "The inside of a closed path in SVG's syntax (`M L H V C S Q T A Z`), by the nonzero rule",
-			"image":   "A PNG, JPEG or WebP of the scene's folder: as a mask, or to start from. It is read as viewers show it: turned by its EXIF orientation, its colours converted to sRGB (not a mask's, which are data). Options of masks: `{ channel = \"alpha\" }`, `{ fit = \"stretch\" }`, `\"cover\"`, `\"contain\"`",
+			"image":   "A PNG, JPEG, WebP or TIFF of the scene's folder: as a mask, or to start from. It is read as viewers show it: turned by its EXIF orientation, its colours converted to sRGB (not a mask's, which are data). Options of masks: `{ channel = \"alpha\" }`, `{ fit = \"stretch\" }`, `\"cover\"`, `\"contain\"`",
 			"px":      "The same shape, its numbers read as pixels of the canvas",
 		},
 		"shapes from shapes": {

@@ -63,7 +63,7 @@ entity "absolute" {
 
 entity "text" {
   prompt = "text"
-  mask   = image("full.hcl") # want "not a PNG, JPEG or WebP picture"
+  mask   = image("full.hcl") # want "not a PNG, JPEG, WebP or TIFF picture"
 }
 
 entity "alpha" {

@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"io"
 
+	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
 
@@ -30,7 +31,7 @@ type format struct {
 	metadata func(data []byte) metadata
 }
 
-var formats = struct{ png, jpeg, webp format }{
+var formats = struct{ png, jpeg, webp, tiff format }{
 	png: format{png.Decode, png.DecodeConfig, none, func(data []byte, _ image.Config) error { return notAnimated(pngFrames(data)) }, pngMetadata},
 	jpeg: format{jpeg.Decode, jpeg.DecodeConfig, none, func(data []byte, c image.Config) error {
 		if n, most := jpegScans(data), scansOf(c.Width, c.Height); n > most {
@@ -38,6 +39,12 @@ var formats = struct{ png, jpeg, webp format }{
 		}
 		return nil
 	}, jpegMetadata},
+	tiff: format{tiff.Decode, tiff.DecodeConfig, none, func(data []byte, _ image.Config) error {
+		if readTIFF(data).pages > 1 {
+			return errors.New("a TIFF of several pages. Save the one that is meant as PNG")
+		}
+		return nil
+	}, tiffMetadata},
 	webp: format{decodeWebP, webp.DecodeConfig, webpFrame, func([]byte, image.Config) error { return nil }, webpMetadata},
 }
 
@@ -61,6 +68,8 @@ func formatOf(data []byte) (format, error) {
 		return formats.png, nil
 	case bytes.HasPrefix(data, []byte("\xff\xd8\xff")):
 		return formats.jpeg, nil
+	case isTIFF(data):
+		return formats.tiff, nil
 	case isWebP(data):
 		if frames := webpFrames(data); frames != 0 { // the decoder reads none of them
 			return format{}, animated(frames)
@@ -73,7 +82,7 @@ func formatOf(data []byte) (format, error) {
 			return format{}, animated(frames)
 		}
 	}
-	const wanted = "not a PNG, JPEG or WebP picture"
+	const wanted = "not a PNG, JPEG, WebP or TIFF picture"
 	if name := foreign(data); name != "" {
 		return format{}, fmt.Errorf("%s, but %s. Save it as PNG", wanted, name)
 	}
@@ -86,7 +95,7 @@ func foreign(data []byte) string {
 		at         int
 		magic, say string
 	}{
-		{0, "GIF8", "a GIF"}, {0, "BM", "a BMP"}, {0, "II*\x00", "a TIFF"}, {0, "MM\x00*", "a TIFF"}, {0, "8BPS", "a Photoshop file"},
+		{0, "GIF8", "a GIF"}, {0, "BM", "a BMP"}, {0, "8BPS", "a Photoshop file"},
 		{4, "ftypheic", "a HEIC"}, {4, "ftypheix", "a HEIC"}, {4, "ftypmif1", "a HEIF"}, {4, "ftypavif", "an AVIF"}, {4, "ftypavis", "an AVIF"},
 		{0, "\xff\x0a", "a JPEG XL"}, {4, "JXL ", "a JPEG XL"}, {0, "<svg", "an SVG"}, {0, "<?xml", "an XML file"}, {0, "%PDF", "a PDF"},
 	} {

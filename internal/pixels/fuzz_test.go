@@ -16,6 +16,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(withJPEG(asJPEG(f, marked()), app1, append([]byte("Exif\x00\x00"), exif(binary.BigEndian, 3, 8)...)))
 	f.Add(withJPEG(asJPEG(f, marked()), app2, append([]byte("ICC_PROFILE\x00\x01\x01"), profiles()["Adobe RGB, v2"]...)))
 	f.Add(withWebP(asWebP(f, marked()), 8, "EXIF", exif(le, 3, 5)))
+	f.Add(asTIFF(marked(), le, 6, 0))
 	f.Add(frames(f, 2))
 	f.Add(scans(f, 16, 3))
 	f.Add([]byte("GIF89a\x02\x00\x01\x00\x80\x00\x00"))

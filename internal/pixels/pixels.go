@@ -1,4 +1,4 @@
-// Package pixels reads the pictures that people bring: PNG, JPEG and WebP files.
+// Package pixels reads the pictures that people bring: PNG, JPEG, WebP and TIFF files.
 //
 // A picture is read in one place so that one rule holds everywhere: it is turned as its
 // EXIF orientation says, its colours are converted to sRGB by its colour profile, and
@@ -16,6 +16,8 @@ import (
 	"image/png"
 	"io"
 	"os"
+
+	"golang.org/x/image/tiff"
 
 	"github.com/eligen/eligen"
 )
@@ -157,7 +159,8 @@ func (f *File) decode() (img image.Image, err error) {
 func unsupported(err error) bool {
 	var j jpeg.UnsupportedError
 	var p png.UnsupportedError
-	return errors.As(err, &j) || errors.As(err, &p)
+	var t tiff.UnsupportedError
+	return errors.As(err, &j) || errors.As(err, &p) || errors.As(err, &t)
 }
 
 // Straight is a picture in 8 bits a channel, colours not multiplied by alpha, at (0, 0).

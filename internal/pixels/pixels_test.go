@@ -136,6 +136,7 @@ func TestOrientation(t *testing.T) {
 		for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
 			block := exif(order, 3, o)
 			for name, data := range map[string][]byte{
+				"TIFF":               asTIFF(marked(), order, o, 0),
 				"JPEG":               withJPEG(asJPEG(t, marked()), app1, append([]byte("Exif\x00\x00"), block...)),
 				"PNG":                withPNG(asPNG(t, marked()), "eXIf", block),
 				"WebP":               withWebP(asWebP(t, marked()), 8, "EXIF", block),
@@ -162,6 +163,41 @@ func TestOrientation(t *testing.T) {
 			}
 		}
 	}
+}
+
+// asTIFF is a picture as an uncompressed TIFF of one strip, with an orientation and the
+// offset of a next page.
+func asTIFF(img *image.NRGBA, order binary.AppendByteOrder, orientation, next int) []byte {
+	out := []byte("II*\x00")
+	if order == binary.AppendByteOrder(binary.BigEndian) {
+		out = []byte("MM\x00*")
+	}
+	out = order.AppendUint32(out, 8)
+	w, h := img.Rect.Dx(), img.Rect.Dy()
+	const entries = 10
+	bits := 8 + 2 + 12*entries + 4
+	pixels := bits + 6
+	out = order.AppendUint16(out, entries)
+	for _, e := range []struct{ tag, kind, count, value int }{
+		{256, 4, 1, w}, {257, 4, 1, h}, {258, 3, 3, bits}, {259, 3, 1, 1}, {262, 3, 1, 2},
+		{273, 4, 1, pixels}, {274, 3, 1, orientation}, {277, 3, 1, 3}, {278, 4, 1, h}, {279, 4, 1, 3 * w * h},
+	} {
+		out = order.AppendUint16(order.AppendUint16(out, uint16(e.tag)), uint16(e.kind))
+		out = order.AppendUint32(out, uint32(e.count))
+		if e.kind == 3 && e.count == 1 { // a short stands at the left of its four bytes
+			out = order.AppendUint16(order.AppendUint16(out, uint16(e.value)), 0)
+		} else {
+			out = order.AppendUint32(out, uint32(e.value))
+		}
+	}
+	out = order.AppendUint32(out, uint32(next))
+	for range 3 {
+		out = order.AppendUint16(out, 8)
+	}
+	for i := 0; i < len(img.Pix); i += 4 {
+		out = append(out, img.Pix[i:i+3]...)
+	}
+	return out
 }
 
 // TestDamagedOrientation: an EXIF block that says nothing clear turns nothing.
@@ -217,10 +253,11 @@ func TestRefused(t *testing.T) {
 		"animated WebP":    {frames(t, 3), "an animated picture of 3 frames; a scene needs one that doesn't move. Save a frame as PNG"},
 		"APNG":             {withPNG(asPNG(t, marked()), "acTL", acTL), "an animated picture of 16 frames"},
 		"animated GIF":     {bytes.Join([][]byte{gif, frame, frame, {0x3b}}, nil), "an animated picture of 2 frames"},
-		"GIF":              {bytes.Join([][]byte{gif, frame, {0x3b}}, nil), "not a PNG, JPEG or WebP picture, but a GIF. Save it as PNG"},
+		"GIF":              {bytes.Join([][]byte{gif, frame, {0x3b}}, nil), "not a PNG, JPEG, WebP or TIFF picture, but a GIF. Save it as PNG"},
 		"HEIC":             {[]byte("\x00\x00\x00\x18ftypheic\x00\x00"), "but a HEIC. Save it as PNG"},
-		"TIFF":             {[]byte("MM\x00*\x00\x00\x00\x08"), "but a TIFF"},
-		"text":             {[]byte("hello"), "not a PNG, JPEG or WebP picture"},
+		"TIFF":             {[]byte("MM\x00*\x00\x00\x00\x08"), "the header is damaged"},
+		"TIFF of two":      {asTIFF(marked(), binary.LittleEndian, 1, 8), "a TIFF of several pages"},
+		"text":             {[]byte("hello"), "not a PNG, JPEG, WebP or TIFF picture"},
 		"nothing":          {nil, "the file is empty"},
 		"JPEG of 12 bits":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17, 8}, []byte{0xff, 0xc0, 0, 17, 12}, 1), "of a kind that can't be read: unsupported JPEG feature: precision. Save it as PNG"},
 		"arithmetic JPEG":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17}, []byte{0xff, 0xc9, 0, 17}, 1), "of a kind that can't be read: unsupported JPEG feature"},

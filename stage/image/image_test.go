@@ -58,7 +58,7 @@ func TestRun(t *testing.T) {
 		{"changed", asPNG, eligen.DigestOf(asJPEG), eligen.Size{W: 32, H: 16}, "has changed"},
 		{"another size", asPNG, eligen.DigestOf(asPNG), eligen.Size{W: 64, H: 16}, "32×16 pixels, the render 64×16"},
 		{"truncated", asPNG[:60], eligen.DigestOf(asPNG[:60]), eligen.Size{W: 32, H: 16}, "damaged"},
-		{"no picture", []byte("hello"), eligen.DigestOf([]byte("hello")), eligen.Size{W: 32, H: 16}, "not a PNG, JPEG or WebP picture"},
+		{"no picture", []byte("hello"), eligen.DigestOf([]byte("hello")), eligen.Size{W: 32, H: 16}, "not a PNG, JPEG, WebP or TIFF picture"},
 		{"too many pixels", huge, eligen.DigestOf(huge), eligen.Size{W: 1 << 21, H: 16}, "16 MP"},
 		{"too many bytes", make([]byte, pixels.MaxBytes+1), "", eligen.Size{W: 32, H: 16}, "32 MiB"},
 		{"missing", nil, "", eligen.Size{W: 32, H: 16}, "no such file"},
