@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"math"
 	"runtime"
 	"strings"
@@ -330,10 +331,10 @@ func numbersOf(img image.Image) (at func(x, y int) [5]uint16, deep bool) {
 			c := m.NRGBA64At(x, y)
 			return [5]uint16{c.R, c.G, c.B, 0, c.A}
 		}, true
-	case *image.RGBA64, *image.Gray16: // opaque, as decoders make them
+	case *image.RGBA64, *image.Gray16: // a TIFF's colours may be multiplied by alpha
 		return func(x, y int) [5]uint16 {
-			r, g, b, a := img.At(x, y).RGBA()
-			return [5]uint16{uint16(r), uint16(g), uint16(b), 0, uint16(a)}
+			c := color.NRGBA64Model.Convert(img.At(x, y)).(color.NRGBA64)
+			return [5]uint16{c.R, c.G, c.B, 0, c.A}
 		}, true
 	}
 	n, from := Straight(img), img.Bounds().Min

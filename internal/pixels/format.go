@@ -39,12 +39,7 @@ var formats = struct{ png, jpeg, webp, tiff format }{
 		}
 		return nil
 	}, jpegMetadata},
-	tiff: format{tiff.Decode, tiff.DecodeConfig, none, func(data []byte, _ image.Config) error {
-		if readTIFF(data).pages > 1 {
-			return errors.New("a TIFF of several pages. Save the one that is meant as PNG")
-		}
-		return nil
-	}, tiffMetadata},
+	tiff: format{decodeTIFF, tiff.DecodeConfig, none, tiffLimits, tiffMetadata},
 	webp: format{decodeWebP, webp.DecodeConfig, webpFrame, func([]byte, image.Config) error { return nil }, webpMetadata},
 }
 
