@@ -145,7 +145,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case sent:
 		if msg.key == s.given.pending {
-			cmds = append(cmds, tea.Sequence(tea.Raw(msg.seq), func() tea.Msg { return drawable{msg.id, msg.key} }))
+			cmds = append(cmds, tea.Sequence(s.settle(), tea.Raw(msg.seq), func() tea.Msg { return drawable{msg.id, msg.key} }))
 		}
 	case drawable:
 		s.given.id, s.given.key = msg.id, msg.key
@@ -550,6 +550,15 @@ func (s *screen) give() tea.Cmd {
 		}
 		return sent{id, key, seq}
 	}
+}
+
+// settle waits for the screen to be taken, before its first picture: what is sent raw
+// overtakes the frame that takes it, and would belong to the screen below.
+func (s *screen) settle() tea.Cmd {
+	if s.given.id != 0 {
+		return nil
+	}
+	return tea.Tick(100*time.Millisecond, func(time.Time) tea.Msg { return nil })
 }
 
 func (s *screen) small() bool { return s.width < leastWidth || s.height < leastHeight }
