@@ -3,6 +3,7 @@ package dsl
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"regexp"
 	regexpsyntax "regexp/syntax"
 	"slices"
@@ -146,6 +147,9 @@ func (m *meter) evaluate(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, d
 // value evaluates the counted form of an expression. HCL's JSON parses the templates in
 // its strings as it evaluates, so that they are taken out of it first.
 func (m *meter) value(e hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	if reflect.TypeOf(e).Kind() != reflect.Pointer {
+		return e.Value(ctx) // a value in an expression's place, as hcl.StaticExpr: it costs nothing, and may be no key of a map
+	}
 	if tree, ok := m.trees[e]; ok {
 		return tree.Value(ctx)
 	}

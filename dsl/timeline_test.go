@@ -114,3 +114,55 @@ func TestTimelinesThatAreWrong(t *testing.T) {
 		})
 	}
 }
+
+// Keys, and other lists and objects of parts, may be computed as well as written out.
+func TestComputedParts(t *testing.T) {
+	const scene = `locals {
+  drive   = [{ at = 0, value = [0.2, 0.3], ease = "hold" }, { at = "100%", value = [0.8, 0.3] }]
+  dropout = { prompt = 0.25, entity = 0.5 }
+}
+
+entity "car" {
+  prompt = "a car"
+  box    = xywh(0, 0, 0.2, 0.2)
+}
+
+timeline "drive" {
+  frames = 3
+
+  track {
+    target = entity.car.center
+    keys   = local.drive
+  }
+
+  track {
+    target = entity.car.strength
+    keys   = [for i in range(3) : { at = i, value = i + 1 }]
+  }
+}
+
+render "road" {
+  prompt   = "a road"
+  timeline = timeline.drive
+}
+
+recipe "eligen" {
+  dropout = local.dropout
+}
+`
+	name := filepath.Join(t.TempDir(), "scene.hcl")
+	if err := os.WriteFile(name, []byte(scene), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got, ds := Load(t.Context(), name, Vars{})
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	tracks := got.Renders[0].Clip.Timeline.Tracks
+	if n := len(tracks[0].Keys); n != 2 || len(tracks[1].Keys) != 3 {
+		t.Errorf("%d and %d keys, want 2 and 3", n, len(tracks[1].Keys))
+	}
+	if d := got.Recipes[0].Drop; d.Prompt != 0.25 || d.Entity != 0.5 {
+		t.Errorf("dropout %v", d)
+	}
+}
