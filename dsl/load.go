@@ -243,6 +243,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 			}
 		})
 	})
+	l.filesMeet(scene.Renders)
 	if renders == 0 && len(l.waiting.recipes) == 0 && !l.diags.HasErrors() {
 		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}

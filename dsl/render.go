@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -16,6 +17,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -616,7 +618,7 @@ func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
 		b.errorf(at, "Invalid output path", "The name of a picture ends in %s; %q does not.%s", quoted(stills), name, hint)
 		return ""
 	}
-	key := strings.ToLower(clean) // some file systems don't tell upper from lower case
+	key := fileKey(clean)
 	clean = spelledIn(b.l.out, clean)
 	// What exists already along the path must stay inside the folder.
 	var trouble error
@@ -648,14 +650,15 @@ func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
 		b.collides(at, clean, first, who)
 		return ""
 	}
-	b.l.outputs[key] = writer{b.l.source(at), who}
+	b.l.outputs[key] = writer{b.l.source(at), who, clean}
 	return clean
 }
 
 // A writer is an output: where the scene says so, and who writes it.
 type writer struct {
-	at  eligen.Source
-	who string
+	at   eligen.Source
+	who  string
+	path string
 }
 
 // collides complains about two outputs with one path. Of instances it names the two.
@@ -663,7 +666,10 @@ func (b *body) collides(at hcl.Range, path string, first writer, who string) {
 	word, place := b.keyWord(), b.l.source(at)
 	a := b.attrs["path"]
 	b.failed = true
+	module := func(who string) string { before, _, _ := strings.Cut(who, "render."); return before }
 	switch {
+	case first.at == place && module(first.who) != module(who):
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: the two modules are of one folder, and in names of files upper and lower case are one. Write an output block with a variable of the module in its path.", path, first.who, who)
 	case word == "" || first.at != place:
 		b.errorf(at, duplicateOutput, "%s is already written by the output at %s. Give one of the two another path.", path, first.at)
 	case a == nil || a.Expr.Range() != at:
@@ -676,6 +682,92 @@ func (b *body) collides(at hcl.Range, path string, first writer, who string) {
 }
 
 const duplicateOutput = "Duplicate output"
+
+// fileKey is a path as file systems may see it that don't tell upper from lower case, or
+// one spelling of an accent from the other.
+func fileKey(clean string) string { return strings.ToLower(norm.NFC.String(clean)) }
+
+// A numberedOutput is all that a clip's frames are written to.
+type numberedOutput struct {
+	key    string // of the path, with its %04d
+	frames int
+	writer
+}
+
+// frame is the file of a frame, as its key.
+func (o numberedOutput) frame(n int) string { return fmt.Sprintf(o.key, n) }
+
+// filesMeet complains about a clip's numbered frames that something else is written to or
+// read from, and about files that would have to be folders of others.
+func (l *loader) filesMeet(renders []eligen.Render) {
+	byEnds := map[[2]string][]numberedOutput{} // by what stands around the number
+	for i := range renders {
+		r := &renders[i]
+		for _, o := range r.Outputs {
+			at := numbered.FindStringIndex(o.Path)
+			if at == nil || r.Clip == nil {
+				continue
+			}
+			ends := [2]string{fileKey(o.Path[:at[0]]), fileKey(o.Path[at[1]:])}
+			n := numberedOutput{ends[0] + o.Path[at[0]:at[1]] + ends[1], r.Clip.Timeline.Frames, writer{o.Source, r.Address, o.Path}}
+			for _, other := range byEnds[ends] {
+				if f, meet := n.meets(other); meet {
+					l.diags.Errorf(&n.at, duplicateOutput, "%s would be written by %s and by %s. Give one of the two another path.", n.frame(f), other.who, n.who)
+				}
+			}
+			byEnds[ends] = append(byEnds[ends], n)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(l.outputs)) {
+		w := l.outputs[key]
+		for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+			if file, ok := l.outputs[dir]; ok {
+				l.diags.Errorf(&w.at, "Invalid output path", "%s can't be a folder: the output at %s writes it as a file. Give one of the two another path.", file.path, file.at)
+			}
+		}
+		if o, f, ok := frameOf(byEnds, key); ok {
+			l.diags.Errorf(&w.at, duplicateOutput, "%s would be written by %s and by %s, as its frame %d. Give one of the two another path.", w.path, w.who, o.who, f)
+		}
+	}
+	for name, p := range l.pictures {
+		clean, err := localPath(name, "scene's")
+		if err != nil || p.err != nil {
+			continue
+		}
+		if o, f, ok := frameOf(byEnds, fileKey(clean)); ok {
+			l.diags.Errorf(&o.at, "Output overwrites an input", "The scene reads %s, so frame %d can't be written to it. Give the output another path.", clean, f)
+		}
+	}
+}
+
+// meets is the first frame that two outputs with equal ends write to one file.
+func (o numberedOutput) meets(p numberedOutput) (frame int, ok bool) {
+	for _, f := range []int{0, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000} { // where a number fills its zeros
+		if f < min(o.frames, p.frames) && o.frame(f) == p.frame(f) {
+			return f, true
+		}
+	}
+	return 0, false
+}
+
+// frameOf is the clip, and its frame, that a file is of.
+func frameOf(byEnds map[[2]string][]numberedOutput, key string) (o numberedOutput, frame int, ok bool) {
+	if len(byEnds) == 0 {
+		return o, 0, false
+	}
+	digit := func(i int) bool { return i < len(key) && '0' <= key[i] && key[i] <= '9' }
+	for i := range key {
+		for j := i + 1; digit(j-1) && j-i <= 9; j++ {
+			n, _ := strconv.Atoi(key[i:j]) // digits alone, and few
+			for _, o := range byEnds[[2]string{key[:i], key[j:]}] {
+				if n < o.frames && o.frame(n) == key {
+					return o, n, true
+				}
+			}
+		}
+	}
+	return o, 0, false
+}
 
 // variesBy reports whether an expression looks at which instance it is evaluated for.
 func (b *body) variesBy(e hcl.Expression) bool {
@@ -691,7 +783,7 @@ func (l *loader) overwrites() {
 		if err != nil || p.err != nil {
 			continue
 		}
-		if at, ok := l.outputs[strings.ToLower(clean)]; ok {
+		if at, ok := l.outputs[fileKey(clean)]; ok {
 			l.diags.Errorf(&at.at, "Output overwrites an input", "The scene reads %s, so it can't be written too. Give the output another path.", clean)
 		}
 	}
