@@ -63,6 +63,9 @@ func (o *consoleOptions) run(c *cobra.Command, args []string) error {
 			broken = lines(o.source(c), func(line int, text string) { answer("stdin", line, text) })
 		}
 	})
+	if err := c.Context().Err(); err != nil {
+		return err
+	}
 	if err := ds.Err(); err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,6 +58,30 @@ func TestCommandThatDoesNotEnd(t *testing.T) {
 		close(forever)
 		if done(); restored != 1 {
 			t.Error("given back twice")
+		}
+	}
+}
+
+// What a command says of a scene that it was interrupted at is no mistake of the scene's.
+func TestInterruptedWhileReading(t *testing.T) {
+	scene := filepath.Join(t.TempDir(), "scene.hcl")
+	if err := os.WriteFile(scene, []byte("render \"r\" {\n  prompt = \"a duck\"\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"console", scene, "--expr", "1"},
+		{"new", "a dog left of a cat"},
+		{"validate", scene},
+		{"plan", scene},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(signalled{syscall.SIGTERM})
+		c := newRoot()
+		c.SetArgs(args)
+		c.SetOut(io.Discard)
+		c.SetErr(io.Discard)
+		if code := exitCode(ctx, c.ExecuteContext(ctx)); code != exitTerminated {
+			t.Errorf("%s: exit code %d, want %d", args[0], code, exitTerminated)
 		}
 	}
 }

@@ -93,7 +93,11 @@ func (o *newOptions) run(c *cobra.Command, args []string) error {
 	}
 	text := d.HCL()
 	// What would be made is read as any scene is, before anybody gets it.
-	if _, ds := reread(c.Context(), os.TempDir(), text); ds.HasErrors() {
+	_, ds := reread(c.Context(), os.TempDir(), text)
+	if err := c.Context().Err(); err != nil {
+		return err
+	}
+	if ds.HasErrors() {
 		return fmt.Errorf("the scene that was made is not valid, which is a mistake of eligen's: %w", ds.Err())
 	}
 	return o.write(c, text, notes)
@@ -137,6 +141,9 @@ func (o *newOptions) change(c *cobra.Command, words string) error {
 	}
 	// Lines were changed: whether they say what was meant is seen by reading them.
 	got, ds := reread(c.Context(), filepath.Dir(o.refine), text)
+	if err := c.Context().Err(); err != nil {
+		return err
+	}
 	if err := ds.Err(); err != nil {
 		return fmt.Errorf("the change does not fit the rest of %s: %w", o.refine, err)
 	}
