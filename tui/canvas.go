@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"strconv"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -191,6 +192,12 @@ func (c *canvas) sgr(p color.NRGBA) string {
 		return fmt.Sprintf("5;%d", nearest256(p))
 	}
 	return fmt.Sprintf("2;%d;%d;%d", p.R, p.G, p.B)
+}
+
+// few256 is the number of the nearest of 256 colours to one that inColour wrote.
+func few256(colour string) string {
+	r, g, b, _ := lipgloss.Color(colour).RGBA()
+	return strconv.Itoa(int(nearest256(color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 255})))
 }
 
 // nearest256 is the nearest of the colours that all terminals of 256 agree on: a cube

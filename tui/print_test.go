@@ -54,6 +54,12 @@ func TestSketch(t *testing.T) {
 			t.Errorf("no %q:\n%s", want, got)
 		}
 	}
+	// Pictures and the letters below them keep to the colours that the terminal has.
+	few := Sketch(leap().Layouts[0], PrintLook(environment(colourful), 120, 40))
+	many := Sketch(leap().Layouts[0], PrintLook(environment(colourful+" COLORTERM=truecolor"), 120, 40))
+	if strings.Contains(few, "8;2;") || !strings.Contains(few, "8;5;") || strings.Contains(many, "8;5;") || !strings.Contains(many, "8;2;") {
+		t.Errorf("of 256 colours:\n%q\nof all:\n%q", few, many)
+	}
 	hostile := Layout{Render: "render.x", Size: eligen.Size{W: 64, H: 64}, Entities: []eligen.Entity{{Address: "entity.\x1b[2J", Prompt: "\x1b]0;x\x07", Region: eligen.Box(0, 0, 1, 1)}}}
 	if got := Sketch(hostile, PrintLook(environment(colourful), 80, 24)); strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b]") {
 		t.Errorf("a name's escape reaches the terminal: %q", got)

@@ -678,7 +678,7 @@ func (s *screen) body(p panes, t *take) []string {
 		lines = append(lines, left[i]+" "+right[i])
 	}
 	if p.timeline > 0 && t != nil {
-		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: s.made(t), look: s.look}
+		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: s.made(t), layout: s.progress.Began.IsZero(), look: s.look}
 		if e := t.at(s.frame); s.entity < len(e) {
 			pane.selected = e[s.entity].Address
 		}

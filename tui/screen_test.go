@@ -614,6 +614,20 @@ func TestMended(t *testing.T) {
 	}
 }
 
+// TestLayoutAlone: where no run makes pictures, a clip has frames, and none are counted as
+// missing.
+func TestLayoutAlone(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	do(s, news{items: []any{leap()}})
+	if got := s.String(); !strings.Contains(got, "\n24 frames ") || strings.Contains(got, "made") {
+		t.Errorf("a layout alone:\n%s", got)
+	}
+	do(s, news{items: []any{eligen.Event{Type: eligen.Opened, Time: time.Now()}}})
+	if got := s.String(); !strings.Contains(got, "\n0 of 24 made ") {
+		t.Errorf("a run that has begun:\n%s", got)
+	}
+}
+
 // TestShared: a frame that another one's picture serves is shown with it, and counts as
 // made, however far apart they are and however little their regions differ.
 func TestShared(t *testing.T) {

@@ -16,6 +16,7 @@ type timelinePane struct {
 	frames   int
 	frame    int
 	made     map[int]bool // frames whose pictures are there
+	layout   bool         // there is no run that could make any
 	playing  bool
 	selected string // address of the entity whose tracks come first
 	look     Look
@@ -67,7 +68,11 @@ func (p *timelinePane) View(width, height int) []string {
 		}
 	}
 	cells[head] = '▼'
-	lines = append(lines, row(fmt.Sprintf("%d of %d made", len(p.made), p.frames), cells, theme.quiet))
+	count := fmt.Sprintf("%d of %d made", len(p.made), p.frames)
+	if p.layout {
+		count = fmt.Sprintf("%d frames", p.frames)
+	}
+	lines = append(lines, row(count, cells, theme.quiet))
 	if p.timeline == nil {
 		return fit(lines, width, height)
 	}

@@ -136,6 +136,9 @@ func paint(look Look, colour, s string) string {
 	if !look.Colour || s == "" {
 		return s
 	}
+	if look.Few && strings.HasPrefix(colour, "#") {
+		colour = few256(colour)
+	}
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(colour)).Render(s)
 }
 

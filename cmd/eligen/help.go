@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -195,6 +196,22 @@ func wrongFlag(c *cobra.Command, err error) error {
 		return usageError{err}
 	}
 	return usageError{fmt.Errorf("%w%s", err, didYouMean("--"+unknown.GetSpecifiedName(), names))}
+}
+
+// exclusive is cobra's error for flags of which a command takes one. The second list has
+// those that were given.
+var exclusive = regexp.MustCompile(`^if any flags in the group .* set none of the others can be; \[(.+)\] were all set$`)
+
+// together is err, with cobra's words for flags that exclude one another in ours.
+func together(err error) error {
+	if err == nil {
+		return nil
+	}
+	m := exclusive.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	return usageError{fmt.Errorf("--%s exclude one another: give one of them", strings.Join(strings.Fields(m[1]), " and --"))}
 }
 
 // didYouMean is a sentence with the name that is most like a word, if one is like it.

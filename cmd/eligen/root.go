@@ -46,12 +46,11 @@ func run(args []string) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := l.supervise(ctx, func() error { return root.ExecuteContext(ctx) })
-	report(errs, err)
-	if failed := unwritten(out); failed != nil && (err == nil || exitCode(ctx, err) == exitChanges) {
+	err := l.supervise(ctx, func() error { return together(root.ExecuteContext(ctx)) })
+	if failed := unwritten(out); failed != nil && (err == nil || errors.Is(err, out.Err()) || exitCode(ctx, err) == exitChanges) {
 		err = failed
-		report(errs, err)
 	}
+	report(errs, err)
 	return exitCode(ctx, err)
 }
 
@@ -274,7 +273,7 @@ func usage(err error) bool {
 	if errors.As(err, &u) {
 		return true
 	}
-	for _, prefix := range []string{"flag needs", "unknown flag", "unknown shorthand", "unknown command", "invalid argument", "if any flags in the group"} {
+	for _, prefix := range []string{"flag needs", "unknown flag", "unknown shorthand", "unknown command", "invalid argument"} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return true
 		}

@@ -143,12 +143,12 @@ func describeClip(w io.Writer, r clip.Resolved) error {
 	return describe(w, first)
 }
 
-// facts prints names, and what each is.
+// facts prints names, and what each is. A name wraps, too: an entity's key may be long.
 func facts(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
 		row[0] = page.Quiet.Of(row[0])
 	}
-	_, err := io.WriteString(w, page.Table(rows, page.Prose(w), page.Column{}, page.Column{Fit: page.Wrap}))
+	_, err := io.WriteString(w, page.Table(rows, page.Prose(w), page.Column{Fit: page.Wrap}, page.Column{Fit: page.Wrap}))
 	return err
 }
 

@@ -85,8 +85,10 @@ func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.S
 		shown.Note = "mistakes; the last good layout stays"
 	case len(shown.Layouts) == 0:
 		shown.Note = "no render block, and so no layout"
+	case len(shown.Layouts) == 1 && len(shown.Layouts[0].Entities) == 1:
+		shown.Note = "one render, with one entity"
 	case len(shown.Layouts) == 1:
-		shown.Note = fmt.Sprintf("a render, of %d entities", len(shown.Layouts[0].Entities))
+		shown.Note = fmt.Sprintf("one render, with %d entities", len(shown.Layouts[0].Entities))
 	default:
 		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
 	}
