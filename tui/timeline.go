@@ -69,7 +69,7 @@ func (p *timelinePane) View(width, height int) []string {
 	}
 	cells[head] = '▼'
 	count := fmt.Sprintf("%d of %d made", len(p.made), p.frames)
-	if p.layout {
+	if p.layout && len(p.made) == 0 {
 		count = fmt.Sprintf("%d frames", p.frames)
 	}
 	lines = append(lines, row(count, cells, theme.quiet))
