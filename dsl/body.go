@@ -163,7 +163,7 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 		} else if len(arguments) > 0 {
 			hint = fmt.Sprintf(" It may have %s.", strings.ReplaceAll(quoted(arguments), " or ", " and "))
 		}
-		b.l.errorf(*d.Subject, summary, "%s has no argument %q.%s", capital(b.g.what), name, hint)
+		b.l.errorf(*d.Subject, summary, "%s has no argument %q.%s", capital(b.g.what), name, hidden(name)+hint)
 	}
 	switch d.Summary {
 	case "Unsupported argument", "Extraneous JSON object property":

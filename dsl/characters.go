@@ -13,7 +13,7 @@ import (
 // invisible reports whether nobody sees that a character is there, or what it is: it
 // looks like a space or like nothing.
 func invisible(r rune) bool {
-	return r != ' ' && r != '\n' && r != '\t' && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cc, unicode.Cf)
+	return r != ' ' && r != '\n' && r != '\t' && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cc, unicode.Cf, unicode.Variation_Selector)
 }
 
 // codePoint is a character for a message, as "U+00A0 (no-break space)".

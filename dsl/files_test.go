@@ -43,3 +43,14 @@ func TestFilesThatMeet(t *testing.T) {
 		}
 	}
 }
+
+// Zero is what the language says it is: no limit.
+func TestRecipeWithoutLimits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.hcl")
+	if err := os.WriteFile(path, []byte("recipe \"base\" {\n  classes  = 0\n  pictures = 0\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, ds := Load(t.Context(), path, Vars{}); len(ds) > 0 {
+		t.Error(ds)
+	}
+}

@@ -67,8 +67,8 @@ func (l *loader) recipe(block *hcl.Block) {
 		low, high int64
 		to        *int
 	}{
-		{"classes", 1, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch}, {"every", 1, 1_000_000_000, &r.Every},
-		{"pictures", 1, 1_000_000_000, &r.Pictures},
+		{"classes", 0, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch}, {"every", 1, 1_000_000_000, &r.Every},
+		{"pictures", 0, 1_000_000_000, &r.Pictures},
 	} {
 		if n, ok := b.whole(x.name, x.low, x.high); ok {
 			*x.to = int(n)
