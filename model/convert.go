@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/torch"
 )
 
@@ -23,7 +24,7 @@ func Convert(in, out string, force bool) (err error) {
 	if !strings.EqualFold(filepath.Ext(out), ".safetensors") {
 		return fmt.Errorf("%s doesn't end in .safetensors, which is what is written", out)
 	}
-	src, err := os.Open(in)
+	src, err := files.Open(in)
 	if err != nil {
 		return err
 	}

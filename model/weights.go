@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
 	"github.com/eligen/eligen/model/torch"
@@ -249,7 +250,7 @@ func isTorch(f io.ReaderAt) bool {
 func refusePickle(path string) error {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".pt", ".pth", ".bin", ".ckpt", ".pkl":
-		if f, err := os.Open(path); err == nil {
+		if f, err := files.Open(path); err == nil {
 			defer f.Close()
 			if isTorch(f) {
 				return nil
@@ -263,7 +264,7 @@ func refusePickle(path string) error {
 }
 
 func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -279,14 +280,11 @@ func readSmall(path string, limit int64) ([]byte, error) {
 }
 
 func openShard(path string) (*shard, []eligen.TensorInfo, map[string]string, error) {
-	f, err := os.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
 	if err != nil {
 		f.Close()
 		return nil, nil, nil, err
