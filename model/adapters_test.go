@@ -279,6 +279,33 @@ func TestPEFTFolder(t *testing.T) {
 	}
 }
 
+// A folder with one file of weights, by whatever name, is that file, as for models
+// inspect; one with several or none says so.
+func TestFolderOfALoRA(t *testing.T) {
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	spec := func(path string) (eligen.Spec, error) {
+		return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+	}
+	dir, empty := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "pytorch_lora_weights.safetensors")
+	same := func(_ *eligen.TensorInfo, f []float32) []byte { return float32s(f) }
+	source := loraFile(t, lora.Diffusers, 23, 2, every)
+	rewrite(t, source, file, nil, same)
+	want, err := spec(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := spec(dir); err != nil || got.Adapters[0].Digest != want.Adapters[0].Digest {
+		t.Errorf("the folder of one file: %v", err)
+	}
+	rewrite(t, source, filepath.Join(dir, "other.safetensors"), nil, same)
+	for path, want := range map[string]string{dir: "holds 2 safetensors files", empty: "holds no safetensors file"} {
+		if _, err := spec(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // A source that isn't there says where it was looked for, and that nothing is downloaded.
 func TestRepositoriesAreNotDownloaded(t *testing.T) {
 	where := t.TempDir()

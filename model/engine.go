@@ -294,7 +294,10 @@ func (e *Engine) adapter(r *resolved, a *eligen.Adapter) (w eligen.AdapterWeight
 	case a.Path == eligen.InContext:
 		c, w.Digest, err = r.inContext()
 	case a.Path != "":
-		file := factorsFile(a.Path)
+		file, failed := factorsFile(a.Path)
+		if failed != nil {
+			return w, "", failed
+		}
 		w.Digest, err = DigestFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return w, "", notThere(a.Path)

@@ -56,7 +56,7 @@ func Inspect(path string) (Report, error) {
 			return inspectModel(path, l, err)
 		}
 	}
-	c, err := OpenCheckpoint(factorsFile(path))
+	c, err := OpenCheckpoint(inPEFT(path))
 	if err != nil {
 		return Report{}, err
 	}

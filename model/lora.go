@@ -82,8 +82,8 @@ const (
 	peftConfig = "adapter_config.json"
 )
 
-// factorsFile is the file that is meant by a LoRA's path, which may be a folder of PEFT's.
-func factorsFile(path string) string {
+// inPEFT is the file of factors in a folder of PEFT's; any other path is itself.
+func inPEFT(path string) string {
 	if file := filepath.Join(path, peftFile); isFolder(path) {
 		if _, err := os.Stat(file); err == nil {
 			return file
@@ -92,10 +92,30 @@ func factorsFile(path string) string {
 	return path
 }
 
+// factorsFile is the file that is meant by a LoRA's path, which may be a folder: PEFT's,
+// or one with a single file of weights, as diffusers writes it.
+func factorsFile(path string) (string, error) {
+	if path = inPEFT(path); !isFolder(path) {
+		return path, nil
+	}
+	files, _, err := checkpointFiles(path)
+	if err == nil && len(files) != 1 {
+		err = fmt.Errorf("%s holds weights in %d files; a LoRA is one", path, len(files))
+	}
+	if err != nil {
+		return "", err
+	}
+	return files[0], nil
+}
+
 // OpenLoRA opens a LoRA: a file, or a folder of PEFT's. What is beside the file says how
 // strong it is where the file doesn't.
 func OpenLoRA(path string) (*Checkpoint, *lora.File, error) {
-	c, err := OpenCheckpoint(factorsFile(path))
+	file, err := factorsFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := OpenCheckpoint(file)
 	if err != nil {
 		return nil, nil, err
 	}

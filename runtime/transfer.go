@@ -17,6 +17,9 @@ import (
 // maxImport is how many results an archive may hold: as many as a plan has stages.
 const maxImport = 100_000
 
+// maxPadding is how many bytes are looked at behind an archive's end.
+const maxPadding = 1 << 20
+
 // ErrDamaged says that an archive of results is not what it should be.
 var ErrDamaged = errors.New("the archive is damaged, or holds something else than results")
 
@@ -114,6 +117,10 @@ func (s *Store) Import(r io.Reader) (out Imported, err error) {
 				return damaged("its end does not fit its %d results", out.Added+out.Present)
 			}
 			if _, err := t.Next(); !errors.Is(err, io.EOF) {
+				return damaged("it goes on behind its end")
+			}
+			// Zeros fill a tar's last record; more archives may follow, which nobody reads.
+			if rest, err := io.ReadAll(io.LimitReader(r, maxPadding)); err != nil || len(bytes.Trim(rest, "\x00")) > 0 {
 				return damaged("it goes on behind its end")
 			}
 			out.Whole = true

@@ -182,6 +182,7 @@ func TestImportOfCuts(t *testing.T) {
 		{"cut before its end", archive[:at[4]], 3, "cut off"},
 		{"without its second result", slices.Concat(archive[:at[2]], archive[at[3]:]), 2, "does not fit"},
 		{"with a result twice", slices.Concat(archive[:at[2]], archive[at[1]:]), 3, "does not fit"},
+		{"one behind the other", slices.Concat(archive, archive), 3, "behind its end"},
 		{"two in one", slices.Concat(archive[:at[5]], archive), 3, "behind its end"},
 	} {
 		other, _ := fill(t)
@@ -193,6 +194,9 @@ func TestImportOfCuts(t *testing.T) {
 	other, _ := fill(t)
 	if got, err := other.Import(bytes.NewReader(archive)); err != nil || got != (Imported{Added: 3, Whole: true}) {
 		t.Errorf("whole: %+v, %v", got, err)
+	}
+	if got, err := other.Import(bytes.NewReader(slices.Concat(archive, make([]byte, 10240)))); err != nil || got != (Imported{Present: 3, Whole: true}) {
+		t.Errorf("whole, in records of 10 KiB: %+v, %v", got, err)
 	}
 
 	// Archives of before 0.2 are results and nothing else: they are taken, and don't

@@ -182,7 +182,7 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 			settings.apply(p)
 			f.Reading = settings.newly
 		}
-		if s := p.scale(AlphaFile); !finite(s) {
+		if s := float32(p.scale(AlphaFile)); !finite(float64(s)) { // in the numbers that it is applied in
 			return nil, fmt.Errorf("%s: the alpha of %s makes its scale %v", path, stem, s)
 		}
 		f.factors = append(f.factors, *p)

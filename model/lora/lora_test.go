@@ -341,6 +341,8 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 		{"rsLoRA", file(), `{"transformer.lora_alpha": 8, "transformer.use_rslora": true}`, nil, 8. / 2, true},
 		{"beside the file", file(), "", config(`{"r": 4, "lora_alpha": 16, "peft_type": "LORA"}`), 16. / 4, true},
 		{"beside the file, all of it", file(), "", config(`{"lora_alpha": 16, "use_rslora": true, "alpha_pattern": {"to_q": 1}}`), 1. / 2, true},
+		{"a pattern, and PEFT's own alpha of 8", file(), `{"transformer.alpha_pattern": {"to_k": 1}}`, nil, 8. / 4, true},
+		{"rsLoRA, and PEFT's own alpha of 8", file(), "", config(`{"use_rslora": true}`), 8. / 2, true},
 		{"metadata of text encoders", file(), `{"text_encoder.lora_alpha": 8}`, nil, 1, false},
 	} {
 		var metadata map[string]string
@@ -361,7 +363,7 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 	}
 	for name, metadata := range map[string]string{
 		"are no JSON": `{`, "no number": `{"lora_alpha": "8"}`, "no JSON object": `{"lora_alpha": 8, "alpha_pattern": [1]}`,
-		"can't read the expression": `{"lora_alpha": 8, "alpha_pattern": {"(?=x)": 1}}`, "neither true nor false": `{"lora_alpha": 8, "use_rslora": 1}`,
+		"makes its scale +Inf": `{"lora_alpha": 1e300}`, "can't read the expression": `{"lora_alpha": 8, "alpha_pattern": {"(?=x)": 1}}`, "neither true nor false": `{"lora_alpha": 8, "use_rslora": 1}`,
 	} {
 		if _, err := Parse("x", file(), map[string]string{"lora_adapter_metadata": metadata}, nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want %q", metadata, err, name)

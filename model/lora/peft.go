@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"regexp"
 	"strings"
 )
@@ -12,7 +11,7 @@ import (
 // Settings are the scales that PEFT keeps beside the factors: in the metadata of a
 // file of diffusers', or in adapter_config.json. A file's own alphas come first.
 type Settings struct {
-	alpha    float64 // of every module; NaN for none
+	alpha    float64 // of every module
 	patterns []pattern
 	root     bool // alpha is divided by the square root of the rank (rsLoRA)
 
@@ -40,10 +39,11 @@ func fromMetadata(metadata map[string]string) (*Settings, error) {
 		return nil, fmt.Errorf("the metadata %s are no JSON: %w", metadataKey, err)
 	}
 	for _, prefix := range []string{"transformer.", ""} {
-		if _, ok := fields[prefix+"lora_alpha"]; !ok {
+		field := func(name string) json.RawMessage { return fields[prefix+name] }
+		if !saysScale(field) {
 			continue
 		}
-		s, err := readSettings(func(name string) json.RawMessage { return fields[prefix+name] })
+		s, err := readSettings(field)
 		if err != nil {
 			return nil, fmt.Errorf("the metadata %s: %w", metadataKey, err)
 		}
@@ -62,14 +62,23 @@ func ReadConfig(data []byte) (*Settings, error) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, fmt.Errorf("it is no JSON object: %w", err)
 	}
-	if _, ok := fields["lora_alpha"]; !ok {
+	field := func(name string) json.RawMessage { return fields[name] }
+	if !saysScale(field) {
 		return nil, nil
 	}
-	return readSettings(func(name string) json.RawMessage { return fields[name] })
+	return readSettings(field)
 }
 
+// saysScale reports whether settings say anything of how strong a LoRA is.
+func saysScale(field func(name string) json.RawMessage) bool {
+	return field("lora_alpha") != nil || field("alpha_pattern") != nil || field("use_rslora") != nil
+}
+
+// defaultAlpha is PEFT's lora_alpha of settings that don't say theirs.
+const defaultAlpha = 8
+
 func readSettings(field func(name string) json.RawMessage) (*Settings, error) {
-	s := &Settings{alpha: math.NaN()}
+	s := &Settings{alpha: defaultAlpha}
 	number := func(name string, text json.RawMessage) (float64, error) {
 		var x *float64
 		if err := json.Unmarshal(text, &x); err != nil || x == nil {
@@ -78,8 +87,10 @@ func readSettings(field func(name string) json.RawMessage) (*Settings, error) {
 		return *x, nil
 	}
 	var err error
-	if s.alpha, err = number("lora_alpha", field("lora_alpha")); err != nil {
-		return nil, err
+	if text := field("lora_alpha"); text != nil {
+		if s.alpha, err = number("lora_alpha", text); err != nil {
+			return nil, err
+		}
 	}
 	if text := field("use_rslora"); len(text) > 0 && string(text) != "null" {
 		if err := json.Unmarshal(text, &s.root); err != nil {
