@@ -160,7 +160,7 @@ func (l *Live) Close() {
 	if l.o.Keys != nil { // else it is there already
 		look := LookOf(l.o.Env)
 		look.Width, look.Below = l.width, true
-		fmt.Fprintln(page.Bare(l.o.Stderr), View(&l.progress, l.progress.Latest, look))
+		fmt.Fprintln(page.Bare(l.o.Stderr), View(&l.progress, l.o.Clock(), look))
 	}
 	fmt.Fprint(l.o.Stderr, problems(&l.progress, page.Columns(l.o.Stderr)))
 }

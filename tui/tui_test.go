@@ -305,3 +305,18 @@ func TestBar(t *testing.T) {
 		t.Errorf("a run that never began wrote %q", b.String())
 	}
 }
+
+// TestLeftEarly: what stays below a screen that was left in the middle of a stage has
+// the times of that moment, not of the last event.
+func TestLeftEarly(t *testing.T) {
+	var b bytes.Buffer
+	at := time.Now()
+	l := &Live{width: 80, o: Options{Keys: os.Stdin, Stderr: &b, Env: environment("NO_COLOR=1 LANG=C.UTF-8"), Clock: func() time.Time { return at.Add(7 * time.Second) }}}
+	l.Add(eligen.Event{Type: eligen.Opened, Time: at})
+	l.Add(eligen.Event{Type: eligen.Planned, Time: at, Stage: "render.a.decode"})
+	l.Add(eligen.Event{Type: eligen.Started, Time: at, Stage: "render.a.decode"})
+	l.Close()
+	if got := b.String(); !strings.Contains(got, "render.a.decode  7.0 s\n") {
+		t.Errorf("after 7 seconds:\n%s", got)
+	}
+}
