@@ -135,10 +135,13 @@ func (s *Store) entry(name, kind string, key eligen.Digest) (content []byte, ste
 // The error says so.
 func (s *Store) setAside(name string) error {
 	aside := filepath.Join("quarantine", filepath.Base(name))
-	if _, err := s.files.root.Lstat(aside); err == nil {
+	_ = s.files.mkdirAll("quarantine") // without it, the renaming fails
+	err := s.files.rename(name, aside) // of several damaged entries of one name, the last is kept
+	if err != nil {                    // a folder is in the way, or is what is moved
 		aside += fmt.Sprintf("-%08x", rand.Uint32())
+		err = s.files.rename(name, aside)
 	}
-	if s.files.mkdirAll("quarantine") != nil || s.files.rename(name, aside) != nil {
+	if err != nil {
 		return fmt.Errorf("%s is damaged, and is made again", filepath.Join(s.dir, name))
 	}
 	return fmt.Errorf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside))
