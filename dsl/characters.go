@@ -16,6 +16,13 @@ func invisible(r rune) bool {
 	return r != ' ' && r != '\n' && r != '\t' && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cc, unicode.Cf, unicode.Variation_Selector)
 }
 
+// unnameable reports whether a character has no place in the name of a file that is
+// written. Joiners and variation selectors have: emoji and some scripts need them.
+func unnameable(r rune) bool {
+	joins := r == '\u200c' || r == '\u200d' || unicode.Is(unicode.Variation_Selector, r)
+	return invisible(r) && !joins
+}
+
 // codePoint is a character for a message, as "U+00A0 (no-break space)".
 func codePoint(r rune) string {
 	name := strings.ToLower(runenames.Name(r))

@@ -117,3 +117,24 @@ recipe "base" {
 		})
 	}
 }
+
+// The name of a file that is written has nothing that nobody sees; emoji keep what joins
+// them.
+func TestOutputNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"out/a\\u202eb.png":      "The name holds U+202E (right-to-left override), which can't be seen. Remove it.",
+		"out/a\\u200bb.png":      "The name holds U+200B (zero width space), which can't be seen. Remove it.",
+		"out/a\\nb.png":          `"out/a\nb.png" holds a control character.`,
+		"out/👨\\u200d👩.png":      "",
+		"out/\\u2764\\ufe0f.png": "",
+	} {
+		_, ds := load(t.Context(), "scene.hcl", []byte("render \"r\" {\n  prompt = \"r\"\n  output {\n    path = \""+name+"\"\n  }\n}\n"), Vars{})
+		got := ""
+		if len(ds) > 0 {
+			got = ds[0].Detail
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}

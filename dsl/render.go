@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
@@ -579,6 +580,10 @@ func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
 	switch {
 	case err != nil:
 		b.errorf(at, "Invalid output path", "%s.", capital(err.Error()))
+		return ""
+	case strings.ContainsFunc(name, unnameable):
+		r, _ := utf8.DecodeRuneInString(name[strings.IndexFunc(name, unnameable):])
+		b.errorf(at, "Invalid output path", "The name holds %s, which can't be seen. Remove it.", codePoint(r))
 		return ""
 	case strings.HasSuffix(name, "/"):
 		b.errorf(at, "Invalid output path", "%q is a folder. Name the file, as %q.", name, path.Join(clean, "picture.png"))
