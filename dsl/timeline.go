@@ -492,6 +492,10 @@ func easeHint(name string) string {
 		}
 	}
 	switch name {
+	case "spring":
+		return " Write it as a function, without quotes: spring()."
+	case "bezier", "steps":
+		return " Write it as a function, without quotes, with its numbers: " + map[string]string{"bezier": "bezier(0.4, 0, 0.2, 1)", "steps": "steps(4)"}[name] + "."
 	case "step-end", "step", "discrete", "none", "constant":
 		return ` A value that stays until the next key is "hold".`
 	case "step-start":

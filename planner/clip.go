@@ -79,7 +79,7 @@ func (b *builder) frames(w *work) {
 		switch {
 		case len(frames) == 0:
 		case len(frames) == c.Timeline.Frames:
-			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (16×16 pixels each) in any of the %d frames of %s. Make it larger, or move it into the picture.", e.Address, c.Timeline.Frames, r.Address)
+			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (16×16 pixels each) in any frame of %s (%s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"))
 		default:
 			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
