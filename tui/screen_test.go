@@ -17,6 +17,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/drawing"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // Environments of terminals.
@@ -542,7 +543,7 @@ func TestLog(t *testing.T) {
 	if strings.Contains(got, "box = px") {
 		t.Errorf("\n%s", got)
 	}
-	if got := Problems(s.progress); !strings.Contains(got, "box = px") {
+	if got := page.Clean(problems(s.progress, 0)); !strings.Contains(got, "box = px") {
 		t.Errorf("below: %s", got)
 	}
 }

@@ -159,7 +159,7 @@ func TestProblems(t *testing.T) {
 	for _, e := range recorded(t) {
 		p.Add(e)
 	}
-	golden(t, "problems.txt", Problems(&p))
+	golden(t, "problems.txt", page.Clean(problems(&p, 0)))
 }
 
 // progressAt is the run after the event of a number.

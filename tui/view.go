@@ -109,11 +109,9 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 	return cut(t, width)
 }
 
-// Problems is everything that went wrong, whole: a live view has no room for it, and
-// it is written below the view's last frame.
-func Problems(p *eligen.Progress) string { return page.Clean(problems(p, 0)) }
-
-// problems is Problems in the theme's styles, in lines of width cells (0: no limit).
+// problems is everything that went wrong, whole, in the theme's styles and in lines of
+// width cells (0: no limit): a live view has no room for it, and it is written below the
+// view's last frame.
 func problems(p *eligen.Progress, width int) string {
 	var b strings.Builder
 	for _, d := range p.Reports {

@@ -70,12 +70,6 @@ func Terminal(w io.Writer) *os.File {
 	return f
 }
 
-// Coloured reports whether what is written to w may have colours.
-func Coloured(w io.Writer) bool {
-	p, ok := w.(*Writer)
-	return ok && p.colours
-}
-
 // Columns is how many cells a line of w has; 0 where there is no end: w is no terminal.
 func Columns(w io.Writer) int {
 	f := Terminal(w)
