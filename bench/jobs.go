@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // guidance is the embedded guidance of every step that has one.

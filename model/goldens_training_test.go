@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // testTraining trains a LoRA for the case's steps: losses, gradients of the

@@ -18,8 +18,8 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nano"
 	"github.com/eligen/eligen/model/text"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/train"
 )
 
 // JudgeFile is the classifier that evaluation asks what is in a picture, and

@@ -11,7 +11,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // A model grows training by training: autoencoder, base, LoRA, classifier. What

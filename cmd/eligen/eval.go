@@ -21,11 +21,11 @@ import (
 	"github.com/eligen/eligen/eval"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
-	"github.com/eligen/eligen/model/judge"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
+	"github.com/eligen/eligen/train"
+	"github.com/eligen/eligen/train/judge"
 )
 
 // evalOptions are the flags of `eligen eval`.

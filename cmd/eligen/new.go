@@ -15,8 +15,8 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/draft"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/layout"
 )
 
 // newOptions are the flags of `eligen new`.
@@ -77,11 +77,11 @@ func (o *newOptions) run(c *cobra.Command, args []string) error {
 	if o.refine != "" {
 		return o.change(c, words)
 	}
-	var d layout.Draft
+	var d draft.Draft
 	var notes []string
 	var err error
 	if o.endpoint == "" {
-		d, notes, err = layout.Plan(words, vocabulary())
+		d, notes, err = draft.Plan(words, vocabulary())
 	} else {
 		d, notes, err = o.languageModel().Plan(c.Context(), words, vocabulary())
 	}
@@ -117,21 +117,21 @@ func (o *newOptions) change(c *cobra.Command, words string) error {
 	if err != nil {
 		return err
 	}
-	before, err := layout.Of(scene, src)
+	before, err := draft.Of(scene, src)
 	if err != nil {
 		return err
 	}
-	var after layout.Draft
+	var after draft.Draft
 	var notes []string
 	if o.endpoint == "" {
-		after, notes, err = layout.Edit(before, words, vocabulary())
+		after, notes, err = draft.Edit(before, words, vocabulary())
 	} else {
 		after, notes, err = o.languageModel().Refine(c.Context(), before, words, vocabulary())
 	}
 	if err != nil {
 		return err
 	}
-	text, err := layout.Rewrite(src, before, after)
+	text, err := draft.Rewrite(src, before, after)
 	if err != nil {
 		return err
 	}
@@ -153,12 +153,12 @@ func (o *newOptions) change(c *cobra.Command, words string) error {
 	return o.write(c, text, notes)
 }
 
-func (o *newOptions) languageModel() layout.Model {
+func (o *newOptions) languageModel() draft.Model {
 	key := os.Getenv("ELIGEN_LLM_KEY")
 	if key == "" {
 		key = os.Getenv("OPENAI_API_KEY")
 	}
-	return layout.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
+	return draft.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
 }
 
 // reread reads a scene's text as a file in a folder, where what it names is.
@@ -220,10 +220,10 @@ func writeNew(name string, data []byte, force bool) error {
 }
 
 // vocabulary is what nano was taught, by the pictures that it was trained on.
-func vocabulary() layout.Vocabulary {
-	v := layout.Vocabulary{Of: "nano", Words: dataset.MaxTokens}
+func vocabulary() draft.Vocabulary {
+	v := draft.Vocabulary{Of: "nano", Words: dataset.MaxTokens}
 	for _, c := range dataset.Classes(0) {
-		v.Things = append(v.Things, layout.Thing{Name: c.Name, Also: c.Also, Bare: c.Bare, Sky: c.Sky})
+		v.Things = append(v.Things, draft.Thing{Name: c.Name, Also: c.Also, Bare: c.Bare, Sky: c.Sky})
 	}
 	known := dataset.Backgrounds()
 	places := known
@@ -235,7 +235,7 @@ func vocabulary() layout.Vocabulary {
 		}
 	}
 	for _, b := range places {
-		v.Places = append(v.Places, layout.Place{Name: b.Name, Phrase: b.Phrase, At: b.Place})
+		v.Places = append(v.Places, draft.Place{Name: b.Name, Phrase: b.Phrase, At: b.Place})
 	}
 	return v
 }

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/eligen/eligen/draft"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/layout"
 	"github.com/eligen/eligen/scenes"
 )
 
@@ -33,7 +33,7 @@ func TestNewScenesAreValid(t *testing.T) {
 		sentences = append(sentences, "a cat "+p.At)
 	}
 	for _, s := range sentences {
-		d, notes, err := layout.Plan(s, v)
+		d, notes, err := draft.Plan(s, v)
 		if err != nil {
 			t.Errorf("%s: %v", s, err)
 			continue

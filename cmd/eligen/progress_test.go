@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // A long piece of work on a pipe says that it goes on, and says it once a while.

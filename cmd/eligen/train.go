@@ -21,9 +21,9 @@ import (
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model"
-	"github.com/eligen/eligen/model/judge"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/train"
+	"github.com/eligen/eligen/train/judge"
 )
 
 // trainOptions are the flags of `eligen train`.

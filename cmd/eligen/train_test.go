@@ -18,9 +18,9 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/train"
 )
 
 // tinyModel writes a model in nano's layout, of random numbers, small enough to be

@@ -22,8 +22,8 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/train"
 )
 
 func backend(t *testing.T) compute.Backend {

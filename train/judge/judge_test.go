@@ -12,8 +12,8 @@ import (
 	_ "github.com/gomlx/compute/gobackend"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model/judge"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
+	"github.com/eligen/eligen/train/judge"
 )
 
 var colours = map[string]color.NRGBA{"tomato": {220, 40, 30, 255}, "lime": {60, 200, 50, 255}}

@@ -10,7 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // A base with pairs sees them in steps of their own, of half as many samples: two whole

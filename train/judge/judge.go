@@ -19,7 +19,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // Side is the width and height of a crop, in pixels.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // One step of Muon moves a matrix by its gradient with all singular values

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // TestLogOnFullDisk: a training whose log can't be written says so when it happens and

@@ -1,7 +1,7 @@
-// Package layout makes scenes from words: by rules, for a small vocabulary and plain
+// Package draft makes scenes from words: by rules, for a small vocabulary and plain
 // phrases of place, or by a language model that the user names. Both give a Draft,
 // which is checked before it becomes text.
-package layout
+package draft
 
 import (
 	"fmt"

@@ -15,8 +15,8 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/model/train"
 	"github.com/eligen/eligen/model/vision"
+	"github.com/eligen/eligen/train"
 )
 
 // styled is sample i, every second one in a style of its own: its colours are dark.

@@ -12,7 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model/train"
+	"github.com/eligen/eligen/train"
 )
 
 // twins is pair i of panels of a size: a square of one colour, top left in the left one
