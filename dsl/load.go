@@ -37,6 +37,11 @@ type Vars struct {
 	Env func(string) (string, bool)
 	// MaxFrames is how many frames a timeline may have; 0 is 10,000.
 	MaxFrames int
+	// Unsaved holds texts to read in place of files, as an editor has them: the scene,
+	// files of its modules, what file() and templatefile() read, files of variables. A key
+	// is a path that begins as the scene's path does. The folders themselves must exist, and
+	// pictures are read from the disk.
+	Unsaved map[string][]byte
 
 	loaded func(*loader) // is called when all is read, while the scene's folder is open
 }
@@ -53,6 +58,13 @@ type Vars struct {
 // Where ctx ends before the scene is read, the one diagnostic is an error that says so.
 func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	var ds eligen.Diagnostics
+	texts := overlayOf(vars.Unsaved)
+	if src, ok, err := texts.read(path, "a scene"); ok && isScene(path) {
+		if err != nil {
+			return nil, tooLarge(path, int64(len(texts[filepath.Clean(path)])))
+		}
+		return load(ctx, path, src, vars)
+	}
 	path = spelledPath(path)
 	info, err := os.Stat(path)
 	switch {
@@ -78,7 +90,7 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		ds.Errorf(nil, "Not a scene", "%s is a folder. A scene is one file: name it%s. A folder can be a module, which a scene takes in by a module block.", path, such)
 	case !info.Mode().IsRegular():
 		ds.Errorf(nil, "Scene can't be read", "%s is no regular file.", path)
-	case !strings.HasSuffix(strings.ToLower(path), ".hcl") && !isJSON(path):
+	case !isScene(path):
 		ds.Errorf(nil, "Not a scene", "%s: a scene's name ends in .hcl or .json.", path)
 	case info.Size() > maxFile:
 		ds = tooLarge(path, info.Size())
@@ -92,6 +104,11 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		return nil, ds
 	}
 	return load(ctx, path, src, vars)
+}
+
+// isScene reports whether a file's name is that of a scene.
+func isScene(path string) bool {
+	return strings.HasSuffix(strings.ToLower(path), ".hcl") || isJSON(path)
 }
 
 func readAtMost(path string, limit int64) ([]byte, error) {
@@ -114,7 +131,8 @@ type loader struct {
 	path     []*node // being evaluated, outermost first
 	dir      string  // the scene's folder, or the module's
 	root     *os.Root
-	scene    *file // nil for a module
+	overlay  overlay // what is read in place of files
+	scene    *file   // nil for a module
 	syntax   syntax
 	files    map[string]*file
 	diags    eligen.Diagnostics
@@ -195,6 +213,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		ctx:      ctx,
 		meter:    newMeter(ctx),
 		dir:      filepath.Dir(path),
+		overlay:  overlayOf(vars.Unsaved),
 		scene:    newFile(path, src),
 		nodes:    map[string]*node{},
 		given:    map[string][]given{},

@@ -147,7 +147,7 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 	}
 	part = &loader{
 		ctx: l.ctx, meter: l.meter,
-		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, out: l.out, sceneDir: l.sceneDir,
+		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, overlay: l.overlay, out: l.out, sceneDir: l.sceneDir,
 		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules, expanded: l.expanded,
 		files: l.files, pictures: l.pictures, outputs: l.outputs,
 		nodes: map[string]*node{}, given: map[string][]given{}, stray: map[string]bool{}, texts: map[string]text{},
@@ -163,20 +163,16 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 // readModule parses the files of a module and declares their blocks.
 func (b *body) readModule(part *loader, source string) bool {
 	at := b.place("source")
-	entries, err := fs.ReadDir(part.root.FS(), ".")
+	names, err := part.moduleFiles()
 	if err != nil {
 		b.errorf(at, "Module can't be read", "%v.", err)
 		return false
 	}
 	var bodies []hcl.Body
-	total, names := int64(0), 0
+	total := int64(0)
 	part.syntax.damaged = map[hcl.Body]bool{}
-	for _, e := range entries { // in the order of their names
-		if !strings.HasSuffix(e.Name(), ".hcl") || e.Name() == eligen.LockName {
-			continue
-		}
-		names++
-		_, src, err := part.readLocal(e.Name(), "a module", maxFile)
+	for _, name := range names {
+		_, src, err := part.readText(name, "a module")
 		if err != nil {
 			b.errorf(at, "Module can't be read", "%s.", capital(err.Error()))
 			return false
@@ -185,7 +181,7 @@ func (b *body) readModule(part *loader, source string) bool {
 			b.errorf(at, "File too large", "The files of %s together have more than %d bytes (1 MiB), the most that a module may have.", source, maxFile)
 			return false
 		}
-		f := newFile(filepath.Join(part.dir, e.Name()), src)
+		f := newFile(filepath.Join(part.dir, name), src)
 		part.files[f.name] = f
 		tree, ds := parse(f)
 		part.diags = append(part.diags, ds...)
@@ -199,7 +195,7 @@ func (b *body) readModule(part *loader, source string) bool {
 		part.syntax.lost = part.syntax.lost || tree.lost
 		bodies = append(bodies, tree.body)
 	}
-	if names == 0 {
+	if len(names) == 0 {
 		b.errorf(at, "Not a module", "The folder %s has no scene files: a module is what its files *.hcl say.", source)
 		return false
 	}

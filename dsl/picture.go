@@ -222,7 +222,7 @@ func (l *loader) text(name string) text {
 	var clean string
 	var data []byte
 	var err error
-	l.meter.outside(func() { clean, data, err = l.readLocal(name, "a text", maxFile) })
+	l.meter.outside(func() { clean, data, err = l.readText(name, "a text") })
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if err == nil && !utf8.Valid(data) {
 		err = fmt.Errorf("%s is not text in UTF-8", clean)

@@ -96,7 +96,11 @@ func (l *loader) collect(vars Vars) {
 // autoVariables reads the file of values beside the scene, which is as foreign as the
 // scene is: it lies in its folder, whatever its name is a link to.
 func (l *loader) autoVariables() hcl.Attributes {
-	src, err := readBelow(l.root, autoFile, "scene's", "a variable file", maxFile)
+	path := filepath.Join(l.dir, autoFile)
+	src, unsaved, err := l.overlay.read(path, "a variable file")
+	if !unsaved {
+		src, err = readBelow(l.root, autoFile, "scene's", "a variable file", maxFile)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -104,12 +108,18 @@ func (l *loader) autoVariables() hcl.Attributes {
 		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
 		return nil
 	}
-	return l.variables(filepath.Join(l.dir, autoFile), src)
+	return l.variables(path, src)
 }
 
 // variableFile reads a file of values that somebody has named, which may be a stream:
 // --var-file /dev/stdin, or what a shell's <(…) stands for.
 func (l *loader) variableFile(path string) hcl.Attributes {
+	if src, unsaved, err := l.overlay.read(path, "a variable file"); unsaved && err == nil {
+		return l.variables(path, src)
+	} else if err != nil {
+		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
+		return nil
+	}
 	path = spelledPath(path)
 	info, err := os.Stat(path)
 	switch {
