@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"image"
+
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // An Engine runs models. Package model's runs them on GoMLX; package paint's
@@ -23,15 +25,15 @@ type Engine interface {
 	EncodePrompt(ctx context.Context, text Digest, prompt string, length int, pooled bool) (Conditioning, error)
 	// EncodeImage is the autoencoder's deterministic latent: [16, h/8, w/8].
 	// tiles, which may be nil, saves memory, here and in Decode.
-	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image, tiles *Tiling) (Tensor, error)
+	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image, tiles *Tiling) (tensor.Tensor, error)
 	// EncodeImagePrompt is what an IP-Adapter makes of a picture, with the vision tower
 	// that it was resolved with: [tokens, width]. A nil picture is one of which nothing
 	// is seen, for the negative side.
-	EncodeImagePrompt(ctx context.Context, adapter Digest, img image.Image) (Tensor, error)
+	EncodeImagePrompt(ctx context.Context, adapter Digest, img image.Image) (tensor.Tensor, error)
 	// Denoise integrates latents along the schedule: [16, h, w] in and out.
-	Denoise(ctx context.Context, d Denoise) (Tensor, error)
+	Denoise(ctx context.Context, d Denoise) (tensor.Tensor, error)
 	// Decode turns latents [16, h, w] into a picture of 8h×8w pixels.
-	Decode(ctx context.Context, autoencoder Digest, latents Tensor, tiles *Tiling) (image.Image, error)
+	Decode(ctx context.Context, autoencoder Digest, latents tensor.Tensor, tiles *Tiling) (image.Image, error)
 }
 
 // Tiling has an autoencoder work on squares of a picture, one after the other, that
@@ -159,15 +161,15 @@ type AdapterWeights struct {
 
 // Conditioning is an encoded prompt.
 type Conditioning struct {
-	Txt Tensor // T5 hidden states [tokens, width]
-	Vec Tensor // CLIP pooled vector [width]; zero Tensor where it wasn't asked for
+	Txt tensor.Tensor // T5 hidden states [tokens, width]
+	Vec tensor.Tensor // CLIP pooled vector [width]; zero Tensor where it wasn't asked for
 }
 
 // Denoise is one picture's worth of work.
 type Denoise struct {
 	Transformer      Digest
 	Adapters         []AdapterWeights // LoRAs
-	Latents          Tensor           // [16, h, w], already mixed for the first sigma
+	Latents          tensor.Tensor    // [16, h, w], already mixed for the first sigma
 	Prompt           Conditioning
 	Negative         *Conditioning // nil where CFG is 1
 	Entities         []EntityConditioning
@@ -175,9 +177,9 @@ type Denoise struct {
 	Sigmas           []float32 // steps + 1, the last is 0
 	CFG, Guidance    float64
 	Fusion           *Fusion
-	From             int                                // steps already done; Latents is their result
-	Step             func(step, of int, latents Tensor) // after each step; latents is valid during the call. May be nil
-	Velocity         func(step int, v []float32)        // is shown each step's guided velocity, and may change it; may be nil
+	From             int                                       // steps already done; Latents is their result
+	Step             func(step, of int, latents tensor.Tensor) // after each step; latents is valid during the call. May be nil
+	Velocity         func(step int, v []float32)               // is shown each step's guided velocity, and may change it; may be nil
 
 	// TeaCache, where it isn't 0, is how much the estimated changes of the velocity may
 	// add up to before all of the model is run again; until then, a step reuses what the
@@ -198,15 +200,15 @@ const LeastTeaCache = 0.18
 // ImagePrompt is a picture as an IP-Adapter sees it. What tokens find in it is
 // multiplied by Scale; even at 0 it draws their attention from the other pictures.
 type ImagePrompt struct {
-	Tokens Tensor // [tokens, width]
+	Tokens tensor.Tensor // [tokens, width]
 	Scale  float64
 }
 
 // Fusion keeps a part of a picture: there, the velocity is the one that leads
 // straight to the picture's latents, (x − x₀)/σ.
 type Fusion struct {
-	Picture Tensor    // latents x₀ of the picture, [16, h, w]
-	Paint   []float32 // [h·w], how much of a latent is painted: 0 is kept, 1 is free
+	Picture tensor.Tensor // latents x₀ of the picture, [16, h, w]
+	Paint   []float32     // [h·w], how much of a latent is painted: 0 is kept, 1 is free
 	// Before fuses the prompt's velocity alone, before guidance, as DiffSynth-Studio
 	// 1.1 did: with a CFG other than 1 the negative prompt's reaches what should be
 	// kept. Else it is the guided velocity that is fused, and what is kept ends as the
@@ -235,8 +237,8 @@ func (p *Fusion) Fuse(v, x []float32, sigma float32) {
 
 // EntityConditioning is an entity as a model sees it.
 type EntityConditioning struct {
-	Txt      Tensor  // T5 hidden states [tokens, width]
-	Tokens   []int32 // image tokens of its region, ascending
-	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
-	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+	Txt      tensor.Tensor // T5 hidden states [tokens, width]
+	Tokens   []int32       // image tokens of its region, ascending
+	Bucket   int           // how many tokens the region is padded to, at least len(Tokens)
+	Strength float64       // its logarithm is added to the logits of the entity's text keys; 1 is the reference
 }

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/planner"
 )
 
@@ -17,7 +17,7 @@ import (
 // logits are as large as in a trained model.
 func writeWeights(path string, s shape) (bytes int64, err error) {
 	r := rand.New(rand.NewPCG(1, uint64(s.Config.Dim)))
-	var list []eligen.NamedTensor
+	var list []tensor.Named
 	for _, w := range s.Config.Weights() {
 		deviation, mean := 0.1, 0.0
 		switch {
@@ -31,7 +31,7 @@ func writeWeights(path string, s shape) (bytes int64, err error) {
 			t.Data[i] += float32(mean)
 		}
 		bytes += 4 * int64(len(t.Data))
-		list = append(list, eligen.NamedTensor{Name: w.Name, Tensor: t})
+		list = append(list, tensor.Named{Name: w.Name, Tensor: t})
 	}
 	return bytes, writeTensors(path, list)
 }
@@ -41,12 +41,12 @@ func writeWeights(path string, s shape) (bytes int64, err error) {
 func writeInputs(path string, s shape, n, batch int) error {
 	r := rand.New(rand.NewPCG(2, uint64(n)))
 	c := s.Config
-	sigma, scale := eligen.NewTensor(batch), eligen.NewTensor(batch)
+	sigma, scale := tensor.New(batch), tensor.New(batch)
 	for i := range batch {
 		sigma.Data[i] = float32(i+1) / float32(batch+1)
 		scale.Data[i] = guidance
 	}
-	list := []eligen.NamedTensor{
+	list := []tensor.Named{
 		{Name: "latents", Tensor: random(r, 1, batch, c.LatentChannels, 2*s.Rows, 2*s.Columns)},
 		{Name: "noise", Tensor: random(r, 1, batch, c.LatentChannels, 2*s.Rows, 2*s.Columns)},
 		{Name: "txt", Tensor: random(r, 1, batch, s.Text, c.TextDim)},
@@ -54,7 +54,7 @@ func writeInputs(path string, s shape, n, batch int) error {
 		{Name: "sigma", Tensor: sigma}, {Name: "guidance", Tensor: scale},
 	}
 	if n > 0 {
-		members, buckets := eligen.NewTensor(batch, n, s.tokens()), eligen.NewTensor(n)
+		members, buckets := tensor.New(batch, n, s.tokens()), tensor.New(n)
 		for i, region := range s.regions(n) {
 			buckets.Data[i] = float32(planner.Bucket(len(region), s.tokens()))
 			for b := range batch {
@@ -64,27 +64,27 @@ func writeInputs(path string, s shape, n, batch int) error {
 			}
 		}
 		list = append(list,
-			eligen.NamedTensor{Name: "entities", Tensor: random(r, 1, batch, n, s.EntityText, c.TextDim)},
-			eligen.NamedTensor{Name: "members", Tensor: members}, eligen.NamedTensor{Name: "buckets", Tensor: buckets})
+			tensor.Named{Name: "entities", Tensor: random(r, 1, batch, n, s.EntityText, c.TextDim)},
+			tensor.Named{Name: "members", Tensor: members}, tensor.Named{Name: "buckets", Tensor: buckets})
 	}
 	return writeTensors(path, list)
 }
 
-func random(r *rand.Rand, deviation float64, shape ...int) eligen.Tensor {
-	t := eligen.NewTensor(shape...)
+func random(r *rand.Rand, deviation float64, shape ...int) tensor.Tensor {
+	t := tensor.New(shape...)
 	for i := range t.Data {
 		t.Data[i] = float32(deviation * r.NormFloat64())
 	}
 	return t
 }
 
-func writeTensors(path string, list []eligen.NamedTensor) error {
+func writeTensors(path string, list []tensor.Named) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	b := bufio.NewWriter(f)
-	return errors.Join(eligen.WriteTensors(b, nil, list...), b.Flush(), f.Close())
+	return errors.Join(tensor.Write(b, nil, list...), b.Flush(), f.Close())
 }
 
 func writeFloats(path string, v []float32) error {
@@ -100,7 +100,7 @@ func readFloats(path string) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return eligen.Floats("F32", b)
+	return tensor.Floats("F32", b)
 }
 
 // distance is the largest difference of two results; infinite where one has

@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -111,7 +112,7 @@ func (e *engine) openStep(r request) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := eligen.ReadTensorFile(r.Inputs)
+	in, err := tensor.ReadFile(r.Inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (e *engine) openStep(r request) (job, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	var failed error
 	d.Velocity = func(_ int, v []float32) { failed = writeFloats(r.Output, v) }
-	d.Step = func(int, int, eligen.Tensor) { stop() }
+	d.Step = func(int, int, tensor.Tensor) { stop() }
 	if _, err := t.Denoise(ctx, d); failed != nil || !errors.Is(err, context.Canceled) {
 		stop()
 		return nil, errors.Join(failed, err)
@@ -132,7 +133,7 @@ func (e *engine) openStep(r request) (job, error) {
 	ctx, stop = context.WithCancel(context.Background())
 	s := &step{steps: make(chan struct{}), next: make(chan struct{}), ended: make(chan error, 1), stop: stop}
 	d.Velocity = nil
-	d.Step = func(int, int, eligen.Tensor) {
+	d.Step = func(int, int, tensor.Tensor) {
 		select {
 		case s.steps <- struct{}{}:
 		case <-ctx.Done():
@@ -177,9 +178,9 @@ func (s *step) close() { s.stop() }
 
 // denoise is a picture of which every step is like the first: the noise level
 // never changes.
-func denoise(r request, in map[string]eligen.Tensor) eligen.Denoise {
+func denoise(r request, in map[string]tensor.Tensor) eligen.Denoise {
 	d := eligen.Denoise{
-		Latents:  eligen.Tensor{Shape: in["latents"].Shape[1:], Data: in["latents"].Data},
+		Latents:  tensor.Tensor{Shape: in["latents"].Shape[1:], Data: in["latents"].Data},
 		Prompt:   eligen.Conditioning{Txt: single(in["txt"]), Vec: single(in["vec"])},
 		Guidance: guidance, CFG: 1,
 	}
@@ -193,7 +194,7 @@ func denoise(r request, in map[string]eligen.Tensor) eligen.Denoise {
 	length, width, image := txt.Shape[2], txt.Shape[3], members.Shape[2]
 	for i := range txt.Shape[1] {
 		e := eligen.EntityConditioning{
-			Txt:    eligen.Tensor{Shape: []int{length, width}, Data: txt.Data[i*length*width:][:length*width]},
+			Txt:    tensor.Tensor{Shape: []int{length, width}, Data: txt.Data[i*length*width:][:length*width]},
 			Bucket: int(buckets.Data[i]), Strength: 1,
 		}
 		for token, on := range members.Data[i*image:][:image] {
@@ -207,7 +208,7 @@ func denoise(r request, in map[string]eligen.Tensor) eligen.Denoise {
 }
 
 // single is the only sample of a batch of one.
-func single(t eligen.Tensor) eligen.Tensor { return eligen.Tensor{Shape: t.Shape[1:], Data: t.Data} }
+func single(t tensor.Tensor) tensor.Tensor { return tensor.Tensor{Shape: t.Shape[1:], Data: t.Data} }
 
 // dense is the same step under a mask, for comparison only.
 type dense struct{}
@@ -217,7 +218,7 @@ func (e *engine) openDense(r request) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := eligen.ReadTensorFile(r.Inputs)
+	in, err := tensor.ReadFile(r.Inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +255,7 @@ func denseVelocity(w nn.Weights, cfg flux.Config, latents, sigma, txt, vec *grap
 	return flux.Velocity(w, cfg, in)
 }
 
-func upload(t eligen.Tensor) *tensors.Tensor {
+func upload(t tensor.Tensor) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(t.Data, t.Shape...)
 }
 
@@ -268,11 +269,11 @@ type trainer struct {
 }
 
 func (e *engine) openTraining(r request) (job, error) {
-	weights, err := eligen.ReadTensorFile(r.Weights)
+	weights, err := tensor.ReadFile(r.Weights)
 	if err != nil {
 		return nil, err
 	}
-	in, err := eligen.ReadTensorFile(r.Inputs)
+	in, err := tensor.ReadFile(r.Inputs)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
 )
 
@@ -27,7 +28,7 @@ func loraFile(t *testing.T, format string, seed uint64, rank int, which func(mod
 		if !ok || len(w.Shape) != 2 || !strings.Contains(w.Name, "blocks.") || !which(module) {
 			continue
 		}
-		f := lora.Factor{Module: module, A: eligen.NewTensor(rank, w.Shape[1]), B: eligen.NewTensor(w.Shape[0], rank), Alpha: 2 * float64(rank)}
+		f := lora.Factor{Module: module, A: tensor.New(rank, w.Shape[1]), B: tensor.New(w.Shape[0], rank), Alpha: 2 * float64(rank)}
 		for _, x := range [][]float32{f.A.Data, f.B.Data} {
 			for i := range x {
 				x[i] = float32(rng.NormFloat64() * 0.1)
@@ -75,14 +76,14 @@ func loraJob(t *testing.T, e *Engine, list ...eligen.Adapter) eligen.Denoise {
 // float32's rounding, and another scale needs no graph and no weight but itself.
 func testMovingLoRA(t *testing.T, e *Engine, list []eligen.Adapter) {
 	d := loraJob(t, e, list...)
-	at := func(scale float64, factors bool) eligen.Tensor {
+	at := func(scale float64, factors bool) tensor.Tensor {
 		d := d
 		d.Adapters = slices.Clone(d.Adapters)
 		d.Adapters[1].Scale, d.Adapters[1].Factors = scale, factors
 		return denoise(t, e, d)
 	}
 	scales := []float64{0.5, 0, 1, -0.7, 0.5}
-	var frames []eligen.Tensor
+	var frames []tensor.Tensor
 	var compiled int
 	held := map[string]*tensors.Tensor{}
 	for i, scale := range scales {
@@ -150,10 +151,10 @@ func testSeveralLoRAs(t *testing.T, e, fresh *Engine, list []eligen.Adapter) {
 var ownModel = eligen.Model{Family: "nano"}
 
 // rewrite writes a LoRA's file again with other bytes, names and metadata.
-func rewrite(t *testing.T, path, out string, metadata map[string]string, change func(info *eligen.TensorInfo, data []float32) []byte) {
+func rewrite(t *testing.T, path, out string, metadata map[string]string, change func(info *tensor.Info, data []float32) []byte) {
 	t.Helper()
 	c := open(t, path)
-	var infos []eligen.TensorInfo
+	var infos []tensor.Info
 	var data [][]byte
 	for _, info := range c.Tensors() {
 		f := all(t, c, info.Name)
@@ -161,7 +162,7 @@ func rewrite(t *testing.T, path, out string, metadata map[string]string, change 
 		info.Size = int64(len(b))
 		infos, data = append(infos, info), append(data, b)
 	}
-	head, err := eligen.TensorHeader(metadata, infos)
+	head, err := tensor.Header(metadata, infos)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestLoRAInEightBits(t *testing.T) {
 	round := func(x float32) float32 {
 		return float32(math.Copysign(math.Exp2(math.Round(math.Log2(math.Abs(float64(x))+1e-3))), float64(x)))
 	}
-	rewrite(t, source, eight, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+	rewrite(t, source, eight, nil, func(info *tensor.Info, f []float32) []byte {
 		info.DType = "F8_E5M2"
 		b := make([]byte, len(f))
 		for i, x := range f {
@@ -198,14 +199,14 @@ func TestLoRAInEightBits(t *testing.T) {
 		}
 		return b
 	})
-	rewrite(t, source, plain, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+	rewrite(t, source, plain, nil, func(info *tensor.Info, f []float32) []byte {
 		for i := range f {
 			f[i] = round(f[i])
 		}
 		return float32s(f)
 	})
 	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
-	var got [2]eligen.Tensor
+	var got [2]tensor.Tensor
 	for i, path := range []string{eight, plain} {
 		got[i] = denoise(t, e, loraJob(t, e, eligen.Adapter{Kind: "lora", Name: "a", Path: path, Scale: 1}))
 	}
@@ -218,7 +219,7 @@ func TestLoRAInEightBits(t *testing.T) {
 func TestSpecSaysWhatALoRALacks(t *testing.T) {
 	source := loraFile(t, lora.Kohya, 22, 2, every)
 	out := filepath.Join(t.TempDir(), "words.safetensors")
-	rewrite(t, source, out, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+	rewrite(t, source, out, nil, func(info *tensor.Info, f []float32) []byte {
 		if name, ok := strings.CutPrefix(info.Name, "lora_unet_double_blocks_0_img_mlp_0"); ok {
 			info.Name = "lora_te1_text_model_encoder_layers_0_mlp_fc1" + name
 		}
@@ -243,7 +244,7 @@ func TestSpecSaysWhatALoRALacks(t *testing.T) {
 func TestPEFTFolder(t *testing.T) {
 	dir := t.TempDir()
 	file, config := filepath.Join(dir, "adapter_model.safetensors"), filepath.Join(dir, "adapter_config.json")
-	rewrite(t, loraFile(t, lora.Diffusers, 23, 2, every), file, nil, func(info *eligen.TensorInfo, f []float32) []byte {
+	rewrite(t, loraFile(t, lora.Diffusers, 23, 2, every), file, nil, func(info *tensor.Info, f []float32) []byte {
 		info.Name = "base_model.model." + strings.TrimPrefix(info.Name, "transformer.")
 		return float32s(f)
 	})
@@ -288,7 +289,7 @@ func TestFolderOfALoRA(t *testing.T) {
 	}
 	dir, empty := t.TempDir(), t.TempDir()
 	file := filepath.Join(dir, "pytorch_lora_weights.safetensors")
-	same := func(_ *eligen.TensorInfo, f []float32) []byte { return float32s(f) }
+	same := func(_ *tensor.Info, f []float32) []byte { return float32s(f) }
 	source := loraFile(t, lora.Diffusers, 23, 2, every)
 	rewrite(t, source, file, nil, same)
 	want, err := spec(file)

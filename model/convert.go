@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/torch"
 )
 
@@ -48,7 +48,7 @@ func Convert(in, out string, force bool) (err error) {
 		}
 	}
 	if !isTorch(src) {
-		if _, _, err := eligen.ReadTensorHeader(io.NewSectionReader(src, 0, fi.Size()), fi.Size()); err == nil {
+		if _, _, err := tensor.ReadHeader(io.NewSectionReader(src, 0, fi.Size()), fi.Size()); err == nil {
 			return unreadable("is a safetensors file already")
 		}
 		return unreadable("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that would have to be run")
@@ -67,7 +67,7 @@ func Convert(in, out string, force bool) (err error) {
 		}
 	}
 	sorted := byName(infos)
-	head, err := eligen.TensorHeader(map[string]string{"format": "pt"}, sorted)
+	head, err := tensor.Header(map[string]string{"format": "pt"}, sorted)
 	if err != nil {
 		return unreadable("%w", err)
 	}
@@ -108,8 +108,8 @@ type ErrUnreadable struct{ reason error }
 func (e ErrUnreadable) Error() string { return e.reason.Error() }
 func (e ErrUnreadable) Unwrap() error { return e.reason }
 
-func byName(infos []eligen.TensorInfo) []eligen.TensorInfo {
+func byName(infos []tensor.Info) []tensor.Info {
 	out := slices.Clone(infos)
-	slices.SortFunc(out, func(a, b eligen.TensorInfo) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(out, func(a, b tensor.Info) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

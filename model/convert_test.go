@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 const published = "testdata/goldens/models/ip-adapter" // PyTorch wrote it, twice
@@ -22,11 +22,11 @@ func TestConvert(t *testing.T) {
 	if err := Convert(filepath.FromSlash(published+".bin"), out, false); err != nil {
 		t.Fatal(err)
 	}
-	got, err := eligen.ReadTensorFile(out)
+	got, err := tensor.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := eligen.ReadTensorFile(filepath.FromSlash(published + ".safetensors"))
+	want, err := tensor.ReadFile(filepath.FromSlash(published + ".safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -52,19 +53,19 @@ type Transformer struct {
 //
 // What no step changes is computed once: the projected text, all steps'
 // modulations, and the keys and values of image prompts.
-func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.Tensor, err error) {
+func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.Tensor, err error) {
 	defer catch("denoising", &err)
 	if err := t.check(d); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	steps := len(d.Sigmas) - 1
 	if err := ctx.Err(); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	groups := groupEntities(d.Entities, nil)
 	positive, err := t.prepare(d, d.Prompt, groups, d.ImagePrompts)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	defer positive.finalize()
 	var negative *branch
@@ -74,11 +75,11 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 			groups = groupEntities(d.Entities, &d.Negative.Txt)
 		}
 		if err := ctx.Err(); err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		negative, err = t.prepare(d, *d.Negative, groups, d.NegativeImagePrompts)
 		if err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		negative.negative = true
 		defer negative.finalize()
@@ -91,7 +92,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 			}
 		}
 		if err := t.Store.Release(names...); err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 	}
 
@@ -100,28 +101,28 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 		errands = append(errands, negative.errands(t.Store)...)
 	}
 	if err := t.Runner.compileAll(errands...); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 
-	x := eligen.Tensor{Shape: slices.Clone(d.Latents.Shape), Data: slices.Clone(d.Latents.Data)}
+	x := tensor.Tensor{Shape: slices.Clone(d.Latents.Shape), Data: slices.Clone(d.Latents.Data)}
 	for i := d.From; i < steps; i++ {
 		if err := ctx.Err(); err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		v, err := t.predict(positive, x, i)
 		if err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		if d.Fusion != nil && d.Fusion.Before {
 			d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
 		}
 		if negative != nil {
 			if err := ctx.Err(); err != nil {
-				return eligen.Tensor{}, err
+				return tensor.Tensor{}, err
 			}
 			n, err := t.predict(negative, x, i)
 			if err != nil {
-				return eligen.Tensor{}, err
+				return tensor.Tensor{}, err
 			}
 			cfg := float32(d.CFG)
 			for j, p := range v.Data {
@@ -141,7 +142,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ eligen.T
 			sum += float64(x.Data[j])
 		}
 		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return eligen.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters may be damaged, or a scale too large", i+1, steps)
+			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters may be damaged, or a scale too large", i+1, steps)
 		}
 		if d.Step != nil {
 			d.Step(i+1, steps, x)
@@ -240,7 +241,7 @@ const mergedRows = 128
 // groupEntities puts entities of one text length and bucket together, in an
 // order that doesn't depend on their own. Those without a token are left out,
 // since nothing attends to them. txt, if not nil, replaces their text.
-func groupEntities(all []eligen.EntityConditioning, txt *eligen.Tensor) []entityGroup {
+func groupEntities(all []eligen.EntityConditioning, txt *tensor.Tensor) []entityGroup {
 	var groups []entityGroup
 	for _, e := range all {
 		if len(e.Tokens) == 0 {
@@ -327,7 +328,7 @@ func configName(v any) string {
 // text [1,N,Te,D] a group.
 func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup, images []eligen.ImagePrompt) (_ *branch, err error) {
 	cfg, steps := t.Config, len(d.Sigmas)-1
-	timesteps, guidance, vec := eligen.NewTensor(steps), eligen.NewTensor(steps), eligen.NewTensor(steps, cfg.PooledDim)
+	timesteps, guidance, vec := tensor.New(steps), tensor.New(steps), tensor.New(steps, cfg.PooledDim)
 	for i := range steps {
 		timesteps.Data[i] = 1000 * d.Sigmas[i]
 		guidance.Data[i] = float32(d.Guidance)
@@ -335,7 +336,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	}
 	inputs := []*tensors.Tensor{upload(timesteps), upload(guidance), upload(vec), upload(p.Txt, 1)}
 	for _, g := range groups {
-		txt := eligen.NewTensor(len(g.entities), g.length, cfg.TextDim)
+		txt := tensor.New(len(g.entities), g.length, cfg.TextDim)
 		for i, e := range g.entities {
 			copy(txt.Data[i*g.length*cfg.TextDim:], e.Txt.Data)
 		}
@@ -509,7 +510,7 @@ func (b *branch) errands(s *Store) []errand {
 }
 
 // predict is the velocity of one branch in step i.
-func (t *Transformer) predict(b *branch, x eligen.Tensor, i int) (eligen.Tensor, error) {
+func (t *Transformer) predict(b *branch, x tensor.Tensor, i int) (tensor.Tensor, error) {
 	if t.Tiles != nil {
 		return t.tiled(b, x, i)
 	}
@@ -517,25 +518,25 @@ func (t *Transformer) predict(b *branch, x eligen.Tensor, i int) (eligen.Tensor,
 }
 
 // velocity runs one branch of step i.
-func (t *Transformer) velocity(b *branch, x eligen.Tensor, i int) (eligen.Tensor, error) {
+func (t *Transformer) velocity(b *branch, x tensor.Tensor, i int) (tensor.Tensor, error) {
 	img, err := t.image(b, x, i)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	c := b.parts.config
 	m, err := t.modulation(b, i, 12*c.Double+3*c.Single, 2)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	out, err := t.Runner.Run(b.parts.end(), t.Store, img, m)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	return download(out[0], x.Shape...)
 }
 
 // image is the last block's image [1,S,Dim] in step i, or the step cache's.
-func (t *Transformer) image(b *branch, x eligen.Tensor, i int) (*tensors.Tensor, error) {
+func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor, error) {
 	if b.tea == nil {
 		return t.blocks(b, x, i)
 	}
@@ -567,7 +568,7 @@ func (t *Transformer) modulation(b *branch, i, at, n int) (*tensors.Tensor, erro
 }
 
 // blocks runs all blocks of one branch in step i.
-func (t *Transformer) blocks(b *branch, x eligen.Tensor, i int) (img *tensors.Tensor, err error) {
+func (t *Transformer) blocks(b *branch, x tensor.Tensor, i int) (img *tensors.Tensor, err error) {
 	p := b.parts
 	out, err := t.Runner.runKeeping(p.begin(), t.Store, []*tensors.Tensor{upload(x, 1)}, b.txt)
 	if err != nil {

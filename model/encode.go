@@ -12,6 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
@@ -28,21 +29,21 @@ type TextEncoders struct {
 
 // States are T5's last hidden states of token ids: [len(ids), width]. Padding
 // is part of ids, and is attended to.
-func (e *TextEncoders) States(ids []int32) (_ eligen.Tensor, err error) {
+func (e *TextEncoders) States(ids []int32) (_ tensor.Tensor, err error) {
 	defer catch("encoding the prompt with T5", &err)
 	out, err := e.Runner.Run(e.t5(), e.T5Store, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	return download(out[0], len(ids), e.T5.Dim)
 }
 
 // Pooled is CLIP's vector of token ids: [width].
-func (e *TextEncoders) Pooled(ids []int32) (_ eligen.Tensor, err error) {
+func (e *TextEncoders) Pooled(ids []int32) (_ tensor.Tensor, err error) {
 	defer catch("encoding the prompt with CLIP", &err)
 	out, err := e.Runner.Run(e.clip(), e.CLIPStore, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	return download(out[0], e.CLIP.Dim)
 }
@@ -78,39 +79,39 @@ type Autoencoder struct {
 }
 
 // Encode is the deterministic latent [Z,h/8,w/8] of a picture [3,h,w] in [−1,1].
-func (a *Autoencoder) Encode(ctx context.Context, img eligen.Tensor) (_ eligen.Tensor, err error) {
+func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer catch("encoding the picture", &err)
 	n := a.factor()
 	if s := img.Shape; len(s) != 3 || s[0] != 3 || s[1] <= 0 || s[2] <= 0 || s[1]%n != 0 || s[2]%n != 0 {
-		return eligen.Tensor{}, fmt.Errorf("a picture of shape %v can't be encoded; it must be [3,h,w] with h and w multiples of %d", s, n)
+		return tensor.Tensor{}, fmt.Errorf("a picture of shape %v can't be encoded; it must be [3,h,w] with h and w multiples of %d", s, n)
 	}
 	if err := ctx.Err(); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
-	return a.tiled(ctx, img, n, 1, func(img eligen.Tensor) (eligen.Tensor, error) {
+	return a.tiled(ctx, img, n, 1, func(img tensor.Tensor) (tensor.Tensor, error) {
 		out, err := a.Runner.Run(a.encoder(), a.Store, upload(img, 1))
 		if err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		return download(out[0], a.Config.Z, img.Shape[1]/n, img.Shape[2]/n)
 	})
 }
 
 // Decode is the picture [3,8h,8w], about [−1,1], of latents [Z,h,w].
-func (a *Autoencoder) Decode(ctx context.Context, latents eligen.Tensor) (_ eligen.Tensor, err error) {
+func (a *Autoencoder) Decode(ctx context.Context, latents tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer catch("decoding the latents", &err)
 	n := a.factor()
 	s := latents.Shape
 	if len(s) != 3 || s[0] != a.Config.Z || s[1] <= 0 || s[2] <= 0 {
-		return eligen.Tensor{}, fmt.Errorf("latents of shape %v can't be decoded; this autoencoder takes [%d,h,w]", s, a.Config.Z)
+		return tensor.Tensor{}, fmt.Errorf("latents of shape %v can't be decoded; this autoencoder takes [%d,h,w]", s, a.Config.Z)
 	}
 	if err := ctx.Err(); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
-	return a.tiled(ctx, latents, 1, n, func(latents eligen.Tensor) (eligen.Tensor, error) {
+	return a.tiled(ctx, latents, 1, n, func(latents tensor.Tensor) (tensor.Tensor, error) {
 		out, err := a.Runner.Run(a.decoder(), a.Store, upload(latents, 1))
 		if err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		return download(out[0], 3, n*latents.Shape[1], n*latents.Shape[2])
 	})
@@ -133,7 +134,7 @@ func (a *Autoencoder) factor() int { return 1 << (len(a.Config.Mult) - 1) }
 
 // Pixels is a picture as [3,h,w] in [−1,1]: v·(2/255) − 1 in float32.
 // Transparency is dropped, as PIL's convert("RGB") does.
-func Pixels(img image.Image) eligen.Tensor {
+func Pixels(img image.Image) tensor.Tensor {
 	b := img.Bounds()
 	n, ok := img.(*image.NRGBA)
 	if !ok {
@@ -141,7 +142,7 @@ func Pixels(img image.Image) eligen.Tensor {
 		draw.Draw(n, b, img, b.Min, draw.Src)
 	}
 	w, h := b.Dx(), b.Dy()
-	t := eligen.NewTensor(3, h, w)
+	t := tensor.New(3, h, w)
 	for y := range h {
 		row := n.Pix[n.PixOffset(b.Min.X, b.Min.Y+y):]
 		for x := range w {
@@ -155,7 +156,7 @@ func Pixels(img image.Image) eligen.Tensor {
 
 // Picture is [3,h,w] in [−1,1] as 8-bit pixels, by the rule that the reference
 // has for float32: clip(y/2 + 0.5, 0, 1)·255, truncated, not rounded.
-func Picture(t eligen.Tensor) *image.NRGBA {
+func Picture(t tensor.Tensor) *image.NRGBA {
 	h, w := t.Shape[1], t.Shape[2]
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {

@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
@@ -452,7 +453,7 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 
 // allFinite says of the first number that is none: one makes the rest of a picture black,
 // and nothing after it would say so.
-func allFinite(what string, t eligen.Tensor) error {
+func allFinite(what string, t tensor.Tensor) error {
 	for _, x := range t.Data {
 		if x-x != 0 { // of infinity and of NaN alone
 			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, or compute in float32 where they were made for it", what, x)
@@ -496,7 +497,7 @@ func given(l Loader) func() (Loader, error) { return func() (Loader, error) { re
 // EncodeImage is the autoencoder's deterministic latent [Z,h/8,w/8]. The
 // autoencoder always computes in float32: its weights are few, and pictures
 // show its rounding.
-func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (out eligen.Tensor, err error) {
+func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (out tensor.Tensor, err error) {
 	defer catch("encoding the picture", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {
@@ -516,7 +517,7 @@ func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img
 }
 
 // Decode turns latents [Z,h,w] into a picture of 8h×8w pixels.
-func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents eligen.Tensor, tiles *eligen.Tiling) (img image.Image, err error) {
+func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents tensor.Tensor, tiles *eligen.Tiling) (img image.Image, err error) {
 	defer catch("decoding the latents", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {
@@ -544,7 +545,7 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 }
 
 // Denoise integrates latents along the schedule; see [Transformer.Denoise].
-func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out eligen.Tensor, err error) {
+func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tensor, err error) {
 	defer catch("denoising", &err)
 	p, err := part(e, e.dits, d.Transformer)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
@@ -46,11 +47,11 @@ var tiny = Manifest{
 }
 
 // random is weights drawn from a seed, at a size that keeps activations near 1.
-func random(seed uint64, prefix string, list []Weight) []eligen.NamedTensor {
+func random(seed uint64, prefix string, list []Weight) []tensor.Named {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	var out []eligen.NamedTensor
+	var out []tensor.Named
 	for _, w := range list {
-		t := eligen.NewTensor(w.Shape...)
+		t := tensor.New(w.Shape...)
 		for i := range t.Data {
 			switch {
 			case strings.HasSuffix(w.Name, ".bias"):
@@ -61,7 +62,7 @@ func random(seed uint64, prefix string, list []Weight) []eligen.NamedTensor {
 				t.Data[i] = float32(rng.NormFloat64() / math.Sqrt(float64(len(t.Data)/w.Shape[0])))
 			}
 		}
-		out = append(out, eligen.NamedTensor{Name: prefix + w.Name, Tensor: t})
+		out = append(out, tensor.Named{Name: prefix + w.Name, Tensor: t})
 	}
 	return out
 }
@@ -85,8 +86,8 @@ func tinyFolder(t testing.TB) string {
 	t.Helper()
 	t.Setenv("ELIGEN_CACHE_DIR", t.TempDir())
 	dir := t.TempDir()
-	tensors := func(name string, list ...eligen.NamedTensor) {
-		writeFile(t, filepath.Join(dir, name), func(b *bytes.Buffer) error { return eligen.WriteTensors(b, nil, list...) })
+	tensors := func(name string, list ...tensor.Named) {
+		writeFile(t, filepath.Join(dir, name), func(b *bytes.Buffer) error { return tensor.Write(b, nil, list...) })
 	}
 	tensors(TransformerFile, random(1, "", weights(tiny.Transformer.Weights()))...)
 	tensors(AutoencoderFile, random(2, "", weights(tiny.Autoencoder.Weights()))...)
@@ -100,7 +101,7 @@ func tinyFolder(t testing.TB) string {
 		if !ok || len(w.Shape) != 2 || !strings.Contains(w.Name, "blocks.") {
 			continue
 		}
-		f := lora.Factor{Module: module, A: eligen.NewTensor(2, w.Shape[1]), B: eligen.NewTensor(w.Shape[0], 2)}
+		f := lora.Factor{Module: module, A: tensor.New(2, w.Shape[1]), B: tensor.New(w.Shape[0], 2)}
 		for _, x := range [][]float32{f.A.Data, f.B.Data} {
 			for i := range x {
 				x[i] = float32(rng.NormFloat64() * 0.1)
@@ -135,7 +136,7 @@ func tinyFolder(t testing.TB) string {
 // compiled and loaded for one picture serves the next.
 func TestEngine(t *testing.T) {
 	dir := tinyFolder(t)
-	var reference eligen.Tensor // of the Go backend
+	var reference tensor.Tensor // of the Go backend
 	for _, backend := range []string{"go", "xla"} {
 		t.Run(backend, func(t *testing.T) {
 			e := newEngine(t, backend, Options{Nano: dir})
@@ -205,7 +206,7 @@ func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, elig
 	}
 	negative := encode("dull", spec.TextLength, true)
 	rng := rand.New(rand.NewPCG(7, 7))
-	latents := eligen.NewTensor(16, 6, 8)
+	latents := tensor.New(16, 6, 8)
 	for i := range latents.Data {
 		latents.Data[i] = float32(rng.NormFloat64())
 	}
@@ -221,7 +222,7 @@ func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, elig
 	}
 }
 
-func denoise(t *testing.T, e *Engine, d eligen.Denoise) eligen.Tensor {
+func denoise(t *testing.T, e *Engine, d eligen.Denoise) tensor.Tensor {
 	t.Helper()
 	out, err := e.Denoise(context.Background(), d)
 	if err != nil {
@@ -240,7 +241,7 @@ func testPicture(t *testing.T, e *Engine) {
 		t.Errorf("conditioning of shapes %v, %v", d.Prompt.Vec.Shape, d.Entities[0].Txt.Shape)
 	}
 	var steps []int
-	d.Step = func(step, of int, x eligen.Tensor) { steps = append(steps, step, of) }
+	d.Step = func(step, of int, x tensor.Tensor) { steps = append(steps, step, of) }
 	x := denoise(t, e, d)
 	if !slices.Equal(steps, []int{1, 4, 2, 4, 3, 4, 4, 4}) {
 		t.Errorf("steps reported: %v", steps)
@@ -298,29 +299,29 @@ func testDefinition(t *testing.T, e *Engine) {
 }
 
 // defined is Denoise by its definition.
-func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) eligen.Tensor {
+func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) tensor.Tensor {
 	t.Helper()
 	p := e.dits[d.Transformer]
 	cfg := p.config
 	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
-	velocity := func(x eligen.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, txt *eligen.Tensor) []float32 {
+	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, txt *tensor.Tensor) []float32 {
 		s := NewStore(e.backend, p.loader, p.dtype)
 		defer func() { _ = s.Release() }()
-		scalar := func(v float32) eligen.Tensor { return eligen.Tensor{Shape: []int{1}, Data: []float32{v}} }
-		vec := eligen.Tensor{Shape: []int{len(c.Vec.Data)}, Data: c.Vec.Data}
-		inputs := []eligen.Tensor{x, vec, c.Txt}
+		scalar := func(v float32) tensor.Tensor { return tensor.Tensor{Shape: []int{1}, Data: []float32{v}} }
+		vec := tensor.Tensor{Shape: []int{len(c.Vec.Data)}, Data: c.Vec.Data}
+		inputs := []tensor.Tensor{x, vec, c.Txt}
 		for _, en := range entities {
 			if txt != nil {
 				en.Txt = *txt
 			}
-			members := eligen.NewTensor(1, image)
+			members := tensor.New(1, image)
 			for _, n := range en.Tokens {
 				members.Data[n] = 1
 			}
-			inputs = append(inputs, eligen.Tensor{Shape: append([]int{1}, en.Txt.Shape...), Data: en.Txt.Data}, members, scalar(float32(math.Log(en.Strength))))
+			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, en.Txt.Shape...), Data: en.Txt.Data}, members, scalar(float32(math.Log(en.Strength))))
 		}
 		up := tensorsOf(inputs, 1)
-		up = append(up, tensorsOf([]eligen.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
+		up = append(up, tensorsOf([]tensor.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
 		out, err := e.runner.Run(Graph{Name: fmt.Sprintf("definition %d", len(entities)), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 			n := len(in)
 			f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
@@ -339,7 +340,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) e
 		}
 		return v.Data
 	}
-	x := eligen.Tensor{Shape: d.Latents.Shape, Data: slices.Clone(d.Latents.Data)}
+	x := tensor.Tensor{Shape: d.Latents.Shape, Data: slices.Clone(d.Latents.Data)}
 	for i := range len(d.Sigmas) - 1 {
 		v := velocity(x, d.Sigmas[i], d.Prompt, d.Entities, nil)
 		var entities []eligen.EntityConditioning
@@ -369,11 +370,11 @@ func testInvariants(t *testing.T, e *Engine) {
 	empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Txt: d.Entities[0].Txt, Bucket: 4, Strength: 1})
 	same("an entity without a token", empty)
 
-	var halfway eligen.Tensor
+	var halfway tensor.Tensor
 	watched := d
-	watched.Step = func(step, of int, x eligen.Tensor) {
+	watched.Step = func(step, of int, x tensor.Tensor) {
 		if step == 2 {
-			halfway = eligen.Tensor{Shape: x.Shape, Data: slices.Clone(x.Data)}
+			halfway = tensor.Tensor{Shape: x.Shape, Data: slices.Clone(x.Data)}
 		}
 	}
 	denoise(t, e, watched)
@@ -383,7 +384,7 @@ func testInvariants(t *testing.T, e *Engine) {
 
 	// Inpainting that paints everything keeps nothing, and the other way round:
 	// what is kept ends as the picture's latents, guidance or not.
-	picture := eligen.NewTensor(d.Latents.Shape...)
+	picture := tensor.New(d.Latents.Shape...)
 	for i := range picture.Data {
 		picture.Data[i] = float32(i%7) / 3
 	}
@@ -416,7 +417,7 @@ func testCancel(t *testing.T, e *Engine) {
 	_, d := job(t, e)
 	ctx, cancel := context.WithCancel(context.Background())
 	last := 0
-	d.Step = func(step, of int, x eligen.Tensor) {
+	d.Step = func(step, of int, x tensor.Tensor) {
 		last = step
 		if step == 2 {
 			cancel()
@@ -495,7 +496,7 @@ func see(t *testing.T, e *Engine, d *eligen.Denoise, a eligen.Adapter) eligen.Sp
 		t.Fatal(err)
 	}
 	d.ImageAdapter = spec.Adapters[0].Digest
-	tokens := func(img image.Image) eligen.Tensor {
+	tokens := func(img image.Image) tensor.Tensor {
 		x, err := e.EncodeImagePrompt(t.Context(), d.ImageAdapter, img)
 		if err != nil {
 			t.Fatal(err)
@@ -549,7 +550,7 @@ func TestImageAdapterProblems(t *testing.T) {
 	at := func(line int) eligen.Source { return eligen.Source{File: "fox.hcl", Line: line} }
 	write := func(dir, name string, config string, list []Weight) string {
 		writeFile(t, filepath.Join(dir, name, "model.safetensors"), func(b *bytes.Buffer) error {
-			return eligen.WriteTensors(b, nil, random(1, "", list)...)
+			return tensor.Write(b, nil, random(1, "", list)...)
 		})
 		if config != "" {
 			writeFile(t, filepath.Join(dir, name, "config.json"), func(b *bytes.Buffer) error { b.WriteString(config); return nil })
@@ -629,7 +630,7 @@ func TestImageAdapterProblems(t *testing.T) {
 
 // writeTorch writes tensors as torch.save does: in a zip archive, in dictionaries by the
 // first words of their names.
-func writeTorch(w io.Writer, list []eligen.NamedTensor) error {
+func writeTorch(w io.Writer, list []tensor.Named) error {
 	z := zip.NewWriter(w)
 	entry := func(name string, data []byte) error {
 		f, err := z.CreateHeader(&zip.FileHeader{Name: "archive/" + name, Method: zip.Store})
@@ -790,9 +791,9 @@ func TestDenoiseRefuses(t *testing.T) {
 		change func(d *eligen.Denoise)
 		want   string
 	}{
-		{"odd latents", func(d *eligen.Denoise) { d.Latents = eligen.NewTensor(16, 5, 8) }, "h and w even"},
+		{"odd latents", func(d *eligen.Denoise) { d.Latents = tensor.New(16, 5, 8) }, "h and w even"},
 		{"no steps", func(d *eligen.Denoise) { d.Sigmas = []float32{1} }, "has no step"},
-		{"no vector", func(d *eligen.Denoise) { d.Prompt.Vec = eligen.Tensor{} }, "takes 12"},
+		{"no vector", func(d *eligen.Denoise) { d.Prompt.Vec = tensor.Tensor{} }, "takes 12"},
 		{"token outside", func(d *eligen.Denoise) {
 			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{12}, Strength: 1}}
 		}, "token 12"},
@@ -800,7 +801,7 @@ func TestDenoiseRefuses(t *testing.T) {
 			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{0, 1}, Bucket: 1, Strength: 1}}
 		}, "doesn't fit"},
 		{"not finite", func(d *eligen.Denoise) {
-			d.Latents = eligen.NewTensor(16, 6, 8)
+			d.Latents = tensor.New(16, 6, 8)
 			d.Latents.Data[0] = float32(math.NaN())
 		}, "not finite"},
 		{"unknown weights", func(d *eligen.Denoise) { d.Transformer = "0123456789abcdef" }, "0123456789ab"},
@@ -830,7 +831,7 @@ func TestPixelRule(t *testing.T) {
 	y := []float32{-2, -1, 0, 1, 3, float32(math.NaN()), 0.999, -0.999}
 	want := []uint8{0, 0, 127, 255, 255, 0, 254, 0}
 	for i := range y {
-		img := Picture(eligen.Tensor{Shape: []int{3, 1, 1}, Data: []float32{y[i], 0, 0}})
+		img := Picture(tensor.Tensor{Shape: []int{3, 1, 1}, Data: []float32{y[i], 0, 0}})
 		if got := img.NRGBAAt(0, 0).R; got != want[i] {
 			t.Errorf("%g is drawn as %d, want %d", y[i], got, want[i])
 		}
@@ -842,7 +843,7 @@ func TestPixelRule(t *testing.T) {
 	}
 }
 
-func tensorsOf(list []eligen.Tensor, leading ...int) []*tensors.Tensor {
+func tensorsOf(list []tensor.Tensor, leading ...int) []*tensors.Tensor {
 	var out []*tensors.Tensor
 	for _, t := range list {
 		out = append(out, upload(t, leading...))
@@ -875,10 +876,10 @@ func TestFluxFamily(t *testing.T) {
 	move(CLIPMergesFile, "tokenizer/merges.txt")
 	writeFile(t, filepath.Join(dir, "text_encoder", "config.json"), func(b *bytes.Buffer) error { b.WriteString(`{"num_attention_heads": 2}`); return nil })
 	writeFile(t, filepath.Join(dir, "text_encoder", "model.safetensors"), func(b *bytes.Buffer) error {
-		return eligen.WriteTensors(b, nil, random(4, "", weights(tiny.CLIP.Weights()))...)
+		return tensor.Write(b, nil, random(4, "", weights(tiny.CLIP.Weights()))...)
 	})
 	writeFile(t, filepath.Join(dir, "text_encoder_2", "model.safetensors"), func(b *bytes.Buffer) error {
-		return eligen.WriteTensors(b, nil, random(3, "", weights(tiny.T5.Weights()))...)
+		return tensor.Write(b, nil, random(3, "", weights(tiny.T5.Weights()))...)
 	})
 	own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
 	_, d := job(t, e, own)
@@ -889,7 +890,7 @@ func TestFluxFamily(t *testing.T) {
 	ip := eligen.Adapter{Kind: "ip", Scale: 0.7, Path: filepath.Join(dir, "ip-adapter.bin"), Encoder: filepath.Join(dir, "siglip")}
 	writeFile(t, ip.Path, func(b *bytes.Buffer) error { return writeTorch(b, random(9, "", weights(tiny.IP.Weights()))) })
 	writeFile(t, filepath.Join(ip.Encoder, "model.safetensors"), func(b *bytes.Buffer) error {
-		return eligen.WriteTensors(b, nil, append(random(8, "", weights(tiny.Vision.Weights())), eligen.NamedTensor{Name: "text_model.head.weight", Tensor: eligen.NewTensor(2)})...)
+		return tensor.Write(b, nil, append(random(8, "", weights(tiny.Vision.Weights())), tensor.Named{Name: "text_model.head.weight", Tensor: tensor.New(2)})...)
 	})
 	writeFile(t, filepath.Join(ip.Encoder, "config.json"), func(b *bytes.Buffer) error {
 		b.WriteString(`{"vision_config": {"num_attention_heads": 2, "image_size": 9}}`)

@@ -19,6 +19,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -246,7 +247,7 @@ func fillBFloat16(l Loader, name string, b []byte) error {
 			return err
 		}
 		for i, x := range f {
-			binary.NativeEndian.PutUint16(b[2*(at+i):], eligen.BFloat16(x))
+			binary.NativeEndian.PutUint16(b[2*(at+i):], tensor.BFloat16(x))
 		}
 	}
 	return nil
@@ -482,15 +483,15 @@ func (r *Runner) Finalize() {
 }
 
 // upload is a tensor of this package's as the backend's, with the leading axes given.
-func upload(t eligen.Tensor, leading ...int) *tensors.Tensor {
+func upload(t tensor.Tensor, leading ...int) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(t.Data, append(leading, t.Shape...)...)
 }
 
 // download copies a float32 output and finalises it.
-func download(t *tensors.Tensor, shape ...int) (eligen.Tensor, error) {
+func download(t *tensors.Tensor, shape ...int) (tensor.Tensor, error) {
 	data, err := tensors.CopyFlatData[float32](t)
 	if err = errors.Join(err, t.FinalizeAll()); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
-	return eligen.Tensor{Shape: shape, Data: data}, nil
+	return tensor.Tensor{Shape: shape, Data: data}, nil
 }

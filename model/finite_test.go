@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // A weight that is no number becomes no picture: whatever part it is of, the verb that
@@ -38,12 +39,12 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 		"denoise": func(e *Engine, spec eligen.Spec) error {
 			p, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.TextLength, true)
 			if err == nil {
-				_, err = e.Denoise(ctx, eligen.Denoise{Transformer: spec.Transformer, Latents: eligen.NewTensor(16, 4, 4), Prompt: p, Sigmas: []float32{1, 0.5, 0}, CFG: 1})
+				_, err = e.Denoise(ctx, eligen.Denoise{Transformer: spec.Transformer, Latents: tensor.New(16, 4, 4), Prompt: p, Sigmas: []float32{1, 0.5, 0}, CFG: 1})
 			}
 			return err
 		},
 		"decode": func(e *Engine, spec eligen.Spec) error {
-			_, err := e.Decode(ctx, spec.Autoencoder, eligen.NewTensor(16, 4, 4), nil)
+			_, err := e.Decode(ctx, spec.Autoencoder, tensor.New(16, 4, 4), nil)
 			return err
 		},
 	}
@@ -58,16 +59,16 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 	} {
 		t.Run(c.weight, func(t *testing.T) {
 			dir := tinyFolder(t)
-			all, err := eligen.ReadTensorFile(filepath.Join(dir, c.file))
+			all, err := tensor.ReadFile(filepath.Join(dir, c.file))
 			if err != nil {
 				t.Fatal(err)
 			}
 			all[c.weight].Data[1] = float32(math.Inf(1))
-			var list []eligen.NamedTensor
+			var list []tensor.Named
 			for name, x := range all {
-				list = append(list, eligen.NamedTensor{Name: name, Tensor: x})
+				list = append(list, tensor.Named{Name: name, Tensor: x})
 			}
-			writeFile(t, filepath.Join(dir, c.file), func(b *bytes.Buffer) error { return eligen.WriteTensors(b, nil, list...) })
+			writeFile(t, filepath.Join(dir, c.file), func(b *bytes.Buffer) error { return tensor.Write(b, nil, list...) })
 			e := newEngine(t, "go", Options{Nano: dir})
 			spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{ip})
 			if err != nil {

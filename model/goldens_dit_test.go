@@ -19,6 +19,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
@@ -47,9 +48,9 @@ func (c ditConfig) flux() flux.Config {
 
 // regions reduces masks at latent resolution [B,N,1,h,w] to image tokens: a
 // token is in a region if any of its four latents is.
-func regions(masks eligen.Tensor) (members eligen.Tensor) {
+func regions(masks tensor.Tensor) (members tensor.Tensor) {
 	b, n, h, w := masks.Shape[0], masks.Shape[1], masks.Shape[3], masks.Shape[4]
-	members = eligen.NewTensor(b, n, h/2*(w/2))
+	members = tensor.New(b, n, h/2*(w/2))
 	for i := range b * n {
 		for y := range h {
 			for x := range w {
@@ -64,7 +65,7 @@ func regions(masks eligen.Tensor) (members eligen.Tensor) {
 
 // tokens lists the members of each region, padded with the number of image
 // tokens to the longest plus extra.
-func tokens(members eligen.Tensor, extra int) eligen.Tensor {
+func tokens(members tensor.Tensor, extra int) tensor.Tensor {
 	b, n, s := members.Shape[0], members.Shape[1], members.Shape[2]
 	lists, longest := make([][]float32, b*n), 0
 	for i := range lists {
@@ -75,7 +76,7 @@ func tokens(members eligen.Tensor, extra int) eligen.Tensor {
 		}
 		longest = max(longest, len(lists[i]))
 	}
-	out := eligen.NewTensor(b, n, longest+extra)
+	out := tensor.New(b, n, longest+extra)
 	for i, l := range lists {
 		row := out.Data[i*(longest+extra):][:longest+extra]
 		for j := range row {
@@ -117,7 +118,7 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 		weights = joined{weights, g.openIP(t, path, "ip_config").Loader}
 		var scale float32
 		g.field(t, "ip_scale", &scale)
-		inputs["ip_scale"] = eligen.Tensor{Shape: []int{1}, Data: []float32{scale}}
+		inputs["ip_scale"] = tensor.Tensor{Shape: []int{1}, Data: []float32{scale}}
 	}
 
 	if !g.has("loras") {
@@ -154,7 +155,7 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 			}
 			for _, m := range names.Modules(cfg.Double, cfg.Single, cfg.Guidance) {
 				if want, ok := g.want["fused."+m.Native]; ok {
-					got := eligen.NewTensor(want.Shape...)
+					got := tensor.New(want.Shape...)
 					if err := over(multiplier).Floats(m.BFL+".weight", 0, got.Data); err != nil {
 						t.Fatal(err)
 					}
@@ -176,9 +177,9 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 
 // compareTiled runs a step tile by tile, and at once.
 func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights model.Loader) {
-	sample := func(name string) eligen.Tensor {
+	sample := func(name string) tensor.Tensor {
 		x := g.in[name]
-		return eligen.Tensor{Shape: x.Shape[1:], Data: x.Data}
+		return tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}
 	}
 	transformer := model.Transformer{Config: cfg, Store: model.NewStore(s.runner.Backend, weights, dtypes.Float32), Runner: s.runner}
 	defer func() {
@@ -193,11 +194,11 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights m
 	if x, ok := g.in["guidance"]; ok {
 		work.Guidance = float64(x.Data[0])
 	}
-	got := map[string]eligen.Tensor{}
+	got := map[string]tensor.Tensor{}
 	for name, tiles := range map[string]*eligen.Tiling{"out_full": nil, "out_tiled": g.tiles(t)} {
 		transformer.Tiles = tiles
 		work.Velocity = func(_ int, v []float32) {
-			got[name] = clone(eligen.Tensor{Shape: g.in["latents"].Shape, Data: v})
+			got[name] = clone(tensor.Tensor{Shape: g.in["latents"].Shape, Data: v})
 		}
 		if _, err := transformer.Denoise(t.Context(), work); err != nil {
 			t.Fatal(err)
@@ -213,7 +214,7 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights m
 
 // ditInputs replaces a case's masks by regions in both forms, and says in which
 // forms it can run.
-func ditInputs(in map[string]eligen.Tensor) (inputs map[string]eligen.Tensor, forms []string) {
+func ditInputs(in map[string]tensor.Tensor) (inputs map[string]tensor.Tensor, forms []string) {
 	inputs = maps.Clone(in)
 	masks, ok := inputs["entity_masks"]
 	if !ok {
@@ -226,7 +227,7 @@ func ditInputs(in map[string]eligen.Tensor) (inputs map[string]eligen.Tensor, fo
 }
 
 // velocity runs the transformer, with all intermediate results.
-func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights model.Loader, dtype dtypes.DType, inputs map[string]eligen.Tensor) map[string]eligen.Tensor {
+func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights model.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
 	inputs = maps.Clone(inputs)
 	switch form {
@@ -246,7 +247,7 @@ func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights mod
 
 // reportBFloat16 prints how far results in bfloat16 are from our own in float32,
 // in the form that renders use.
-func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, weights model.Loader, inputs map[string]eligen.Tensor) {
+func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, weights model.Loader, inputs map[string]tensor.Tensor) {
 	want := s.velocity(t, cfg, "blocks", weights, dtypes.Float32, inputs)["out"]
 	got := s.velocity(t, cfg, "blocks", weights, dtypes.BFloat16, inputs)["out"]
 	d := make([]float64, len(want.Data))
@@ -296,7 +297,7 @@ func withPictures(w nn.Weights, cfg flux.Config, input flux.Input, in map[string
 	return input
 }
 
-func (g *golden) compareDiT(t *testing.T, cfg flux.Config, got map[string]eligen.Tensor) {
+func (g *golden) compareDiT(t *testing.T, cfg flux.Config, got map[string]tensor.Tensor) {
 	t.Helper()
 	got = maps.Clone(got)
 	want := maps.Clone(g.want)
@@ -326,8 +327,8 @@ func (g *golden) compareDiT(t *testing.T, cfg flux.Config, got map[string]eligen
 		l, d := w.Shape[1], w.Shape[2]
 		text := l - x.Shape[0]
 		for b := range w.Shape[0] {
-			sample := eligen.Tensor{Shape: []int{l, d}, Data: w.Data[b*l*d : (b+1)*l*d]}
-			whole := eligen.NewTensor(l, d)
+			sample := tensor.Tensor{Shape: []int{l, d}, Data: w.Data[b*l*d : (b+1)*l*d]}
+			whole := tensor.New(l, d)
 			for i := range text * d {
 				whole.Data[i] = identity
 			}
@@ -344,9 +345,9 @@ func (g *golden) compareDiT(t *testing.T, cfg flux.Config, got map[string]eligen
 }
 
 // lastRows cuts [B,L,D] to the last n rows.
-func lastRows(x eligen.Tensor, n int) eligen.Tensor {
+func lastRows(x tensor.Tensor, n int) tensor.Tensor {
 	b, l, d := x.Shape[0], x.Shape[1], x.Shape[2]
-	out := eligen.Tensor{Shape: []int{b, n, d}}
+	out := tensor.Tensor{Shape: []int{b, n, d}}
 	for i := range b {
 		out.Data = append(out.Data, x.Data[(i*l+l-n)*d:(i+1)*l*d]...)
 	}
@@ -356,7 +357,7 @@ func lastRows(x eligen.Tensor, n int) eligen.Tensor {
 // generated is a loader of weights made by the rule in the fixtures' README:
 // splitmix64 of a seed and the tensor's name, scaled and shifted.
 type generated struct {
-	tensors []eligen.TensorInfo
+	tensors []tensor.Info
 	values  map[string][]float32
 }
 
@@ -385,7 +386,7 @@ func newGenerated(t *testing.T, path string) *generated {
 			state = (state ^ uint64(b)) * 0x100000001b3
 		}
 		state ^= file.Seed
-		x := eligen.NewTensor(e.Shape...).Data
+		x := tensor.New(e.Shape...).Data
 		sum := sha256.New()
 		for i := range x {
 			state += 0x9E3779B97F4A7C15
@@ -401,13 +402,13 @@ func newGenerated(t *testing.T, path string) *generated {
 			t.Fatalf("generated tensor %s has the digest %s, want %s", name, got, e.SHA256)
 		}
 		g.values[name] = x
-		g.tensors = append(g.tensors, eligen.TensorInfo{Name: name, DType: "F32", Shape: e.Shape, Size: int64(4 * len(x))})
+		g.tensors = append(g.tensors, tensor.Info{Name: name, DType: "F32", Shape: e.Shape, Size: int64(4 * len(x))})
 	}
 	return g
 }
 
-func (g *generated) Tensors() []eligen.TensorInfo { return g.tensors }
-func (g *generated) Raw(string) []byte            { return nil }
+func (g *generated) Tensors() []tensor.Info { return g.tensors }
+func (g *generated) Raw(string) []byte      { return nil }
 func (g *generated) Floats(name string, from int, dst []float32) error {
 	if copy(dst, g.values[name][min(from, len(g.values[name])):]) != len(dst) {
 		return fmt.Errorf("tensor %q has no elements %d to %d", name, from, from+len(dst))

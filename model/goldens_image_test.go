@@ -10,6 +10,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -35,7 +36,7 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 	}
 	var names []string
 	g.field(t, "images", &names)
-	pixels, means := eligen.Tensor{Shape: []int{len(names), 3, cfg.Size, cfg.Size}}, eligen.NewTensor(len(names), 3)
+	pixels, means := tensor.Tensor{Shape: []int{len(names), 3, cfg.Size, cfg.Size}}, tensor.New(len(names), 3)
 	for i, name := range names {
 		x := cfg.Pixels(g.readPicture(t, name))
 		pixels.Data = append(pixels.Data, x.Data...)
@@ -50,22 +51,22 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 	got := s.siglip(t, cfg, g.scale(t, c), pixels)
 	got["pixels_checksum_per_channel_mean"] = means
 	if w, ok := g.want["last_hidden_first_rows"]; ok {
-		x := eligen.Tensor{Shape: w.Shape}
+		x := tensor.Tensor{Shape: w.Shape}
 		for i := range names {
 			x.Data = append(x.Data, got["last_hidden"].Data[i*cfg.Side*cfg.Side*cfg.Dim:][:w.Shape[1]*w.Shape[2]]...)
 		}
 		got["last_hidden_first_rows"] = x
 	}
 	adapter := g.openIP(t, g.text("ip_adapter"), "ip_config")
-	maps.Copy(got, s.ip(t, adapter, map[string]eligen.Tensor{"image_embeds": got["pooler_output"]}))
-	zero := s.ip(t, adapter, map[string]eligen.Tensor{"image_embeds": eligen.NewTensor(got["pooler_output"].Shape...)})
+	maps.Copy(got, s.ip(t, adapter, map[string]tensor.Tensor{"image_embeds": got["pooler_output"]}))
+	zero := s.ip(t, adapter, map[string]tensor.Tensor{"image_embeds": tensor.New(got["pooler_output"].Shape...)})
 	got["ip_tokens_of_zero_embedding"] = zero["ip_tokens"]
 	g.compare(t, got, nil)
 }
 
-func (s *suite) siglip(t *testing.T, cfg vision.Config, l model.Loader, pixels eligen.Tensor) map[string]eligen.Tensor {
+func (s *suite) siglip(t *testing.T, cfg vision.Config, l model.Loader, pixels tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
-	return s.run(t, fmt.Sprint("siglip ", cfg), l, dtypes.Float32, map[string]eligen.Tensor{"pixel_values": pixels}, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+	return s.run(t, fmt.Sprint("siglip ", cfg), l, dtypes.Float32, map[string]tensor.Tensor{"pixel_values": pixels}, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		keep("pooler_output", vision.SigLIP(w, cfg, in["pixel_values"], keep))
 	})
 }
@@ -103,7 +104,7 @@ func (g *golden) openIP(t *testing.T, path, config string) ipAdapter {
 }
 
 // ip makes the tokens, keys and values of pictures' vectors "image_embeds".
-func (s *suite) ip(t *testing.T, a ipAdapter, inputs map[string]eligen.Tensor) map[string]eligen.Tensor {
+func (s *suite) ip(t *testing.T, a ipAdapter, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
 	return s.run(t, fmt.Sprint("ip-adapter ", a.config, a.heads), a, dtypes.Float32, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		tokens := flux.ImageTokens(w, in["image_embeds"])
@@ -129,7 +130,7 @@ func pictures(w nn.Weights, cfg flux.Config, blocks int, tokens *Node, keep func
 // joined is the tensors of several loaders, no two of one name.
 type joined []model.Loader
 
-func (j joined) Tensors() (list []eligen.TensorInfo) {
+func (j joined) Tensors() (list []tensor.Info) {
 	for _, l := range j {
 		list = append(list, l.Tensors()...)
 	}
@@ -176,7 +177,7 @@ func (g *golden) readImagePrompts(t *testing.T, s *suite, e *pipelineEngine, dir
 		t.Fatal(err)
 	}
 	prompt := func(img image.Image, scale float64) eligen.ImagePrompt {
-		vec := eligen.NewTensor(encoder.Config.Dim)
+		vec := tensor.New(encoder.Config.Dim)
 		if img != nil {
 			if vec, err = encoder.Vector(img); err != nil {
 				t.Fatal(err)

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/lora"
 )
@@ -46,9 +46,9 @@ func testLoRAFile(t *testing.T, g *golden) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]eligen.Tensor{}
+	got := map[string]tensor.Tensor{}
 	for _, x := range base.Tensors() {
-		change := eligen.NewTensor(x.Shape...)
+		change := tensor.New(x.Shape...)
 		if err := l.Floats(x.Name, 0, change.Data); err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/stage/denoise"
@@ -24,7 +25,7 @@ import (
 )
 
 // vector is plain numbers as a tensor.
-func vector(x []float32) eligen.Tensor { return eligen.Tensor{Shape: []int{len(x)}, Data: x} }
+func vector(x []float32) tensor.Tensor { return tensor.Tensor{Shape: []int{len(x)}, Data: x} }
 
 func testNoise(t *testing.T, g *golden) {
 	var records []struct {
@@ -41,7 +42,7 @@ func testNoise(t *testing.T, g *golden) {
 	if len(records) == 0 {
 		t.Fatal("no records")
 	}
-	exact := func(name string, got, want eligen.Tensor) {
+	exact := func(name string, got, want tensor.Tensor) {
 		t.Helper()
 		if !slices.Equal(got.Shape, want.Shape) {
 			t.Errorf("%s: shape %v, want %v", name, got.Shape, want.Shape)
@@ -251,8 +252,8 @@ func maskRegion(img image.Image) eligen.Region {
 }
 
 // bits is a mask as a tensor.
-func bits(on []bool, shape ...int) eligen.Tensor {
-	x := eligen.NewTensor(shape...)
+func bits(on []bool, shape ...int) tensor.Tensor {
+	x := tensor.New(shape...)
 	for i, v := range on {
 		if v {
 			x.Data[i] = 1
@@ -299,7 +300,7 @@ func testImageOps(t *testing.T, g *golden) {
 				comparePictures(t, name, rgb(eligen.Resize(pix, 3, size, latent, f), latent), g.readPicture(t, name), 0)
 			}
 			soft := soften(pix, size, latent)
-			near(t, op.Soft, eligen.Tensor{Shape: []int{latent.H, latent.W}, Data: soft}, g.want[op.Soft], 1e-6, 0)
+			near(t, op.Soft, tensor.Tensor{Shape: []int{latent.H, latent.W}, Data: soft}, g.want[op.Soft], 1e-6, 0)
 			painted := make([]bool, len(soft))
 			for i, v := range soft {
 				painted[i] = v > 0.5
@@ -324,7 +325,7 @@ func testImageOps(t *testing.T, g *golden) {
 		case "torchvision_gaussian_blur":
 			in := g.want[op.InputTensor]
 			got := eligen.BlurMask(in.Data, eligen.Size{W: in.Shape[1], H: in.Shape[0]}, op.BlurSize, op.Sigma)
-			near(t, op.OutputTensor, eligen.Tensor{Shape: in.Shape, Data: got}, g.want[op.OutputTensor], 1e-6, 0)
+			near(t, op.OutputTensor, tensor.Tensor{Shape: in.Shape, Data: got}, g.want[op.OutputTensor], 1e-6, 0)
 			done++
 		case "train_crop_resize":
 			pix, size := samples(g.readPicture(t, op.Input), 3)
@@ -394,7 +395,7 @@ func (g *golden) testPixels(t *testing.T, kind, input, output, outputTensor stri
 		return
 	}
 	in := g.want[input] // [1,3,h,w]
-	got := model.Picture(eligen.Tensor{Shape: in.Shape[1:], Data: in.Data})
+	got := model.Picture(tensor.Tensor{Shape: in.Shape[1:], Data: in.Data})
 	comparePictures(t, output, got, g.readPicture(t, output), 0)
 }
 
@@ -430,9 +431,9 @@ func comparePictures(t *testing.T, name string, got, want image.Image, levels in
 // zeros is a transformer without a mind of its own.
 type zeros struct{ cfg flux.Config }
 
-func (z zeros) Tensors() (list []eligen.TensorInfo) {
+func (z zeros) Tensors() (list []tensor.Info) {
 	for _, w := range z.cfg.Weights() {
-		list = append(list, eligen.TensorInfo{Name: w.Name, DType: "F32", Shape: w.Shape})
+		list = append(list, tensor.Info{Name: w.Name, DType: "F32", Shape: w.Shape})
 	}
 	return list
 }
@@ -470,10 +471,10 @@ func (g *golden) testSteps(t *testing.T) {
 	e := &pipelineEngine{transformer: model.Transformer{Config: cfg, Store: model.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
 	follow := func(_ int, v []float32) { copy(v, velocity.Data) }
 	e.velocity = follow
-	prompt := eligen.Conditioning{Txt: eligen.NewTensor(1, cfg.TextDim), Vec: eligen.NewTensor(cfg.PooledDim)}
-	sample := func(x eligen.Tensor) eligen.Tensor { return eligen.Tensor{Shape: x.Shape[1:], Data: x.Data} }
-	batch := func(x eligen.Tensor) eligen.Tensor {
-		return eligen.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+	prompt := eligen.Conditioning{Txt: tensor.New(1, cfg.TextDim), Vec: tensor.New(cfg.PooledDim)}
+	sample := func(x tensor.Tensor) tensor.Tensor { return tensor.Tensor{Shape: x.Shape[1:], Data: x.Data} }
+	batch := func(x tensor.Tensor) tensor.Tensor {
+		return tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
 	}
 	skip := later(t)
 	for _, name := range sortedKeys(g.want) {
@@ -507,12 +508,12 @@ func (g *golden) testSteps(t *testing.T) {
 			// Inpainting that paints nothing goes back to the picture.
 			v := make([]float32, len(base.Data))
 			(&eligen.Fusion{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, latents.Data, sigmas[i])
-			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
+			near(t, name, tensor.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
 		case "training_target":
 			// What training aims at leads straight from the noise to the picture.
 			v := make([]float32, len(base.Data))
 			(&eligen.Fusion{Picture: sample(base), Paint: make([]float32, base.Shape[2]*base.Shape[3])}).Fuse(v, velocity.Data, 1)
-			near(t, name, eligen.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
+			near(t, name, tensor.Tensor{Shape: base.Shape, Data: v}, g.want[name], atol, rtol)
 		default:
 			if skip["scheduler "+kind] == "" {
 				t.Errorf("%s: there is no code for it", name)

@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/planner"
@@ -87,13 +88,13 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 			tea = append(tea, s)
 		}
 	}
-	got := map[string]eligen.Tensor{}
-	batch := func(x eligen.Tensor) eligen.Tensor {
-		return eligen.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+	got := map[string]tensor.Tensor{}
+	batch := func(x tensor.Tensor) tensor.Tensor {
+		return tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
 	}
-	prompt := func(prompt string, pooled bool) (file []byte, c map[string]eligen.Tensor) {
+	prompt := func(prompt string, pooled bool) (file []byte, c map[string]tensor.Tensor) {
 		file = runOp(t, e, encode.Op{Prompt: prompt, Length: args.Length, Pooled: pooled})
-		c, err := eligen.ReadTensors(file)
+		c, err := tensor.Read(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,8 +113,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		if len(args.EntityPrompts) != n {
 			t.Fatalf("%d masks and %d prompts", n, len(args.EntityPrompts))
 		}
-		emb := eligen.Tensor{Shape: []int{1, n, args.Length, e.transformer.Config.TextDim}}
-		masks := eligen.Tensor{Shape: []int{1, n, 1, h, w}}
+		emb := tensor.Tensor{Shape: []int{1, n, args.Length, e.transformer.Config.TextDim}}
+		masks := tensor.Tensor{Shape: []int{1, n, 1, h, w}}
 		for i, name := range args.EntityMasks {
 			file, c := prompt(args.EntityPrompts[i], false)
 			inputs = append(inputs, file)
@@ -166,12 +167,12 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		if size != nil {
 			e.paint = eligen.BlurMask(e.paint, latent, *size, *sigma)
 		}
-		got["inpaint_mask"] = eligen.Tensor{Shape: []int{1, 1, h, w}, Data: e.paint}
+		got["inpaint_mask"] = tensor.Tensor{Shape: []int{1, 1, h, w}, Data: e.paint}
 	}
 
-	e.step = func(step int, x eligen.Tensor) { got[fmt.Sprintf("latents.%d", step)] = batch(clone(x)) }
+	e.step = func(step int, x tensor.Tensor) { got[fmt.Sprintf("latents.%d", step)] = batch(clone(x)) }
 	e.velocity = func(step int, v []float32) {
-		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(eligen.Tensor{Shape: e.start.Shape, Data: v}))
+		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(tensor.Tensor{Shape: e.start.Shape, Data: v}))
 	}
 	latents := runOp(t, e, op, inputs...)
 	e.transformer.Tea = nil
@@ -199,8 +200,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 	comparePictures(t, g.text("image"), picture, g.readPicture(t, g.text("image")), levels.Levels)
 }
 
-func clone(x eligen.Tensor) eligen.Tensor {
-	return eligen.Tensor{Shape: x.Shape, Data: append([]float32(nil), x.Data...)}
+func clone(x tensor.Tensor) tensor.Tensor {
+	return tensor.Tensor{Shape: x.Shape, Data: append([]float32(nil), x.Data...)}
 }
 
 // pipelineEngine is the engine's parts with the fixtures' tokenizers, which
@@ -211,16 +212,16 @@ type pipelineEngine struct {
 	autoencoder model.Autoencoder
 	bos, eos    int32 // CLIP's
 
-	step     func(step int, latents eligen.Tensor)
+	step     func(step int, latents tensor.Tensor)
 	velocity func(step int, v []float32)
 	paint    []float32 // a soft mask to inpaint by
 
 	pictures, noPicture []eligen.ImagePrompt // of the two sides
 
 	work    eligen.Denoise
-	encoded eligen.Tensor // latents of the picture that was encoded last
-	start   eligen.Tensor // latents before the first step
-	picture eligen.Tensor // before it is 8-bit
+	encoded tensor.Tensor // latents of the picture that was encoded last
+	start   tensor.Tensor // latents before the first step
+	picture tensor.Tensor // before it is 8-bit
 }
 
 var _ eligen.Engine = (*pipelineEngine)(nil)
@@ -254,7 +255,7 @@ func bytesAs(b []byte, offset int32) (ids []int32) {
 	return ids
 }
 
-func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image, tiles *eligen.Tiling) (eligen.Tensor, error) {
+func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image, tiles *eligen.Tiling) (tensor.Tensor, error) {
 	e.autoencoder.Tiles = tiles
 	x, err := e.autoencoder.Encode(ctx, model.Pixels(img))
 	e.encoded = x
@@ -262,11 +263,11 @@ func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img i
 }
 
 // The suite has the pictures read before, by the parts themselves.
-func (e *pipelineEngine) EncodeImagePrompt(context.Context, eligen.Digest, image.Image) (eligen.Tensor, error) {
-	return eligen.Tensor{}, errors.New("no stage of the golden suite reads image prompts")
+func (e *pipelineEngine) EncodeImagePrompt(context.Context, eligen.Digest, image.Image) (tensor.Tensor, error) {
+	return tensor.Tensor{}, errors.New("no stage of the golden suite reads image prompts")
 }
 
-func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, error) {
 	if e.paint != nil {
 		d.Fusion = &eligen.Fusion{Picture: e.encoded, Paint: e.paint}
 	}
@@ -274,7 +275,7 @@ func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.
 	e.work, e.start = d, clone(d.Latents)
 	d.Velocity = e.velocity
 	step := d.Step
-	d.Step = func(n, of int, x eligen.Tensor) {
+	d.Step = func(n, of int, x tensor.Tensor) {
 		if e.step != nil {
 			e.step(n-1, x)
 		}
@@ -283,7 +284,7 @@ func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.
 	return e.transformer.Denoise(ctx, d)
 }
 
-func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents eligen.Tensor, tiles *eligen.Tiling) (_ image.Image, err error) {
+func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents tensor.Tensor, tiles *eligen.Tiling) (_ image.Image, err error) {
 	e.autoencoder.Tiles = tiles
 	if e.picture, err = e.autoencoder.Decode(ctx, latents); err != nil {
 		return nil, err
@@ -293,7 +294,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents el
 
 // first is the velocity of the first step of one branch, with the entities or
 // without; txt, if not nil, is the negative branch's, and replaces their text.
-func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *eligen.Tensor) (v eligen.Tensor) {
+func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *tensor.Tensor) (v tensor.Tensor) {
 	t.Helper()
 	d := e.work
 	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion, d.TeaCache = prompt, nil, 1, d.Sigmas[:2], nil, nil, 0
@@ -309,7 +310,7 @@ func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entitie
 			d.Entities = append(d.Entities, x)
 		}
 	}
-	d.Velocity = func(_ int, x []float32) { v = clone(eligen.Tensor{Shape: e.start.Shape, Data: x}) }
+	d.Velocity = func(_ int, x []float32) { v = clone(tensor.Tensor{Shape: e.start.Shape, Data: x}) }
 	if _, err := e.transformer.Denoise(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -375,11 +376,11 @@ func runOp(t *testing.T, e eligen.Engine, op eligen.Op, inputs ...[]byte) []byte
 func tensorFile(t *testing.T, pairs ...any) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	var list []eligen.NamedTensor
+	var list []tensor.Named
 	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, eligen.NamedTensor{Name: pairs[i].(string), Tensor: pairs[i+1].(eligen.Tensor)})
+		list = append(list, tensor.Named{Name: pairs[i].(string), Tensor: pairs[i+1].(tensor.Tensor)})
 	}
-	if err := eligen.WriteTensors(&out, nil, list...); err != nil {
+	if err := tensor.Write(&out, nil, list...); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()

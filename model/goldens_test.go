@@ -30,7 +30,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -78,7 +78,7 @@ type golden struct {
 	Tolerance struct {
 		ATol, RTol float64
 	}
-	in, want map[string]eligen.Tensor
+	in, want map[string]tensor.Tensor
 }
 
 func (g *golden) path(elem ...string) string {
@@ -141,7 +141,7 @@ func goldens(t *testing.T, set string) (list []*golden) {
 // load reads the case's tensors.
 func (g *golden) load(t *testing.T) {
 	t.Helper()
-	for name, into := range map[string]*map[string]eligen.Tensor{"inputs": &g.in, "expected": &g.want} {
+	for name, into := range map[string]*map[string]tensor.Tensor{"inputs": &g.in, "expected": &g.want} {
 		p := g.path(g.name, name+".safetensors")
 		if _, err := os.Stat(p); err != nil {
 			if g.has(name) {
@@ -157,17 +157,17 @@ func (g *golden) load(t *testing.T) {
 	}
 }
 
-// readTensors is eligen.ReadTensorFile that also takes integers, as float32.
-func readTensors(path string) (map[string]eligen.Tensor, error) {
+// readTensors is tensor.ReadFile that also takes integers, as float32.
+func readTensors(path string) (map[string]tensor.Tensor, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	infos, _, err := eligen.ReadTensorHeader(strings.NewReader(string(data)), int64(len(data)))
+	infos, _, err := tensor.ReadHeader(strings.NewReader(string(data)), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	out := map[string]eligen.Tensor{}
+	out := map[string]tensor.Tensor{}
 	for _, info := range infos {
 		b := data[info.Offset : info.Offset+info.Size]
 		var f []float32
@@ -181,11 +181,11 @@ func readTensors(path string) (map[string]eligen.Tensor, error) {
 				f = append(f, float32(int32(uint32(b[i])|uint32(b[i+1])<<8|uint32(b[i+2])<<16|uint32(b[i+3])<<24)))
 			}
 		default:
-			if f, err = eligen.Floats(info.DType, b); err != nil {
+			if f, err = tensor.Floats(info.DType, b); err != nil {
 				return nil, fmt.Errorf("%s: tensor %q: %w", path, info.Name, err)
 			}
 		}
-		out[info.Name] = eligen.Tensor{Shape: info.Shape, Data: f}
+		out[info.Name] = tensor.Tensor{Shape: info.Shape, Data: f}
 	}
 	return out, nil
 }
@@ -340,7 +340,7 @@ type graphFunc func(w nn.Weights, in map[string]*Node, keep func(name string, x 
 
 // run computes a graph over a loader's weights, in a dtype; results are float32.
 // Graphs of one name are one graph, whatever weights they are run with.
-func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DType, inputs map[string]eligen.Tensor, f graphFunc) map[string]eligen.Tensor {
+func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor, f graphFunc) map[string]tensor.Tensor {
 	t.Helper()
 	store := model.NewStore(s.runner.Backend, l, dtype)
 	defer func() {
@@ -370,9 +370,9 @@ func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DTyp
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]eligen.Tensor{}
+	got := map[string]tensor.Tensor{}
 	for i, v := range values {
-		got[s.results[name][i]] = eligen.Tensor{Shape: slices.Clone(v.Shape().Dimensions), Data: tensors.MustCopyFlatData[float32](v)}
+		got[s.results[name][i]] = tensor.Tensor{Shape: slices.Clone(v.Shape().Dimensions), Data: tensors.MustCopyFlatData[float32](v)}
 		v.MustFinalizeAll()
 	}
 	return got
@@ -448,7 +448,7 @@ func (g *golden) scale(t *testing.T, l model.Loader) model.Loader {
 
 // compare holds every expected tensor against a result of its name; skip says
 // which are looked at elsewhere.
-func (g *golden) compare(t *testing.T, got map[string]eligen.Tensor, skip func(name string) bool) {
+func (g *golden) compare(t *testing.T, got map[string]tensor.Tensor, skip func(name string) bool) {
 	t.Helper()
 	for _, name := range sortedKeys(g.want) {
 		if skip != nil && skip(name) {
@@ -473,12 +473,12 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // near compares by the case's tolerance, |got − want| ≤ atol + rtol·|want|.
-func (g *golden) near(t *testing.T, name string, got, want eligen.Tensor) {
+func (g *golden) near(t *testing.T, name string, got, want tensor.Tensor) {
 	t.Helper()
 	near(t, name, got, want, g.Tolerance.ATol, g.Tolerance.RTol)
 }
 
-func near(t *testing.T, name string, got, want eligen.Tensor, atol, rtol float64) {
+func near(t *testing.T, name string, got, want tensor.Tensor, atol, rtol float64) {
 	t.Helper()
 	if atol <= 0 {
 		t.Fatalf("%s: the case gives no tolerance", name)

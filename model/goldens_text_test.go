@@ -11,7 +11,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
@@ -38,7 +38,7 @@ func testT5(t *testing.T, s *suite, g *golden) {
 	bias := got["position_bias"] // [1,H,L,L]
 	h, l := bias.Shape[1], bias.Shape[3]
 	for name, row := range map[string]int{"position_bias_row0": 0, "position_bias_lastrow": l - 1} {
-		x := eligen.Tensor{Shape: []int{h, l}}
+		x := tensor.Tensor{Shape: []int{h, l}}
 		for i := range h {
 			x.Data = append(x.Data, bias.Data[(i*l+row)*l:][:l]...)
 		}
@@ -62,7 +62,7 @@ func testCLIP(t *testing.T, s *suite, g *golden) {
 	for name, x := range got {
 		// Of some results a case holds the first rows of the batch only.
 		if w, ok := g.want[name]; ok && len(w.Data) < len(x.Data) && slices.Equal(w.Shape[1:], x.Shape[1:]) {
-			got[name] = eligen.Tensor{Shape: w.Shape, Data: x.Data[:len(w.Data)]}
+			got[name] = tensor.Tensor{Shape: w.Shape, Data: x.Data[:len(w.Data)]}
 		}
 	}
 	g.compare(t, got, nil)

@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -75,12 +76,12 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 
 	task := train.Task{Pictures: 1}
 	for _, w := range cfg.Weights() {
-		x := eligen.NewTensor(w.Shape...)
+		x := tensor.New(w.Shape...)
 		if err := checkpoint.Floats(w.Name, 0, x.Data); err != nil {
 			t.Fatal(err)
 		}
 		name := "dit." + w.Name
-		task.Frozen = append(task.Frozen, eligen.NamedTensor{Name: name, Tensor: x})
+		task.Frozen = append(task.Frozen, tensor.Named{Name: name, Tensor: x})
 		if a, b, ok := train.LoRANames(name); ok {
 			for _, factor := range []string{a, b} {
 				x, ok := start[factor]
@@ -99,7 +100,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	delete(inputs, "tokens") // trained in the dense form, as the product does
 	fixed := slices.DeleteFunc(sortedKeys(inputs), func(name string) bool { return strings.HasPrefix(name, "noise.") })
 	task.Batch = func(step int) ([]*tensors.Tensor, error) {
-		upload := func(x eligen.Tensor) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x.Data, x.Shape...) }
+		upload := func(x tensor.Tensor) *tensors.Tensor { return tensors.FromFlatDataAndDimensions(x.Data, x.Shape...) }
 		st := steps[step]
 		in := []*tensors.Tensor{
 			upload(g.in["noise."+strconv.Itoa(step)]),
@@ -124,7 +125,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	}
 
 	dir := t.TempDir()
-	var first map[string]eligen.Tensor // the checkpoint of step 1
+	var first map[string]tensor.Tensor // the checkpoint of step 1
 	var gotLosses, gotMSE []float64
 	err = train.Run(t.Context(), task, train.Options{
 		Backend: s.runner.Backend, Dir: dir,
@@ -137,7 +138,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 			}
 			if st.Note == "checkpoint" && st.Step == 1 {
 				var err error
-				if first, err = eligen.ReadTensorFile(filepath.Join(dir, train.CheckpointFile)); err != nil {
+				if first, err = tensor.ReadFile(filepath.Join(dir, train.CheckpointFile)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -209,7 +210,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 }
 
 // quiet is near that logs nothing.
-func quiet(t *testing.T, name string, got, want eligen.Tensor, atol float64) {
+func quiet(t *testing.T, name string, got, want tensor.Tensor, atol float64) {
 	t.Helper()
 	if !slices.Equal(got.Shape, want.Shape) {
 		t.Errorf("%s: shape %v, want %v", name, got.Shape, want.Shape)
@@ -244,9 +245,9 @@ func (g *golden) axes(t *testing.T) [3]int {
 
 // initialLoRA is the factors that a training starts from, in the reference's
 // names.
-func (g *golden) initialLoRA(t *testing.T) map[string]eligen.Tensor {
+func (g *golden) initialLoRA(t *testing.T) map[string]tensor.Tensor {
 	t.Helper()
-	out := map[string]eligen.Tensor{}
+	out := map[string]tensor.Tensor{}
 	for name, x := range g.want {
 		if factor, ok := strings.CutPrefix(name, "init."); ok {
 			out[factor] = x
@@ -255,7 +256,7 @@ func (g *golden) initialLoRA(t *testing.T) map[string]eligen.Tensor {
 	if len(out) > 0 {
 		return out
 	}
-	m, err := eligen.ReadTensorFile(g.path(g.text("initial_weights")))
+	m, err := tensor.ReadFile(g.path(g.text("initial_weights")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -35,18 +36,18 @@ func testVAE(t *testing.T, s *suite, g *golden) {
 				t.Error(err)
 			}
 		}()
-		got := map[string]eligen.Tensor{}
+		got := map[string]tensor.Tensor{}
 		for name, tiles := range map[string]*eligen.Tiling{"out_full": nil, "out_tiled": tiles} {
 			a.Tiles = tiles
 			run := a.Decode
 			if in.Shape[1] == 3 {
 				run = a.Encode
 			}
-			x, err := run(t.Context(), eligen.Tensor{Shape: in.Shape[1:], Data: in.Data})
+			x, err := run(t.Context(), tensor.Tensor{Shape: in.Shape[1:], Data: in.Data})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got[name] = eligen.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+			got[name] = tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
 		}
 		g.compare(t, got, nil)
 		return
@@ -87,9 +88,9 @@ func (g *golden) tiles(t *testing.T) *eligen.Tiling {
 }
 
 // enlarge repeats every pixel n×n times.
-func enlarge(x eligen.Tensor, n int) eligen.Tensor {
+func enlarge(x tensor.Tensor, n int) tensor.Tensor {
 	h, w := x.Shape[2], x.Shape[3]
-	out := eligen.NewTensor(x.Shape[0], x.Shape[1], n*h, n*w)
+	out := tensor.New(x.Shape[0], x.Shape[1], n*h, n*w)
 	for i := range out.Data {
 		row, column := i/(n*w), i%(n*w)
 		out.Data[i] = x.Data[row/n*w+column/n]

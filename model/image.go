@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vision"
@@ -130,7 +131,7 @@ type only struct {
 	prefix string
 }
 
-func (o only) Tensors() (out []eligen.TensorInfo) {
+func (o only) Tensors() (out []tensor.Info) {
 	for _, t := range o.Loader.Tensors() {
 		if strings.HasPrefix(t.Name, o.prefix) {
 			out = append(out, t)
@@ -153,14 +154,14 @@ func (p *imagePart) sizes(s *eligen.Sizes) {
 
 // EncodeImagePrompt is a picture's tokens [tokens,width], or, of nil, those of a
 // vector of zeros.
-func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, img image.Image) (out eligen.Tensor, err error) {
+func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, img image.Image) (out tensor.Tensor, err error) {
 	defer catch("encoding the image prompt", &err)
 	p, err := part(e, e.images, adapter)
 	if err != nil {
 		return out, err
 	}
 	err = e.run(ctx, func() error {
-		vec := eligen.NewTensor(p.ip.ImageDim)
+		vec := tensor.New(p.ip.ImageDim)
 		if img != nil {
 			s, err := e.store("tower "+string(adapter), given(p.tower), p.dtype)
 			if err != nil {
@@ -196,10 +197,10 @@ type ImageEncoder struct {
 }
 
 // Vector is what an IP-Adapter knows of a picture: [width].
-func (e *ImageEncoder) Vector(img image.Image) (_ eligen.Tensor, err error) {
+func (e *ImageEncoder) Vector(img image.Image) (_ tensor.Tensor, err error) {
 	defer catch("encoding the image prompt", &err)
 	if img.Bounds().Empty() {
-		return eligen.Tensor{}, errors.New("the image prompt has no pixels")
+		return tensor.Tensor{}, errors.New("the image prompt has no pixels")
 	}
 	out, err := e.Runner.Run(Graph{
 		Name: "siglip " + configName(e.Config),
@@ -208,7 +209,7 @@ func (e *ImageEncoder) Vector(img image.Image) (_ eligen.Tensor, err error) {
 		},
 	}, e.Store, upload(e.Config.Pixels(img), 1))
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	return download(out[0], e.Config.Dim)
 }
@@ -222,20 +223,20 @@ type ImageAdapter struct {
 
 // Tokens is a picture's tokens [tokens, width], for an [eligen.ImagePrompt], of
 // its vector. Those of a vector of zeros are for the negative side.
-func (a *ImageAdapter) Tokens(vec eligen.Tensor) (_ eligen.Tensor, err error) {
+func (a *ImageAdapter) Tokens(vec tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer catch("projecting the image prompt", &err)
 	c := a.Config
 	if len(vec.Data) != c.ImageDim {
-		return eligen.Tensor{}, fmt.Errorf("the image prompt's vector has %d numbers; this IP-Adapter takes %d", len(vec.Data), c.ImageDim)
+		return tensor.Tensor{}, fmt.Errorf("the image prompt's vector has %d numbers; this IP-Adapter takes %d", len(vec.Data), c.ImageDim)
 	}
 	out, err := a.Runner.Run(Graph{
 		Name: "image-tokens " + configName(c),
 		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 			return []*graph.Node{graph.ConvertDType(flux.ImageTokens(w, in[0]), dtypes.Float32)}
 		},
-	}, a.Store, upload(eligen.Tensor{Shape: []int{c.ImageDim}, Data: vec.Data}, 1))
+	}, a.Store, upload(tensor.Tensor{Shape: []int{c.ImageDim}, Data: vec.Data}, 1))
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	return download(out[0], c.Tokens, c.TokenDim)
 }
@@ -267,7 +268,7 @@ func (a *ImageAdapter) check(prompts []eligen.ImagePrompt, t flux.Config) error 
 // holds one block's weights at a time.
 func (a *ImageAdapter) keysValues(prompts []eligen.ImagePrompt, t flux.Config, dtype dtypes.DType, lean bool) (kv []*tensors.Tensor, err error) {
 	n := len(prompts) * a.Config.Tokens
-	tokens, scales := eligen.Tensor{Shape: []int{1, n, a.Config.TokenDim}}, eligen.Tensor{Shape: []int{1, n}}
+	tokens, scales := tensor.Tensor{Shape: []int{1, n, a.Config.TokenDim}}, tensor.Tensor{Shape: []int{1, n}}
 	for _, p := range prompts {
 		tokens.Data = append(tokens.Data, p.Tokens.Data...)
 		scales.Data = append(scales.Data, slices.Repeat([]float32{float32(p.Scale)}, a.Config.Tokens)...)

@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/vision"
 )
@@ -27,16 +28,16 @@ var (
 func randomCheckpoint(t *testing.T, list []Weight) *Checkpoint {
 	t.Helper()
 	r := rand.New(rand.NewPCG(3, 4))
-	var all []eligen.NamedTensor
+	var all []tensor.Named
 	for _, w := range list {
-		x := eligen.NewTensor(w.Shape...)
+		x := tensor.New(w.Shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(0.3 * r.NormFloat64())
 		}
-		all = append(all, eligen.NamedTensor{Name: w.Name, Tensor: x})
+		all = append(all, tensor.Named{Name: w.Name, Tensor: x})
 	}
 	var file bytes.Buffer
-	if err := eligen.WriteTensors(&file, nil, all...); err != nil {
+	if err := tensor.Write(&file, nil, all...); err != nil {
 		t.Fatal(err)
 	}
 	c, err := NewCheckpoint("memory", file.Bytes())
@@ -100,7 +101,7 @@ func TestImagePrompts(t *testing.T) {
 	adapter := &ImageAdapter{Config: smallIP, Store: store(weights(smallIP.Weights())), Runner: r}
 	transformer := &Transformer{Config: smallFlux, Store: store(weights(smallFlux.Weights())), Runner: r, Images: adapter}
 
-	vec := eligen.NewTensor(smallIP.ImageDim)
+	vec := tensor.New(smallIP.ImageDim)
 	vec.Data[2] = 1
 	tokens, err := adapter.Tokens(vec)
 	if err != nil {
@@ -108,8 +109,8 @@ func TestImagePrompts(t *testing.T) {
 	}
 	work := func(prompts ...eligen.ImagePrompt) eligen.Denoise {
 		d := eligen.Denoise{
-			Latents: eligen.NewTensor(4, 4, 6), Sigmas: []float32{1, 0.5, 0}, CFG: 2, ImagePrompts: prompts,
-			Prompt: eligen.Conditioning{Txt: eligen.NewTensor(2, 6), Vec: eligen.NewTensor(4)},
+			Latents: tensor.New(4, 4, 6), Sigmas: []float32{1, 0.5, 0}, CFG: 2, ImagePrompts: prompts,
+			Prompt: eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)},
 		}
 		d.Latents.Data[7] = 1
 		d.Negative = &d.Prompt
@@ -151,14 +152,14 @@ func TestImagePrompts(t *testing.T) {
 	}{
 		"no adapter":      {&none, work(prompt), "needs an IP-Adapter"},
 		"another's":       {&other, work(prompt), "for a transformer of 2 blocks"},
-		"another's token": {transformer, work(eligen.ImagePrompt{Tokens: eligen.NewTensor(2, 6), Scale: 1}), "makes [3 6]"},
+		"another's token": {transformer, work(eligen.ImagePrompt{Tokens: tensor.New(2, 6), Scale: 1}), "makes [3 6]"},
 		"no scale":        {transformer, work(eligen.ImagePrompt{Tokens: tokens, Scale: math.NaN()}), "scale NaN"},
 	} {
 		if _, err := c.t.Denoise(t.Context(), c.d); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := adapter.Tokens(eligen.NewTensor(4)); err == nil {
+	if _, err := adapter.Tokens(tensor.New(4)); err == nil {
 		t.Error("a vector of 4 numbers is taken for one of 5")
 	}
 	if _, err := (&ImageEncoder{}).Vector(image.NewGray(image.Rect(0, 0, 0, 3))); err == nil {

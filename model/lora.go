@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
 )
 
@@ -56,7 +56,7 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 		return 0, err
 	}
 	exact, size := true, int64(0)
-	list := map[string]eligen.Tensor{}
+	list := map[string]tensor.Tensor{}
 	for _, t := range tensors {
 		list[t.Name] = t.Tensor
 		size += 2 * int64(len(t.Data))
@@ -72,7 +72,7 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 		if exact {
 			return writeBFloat16(w, metadata, list)
 		}
-		return eligen.WriteTensors(w, metadata, tensors...)
+		return tensor.Write(w, metadata, tensors...)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nano"
 )
@@ -46,7 +46,7 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 		files = append(files, out)
 	}
 	// As float32, where bfloat16 would lose something.
-	third := eligen.Tensor{Shape: []int{1, 1}, Data: []float32{1. / 3}}
+	third := tensor.Tensor{Shape: []int{1, 1}, Data: []float32{1. / 3}}
 	var b strings.Builder
 	if err := lora.Write(&b, lora.Kohya, map[string]string{"format": "pt"}, lora.Factor{Module: "img_in", A: third, B: third, Alpha: 3}); err != nil {
 		t.Fatal(err)

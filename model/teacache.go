@@ -7,7 +7,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -57,7 +57,7 @@ func replace(old **tensors.Tensor, with *tensors.Tensor) (err error) {
 
 // decide looks at the latents of step i of so many, and says whether the blocks may
 // be left out. The first and the last step run them always.
-func (c *teaCache) decide(t *Transformer, p parts, x eligen.Tensor, modulation *tensors.Tensor, i, steps int) (s TeaStep, err error) {
+func (c *teaCache) decide(t *Transformer, p parts, x tensor.Tensor, modulation *tensors.Tensor, i, steps int) (s TeaStep, err error) {
 	out, err := t.Runner.Run(p.modulated(), t.Store, upload(x, 1), modulation)
 	if err != nil {
 		return s, err
@@ -85,7 +85,7 @@ func (c *teaCache) decide(t *Transformer, p parts, x eligen.Tensor, modulation *
 }
 
 // keep remembers what the blocks made of latents.
-func (c *teaCache) keep(t *Transformer, p parts, x eligen.Tensor, img *tensors.Tensor) error {
+func (c *teaCache) keep(t *Transformer, p parts, x tensor.Tensor, img *tensors.Tensor) error {
 	out, err := t.Runner.runKeeping(p.added(), t.Store, []*tensors.Tensor{upload(x, 1)}, []*tensors.Tensor{img})
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (c *teaCache) keep(t *Transformer, p parts, x eligen.Tensor, img *tensors.T
 }
 
 // reuse does to latents what the blocks last did.
-func (c *teaCache) reuse(t *Transformer, p parts, x eligen.Tensor) (*tensors.Tensor, error) {
+func (c *teaCache) reuse(t *Transformer, p parts, x tensor.Tensor) (*tensors.Tensor, error) {
 	out, err := t.Runner.runKeeping(p.reused(), t.Store, []*tensors.Tensor{upload(x, 1)}, []*tensors.Tensor{c.residual})
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // windows are where windows of a length begin along an axis: one every stride, and
@@ -37,17 +38,17 @@ func ramp(n, border int, low, high bool) []float32 {
 
 // A blend is overlapping windows put together, Σ m·y / Σ m.
 type blend struct {
-	sum    eligen.Tensor // [C,h,w]
+	sum    tensor.Tensor // [C,h,w]
 	weight []float32     // [h·w]
 }
 
 func newBlend(shape ...int) *blend {
-	return &blend{eligen.NewTensor(shape...), make([]float32, shape[1]*shape[2])}
+	return &blend{tensor.New(shape...), make([]float32, shape[1]*shape[2])}
 }
 
 // add adds a window [C,th,tw] at row y and column x, where a place's weight is the
 // smaller of its row's and its column's.
-func (b *blend) add(tile eligen.Tensor, y, x int, rows, columns []float32) {
+func (b *blend) add(tile tensor.Tensor, y, x int, rows, columns []float32) {
 	h, w := b.sum.Shape[1], b.sum.Shape[2]
 	for i, row := range rows {
 		for j, column := range columns {
@@ -61,7 +62,7 @@ func (b *blend) add(tile eligen.Tensor, y, x int, rows, columns []float32) {
 	}
 }
 
-func (b *blend) done() eligen.Tensor {
+func (b *blend) done() tensor.Tensor {
 	for i := range b.sum.Data {
 		b.sum.Data[i] /= b.weight[i%len(b.weight)]
 	}
@@ -69,8 +70,8 @@ func (b *blend) done() eligen.Tensor {
 }
 
 // crop is the window [C,h,w] of x at row y and column x0.
-func crop(x eligen.Tensor, y, x0, h, w int) eligen.Tensor {
-	out := eligen.NewTensor(x.Shape[0], h, w)
+func crop(x tensor.Tensor, y, x0, h, w int) tensor.Tensor {
+	out := tensor.New(x.Shape[0], h, w)
 	for i := range x.Shape[0] * h {
 		c, row := i/h, y+i%h
 		copy(out.Data[i*w:(i+1)*w], x.Data[(c*x.Shape[1]+row)*x.Shape[2]+x0:])
@@ -89,14 +90,14 @@ func checkTiling(t *eligen.Tiling) error {
 // numbers of its input and its output a latent is wide. It is the reference's rule,
 // whose tiles fade on all sides over half the stride, with a last tile where the
 // reference leaves an edge without one. What one tile covers is not tiled.
-func (a *Autoencoder) tiled(ctx context.Context, x eligen.Tensor, in, out int, f func(eligen.Tensor) (eligen.Tensor, error)) (eligen.Tensor, error) {
+func (a *Autoencoder) tiled(ctx context.Context, x tensor.Tensor, in, out int, f func(tensor.Tensor) (tensor.Tensor, error)) (tensor.Tensor, error) {
 	t := a.Tiles
 	h, w := x.Shape[1]/in, x.Shape[2]/in
 	if t == nil {
 		return f(x)
 	}
 	if err := checkTiling(t); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	if h <= t.Tile && w <= t.Tile {
 		return f(x)
@@ -108,11 +109,11 @@ func (a *Autoencoder) tiled(ctx context.Context, x eligen.Tensor, in, out int, f
 	for _, row := range windows(h, th, t.Stride) {
 		for _, column := range windows(w, tw, t.Stride) {
 			if err := ctx.Err(); err != nil {
-				return eligen.Tensor{}, err
+				return tensor.Tensor{}, err
 			}
 			y, err := f(crop(x, row*in, column*in, th*in, tw*in))
 			if err != nil {
-				return eligen.Tensor{}, err
+				return tensor.Tensor{}, err
 			}
 			if all == nil {
 				all = newBlend(y.Shape[0], h*out, w*out)
@@ -126,7 +127,7 @@ func (a *Autoencoder) tiled(ctx context.Context, x eligen.Tensor, in, out int, f
 // tiled is the velocity of one branch, tile by tile: the reference's rule, by which
 // each tile is a picture of its own, and fades on the sides that are not the
 // picture's over a quarter of its height and width together.
-func (t *Transformer) tiled(b *branch, x eligen.Tensor, step int) (eligen.Tensor, error) {
+func (t *Transformer) tiled(b *branch, x tensor.Tensor, step int) (tensor.Tensor, error) {
 	h, w := x.Shape[1], x.Shape[2]
 	th, tw := t.tile(h), t.tile(w)
 	border := max(1, (th+tw)/4)
@@ -135,7 +136,7 @@ func (t *Transformer) tiled(b *branch, x eligen.Tensor, step int) (eligen.Tensor
 		for _, column := range windows(w, tw, t.Tiles.Stride) {
 			v, err := t.velocity(b, crop(x, row, column, th, tw), step)
 			if err != nil {
-				return eligen.Tensor{}, err
+				return tensor.Tensor{}, err
 			}
 			all.add(v, row, column, ramp(th, border, row > 0, row+th < h), ramp(tw, border, column > 0, column+tw < w))
 		}

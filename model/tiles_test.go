@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 func TestWindows(t *testing.T) {
@@ -33,16 +34,16 @@ func TestWindows(t *testing.T) {
 func TestTilesCoverThePicture(t *testing.T) {
 	for _, size := range [][2]int{{4, 9}, {9, 4}, {11, 7}, {12, 12}} {
 		for _, tiles := range []eligen.Tiling{{Tile: 5, Stride: 3}, {Tile: 4, Stride: 4}, {Tile: 6, Stride: 1}} {
-			x := eligen.NewTensor(2, size[0], size[1])
+			x := tensor.New(2, size[0], size[1])
 			for i := range x.Data {
 				x.Data[i] = float32(i)
 			}
-			double := func(x eligen.Tensor) (eligen.Tensor, error) {
+			double := func(x tensor.Tensor) (tensor.Tensor, error) {
 				h, w := x.Shape[1], x.Shape[2]
 				if h > tiles.Tile || w > tiles.Tile {
 					t.Errorf("%v of %v: a tile has %d×%d", tiles, size, h, w)
 				}
-				out := eligen.NewTensor(2, 2*h, 2*w)
+				out := tensor.New(2, 2*h, 2*w)
 				for i := range out.Data {
 					out.Data[i] = x.Data[i/(4*w)*w+i%(2*w)/2]
 				}
@@ -60,7 +61,7 @@ func TestTilesCoverThePicture(t *testing.T) {
 			}
 		}
 	}
-	if _, err := (&Autoencoder{Tiles: &eligen.Tiling{Tile: 4, Stride: 5}}).tiled(t.Context(), eligen.NewTensor(1, 9, 9), 1, 1, nil); err == nil {
+	if _, err := (&Autoencoder{Tiles: &eligen.Tiling{Tile: 4, Stride: 5}}).tiled(t.Context(), tensor.New(1, 9, 9), 1, 1, nil); err == nil {
 		t.Error("tiles with gaps between them pass")
 	}
 }
@@ -75,13 +76,13 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 	r := NewRunner(be)
 	defer r.Finalize()
 	transformer := &Transformer{Config: smallFlux, Store: NewStore(be, randomCheckpoint(t, weights(smallFlux.Weights())), dtypes.Float32), Runner: r}
-	prompt := eligen.Conditioning{Txt: eligen.NewTensor(2, 6), Vec: eligen.NewTensor(4)}
-	negative := eligen.Conditioning{Txt: eligen.NewTensor(2, 6), Vec: eligen.NewTensor(4)}
+	prompt := eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)}
+	negative := eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)}
 	negative.Vec.Data[1] = 2
-	entity := eligen.EntityConditioning{Txt: eligen.NewTensor(3, 6), Tokens: []int32{1, 4}, Strength: 1}
+	entity := eligen.EntityConditioning{Txt: tensor.New(3, 6), Tokens: []int32{1, 4}, Strength: 1}
 	entity.Txt.Data[5] = 3
 	work := eligen.Denoise{
-		Latents: eligen.NewTensor(4, 4, 6), Sigmas: []float32{1, 0.9, 0.7, 0.4, 0}, CFG: 2,
+		Latents: tensor.New(4, 4, 6), Sigmas: []float32{1, 0.9, 0.7, 0.4, 0}, CFG: 2,
 		Prompt: prompt, Negative: &negative, Entities: []eligen.EntityConditioning{entity},
 	}
 	work.Latents.Data[7] = 1

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nano"
 	"github.com/eligen/eligen/model/text"
@@ -35,7 +36,7 @@ const StyleJudgeFile = "style-judge.safetensors"
 type Trainee struct {
 	Manifest   Manifest
 	tokenizers map[string][]byte
-	parts      map[string]map[string]eligen.Tensor // by file
+	parts      map[string]map[string]tensor.Tensor // by file
 	classes    map[string][]string                 // of the classifiers' files
 }
 
@@ -55,7 +56,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 		}
 		return filepath.Join(dir, name)
 	}
-	t := &Trainee{tokenizers: map[string][]byte{}, parts: map[string]map[string]eligen.Tensor{}, classes: map[string][]string{}}
+	t := &Trainee{tokenizers: map[string][]byte{}, parts: map[string]map[string]tensor.Tensor{}, classes: map[string][]string{}}
 	f := nanoFiles{dir, files}
 	if _, err := fs.Stat(files, ManifestFile); errors.Is(err, fs.ErrNotExist) {
 		if dir != "" {
@@ -80,11 +81,11 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 		if err != nil {
 			return nil, err
 		}
-		if t.parts[name], err = eligen.ReadTensors(data); err != nil {
+		if t.parts[name], err = tensor.Read(data); err != nil {
 			return nil, fmt.Errorf("%s: %w", where(name), err)
 		}
 		if name == JudgeFile || name == StyleJudgeFile {
-			_, meta, err := eligen.ReadTensorHeader(strings.NewReader(string(data)), int64(len(data)))
+			_, meta, err := tensor.ReadHeader(strings.NewReader(string(data)), int64(len(data)))
 			if err != nil {
 				return nil, err
 			}
@@ -116,7 +117,7 @@ func NewTrainee(words []string) (*Trainee, error) {
 	return &Trainee{
 		Manifest:   m,
 		tokenizers: map[string][]byte{T5TokenizerFile: tokenizer, CLIPVocabularyFile: vocab, CLIPMergesFile: merges},
-		parts:      map[string]map[string]eligen.Tensor{},
+		parts:      map[string]map[string]tensor.Tensor{},
 		classes:    map[string][]string{},
 	}, nil
 }
@@ -145,7 +146,7 @@ func (t *Trainee) Start() (train.Start, error) {
 		},
 	}
 	if t.parts[TransformerFile] != nil {
-		s.Model = map[string]eligen.Tensor{}
+		s.Model = map[string]tensor.Tensor{}
 		maps.Copy(s.Model, t.parts[TextFile])
 		maps.Copy(s.Model, t.parts[EliGenFile]) // a LoRA's training goes on from the one there is
 		for file, prefix := range prefixes {
@@ -159,13 +160,13 @@ func (t *Trainee) Start() (train.Start, error) {
 
 // Judge is the classes and weights of the classifier in a file, JudgeFile or
 // StyleJudgeFile; nil where there is none.
-func (t *Trainee) Judge(file string) (classes []string, weights map[string]eligen.Tensor) {
+func (t *Trainee) Judge(file string) (classes []string, weights map[string]tensor.Tensor) {
 	return t.classes[file], t.parts[file]
 }
 
 // Take puts a training's weights in their place. q, for an autoencoder that no
 // transformer depends on yet, sets how its latents are normalised.
-func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Quality, classes []string) error {
+func (t *Trainee) Take(kind string, weights map[string]tensor.Tensor, q *train.Quality, classes []string) error {
 	switch kind {
 	case "autoencoder":
 		t.parts[AutoencoderFile] = weights
@@ -173,7 +174,7 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 			t.Manifest.Autoencoder.Shift, t.Manifest.Autoencoder.Scale = q.Mean, 1/q.Sigma
 		}
 	case "base":
-		dit, txt, ip := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
+		dit, txt, ip := map[string]tensor.Tensor{}, map[string]tensor.Tensor{}, map[string]tensor.Tensor{}
 		for name, w := range weights {
 			if short, ok := strings.CutPrefix(name, prefixes[TransformerFile]); ok {
 				dit[short] = w
@@ -195,7 +196,7 @@ func (t *Trainee) Take(kind string, weights map[string]eligen.Tensor, q *train.Q
 		t.Manifest.CleanSource = true // as it is trained
 	case "vision", "ip":
 		file := map[string]string{"vision": VisionFile, "ip": IPFile}[kind]
-		part := map[string]eligen.Tensor{}
+		part := map[string]tensor.Tensor{}
 		for name, w := range weights {
 			short, ok := strings.CutPrefix(name, prefixes[file])
 			if !ok {
@@ -262,14 +263,14 @@ func writeWhole(path string, fill func(io.Writer) error) error {
 }
 
 // writeBFloat16 is a safetensors file of bfloat16 tensors, in order of name.
-func writeBFloat16(w io.Writer, metadata map[string]string, tensors map[string]eligen.Tensor) error {
+func writeBFloat16(w io.Writer, metadata map[string]string, tensors map[string]tensor.Tensor) error {
 	names := slices.Sorted(maps.Keys(tensors))
-	infos := make([]eligen.TensorInfo, len(names))
+	infos := make([]tensor.Info, len(names))
 	for i, name := range names {
 		t := tensors[name]
-		infos[i] = eligen.TensorInfo{Name: name, DType: "BF16", Shape: t.Shape, Size: 2 * int64(len(t.Data))}
+		infos[i] = tensor.Info{Name: name, DType: "BF16", Shape: t.Shape, Size: 2 * int64(len(t.Data))}
 	}
-	head, err := eligen.TensorHeader(metadata, infos)
+	head, err := tensor.Header(metadata, infos)
 	if err != nil {
 		return err
 	}
@@ -280,7 +281,7 @@ func writeBFloat16(w io.Writer, metadata map[string]string, tensors map[string]e
 		data := tensors[name].Data
 		buf := make([]byte, 0, 2*len(data))
 		for _, x := range data {
-			buf = binary.LittleEndian.AppendUint16(buf, eligen.BFloat16(x))
+			buf = binary.LittleEndian.AppendUint16(buf, tensor.BFloat16(x))
 		}
 		if _, err := w.Write(buf); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/train"
 )
@@ -35,16 +36,16 @@ func TestTraineeGrows(t *testing.T) {
 		t.Errorf("five words are %v, want five pieces and the end marker", ids)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	made := func(params []train.Param) map[string]eligen.Tensor {
-		out := map[string]eligen.Tensor{}
+	made := func(params []train.Param) map[string]tensor.Tensor {
+		out := map[string]tensor.Tensor{}
 		for _, p := range params {
-			out[p.Name] = eligen.Tensor{Shape: p.Shape, Data: train.Initial(rng, p.Name, p.Shape)}
+			out[p.Name] = tensor.Tensor{Shape: p.Shape, Data: train.Initial(rng, p.Name, p.Shape)}
 		}
 		return out
 	}
-	ae := map[string]eligen.Tensor{}
+	ae := map[string]tensor.Tensor{}
 	for _, w := range start.VAE.Weights() {
-		ae[w.Name] = eligen.NewTensor(w.Shape...)
+		ae[w.Name] = tensor.New(w.Shape...)
 	}
 	if err := fresh.Take("autoencoder", ae, &train.Quality{Mean: 0.25, Sigma: 2}, nil); err != nil {
 		t.Fatal(err)
@@ -63,31 +64,31 @@ func TestTraineeGrows(t *testing.T) {
 		t.Errorf("after the autoencoder: scale %v, shift %v, %d tensors", start.VAE.Scale, start.VAE.Shift, len(start.Autoencoder))
 	}
 	base := made(train.Model{Flux: start.Flux, T5: start.T5, CLIP: start.CLIP}.Params())
-	lora := map[string]eligen.Tensor{}
+	lora := map[string]tensor.Tensor{}
 	for name, w := range base {
 		if a, b, ok := train.LoRANames(name); ok {
-			lora[a], lora[b] = eligen.NewTensor(4, w.Shape[1]), eligen.NewTensor(w.Shape[0], 4)
+			lora[a], lora[b] = tensor.New(4, w.Shape[1]), tensor.New(w.Shape[0], 4)
 		}
 	}
 	if start.Vision.Dim != 96 || start.IP.ImageDim != 96 || start.IP.Fits(start.Flux) != nil {
 		t.Errorf("sizes of the image side to begin with: %+v, %+v", start.Vision, start.IP)
 	}
-	tower, ip := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
+	tower, ip := map[string]tensor.Tensor{}, map[string]tensor.Tensor{}
 	for _, w := range start.Vision.Weights() {
-		tower["vision."+w.Name] = eligen.NewTensor(w.Shape...)
+		tower["vision."+w.Name] = tensor.New(w.Shape...)
 	}
 	for _, w := range start.IP.Weights() {
-		ip["ip."+w.Name] = eligen.NewTensor(w.Shape...)
+		ip["ip."+w.Name] = tensor.New(w.Shape...)
 	}
 	if second.Manifest.Vision != nil {
 		t.Error("a model without a vision tower says what it is like")
 	}
-	for kind, w := range map[string]map[string]eligen.Tensor{"base": base, "eligen": lora, "vision": tower, "in-context": lora} {
+	for kind, w := range map[string]map[string]tensor.Tensor{"base": base, "eligen": lora, "vision": tower, "in-context": lora} {
 		if err := second.Take(kind, w, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := second.Take("judge", map[string]eligen.Tensor{"head.bias": eligen.NewTensor(3)}, nil, []string{"dog", "cat"}); err != nil {
+	if err := second.Take("judge", map[string]tensor.Tensor{"head.bias": tensor.New(3)}, nil, []string{"dog", "cat"}); err != nil {
 		t.Fatal(err)
 	}
 	// A tower without an adapter is a model, too.
@@ -154,7 +155,7 @@ func TestOpenTraineeRefuses(t *testing.T) {
 	if _, err := model.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(empty, model.AutoencoderFile)) {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if err := trainee.Take("ip", map[string]eligen.Tensor{"ip.a": {}, "vision.b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight vision.b") {
+	if err := trainee.Take("ip", map[string]tensor.Tensor{"ip.a": {}, "vision.b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight vision.b") {
 		t.Errorf("a weight of another part: %v", err)
 	}
 	if err := trainee.Take("sculpture", nil, nil, nil); err == nil {

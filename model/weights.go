@@ -15,8 +15,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
 	"github.com/eligen/eligen/model/torch"
@@ -68,7 +68,7 @@ type Checkpoint struct {
 	Ignored  []string          // names that belong to no part of the model that runs
 
 	shards  []*shard
-	order   []eligen.TensorInfo
+	order   []tensor.Info
 	entries map[string]entry
 }
 
@@ -81,7 +81,7 @@ type shard struct {
 
 // An entry is one tensor: segments of files, one after the other.
 type entry struct {
-	info     eligen.TensorInfo
+	info     tensor.Info
 	segments []segment
 }
 
@@ -142,7 +142,7 @@ func OpenCheckpoint(path string) (_ *Checkpoint, err error) {
 // NewCheckpoint is a checkpoint of a safetensors file held in memory, such as
 // an embedded one. path is for messages.
 func NewCheckpoint(path string, data []byte) (*Checkpoint, error) {
-	infos, meta, err := eligen.ReadTensorHeader(bytes.NewReader(data), int64(len(data)))
+	infos, meta, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -279,7 +279,7 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-func openShard(path string) (*shard, []eligen.TensorInfo, map[string]string, error) {
+func openShard(path string) (*shard, []tensor.Info, map[string]string, error) {
 	f, err := files.Open(path)
 	if err != nil {
 		return nil, nil, nil, err
@@ -289,12 +289,12 @@ func openShard(path string) (*shard, []eligen.TensorInfo, map[string]string, err
 		f.Close()
 		return nil, nil, nil, err
 	}
-	var infos []eligen.TensorInfo
+	var infos []tensor.Info
 	var meta map[string]string
 	if isTorch(f) {
 		infos, err = torch.Read(f, fi.Size())
 	} else {
-		infos, meta, err = eligen.ReadTensorHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
+		infos, meta, err = tensor.ReadHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
 	}
 	if err != nil {
 		f.Close()
@@ -485,7 +485,7 @@ func autoencoderEntries(all []entry) []entry {
 
 // Tensors lists the tensors in the order of the data, under the names that the
 // models ask for.
-func (c *Checkpoint) Tensors() []eligen.TensorInfo { return c.order }
+func (c *Checkpoint) Tensors() []tensor.Info { return c.order }
 
 // Shape is a tensor's shape, or nil where there is no such tensor.
 func (c *Checkpoint) Shape(name string) []int {
@@ -573,7 +573,7 @@ func convert(dst []float32, dtype string, b []byte) {
 		size := int(element[dtype])
 		for len(dst) > 0 {
 			n := min(some, len(dst))
-			f, err := eligen.Floats(dtype, b[:n*size])
+			f, err := tensor.Floats(dtype, b[:n*size])
 			if err != nil {
 				panic(err) // Floats of Checkpoint lets no other dtype through
 			}
@@ -590,7 +590,7 @@ const maxListed = 20
 // and reports everything that is missing, of another shape or dtype, or in
 // excess, before any of it is read. what names the weights in the message.
 func Check(what string, l Loader, want []Weight) error {
-	have := map[string]eligen.TensorInfo{}
+	have := map[string]tensor.Info{}
 	for _, t := range l.Tensors() {
 		have[t.Name] = t
 	}
@@ -605,7 +605,7 @@ func Check(what string, l Loader, want []Weight) error {
 			missing = append(missing, w)
 		case !slices.Equal(t.Shape, w.Shape) && len(t.Shape)+len(w.Shape) > 0:
 			problems = append(problems, fmt.Sprintf("%s has shape %v, expected %v", w.Name, t.Shape, w.Shape))
-		case !eligen.IsFloat(t.DType):
+		case !tensor.IsFloat(t.DType):
 			problems = append(problems, fmt.Sprintf("%s is stored as %s; eligen reads %s", w.Name, t.DType, readable))
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/names"
 )
@@ -99,15 +99,15 @@ func TestTorchCheckpoint(t *testing.T) {
 // file writes a safetensors file of float32 ramps.
 func file(t *testing.T, path string, list ...Weight) {
 	t.Helper()
-	var out []eligen.NamedTensor
+	var out []tensor.Named
 	for _, w := range list {
-		x := eligen.NewTensor(w.Shape...)
+		x := tensor.New(w.Shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(i) + 0.5
 		}
-		out = append(out, eligen.NamedTensor{Name: w.Name, Tensor: x})
+		out = append(out, tensor.Named{Name: w.Name, Tensor: x})
 	}
-	writeFile(t, path, func(b *bytes.Buffer) error { return eligen.WriteTensors(b, nil, out...) })
+	writeFile(t, path, func(b *bytes.Buffer) error { return tensor.Write(b, nil, out...) })
 }
 
 // Any slice of a tensor reads alike from a mapped file, from one that is read
@@ -127,7 +127,7 @@ func TestSlices(t *testing.T) {
 	if !ok {
 		t.Fatal("a matrix of an even number of rows can't be swapped")
 	}
-	turned := &Checkpoint{Path: path, entries: map[string]entry{"w": swapped}, order: []eligen.TensorInfo{swapped.info}}
+	turned := &Checkpoint{Path: path, entries: map[string]entry{"w": swapped}, order: []tensor.Info{swapped.info}}
 	for _, s := range [][2]int{{0, rows * cols}, {0, 1}, {5, 3}, {rows*cols - 2, 2}, {rows/2*cols - 7, 400_000 - 350_000}, {17, 0}} {
 		want := make([]float32, s[1])
 		for i := range want {

@@ -10,7 +10,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
@@ -25,14 +25,14 @@ func TestBesideIsAdapted(t *testing.T) {
 		CLIP: text.CLIPConfig{Dim: 8, FF: 8, Heads: 2, Layers: 1, Vocab: 8, Positions: 4},
 	}
 	rng := rand.New(rand.NewPCG(7, 7))
-	random := func(shape ...int) eligen.Tensor {
-		x := eligen.NewTensor(shape...)
+	random := func(shape ...int) tensor.Tensor {
+		x := tensor.New(shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(rng.NormFloat64() * 0.3)
 		}
 		return x
 	}
-	weights := map[string]eligen.Tensor{}
+	weights := map[string]tensor.Tensor{}
 	var factors []string
 	for _, p := range m.Params() {
 		weights[p.Name] = random(p.Shape...)

@@ -6,12 +6,12 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
 // Compile is a graph over fixed weights, ready to be called.
-func Compile(backend compute.Backend, weights map[string]eligen.Tensor, f func(w nn.Weights, in []*Node) []*Node) (*model.Exec, error) {
+func Compile(backend compute.Backend, weights map[string]tensor.Tensor, f func(w nn.Weights, in []*Node) []*Node) (*model.Exec, error) {
 	store := model.NewStore()
 	for _, name := range sortedKeys(weights) {
 		t := weights[name]

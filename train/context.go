@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -78,7 +79,7 @@ func (m Model) inContext() (Model, error) {
 // withEliGen fuses EliGen's LoRA, where there is one, into the weights of the
 // transformer. fused is how many it adapts; no others but those of Params remain.
 func (m Model) withEliGen() (_ Model, fused int, err error) {
-	weights := map[string]eligen.Tensor{}
+	weights := map[string]tensor.Tensor{}
 	for _, p := range m.Params() {
 		w, ok := m.Weights[p.Name]
 		if !ok {
@@ -102,8 +103,8 @@ func (m Model) withEliGen() (_ Model, fused int, err error) {
 }
 
 // plus is w + up·down: [out,in], [out,rank], [rank,in].
-func plus(w, up, down eligen.Tensor) eligen.Tensor {
-	out := eligen.Tensor{Shape: w.Shape, Data: append([]float32(nil), w.Data...)}
+func plus(w, up, down tensor.Tensor) tensor.Tensor {
+	out := tensor.Tensor{Shape: w.Shape, Data: append([]float32(nil), w.Data...)}
 	rank, in := down.Shape[0], down.Shape[1]
 	for o := range up.Shape[0] {
 		row := out.Data[o*in : (o+1)*in]
@@ -219,7 +220,7 @@ func beside(a, b []float32, row int) []float32 {
 // the whole of inference: both panels, guidance, and all but the region led to the
 // input. From top to bottom: the object, the scene without it, the result, the scene
 // as it was composed.
-func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	size := twoPanels(r.Size)
 	d := drawing{m: m, size: size, entities: 1, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var object, scene, composed []*image.NRGBA
@@ -238,7 +239,7 @@ func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eli
 		d.keep(Pixels(s.Before, 0, 0, size.W, size.H))
 		object, scene, composed = append(object, panel(s.Before, 0)), append(scene, panel(s.Before, 1)), append(composed, panel(s.Image, 1))
 	}
-	return func(weights map[string]eligen.Tensor, path string) error {
+	return func(weights map[string]tensor.Tensor, path string) error {
 		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/train"
 )
 
@@ -40,14 +41,14 @@ func TestInContext(t *testing.T) {
 		Steps: 6, Batch: 4, Regions: 1, Every: 6, Optimizer: eligen.Optimizer{Rate: 1e-2},
 	}
 	dir := t.TempDir()
-	exported := map[string]eligen.Tensor{}
+	exported := map[string]tensor.Tensor{}
 	job := train.Job{
 		Recipe: r, Backend: be, Dir: dir,
 		Samples: func(eligen.Size, bool) (eligen.Samples, error) {
 			return func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }, nil
 		},
 		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
-		Export: func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "trained over EliGen's") {
 		t.Fatalf("without EliGen's LoRA: error %v", err)
@@ -56,7 +57,7 @@ func TestInContext(t *testing.T) {
 	const layer = "dit.single_blocks.0.linear2.weight"
 	a, b, _ := train.LoRANames(layer)
 	shape := m.Weights[layer].Shape
-	down, up := eligen.NewTensor(1, shape[1]), eligen.NewTensor(shape[0], 1)
+	down, up := tensor.New(1, shape[1]), tensor.New(shape[0], 1)
 	for i := range down.Data {
 		down.Data[i] = 0.1
 	}

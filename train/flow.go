@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
@@ -31,8 +32,8 @@ type Model struct {
 	T5          text.T5Config
 	CLIP        text.CLIPConfig
 	VAE         vae.Config
-	Autoencoder map[string]eligen.Tensor
-	Weights     map[string]eligen.Tensor // to start from; nil starts at random
+	Autoencoder map[string]tensor.Tensor
+	Weights     map[string]tensor.Tensor // to start from; nil starts at random
 	Text        Text
 }
 
@@ -70,7 +71,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 		}
 		t.Params = m.started(m.adapterParams())
 		for _, p := range m.visionParams() {
-			t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
+			t.Frozen = append(t.Frozen, tensor.Named{Name: p.Name, Tensor: m.Weights[p.Name]})
 		}
 	}
 	if r.Rank == 0 {
@@ -143,14 +144,14 @@ type Pictures struct {
 
 // lora is the factors of a LoRA on the linear layers of the blocks, as they start,
 // and what they lie over.
-func (m Model) lora(r eligen.Recipe) (params []Param, frozen []eligen.NamedTensor, err error) {
+func (m Model) lora(r eligen.Recipe) (params []Param, frozen []tensor.Named, err error) {
 	rng := rand.New(rand.NewPCG(r.Seed, 0x10a))
 	for _, p := range m.Params() {
 		w, ok := m.Weights[p.Name]
 		if !ok {
 			return nil, nil, fmt.Errorf("a LoRA needs a trained model to lie over, and the tensor %q is missing", p.Name)
 		}
-		frozen = append(frozen, eligen.NamedTensor{Name: p.Name, Tensor: w})
+		frozen = append(frozen, tensor.Named{Name: p.Name, Tensor: w})
 		if a, b, ok := LoRANames(p.Name); ok {
 			down := make([]float32, r.Rank*p.Shape[1])
 			bound := 1 / math.Sqrt(float64(p.Shape[1])) // PEFT's Kaiming-uniform with a=√5
@@ -432,7 +433,7 @@ var referenceWeight = func() func(t float64) float64 {
 
 // Preview draws pictures from the weights of a running training: every sample
 // by its global prompt alone in the upper row, with its entities in the lower.
-func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var truth []*image.NRGBA
 	for _, regional := range []bool{false, true} {
@@ -446,7 +447,7 @@ func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.S
 			}
 		}
 	}
-	return func(weights map[string]eligen.Tensor, path string) error {
+	return func(weights map[string]tensor.Tensor, path string) error {
 		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err

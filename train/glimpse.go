@@ -12,6 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vision"
 )
@@ -102,7 +103,7 @@ func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, err
 // Told is how surely a vision tower tells styles: the share of pictures, n of each style, whose
 // vector is nearest to the mean vector of their own style's n other pictures. Vectors count
 // by their direction. known are the pictures of the means, asked those that are named.
-func Told(backend compute.Backend, c vision.Config, weights map[string]eligen.Tensor, styles []string, n int, known, asked func(style string, i int) (eligen.Sample, error)) (float64, error) {
+func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Tensor, styles []string, n int, known, asked func(style string, i int) (eligen.Sample, error)) (float64, error) {
 	exec, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
 		vec := vision.SigLIP(w.In("vision"), c, in[0], nil)
 		return []*Node{Div(vec, Sqrt(ReduceAndKeep(Square(vec), ReduceSum, -1)))}

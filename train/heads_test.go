@@ -9,6 +9,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -63,7 +64,7 @@ func TestWhereLoss(t *testing.T) {
 	}
 	for head, want := range map[float32]float64{float32(1 / math.Sqrt2): 0, 0: 1.5} { // of places on a circle: ½ a coordinate, against ⅓
 		name := headPrefix + "where.double.0.img"
-		weights := map[string]eligen.Tensor{
+		weights := map[string]tensor.Tensor{
 			name + ".weight": {Shape: []int{2, 4}, Data: []float32{head, 0, 0, 0, 0, 0, head, 0}},
 			name + ".bias":   {Shape: []int{2}, Data: make([]float32, 2)},
 		}
@@ -111,7 +112,7 @@ func TestAcross(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer backend.Finalize()
-	exec, err := Compile(backend, map[string]eligen.Tensor{}, func(_ nn.Weights, in []*Node) []*Node {
+	exec, err := Compile(backend, map[string]tensor.Tensor{}, func(_ nn.Weights, in []*Node) []*Node {
 		look, tokens, variance := inputs{object: in[0], seen: in[1]}.across()
 		return []*Node{look, tokens, variance}
 	})

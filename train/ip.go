@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vision"
@@ -101,7 +102,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 	t := Task{Pictures: r.Batch}
 	t.Params = m.started(m.adapterParams())
 	for _, p := range append(m.Params(), m.visionParams()...) {
-		t.Frozen = append(t.Frozen, eligen.NamedTensor{Name: p.Name, Tensor: m.Weights[p.Name]})
+		t.Frozen = append(t.Frozen, tensor.Named{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
 		g := newGlimpse(m, r, step, seen)
@@ -210,7 +211,7 @@ func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 
 // PreviewStyles draws the layouts of n samples in every style, each by an image
 // prompt of that style: a row a style, under it the image prompts.
-func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]eligen.Tensor, path string) error, error) {
+func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 	shown, err := pool(func(i int) (eligen.Sample, error) { return samples(n + i) }, styles, n)
 	if err != nil {
@@ -227,7 +228,7 @@ func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples el
 			d.pixels = append(d.pixels, m.Vision.Pixels(shown[k][i]).Data...)
 		}
 	}
-	return func(weights map[string]eligen.Tensor, path string) error {
+	return func(weights map[string]tensor.Tensor, path string) error {
 		pix, err := d.run(backend, weights)
 		if err != nil {
 			return err

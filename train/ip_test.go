@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/vision"
 	"github.com/eligen/eligen/train"
@@ -38,7 +39,7 @@ var tower = vision.Config{Dim: 8, FF: 8, Heads: 2, Layers: 1, Patch: 8, Side: 2,
 func see(m train.Model) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, w := range tower.Weights() {
-		x := eligen.NewTensor(w.Shape...)
+		x := tensor.New(w.Shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(rng.NormFloat64() / 4)
 		}
@@ -54,13 +55,13 @@ func TestIP(t *testing.T) {
 		Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
 	}
 	dir := t.TempDir()
-	exported := map[string]eligen.Tensor{}
+	exported := map[string]tensor.Tensor{}
 	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: dir,
 		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
 		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
-		Export:  func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Export:  func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "recipes/vision.hcl") {
 		t.Fatalf("without a tower: error %v", err)
@@ -185,7 +186,7 @@ func TestImagePrompts(t *testing.T) {
 		ImagePrompts: 0.5, Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
 	}
 	dir := t.TempDir()
-	var exported map[string]eligen.Tensor
+	var exported map[string]tensor.Tensor
 	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: filepath.Join(dir, "base"),
@@ -194,7 +195,7 @@ func TestImagePrompts(t *testing.T) {
 			return func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }, nil
 		},
 		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
-		Export: func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "recipes/vision.hcl") {
 		t.Fatalf("without a tower: error %v", err)

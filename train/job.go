@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
@@ -33,17 +34,17 @@ type Job struct {
 	Start  Start // what the training builds upon
 	Report func(Status)
 	Pause  <-chan struct{}
-	Export func(weights map[string]eligen.Tensor) error // at every checkpoint; may be nil
+	Export func(weights map[string]tensor.Tensor) error // at every checkpoint; may be nil
 }
 
 // Start is the weights that a training builds upon: of the embedded model, or
 // of trainings that ended.
 type Start struct {
 	VAE         vae.Config
-	Autoencoder map[string]eligen.Tensor // frozen under base and eligen
+	Autoencoder map[string]tensor.Tensor // frozen under base and eligen
 	// Model is the weights under dit., t5., clip., and, where there are any, vision.,
 	// ip. and in-context. (a LoRA under its own names behind that).
-	Model  map[string]eligen.Tensor
+	Model  map[string]tensor.Tensor
 	Flux   flux.Config
 	Vision vision.Config // what the weights under vision. and ip. have, or are to have
 	IP     flux.IPConfig
@@ -94,7 +95,7 @@ func Do(ctx context.Context, j Job) error {
 		if fixed {
 			// Weights that are not trained belong to the result all the same.
 			trained := o.Export
-			o.Export = func(w map[string]eligen.Tensor) error {
+			o.Export = func(w map[string]tensor.Tensor) error {
 				if trained == nil {
 					return nil
 				}
@@ -103,7 +104,7 @@ func Do(ctx context.Context, j Job) error {
 		}
 		c := j.Start.VAE
 		t := Autoencoder(c, r, samples, j.Start.Autoencoder, fixed)
-		t.Sheet = func(w map[string]eligen.Tensor, path string) error {
+		t.Sheet = func(w map[string]tensor.Tensor, path string) error {
 			q, err := Measure(j.Backend, c, merged(j.Start.Autoencoder, w), held, 8, path)
 			if err == nil && j.Report != nil {
 				j.Report(Status{Of: r.Steps, Note: q.String()})
@@ -132,7 +133,7 @@ func Do(ctx context.Context, j Job) error {
 		size, flow := r.Size, func(b compute.Backend, m Model, r eligen.Recipe, p Pictures) (Task, error) {
 			return Flow(b, m, r, p, panels)
 		}
-		sheet := func() (func(map[string]eligen.Tensor, string) error, error) {
+		sheet := func() (func(map[string]tensor.Tensor, string) error, error) {
 			return Preview(j.Backend, m, r, held, 8, 16, 3)
 		}
 		switch r.Kind {
@@ -153,7 +154,7 @@ func Do(ctx context.Context, j Job) error {
 				return err
 			}
 			size, flow = twoPanels(r.Size), InContext
-			sheet = func() (func(map[string]eligen.Tensor, string) error, error) {
+			sheet = func() (func(map[string]tensor.Tensor, string) error, error) {
 				return PreviewPairs(j.Backend, m, r, held, 4, 16, 2.5)
 			}
 		case "ip":
@@ -164,7 +165,7 @@ func Do(ctx context.Context, j Job) error {
 				return err
 			}
 			flow = IP
-			sheet = func() (func(map[string]eligen.Tensor, string) error, error) {
+			sheet = func() (func(map[string]tensor.Tensor, string) error, error) {
 				return PreviewStyles(j.Backend, m, r, held, 4, 16, 3)
 			}
 		}
@@ -200,9 +201,9 @@ func Do(ctx context.Context, j Job) error {
 			return err
 		}
 		if export := o.Export; export != nil {
-			o.Export = func(w map[string]eligen.Tensor) error {
+			o.Export = func(w map[string]tensor.Tensor) error {
 				w = maps.Clone(w)
-				maps.DeleteFunc(w, func(name string, _ eligen.Tensor) bool { return strings.HasPrefix(name, headPrefix) })
+				maps.DeleteFunc(w, func(name string, _ tensor.Tensor) bool { return strings.HasPrefix(name, headPrefix) })
 				return export(w)
 			}
 		}
@@ -220,10 +221,10 @@ func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int, 
 	return Pictures{samples, n, filepath.Join(j.Dir, fmt.Sprintf("latents-%dx%d-%s", size.W, size.H, key.Short()))}, nil
 }
 
-func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {
+func merged(a, b map[string]tensor.Tensor) map[string]tensor.Tensor {
 	out := maps.Clone(a)
 	if out == nil {
-		out = map[string]eligen.Tensor{}
+		out = map[string]tensor.Tensor{}
 	}
 	maps.Copy(out, b)
 	return out
@@ -231,8 +232,8 @@ func merged(a, b map[string]eligen.Tensor) map[string]eligen.Tensor {
 
 // Result reads the weights that a training left in its folder; nil without an
 // error if there is none.
-func Result(dir string) (map[string]eligen.Tensor, error) {
-	w, err := eligen.ReadTensorFile(filepath.Join(dir, WeightsFile))
+func Result(dir string) (map[string]tensor.Tensor, error) {
+	w, err := tensor.ReadFile(filepath.Join(dir, WeightsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/train"
 )
 
@@ -64,13 +65,13 @@ func TestPairs(t *testing.T) {
 	}
 
 	// What asks where tokens are is not part of the model.
-	var exported map[string]eligen.Tensor
+	var exported map[string]tensor.Tensor
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: dir,
 		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
 		Panels:  func(eligen.Size, bool) (eligen.Samples, error) { return panels, nil },
 		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
-		Export:  func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Export:  func(w map[string]tensor.Tensor) error { exported = w; return nil },
 		Report: func(s train.Status) {
 			if s.Step == 4 && s.Note == "" && s.Measures["across"] == 0 {
 				t.Errorf("measures %v: nothing was asked of pairs", s.Measures)
@@ -91,7 +92,7 @@ func TestPairs(t *testing.T) {
 
 func TestVision(t *testing.T) {
 	dir := t.TempDir()
-	exported := map[string]eligen.Tensor{}
+	exported := map[string]tensor.Tensor{}
 	var first, last train.Status
 	job := train.Job{
 		Recipe: eligen.Recipe{
@@ -103,7 +104,7 @@ func TestVision(t *testing.T) {
 			return func(i int) (eligen.Sample, error) { return styled(i), nil }, nil
 		},
 		Start:  train.Start{Vision: tower},
-		Export: func(w map[string]eligen.Tensor) error { exported = w; return nil },
+		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
 		Report: func(s train.Status) {
 			if s.Note == "" {
 				if first.Step == 0 {

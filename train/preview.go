@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -75,7 +76,7 @@ func (d *drawing) keep(before []float32) {
 }
 
 // run draws the pictures with weights over the model's: [n,3,H,W] in [−1,1].
-func (d *drawing) run(backend compute.Backend, weights map[string]eligen.Tensor) ([]float32, error) {
+func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor) ([]float32, error) {
 	n, text := d.n, d.m.Text
 	lw, lh := d.size.W/8, d.size.H/8
 	prompt, clip := slices.Clone(d.prompt), slices.Clone(d.clip)

@@ -20,6 +20,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
 )
@@ -78,7 +79,7 @@ func (r *records) fields() []string {
 	return fields
 }
 
-type shard map[string]eligen.Tensor
+type shard map[string]tensor.Tensor
 
 // records are the pictures' own, of a size: made, or found, in their cache.
 func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*records, error) {
@@ -161,7 +162,7 @@ func (r *records) shard(k int) (shard, error) {
 		return s, nil
 	}
 	path := filepath.Join(r.dir, fmt.Sprintf("%05d.safetensors", k))
-	s, err := eligen.ReadTensorFile(path)
+	s, err := tensor.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s, err = r.make(k, path)
 	}
@@ -264,10 +265,10 @@ func (r *records) make(k int, path string) (shard, error) {
 		shapes[f[2]], shapes[f[3]] = []int{shardSize, r.text.CLIPLength}, []int{shardSize, r.text.CLIPLength}
 	}
 	s := shard{}
-	var list []eligen.NamedTensor
+	var list []tensor.Named
 	for _, f := range r.fields() {
-		s[f] = eligen.Tensor{Shape: shapes[f], Data: rows[f]}
-		list = append(list, eligen.NamedTensor{Name: f, Tensor: s[f]})
+		s[f] = tensor.Tensor{Shape: shapes[f], Data: rows[f]}
+		list = append(list, tensor.Named{Name: f, Tensor: s[f]})
 	}
 	return s, writeTensors(path, nil, list...)
 }

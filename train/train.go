@@ -24,13 +24,14 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
 // A Task is something to train.
 type Task struct {
 	Params []Param // what is trained
-	Frozen []eligen.NamedTensor
+	Frozen []tensor.Named
 	// Batch makes the inputs of a step's graph: float32 or int32 tensors, the
 	// same for the same step on any machine, so that a resumed training goes on
 	// as if it had not stopped.
@@ -41,7 +42,7 @@ type Task struct {
 	Pictures int
 	// Sheet draws samples with the present mean of the weights at a checkpoint,
 	// into a PNG at path. It may be nil.
-	Sheet func(weights map[string]eligen.Tensor, path string) error
+	Sheet func(weights map[string]tensor.Tensor, path string) error
 }
 
 // A Param is one trained tensor.
@@ -59,7 +60,7 @@ type Options struct {
 	Report  func(Status)
 	Pause   <-chan struct{} // each receive pauses, the next one goes on; may be nil
 	// Export is given the trained weights at every checkpoint; may be nil.
-	Export func(weights map[string]eligen.Tensor) error
+	Export func(weights map[string]tensor.Tensor) error
 }
 
 // Status is what the log holds of a step.
@@ -436,18 +437,18 @@ func withDefaults(o eligen.Optimizer) eligen.Optimizer {
 }
 
 // trained is the weights that the training would end with now.
-func (s *state) trained(o Options) (map[string]eligen.Tensor, error) {
+func (s *state) trained(o Options) (map[string]tensor.Tensor, error) {
 	kind := "w"
 	if s.ema {
 		kind = "ema"
 	}
-	out := map[string]eligen.Tensor{}
+	out := map[string]tensor.Tensor{}
 	for _, p := range s.params {
 		data, err := s.data("/" + kind + "/" + p.Name)
 		if err != nil {
 			return nil, err
 		}
-		out[p.Name] = eligen.Tensor{Shape: p.Shape, Data: data}
+		out[p.Name] = tensor.Tensor{Shape: p.Shape, Data: data}
 	}
 	return out, nil
 }
@@ -466,7 +467,7 @@ func (s *state) save(o Options, report func(Status)) error {
 	if s.ema {
 		kinds = append(kinds, "ema")
 	}
-	var all []eligen.NamedTensor
+	var all []tensor.Named
 	for _, kind := range kinds {
 		for _, p := range s.params {
 			if kind == "v" && orthogonal(o.Recipe.Optimizer.Kind, p) {
@@ -476,7 +477,7 @@ func (s *state) save(o Options, report func(Status)) error {
 			if err != nil {
 				return err
 			}
-			all = append(all, eligen.NamedTensor{Name: kind + "/" + p.Name, Tensor: eligen.Tensor{Shape: p.Shape, Data: data}})
+			all = append(all, tensor.Named{Name: kind + "/" + p.Name, Tensor: tensor.Tensor{Shape: p.Shape, Data: data}})
 		}
 	}
 	meta := map[string]string{"step": strconv.Itoa(s.step), "pictures": strconv.Itoa(s.pictures),
@@ -488,9 +489,9 @@ func (s *state) save(o Options, report func(Status)) error {
 	if err != nil {
 		return err
 	}
-	var list []eligen.NamedTensor
+	var list []tensor.Named
 	for _, p := range s.params {
-		list = append(list, eligen.NamedTensor{Name: p.Name, Tensor: w[p.Name]})
+		list = append(list, tensor.Named{Name: p.Name, Tensor: w[p.Name]})
 	}
 	if err := writeTensors(filepath.Join(o.Dir, WeightsFile), meta, list...); err != nil {
 		return err
@@ -504,19 +505,19 @@ func (s *state) save(o Options, report func(Status)) error {
 	return nil
 }
 
-func writeTensors(path string, meta map[string]string, list ...eligen.NamedTensor) (err error) {
+func writeTensors(path string, meta map[string]string, list ...tensor.Named) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	if err := errors.Join(eligen.WriteTensors(f, meta, list...), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(tensor.Write(f, meta, list...), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
 }
 
-func readCheckpoint(path string) (map[string]eligen.Tensor, map[string]string, error) {
+func readCheckpoint(path string) (map[string]tensor.Tensor, map[string]string, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -529,10 +530,10 @@ func readCheckpoint(path string) (map[string]eligen.Tensor, map[string]string, e
 	if err != nil {
 		return nil, nil, err
 	}
-	_, meta, err := eligen.ReadTensorHeader(f, fi.Size())
+	_, meta, err := tensor.ReadHeader(f, fi.Size())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	saved, err := eligen.ReadTensorFile(path)
+	saved, err := tensor.ReadFile(path)
 	return saved, meta, err
 }

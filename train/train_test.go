@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
@@ -250,18 +251,18 @@ func tiny(t *testing.T) (train.Model, eligen.Samples) {
 	m.Text.T5, m.Text.CLIP = tokens, tokens
 	rng := rand.New(rand.NewPCG(5, 5))
 	// As after some training: Initial's zeros would let no gradient through.
-	fill := func(dst map[string]eligen.Tensor, name string, shape []int) {
-		t := eligen.NewTensor(shape...)
+	fill := func(dst map[string]tensor.Tensor, name string, shape []int) {
+		t := tensor.New(shape...)
 		for i := range t.Data {
 			t.Data[i] = float32(rng.NormFloat64() * 0.2)
 		}
 		dst[name] = t
 	}
-	m.Autoencoder = map[string]eligen.Tensor{}
+	m.Autoencoder = map[string]tensor.Tensor{}
 	for _, w := range m.VAE.Weights() {
 		fill(m.Autoencoder, w.Name, w.Shape)
 	}
-	m.Weights = map[string]eligen.Tensor{}
+	m.Weights = map[string]tensor.Tensor{}
 	for _, p := range m.Params() {
 		fill(m.Weights, p.Name, p.Shape)
 	}

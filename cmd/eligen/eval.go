@@ -20,6 +20,7 @@ import (
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/eval"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
@@ -137,7 +138,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 		o.moves = 0
 	}
 	o.styles = min(o.styles, o.layouts)
-	styleOf, inStyle, err := o.styled(c, trainee, sprites, size, func(names []string, w map[string]eligen.Tensor) (*judge.Judge, error) {
+	styleOf, inStyle, err := o.styled(c, trainee, sprites, size, func(names []string, w map[string]tensor.Tensor) (*judge.Judge, error) {
 		return judge.New(backend, names, w)
 	})
 	if err != nil {
@@ -208,7 +209,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 
 // styled is what the section on styles asks with. Where the model has no IP-Adapter,
 // or no classifier of styles, the section is left out, unless a flag wants it.
-func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]eligen.Tensor) (*judge.Judge, error)) (
+func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]tensor.Tensor) (*judge.Judge, error)) (
 	func(*image.NRGBA, image.Rectangle) (string, float64, error), func(string, int) (eligen.Sample, error), error,
 ) {
 	names, weights := trainee.Judge(model.StyleJudgeFile)

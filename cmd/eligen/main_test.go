@@ -23,8 +23,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 )
 
@@ -225,7 +225,7 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: spoil FILE TENSOR")
 	}
 	data := []byte(ts.ReadFile(args[0]))
-	infos, _, err := eligen.ReadTensorHeader(bytes.NewReader(data), int64(len(data)))
+	infos, _, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
 	ts.Check(err)
 	for _, t := range infos {
 		if t.Name == args[1] {
@@ -357,9 +357,9 @@ func pictured(ts *testscript.TestScript, neg bool, args []string) {
 	start, err := trainee.Start()
 	ts.Check(err)
 	rng := rand.New(rand.NewPCG(1, 2))
-	tower, adapter := map[string]eligen.Tensor{}, map[string]eligen.Tensor{}
-	add := func(weights map[string]eligen.Tensor, name string, shape []int) {
-		x := eligen.NewTensor(shape...)
+	tower, adapter := map[string]tensor.Tensor{}, map[string]tensor.Tensor{}
+	add := func(weights map[string]tensor.Tensor, name string, shape []int) {
+		x := tensor.New(shape...)
 		for i := range x.Data {
 			x.Data[i] = float32(rng.NormFloat64() / math.Sqrt(float64(shape[len(shape)-1])))
 		}

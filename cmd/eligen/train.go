@@ -20,6 +20,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/train"
@@ -141,7 +142,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 		return errors.New("this build has no embedded weights to smoke-test the recipe on")
 	}
 	if o.smoke { // what is trained well already would not get better in a minute
-		maps.DeleteFunc(from.Model, func(name string, _ eligen.Tensor) bool {
+		maps.DeleteFunc(from.Model, func(name string, _ tensor.Tensor) bool {
 			return r.Kind == "in-context" && strings.HasPrefix(name, "in-context.") ||
 				r.Kind == "ip" && strings.HasPrefix(name, "ip.") || r.Kind == "vision" && strings.HasPrefix(name, "vision.")
 		})
@@ -156,7 +157,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	fresh := from.Model == nil // no transformer depends on the latents yet
 	job := train.Job{
 		Recipe: r, Backend: backend, Dir: dir, Samples: samples, Panels: panels, Start: from, Report: shown.add, Pause: pause,
-		Export: func(w map[string]eligen.Tensor) error {
+		Export: func(w map[string]tensor.Tensor) error {
 			var q *train.Quality
 			if r.Kind == "autoencoder" && fresh {
 				held, err := samples(r.Size, true)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
@@ -38,10 +39,10 @@ func tinyModel(t *testing.T) string {
 	man.Autoencoder = vae.Config{Ch: 2, Mult: []int{1, 1, 1, 1}, ResBlocks: 1, Groups: 1, Z: 16, Scale: 1}
 	man.TextLength, man.EntityTextLength = 6, 4
 	rng := rand.New(rand.NewPCG(1, 1))
-	made := func(params []train.Param) map[string]eligen.Tensor {
-		out := map[string]eligen.Tensor{}
+	made := func(params []train.Param) map[string]tensor.Tensor {
+		out := map[string]tensor.Tensor{}
 		for _, p := range params {
-			out[p.Name] = eligen.Tensor{Shape: p.Shape, Data: train.Initial(rng, p.Name, p.Shape)}
+			out[p.Name] = tensor.Tensor{Shape: p.Shape, Data: train.Initial(rng, p.Name, p.Shape)}
 		}
 		return out
 	}

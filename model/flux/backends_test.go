@@ -15,7 +15,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -55,7 +55,7 @@ func eachBackend(t *testing.T, test func(t *testing.T, r *runner)) {
 	})
 }
 
-type tensorMap = map[string]eligen.Tensor
+type tensorMap = map[string]tensor.Tensor
 
 // A runner runs graphs on a backend and keeps what it compiled.
 type runner struct {
@@ -134,15 +134,15 @@ func (r *runner) run(t *testing.T, graph string, inputs tensorMap, f func(w nn.W
 	}
 	got := tensorMap{}
 	for i, v := range values {
-		got[p.results[i]] = eligen.Tensor{Shape: v.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](v)}
+		got[p.results[i]] = tensor.Tensor{Shape: v.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](v)}
 		v.MustFinalizeAll()
 	}
 	return got
 }
 
 // random fills a tensor with normal numbers of a deviation.
-func random(r *rand.Rand, deviation float64, shape ...int) eligen.Tensor {
-	x := eligen.NewTensor(shape...)
+func random(r *rand.Rand, deviation float64, shape ...int) tensor.Tensor {
+	x := tensor.New(shape...)
 	for i := range x.Data {
 		x.Data[i] = float32(deviation * r.NormFloat64())
 	}
@@ -168,7 +168,7 @@ func randomWeights(r *rand.Rand, cfg Config) tensorMap {
 }
 
 // distance is the largest absolute difference.
-func distance(t *testing.T, a, b eligen.Tensor) (worst float64) {
+func distance(t *testing.T, a, b tensor.Tensor) (worst float64) {
 	t.Helper()
 	if fmt.Sprint(a.Shape) != fmt.Sprint(b.Shape) {
 		t.Fatalf("shapes differ: %v and %v", a.Shape, b.Shape)

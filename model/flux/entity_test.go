@@ -9,7 +9,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -47,8 +47,8 @@ func newScene(seed uint64, n int) scene {
 	for g := range sc.groups {
 		count := (n + 1 - g) / 2
 		in[fmt.Sprintf("txt.%d", g)] = random(r, 1, batch, count, 3+2*g, tiny.TextDim)
-		in[fmt.Sprintf("strength.%d", g)] = eligen.NewTensor(batch, count)
-		members := eligen.NewTensor(batch, count, s)
+		in[fmt.Sprintf("strength.%d", g)] = tensor.New(batch, count)
+		members := tensor.New(batch, count, s)
 		for b := range batch {
 			for i := range count {
 				region(r, members.Data[(b*count+i)*s:][:s], 2*i+g+b)
@@ -86,7 +86,7 @@ func region(r *rand.Rand, on []float32, k int) {
 }
 
 // setMembers sets the regions of a group in both forms.
-func (sc scene) setMembers(g int, members eligen.Tensor) {
+func (sc scene) setMembers(g int, members tensor.Tensor) {
 	n, s := members.Shape[1], members.Shape[2]
 	lists := make([][]float32, batch*n)
 	longest := 1
@@ -99,7 +99,7 @@ func (sc scene) setMembers(g int, members eligen.Tensor) {
 		longest = max(longest, len(lists[i]))
 	}
 	k := (longest + 3) &^ 3
-	tokens := eligen.NewTensor(batch, n, k)
+	tokens := tensor.New(batch, n, k)
 	for i, list := range lists {
 		row := tokens.Data[i*k:][:k]
 		for j := range row {
@@ -126,7 +126,7 @@ func (sc scene) input(in map[string]*Node, form string) Input {
 }
 
 // velocity runs the model with the regions in one of the two forms.
-func (sc scene) velocity(t *testing.T, be *runner, form string) eligen.Tensor {
+func (sc scene) velocity(t *testing.T, be *runner, form string) tensor.Tensor {
 	t.Helper()
 	return be.run(t, fmt.Sprint(form, sc.groups), sc.inputs, func(w nn.Weights, in map[string]*Node) map[string]*Node {
 		return map[string]*Node{"": Velocity(w, tiny, sc.input(in, form))}
@@ -179,7 +179,7 @@ func TestGradients(t *testing.T) {
 	}
 	blocks, mask := gradients("blocks"), gradients("mask")
 	for _, name := range names {
-		size := distance(t, mask[name], eligen.NewTensor(mask[name].Shape...))
+		size := distance(t, mask[name], tensor.New(mask[name].Shape...))
 		if d := distance(t, blocks[name], mask[name]); !(d <= 1e-4*size) || size == 0 {
 			t.Errorf("%s: gradients differ by %g of %g", name, d, size)
 		}
@@ -194,7 +194,7 @@ func TestEntityWithoutToken(t *testing.T) {
 		text := tensorMap{"txt.0": random(r, 3, batch, 1, 3, tiny.TextDim)}
 		for _, form := range be.forms() {
 			sc := newScene(3, 1)
-			sc.setMembers(0, eligen.NewTensor(batch, 1, rows*columns))
+			sc.setMembers(0, tensor.New(batch, 1, rows*columns))
 			a, b := sc.velocity(t, be, form), sc.change(text).velocity(t, be, form)
 			if d := distance(t, a, b); d != 0 {
 				t.Errorf("%s: the text of an entity without a token changes the image by %g", form, d)
@@ -203,7 +203,7 @@ func TestEntityWithoutToken(t *testing.T) {
 			if d := distance(t, a, plain); !(d <= 5e-6) {
 				t.Errorf("%s: an entity without a token changes the image by %g", form, d)
 			}
-			one := eligen.NewTensor(batch, 1, rows*columns)
+			one := tensor.New(batch, 1, rows*columns)
 			one.Data[7] = 1
 			sc.setMembers(0, one)
 			if d := distance(t, sc.velocity(t, be, form), plain); d < 1e-3 {
@@ -233,8 +233,8 @@ func TestEntityOrder(t *testing.T) {
 }
 
 // permute reorders axis 1 of x [B,n,..].
-func permute(x eligen.Tensor, n int, order []int) eligen.Tensor {
-	out := eligen.NewTensor(x.Shape...)
+func permute(x tensor.Tensor, n int, order []int) tensor.Tensor {
+	out := tensor.New(x.Shape...)
 	size := len(x.Data) / (x.Shape[0] * n)
 	for b := range x.Shape[0] {
 		for i, from := range order {
@@ -271,13 +271,13 @@ func TestImageTokenOrder(t *testing.T) {
 		for i, from := range order {
 			place[from] = i
 		}
-		indices := eligen.NewTensor(s, 1)
+		indices := tensor.New(s, 1)
 		for i, from := range order {
 			indices.Data[i] = float32(from)
 		}
 		sc.inputs["img"] = random(r, 1, batch, s, tiny.Dim)
 
-		blocks := func(sc scene, form string, permuted bool) eligen.Tensor {
+		blocks := func(sc scene, form string, permuted bool) tensor.Tensor {
 			return be.run(t, fmt.Sprint("tokens ", form, permuted), sc.inputs, func(w nn.Weights, in map[string]*Node) map[string]*Node {
 				input := sc.input(in, form)
 				txt := joinText(w, tiny, input)
@@ -296,7 +296,7 @@ func TestImageTokenOrder(t *testing.T) {
 		moved := sc.change(tensorMap{"order": indices, "img": permute(sc.inputs["img"], s, order)})
 		for g := range sc.groups {
 			old := sc.inputs[fmt.Sprintf("members.%d", g)]
-			members := eligen.NewTensor(old.Shape...)
+			members := tensor.New(old.Shape...)
 			for i, on := range old.Data {
 				members.Data[i/s*s+place[i%s]] = on
 			}
@@ -327,8 +327,8 @@ func TestStrength(t *testing.T) {
 	if d := distance(t, weak.velocity(t, be, "blocks"), sc.velocity(t, be, "blocks")); d < 1e-3 {
 		t.Errorf("strengths change the image by %g only", d)
 	}
-	zero := func(n int) eligen.Tensor {
-		x := eligen.NewTensor(batch, n)
+	zero := func(n int) tensor.Tensor {
+		x := tensor.New(batch, n)
 		for i := range x.Data {
 			x.Data[i] = float32(math.Inf(-1))
 		}

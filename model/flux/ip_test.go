@@ -6,7 +6,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -27,10 +27,10 @@ func TestPictures(t *testing.T) {
 		"txt":      random(r, 1, 1, 5, tiny.TextDim), "vec": random(r, 1, 1, tiny.PooledDim),
 	})
 	// velocity sees pictures of vectors, each at a scale.
-	velocity := func(scale []float32, vectors ...[]float32) eligen.Tensor {
+	velocity := func(scale []float32, vectors ...[]float32) tensor.Tensor {
 		more := tensorMap{}
 		if len(vectors) > 0 {
-			vec, by := eligen.Tensor{Shape: []int{len(vectors), ip.ImageDim}}, eligen.Tensor{Shape: []int{1, ones * len(vectors)}}
+			vec, by := tensor.Tensor{Shape: []int{len(vectors), ip.ImageDim}}, tensor.Tensor{Shape: []int{1, ones * len(vectors)}}
 			for i, v := range vectors {
 				vec.Data = append(vec.Data, v...)
 				for range ones {
@@ -55,7 +55,7 @@ func TestPictures(t *testing.T) {
 	plain, both := velocity(nil), velocity([]float32{0.7, 0.4}, a, b)
 	for _, c := range []struct {
 		what      string
-		got, want eligen.Tensor
+		got, want tensor.Tensor
 		same      bool
 	}{
 		{"a picture at scale 0 is as none", velocity([]float32{0}, a), plain, true},

@@ -5,7 +5,7 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -15,7 +15,7 @@ func TestOriginIsThePlaceInThePicture(t *testing.T) {
 	const rows, columns, h, w = 7, 9, 3, 4
 	be := goBackend(t)
 	at := [][2]int{{0, 0}, {4, 5}, {2, 1}}
-	origin := eligen.NewTensor(len(at), 2)
+	origin := tensor.New(len(at), 2)
 	for i, o := range at {
 		origin.Data[2*i], origin.Data[2*i+1] = float32(o[0]), float32(o[1])
 	}
@@ -25,7 +25,7 @@ func TestOriginIsThePlaceInThePicture(t *testing.T) {
 		part := rope(in["origin"].Graph(), tiny, h, w, in["origin"])
 		return map[string]*Node{"whole": Concatenate([]*Node{whole.cos, whole.sin}, -1), "part": Concatenate([]*Node{part.cos, part.sin}, -1)}
 	})
-	want := eligen.NewTensor(len(at), h*w, 2*n)
+	want := tensor.New(len(at), h*w, 2*n)
 	for i, o := range at {
 		for y := range h {
 			for x := range w {
@@ -44,7 +44,7 @@ func TestOriginsOfWindowsSideBySide(t *testing.T) {
 	const rows, columns, h, w = 7, 12, 3, 4
 	be := goBackend(t)
 	at := [][2][2]int{{{0, 0}, {1, 8}}, {{4, 1}, {2, 7}}}
-	origin := eligen.NewTensor(len(at), 2, 2)
+	origin := tensor.New(len(at), 2, 2)
 	for i, pair := range at {
 		for p, o := range pair {
 			origin.Data[4*i+2*p], origin.Data[4*i+2*p+1] = float32(o[0]), float32(o[1])
@@ -56,7 +56,7 @@ func TestOriginsOfWindowsSideBySide(t *testing.T) {
 		part := rope(in["origin"].Graph(), tiny, h, 2*w, in["origin"])
 		return map[string]*Node{"whole": Concatenate([]*Node{whole.cos, whole.sin}, -1), "part": Concatenate([]*Node{part.cos, part.sin}, -1)}
 	})
-	want := eligen.NewTensor(len(at), h*2*w, 2*n)
+	want := tensor.New(len(at), h*2*w, 2*n)
 	for i, pair := range at {
 		for y := range h {
 			for x := range 2 * w {

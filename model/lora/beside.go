@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // A is what a weight's factor [rank, in] in layer i of Beside is called.
@@ -23,7 +23,7 @@ func IsBeside(name string) bool { return strings.Contains(name, besides) }
 // beside is a base with factors as further tensors.
 type beside struct {
 	Loader
-	infos   []eligen.TensorInfo
+	infos   []tensor.Info
 	factors map[string]stacked
 }
 
@@ -76,7 +76,7 @@ func Beside(base Loader, layers ...Layer) (Loader, error) {
 }
 
 func (l *beside) add(name string, s stacked, rows, cols int) {
-	l.infos = append(l.infos, eligen.TensorInfo{Name: name, DType: "F32", Shape: []int{rows, cols}, Size: 4 * int64(rows) * int64(cols)})
+	l.infos = append(l.infos, tensor.Info{Name: name, DType: "F32", Shape: []int{rows, cols}, Size: 4 * int64(rows) * int64(cols)})
 	l.factors[name] = s
 }
 
@@ -85,7 +85,7 @@ var blockNumber = regexp.MustCompile(`_blocks\.\d+\.`)
 // kind is a weight's name without the number of its block.
 func kind(name string) string { return blockNumber.ReplaceAllString(name, "_blocks.") }
 
-func (l *beside) Tensors() []eligen.TensorInfo { return l.infos }
+func (l *beside) Tensors() []tensor.Info { return l.infos }
 
 func (l *beside) Raw(name string) []byte {
 	if _, ok := l.factors[name]; ok {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Factors reads the updates, one a module, for [Write] in any format. alpha/rank is
@@ -103,7 +103,7 @@ func (f *File) joined(parts []factor, rows int) (Factor, error) {
 		}
 		pieces = append(pieces, piece{p, from, at, b})
 	}
-	u := Factor{A: eligen.Tensor{Shape: []int{rank, cols}, Data: as}, B: eligen.NewTensor(rows, rank)}
+	u := Factor{A: tensor.Tensor{Shape: []int{rank, cols}, Data: as}, B: tensor.New(rows, rank)}
 	for _, p := range pieces {
 		for row := range p.out {
 			for k, x := range p.b[row*p.rank : (row+1)*p.rank] {

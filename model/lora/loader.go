@@ -6,7 +6,7 @@
 // DiffSynth-Studio, kohya's trainer, and diffusers with PEFT.
 package lora
 
-import "github.com/eligen/eligen"
+import "github.com/eligen/eligen/internal/tensor"
 
 // A Loader gives the tensors of a checkpoint, by Black Forest Labs' names for
 // the transformer and the autoencoder and by Hugging Face's for text encoders.
@@ -14,7 +14,7 @@ import "github.com/eligen/eligen"
 type Loader interface {
 	// Tensors lists what there is, in the order of the data. Offset is of no
 	// meaning; Size is bytes in the file's dtype.
-	Tensors() []eligen.TensorInfo
+	Tensors() []tensor.Info
 	// Floats fills dst with a tensor's elements, row-major, from an element on.
 	Floats(name string, from int, dst []float32) error
 	// Raw is all of a tensor's bytes, in the dtype that Tensors says, where they

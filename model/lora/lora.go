@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/names"
 )
 
@@ -87,7 +87,7 @@ type target struct {
 // in Ignored.
 func Parse(path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
 	f := &File{Path: path, loader: l}
-	infos := map[string]eligen.TensorInfo{}
+	infos := map[string]tensor.Info{}
 	for _, t := range l.Tensors() {
 		infos[t.Name] = t
 	}
@@ -128,7 +128,7 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 			order = append(order, stem)
 			formats[to.format]++
 		}
-		if !eligen.IsFloat(t.DType) {
+		if !tensor.IsFloat(t.DType) {
 			return nil, fmt.Errorf("%s: %s is stored as %s, of which eligen reads no weights", path, t.Name, t.DType)
 		}
 		rows, cols, ok := matrix(t.Shape)
@@ -278,7 +278,7 @@ func trim(stem string) string {
 
 // dictionary has every name of every linear layer, in a model that has as many
 // blocks as the keys name.
-func dictionary(keys map[string]eligen.TensorInfo) map[string]target {
+func dictionary(keys map[string]tensor.Info) map[string]target {
 	blocks := 0
 	for k := range keys {
 		for _, s := range strings.FieldsFunc(k, func(r rune) bool { return r == '.' || r == '_' }) {

@@ -8,15 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // memory is a Loader of tensors in memory.
-type memory []eligen.NamedTensor
+type memory []tensor.Named
 
-func (m memory) Tensors() (out []eligen.TensorInfo) {
+func (m memory) Tensors() (out []tensor.Info) {
 	for _, t := range m {
-		out = append(out, eligen.TensorInfo{Name: t.Name, DType: "F32", Shape: t.Shape, Size: int64(4 * len(t.Data))})
+		out = append(out, tensor.Info{Name: t.Name, DType: "F32", Shape: t.Shape, Size: int64(4 * len(t.Data))})
 	}
 	return out
 }
@@ -33,9 +33,9 @@ func (m memory) Floats(name string, from int, dst []float32) error {
 
 func (m memory) Raw(string) []byte { return nil }
 
-func random(seed uint64, shape ...int) eligen.Tensor {
+func random(seed uint64, shape ...int) tensor.Tensor {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	t := eligen.NewTensor(shape...)
+	t := tensor.New(shape...)
 	for i := range t.Data {
 		t.Data[i] = float32(rng.NormFloat64())
 	}
@@ -65,7 +65,7 @@ func factors(rank int, alpha float64) (out []Factor) {
 }
 
 // product is W + s·B·A in float64.
-func product(w eligen.Tensor, f Factor, s float64) []float32 {
+func product(w tensor.Tensor, f Factor, s float64) []float32 {
 	out := make([]float32, len(w.Data))
 	rank, cols := f.A.Shape[0], w.Shape[1]
 	for i := range out {
@@ -84,17 +84,17 @@ func parse(t *testing.T, format string, list []Factor) *File {
 	if err := Write(&b, format, nil, list...); err != nil {
 		t.Fatal(err)
 	}
-	tensors, err := eligen.ReadTensors(b.Bytes())
+	tensors, err := tensor.Read(b.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
-	infos, meta, err := eligen.ReadTensorHeader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	infos, meta, err := tensor.ReadHeader(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var m memory
 	for _, i := range infos {
-		m = append(m, eligen.NamedTensor{Name: i.Name, Tensor: tensors[i.Name]})
+		m = append(m, tensor.Named{Name: i.Name, Tensor: tensors[i.Name]})
 	}
 	f, err := Parse(format+".safetensors", m, meta, nil)
 	if err != nil {
@@ -154,10 +154,10 @@ func TestConvert(t *testing.T) {
 	whole := factors(2, 4)
 	apart := memory{}
 	add := func(name string, rank, rows int, seed uint64, alpha ...float32) {
-		apart = append(apart, eligen.NamedTensor{Name: name + ".lora_A.weight", Tensor: random(seed, rank, width)},
-			eligen.NamedTensor{Name: name + ".lora_B.weight", Tensor: random(seed+1, rows, rank)})
+		apart = append(apart, tensor.Named{Name: name + ".lora_A.weight", Tensor: random(seed, rank, width)},
+			tensor.Named{Name: name + ".lora_B.weight", Tensor: random(seed+1, rows, rank)})
 		if alpha != nil {
-			apart = append(apart, eligen.NamedTensor{Name: name + ".alpha", Tensor: eligen.Tensor{Data: alpha}})
+			apart = append(apart, tensor.Named{Name: name + ".alpha", Tensor: tensor.Tensor{Data: alpha}})
 		}
 	}
 	add("transformer.transformer_blocks.1.attn.to_q", 2, width, 50)
@@ -250,7 +250,7 @@ func TestAlphaAndLayers(t *testing.T) {
 
 func tensors(list ...any) (m memory) {
 	for i := 0; i < len(list); i += 2 {
-		m = append(m, eligen.NamedTensor{Name: list[i].(string), Tensor: eligen.NewTensor(list[i+1].([]int)...)})
+		m = append(m, tensor.Named{Name: list[i].(string), Tensor: tensor.New(list[i+1].([]int)...)})
 	}
 	return m
 }
@@ -314,7 +314,7 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 		return tensors(append([]any{prefix + "to_q.lora_A.weight", []int{4, width}, prefix + "to_q.lora_B.weight", []int{width, 4}}, more...)...)
 	}
 	number := func(x float32) memory {
-		return memory{{Name: prefix + "to_q.alpha", Tensor: eligen.Tensor{Data: []float32{x}}}}
+		return memory{{Name: prefix + "to_q.alpha", Tensor: tensor.Tensor{Data: []float32{x}}}}
 	}
 	config := func(text string) *Settings {
 		s, err := ReadConfig([]byte(text))

@@ -6,15 +6,15 @@ import (
 	"math"
 	"slices"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/names"
 )
 
 // A Factor is an update of one linear layer to write: alpha/rank·B·A.
 type Factor struct {
 	Module string        // Black Forest Labs' name, "double_blocks.0.img_attn.qkv"
-	A      eligen.Tensor // [rank, in]
-	B      eligen.Tensor // [out, rank]
+	A      tensor.Tensor // [rank, in]
+	B      tensor.Tensor // [out, rank]
 	Alpha  float64       // 0 is the rank
 }
 
@@ -24,14 +24,14 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 	if err != nil {
 		return err
 	}
-	return eligen.WriteTensors(w, metadata, tensors...)
+	return tensor.Write(w, metadata, tensors...)
 }
 
 // Named is factors as the tensors of a file in a format: Native, Kohya or
 // Diffusers. Only Kohya has a place for alpha; in the others B is scaled by
 // alpha/rank. Where Diffusers has queries, keys and values apart, each has its rows of
 // B, and of the rank what these rows use.
-func Named(format string, factors ...Factor) ([]eligen.NamedTensor, error) {
+func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 	blocks := 0
 	for _, f := range factors {
 		var n int
@@ -47,9 +47,9 @@ func Named(format string, factors ...Factor) ([]eligen.NamedTensor, error) {
 			modules[m.BFL] = m
 		}
 	}
-	var out []eligen.NamedTensor
+	var out []tensor.Named
 	add := func(name string, shape []int, data []float32) {
-		out = append(out, eligen.NamedTensor{Name: name, Tensor: eligen.Tensor{Shape: shape, Data: data}})
+		out = append(out, tensor.Named{Name: name, Tensor: tensor.Tensor{Shape: shape, Data: data}})
 	}
 	for _, f := range factors {
 		m, ok := modules[f.Module]
@@ -92,7 +92,7 @@ func Named(format string, factors ...Factor) ([]eligen.NamedTensor, error) {
 				if from < 0 || to > rows || from >= to {
 					return nil, fmt.Errorf("%s: %d rows can't be queries, keys and values of width %d", f.Module, rows, in)
 				}
-				pa, pb := f.A, eligen.Tensor{Shape: []int{to - from, rank}, Data: b[from*rank : to*rank]}
+				pa, pb := f.A, tensor.Tensor{Shape: []int{to - from, rank}, Data: b[from*rank : to*rank]}
 				if len(m.Diffusers) > 1 {
 					pa, pb = used(pa, pb)
 				}
@@ -108,7 +108,7 @@ func Named(format string, factors ...Factor) ([]eligen.NamedTensor, error) {
 
 // used is factors without the part of the rank that B has zeros for, which is of other
 // rows. Of a B of zeros one column stays: some readers want all parts of a layer.
-func used(a, b eligen.Tensor) (_, _ eligen.Tensor) {
+func used(a, b tensor.Tensor) (_, _ tensor.Tensor) {
 	rank, cols := a.Shape[0], a.Shape[1]
 	var keep []int
 	for k := range rank {
@@ -125,7 +125,7 @@ func used(a, b eligen.Tensor) (_, _ eligen.Tensor) {
 	case 0:
 		keep = []int{0}
 	}
-	smallA, smallB := eligen.NewTensor(len(keep), cols), eligen.NewTensor(b.Shape[0], len(keep))
+	smallA, smallB := tensor.New(len(keep), cols), tensor.New(b.Shape[0], len(keep))
 	for i, k := range keep {
 		copy(smallA.Data[i*cols:(i+1)*cols], a.Data[k*cols:])
 		for row := range b.Shape[0] {

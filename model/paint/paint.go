@@ -23,6 +23,7 @@ import (
 	"unicode"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nano"
 	encoders "github.com/eligen/eligen/model/text"
 )
@@ -104,24 +105,24 @@ func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt stri
 		return eligen.Conditioning{}, err
 	}
 	c := Colour(prompt)
-	out := eligen.Conditioning{Txt: eligen.NewTensor(length, 3)}
+	out := eligen.Conditioning{Txt: tensor.New(length, 3)}
 	for i := range length {
 		out.Txt.Data[3*i], out.Txt.Data[3*i+1], out.Txt.Data[3*i+2] = unit(c.R), unit(c.G), unit(c.B)
 	}
 	if pooled {
-		out.Vec = eligen.Tensor{Shape: []int{3}, Data: append([]float32{}, out.Txt.Data[:3]...)}
+		out.Vec = tensor.Tensor{Shape: []int{3}, Data: append([]float32{}, out.Txt.Data[:3]...)}
 	}
 	return out, nil
 }
 
 // EncodeImage is the mean colour of every 8×8 pixels.
-func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (eligen.Tensor, error) {
+func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (tensor.Tensor, error) {
 	if err := known(weights, autoencoder); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	b := img.Bounds()
 	w, h := b.Dx()/8, b.Dy()/8
-	out := eligen.NewTensor(channels, h, w)
+	out := tensor.New(channels, h, w)
 	for y := range 8 * h {
 		for x := range 8 * w {
 			c := color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
@@ -135,8 +136,8 @@ func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Im
 
 // EncodeImagePrompt is a picture's mean colour, [1, 3]; without a picture, that of
 // none, grey.
-func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img image.Image) (eligen.Tensor, error) {
-	out := eligen.NewTensor(1, 3)
+func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img image.Image) (tensor.Tensor, error) {
+	out := tensor.New(1, 3)
 	if err := known(weights, pictures); err != nil || img == nil {
 		return out, err
 	}
@@ -158,22 +159,22 @@ func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img im
 
 // Denoise moves latents [16, h, w] to the poster along the schedule, by Euler's
 // method. It stops between two steps when ctx ends.
-func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, error) {
 	if err := known(d.Transformer, transformer); err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	if len(d.Latents.Shape) != 3 || d.Latents.Shape[0] != channels {
-		return eligen.Tensor{}, fmt.Errorf("latents of shape %v; expected [%d, h, w]", d.Latents.Shape, channels)
+		return tensor.Tensor{}, fmt.Errorf("latents of shape %v; expected [%d, h, w]", d.Latents.Shape, channels)
 	}
 	poster, err := poster(d)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
-	x := eligen.Tensor{Shape: d.Latents.Shape, Data: append([]float32{}, d.Latents.Data...)}
+	x := tensor.Tensor{Shape: d.Latents.Shape, Data: append([]float32{}, d.Latents.Data...)}
 	of := len(d.Sigmas) - 1
 	for step := d.From; step < of; step++ {
 		if err := ctx.Err(); err != nil {
-			return eligen.Tensor{}, err
+			return tensor.Tensor{}, err
 		}
 		ratio := d.Sigmas[step+1] / d.Sigmas[step]
 		for i, p := range poster.Data {
@@ -187,18 +188,18 @@ func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, err
 }
 
 // poster is where denoising ends.
-func poster(d eligen.Denoise) (eligen.Tensor, error) {
+func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	h, w := d.Latents.Shape[1], d.Latents.Shape[2]
 	tokens := (h / 2) * (w / 2)
 	paint := make([][3]float64, tokens)
 	weight := make([]float64, tokens)
 	for _, e := range d.Entities {
 		if len(e.Txt.Data) < 3 {
-			return eligen.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", e.Txt.Shape)
+			return tensor.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", e.Txt.Shape)
 		}
 		for _, t := range e.Tokens {
 			if int(t) < 0 || int(t) >= tokens {
-				return eligen.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
+				return tensor.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
 			}
 			for k := range 3 {
 				paint[t][k] += e.Strength * float64(e.Txt.Data[k])
@@ -207,20 +208,20 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 		}
 	}
 	if len(d.Prompt.Txt.Data) < 3 {
-		return eligen.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", d.Prompt.Txt.Shape)
+		return tensor.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", d.Prompt.Txt.Shape)
 	}
 	var tint [3]float64
 	whole := 1.0
 	for _, p := range d.ImagePrompts {
 		if len(p.Tokens.Data) != 3 {
-			return eligen.Tensor{}, fmt.Errorf("an image prompt of shape %v; expected [1, 3]", p.Tokens.Shape)
+			return tensor.Tensor{}, fmt.Errorf("an image prompt of shape %v; expected [1, 3]", p.Tokens.Shape)
 		}
 		for k, v := range p.Tokens.Data {
 			tint[k] += p.Scale * float64(v)
 		}
 		whole += math.Abs(p.Scale)
 	}
-	out := eligen.NewTensor(channels, h, w)
+	out := tensor.New(channels, h, w)
 	for y := range h {
 		for x := range w {
 			t := min(y/2, h/2-1)*(w/2) + min(x/2, w/2-1)
@@ -235,7 +236,7 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 				i := (k*h+y)*w + x
 				if f := d.Fusion; f != nil {
 					if len(f.Paint) != h*w || len(f.Picture.Data) != len(out.Data) {
-						return eligen.Tensor{}, fmt.Errorf("a picture to keep of shape %v for latents of %v", f.Picture.Shape, d.Latents.Shape)
+						return tensor.Tensor{}, fmt.Errorf("a picture to keep of shape %v for latents of %v", f.Picture.Shape, d.Latents.Shape)
 					}
 					v = f.Picture.Data[i] + f.Paint[y*w+x]*(v-f.Picture.Data[i])
 				}
@@ -247,7 +248,7 @@ func poster(d eligen.Denoise) (eligen.Tensor, error) {
 }
 
 // Decode makes 8×8 pixels of every cell.
-func (Engine) Decode(_ context.Context, weights eligen.Digest, latents eligen.Tensor, _ *eligen.Tiling) (image.Image, error) {
+func (Engine) Decode(_ context.Context, weights eligen.Digest, latents tensor.Tensor, _ *eligen.Tiling) (image.Image, error) {
 	if err := known(weights, autoencoder); err != nil {
 		return nil, err
 	}

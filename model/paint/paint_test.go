@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/paint"
 )
 
@@ -38,7 +39,7 @@ func work(t *testing.T) eligen.Denoise {
 		t.Fatal(err)
 	}
 	d := eligen.Denoise{
-		Transformer: spec(t).Transformer, Latents: eligen.NewTensor(16, 4, 8), Prompt: encode(t, "a white wall"), Sigmas: sigmas, CFG: 1,
+		Transformer: spec(t).Transformer, Latents: tensor.New(16, 4, 8), Prompt: encode(t, "a white wall"), Sigmas: sigmas, CFG: 1,
 		Entities: []eligen.EntityConditioning{
 			{Txt: encode(t, "a red cup").Txt, Tokens: []int32{0, 1}, Bucket: 16, Strength: 1},
 			{Txt: encode(t, "a blue cup").Txt, Tokens: []int32{1, 2}, Bucket: 16, Strength: 3},
@@ -79,13 +80,13 @@ func TestPoster(t *testing.T) {
 // run that is interrupted ends with the context's error.
 func TestResume(t *testing.T) {
 	d := work(t)
-	var second eligen.Tensor
-	d.Step = func(step, of int, x eligen.Tensor) {
+	var second tensor.Tensor
+	d.Step = func(step, of int, x tensor.Tensor) {
 		if of != 3 {
 			t.Errorf("step %d of %d", step, of)
 		}
 		if step == 2 {
-			second = eligen.Tensor{Shape: x.Shape, Data: append([]float32{}, x.Data...)}
+			second = tensor.Tensor{Shape: x.Shape, Data: append([]float32{}, x.Data...)}
 		}
 	}
 	whole, err := paint.Engine{}.Denoise(t.Context(), d)
@@ -106,7 +107,7 @@ func TestResume(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	d = work(t)
 	last := 0
-	d.Step = func(step, _ int, _ eligen.Tensor) { last = step; cancel() }
+	d.Step = func(step, _ int, _ tensor.Tensor) { last = step; cancel() }
 	if _, err := (paint.Engine{}).Denoise(ctx, d); !errors.Is(err, context.Canceled) || last != 1 {
 		t.Errorf("interrupted after step %d: %v", last, err)
 	}
@@ -191,13 +192,13 @@ func TestRefuse(t *testing.T) {
 	bad := work(t)
 	bad.Entities[0].Tokens = []int32{8}
 	empty := work(t)
-	empty.Entities[0].Txt = eligen.Tensor{}
+	empty.Entities[0].Txt = tensor.Tensor{}
 	blind := work(t)
 	blind.Prompt = eligen.Conditioning{}
 	flat := work(t)
-	flat.Latents = eligen.NewTensor(3, 4, 8)
+	flat.Latents = tensor.New(3, 4, 8)
 	odd := work(t)
-	odd.ImagePrompts = []eligen.ImagePrompt{{Tokens: eligen.NewTensor(2, 5)}}
+	odd.ImagePrompts = []eligen.ImagePrompt{{Tokens: tensor.New(2, 5)}}
 	for name, f := range map[string]func() error{
 		"text": func() error { _, err := e.EncodePrompt(t.Context(), "?", "a dog", 1, true); return err },
 		"picture": func() error {
@@ -207,8 +208,8 @@ func TestRefuse(t *testing.T) {
 		"adapter":      func() error { _, err := e.EncodeImagePrompt(t.Context(), "?", nil); return err },
 		"image prompt": func() error { _, err := e.Denoise(t.Context(), odd); return err },
 		"transformer":  func() error { _, err := e.Denoise(t.Context(), eligen.Denoise{Transformer: "?"}); return err },
-		"latents":      func() error { _, err := e.Decode(t.Context(), s.Autoencoder, eligen.NewTensor(4), nil); return err },
-		"decoder":      func() error { _, err := e.Decode(t.Context(), "?", eligen.NewTensor(16, 2, 2), nil); return err },
+		"latents":      func() error { _, err := e.Decode(t.Context(), s.Autoencoder, tensor.New(4), nil); return err },
+		"decoder":      func() error { _, err := e.Decode(t.Context(), "?", tensor.New(16, 2, 2), nil); return err },
 		"token":        func() error { _, err := e.Denoise(t.Context(), bad); return err },
 		"no entity":    func() error { _, err := e.Denoise(t.Context(), empty); return err },
 		"no prompt":    func() error { _, err := e.Denoise(t.Context(), blind); return err },

@@ -19,7 +19,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
 
@@ -59,12 +59,12 @@ func onXLA(t *testing.T, test func(t *testing.T, b compute.Backend)) {
 }
 
 // checkpoint reads all tensors of a folder's safetensors files.
-func checkpoint(t *testing.T, folder string) map[string]eligen.Tensor {
+func checkpoint(t *testing.T, folder string) map[string]tensor.Tensor {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join("testdata", folder, "*.safetensors"))
-	out := map[string]eligen.Tensor{}
+	out := map[string]tensor.Tensor{}
 	for _, f := range files {
-		part, err := eligen.ReadTensorFile(f)
+		part, err := tensor.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func checkpoint(t *testing.T, folder string) map[string]eligen.Tensor {
 	return out
 }
 
-func shapesOf(tensors map[string]eligen.Tensor) map[string][]int {
+func shapesOf(tensors map[string]tensor.Tensor) map[string][]int {
 	out := map[string][]int{}
 	for name, t := range tensors {
 		out[name] = t.Shape
@@ -89,7 +89,7 @@ type fixture struct {
 	Tolerance struct{ Atol, Rtol float64 }
 	Scale     []scale `json:"scale_tensors"`
 	ids       [][]int32
-	want      map[string]eligen.Tensor
+	want      map[string]tensor.Tensor
 }
 
 // scale multiplies the tensors whose name contains Part.
@@ -110,7 +110,7 @@ func readFixture(t *testing.T, folder string) fixture {
 	if err := json.Unmarshal(raw, &f); err != nil {
 		t.Fatal(err)
 	}
-	f.want, err = eligen.ReadTensorFile(filepath.Join("testdata", folder, "expected.safetensors"))
+	f.want, err = tensor.ReadFile(filepath.Join("testdata", folder, "expected.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func readFixture(t *testing.T, folder string) fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	infos, _, err := eligen.ReadTensorHeader(strings.NewReader(string(raw)), int64(len(raw)))
+	infos, _, err := tensor.ReadHeader(strings.NewReader(string(raw)), int64(len(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func readFixture(t *testing.T, folder string) fixture {
 }
 
 // scaled is the weights with the factors of the fixture applied.
-func (f fixture) scaled(weights map[string]eligen.Tensor) map[string]eligen.Tensor {
+func (f fixture) scaled(weights map[string]tensor.Tensor) map[string]tensor.Tensor {
 	out := maps.Clone(weights)
 	for name, w := range out {
 		for _, s := range f.Scale {
@@ -148,7 +148,7 @@ func (f fixture) scaled(weights map[string]eligen.Tensor) map[string]eligen.Tens
 				for i := range data {
 					data[i] *= s.Factor
 				}
-				out[name] = eligen.Tensor{Shape: w.Shape, Data: data}
+				out[name] = tensor.Tensor{Shape: w.Shape, Data: data}
 				break
 			}
 		}
@@ -158,7 +158,7 @@ func (f fixture) scaled(weights map[string]eligen.Tensor) map[string]eligen.Tens
 
 // compare fails where a result is missing or outside the fixture's tolerance.
 // The fixture may hold fewer rows of a batch than were computed.
-func (f fixture) compare(t *testing.T, got map[string]eligen.Tensor, names ...string) {
+func (f fixture) compare(t *testing.T, got map[string]tensor.Tensor, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		want, have := f.want[name], got[name]
@@ -183,14 +183,14 @@ func (f fixture) compare(t *testing.T, got map[string]eligen.Tensor, names ...st
 
 // results runs a graph once on weights, given as arguments in the dtype, and
 // returns everything that it reports, as float32.
-func results(t *testing.T, b compute.Backend, dtype dtypes.DType, weights map[string]eligen.Tensor, ids [][]int32,
-	graph func(w nn.Weights, ids *Node, report Trace)) map[string]eligen.Tensor {
+func results(t *testing.T, b compute.Backend, dtype dtypes.DType, weights map[string]tensor.Tensor, ids [][]int32,
+	graph func(w nn.Weights, ids *Node, report Trace)) map[string]tensor.Tensor {
 	t.Helper()
 	return compiled(t, b, dtype, graph)(weights, ids)
 }
 
 // compiled is results for more than one call.
-func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType, graph func(w nn.Weights, ids *Node, report Trace)) func(map[string]eligen.Tensor, [][]int32) map[string]eligen.Tensor {
+func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType, graph func(w nn.Weights, ids *Node, report Trace)) func(map[string]tensor.Tensor, [][]int32) map[string]tensor.Tensor {
 	t.Helper()
 	var names, reported []string
 	ex, err := NewExec(b, func(nodes []*Node) []*Node {
@@ -212,7 +212,7 @@ func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType, graph func(w 
 		t.Fatal(err)
 	}
 	t.Cleanup(ex.Finalize)
-	return func(weights map[string]eligen.Tensor, ids [][]int32) map[string]eligen.Tensor {
+	return func(weights map[string]tensor.Tensor, ids [][]int32) map[string]tensor.Tensor {
 		t.Helper()
 		names = slices.Sorted(maps.Keys(weights))
 		args := []any{ids}
@@ -232,9 +232,9 @@ func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType, graph func(w 
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := map[string]eligen.Tensor{}
+		got := map[string]tensor.Tensor{}
 		for i, o := range outs {
-			got[reported[i]] = eligen.Tensor{Shape: o.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](o)}
+			got[reported[i]] = tensor.Tensor{Shape: o.Shape().Dimensions, Data: tensors.MustCopyFlatData[float32](o)}
 			o.MustFinalizeAll()
 		}
 		return got
@@ -321,7 +321,7 @@ func TestCLIPLengthOfPaddingDoesNotMatter(t *testing.T) {
 // products of bfloat16 are wrong.
 func TestEncodersInBFloat16(t *testing.T) {
 	onXLA(t, func(t *testing.T, b compute.Backend) {
-		near := func(t *testing.T, got, want eligen.Tensor, limit float64) {
+		near := func(t *testing.T, got, want tensor.Tensor, limit float64) {
 			t.Helper()
 			sum, whole := 0.0, 0.0
 			for i, w := range want.Data {
@@ -359,7 +359,7 @@ func TestEncodersHaveGradients(t *testing.T) {
 	clipConfig, _ := DetectCLIP(shapesOf(clip), 3)
 	for _, m := range []struct {
 		name    string
-		weights map[string]eligen.Tensor
+		weights map[string]tensor.Tensor
 		list    []Weight
 		ids     [][]int32
 		forward func(w nn.Weights, ids *Node) *Node
@@ -388,7 +388,7 @@ func TestEncodersHaveGradients(t *testing.T) {
 				run := compiled(t, b, dtypes.Float32, func(w nn.Weights, ids *Node, report Trace) { report("loss", loss(w, ids)) })
 				at := func(name string, s float32) float64 {
 					moved := maps.Clone(m.weights)
-					x := eligen.Tensor{Shape: moved[name].Shape, Data: slices.Clone(moved[name].Data)}
+					x := tensor.Tensor{Shape: moved[name].Shape, Data: slices.Clone(moved[name].Data)}
 					for i, d := range unit(got[name].Data) {
 						x.Data[i] += s * d
 					}

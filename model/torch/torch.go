@@ -16,7 +16,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Magic is what such files begin with. Those of PyTorch before 1.6 don't, and
@@ -36,7 +36,7 @@ var storages = map[string]struct {
 // Read lists the tensors of a file of a size, in order of offset. Those in
 // dictionaries in dictionaries are named by all keys, with dots between. It trusts
 // nothing that the file says.
-func Read(r io.ReaderAt, size int64) ([]eligen.TensorInfo, error) {
+func Read(r io.ReaderAt, size int64) ([]tensor.Info, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, fmt.Errorf("not a file of PyTorch's, or a damaged one: %w", err)
@@ -52,7 +52,7 @@ func Read(r io.ReaderAt, size int64) ([]eligen.TensorInfo, error) {
 	if order, err := a.read(r, "byteorder", 16); err == nil && string(order) != "little" {
 		return nil, fmt.Errorf("the numbers are stored %q end first, eligen reads little", order)
 	}
-	program, err := a.read(r, "data.pkl", eligen.MaxTensorHeader)
+	program, err := a.read(r, "data.pkl", tensor.MaxHeader)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func Read(r io.ReaderAt, size int64) ([]eligen.TensorInfo, error) {
 	if err := a.collect("", top, 0); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(a.found, func(x, y eligen.TensorInfo) int {
+	slices.SortFunc(a.found, func(x, y tensor.Info) int {
 		return cmp.Or(cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.Name, y.Name))
 	})
 	return a.found, nil
@@ -78,7 +78,7 @@ type archive struct {
 	size    int64                // of the file
 	seen    int                  // values that were looked at
 	names   map[string]bool
-	found   []eligen.TensorInfo
+	found   []tensor.Info
 }
 
 // locate is where an entry's bytes are in the file.
@@ -118,7 +118,7 @@ func (a *archive) read(r io.ReaderAt, name string, limit int64) ([]byte, error) 
 // steps say, is left.
 func (a *archive) collect(name string, v any, depth int) error {
 	// A dictionary can hold itself, and one many times over.
-	if a.seen++; a.seen > 4*eligen.MaxTensors || depth > 16 {
+	if a.seen++; a.seen > 4*tensor.MaxTensors || depth > 16 {
 		return errors.New("dictionaries lie in dictionaries without end")
 	}
 	switch v := v.(type) {
@@ -135,7 +135,7 @@ func (a *archive) collect(name string, v any, depth int) error {
 				return err
 			}
 		}
-	case tensor:
+	case view:
 		if a.names == nil {
 			a.names = map[string]bool{}
 		}
@@ -149,15 +149,15 @@ func (a *archive) collect(name string, v any, depth int) error {
 		}
 		info.Name = name
 		a.found = append(a.found, info)
-		if len(a.found) > eligen.MaxTensors {
-			return fmt.Errorf("more than %d tensors", eligen.MaxTensors)
+		if len(a.found) > tensor.MaxTensors {
+			return fmt.Errorf("more than %d tensors", tensor.MaxTensors)
 		}
 	}
 	return nil
 }
 
 // place is where a tensor's numbers are.
-func (a *archive) place(t tensor) (info eligen.TensorInfo, err error) {
+func (a *archive) place(t view) (info tensor.Info, err error) {
 	kind := storages[t.in.kind]
 	at, n, err := a.locate("data/" + t.in.key)
 	if err != nil {
@@ -179,7 +179,7 @@ func (a *archive) place(t tensor) (info eligen.TensorInfo, err error) {
 	if t.offset < 0 || t.offset > n/kind.size || count > n/kind.size-t.offset {
 		return info, fmt.Errorf("%s%v at %d does not fit into the %d bytes of data/%s", kind.dtype, t.shape, t.offset, n, t.in.key)
 	}
-	return eligen.TensorInfo{DType: kind.dtype, Shape: shape, Offset: at + t.offset*kind.size, Size: count * kind.size}, nil
+	return tensor.Info{DType: kind.dtype, Shape: shape, Offset: at + t.offset*kind.size, Size: count * kind.size}, nil
 }
 
 // What the machine knows, besides int64, float64, bool, string and nil.
@@ -192,7 +192,7 @@ type (
 	mark   struct{}
 
 	storage struct{ kind, key string }
-	tensor  struct {
+	view    struct {
 		in             storage
 		offset         int64 // elements
 		shape, strides []int64
@@ -348,13 +348,13 @@ func call(name global, args tuple) any {
 	}
 	switch name {
 	case "torch._utils._rebuild_tensor_v2":
-		t := tensor{in: as[storage](at(0)), offset: as[int64](at(1)), shape: numbers(at(2)), strides: numbers(at(3))}
+		t := view{in: as[storage](at(0)), offset: as[int64](at(1)), shape: numbers(at(2)), strides: numbers(at(3))}
 		if _, ok := storages[t.in.kind]; !ok || len(t.strides) != len(t.shape) {
 			panic(broken("a tensor that makes no sense"))
 		}
 		return t
 	case "torch._utils._rebuild_parameter":
-		return as[tensor](at(0))
+		return as[view](at(0))
 	case "torch.Size":
 		return as[tuple](at(0))
 	case "collections.OrderedDict":

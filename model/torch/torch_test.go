@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 const golden = "../testdata/goldens/models/ip-adapter"
@@ -29,7 +29,7 @@ func TestReadIsSafetensors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, _, err := eligen.ReadTensorHeader(bytes.NewReader(want), int64(len(want)))
+	list, _, err := tensor.ReadHeader(bytes.NewReader(want), int64(len(want)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestReadIsSafetensors(t *testing.T) {
 		t.Errorf("%d tensors, want %d", len(got), len(list))
 	}
 	for _, w := range list {
-		i := slices.IndexFunc(got, func(x eligen.TensorInfo) bool { return x.Name == w.Name })
+		i := slices.IndexFunc(got, func(x tensor.Info) bool { return x.Name == w.Name })
 		if i < 0 {
 			t.Errorf("no tensor %q", w.Name)
 			continue

@@ -13,6 +13,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/sizes"
 )
@@ -144,7 +145,7 @@ func Detect(shape func(name string) []int, heads, size int) (Config, error) {
 // Pixels is a picture as the tower takes it, [3,Size,Size] in [−1,1]: scaled by
 // PIL's bicubic filter, whatever its proportions were. Transparency is dropped,
 // as PIL's convert("RGB") does.
-func (c Config) Pixels(img image.Image) eligen.Tensor {
+func (c Config) Pixels(img image.Image) tensor.Tensor {
 	b := img.Bounds()
 	n, ok := img.(*image.NRGBA)
 	if !ok { // drawn, colours that are nearly transparent are not the same any more
@@ -159,7 +160,7 @@ func (c Config) Pixels(img image.Image) eligen.Tensor {
 		}
 	}
 	rgb = eligen.Resize(rgb, 3, eligen.Size{W: b.Dx(), H: b.Dy()}, eligen.Size{W: c.Size, H: c.Size}, eligen.Bicubic)
-	x := eligen.NewTensor(3, c.Size, c.Size)
+	x := tensor.New(3, c.Size, c.Size)
 	for i, v := range rgb {
 		x.Data[i%3*c.Size*c.Size+i/3] = float32(v)*(2.0/255) - 1
 	}

@@ -7,6 +7,7 @@ import (
 	"image/png"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Op runs a model's decoder. Its input is a safetensors file with "latents" [16, h,
@@ -27,7 +28,7 @@ func (o Op) String() string { return "latents to a picture" + o.Tiles.String() }
 
 // Run decodes the latents.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
-	tensors, err := eligen.ReadTensors(c.Inputs[0].Data)
+	tensors, err := tensor.Read(c.Inputs[0].Data)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/stage/decode"
 )
@@ -13,7 +14,7 @@ import (
 func TestRun(t *testing.T) {
 	spec, _ := paint.Engine{}.Spec(eligen.Model{}, nil)
 	var latents bytes.Buffer
-	if err := eligen.WriteTensors(&latents, nil, eligen.NamedTensor{Name: "latents", Tensor: eligen.NewTensor(16, 4, 6)}); err != nil {
+	if err := tensor.Write(&latents, nil, tensor.Named{Name: "latents", Tensor: tensor.New(16, 4, 6)}); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
@@ -30,7 +31,7 @@ func TestRun(t *testing.T) {
 	}
 
 	var other bytes.Buffer
-	if err := eligen.WriteTensors(&other, nil, eligen.NamedTensor{Name: "txt", Tensor: eligen.NewTensor(2, 2)}); err != nil {
+	if err := tensor.Write(&other, nil, tensor.Named{Name: "txt", Tensor: tensor.New(2, 2)}); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{"no tensors": []byte("x"), "other tensors": other.Bytes()} {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Every is how many steps lie between two savings of the latents.
@@ -133,9 +134,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 			}
 		}
 	}
-	save := func(step int, x eligen.Tensor) {
+	save := func(step int, x tensor.Tensor) {
 		var b bytes.Buffer
-		if eligen.WriteTensors(&b, nil, eligen.NamedTensor{Name: "latents", Tensor: x}) == nil {
+		if tensor.Write(&b, nil, tensor.Named{Name: "latents", Tensor: x}) == nil {
 			c.Save(b.Bytes(), step)
 		}
 	}
@@ -144,7 +145,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if keeps { // an interrupt may not wait for the step at hand
 		defer context.AfterFunc(ctx, func() { last.save(save) })()
 	}
-	d.Step = func(step, of int, x eligen.Tensor) {
+	d.Step = func(step, of int, x tensor.Tensor) {
 		if keeps && step < of {
 			last.set(step, x)
 			if step%Every == 0 || ctx.Err() != nil {
@@ -160,23 +161,23 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 		}
 		return err
 	}
-	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: out})
+	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: out})
 }
 
 // latest is the last step that is done and not saved.
 type latest struct {
 	mu   sync.Mutex
 	step int // 0: there is none
-	x    eligen.Tensor
+	x    tensor.Tensor
 }
 
-func (l *latest) set(step int, x eligen.Tensor) {
+func (l *latest) set(step int, x tensor.Tensor) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.step, l.x = step, eligen.Tensor{Shape: slices.Clone(x.Shape), Data: slices.Clone(x.Data)}
+	l.step, l.x = step, tensor.Tensor{Shape: slices.Clone(x.Shape), Data: slices.Clone(x.Data)}
 }
 
-func (l *latest) save(to func(int, eligen.Tensor)) {
+func (l *latest) save(to func(int, tensor.Tensor)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.step > 0 {
@@ -240,7 +241,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		return d, err
 	}
 	d.Latents = noise
-	picture := func() (eligen.Tensor, error) {
+	picture := func() (tensor.Tensor, error) {
 		x, err := latents(next())
 		if err == nil && !slices.Equal(x.Shape, noise.Shape) {
 			err = fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", x.Shape, noise.Shape)
@@ -289,7 +290,7 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 }
 
 func imagePrompt(data []byte, scale float64) (eligen.ImagePrompt, error) {
-	tensors, err := eligen.ReadTensors(data)
+	tensors, err := tensor.Read(data)
 	if err != nil {
 		return eligen.ImagePrompt{}, err
 	}
@@ -301,8 +302,8 @@ func imagePrompt(data []byte, scale float64) (eligen.ImagePrompt, error) {
 }
 
 // mix is a picture with noise: (1−σ)·x₀ + σ·ε.
-func mix(picture, noise eligen.Tensor, sigma float32) eligen.Tensor {
-	out := eligen.NewTensor(noise.Shape...)
+func mix(picture, noise tensor.Tensor, sigma float32) tensor.Tensor {
+	out := tensor.New(noise.Shape...)
 	for i := range out.Data {
 		out.Data[i] = float32((1-sigma)*picture.Data[i]) + float32(sigma*noise.Data[i])
 	}
@@ -310,17 +311,17 @@ func mix(picture, noise eligen.Tensor, sigma float32) eligen.Tensor {
 }
 
 // clean puts the picture into the first columns of x, both [C,h,w].
-func clean(x, picture eligen.Tensor, columns int) {
+func clean(x, picture tensor.Tensor, columns int) {
 	w := x.Shape[2]
 	for row := 0; row < len(x.Data); row += w {
 		copy(x.Data[row:row+min(columns, w)], picture.Data[row:])
 	}
 }
 
-func latents(data []byte) (eligen.Tensor, error) {
-	tensors, err := eligen.ReadTensors(data)
+func latents(data []byte) (tensor.Tensor, error) {
+	tensors, err := tensor.Read(data)
 	if err != nil {
-		return eligen.Tensor{}, err
+		return tensor.Tensor{}, err
 	}
 	t, ok := tensors["latents"]
 	if !ok || len(t.Shape) != 3 {
@@ -330,7 +331,7 @@ func latents(data []byte) (eligen.Tensor, error) {
 }
 
 func conditioning(data []byte) (eligen.Conditioning, error) {
-	tensors, err := eligen.ReadTensors(data)
+	tensors, err := tensor.Read(data)
 	if err != nil {
 		return eligen.Conditioning{}, err
 	}

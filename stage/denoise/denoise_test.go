@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/stage/denoise"
 )
 
@@ -21,9 +22,9 @@ type recorder struct {
 	stop  context.CancelFunc // called in step 3
 }
 
-func (r *recorder) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor, error) {
+func (r *recorder) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, error) {
 	r.asked = d
-	x := eligen.Tensor{Shape: d.Latents.Shape, Data: append([]float32{}, d.Latents.Data...)}
+	x := tensor.Tensor{Shape: d.Latents.Shape, Data: append([]float32{}, d.Latents.Data...)}
 	for step := d.From; step < len(d.Sigmas)-1; step++ {
 		if err := ctx.Err(); err != nil {
 			return x, err
@@ -39,21 +40,21 @@ func (r *recorder) Denoise(ctx context.Context, d eligen.Denoise) (eligen.Tensor
 	return x, nil
 }
 
-func (*recorder) Decode(context.Context, eligen.Digest, eligen.Tensor, *eligen.Tiling) (image.Image, error) {
+func (*recorder) Decode(context.Context, eligen.Digest, tensor.Tensor, *eligen.Tiling) (image.Image, error) {
 	return nil, errors.New("no decoder here")
 }
 
-func file(t *testing.T, tensors ...eligen.NamedTensor) eligen.Artifact {
+func file(t *testing.T, tensors ...tensor.Named) eligen.Artifact {
 	t.Helper()
 	var b bytes.Buffer
-	if err := eligen.WriteTensors(&b, nil, tensors...); err != nil {
+	if err := tensor.Write(&b, nil, tensors...); err != nil {
 		t.Fatal(err)
 	}
 	return eligen.Artifact{Data: b.Bytes()}
 }
 
-func filled(value float32, shape ...int) eligen.Tensor {
-	t := eligen.NewTensor(shape...)
+func filled(value float32, shape ...int) tensor.Tensor {
+	t := tensor.New(shape...)
 	for i := range t.Data {
 		t.Data[i] = value
 	}
@@ -61,11 +62,11 @@ func filled(value float32, shape ...int) eligen.Tensor {
 }
 
 func latents(t *testing.T, value float32) eligen.Artifact {
-	return file(t, eligen.NamedTensor{Name: "latents", Tensor: filled(value, 16, 4, 6)})
+	return file(t, tensor.Named{Name: "latents", Tensor: filled(value, 16, 4, 6)})
 }
 
 func prompt(t *testing.T, value float32) eligen.Artifact {
-	return file(t, eligen.NamedTensor{Name: "txt", Tensor: filled(value, 2, 3)}, eligen.NamedTensor{Name: "vec", Tensor: filled(value, 5)})
+	return file(t, tensor.Named{Name: "txt", Tensor: filled(value, 2, 3)}, tensor.Named{Name: "vec", Tensor: filled(value, 5)})
 }
 
 // TestInputs: inputs come in one order, and each finds its place.
@@ -102,7 +103,7 @@ func TestInputs(t *testing.T) {
 	if diff := cmp.Diff(want, engine.asked); diff != "" {
 		t.Error(diff)
 	}
-	result, err := eligen.ReadTensors(out.Bytes())
+	result, err := tensor.Read(out.Bytes())
 	if err != nil || !cmp.Equal(result["latents"].Shape, []int{16, 4, 6}) {
 		t.Errorf("the result is %v, %v", result["latents"].Shape, err)
 	}
@@ -112,7 +113,7 @@ func TestInputs(t *testing.T) {
 // goes to the negative side, at the reference's scale.
 func TestPictures(t *testing.T) {
 	tokens := func(value float32) eligen.Artifact {
-		return file(t, eligen.NamedTensor{Name: "tokens", Tensor: filled(value, 4, 3)})
+		return file(t, tensor.Named{Name: "tokens", Tensor: filled(value, 4, 3)})
 	}
 	op := denoise.Op{
 		Transformer: "dit", Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Shift: 3, Strength: 1}, CFG: 3, Negative: true,
@@ -200,7 +201,7 @@ func TestResume(t *testing.T) {
 		"what was kept":  kept[3],
 		"nothing":        nil,
 		"something else": []byte("noise"),
-		"another size":   file(t, eligen.NamedTensor{Name: "latents", Tensor: filled(9, 16, 2, 2)}).Data,
+		"another size":   file(t, tensor.Named{Name: "latents", Tensor: filled(9, 16, 2, 2)}).Data,
 	} {
 		var out bytes.Buffer
 		first := 0
@@ -257,7 +258,7 @@ func TestRefuse(t *testing.T) {
 		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}}, []eligen.Artifact{prompt(t, 1), latents(t, 1)}},
 		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}}, []eligen.Artifact{{Data: []byte("x")}, prompt(t, 1)}},
 		{denoise.Op{Schedule: denoise.Schedule{Name: "euler", Steps: 4, Strength: 1}}, []eligen.Artifact{latents(t, 1), prompt(t, 1)}},
-		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}, Init: true}, []eligen.Artifact{latents(t, 1), prompt(t, 1), file(t, eligen.NamedTensor{Name: "latents", Tensor: filled(9, 16, 2, 2)})}},
+		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}, Init: true}, []eligen.Artifact{latents(t, 1), prompt(t, 1), file(t, tensor.Named{Name: "latents", Tensor: filled(9, 16, 2, 2)})}},
 	} {
 		if err := c.op.Run(t.Context(), &eligen.Call{Inputs: c.inputs, Out: new(bytes.Buffer), Engine: &recorder{}, Step: func(int, int) {}}); err == nil {
 			t.Errorf("case %d ran", i)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Op runs a model's text encoders on a prompt. It has no inputs, and writes a
@@ -34,12 +35,12 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	tensors := []eligen.NamedTensor{{Name: "txt", Tensor: cond.Txt}}
+	tensors := []tensor.Named{{Name: "txt", Tensor: cond.Txt}}
 	if o.Pooled {
 		if len(cond.Vec.Data) == 0 {
 			return fmt.Errorf("the engine gave no pooled vector. This is a bug in eligen")
 		}
-		tensors = append(tensors, eligen.NamedTensor{Name: "vec", Tensor: cond.Vec})
+		tensors = append(tensors, tensor.Named{Name: "vec", Tensor: cond.Vec})
 	}
-	return eligen.WriteTensors(c.Out, nil, tensors...)
+	return tensor.Write(c.Out, nil, tensors...)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/stage/encode"
 )
@@ -18,7 +19,7 @@ func TestRun(t *testing.T) {
 		if err := op.Run(t.Context(), &eligen.Call{Out: &out, Engine: paint.Engine{}}); err != nil {
 			t.Fatal(err)
 		}
-		tensors, err := eligen.ReadTensors(out.Bytes())
+		tensors, err := tensor.Read(out.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}

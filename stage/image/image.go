@@ -8,6 +8,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Op encodes a picture with a model's autoencoder. It has no inputs, and writes a
@@ -43,7 +44,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
+	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: latents})
 }
 
 // read reads the picture that was planned with, of a size or, with nil, of any: turned,

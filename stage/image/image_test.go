@@ -15,6 +15,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/paint"
 	stage "github.com/eligen/eligen/stage/image"
 )
@@ -82,7 +83,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		tensors, err := eligen.ReadTensors(out.Bytes())
+		tensors, err := tensor.Read(out.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestPrompt(t *testing.T) {
 		if err := op.Run(t.Context(), &eligen.Call{Out: &out, Engine: paint.Engine{}}); err != nil {
 			return nil, err
 		}
-		tensors, err := eligen.ReadTensors(out.Bytes())
+		tensors, err := tensor.Read(out.Bytes())
 		return tensors["tokens"].Data, err
 	}
 	if got, err := run(stage.Prompt{Picture: eligen.DigestOf(data), Path: path}); err != nil || !slices.Equal(got, []float32{1, 1, 1}) {

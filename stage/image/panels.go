@@ -9,6 +9,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Resize scales a picture, its input, by PIL's bicubic filter, and its transparency
@@ -128,7 +129,7 @@ func (l Latents) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: latents})
+	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: latents})
 }
 
 // inputs are the pictures that a stage is given.

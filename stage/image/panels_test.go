@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/paint"
 	stage "github.com/eligen/eligen/stage/image"
 )
@@ -107,7 +108,7 @@ func TestLatents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tensors, err := eligen.ReadTensors(out.Bytes())
+	tensors, err := tensor.Read(out.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"image"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Prompt is a picture as an IP-Adapter sees it. It has no inputs, and writes a
@@ -47,5 +48,5 @@ func (o Prompt) Run(ctx context.Context, c *eligen.Call) error {
 	if err != nil {
 		return err
 	}
-	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "tokens", Tensor: tokens})
+	return tensor.Write(c.Out, nil, tensor.Named{Name: "tokens", Tensor: tokens})
 }

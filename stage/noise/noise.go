@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // maxNumbers is far above what a picture of 16 megapixels takes (4 million).
@@ -52,8 +53,8 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	t := Randn(o.Seed, o.Shape, o.Variant)
 	if o.DType == "bfloat16" {
 		for i, x := range t.Data {
-			t.Data[i] = math.Float32frombits(uint32(eligen.BFloat16(x)) << 16)
+			t.Data[i] = math.Float32frombits(uint32(tensor.BFloat16(x)) << 16)
 		}
 	}
-	return eligen.WriteTensors(c.Out, nil, eligen.NamedTensor{Name: "latents", Tensor: t})
+	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: t})
 }

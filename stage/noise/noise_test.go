@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/stage/noise"
 )
 
@@ -114,7 +115,7 @@ func TestOp(t *testing.T) {
 		if err := op.Run(t.Context(), &eligen.Call{Out: &out}); err != nil {
 			t.Fatal(err)
 		}
-		tensors, err := eligen.ReadTensors(out.Bytes())
+		tensors, err := tensor.Read(out.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}

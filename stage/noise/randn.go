@@ -3,7 +3,7 @@ package noise
 import (
 	"math"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // Variant is one of the two ways in which PyTorch computes normal numbers on a
@@ -39,15 +39,15 @@ func NewGenerator(seed uint64, variant Variant) *Generator {
 }
 
 // Randn is torch.randn(shape, dtype=float32) of a fresh CPU generator with a seed.
-func Randn(seed uint64, shape []int, variant Variant) eligen.Tensor {
+func Randn(seed uint64, shape []int, variant Variant) tensor.Tensor {
 	return NewGenerator(seed, variant).Randn(shape...)
 }
 
 // Randn draws a tensor of normal numbers, row-major. Of 16 numbers or more, each
 // block of 16 is made of 8 pairs, cosines first; what 16 does not divide has its
 // last 16 numbers drawn anew.
-func (g *Generator) Randn(shape ...int) eligen.Tensor {
-	t := eligen.NewTensor(shape...)
+func (g *Generator) Randn(shape ...int) tensor.Tensor {
+	t := tensor.New(shape...)
 	n := len(t.Data)
 	if n < 16 {
 		for i := range t.Data {

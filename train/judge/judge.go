@@ -18,6 +18,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/train"
 )
@@ -220,7 +221,7 @@ type Judge struct {
 
 // New readies a trained classifier. The weights must be those of Params for
 // these classes.
-func New(backend compute.Backend, classes []string, weights map[string]eligen.Tensor) (*Judge, error) {
+func New(backend compute.Backend, classes []string, weights map[string]tensor.Tensor) (*Judge, error) {
 	for _, p := range Params(len(classes) + 1) {
 		if w, ok := weights[p.Name]; !ok || !slices.Equal(w.Shape, p.Shape) {
 			return nil, fmt.Errorf("the classifier's weights lack %q of shape %v", p.Name, p.Shape)

@@ -1,4 +1,4 @@
-package eligen_test
+package tensor_test
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // tensorFile is a safetensors file of a header and data.
@@ -35,7 +35,7 @@ func FuzzReadTensors(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\x7f{}"))
 	f.Add([]byte("PK\x03\x04 a zip archive, as PyTorch writes them"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		infos, _, err := eligen.ReadTensorHeader(bytes.NewReader(data), int64(len(data)))
+		infos, _, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
 		if err != nil {
 			return
 		}
@@ -49,7 +49,7 @@ func FuzzReadTensors(f *testing.F) {
 		if at != int64(len(data)) {
 			t.Fatalf("tensors end at %d of %d bytes", at, len(data))
 		}
-		tensors, err := eligen.ReadTensors(data)
+		tensors, err := tensor.Read(data)
 		if err != nil {
 			return // of a dtype that is no float
 		}
@@ -69,7 +69,7 @@ func FuzzReadTensors(f *testing.F) {
 // goes.
 func TestTensorLimits(t *testing.T) {
 	read := func(file []byte) error {
-		_, _, err := eligen.ReadTensorHeader(bytes.NewReader(file), int64(len(file)))
+		_, _, err := tensor.ReadHeader(bytes.NewReader(file), int64(len(file)))
 		return err
 	}
 	padded := func(n int) []byte { return tensorFile("{}"+strings.Repeat(" ", n-2), "") }
@@ -85,11 +85,11 @@ func TestTensorLimits(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{"a header of 8 MiB", padded(eligen.MaxTensorHeader), ""},
-		{"one of a byte more", padded(eligen.MaxTensorHeader + 1), "the header claims 8388609 bytes (the limit is 8388608)"},
+		{"a header of 8 MiB", padded(tensor.MaxHeader), ""},
+		{"one of a byte more", padded(tensor.MaxHeader + 1), "the header claims 8388609 bytes (the limit is 8388608)"},
 		{"a header beyond the file", tensorFile("{}", "")[:9], "the header claims 2 bytes, the file has 9"},
-		{"20 000 tensors", many(eligen.MaxTensors), ""},
-		{"one more", many(eligen.MaxTensors + 1), "more than 20000 tensors"},
+		{"20 000 tensors", many(tensor.MaxTensors), ""},
+		{"one more", many(tensor.MaxTensors + 1), "more than 20000 tensors"},
 	} {
 		err := read(c.file)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

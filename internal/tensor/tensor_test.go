@@ -1,4 +1,4 @@
-package eligen_test
+package tensor_test
 
 import (
 	"bytes"
@@ -10,34 +10,34 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 func TestTensorsComeBack(t *testing.T) {
-	want := map[string]eligen.Tensor{
+	want := map[string]tensor.Tensor{
 		"a":     {Shape: []int{2, 3}, Data: []float32{1, -2, 0.5, 3e8, -0.25, 7}},
 		"empty": {Shape: []int{0, 4}, Data: []float32{}},
 		"one":   {Shape: []int{}, Data: []float32{42}},
 	}
 	var b bytes.Buffer
-	if err := eligen.WriteTensors(&b, map[string]string{"step": "3"}, eligen.NamedTensor{Name: "a", Tensor: want["a"]},
-		eligen.NamedTensor{Name: "empty", Tensor: want["empty"]}, eligen.NamedTensor{Name: "one", Tensor: want["one"]}); err != nil {
+	if err := tensor.Write(&b, map[string]string{"step": "3"}, tensor.Named{Name: "a", Tensor: want["a"]},
+		tensor.Named{Name: "empty", Tensor: want["empty"]}, tensor.Named{Name: "one", Tensor: want["one"]}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := eligen.ReadTensors(b.Bytes())
+	got, err := tensor.Read(b.Bytes())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	_, meta, err := eligen.ReadTensorHeader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	_, meta, err := tensor.ReadHeader(bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err != nil || meta["step"] != "3" {
 		t.Errorf("metadata %v, %v", meta, err)
 	}
 	// Every shorter file is refused, never read as something else.
 	for n := range b.Len() {
-		if _, err := eligen.ReadTensors(b.Bytes()[:n]); err == nil {
+		if _, err := tensor.Read(b.Bytes()[:n]); err == nil {
 			t.Fatalf("the first %d of %d bytes are read without an error", n, b.Len())
 		}
 	}
@@ -74,13 +74,13 @@ func TestDamagedTensors(t *testing.T) {
 	} {
 		file := binary.LittleEndian.AppendUint64(nil, uint64(len(c.header)))
 		file = append(append(file, c.header...), c.data...)
-		_, _, err := eligen.ReadTensorHeader(bytes.NewReader(file), int64(len(file)))
+		_, _, err := tensor.ReadHeader(bytes.NewReader(file), int64(len(file)))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.header, err, c.want)
 		}
 	}
 	long := binary.LittleEndian.AppendUint64(nil, math.MaxUint64)
-	if _, _, err := eligen.ReadTensorHeader(bytes.NewReader(long), 8); err == nil || !strings.Contains(err.Error(), "not a safetensors file") {
+	if _, _, err := tensor.ReadHeader(bytes.NewReader(long), 8); err == nil || !strings.Contains(err.Error(), "not a safetensors file") {
 		t.Errorf("a header of 2⁶⁴ bytes: %v", err)
 	}
 }
@@ -88,8 +88,8 @@ func TestDamagedTensors(t *testing.T) {
 // A file is written as other readers want it: a single number has the shape [], and the
 // data begins at a multiple of eight bytes.
 func TestTensorHeader(t *testing.T) {
-	number := eligen.TensorInfo{Name: "alpha", DType: "BF16", Size: 2}
-	head, err := eligen.TensorHeader(map[string]string{"format": "pt"}, []eligen.TensorInfo{number, {Name: "w", DType: "F32", Shape: []int{2, 1}, Size: 8}})
+	number := tensor.Info{Name: "alpha", DType: "BF16", Size: 2}
+	head, err := tensor.Header(map[string]string{"format": "pt"}, []tensor.Info{number, {Name: "w", DType: "F32", Shape: []int{2, 1}, Size: 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +100,10 @@ func TestTensorHeader(t *testing.T) {
 	if len(head)%8 != 0 || binary.LittleEndian.Uint64(head) != uint64(len(head)-8) {
 		t.Errorf("a header of %d bytes says %d", len(head), binary.LittleEndian.Uint64(head))
 	}
-	for name, list := range map[string][]eligen.TensorInfo{
+	for name, list := range map[string][]tensor.Info{
 		"appears twice": {number, number}, "takes 4 bytes": {{Name: "a", DType: "F32", Shape: []int{1}, Size: 2}}, "can't have": {{Name: "__metadata__", DType: "BF16", Size: 2}},
 	} {
-		if _, err := eligen.TensorHeader(nil, list); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := tensor.Header(nil, list); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v: %v, want %q", list, err, name)
 		}
 	}
@@ -121,13 +121,13 @@ func TestEightBits(t *testing.T) {
 		{"I8", []byte{0, 7, 0xff}, []float32{0, 7, -1}},
 		{"I64", binary.LittleEndian.AppendUint64(nil, 16), []float32{16}},
 	} {
-		got, err := eligen.Floats(c.dtype, c.bits)
+		got, err := tensor.Floats(c.dtype, c.bits)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v, want %v", c.dtype, got, err, c.want)
 		}
 	}
 	for dtype, bits := range map[string][]byte{"F8_E4M3": {0x7f, 0xff}, "F8_E5M2": {0x7d, 0x7e, 0x7f, 0xff}} {
-		nan, err := eligen.Floats(dtype, bits)
+		nan, err := tensor.Floats(dtype, bits)
 		if err != nil || slices.ContainsFunc(nan, func(x float32) bool { return x == x }) {
 			t.Errorf("%s: %v, %v, want no numbers", dtype, nan, err)
 		}
@@ -143,17 +143,17 @@ func TestHalfPrecision(t *testing.T) {
 		{"F16", 0x3c00, 1}, {"F16", 0xc000, -2}, {"F16", 0x7bff, 65504}, {"F16", 0x0001, 5.9604645e-08}, {"F16", 0x8000, 0},
 		{"BF16", 0x3f80, 1}, {"BF16", 0xc000, -2}, {"BF16", 0x4049, 3.140625},
 	} {
-		got, err := eligen.Floats(c.dtype, binary.LittleEndian.AppendUint16(nil, c.bits))
+		got, err := tensor.Floats(c.dtype, binary.LittleEndian.AppendUint16(nil, c.bits))
 		if err != nil || got[0] != c.want {
 			t.Errorf("%s %#04x is %v (%v), want %v", c.dtype, c.bits, got, err, c.want)
 		}
 	}
-	if inf, _ := eligen.Floats("F16", []byte{0, 0x7c}); !math.IsInf(float64(inf[0]), 1) {
+	if inf, _ := tensor.Floats("F16", []byte{0, 0x7c}); !math.IsInf(float64(inf[0]), 1) {
 		t.Errorf("F16 infinity is %v", inf)
 	}
 	// To nearest, ties to even.
 	for f, want := range map[float32]uint16{1: 0x3f80, 1.00390625: 0x3f80, 1.01171875: 0x3f82, -1: 0xbf80, 3.1415927: 0x4049} {
-		if got := eligen.BFloat16(f); got != want {
+		if got := tensor.BFloat16(f); got != want {
 			t.Errorf("%v rounds to %#04x, want %#04x", f, got, want)
 		}
 	}

@@ -1,4 +1,5 @@
-package eligen
+// Package tensor reads and writes tensors of plain numbers, as safetensors files.
+package tensor
 
 import (
 	"bytes"
@@ -20,8 +21,8 @@ type Tensor struct {
 	Data  []float32
 }
 
-// NewTensor is a zero tensor of a shape.
-func NewTensor(shape ...int) Tensor {
+// New is a zero tensor of a shape.
+func New(shape ...int) Tensor {
 	n := 1
 	for _, d := range shape {
 		n *= d
@@ -32,12 +33,12 @@ func NewTensor(shape ...int) Tensor {
 // Limits of a safetensors file (the format's own limit on the header is 100 MB;
 // no FLUX file comes near ours).
 const (
-	MaxTensorHeader = 8 << 20
-	MaxTensors      = 20_000
+	MaxHeader  = 8 << 20
+	MaxTensors = 20_000
 )
 
-// TensorInfo is one entry of a safetensors header.
-type TensorInfo struct {
+// Info is one entry of a safetensors header.
+type Info struct {
 	Name   string
 	DType  string // F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL F8_E4M3 F8_E5M2
 	Shape  []int
@@ -51,17 +52,17 @@ var dtypeSize = map[string]int64{
 	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
 }
 
-// ReadTensorHeader reads and checks a safetensors header: sizes, types, shapes,
+// ReadHeader reads and checks a safetensors header: sizes, types, shapes,
 // gaps and overlaps, against the file's size in bytes. Entries come in order of
 // offset. It trusts nothing that the file says.
-func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map[string]string, err error) {
+func ReadHeader(r io.Reader, size int64) (infos []Info, metadata map[string]string, err error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, nil, fmt.Errorf("not a safetensors file: it has %d bytes, fewer than the 8 that say how long the header is", size)
 	}
 	n := binary.LittleEndian.Uint64(head[:])
-	if n > MaxTensorHeader {
-		return nil, nil, fmt.Errorf("not a safetensors file, or a damaged one: the header claims %d bytes (the limit is %d)", n, MaxTensorHeader)
+	if n > MaxHeader {
+		return nil, nil, fmt.Errorf("not a safetensors file, or a damaged one: the header claims %d bytes (the limit is %d)", n, MaxHeader)
 	}
 	if int64(n) > size-8 {
 		return nil, nil, fmt.Errorf("truncated: the header claims %d bytes, the file has %d", n, size)
@@ -118,7 +119,7 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 		if got != want {
 			return nil, nil, fmt.Errorf("tensor %q: %s%v takes %d bytes, the header gives it %d", name, e.DType, shape, want, got)
 		}
-		infos = append(infos, TensorInfo{name, e.DType, shape, 8 + int64(n) + e.DataOffsets[0], got})
+		infos = append(infos, Info{name, e.DType, shape, 8 + int64(n) + e.DataOffsets[0], got})
 		if len(infos) > MaxTensors {
 			return nil, nil, fmt.Errorf("more than %d tensors", MaxTensors)
 		}
@@ -130,7 +131,7 @@ func ReadTensorHeader(r io.Reader, size int64) (infos []TensorInfo, metadata map
 	if rest := bytes.TrimLeft(raw[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
 		return nil, nil, fmt.Errorf("the safetensors header is damaged: %d bytes follow its last brace", len(rest))
 	}
-	slices.SortStableFunc(infos, func(a, b TensorInfo) int {
+	slices.SortStableFunc(infos, func(a, b Info) int {
 		if a.Offset != b.Offset {
 			if a.Offset < b.Offset {
 				return -1
@@ -205,10 +206,10 @@ func readTensorMetadata(dec *json.Decoder) (map[string]string, error) {
 	return metadata, nil
 }
 
-// TensorHeader returns a safetensors file up to its data, which follows in the order of
+// Header returns a safetensors file up to its data, which follows in the order of
 // tensors: their names, dtypes, shapes and sizes say it all, and offsets are not looked
 // at. What no reader could read is an error.
-func TensorHeader(metadata map[string]string, tensors []TensorInfo) ([]byte, error) {
+func Header(metadata map[string]string, tensors []Info) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
 	comma := ""
@@ -236,25 +237,25 @@ func TensorHeader(metadata map[string]string, tensors []TensorInfo) ([]byte, err
 		b.WriteByte(' ')
 	}
 	head := append(binary.LittleEndian.AppendUint64(nil, uint64(b.Len())), b.Bytes()...)
-	if _, _, err := ReadTensorHeader(bytes.NewReader(head), int64(len(head))+at); err != nil {
+	if _, _, err := ReadHeader(bytes.NewReader(head), int64(len(head))+at); err != nil {
 		return nil, err
 	}
 	return head, nil
 }
 
-// NamedTensor is an entry of a file of tensors.
-type NamedTensor struct {
+// Named is an entry of a file of tensors.
+type Named struct {
 	Name string
 	Tensor
 }
 
-// WriteTensors writes float32 tensors as a safetensors file, in the order given.
-func WriteTensors(w io.Writer, metadata map[string]string, tensors ...NamedTensor) error {
-	infos := make([]TensorInfo, len(tensors))
+// Write writes float32 tensors as a safetensors file, in the order given.
+func Write(w io.Writer, metadata map[string]string, tensors ...Named) error {
+	infos := make([]Info, len(tensors))
 	for i, t := range tensors {
-		infos[i] = TensorInfo{Name: t.Name, DType: "F32", Shape: t.Shape, Size: 4 * int64(len(t.Data))}
+		infos[i] = Info{Name: t.Name, DType: "F32", Shape: t.Shape, Size: 4 * int64(len(t.Data))}
 	}
-	buf, err := TensorHeader(metadata, infos)
+	buf, err := Header(metadata, infos)
 	if err != nil {
 		return err
 	}
@@ -273,10 +274,10 @@ func WriteTensors(w io.Writer, metadata map[string]string, tensors ...NamedTenso
 	return nil
 }
 
-// ReadTensors reads a whole safetensors file of tensors that [Floats] reads; small
+// Read reads a whole safetensors file of tensors that [Floats] reads; small
 // files only: weights are read in slices by package model.
-func ReadTensors(data []byte) (map[string]Tensor, error) {
-	infos, _, err := ReadTensorHeader(strings.NewReader(string(data[:min(len(data), MaxTensorHeader+8)])), int64(len(data)))
+func Read(data []byte) (map[string]Tensor, error) {
+	infos, _, err := ReadHeader(strings.NewReader(string(data[:min(len(data), MaxHeader+8)])), int64(len(data)))
 	if err != nil {
 		return nil, err
 	}
@@ -291,13 +292,13 @@ func ReadTensors(data []byte) (map[string]Tensor, error) {
 	return out, nil
 }
 
-// ReadTensorFile is ReadTensors of a file.
-func ReadTensorFile(path string) (map[string]Tensor, error) {
+// ReadFile is Read of a file.
+func ReadFile(path string) (map[string]Tensor, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	t, err := ReadTensors(data)
+	t, err := Read(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
