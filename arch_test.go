@@ -65,7 +65,7 @@ var shared = map[string]string{
 	"files":   "runtime model cmd",
 	"page":    "planner tui cmd",
 	"drawing": "stage tui",
-	"pixels":  "dsl stage cmd",
+	"pixels":  "dsl stage planner model dataset cmd",
 	"words":   "dsl planner model",
 	"tensor":  "eligen stage model train cmd bench",
 }

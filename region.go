@@ -126,8 +126,8 @@ func (r Region) Sample(grid, canvas Size) []bool {
 	return on
 }
 
-// nearest is PIL's NEAREST: the source index of cell i when n cells show src pixels.
-func nearest(i, n, src int) int {
+// Nearest is PIL's NEAREST: the source index of cell i when n cells show src pixels.
+func Nearest(i, n, src int) int {
 	return min(src-1, (2*i+1)*src/(2*n))
 }
 
@@ -243,7 +243,7 @@ func (r Region) bitmapAt(x, y float64, canvas Size) (px, py int) {
 func (r Region) bitmapCell(i, j int, grid, canvas Size) (px, py int) {
 	b := r.Bitmap
 	if r.Fit == "" || r.Fit == "stretch" {
-		return nearest(i, grid.W, b.W), nearest(j, grid.H, b.H)
+		return Nearest(i, grid.W, b.W), Nearest(j, grid.H, b.H)
 	}
 	sx, sy := float64(canvas.W)/float64(b.W), float64(canvas.H)/float64(b.H)
 	s := max(sx, sy)

@@ -23,10 +23,10 @@ func (r Region) Rows(grid, canvas Size) iter.Seq2[int, []Span] {
 	}
 	s := &scan{canvas: canvas, grid: grid, x: make([]float64, grid.W), y: make([]float64, grid.H), cells: true}
 	for i := range s.x {
-		s.x[i] = float64(nearest(i, grid.W, canvas.W)) + 0.5
+		s.x[i] = float64(Nearest(i, grid.W, canvas.W)) + 0.5
 	}
 	for j := range s.y {
-		s.y[j] = float64(nearest(j, grid.H, canvas.H)) + 0.5
+		s.y[j] = float64(Nearest(j, grid.H, canvas.H)) + 0.5
 	}
 	row := s.rows(r.drawn(canvas))
 	return func(yield func(int, []Span) bool) {

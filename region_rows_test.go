@@ -100,7 +100,7 @@ func agree(t *testing.T, name string, r Region, grid, canvas Size) {
 	got := r.Sample(grid, canvas)
 	for j := range grid.H {
 		for i := range grid.W {
-			x, y := float64(nearest(i, grid.W, canvas.W))+0.5, float64(nearest(j, grid.H, canvas.H))+0.5
+			x, y := float64(Nearest(i, grid.W, canvas.W))+0.5, float64(Nearest(j, grid.H, canvas.H))+0.5
 			if want := covers(r, i, j, x, y, true, grid, canvas); got[j*grid.W+i] != want {
 				t.Fatalf("%s: cell (%d, %d) of %v on %v is %v, point by point %v\n%+v", name, i, j, grid, canvas, got[j*grid.W+i], want, r)
 			}

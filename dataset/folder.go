@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // An item is one entry of metadata.json. The first four keys are the reference
@@ -167,7 +168,7 @@ type Folder struct {
 // Pictures are delivered at the given size; the zero size means each one's own,
 // cut to multiples of 16. A picture of another size is scaled by one factor so
 // that it covers the size, and cropped at the centre, as the reference trainer does, to
-// the bit (eligen.Cover); its masks go the same way and are on where they are at least
+// the bit (pixels.Cover); its masks go the same way and are on where they are at least
 // 128. Nothing is resampled where sizes agree.
 func Read(dir string, size eligen.Size) (*Folder, error) {
 	if size != (eligen.Size{}) {
@@ -421,7 +422,7 @@ func (f *Folder) read(it *item) (eligen.Sample, error) {
 	}
 	s := eligen.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
 	fit := cover(own, size)
-	for i, x := range eligen.Cover(straight(img), 3, own, size, eligen.Bilinear) {
+	for i, x := range pixels.Cover(straight(img), 3, own, size, pixels.Bilinear) {
 		s.Image.Pix[i/3*4+i%3], s.Image.Pix[i/3*4+3] = x, 255
 	}
 	for k := range it.EntityPrompts {
@@ -496,7 +497,7 @@ func (f *Folder) mask(name, of string, own, size eligen.Size) (*image.Gray, erro
 	gray := image.NewGray(image.Rect(0, 0, own.W, own.H))
 	draw.Draw(gray, gray.Rect, img, img.Bounds().Min, draw.Src)
 	mask := image.NewGray(image.Rect(0, 0, size.W, size.H))
-	for i, v := range eligen.Cover(gray.Pix, 1, own, size, eligen.Bilinear) {
+	for i, v := range pixels.Cover(gray.Pix, 1, own, size, pixels.Bilinear) {
 		if v >= 128 {
 			mask.Pix[i] = 255
 		}
@@ -523,7 +524,7 @@ func straight(img image.Image) []uint8 {
 	return out
 }
 
-// A covering is how eligen.Cover scales a picture and cuts its centre, for what is not
+// A covering is how pixels.Cover scales a picture and cuts its centre, for what is not
 // pixels.
 type covering struct {
 	w, h int // the scaled picture

@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
@@ -296,8 +297,8 @@ func testImageOps(t *testing.T, g *golden) {
 			near(t, op.Entity, bits(region.LatentMask(canvas), canvas.H/8, canvas.W/8), g.want[op.Entity], 1e-9, 0)
 			pix, size := samples(g.readPicture(t, op.Input), 3)
 			latent := eligen.Size{W: canvas.W / 8, H: canvas.H / 8}
-			for name, f := range map[string]eligen.Filter{op.Nearest: eligen.Nearest, op.Bicubic: eligen.Bicubic} {
-				comparePictures(t, name, rgb(eligen.Resize(pix, 3, size, latent, f), latent), g.readPicture(t, name), 0)
+			for name, f := range map[string]pixels.Filter{op.Nearest: pixels.Nearest, op.Bicubic: pixels.Bicubic} {
+				comparePictures(t, name, rgb(pixels.Resample(pix, 3, size, latent, f), latent), g.readPicture(t, name), 0)
 			}
 			soft := soften(pix, size, latent)
 			near(t, op.Soft, tensor.Tensor{Shape: []int{latent.H, latent.W}, Data: soft}, g.want[op.Soft], 1e-6, 0)
@@ -308,23 +309,23 @@ func testImageOps(t *testing.T, g *golden) {
 			near(t, op.FG, bits(painted, latent.H, latent.W), g.want[op.FG], 1e-9, 0)
 			done++
 		case "resize":
-			k := slices.IndexFunc(eligen.Filters, func(f eligen.Filter) bool { return f.String() == op.Filter })
-			if k < 0 {
+			f, ok := filters[op.Filter]
+			if !ok {
 				t.Errorf("there is no filter %q", op.Filter)
 				continue
 			}
 			pix, size := samples(g.readPicture(t, op.Input), 3)
 			to := eligen.Size{W: op.Width, H: op.Height}
-			comparePictures(t, op.Output, rgb(eligen.Resize(pix, 3, size, to, eligen.Filters[k]), to), g.readPicture(t, op.Output), 0)
+			comparePictures(t, op.Output, rgb(pixels.Resample(pix, 3, size, to, f), to), g.readPicture(t, op.Output), 0)
 			done++
 		case "pil_gaussian_blur":
 			pix, size := samples(g.readPicture(t, op.Input), 1)
-			blurred := &image.Gray{Pix: eligen.GaussianBlur(pix, size, op.Radius), Stride: size.W, Rect: image.Rect(0, 0, size.W, size.H)}
+			blurred := &image.Gray{Pix: gaussianBlur(pix, size, op.Radius), Stride: size.W, Rect: image.Rect(0, 0, size.W, size.H)}
 			comparePictures(t, op.Output, blurred, g.readPicture(t, op.Output), 0)
 			done++
 		case "torchvision_gaussian_blur":
 			in := g.want[op.InputTensor]
-			got := eligen.BlurMask(in.Data, eligen.Size{W: in.Shape[1], H: in.Shape[0]}, op.BlurSize, op.Sigma)
+			got := blurMask(in.Data, eligen.Size{W: in.Shape[1], H: in.Shape[0]}, op.BlurSize, op.Sigma)
 			near(t, op.OutputTensor, tensor.Tensor{Shape: in.Shape, Data: got}, g.want[op.OutputTensor], 1e-6, 0)
 			done++
 		case "train_crop_resize":
@@ -333,7 +334,7 @@ func testImageOps(t *testing.T, g *golden) {
 			if op.MaxPixels > 0 {
 				to = size.Within(op.MaxPixels, op.DivisionFactor)
 			}
-			comparePictures(t, op.Output, rgb(eligen.Cover(pix, 3, size, to, eligen.Bilinear), to), g.readPicture(t, op.Output), 0)
+			comparePictures(t, op.Output, rgb(pixels.Cover(pix, 3, size, to, pixels.Bilinear), to), g.readPicture(t, op.Output), 0)
 			done++
 		case "to_image", "from_image":
 			g.testPixels(t, op.Kind, op.InputTensor, op.Output, op.OutputTensor)
@@ -373,7 +374,7 @@ func rgb(pix []uint8, size eligen.Size) image.Image {
 // soften is a mask picture at the latents' size, in [0,1].
 func soften(pix []uint8, size, latent eligen.Size) []float32 {
 	out := make([]float32, latent.W*latent.H)
-	for i, v := range eligen.Resize(pix, 3, size, latent, eligen.Bicubic) {
+	for i, v := range pixels.Resample(pix, 3, size, latent, pixels.Bicubic) {
 		out[i/3] += float32(v) / 255 / 3
 	}
 	return out
@@ -520,4 +521,9 @@ func (g *golden) testSteps(t *testing.T) {
 			}
 		}
 	}
+}
+
+// filters are PIL's, by its names.
+var filters = map[string]pixels.Filter{
+	"nearest": pixels.Nearest, "box": pixels.Box, "bilinear": pixels.Bilinear, "bicubic": pixels.Bicubic, "lanczos": pixels.Lanczos,
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/lora"
@@ -146,7 +147,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		for _, name := range args.EntityMasks {
 			regions = append(regions, maskRegion(g.readPicture(t, name)))
 		}
-		painted := eligen.Painted(regions, canvas)
+		painted := pixels.Painted(regions, canvas)
 		op.Fusion = &denoise.Fusion{Before: true}
 		for i, on := range painted {
 			if on {
@@ -165,7 +166,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		latent := eligen.Size{W: w, H: h}
 		e.paint = soften(pix, from, latent)
 		if size != nil {
-			e.paint = eligen.BlurMask(e.paint, latent, *size, *sigma)
+			e.paint = blurMask(e.paint, latent, *size, *sigma)
 		}
 		got["inpaint_mask"] = tensor.Tensor{Shape: []int{1, 1, h, w}, Data: e.paint}
 	}

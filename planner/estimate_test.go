@@ -18,7 +18,7 @@ import (
 func tiny(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s, err := dev(m, adapters)
 	s.TextLength, s.EntityTextLength, s.Native = 8, 4, eligen.Size{W: 64, H: 64}
-	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, Coding: pixels(1)}
+	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, Coding: perPixel(1)}
 	return s, err
 }
 
@@ -114,7 +114,7 @@ func TestTilesWhereMemoryIsShort(t *testing.T) {
 	const gib = 1 << 30
 	large := func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		s, err := tiny(m, adapters)
-		s.Sizes.Coding = pixels(1 << 10) // 2048×2048 pixels take 4 GiB, a tile of 1024 takes 1 GiB
+		s.Sizes.Coding = perPixel(1 << 10) // 2048×2048 pixels take 4 GiB, a tile of 1024 takes 1 GiB
 		return s, err
 	}
 	small, smaller := &eligen.Tiling{Tile: 128, Stride: 64}, &eligen.Tiling{Tile: 64, Stride: 32}

@@ -32,8 +32,8 @@ func held(n int64) func(eligen.StepSizes) (int64, int64) {
 	return func(eligen.StepSizes) (int64, int64) { return n, 0 }
 }
 
-// pixels is an autoencoder that takes n bytes for a pixel.
-func pixels(n int64) func(eligen.Size) (decode, encode int64) {
+// perPixel is an autoencoder that takes n bytes for a pixel.
+func perPixel(n int64) func(eligen.Size) (decode, encode int64) {
 	return func(s eligen.Size) (decode, encode int64) {
 		all := n * int64(s.W) * int64(s.H)
 		return all, all
@@ -49,7 +49,7 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Guidance: 3.5, Schedule: "eligen",
 		Sizes: eligen.Sizes{
 			Dim: 3072, MLP: 12288, Heads: 24, Double: 19, Single: 38, TokenDim: 64,
-			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, Step: held(200 << 20), Coding: pixels(3072),
+			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, Step: held(200 << 20), Coding: perPixel(3072),
 		},
 		CountTokens: func(p string) (int, int, int) { n := len(strings.Fields(p)); return n + 1, n + 2, 77 },
 	}
@@ -485,7 +485,7 @@ func checkPlain(t *testing.T, where string, typ reflect.Type) {
 func TestApproximations(t *testing.T) {
 	decoding := func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		s, err := tiny(m, adapters)
-		s.Sizes.Coding = pixels(1 << 12) // the peak
+		s.Sizes.Coding = perPixel(1 << 12) // the peak
 		return s, err
 	}
 	build := func(change func(*eligen.Render)) *eligen.Plan {

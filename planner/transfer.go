@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/image"
 )
 
@@ -43,7 +44,7 @@ func (w *work) painted(regions []eligen.Region) []int32 {
 			})}
 		}
 	}
-	return indices(eligen.Painted(regions, w.canvas()))
+	return indices(pixels.Painted(regions, w.canvas()))
 }
 
 // inContext is the adapters of a render that names none, with what a transfer needs

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/composite"
@@ -72,7 +73,7 @@ func TestTransfer(t *testing.T) {
 			}
 			var cells []int32
 			if mode == "reference" {
-				for i, on := range eligen.Painted([]eligen.Region{want}, canvas) {
+				for i, on := range pixels.Painted([]eligen.Region{want}, canvas) {
 					if on {
 						cells = append(cells, int32(i))
 					}

@@ -22,7 +22,7 @@ func TestResize(t *testing.T) {
 		{W: 3, H: 4}: "74587b95bf3f7f0859ce3e8e4e62ba6fb6a272a965af9183587f8cb67d4ccfa67c9dc792674f59974f319a775e529969",
 		{W: 4, H: 2}: "55619098b2899c5d86907a6a65d06f94586b64966c5cacb17c43af7d6997ba82",
 	} {
-		got := Resize(img, size, eligen.Bicubic, eligen.Resize)
+		got := Resize(img, size, Bicubic, Resample)
 		if got.Rect != image.Rect(0, 0, size.W, size.H) || hex.EncodeToString(got.Pix) != want {
 			t.Errorf("to %v:\n got %x\nwant %s", size, got.Pix, want)
 		}

@@ -13,6 +13,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/sizes"
@@ -159,7 +160,7 @@ func (c Config) Pixels(img image.Image) tensor.Tensor {
 			rgb = append(rgb, n.Pix[at:at+3]...)
 		}
 	}
-	rgb = eligen.Resize(rgb, 3, eligen.Size{W: b.Dx(), H: b.Dy()}, eligen.Size{W: c.Size, H: c.Size}, eligen.Bicubic)
+	rgb = pixels.Resample(rgb, 3, eligen.Size{W: b.Dx(), H: b.Dy()}, eligen.Size{W: c.Size, H: c.Size}, pixels.Bicubic)
 	x := tensor.New(3, c.Size, c.Size)
 	for i, v := range rgb {
 		x.Data[i%3*c.Size*c.Size+i/3] = float32(v)*(2.0/255) - 1

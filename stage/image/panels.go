@@ -35,9 +35,9 @@ func (r Resize) Run(_ context.Context, c *eligen.Call) error {
 	}
 	switch r.Fit {
 	case "stretch":
-		return write(c, pixels.Resize(in[0], r.Size, eligen.Bicubic, eligen.Resize))
+		return write(c, pixels.Resize(in[0], r.Size, pixels.Bicubic, pixels.Resample))
 	case "cover":
-		return write(c, pixels.Resize(in[0], r.Size, eligen.Bicubic, eligen.Cover))
+		return write(c, pixels.Resize(in[0], r.Size, pixels.Bicubic, pixels.Cover))
 	}
 	return fmt.Errorf("there is no fit %q. This is a bug in eligen", r.Fit)
 }

@@ -1,4 +1,4 @@
-package eligen_test
+package pixels
 
 import (
 	"encoding/hex"
@@ -8,9 +8,9 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// TestResize: pictures are scaled as Pillow 13.0 scales them, to the bit, with the
+// TestResample: pictures are scaled as Pillow 13.0 scales them, to the bit, with the
 // vertical pass first where the height shrinks by more than twice what the width does.
-func TestResize(t *testing.T) {
+func TestResample(t *testing.T) {
 	for _, c := range []struct {
 		from, to eligen.Size
 		want     string
@@ -27,7 +27,7 @@ func TestResize(t *testing.T) {
 				pix[i] = 255 - uint8(i*53)
 			}
 		}
-		if got := hex.EncodeToString(eligen.Resize(pix, 1, c.from, c.to, eligen.Bicubic)); got != c.want {
+		if got := hex.EncodeToString(Resample(pix, 1, c.from, c.to, Bicubic)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", fmt.Sprint(c.from, " to ", c.to), got, c.want)
 		}
 	}
