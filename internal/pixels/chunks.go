@@ -6,22 +6,6 @@ import (
 	"iter"
 )
 
-// pngChunks goes through a PNG's chunks, by kind, up to the first that is cut off.
-func pngChunks(data []byte) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		for at := 8; at+8 <= len(data); {
-			n := int64(binary.BigEndian.Uint32(data[at:]))
-			if int64(at)+12+n > int64(len(data)) {
-				return
-			}
-			if !yield(string(data[at+4:at+8]), data[at+8:at+8+int(n)]) {
-				return
-			}
-			at += 12 + int(n)
-		}
-	}
-}
-
 func isWebP(data []byte) bool {
 	return len(data) >= 12 && string(data[:4]) == "RIFF" && string(data[8:12]) == "WEBP"
 }

@@ -115,7 +115,7 @@ func notAnimated(frames int) error {
 
 // pngFrames is how many frames an APNG says it has; 0 for a PNG.
 func pngFrames(data []byte) (frames int) {
-	for kind, body := range pngChunks(data) {
+	for kind, body := range pngChunks(data, "acTL", "IDAT") {
 		switch {
 		case kind == "IDAT": // acTL stands before it
 			return frames

@@ -29,7 +29,7 @@ const maxProfile = 8 << 20
 
 func pngMetadata(data []byte) (m metadata) {
 	srgb := false
-	for kind, body := range pngChunks(data) {
+	for kind, body := range pngChunks(data, "IHDR", "eXIf", "iCCP", "sRGB", "gAMA", "cHRM", "cICP") {
 		switch kind {
 		case "IHDR":
 			m.grey = len(body) > 9 && body[9]&2 == 0 // colour types 0 and 4

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/png"
+	"io"
 	"math"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
@@ -30,8 +32,6 @@ func (o APNG) String() string { return fmt.Sprintf("APNG of %d frames", o.Resolv
 
 // Check says why there can be no such APNG. Planning can ask it.
 func (o APNG) Check() error { return o.Resolved.check() }
-
-const signature = "\x89PNG\r\n\x1a\n"
 
 // Run writes, for each frame, the rectangle that changed.
 func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
@@ -54,7 +54,7 @@ func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
 			return err
 		}
 		if i == 0 {
-			f.Add([]byte(signature), container.PNGChunk("IHDR", parts[0].body))
+			f.Add([]byte(pixels.PNGSignature), container.PNGChunk("IHDR", parts[0].body))
 			f.Add(container.PNGChunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
 			if !o.Strip {
 				text, err := container.About(r)
@@ -106,24 +106,23 @@ type part struct {
 
 // chunks takes a PNG apart.
 func chunks(data []byte) ([]part, error) {
-	data, ok := bytes.CutPrefix(data, []byte(signature))
-	if !ok {
+	p, err := pixels.NewPNGReader(bytes.NewReader(data))
+	if err != nil {
 		return nil, errDamaged
 	}
 	var out []part
-	for len(data) >= 12 {
-		n := uint64(binary.BigEndian.Uint32(data))
-		if n+12 > uint64(len(data)) {
-			break
-		}
-		if crc32.ChecksumIEEE(data[4:8+n]) != binary.BigEndian.Uint32(data[8+n:]) {
-			return nil, errDamaged
-		}
-		p := part{string(data[4:8]), data[8 : 8+n]}
-		out, data = append(out, p), data[12+n:]
-		if p.kind == "IEND" {
+	for {
+		kind, _, err := p.Next()
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
+		if err != nil {
+			return nil, errDamaged
+		}
+		body, err := p.Body()
+		if err != nil {
+			return nil, errDamaged
+		}
+		out = append(out, part{kind, body})
 	}
-	return nil, errDamaged
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/stage/internal/container"
 )
 
@@ -41,7 +42,9 @@ type format struct {
 
 var formats = []format{
 	{is: starts("GIF89a"), text: textOfGIF, end: endGIF},
-	{is: func(b []byte) bool { return len(b) > 41 && string(b[:8]) == signature && string(b[37:41]) == "acTL" }, text: textOfAPNG, end: container.EndPNG},
+	{is: func(b []byte) bool {
+		return len(b) > 41 && string(b[:8]) == pixels.PNGSignature && string(b[37:41]) == "acTL"
+	}, text: textOfAPNG, end: container.EndPNG},
 	{is: func(b []byte) bool {
 		return len(b) > 21 && string(b[:4]) == "RIFF" && string(b[8:16]) == "WEBPVP8X" && b[20]&container.Animated != 0
 	}, text: textOfWebP, end: container.EndWebP},

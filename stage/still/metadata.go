@@ -3,11 +3,9 @@ package still
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"image"
 	"image/png"
 	"io"
@@ -37,16 +35,14 @@ const (
 // ErrNoMetadata says that a picture holds nothing about how it was made.
 var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was made by something else, or has been edited and saved again")
 
-const signature = "\x89PNG\r\n\x1a\n"
-
 // writePNG writes a picture with texts after its header, and the seal at its end.
 func writePNG(w io.Writer, img image.Image, about ...metadata) error {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
 		return err
 	}
-	const header = len(signature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
-	const end = 12                          // IEND is always the last, and has none
+	const header = len(pixels.PNGSignature) + 12 + 13 // IHDR is always the first chunk, and has 13 bytes
+	const end = 12                                    // IEND is always the last, and has none
 	pic := b.Bytes()
 	f := container.New(w)
 	f.Add(pic[:header])
@@ -210,45 +206,36 @@ func Pixels(img image.Image) eligen.Digest {
 // Plain writes a PNG that says of itself no more than that eligen made it.
 func Plain(w io.Writer, img image.Image) error { return writePNG(w, img) }
 
-// readTexts reads a PNG's chunks, to its end, and gives the texts of ours.
+// readTexts reads a PNG to its end and returns its texts that are eligen's.
 func readTexts(r io.Reader) (*container.Texts, error) {
-	r = io.LimitReader(r, MaxFile+1)
-	head := make([]byte, len(signature))
-	if _, err := io.ReadFull(r, head); err != nil || string(head) != signature {
+	p, err := pixels.NewPNGReader(io.LimitReader(r, MaxFile+1))
+	if err != nil {
 		return nil, errors.New("not a PNG, JPEG or WebP file")
 	}
 	texts := container.NewTexts(keyword, pixelsKeyword, sheetKeyword)
-	read := int64(len(signature))
+	read := int64(len(pixels.PNGSignature))
 	for range maxChunks {
-		var lead [8]byte
-		if _, err := io.ReadFull(r, lead[:]); err != nil {
-			return nil, errors.New("the PNG file is truncated")
-		}
-		n, kind := int64(binary.BigEndian.Uint32(lead[:])), string(lead[4:])
-		if read += n + 12; read > MaxFile {
+		kind, size, err := p.Next()
+		if read += size + 12; read > MaxFile {
 			return nil, fmt.Errorf("the PNG file has more than %d MiB, which is the limit", MaxFile>>20)
 		}
-		if kind == "IEND" {
+		if errors.Is(err, io.EOF) {
 			return texts, nil
 		}
+		if err != nil {
+			return nil, err
+		}
 		if kind != "iTXt" {
-			if _, err := io.CopyN(io.Discard, r, n+4); err != nil {
-				return nil, errors.New("the PNG file is truncated")
-			}
 			continue
 		}
-		if n > maxChunk {
-			return nil, fmt.Errorf("the PNG file has a text of %d bytes; the limit is %d", n, maxChunk)
+		if size > maxChunk {
+			return nil, fmt.Errorf("the PNG file has a text of %d bytes; the limit is %d", size, maxChunk)
 		}
-		body := make([]byte, n+4)
-		if _, err := io.ReadFull(r, body); err != nil {
-			return nil, errors.New("the PNG file is truncated")
+		body, err := p.Body()
+		if err != nil {
+			return nil, err
 		}
-		sum := crc32.Update(crc32.ChecksumIEEE(lead[4:]), crc32.IEEETable, body[:n])
-		if sum != binary.BigEndian.Uint32(body[n:]) {
-			return nil, errors.New("the PNG file is damaged: a text's checksum is wrong")
-		}
-		if err := texts.Add(body[:n]); err != nil {
+		if err := texts.Add(body); err != nil {
 			return nil, fmt.Errorf("the PNG file can't be read: %w", err)
 		}
 	}
