@@ -61,13 +61,14 @@ var open = map[string]string{
 // shared says who may import each folder of internal: low-level code that several
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
-	"bug":     "dsl runtime cmd",
-	"files":   "runtime model cmd",
-	"page":    "planner tui cmd",
-	"drawing": "stage tui",
-	"pixels":  "dsl stage planner model dataset cmd",
-	"words":   "dsl planner model",
-	"tensor":  "eligen stage model train cmd bench",
+	"annotated": "dataset train eval cmd",
+	"bug":       "dsl runtime cmd",
+	"files":     "runtime model cmd",
+	"page":      "planner tui cmd",
+	"drawing":   "stage tui",
+	"pixels":    "dsl stage planner model dataset cmd",
+	"words":     "dsl planner model",
+	"tensor":    "eligen stage model train cmd bench",
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

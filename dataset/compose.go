@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // A Split says what samples are for. Eval has layouts of its own, and
@@ -181,7 +182,7 @@ func (c *Composer) Layout(i int) (Layout, error) {
 	if err != nil {
 		return Layout{}, err
 	}
-	said, limit := eligen.SayStyle(l.Style), MaxTokens
+	said, limit := annotated.StylePrefix(l.Style), MaxTokens
 	if said != "" {
 		limit -= styleTokens
 	}
@@ -303,12 +304,12 @@ func (s *Sprites) prompts(l *Layout) ([]string, error) {
 	return out, nil
 }
 
-// Sample is sample i, an eligen.Samples: the same i is the same sample at any
+// Sample is sample i, an annotated.Samples: the same i is the same sample at any
 // time, in any order, on any 64-bit machine.
-func (c *Composer) Sample(i int) (eligen.Sample, error) {
+func (c *Composer) Sample(i int) (annotated.Sample, error) {
 	l, err := c.Layout(i)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	return c.Compose(l)
 }
@@ -316,20 +317,20 @@ func (c *Composer) Sample(i int) (eligen.Sample, error) {
 // Compose draws a layout. An entity's region is the box of what was drawn, so
 // it may be smaller than the box that was asked for, and its mask is what is
 // seen of it.
-func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
+func (c *Composer) Compose(l Layout) (annotated.Sample, error) {
 	size := c.options.Size
 	if l.Background.paint == nil {
-		return eligen.Sample{}, fmt.Errorf("the layout has no background; BackgroundNamed finds one")
+		return annotated.Sample{}, fmt.Errorf("the layout has no background; BackgroundNamed finds one")
 	}
 	prompts, err := c.sprites.prompts(&l)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
-	out := eligen.Sample{
+	out := annotated.Sample{
 		Name:       l.Name,
 		Image:      image.NewNRGBA(image.Rect(0, 0, size.W, size.H)),
 		Prompt:     l.Caption,
-		Background: eligen.SayStyle(l.Style) + l.Background.Phrase,
+		Background: annotated.StylePrefix(l.Style) + l.Background.Phrase,
 		Style:      cmp.Or(l.Style, Solid),
 	}
 	if out.Prompt == "" {
@@ -342,21 +343,21 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 	for i, o := range l.Objects {
 		b := o.Box
 		if !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
-			return eligen.Sample{}, fmt.Errorf("object %d (%s): %v is no box; it takes x0 < x1 and y0 < y1 between 0 and 1", i, o.Class, b)
+			return annotated.Sample{}, fmt.Errorf("object %d (%s): %v is no box; it takes x0 < x1 and y0 < y1 between 0 and 1", i, o.Class, b)
 		}
 		class, sp, err := c.sprites.get(o.Class, l.Style)
 		if err != nil {
-			return eligen.Sample{}, fmt.Errorf("object %d: %w", i, err)
+			return annotated.Sample{}, fmt.Errorf("object %d: %w", i, err)
 		}
 		px := func(v float64, side int) int { return int(math.Round(v * float64(side*one))) }
 		cut := sp.draw(pose{o.Mirror, o.Turn}, px(b[0], size.W), px(b[1], size.H), px(b[2], size.W), px(b[3], size.H))
 		if o.Hue%60 != 0 {
-			return eligen.Sample{}, fmt.Errorf("object %d (%s): colours are turned by multiples of 60 degrees, not by %d", i, o.Class, o.Hue)
+			return annotated.Sample{}, fmt.Errorf("object %d (%s): colours are turned by multiples of 60 degrees, not by %d", i, o.Class, o.Hue)
 		}
 		cut.turnHue(o.Hue)
 		solid := cut.solid(out.Image.Rect)
 		if solid.Empty() {
-			return eligen.Sample{}, fmt.Errorf("object %d (%s): the box %v is too small to draw in", i, o.Class, b)
+			return annotated.Sample{}, fmt.Errorf("object %d (%s): the box %v is too small to draw in", i, o.Class, b)
 		}
 		ground := int(int64(l.Background.horizon) * int64(size.H) >> 16)
 		if !class.Sky && solid.Max.Y > ground {
@@ -371,7 +372,7 @@ func (c *Composer) Compose(l Layout) (eligen.Sample, error) {
 				}
 			}
 		}
-		out.Entities = append(out.Entities, eligen.SampleEntity{
+		out.Entities = append(out.Entities, annotated.Entity{
 			Class:  o.Class,
 			Prompt: prompts[i],
 			Hue:    o.Hue,

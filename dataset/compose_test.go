@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // digest is over everything that a sample holds.
-func digest(t *testing.T, s eligen.Sample) string {
+func digest(t *testing.T, s annotated.Sample) string {
 	t.Helper()
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%s\n", s.Name, s.Prompt, s.Background)
@@ -34,7 +35,7 @@ func digest(t *testing.T, s eligen.Sample) string {
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-func sample(t *testing.T, c *Composer, i int) eligen.Sample {
+func sample(t *testing.T, c *Composer, i int) annotated.Sample {
 	t.Helper()
 	s, err := c.Sample(i)
 	if err != nil {
@@ -473,7 +474,7 @@ func TestCrops(t *testing.T) {
 
 func TestSheet(t *testing.T) {
 	c := composer(t, Options{Size: eligen.Size{W: 64, H: 64}})
-	var samples []eligen.Sample
+	var samples []annotated.Sample
 	for i := range 5 {
 		samples = append(samples, sample(t, c, i))
 	}

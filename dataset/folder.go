@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/pixels"
 )
 
@@ -49,7 +50,7 @@ const metadata = "metadata.json"
 // regions, white on black; the objects' own outlines lie beside them in
 // silhouettes/. A folder that already holds a dataset is left alone, with an
 // error.
-func Write(dir string, samples eligen.Samples, n int) error {
+func Write(dir string, samples annotated.Samples, n int) error {
 	if n <= 0 {
 		return fmt.Errorf("%d samples to write; at least one is needed", n)
 	}
@@ -91,7 +92,7 @@ func Write(dir string, samples eligen.Samples, n int) error {
 	return os.Rename(temp.Name(), target)
 }
 
-func writeSample(dir string, i int, s eligen.Sample) (item, error) {
+func writeSample(dir string, i int, s annotated.Sample) (item, error) {
 	if s.Image == nil || s.Image.Rect.Empty() {
 		return item{}, errors.New("it has no picture")
 	}
@@ -390,16 +391,16 @@ func (f *Folder) At(size eligen.Size) (*Folder, error) {
 // Len is the number of pictures.
 func (f *Folder) Len() int { return len(f.items) }
 
-// Sample is item i modulo Len, an eligen.Samples. An entity of which nothing is
+// Sample is item i modulo Len, an annotated.Samples. An entity of which nothing is
 // left by cropping is left out. It is safe for concurrent use.
-func (f *Folder) Sample(i int) (eligen.Sample, error) {
+func (f *Folder) Sample(i int) (annotated.Sample, error) {
 	i %= len(f.items)
 	if i < 0 {
 		i += len(f.items)
 	}
 	s, err := f.read(&f.items[i])
 	if err != nil {
-		return eligen.Sample{}, f.items[i].at(f.file, i, err)
+		return annotated.Sample{}, f.items[i].at(f.file, i, err)
 	}
 	if s.Name == "" {
 		s.Name = fmt.Sprintf("item-%d", i)
@@ -407,32 +408,32 @@ func (f *Folder) Sample(i int) (eligen.Sample, error) {
 	return s, nil
 }
 
-func (f *Folder) read(it *item) (eligen.Sample, error) {
+func (f *Folder) read(it *item) (annotated.Sample, error) {
 	img, err := f.decode(it.Image)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	own := eligen.Size{W: img.Bounds().Dx(), H: img.Bounds().Dy()}
 	size := f.size
 	if size == (eligen.Size{}) {
 		size = own.Within(own.W*own.H, 16)
 		if size.W == 0 || size.H == 0 {
-			return eligen.Sample{}, fmt.Errorf("%s has %d×%d pixels; at least 16×16 are needed", it.Image, own.W, own.H)
+			return annotated.Sample{}, fmt.Errorf("%s has %d×%d pixels; at least 16×16 are needed", it.Image, own.W, own.H)
 		}
 	}
-	s := eligen.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
+	s := annotated.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
 	fit := cover(own, size)
 	for i, x := range pixels.Cover(straight(img), 3, own, size, pixels.Bilinear) {
 		s.Image.Pix[i/3*4+i%3], s.Image.Pix[i/3*4+3] = x, 255
 	}
 	for k := range it.EntityPrompts {
-		e := eligen.SampleEntity{Prompt: it.EntityPrompts[k]}
+		e := annotated.Entity{Prompt: it.EntityPrompts[k]}
 		if it.Classes != nil {
 			e.Class = it.Classes[k]
 		}
 		asked, err := f.mask(it.EntityMasks[k], it.Image, own, size)
 		if err != nil {
-			return eligen.Sample{}, err
+			return annotated.Sample{}, err
 		}
 		seen := bounds(asked)
 		if seen.Empty() {
@@ -444,7 +445,7 @@ func (f *Folder) read(it *item) (eligen.Sample, error) {
 			w, h := float64(size.W), float64(size.H)
 			for c, edge := range [4]int{seen.Min.X, seen.Min.Y, seen.Max.X, seen.Max.Y} {
 				if math.Abs(b.Numbers[c]*[4]float64{w, h, w, h}[c]-float64(edge)) > 2 {
-					return eligen.Sample{}, fmt.Errorf("entity %d: its box %v and its mask %s disagree; correct one of them, or leave out entity_boxes",
+					return annotated.Sample{}, fmt.Errorf("entity %d: its box %v and its mask %s disagree; correct one of them, or leave out entity_boxes",
 						k, *it.Boxes[k], it.EntityMasks[k])
 				}
 			}
@@ -452,7 +453,7 @@ func (f *Folder) read(it *item) (eligen.Sample, error) {
 		}
 		if it.Silhouettes != nil && it.Silhouettes[k] != "" {
 			if e.Mask, err = f.mask(it.Silhouettes[k], it.Image, own, size); err != nil {
-				return eligen.Sample{}, err
+				return annotated.Sample{}, err
 			}
 		}
 		s.Entities = append(s.Entities, e)

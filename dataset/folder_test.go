@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 func written(t *testing.T, n int) (string, *Composer) {
@@ -34,7 +35,7 @@ func TestWhatIsWrittenIsReadAgain(t *testing.T) {
 	if f.Len() != 6 {
 		t.Fatalf("%d items", f.Len())
 	}
-	var samples eligen.Samples = f.Sample
+	var samples annotated.Samples = f.Sample
 	for i := range 8 { // goes on from the start
 		got, err := samples(i)
 		if err != nil {
@@ -120,10 +121,10 @@ func TestRegionsThatAreNoBoxes(t *testing.T) {
 	dir := t.TempDir()
 	size := eligen.Size{W: 64, H: 32}
 	disc := eligen.Region{Kind: "ellipse", Numbers: []float64{0.3, 0.5, 0.2, 0.4}}
-	err := Write(dir, func(int) (eligen.Sample, error) {
-		return eligen.Sample{
+	err := Write(dir, func(int) (annotated.Sample, error) {
+		return annotated.Sample{
 			Image: image.NewNRGBA(image.Rect(0, 0, 64, 32)), Prompt: "two things",
-			Entities: []eligen.SampleEntity{{Prompt: "a disc", Region: disc}, {Prompt: "a box", Region: eligen.Box(0.5, 0.25, 1, 1)}},
+			Entities: []annotated.Entity{{Prompt: "a disc", Region: disc}, {Prompt: "a box", Region: eligen.Box(0.5, 0.25, 1, 1)}},
 		}, nil
 	}, 1)
 	if err != nil {
@@ -179,8 +180,8 @@ func TestReadScalesToCoverAndCropsTheCentre(t *testing.T) {
 			img.SetNRGBA(x, y, color.NRGBA{uint8(2 * x), uint8(3 * y), 0, 255})
 		}
 	}
-	if err := Write(dir, func(int) (eligen.Sample, error) {
-		return eligen.Sample{Image: img, Entities: []eligen.SampleEntity{
+	if err := Write(dir, func(int) (annotated.Sample, error) {
+		return annotated.Sample{Image: img, Entities: []annotated.Entity{
 			{Prompt: "kept", Region: eligen.Box(0.5, 0, 0.75, 0.5)},
 			{Prompt: "cut", Region: eligen.Box(0, 0, 0.5, 1)},
 			{Prompt: "gone", Region: eligen.Box(0, 0, 0.125, 1)},

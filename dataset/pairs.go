@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // A Pair is two panels that show the same object, in the same colours: what a
@@ -74,7 +75,7 @@ func (c *Composer) Pair(i int) (Pair, error) {
 	}
 	mentioned := slices.Clone(prompts)
 	mentioned[0], mentioned[p.Object] = mentioned[p.Object], mentioned[0]
-	p.Right.Caption = eligen.SayStyle(right.Style) + panels(prompts[p.Object], plainly(list(mentioned), "", right.Background.Place))
+	p.Right.Caption = annotated.StylePrefix(right.Style) + panels(prompts[p.Object], plainly(list(mentioned), "", right.Background.Place))
 	return p, nil
 }
 
@@ -82,44 +83,44 @@ func (c *Composer) Pair(i int) (Pair, error) {
 // in a meadow".
 func panels(left, right string) string { return "left " + left + ", right " + right }
 
-// PairSample is pair i as one picture of two panels, an eligen.Samples. Its one
+// PairSample is pair i as one picture of two panels, an annotated.Samples. Its one
 // entity is the object in the right panel. Its Reference is the object in the
 // left one, and Before the picture without the entity.
-func (c *Composer) PairSample(i int) (eligen.Sample, error) {
+func (c *Composer) PairSample(i int) (annotated.Sample, error) {
 	p, err := c.Pair(i)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	return c.ComposePair(p)
 }
 
 // ComposePair draws a pair, 2·W × H pixels for the composer's size W × H.
-func (c *Composer) ComposePair(p Pair) (eligen.Sample, error) {
+func (c *Composer) ComposePair(p Pair) (annotated.Sample, error) {
 	if p.Object < 0 || p.Object >= len(p.Right.Objects) {
-		return eligen.Sample{}, fmt.Errorf("object %d of a scene of %d", p.Object, len(p.Right.Objects))
+		return annotated.Sample{}, fmt.Errorf("object %d of a scene of %d", p.Object, len(p.Right.Objects))
 	}
 	left, err := c.Compose(p.Left)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	if len(left.Entities) != 1 {
-		return eligen.Sample{}, fmt.Errorf("the left panel has %d objects; it shows one", len(left.Entities))
+		return annotated.Sample{}, fmt.Errorf("the left panel has %d objects; it shows one", len(left.Entities))
 	}
 	right, err := c.Compose(p.Right)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	rest := p.Right
 	rest.Objects = slices.Delete(slices.Clone(rest.Objects), p.Object, p.Object+1)
 	before, err := c.Compose(rest)
 	if err != nil {
-		return eligen.Sample{}, err
+		return annotated.Sample{}, err
 	}
 	size := c.options.Size
 	out := right
 	out.Image, out.Before = beside(left.Image, right.Image), beside(left.Image, before.Image)
 	out.Background = panels(left.Entities[0].Prompt, right.Background)
-	out.Entities = []eligen.SampleEntity{inPanel(right.Entities[p.Object], size, 1)}
+	out.Entities = []annotated.Entity{inPanel(right.Entities[p.Object], size, 1)}
 	reference := inPanel(left.Entities[0], size, 0)
 	out.Reference = &reference
 	return out, nil
@@ -135,7 +136,7 @@ func beside(a, b *image.NRGBA) *image.NRGBA {
 }
 
 // inPanel is an entity of a panel of a size, in the picture of two.
-func inPanel(e eligen.SampleEntity, size eligen.Size, panel int) eligen.SampleEntity {
+func inPanel(e annotated.Entity, size eligen.Size, panel int) annotated.Entity {
 	b := e.Region.Numbers
 	px := func(v float64) int { return int(math.Round(v * float64(size.W))) }
 	x0, x1 := px(b[0])+panel*size.W, px(b[2])+panel*size.W

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/image/math/fixed"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Sheet lays samples out in a grid for looking at, each with its caption below
 // as far as it fits; boxes draws the outlines of the entities' regions.
-func Sheet(samples []eligen.Sample, columns int, boxes bool) *image.NRGBA {
+func Sheet(samples []annotated.Sample, columns int, boxes bool) *image.NRGBA {
 	columns = max(1, min(columns, len(samples)))
 	cw, ch := 0, 0
 	for _, s := range samples {

@@ -17,10 +17,11 @@ import (
 	"github.com/srwiley/rasterx"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Solid is the style of the sprites that Open reads: shaded, as if made of clay.
-const Solid = eligen.SolidStyle
+const Solid = annotated.DefaultStyle
 
 // A Style is another way of drawing the same objects, out of a package of SVG icons.
 type Style struct {

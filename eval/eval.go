@@ -12,13 +12,14 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Options say what is measured, and with what.
 type Options struct {
 	// Samples are held-out compositions: their layouts are rendered, their
 	// pictures are what a perfect model would draw.
-	Samples eligen.Samples
+	Samples annotated.Samples
 	N       int // layouts to render
 	Swaps   int // layouts whose first entity is swapped, for locality; at most N
 	Pairs   int // pairs of overlapping entities, rendered under each policy
@@ -26,7 +27,7 @@ type Options struct {
 	// Panels are held-out pairs of panels that show the same object, of which so many
 	// are transferred from the left to the right one, and into the right ones of so
 	// many, the object is painted by its prompt; Size is a panel's.
-	Panels    eligen.Samples
+	Panels    annotated.Samples
 	Transfers int
 	Inpaints  int
 	Size      eligen.Size
@@ -34,7 +35,7 @@ type Options struct {
 	// StyleNames; InStyle are such pictures, that none of the layouts is in.
 	Styles     int
 	StyleNames []string
-	InStyle    func(style string, i int) (eligen.Sample, error)
+	InStyle    func(style string, i int) (annotated.Sample, error)
 	// StyleOf names the style of what is in a box of a picture.
 	StyleOf func(img *image.NRGBA, box image.Rectangle) (style string, sure float64, err error)
 	// DrawClip renders a clip, and gives its frames; nil where Clips is 0.
@@ -68,10 +69,20 @@ type Mode struct {
 // Modes are the rows of the ablation, in order.
 var Modes = []Mode{{"neither", false, false}, {"mask only", true, false}, {"LoRA only", false, true}, {"both", true, true}}
 
+// A Metric is one measured figure.
+type Metric struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Low   float64 `json:"low"` // 95 % interval
+	High  float64 `json:"high"`
+	N     int     `json:"n"`
+	Goal  string  `json:"goal,omitempty"`
+}
+
 // A Row is what was measured in one mode.
 type Row struct {
-	Mode    string          `json:"mode"`
-	Metrics []eligen.Metric `json:"metrics"`
+	Mode    string   `json:"mode"`
+	Metrics []Metric `json:"metrics"`
 }
 
 // A Report is a whole evaluation.
@@ -98,7 +109,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			o.Report(done, total)
 		}
 	}
-	var samples []eligen.Sample
+	var samples []annotated.Sample
 	for i := range o.N {
 		s, err := o.Samples(i)
 		if err != nil {
@@ -173,7 +184,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 // Render is a sample's layout as a scene would ask for it.
-func Render(s eligen.Sample, m Mode, size eligen.Size, seed uint64) eligen.Render {
+func Render(s annotated.Sample, m Mode, size eligen.Size, seed uint64) eligen.Render {
 	r := eligen.Render{Name: s.Name, Address: "render." + s.Name, Prompt: s.Prompt, Size: size, Seed: seed, Model: eligen.Model{Family: "nano"}}
 	if !m.Adapter {
 		r.Adapters = []eligen.Adapter{}
@@ -190,7 +201,7 @@ func Render(s eligen.Sample, m Mode, size eligen.Size, seed uint64) eligen.Rende
 
 // Swapped is a sample with entity k turned into another class, in its local
 // prompt alone: the global prompt stays.
-func Swapped(s eligen.Sample, k int, classes []string, prompt func(string) string, pick int) eligen.Sample {
+func Swapped(s annotated.Sample, k int, classes []string, prompt func(string) string, pick int) annotated.Sample {
 	s.Entities = slices.Clone(s.Entities)
 	at := slices.Index(classes, s.Entities[k].Class)
 	other := classes[(at+1+pick%(len(classes)-1))%len(classes)]
@@ -198,7 +209,7 @@ func Swapped(s eligen.Sample, k int, classes []string, prompt func(string) strin
 	return s
 }
 
-func regions(s eligen.Sample) (out []eligen.Region) {
+func regions(s annotated.Sample) (out []eligen.Region) {
 	for _, e := range s.Entities {
 		out = append(out, e.Region)
 	}
@@ -211,7 +222,7 @@ type tally struct {
 
 func newTally() *tally { return &tally{} }
 
-func (t *tally) add(o Options, s eligen.Sample, img *image.NRGBA) error {
+func (t *tally) add(o Options, s annotated.Sample, img *image.NRGBA) error {
 	var boxes []image.Rectangle
 	for _, e := range s.Entities {
 		boxes = append(boxes, pixels(e.Region, img))
@@ -244,8 +255,8 @@ func truth(b bool) float64 {
 	return 0
 }
 
-func (t *tally) metrics() []eligen.Metric {
-	out := []eligen.Metric{
+func (t *tally) metrics() []Metric {
+	out := []Metric{
 		metric("placement", "≥ 0.75", t.placement),
 		metric("identity", "≥ 0.90", t.identity),
 		metric("binding", "≥ 0.90", t.binding),
@@ -257,8 +268,8 @@ func (t *tally) metrics() []eligen.Metric {
 }
 
 // metric is the mean with its 95 % interval (normal approximation).
-func metric(name, goal string, x []float64) eligen.Metric {
-	m := eligen.Metric{Name: name, Goal: goal, N: len(x)}
+func metric(name, goal string, x []float64) Metric {
+	m := Metric{Name: name, Goal: goal, N: len(x)}
 	if len(x) == 0 {
 		return m
 	}

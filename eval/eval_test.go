@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/stage/measure"
 )
 
@@ -45,7 +46,7 @@ func TestMetric(t *testing.T) {
 
 func TestSwappedNeverKeepsTheClass(t *testing.T) {
 	classes := []string{"dog", "cat", "apple"}
-	s := eligen.Sample{Entities: []eligen.SampleEntity{{Class: "cat"}, {Class: "dog"}}}
+	s := annotated.Sample{Entities: []annotated.Entity{{Class: "cat"}, {Class: "dog"}}}
 	seen := map[string]bool{}
 	for i := range 12 {
 		o := Swapped(s, 0, classes, func(c string) string { return "a " + c }, i)
@@ -63,14 +64,14 @@ func TestSwappedNeverKeepsTheClass(t *testing.T) {
 // entities, and nothing else otherwise, gets full marks in two rows of four.
 func TestRun(t *testing.T) {
 	a, b := image.Rect(16, 16, 56, 56), image.Rect(64, 64, 112, 112)
-	sample := eligen.Sample{Prompt: "a dog and a cat", Background: "a sky", Image: canvas(a, b), Entities: []eligen.SampleEntity{
+	sample := annotated.Sample{Prompt: "a dog and a cat", Background: "a sky", Image: canvas(a, b), Entities: []annotated.Entity{
 		{Class: "dog", Prompt: "a dog", Region: eligen.Box(0.125, 0.125, 0.4375, 0.4375)},
 		{Class: "cat", Prompt: "a cat", Region: eligen.Box(0.5, 0.5, 0.875, 0.875)},
 	}}
 	var asked []eligen.Render
 	rep, err := Run(t.Context(), Options{
 		Placement: measure.Placement, Locality: measure.Locality,
-		Samples: func(int) (eligen.Sample, error) { return sample, nil }, N: 2, Swaps: 1, Size: eligen.Size{W: side, H: side},
+		Samples: func(int) (annotated.Sample, error) { return sample, nil }, N: 2, Swaps: 1, Size: eligen.Size{W: side, H: side},
 		Classes: []string{"dog", "cat"}, Prompt: func(c string) string { return "a " + c },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			asked = append(asked, r)
@@ -113,7 +114,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	both := rep.Rows[len(rep.Rows)-1].Metrics
-	if i := slices.IndexFunc(both, func(m eligen.Metric) bool { return m.Name == "locality" }); i < 0 || both[i].Value != 1 {
+	if i := slices.IndexFunc(both, func(m Metric) bool { return m.Name == "locality" }); i < 0 || both[i].Value != 1 {
 		t.Errorf("locality of both: %+v", both)
 	}
 	if s := rep.String(); !strings.Contains(s, "composed pictures") || !strings.Contains(s, "LoRA only") {

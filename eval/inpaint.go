@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Inpaints are the rows of the table of inpainting: the product's mode, and the
@@ -15,7 +16,7 @@ var Inpaints = []string{"exact", "reference"}
 
 // Inpainted asks for the entity of a pair of panels in the right one, as it was
 // without the entity.
-func Inpainted(s eligen.Sample, into eligen.Picture, size eligen.Size, seed uint64, mode string) eligen.Render {
+func Inpainted(s annotated.Sample, into eligen.Picture, size eligen.Size, seed uint64, mode string) eligen.Render {
 	r := Transfer(s, into, into, size, seed, false)
 	r.Transfer = nil
 	if _, right, ok := strings.Cut(s.Prompt, ", right "); ok { // what the right panel shows
@@ -65,7 +66,7 @@ func inpaint(ctx context.Context, o Options, tick func()) ([]Row, error) {
 		if mode == "exact" {
 			goal = "0"
 		}
-		rows = append(rows, Row{mode, []eligen.Metric{metric("identity", "≥ 0.90", all[k].identity), metric("changed outside", goal, all[k].changed)}})
+		rows = append(rows, Row{mode, []Metric{metric("identity", "≥ 0.90", all[k].identity), metric("changed outside", goal, all[k].changed)}})
 	}
 	return rows, nil
 }

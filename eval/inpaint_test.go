@@ -8,19 +8,20 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // What is painted is asked for in the region alone, and a pixel that changes beside
 // it is counted.
 func TestInpaint(t *testing.T) {
 	size := eligen.Size{W: side, H: side}
-	pair := eligen.Sample{
+	pair := annotated.Sample{
 		Name: "pair", Prompt: "left an apple, right an apple on grass", Before: image.NewNRGBA(image.Rect(0, 0, 2*side, side)),
-		Entities: []eligen.SampleEntity{{Class: "apple", Prompt: "an apple", Region: eligen.Box(0.75, 0, 1, 0.5)}},
+		Entities: []annotated.Entity{{Class: "apple", Prompt: "an apple", Region: eligen.Box(0.75, 0, 1, 0.5)}},
 	}
 	box := image.Rect(side/2, 0, side, side/2)
 	rows, err := inpaint(t.Context(), Options{
-		Panels: func(int) (eligen.Sample, error) { return pair, nil }, Inpaints: 2, Size: size,
+		Panels: func(int) (annotated.Sample, error) { return pair, nil }, Inpaints: 2, Size: size,
 		File: func(*image.NRGBA) (eligen.Picture, error) { return eligen.Picture{Digest: "x", Size: size}, nil },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			if r.Inpaint == nil || r.Transfer != nil || r.Inpaint.Image.Digest != "x" || r.Prompt != "an apple on grass" || len(r.Adapters) != 1 {

@@ -6,6 +6,7 @@ import (
 	"image"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // clipFrames is how many frames a measured clip has.
@@ -15,7 +16,7 @@ const clipFrames = 6
 var Motions = []string{"noise of its own", "shared noise", "warm start", "locked background"}
 
 // Moving is a sample's layout as a clip, in which the first entity goes aside.
-func Moving(s eligen.Sample, size eligen.Size, seed uint64, motion string) eligen.Render {
+func Moving(s annotated.Sample, size eligen.Size, seed uint64, motion string) eligen.Render {
 	r := Render(s, Mode{Mask: true, Adapter: true}, size, seed)
 	from := r.Entities[0].Region
 	dx := 0.25
@@ -92,7 +93,7 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 				}
 			}
 		}
-		rows = append(rows, Row{kind, []eligen.Metric{metric("change outside", "", change), metric("placement", "", placement), metric("identity", "", identity)}})
+		rows = append(rows, Row{kind, []Metric{metric("change outside", "", change), metric("placement", "", placement), metric("identity", "", identity)}})
 	}
 	return rows, nil
 }

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/stage/measure"
 )
 
 // An engine that draws boxes exactly, on a ground that flickers unless frames are
 // held together.
 func TestMotion(t *testing.T) {
-	sample := eligen.Sample{Prompt: "a dog and a cat", Entities: []eligen.SampleEntity{
+	sample := annotated.Sample{Prompt: "a dog and a cat", Entities: []annotated.Entity{
 		{Class: "dog", Prompt: "a dog", Region: eligen.Box(0.125, 0.125, 0.4375, 0.4375)},
 		{Class: "cat", Prompt: "a cat", Region: eligen.Box(0.5, 0.5, 0.875, 0.875)},
 	}}
@@ -32,7 +33,7 @@ func TestMotion(t *testing.T) {
 	}
 	size := eligen.Size{W: side, H: side}
 	rows, err := motion(t.Context(), Options{
-		Samples: func(int) (eligen.Sample, error) { return sample, nil }, Clips: 2, Size: size, Placement: measure.Placement,
+		Samples: func(int) (annotated.Sample, error) { return sample, nil }, Clips: 2, Size: size, Placement: measure.Placement,
 		Classify: func(*image.NRGBA, image.Rectangle) (string, float64, error) { return "dog", 1, nil },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			flicker++

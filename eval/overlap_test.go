@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // An engine that draws the entities in the order of their z where the policy is
@@ -15,7 +16,7 @@ import (
 func TestOverlap(t *testing.T) {
 	colours := map[string]color.NRGBA{"dog": {250, 30, 20, 255}, "cat": {20, 200, 30, 255}, "sun": {30, 40, 250, 255}}
 	rows, err := overlap(t.Context(), Options{
-		Samples: func(int) (eligen.Sample, error) { return eligen.Sample{Background: "a meadow"}, nil },
+		Samples: func(int) (annotated.Sample, error) { return annotated.Sample{Background: "a meadow"}, nil },
 		Pairs:   4, Size: eligen.Size{W: side, H: side}, Classes: []string{"dog", "cat", "sun"}, Prompt: func(c string) string { return "a " + c },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			img := canvas()

@@ -6,11 +6,12 @@ import (
 	"image"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Styled is a sample's layout as a scene would ask for it in a style: by a picture
 // alone, or, without one, not at all.
-func Styled(s eligen.Sample, picture *eligen.Picture, size eligen.Size, seed uint64) eligen.Render {
+func Styled(s annotated.Sample, picture *eligen.Picture, size eligen.Size, seed uint64) eligen.Render {
 	r := Render(s, Mode{Mask: true, Adapter: true}, size, seed)
 	if picture != nil {
 		r.Adapters = append(r.Adapters, eligen.Adapter{Kind: "ip", Name: "style", Scale: 1, Images: []eligen.Picture{*picture}})
@@ -22,9 +23,9 @@ func Styled(s eligen.Sample, picture *eligen.Picture, size eligen.Size, seed uin
 // is measured: the share of entities that a classifier of styles says to be of the
 // asked one, and whether they are still what they should be. Without a picture, every
 // style counts as asked for in turn.
-func styles(ctx context.Context, o Options, samples []eligen.Sample, tick func()) ([]Row, error) {
+func styles(ctx context.Context, o Options, samples []annotated.Sample, tick func()) ([]Row, error) {
 	type marks struct{ style, identity []float64 }
-	judge := func(m *marks, s eligen.Sample, img *image.NRGBA, asked string) error {
+	judge := func(m *marks, s annotated.Sample, img *image.NRGBA, asked string) error {
 		for _, e := range s.Entities {
 			box := pixels(e.Region, img)
 			style, _, err := o.StyleOf(img, box)
@@ -77,7 +78,7 @@ func styles(ctx context.Context, o Options, samples []eligen.Sample, tick func()
 		}
 	}
 	row := func(name, goal string, m marks) Row {
-		return Row{name, []eligen.Metric{metric("style", goal, m.style), metric("identity", "", m.identity)}}
+		return Row{name, []Metric{metric("style", goal, m.style), metric("identity", "", m.identity)}}
 	}
 	rows := []Row{row("composed pictures", "", real), row("without a picture", "≤ 0.20", without), row("with a picture", "≥ 0.80", with)}
 	for k, name := range o.StyleNames {

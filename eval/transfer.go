@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // Transfers are the rows of the table of transfers: EliGen's LoRA alone, and with the
@@ -19,7 +20,7 @@ const leastChroma = 24
 
 // Transfer is a pair of panels as a scene would ask for it: what its left panel shows
 // is painted into the right one, which from and to are.
-func Transfer(s eligen.Sample, from, to eligen.Picture, size eligen.Size, seed uint64, inContext bool) eligen.Render {
+func Transfer(s annotated.Sample, from, to eligen.Picture, size eligen.Size, seed uint64, inContext bool) eligen.Render {
 	e := s.Entities[0]
 	b := e.Region.Numbers
 	r := eligen.Render{
@@ -92,7 +93,7 @@ func transfer(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	}
 	var rows []Row
 	for k, name := range append([]string{"composed pictures"}, Transfers...) {
-		rows = append(rows, Row{name, []eligen.Metric{metric("class", "", all[k].class), metric("hue", "", all[k].hue)}})
+		rows = append(rows, Row{name, []Metric{metric("class", "", all[k].class), metric("hue", "", all[k].hue)}})
 	}
 	return rows, nil
 }

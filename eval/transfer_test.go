@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 // What is painted in the source's colours gets full marks, what is painted in
@@ -30,16 +31,16 @@ func TestTransfer(t *testing.T) {
 		draw.Draw(m, r, image.White, image.Point{}, draw.Src)
 		return m
 	}
-	pair := eligen.Sample{
+	pair := annotated.Sample{
 		Name: "pair", Prompt: "left an apple, right an apple", Image: panels(purple), Before: panels(nil),
-		Entities: []eligen.SampleEntity{{Class: "apple", Prompt: "an apple", Hue: 300, Mask: mask(box.Add(image.Pt(side, 0))),
+		Entities: []annotated.Entity{{Class: "apple", Prompt: "an apple", Hue: 300, Mask: mask(box.Add(image.Pt(side, 0))),
 			Region: eligen.Box((128+32)/256.0, 40/128.0, (128+96)/256.0, 104/128.0)}},
-		Reference: &eligen.SampleEntity{Class: "apple", Prompt: "an apple", Hue: 300, Mask: mask(image.Rect(16, 16, 112, 112))},
+		Reference: &annotated.Entity{Class: "apple", Prompt: "an apple", Hue: 300, Mask: mask(image.Rect(16, 16, 112, 112))},
 	}
 	var asked []eligen.Render
 	var kept []*image.NRGBA
 	rows, err := transfer(t.Context(), Options{
-		Panels: func(int) (eligen.Sample, error) { return pair, nil }, Transfers: 2, Size: eligen.Size{W: side, H: side},
+		Panels: func(int) (annotated.Sample, error) { return pair, nil }, Transfers: 2, Size: eligen.Size{W: side, H: side},
 		File: func(img *image.NRGBA) (eligen.Picture, error) {
 			kept = append(kept, img)
 			return eligen.Picture{Digest: "x"}, nil

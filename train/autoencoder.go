@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -29,7 +30,7 @@ const Crop = 64
 // start is weights to go on from, or nil. With fixed, its encoder stays as it
 // is, and so does every transformer trained on its latents: only the decoder
 // learns, and the latents carry no noise.
-func Autoencoder(c vae.Config, r eligen.Recipe, samples eligen.Samples, start map[string]tensor.Tensor, fixed bool) Task {
+func Autoencoder(c vae.Config, r eligen.Recipe, samples annotated.Samples, start map[string]tensor.Tensor, fixed bool) Task {
 	const perPicture = 2 // crops of one composed picture: composing costs more than cropping
 	var params []Param
 	var frozen []tensor.Named
@@ -136,7 +137,7 @@ func (q Quality) String() string {
 
 // Measure encodes and decodes n samples, one at a time, and draws them above
 // what came of them into a PNG at path, if that isn't empty.
-func Measure(backend compute.Backend, c vae.Config, weights map[string]tensor.Tensor, samples eligen.Samples, n int, path string) (q Quality, err error) {
+func Measure(backend compute.Backend, c vae.Config, weights map[string]tensor.Tensor, samples annotated.Samples, n int, path string) (q Quality, err error) {
 	var sheet *image.NRGBA
 	plain := c
 	plain.Scale, plain.Shift = 1, 0

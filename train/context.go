@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -220,7 +221,7 @@ func beside(a, b []float32, row int) []float32 {
 // the whole of inference: both panels, guidance, and all but the region led to the
 // input. From top to bottom: the object, the scene without it, the result, the scene
 // as it was composed.
-func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	size := twoPanels(r.Size)
 	d := drawing{m: m, size: size, entities: 1, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var object, scene, composed []*image.NRGBA
@@ -253,7 +254,7 @@ func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples eli
 }
 
 // checkPair refuses a sample that is no pair.
-func checkPair(s eligen.Sample, size eligen.Size) error {
+func checkPair(s annotated.Sample, size eligen.Size) error {
 	if s.Before == nil || s.Reference == nil || len(s.Entities) == 0 {
 		return fmt.Errorf("sample %s is no pair of panels that show the same object: an in-context LoRA is trained on composed pictures", s.Name)
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/train"
 )
 
 // twins is pair i of panels of a size: a square of one colour, top left in the left one
 // and bottom right in the right one.
-func twins(i, w, h int) eligen.Sample {
+func twins(i, w, h int) annotated.Sample {
 	c := image.NewUniform(color.NRGBA{uint8(41 * i), uint8(97 * i), uint8(59 * i), 255})
 	before := image.NewNRGBA(image.Rect(0, 0, 2*w, h))
 	draw.Draw(before, before.Rect, image.NewUniform(color.NRGBA{90, 120, 150, 255}), image.Point{}, draw.Src)
@@ -26,10 +27,10 @@ func twins(i, w, h int) eligen.Sample {
 	img := image.NewNRGBA(before.Rect)
 	copy(img.Pix, before.Pix)
 	draw.Draw(img, image.Rect(2*w-w/2, h/2, 2*w, h), c, image.Point{}, draw.Src)
-	return eligen.Sample{
+	return annotated.Sample{
 		Name: "twins", Image: img, Before: before, Prompt: "left a, right a", Background: "a colour",
-		Entities:  []eligen.SampleEntity{{Class: "square", Prompt: "square", Region: eligen.Box(0.75, 0.5, 1, 1)}},
-		Reference: &eligen.SampleEntity{Class: "square", Prompt: "square", Region: eligen.Box(0, 0, 0.25, 0.5)},
+		Entities:  []annotated.Entity{{Class: "square", Prompt: "square", Region: eligen.Box(0.75, 0.5, 1, 1)}},
+		Reference: &annotated.Entity{Class: "square", Prompt: "square", Region: eligen.Box(0, 0, 0.25, 0.5)},
 	}
 }
 
@@ -44,8 +45,8 @@ func TestInContext(t *testing.T) {
 	exported := map[string]tensor.Tensor{}
 	job := train.Job{
 		Recipe: r, Backend: be, Dir: dir,
-		Samples: func(eligen.Size, bool) (eligen.Samples, error) {
-			return func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }, nil
+		Samples: func(eligen.Size, bool) (annotated.Samples, error) {
+			return func(i int) (annotated.Sample, error) { return twins(i, 32, 32), nil }, nil
 		},
 		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
 		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
@@ -87,8 +88,8 @@ func TestInContext(t *testing.T) {
 		t.Errorf("with objects: error %v", err)
 	}
 	job.Recipe.Objects = 0
-	job.Samples = func(eligen.Size, bool) (eligen.Samples, error) {
-		return func(i int) (eligen.Sample, error) {
+	job.Samples = func(eligen.Size, bool) (annotated.Samples, error) {
+		return func(i int) (annotated.Sample, error) {
 			s := twins(i, 32, 32)
 			s.Before = nil
 			return s, nil
@@ -104,7 +105,7 @@ func TestInContext(t *testing.T) {
 func TestInContextBatch(t *testing.T) {
 	m, _ := tiny(t)
 	r := eligen.Recipe{Rank: 2, Size: eligen.Size{W: 64, H: 32}, Window: eligen.Size{W: 32, H: 32}, Batch: 8, Regions: 1}
-	samples := func(i int) (eligen.Sample, error) { return twins(i, 64, 32), nil }
+	samples := func(i int) (annotated.Sample, error) { return twins(i, 64, 32), nil }
 	task, err := train.InContext(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -65,7 +66,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 	t := Task{Pictures: r.Batch}
 	var seen [][]*image.NRGBA // that show the styles
 	if r.ImagePrompts > 0 {
-		data.styles = append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+		data.styles = append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 		if seen, err = pool(samples.Samples, data.styles, references); err != nil {
 			return Task{}, err
 		}
@@ -137,7 +138,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 // Pictures are what a training sees: samples, how many of them, and the folder that
 // their latents are kept in.
 type Pictures struct {
-	Samples eligen.Samples
+	Samples annotated.Samples
 	N       int
 	Cache   string
 }
@@ -433,7 +434,7 @@ var referenceWeight = func() func(t float64) float64 {
 
 // Preview draws pictures from the weights of a running training: every sample
 // by its global prompt alone in the upper row, with its entities in the lower.
-func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var truth []*image.NRGBA
 	for _, regional := range []bool{false, true} {

@@ -12,6 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vision"
@@ -78,12 +79,12 @@ func (g *glimpse) pictures() *tensors.Tensor {
 }
 
 // pool is n pictures of each style.
-func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, error) {
+func pool(samples annotated.Samples, styles []string, n int) ([][]*image.NRGBA, error) {
 	out := make([][]*image.NRGBA, len(styles))
 	missing := len(styles)
 	for i := 0; missing > 0; i++ {
 		if i > 100*n*len(styles) {
-			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, eligen.SolidStyle)
+			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, annotated.DefaultStyle)
 		}
 		s, err := samples(i)
 		if err != nil {
@@ -103,7 +104,7 @@ func pool(samples eligen.Samples, styles []string, n int) ([][]*image.NRGBA, err
 // Told is how surely a vision tower tells styles: the share of pictures, n of each style, whose
 // vector is nearest to the mean vector of their own style's n other pictures. Vectors count
 // by their direction. known are the pictures of the means, asked those that are named.
-func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Tensor, styles []string, n int, known, asked func(style string, i int) (eligen.Sample, error)) (float64, error) {
+func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Tensor, styles []string, n int, known, asked func(style string, i int) (annotated.Sample, error)) (float64, error) {
 	exec, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
 		vec := vision.SigLIP(w.In("vision"), c, in[0], nil)
 		return []*Node{Div(vec, Sqrt(ReduceAndKeep(Square(vec), ReduceSum, -1)))}
@@ -112,7 +113,7 @@ func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Te
 		return 0, err
 	}
 	defer exec.Finalize()
-	vectors := func(style string, picture func(string, int) (eligen.Sample, error)) ([]float32, error) { // [n,Dim]
+	vectors := func(style string, picture func(string, int) (annotated.Sample, error)) ([]float32, error) { // [n,Dim]
 		var pixels []float32
 		for i := range n {
 			s, err := picture(style, i)

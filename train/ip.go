@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -30,8 +31,8 @@ const (
 // Vision trains the vision tower of image prompts by itself, as SigLIP was, only between
 // pictures: its vectors of parts of two pictures are to be alike where the pictures have
 // one style, and else not. Nothing else is drawn alike in the pictures of a style.
-func Vision(m Model, r eligen.Recipe, samples eligen.Samples) (Task, error) {
-	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+func Vision(m Model, r eligen.Recipe, samples annotated.Samples) (Task, error) {
+	styles := append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 	seen, err := pool(samples, styles, references)
 	if err != nil {
 		return Task{}, err
@@ -94,7 +95,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 	if err != nil {
 		return Task{}, err
 	}
-	data.styles = append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	data.styles = append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 	seen, err := pool(samples, data.styles, references)
 	if err != nil {
 		return Task{}, err
@@ -211,9 +212,9 @@ func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 
 // PreviewStyles draws the layouts of n samples in every style, each by an image
 // prompt of that style: a row a style, under it the image prompts.
-func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples eligen.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
-	styles := append([]string{eligen.SolidStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-	shown, err := pool(func(i int) (eligen.Sample, error) { return samples(n + i) }, styles, n)
+func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+	styles := append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+	shown, err := pool(func(i int) (annotated.Sample, error) { return samples(n + i) }, styles, n)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/vision"
@@ -21,15 +22,15 @@ import (
 )
 
 // styled is sample i, every second one in a style of its own: its colours are dark.
-func styled(i int) eligen.Sample {
-	s := eligen.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: eligen.SolidStyle}
+func styled(i int) annotated.Sample {
+	s := annotated.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: annotated.DefaultStyle}
 	c := color.NRGBA{200, 220, 240, 255}
 	if i%2 == 1 {
 		s.Style, c = "dark", color.NRGBA{20, 30, 40, 255}
 		s.Prompt, s.Background = "dark, a", "dark, b"
 	}
 	draw.Draw(s.Image, s.Image.Rect, image.NewUniform(c), image.Point{}, draw.Src)
-	s.Entities = []eligen.SampleEntity{{Class: "square", Prompt: "square", Region: eligen.Box(0.5, 0.5, 1, 1)}}
+	s.Entities = []annotated.Entity{{Class: "square", Prompt: "square", Region: eligen.Box(0.5, 0.5, 1, 1)}}
 	return s
 }
 
@@ -56,10 +57,10 @@ func TestIP(t *testing.T) {
 	}
 	dir := t.TempDir()
 	exported := map[string]tensor.Tensor{}
-	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	samples := func(i int) (annotated.Sample, error) { return styled(i), nil }
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: dir,
-		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+		Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
 		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
 		Export:  func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
@@ -104,9 +105,9 @@ func TestIPWords(t *testing.T) {
 	see(m)
 	m.IP = flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
 	first := func(style string, words float64) (loss float64) {
-		samples := func(i int) (eligen.Sample, error) {
+		samples := func(i int) (annotated.Sample, error) {
 			s := styled(i)
-			if s.Style != eligen.SolidStyle {
+			if s.Style != annotated.DefaultStyle {
 				s.Style = style
 			}
 			return s, nil
@@ -136,7 +137,7 @@ func TestIPBatch(t *testing.T) {
 	see(m)
 	m.IP = flux.IPConfig{ImageDim: 8, Hidden: 8, Tokens: 2, TokenDim: 8, Dim: 16, Blocks: 2}
 	r := eligen.Recipe{Size: eligen.Size{W: 32, H: 32}, Batch: 64, Regions: 1, Styles: map[string]float64{"dark": 0.5}}
-	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	samples := func(i int) (annotated.Sample, error) { return styled(i), nil }
 	task, err := train.IP(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
 	if err != nil {
 		t.Fatal(err)
@@ -187,12 +188,12 @@ func TestImagePrompts(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var exported map[string]tensor.Tensor
-	samples := func(i int) (eligen.Sample, error) { return styled(i), nil }
+	samples := func(i int) (annotated.Sample, error) { return styled(i), nil }
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: filepath.Join(dir, "base"),
-		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
-		Panels: func(eligen.Size, bool) (eligen.Samples, error) {
-			return func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }, nil
+		Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
+		Panels: func(eligen.Size, bool) (annotated.Samples, error) {
+			return func(i int) (annotated.Sample, error) { return twins(i, 32, 32), nil }, nil
 		},
 		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
 		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
@@ -277,8 +278,8 @@ func TestImagePrompts(t *testing.T) {
 func TestTold(t *testing.T) {
 	m, _ := tiny(t)
 	see(m)
-	picture := func(swap bool) func(style string, i int) (eligen.Sample, error) {
-		return func(style string, i int) (eligen.Sample, error) {
+	picture := func(swap bool) func(style string, i int) (annotated.Sample, error) {
+		return func(style string, i int) (annotated.Sample, error) {
 			if (style == "dark") != swap {
 				return styled(1), nil
 			}
@@ -286,7 +287,7 @@ func TestTold(t *testing.T) {
 		}
 	}
 	for swap, want := range map[bool]float64{false: 1, true: 0} {
-		got, err := train.Told(backend(t), tower, m.Weights, []string{eligen.SolidStyle, "dark"}, 3, picture(false), picture(swap))
+		got, err := train.Told(backend(t), tower, m.Weights, []string{annotated.DefaultStyle, "dark"}, 3, picture(false), picture(swap))
 		if err != nil || got != want {
 			t.Errorf("swapped %t: told %v, %v; want %v", swap, got, err, want)
 		}

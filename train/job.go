@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
@@ -28,9 +29,9 @@ type Job struct {
 	Dir     string // checkpoints, log, sheets, the cache of latents
 	// Samples yields the recipe's pictures at a size, for an in-context training pairs of
 	// panels of that size; held says which split.
-	Samples func(size eligen.Size, held bool) (eligen.Samples, error)
+	Samples func(size eligen.Size, held bool) (annotated.Samples, error)
 	// Panels yields pairs of panels, for a recipe with pairs; else it may be nil.
-	Panels func(size eligen.Size, held bool) (eligen.Samples, error)
+	Panels func(size eligen.Size, held bool) (annotated.Samples, error)
 	Start  Start // what the training builds upon
 	Report func(Status)
 	Pause  <-chan struct{}
@@ -213,7 +214,7 @@ func Do(ctx context.Context, j Job) error {
 }
 
 // pictures are n samples of a size, of which records may have to tell the styles; their latents are kept in the job's folder.
-func (j Job) pictures(m Model, samples eligen.Samples, size eligen.Size, n int, told bool) (Pictures, error) {
+func (j Job) pictures(m Model, samples annotated.Samples, size eligen.Size, n int, told bool) (Pictures, error) {
 	key, err := recordsKey(m, j.Recipe.Styles, told, samples)
 	if err != nil {
 		return Pictures{}, err

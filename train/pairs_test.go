@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/train"
 )
@@ -22,7 +23,7 @@ func TestPairs(t *testing.T) {
 		Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 4, Batch: 8, Regions: 1, Every: 4, Objects: 2,
 		Pairs: 0.5, Within: 0.5, Across: 0.5, Optimizer: eligen.Optimizer{Rate: 1e-3},
 	}
-	panels := func(i int) (eligen.Sample, error) { return twins(i, 32, 32), nil }
+	panels := func(i int) (annotated.Sample, error) { return twins(i, 32, 32), nil }
 	dir := t.TempDir()
 	task, err := train.Flow(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(dir, "whole")},
 		train.Pictures{Samples: panels, N: 1, Cache: filepath.Join(dir, "pairs")})
@@ -68,8 +69,8 @@ func TestPairs(t *testing.T) {
 	var exported map[string]tensor.Tensor
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: dir,
-		Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
-		Panels:  func(eligen.Size, bool) (eligen.Samples, error) { return panels, nil },
+		Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
+		Panels:  func(eligen.Size, bool) (annotated.Samples, error) { return panels, nil },
 		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
 		Export:  func(w map[string]tensor.Tensor) error { exported = w; return nil },
 		Report: func(s train.Status) {
@@ -100,8 +101,8 @@ func TestVision(t *testing.T) {
 			Styles: map[string]float64{"dark": 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2},
 		},
 		Backend: backend(t), Dir: dir,
-		Samples: func(eligen.Size, bool) (eligen.Samples, error) {
-			return func(i int) (eligen.Sample, error) { return styled(i), nil }, nil
+		Samples: func(eligen.Size, bool) (annotated.Samples, error) {
+			return func(i int) (annotated.Sample, error) { return styled(i), nil }, nil
 		},
 		Start:  train.Start{Vision: tower},
 		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },

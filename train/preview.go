@@ -15,6 +15,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -41,7 +42,7 @@ type drawing struct {
 }
 
 // add puts a sample's layout in line, with its entities or without.
-func (d *drawing) add(s eligen.Sample, regional bool) {
+func (d *drawing) add(s annotated.Sample, regional bool) {
 	text := d.m.Text
 	d.prompt = append(d.prompt, text.T5(s.Prompt, text.Length)...)
 	d.clip = append(d.clip, text.CLIP(s.Prompt, text.CLIPLength)...)

@@ -20,6 +20,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -49,7 +50,7 @@ type records struct {
 	size    eligen.Size
 	n       int // samples in all
 	text    Text
-	samples eligen.Samples
+	samples annotated.Samples
 	encode  *model.Exec
 	z       int
 	cache   map[int]shard
@@ -102,7 +103,7 @@ func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*
 // autoencoder, tokenizer or dataset are never taken for these: the weights, the
 // shares of styles, by which a few samples may not differ, whether their styles are told
 // apart, and the first samples.
-func recordsKey(m Model, styles map[string]float64, told bool, samples eligen.Samples) (eligen.Digest, error) {
+func recordsKey(m Model, styles map[string]float64, told bool, samples annotated.Samples) (eligen.Digest, error) {
 	h := sha256.New()
 	if told { // they hold more
 		fmt.Fprintln(h, "with styles")
@@ -229,8 +230,8 @@ func (r *records) make(k int, path string) (shard, error) {
 				return nil, fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
 			}
 			rows["style"] = append(rows["style"], float32(k))
-			prompts(saidFields, s.Said(s.Prompt), s.Said(s.Background))
-			s.Prompt, s.Background = s.Unsaid(s.Prompt), s.Unsaid(s.Background)
+			prompts(saidFields, s.StyledPrompt(s.Prompt), s.StyledPrompt(s.Background))
+			s.Prompt, s.Background = s.PlainPrompt(s.Prompt), s.PlainPrompt(s.Background)
 		}
 		rows["latents"] = append(rows["latents"], latents...)
 		prompts(promptFields, s.Prompt, s.Background)
@@ -286,7 +287,7 @@ func (r *records) latents(img *image.NRGBA) ([]float32, error) {
 
 // painted are a pair's latents in the tokens of its first entity's region, and
 // around them those of the picture without it.
-func (r *records) painted(latents []float32, s eligen.Sample) ([]float32, error) {
+func (r *records) painted(latents []float32, s annotated.Sample) ([]float32, error) {
 	before, err := r.latents(s.Before)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -232,7 +233,7 @@ func TestLoRANames(t *testing.T) {
 }
 
 // tiny is a model small enough for a test, and samples without any file.
-func tiny(t *testing.T) (train.Model, eligen.Samples) {
+func tiny(t *testing.T) (train.Model, annotated.Samples) {
 	t.Helper()
 	m := train.Model{
 		Flux: flux.Config{Dim: 16, Heads: 2, Axes: [3]int{2, 2, 4}, Double: 1, Single: 1, TextDim: 8, PooledDim: 8, MLPRatio: 2, LatentChannels: 4},
@@ -266,7 +267,7 @@ func tiny(t *testing.T) (train.Model, eligen.Samples) {
 	for _, p := range m.Params() {
 		fill(m.Weights, p.Name, p.Shape)
 	}
-	samples := func(i int) (eligen.Sample, error) { return patches(i), nil }
+	samples := func(i int) (annotated.Sample, error) { return patches(i), nil }
 	return m, samples
 }
 
@@ -325,7 +326,7 @@ func TestKeptLatentsAreToldApart(t *testing.T) {
 		err := train.Do(t.Context(), train.Job{
 			Recipe:  eligen.Recipe{Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 2, Every: 2, Optimizer: eligen.Optimizer{Rate: 1e-3}},
 			Backend: backend(t), Dir: dir,
-			Samples: func(eligen.Size, bool) (eligen.Samples, error) { return samples, nil },
+			Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
 			Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
 		})
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/annotated"
 )
 
 func newDataset() *cobra.Command {
@@ -189,7 +190,7 @@ func (o *composeOptions) flags(c *cobra.Command, count int) {
 }
 
 // samples are what is composed.
-func (o *composeOptions) samples() (eligen.Samples, error) {
+func (o *composeOptions) samples() (annotated.Samples, error) {
 	composer, err := o.composer()
 	if err != nil {
 		return nil, err
@@ -278,9 +279,9 @@ The same options write the same bytes on every machine.`,
 			if err != nil {
 				return err
 			}
-			stop := func(i int) (eligen.Sample, error) {
+			stop := func(i int) (annotated.Sample, error) {
 				if err := c.Context().Err(); err != nil {
-					return eligen.Sample{}, err
+					return annotated.Sample{}, err
 				}
 				return sample(i)
 			}
@@ -324,7 +325,7 @@ func (o *sheetOptions) run(c *cobra.Command, args []string) error {
 	if o.count > 1024 {
 		return fmt.Errorf("--count %d: a sheet shows at most 1024", o.count)
 	}
-	var sample eligen.Samples
+	var sample annotated.Samples
 	if len(args) == 1 {
 		folder, err := dataset.Read(args[0], eligen.Size{})
 		if err != nil {
@@ -338,7 +339,7 @@ func (o *sheetOptions) run(c *cobra.Command, args []string) error {
 			return err
 		}
 	}
-	samples := make([]eligen.Sample, o.count)
+	samples := make([]annotated.Sample, o.count)
 	for i := range samples {
 		if err := c.Context().Err(); err != nil {
 			return err

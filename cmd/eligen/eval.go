@@ -19,6 +19,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/eval"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
@@ -210,7 +211,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 // styled is what the section on styles asks with. Where the model has no IP-Adapter,
 // or no classifier of styles, the section is left out, unless a flag wants it.
 func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]tensor.Tensor) (*judge.Judge, error)) (
-	func(*image.NRGBA, image.Rectangle) (string, float64, error), func(string, int) (eligen.Sample, error), error,
+	func(*image.NRGBA, image.Rectangle) (string, float64, error), func(string, int) (annotated.Sample, error), error,
 ) {
 	names, weights := trainee.Judge(model.StyleJudgeFile)
 	missing := ""
@@ -241,12 +242,12 @@ func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *
 
 // inStyles are the pictures of a split by their style, with another seed than that of the
 // layouts, so that none of them is shown.
-func (o *evalOptions) inStyles(sprites *dataset.Sprites, size eligen.Size, split dataset.Split) func(style string, i int) (eligen.Sample, error) {
+func (o *evalOptions) inStyles(sprites *dataset.Sprites, size eligen.Size, split dataset.Split) func(style string, i int) (annotated.Sample, error) {
 	composers := map[string]*dataset.Composer{}
-	return func(style string, i int) (_ eligen.Sample, err error) {
+	return func(style string, i int) (_ annotated.Sample, err error) {
 		if composers[style] == nil {
 			if composers[style], err = sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: 2, Split: split, Styles: map[string]float64{style: 1}}); err != nil {
-				return eligen.Sample{}, err
+				return annotated.Sample{}, err
 			}
 		}
 		return composers[style].Sample(i)
@@ -313,7 +314,7 @@ func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.
 // draw lays out the first layouts: the composed picture, then each mode's.
 func (o *evalOptions) draw(composer *dataset.Composer, shown []*image.NRGBA) error {
 	n := min(8, o.layouts)
-	var samples []eligen.Sample
+	var samples []annotated.Sample
 	for i := range n {
 		s, err := composer.Sample(i)
 		if err != nil {
@@ -325,7 +326,7 @@ func (o *evalOptions) draw(composer *dataset.Composer, shown []*image.NRGBA) err
 	for m, mode := range eval.Modes {
 		for i := range o.layouts {
 			if i < n {
-				samples = append(samples, eligen.Sample{Name: fmt.Sprint(mode.Name, i), Image: shown[at], Prompt: mode.Name, Entities: samples[i].Entities})
+				samples = append(samples, annotated.Sample{Name: fmt.Sprint(mode.Name, i), Image: shown[at], Prompt: mode.Name, Entities: samples[i].Entities})
 			}
 			at++
 			if m == len(eval.Modes)-1 && i < o.swaps {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
@@ -150,9 +151,9 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	shown := newTrainProgress(c.ErrOrStderr(), c.OutOrStdout(), o.json)
 	pause, stop := pauses()
 	defer stop()
-	classes, label := classNames(r.Classes), func(_ eligen.Sample, e eligen.SampleEntity) string { return e.Class }
+	classes, label := classNames(r.Classes), func(_ annotated.Sample, e annotated.Entity) string { return e.Class }
 	if r.Kind == "style" {
-		classes, label = dataset.StyleNames(), func(s eligen.Sample, _ eligen.SampleEntity) string { return s.Style }
+		classes, label = dataset.StyleNames(), func(s annotated.Sample, _ annotated.Entity) string { return s.Style }
 	}
 	fresh := from.Model == nil // no transformer depends on the latents yet
 	job := train.Job{
@@ -231,7 +232,7 @@ func converted(dir, lora, format string) string {
 }
 
 // judge trains one of evaluation's classifiers.
-func (o *trainOptions) judge(ctx context.Context, j train.Job, classes []string, label func(eligen.Sample, eligen.SampleEntity) string) error {
+func (o *trainOptions) judge(ctx context.Context, j train.Job, classes []string, label func(annotated.Sample, annotated.Entity) string) error {
 	samples, err := j.Samples(j.Recipe.Size, false)
 	if err != nil {
 		return err
@@ -270,7 +271,7 @@ func (o *trainOptions) choose(s *eligen.Scene) (eligen.Recipe, error) {
 
 // samples opens the recipe's dataset, and says in the recipe how many pictures a folder
 // has. Only composed pictures come in panels.
-func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size eligen.Size, held bool) (eligen.Samples, error), err error) {
+func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size eligen.Size, held bool) (annotated.Samples, error), err error) {
 	if r.Dataset != "" && r.Dataset != "composed" {
 		if len(r.Styles) > 0 {
 			return nil, nil, fmt.Errorf("recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave one of the two out", r.Name, r.Dataset)
@@ -286,7 +287,7 @@ func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size elig
 		if r.Pictures == 0 || r.Pictures > folder.Len() {
 			r.Pictures = folder.Len()
 		}
-		return func(size eligen.Size, held bool) (eligen.Samples, error) {
+		return func(size eligen.Size, held bool) (annotated.Samples, error) {
 			f, err := folder.At(size)
 			if err != nil {
 				return nil, err
@@ -308,7 +309,7 @@ func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size elig
 		}
 		return sprites.Composer(dataset.Options{Classes: r.Classes, Size: size, Seed: r.Seed, Split: split, Styles: styles})
 	}
-	panels = func(size eligen.Size, held bool) (eligen.Samples, error) {
+	panels = func(size eligen.Size, held bool) (annotated.Samples, error) {
 		var styles map[string]float64
 		if r.Kind == "in-context" {
 			styles = r.Styles
@@ -322,7 +323,7 @@ func (o *trainOptions) samples(r *eligen.Recipe) (samples, panels func(size elig
 	if r.Kind == "in-context" {
 		return panels, nil, nil
 	}
-	return func(size eligen.Size, held bool) (eligen.Samples, error) {
+	return func(size eligen.Size, held bool) (annotated.Samples, error) {
 		c, err := composer(size, held, r.Styles)
 		if err != nil {
 			return nil, err

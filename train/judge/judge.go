@@ -18,6 +18,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/train"
@@ -63,7 +64,7 @@ func logits(w nn.Weights, crops *Node) *Node {
 // entity's, one of classes, else the crop is left out. Boxes are jittered, pictures
 // sometimes blurred, since rendered objects never sit or look exactly like
 // composed ones; one crop in eight shows no object.
-func Task(classes []string, label func(eligen.Sample, eligen.SampleEntity) string, r eligen.Recipe, samples eligen.Samples) train.Task {
+func Task(classes []string, label func(annotated.Sample, annotated.Entity) string, r eligen.Recipe, samples annotated.Samples) train.Task {
 	all := append(slices.Clone(classes), Nothing)
 	return train.Task{
 		Params:   Params(len(all)),
@@ -112,7 +113,7 @@ func Task(classes []string, label func(eligen.Sample, eligen.SampleEntity) strin
 }
 
 // covered reports whether other objects hide more than a share of an entity's box.
-func covered(s eligen.Sample, e eligen.SampleEntity, share float64) bool {
+func covered(s annotated.Sample, e annotated.Entity, share float64) bool {
 	a := e.Region.Numbers
 	for _, o := range s.Entities {
 		b := o.Region.Numbers
@@ -135,7 +136,7 @@ func jitter(rng *rand.Rand, x0, y0, x1, y1 int) image.Rectangle {
 }
 
 // empty finds a box that no object touches by more than a little.
-func empty(rng *rand.Rand, s eligen.Sample, size eligen.Size) (image.Rectangle, bool) {
+func empty(rng *rand.Rand, s annotated.Sample, size eligen.Size) (image.Rectangle, bool) {
 	for range 20 {
 		w, h := size.W*(20+rng.IntN(30))/100, size.H*(20+rng.IntN(30))/100
 		x, y := rng.IntN(size.W-w), rng.IntN(size.H-h)

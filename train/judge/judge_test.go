@@ -12,6 +12,7 @@ import (
 	_ "github.com/gomlx/compute/gobackend"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -19,7 +20,7 @@ import (
 var colours = map[string]color.NRGBA{"tomato": {220, 40, 30, 255}, "lime": {60, 200, 50, 255}}
 
 // sample is a grey picture with a square tomato or lime on it.
-func sample(i int) (eligen.Sample, error) {
+func sample(i int) (annotated.Sample, error) {
 	rng := rand.New(rand.NewPCG(9, uint64(i)))
 	class := []string{"tomato", "lime"}[rng.IntN(2)]
 	grey := uint8(90 + rng.IntN(80))
@@ -28,7 +29,7 @@ func sample(i int) (eligen.Sample, error) {
 	x, y, n := rng.IntN(30), rng.IntN(30), 18+rng.IntN(14)
 	draw.Draw(img, image.Rect(x, y, x+n, y+n), image.NewUniform(colours[class]), image.Point{}, draw.Src)
 	f := func(v int) float64 { return float64(v) / 64 }
-	return eligen.Sample{Image: img, Entities: []eligen.SampleEntity{{Class: class, Region: eligen.Box(f(x), f(y), f(x+n), f(y+n))}}}, nil
+	return annotated.Sample{Image: img, Entities: []annotated.Entity{{Class: class, Region: eligen.Box(f(x), f(y), f(x+n), f(y+n))}}}, nil
 }
 
 func TestLearnsToTellColoursApart(t *testing.T) {
@@ -40,7 +41,7 @@ func TestLearnsToTellColoursApart(t *testing.T) {
 	classes := []string{"tomato", "lime"}
 	r := eligen.Recipe{Name: "judge", Steps: 20, Batch: 8, Every: 20, Optimizer: eligen.Optimizer{Rate: 5e-3}}
 	dir := t.TempDir()
-	if err := train.Run(t.Context(), judge.Task(classes, func(_ eligen.Sample, e eligen.SampleEntity) string { return e.Class }, r, sample), train.Options{Recipe: r, Backend: be, Dir: dir}); err != nil {
+	if err := train.Run(t.Context(), judge.Task(classes, func(_ annotated.Sample, e annotated.Entity) string { return e.Class }, r, sample), train.Options{Recipe: r, Backend: be, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	weights, err := train.Result(dir)
