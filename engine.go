@@ -20,19 +20,18 @@ type Engine interface {
 	// Spec is what planning must know of a model and its adapters. It reads file
 	// headers and digests, no weights. Problems come as Diagnostics.
 	Spec(Model, []Adapter) (Spec, error)
-	// EncodePrompt runs the text encoders. length is how many T5 tokens the
-	// prompt is padded or cut to; pooled asks for the CLIP vector too.
-	EncodePrompt(ctx context.Context, text Digest, prompt string, length int, pooled bool) (Conditioning, error)
-	// EncodeImage is the autoencoder's deterministic latent: [16, h/8, w/8].
-	// tiles, which may be nil, saves memory, here and in Decode.
+	// EncodePrompt runs the text encoders on a prompt.
+	EncodePrompt(ctx context.Context, text Digest, prompt string, as Reading) (Conditioning, error)
+	// EncodeImage returns the autoencoder's deterministic latents of a picture, in the
+	// shape of the model's Geometry. tiles, which may be nil, saves memory, here and in Decode.
 	EncodeImage(ctx context.Context, autoencoder Digest, img image.Image, tiles *Tiling) (tensor.Tensor, error)
 	// EncodeImagePrompt is what an IP-Adapter makes of a picture, with the vision tower
 	// that it was resolved with: [tokens, width]. A nil picture is one of which nothing
 	// is seen, for the negative side.
 	EncodeImagePrompt(ctx context.Context, adapter Digest, img image.Image) (tensor.Tensor, error)
-	// Denoise integrates latents along the schedule: [16, h, w] in and out.
+	// Denoise integrates latents along the schedule: [channels, h, w] in and out.
 	Denoise(ctx context.Context, d Denoise) (tensor.Tensor, error)
-	// Decode turns latents [16, h, w] into a picture of 8h×8w pixels.
+	// Decode turns latents [channels, h, w] into a picture.
 	Decode(ctx context.Context, autoencoder Digest, latents tensor.Tensor, tiles *Tiling) (image.Image, error)
 }
 
@@ -40,7 +39,7 @@ type Engine interface {
 // overlap and are blended. It takes memory for a square instead of for the picture;
 // seams may show, since a square knows nothing of the others.
 type Tiling struct {
-	Tile   int `json:"tile"`   // a square's side in latents, 8 pixels each
+	Tile   int `json:"tile"`   // a square's side in latents
 	Stride int `json:"stride"` // from one square to the next, at most Tile
 }
 
@@ -61,8 +60,8 @@ func (t *Tiling) String() string {
 // A Spec is what planning must know of a model with its adapters.
 type Spec struct {
 	Family      string
+	Geometry    Geometry
 	Native      Size
-	Multiple    int // width and height must be multiples of it
 	MaxEntities int // 0 is no limit
 
 	Text        Digest // of the text encoders' weights
@@ -70,10 +69,11 @@ type Spec struct {
 	Autoencoder Digest
 	Adapters    []AdapterWeights
 
-	TextLength       int  // T5 tokens of the global and negative prompt
-	EntityTextLength int  // T5 tokens of an entity's prompt
-	HasGuidance      bool // the model takes embedded guidance
-	DType            string
+	Encoders     []Encoder // of text; the first one's tokens are those that attention is over
+	Prompt       Reading   // of the global and the negative prompt
+	EntityPrompt Reading
+	HasGuidance  bool // the model takes embedded guidance
+	DType        string
 
 	Steps             int     // default without entities
 	StepsWithEntities int     // default with entities
@@ -93,10 +93,32 @@ type Spec struct {
 	Pixels  [2]int                     // fewest and most pixels of a picture
 
 	Warnings Diagnostics // what doesn't keep the model from being used, and must be said
+}
 
-	// CountTokens is how many T5 and CLIP tokens a prompt has before it is cut,
-	// end markers included, and how many CLIP takes.
-	CountTokens func(prompt string) (t5, clip, clipMax int) `json:"-"`
+// TextTokens returns how many tokens of a prompt attention is over.
+func (s *Spec) TextTokens(prompt string, as Reading) int {
+	if !as.Unpadded || len(s.Encoders) == 0 {
+		return as.Length
+	}
+	return min(as.Length, s.Encoders[0].Count(prompt))
+}
+
+// A Reading says how a model's text encoders read a prompt.
+type Reading struct {
+	Length   int  // tokens of the first encoder that the prompt is padded or cut to
+	Unpadded bool // a shorter prompt keeps its own length: Length only cuts
+	Pooled   bool // encoders that give one vector of a whole prompt read it too
+}
+
+// An Encoder is a text encoder as planning must know it.
+type Encoder struct {
+	Name   string // for people: "T5"
+	Role   string // follows the name: "the text encoder"
+	Limit  int    // the most tokens that it reads of a prompt; 0 is the Reading's Length
+	Pooled bool   // it gives one vector of a whole prompt
+
+	// Count returns how many tokens a prompt has before it is cut, end markers included.
+	Count func(prompt string) int `json:"-"`
 }
 
 // Sizes are what estimates of time and memory know of a model. They are in no
@@ -136,7 +158,7 @@ type GroupSizes struct {
 
 // Unread is what of a prompt a model makes nothing of.
 type Unread struct {
-	Pieces []Stretch // what T5 has no piece for, which are all the same to it
+	Pieces []Stretch // what the first encoder has no piece for, which are all the same to it
 	Words  []string  // words that the model was never taught, where it was taught few
 }
 
@@ -159,19 +181,25 @@ type AdapterWeights struct {
 	Factors bool `recipe:"omitzero"`
 }
 
-// Conditioning is an encoded prompt.
-type Conditioning struct {
-	Txt tensor.Tensor // T5 hidden states [tokens, width]
-	Vec tensor.Tensor // CLIP pooled vector [width]; zero Tensor where it wasn't asked for
-}
+// A Conditioning is an encoded prompt: tensors by the names that a family's transformer
+// takes them by. Every family has Txt; those with a pooled vector have Vec where a prompt
+// was read with it.
+type Conditioning map[string]tensor.Tensor
+
+// Names of tensors in a [Conditioning].
+const (
+	Txt = "txt" // states of the text's tokens, [tokens, width]
+	Vec = "vec" // one vector of the whole prompt, [width]
+)
 
 // Denoise is one picture's worth of work.
 type Denoise struct {
 	Transformer      Digest
 	Adapters         []AdapterWeights // LoRAs
-	Latents          tensor.Tensor    // [16, h, w], already mixed for the first sigma
+	Patch            int              // latents that an image token covers in each direction
+	Latents          tensor.Tensor    // [channels, h, w], already mixed for the first sigma
 	Prompt           Conditioning
-	Negative         *Conditioning // nil where CFG is 1
+	Negative         Conditioning // nil where CFG is 1
 	Entities         []EntityConditioning
 	NegativeEntities bool      // the reference's eligen_enable_on_negative
 	Sigmas           []float32 // steps + 1, the last is 0
@@ -207,7 +235,7 @@ type ImagePrompt struct {
 // Fusion keeps a part of a picture: there, the velocity is the one that leads
 // straight to the picture's latents, (x − x₀)/σ.
 type Fusion struct {
-	Picture tensor.Tensor // latents x₀ of the picture, [16, h, w]
+	Picture tensor.Tensor // latents x₀ of the picture, [channels, h, w]
 	Paint   []float32     // [h·w], how much of a latent is painted: 0 is kept, 1 is free
 	// Before fuses the prompt's velocity alone, before guidance, as DiffSynth-Studio
 	// 1.1 did: with a CFG other than 1 the negative prompt's reaches what should be
@@ -237,8 +265,8 @@ func (p *Fusion) Fuse(v, x []float32, sigma float32) {
 
 // EntityConditioning is an entity as a model sees it.
 type EntityConditioning struct {
-	Txt      tensor.Tensor // T5 hidden states [tokens, width]
-	Tokens   []int32       // image tokens of its region, ascending
-	Bucket   int           // how many tokens the region is padded to, at least len(Tokens)
-	Strength float64       // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+	Prompt   Conditioning
+	Tokens   []int32 // image tokens of its region, ascending
+	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
+	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
 }

@@ -266,42 +266,42 @@ func (r Region) Bounds(canvas Size) (x0, y0, x1, y1 int, ok bool) {
 	return x0, y0, x1, y1, ok
 }
 
-// LatentMask is the region on the latent grid, canvas/8 in each direction
+// LatentMask reports for every latent of the canvas whether the region covers it
 // (EliGen's entity masks at latent resolution).
-func (r Region) LatentMask(canvas Size) []bool {
-	return r.Sample(Size{canvas.W / 8, canvas.H / 8}, canvas)
+func (r Region) LatentMask(canvas Size, g Geometry) []bool {
+	return r.Sample(g.Latents(canvas), canvas)
 }
 
 // Tokens lists the image tokens that the region covers, ascending: token
-// row·(W/16)+column is on when any of its four latent cells is.
-func (r Region) Tokens(canvas Size) []int32 {
-	columns, rows := canvas.W/16, canvas.H/16
+// row·columns+column is on when any of its latents is.
+func (r Region) Tokens(canvas Size, g Geometry) []int32 {
+	grid := g.Grid(canvas)
 	var out []int32
-	on := make([]bool, columns)
+	on := make([]bool, grid.W)
 	row := 0
 	flush := func() {
 		for c, is := range on {
 			if is {
-				out = append(out, int32(row*columns+c))
+				out = append(out, int32(row*grid.W+c))
 			}
 		}
 		clear(on)
 	}
-	for j, spans := range r.Rows(Size{canvas.W / 8, canvas.H / 8}, canvas) {
-		if j/2 != row {
+	for j, spans := range r.Rows(g.Latents(canvas), canvas) {
+		if j/g.Patch != row {
 			flush()
-			row = j / 2
+			row = j / g.Patch
 		}
-		if row >= rows {
+		if row >= grid.H {
 			break
 		}
 		for _, x := range spans {
-			for c := x[0] / 2; c <= (x[1]-1)/2 && c < columns; c++ {
+			for c := x[0] / g.Patch; c <= (x[1]-1)/g.Patch && c < grid.W; c++ {
 				on[c] = true
 			}
 		}
 	}
-	if row < rows {
+	if row < grid.H {
 		flush()
 	}
 	return out

@@ -108,21 +108,25 @@ func agree(t *testing.T, name string, r Region, grid, canvas Size) {
 	}
 }
 
-// tokensAgree holds Tokens to its definition: a token is on when one of its four
-// latents is.
+// tokensAgree holds Tokens to its definition: a token is on when one of its latents is.
 func tokensAgree(t *testing.T, r Region, canvas Size) {
 	t.Helper()
-	latent, w := r.LatentMask(canvas), canvas.W/8
-	var want []int32
-	for y := range canvas.H / 16 {
-		for x := range canvas.W / 16 {
-			if i := 2*y*w + 2*x; latent[i] || latent[i+1] || latent[i+w] || latent[i+w+1] {
-				want = append(want, int32(y*(canvas.W/16)+x))
+	for _, g := range []Geometry{DefaultGeometry, {Channels: 4, Factor: 4, Patch: 1}, {Channels: 8, Factor: 4, Patch: 3}} {
+		latent, latents, grid := r.LatentMask(canvas, g), g.Latents(canvas), g.Grid(canvas)
+		var want []int32
+		for token := range grid.W * grid.H {
+			x, y := g.Patch*(token%grid.W), g.Patch*(token/grid.W)
+			on := false
+			for i := range g.Patch * g.Patch {
+				on = on || latent[(y+i/g.Patch)*latents.W+x+i%g.Patch]
+			}
+			if on {
+				want = append(want, int32(token))
 			}
 		}
-	}
-	if got := r.Tokens(canvas); !slices.Equal(got, want) {
-		t.Fatalf("tokens of %+v on %v: %v, by its latents %v", r, canvas, got, want)
+		if got := r.Tokens(canvas, g); !slices.Equal(got, want) {
+			t.Fatalf("%+v: tokens of %+v on %v: %v, by its latents %v", g, r, canvas, got, want)
+		}
 	}
 }
 

@@ -30,7 +30,7 @@ func TestTokensSampleOnePixelInEight(t *testing.T) {
 		{"nothing", eligen.Box(0.5, 0.5, 0.5, 0.5), nil},
 		{"a line thinner than a block, between samples", eligen.Region{Kind: "box", Pixels: true, Numbers: []float64{0, 5, 64, 12}}, nil},
 	} {
-		if got := c.r.Tokens(canvas); !slices.Equal(got, c.want) {
+		if got := c.r.Tokens(canvas, eligen.DefaultGeometry); !slices.Equal(got, c.want) {
 			t.Errorf("%s: tokens %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -103,7 +103,7 @@ func TestBoxAgreesWithPolygon(t *testing.T) {
 	for _, b := range [][4]float64{{0.1, 0.2, 0.7, 0.9}, {0, 0, 1, 1}, {0.333, 0.5, 0.334, 0.51}, {-0.5, -0.5, 0.5, 0.5}} {
 		p := eligen.Region{Kind: "polygon", Numbers: []float64{b[0], b[1], b[2], b[1], b[2], b[3], b[0], b[3]}}
 		for _, s := range []eligen.Size{{W: 64, H: 64}, {W: 80, H: 48}, {W: 256, H: 128}} {
-			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s), p.Tokens(s); !slices.Equal(got, want) {
+			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s, eligen.DefaultGeometry), p.Tokens(s, eligen.DefaultGeometry); !slices.Equal(got, want) {
 				t.Errorf("box %v at %v: %v, as a polygon %v", b, s, got, want)
 			}
 		}

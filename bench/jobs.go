@@ -181,7 +181,7 @@ func (s *step) close() { s.stop() }
 func denoise(r request, in map[string]tensor.Tensor) eligen.Denoise {
 	d := eligen.Denoise{
 		Latents:  tensor.Tensor{Shape: in["latents"].Shape[1:], Data: in["latents"].Data},
-		Prompt:   eligen.Conditioning{Txt: single(in["txt"]), Vec: single(in["vec"])},
+		Prompt:   eligen.Conditioning{eligen.Txt: single(in["txt"]), eligen.Vec: single(in["vec"])},
 		Guidance: guidance, CFG: 1,
 	}
 	for range r.Runs + 3 {
@@ -194,7 +194,7 @@ func denoise(r request, in map[string]tensor.Tensor) eligen.Denoise {
 	length, width, image := txt.Shape[2], txt.Shape[3], members.Shape[2]
 	for i := range txt.Shape[1] {
 		e := eligen.EntityConditioning{
-			Txt:    tensor.Tensor{Shape: []int{length, width}, Data: txt.Data[i*length*width:][:length*width]},
+			Prompt: eligen.Conditioning{eligen.Txt: {Shape: []int{length, width}, Data: txt.Data[i*length*width:][:length*width]}},
 			Bucket: int(buckets.Data[i]), Strength: 1,
 		}
 		for token, on := range members.Data[i*image:][:image] {

@@ -31,6 +31,7 @@ type Options struct {
 	Transfers int
 	Inpaints  int
 	Size      eligen.Size
+	Geometry  eligen.Geometry // of the model
 	// Styles is how many layouts, at most N, are rendered by a picture of each of
 	// StyleNames; InStyle are such pictures, that none of the layouts is in.
 	Styles     int

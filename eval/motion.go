@@ -89,7 +89,7 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 					identity = append(identity, truth(class == s.Entities[k].Class))
 				}
 				if n > 0 {
-					change = append(change, outside(pictures[n-1], img, o.Size, frames[0], frames[n-1], frames[n]))
+					change = append(change, outside(pictures[n-1], img, o.Size, o.Geometry, frames[0], frames[n-1], frames[n]))
 				}
 			}
 		}
@@ -100,17 +100,18 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 
 // outside is the mean change of a pixel in no region of the frames, and in none of
 // their image tokens, in levels of 255.
-func outside(a, b *image.NRGBA, size eligen.Size, frames ...eligen.Frame) float64 {
+func outside(a, b *image.NRGBA, size eligen.Size, g eligen.Geometry, frames ...eligen.Frame) float64 {
 	covered := make([]bool, size.W*size.H)
+	token, columns := g.Token(), g.Grid(size).W
 	for _, f := range frames {
 		for _, e := range f.Entities {
 			for i, on := range e.Region.Mask(size) {
 				covered[i] = covered[i] || on
 			}
-			for _, t := range e.Region.Tokens(size) {
-				x0, y0 := int(t)%(size.W/16)*16, int(t)/(size.W/16)*16
-				for y := y0; y < y0+16; y++ {
-					for x := x0; x < x0+16; x++ {
+			for _, t := range e.Region.Tokens(size, g) {
+				x0, y0 := int(t)%columns*token, int(t)/columns*token
+				for y := y0; y < y0+token; y++ {
+					for x := x0; x < x0+token; x++ {
 						covered[y*size.W+x] = true
 					}
 				}

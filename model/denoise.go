@@ -72,12 +72,13 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.T
 	if d.Negative != nil && d.CFG != 1 {
 		var groups []entityGroup
 		if d.NegativeEntities {
-			groups = groupEntities(d.Entities, &d.Negative.Txt)
+			txt := d.Negative[eligen.Txt]
+			groups = groupEntities(d.Entities, &txt)
 		}
 		if err := ctx.Err(); err != nil {
 			return tensor.Tensor{}, err
 		}
-		negative, err = t.prepare(d, *d.Negative, groups, d.NegativeImagePrompts)
+		negative, err = t.prepare(d, d.Negative, groups, d.NegativeImagePrompts)
 		if err != nil {
 			return tensor.Tensor{}, err
 		}
@@ -175,11 +176,11 @@ func (t *Transformer) check(d eligen.Denoise) error {
 		return fmt.Errorf("can't go on from step %d of %d", d.From, len(d.Sigmas)-1)
 	}
 	conditioning := func(what string, p eligen.Conditioning) error {
-		if len(p.Txt.Shape) != 2 || p.Txt.Shape[0] == 0 || p.Txt.Shape[1] != c.TextDim {
-			return fmt.Errorf("the %s's text has shape %v; this model takes [tokens,%d]", what, p.Txt.Shape, c.TextDim)
+		if s := p[eligen.Txt].Shape; len(s) != 2 || s[0] == 0 || s[1] != c.TextDim {
+			return fmt.Errorf("the %s's text has shape %v; this model takes [tokens,%d]", what, s, c.TextDim)
 		}
-		if len(p.Vec.Data) != c.PooledDim {
-			return fmt.Errorf("the %s's vector has %d numbers; this model takes %d", what, len(p.Vec.Data), c.PooledDim)
+		if n := len(p[eligen.Vec].Data); n != c.PooledDim {
+			return fmt.Errorf("the %s's vector has %d numbers; this model takes %d", what, n, c.PooledDim)
 		}
 		return nil
 	}
@@ -187,7 +188,7 @@ func (t *Transformer) check(d eligen.Denoise) error {
 		return err
 	}
 	if d.Negative != nil {
-		if err := conditioning("negative prompt", *d.Negative); err != nil {
+		if err := conditioning("negative prompt", d.Negative); err != nil {
 			return err
 		}
 	}
@@ -210,8 +211,8 @@ func (t *Transformer) check(d eligen.Denoise) error {
 	}
 	image := s[1] / 2 * (s[2] / 2)
 	for i, e := range d.Entities {
-		if len(e.Txt.Shape) != 2 || e.Txt.Shape[0] == 0 || e.Txt.Shape[1] != c.TextDim {
-			return fmt.Errorf("entity %d's text has shape %v; this model takes [tokens,%d]", i, e.Txt.Shape, c.TextDim)
+		if s := e.Prompt[eligen.Txt].Shape; len(s) != 2 || s[0] == 0 || s[1] != c.TextDim {
+			return fmt.Errorf("entity %d's text has shape %v; this model takes [tokens,%d]", i, s, c.TextDim)
 		}
 		if e.Bucket != 0 && e.Bucket < len(e.Tokens) {
 			return fmt.Errorf("entity %d's region of %d tokens doesn't fit into %d", i, len(e.Tokens), e.Bucket)
@@ -248,13 +249,14 @@ func groupEntities(all []eligen.EntityConditioning, txt *tensor.Tensor) []entity
 			continue
 		}
 		if txt != nil {
-			e.Txt = *txt
+			e.Prompt = eligen.Conditioning{eligen.Txt: *txt}
 		}
+		length := e.Prompt[eligen.Txt].Shape[0]
 		e.Bucket = max(e.Bucket, len(e.Tokens))
-		i := slices.IndexFunc(groups, func(g entityGroup) bool { return g.length == e.Txt.Shape[0] && g.bucket == e.Bucket })
+		i := slices.IndexFunc(groups, func(g entityGroup) bool { return g.length == length && g.bucket == e.Bucket })
 		if i < 0 {
 			i = len(groups)
-			groups = append(groups, entityGroup{length: e.Txt.Shape[0], bucket: e.Bucket})
+			groups = append(groups, entityGroup{length: length, bucket: e.Bucket})
 		}
 		groups[i].strong = groups[i].strong || e.Strength != 1
 		groups[i].entities = append(groups[i].entities, e)
@@ -332,13 +334,13 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	for i := range steps {
 		timesteps.Data[i] = 1000 * d.Sigmas[i]
 		guidance.Data[i] = float32(d.Guidance)
-		copy(vec.Data[i*cfg.PooledDim:], p.Vec.Data)
+		copy(vec.Data[i*cfg.PooledDim:], p[eligen.Vec].Data)
 	}
-	inputs := []*tensors.Tensor{upload(timesteps), upload(guidance), upload(vec), upload(p.Txt, 1)}
+	inputs := []*tensors.Tensor{upload(timesteps), upload(guidance), upload(vec), upload(p[eligen.Txt], 1)}
 	for _, g := range groups {
 		txt := tensor.New(len(g.entities), g.length, cfg.TextDim)
 		for i, e := range g.entities {
-			copy(txt.Data[i*g.length*cfg.TextDim:], e.Txt.Data)
+			copy(txt.Data[i*g.length*cfg.TextDim:], e.Prompt[eligen.Txt].Data)
 		}
 		inputs = append(inputs, upload(txt, 1))
 	}

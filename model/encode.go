@@ -81,7 +81,7 @@ type Autoencoder struct {
 // Encode is the deterministic latent [Z,h/8,w/8] of a picture [3,h,w] in [−1,1].
 func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer catch("encoding the picture", &err)
-	n := a.factor()
+	n := a.Config.Factor()
 	if s := img.Shape; len(s) != 3 || s[0] != 3 || s[1] <= 0 || s[2] <= 0 || s[1]%n != 0 || s[2]%n != 0 {
 		return tensor.Tensor{}, fmt.Errorf("a picture of shape %v can't be encoded; it must be [3,h,w] with h and w multiples of %d", s, n)
 	}
@@ -100,7 +100,7 @@ func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.T
 // Decode is the picture [3,8h,8w], about [−1,1], of latents [Z,h,w].
 func (a *Autoencoder) Decode(ctx context.Context, latents tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer catch("decoding the latents", &err)
-	n := a.factor()
+	n := a.Config.Factor()
 	s := latents.Shape
 	if len(s) != 3 || s[0] != a.Config.Z || s[1] <= 0 || s[2] <= 0 {
 		return tensor.Tensor{}, fmt.Errorf("latents of shape %v can't be decoded; this autoencoder takes [%d,h,w]", s, a.Config.Z)
@@ -128,9 +128,6 @@ func (a *Autoencoder) decoder() Graph {
 		return []*graph.Node{vae.Decode(w, a.Config, in[0], nil)}
 	}}
 }
-
-// factor is how many pixels a latent is wide.
-func (a *Autoencoder) factor() int { return 1 << (len(a.Config.Mult) - 1) }
 
 // Pixels is a picture as [3,h,w] in [−1,1]: v·(2/255) − 1 in float32.
 // Transparency is dropped, as PIL's convert("RGB") does.

@@ -403,14 +403,15 @@ func part[P any](e *Engine, parts map[eligen.Digest]*P, d eligen.Digest) (*P, er
 	return nil, fmt.Errorf("the weights %s are not among those that were planned with in this process. This is a bug in eligen", d.Short())
 }
 
-// EncodePrompt runs T5 on a prompt cut or padded to length tokens, and CLIP
-// where pooled is set.
-func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt string, length int, pooled bool) (c eligen.Conditioning, err error) {
+// EncodePrompt runs T5 on a prompt cut or padded to its length, and CLIP where it is to
+// be pooled.
+func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt string, as eligen.Reading) (c eligen.Conditioning, err error) {
 	defer catch("encoding the prompt", &err)
 	p, err := part(e, e.texts, text)
 	if err != nil {
 		return c, err
 	}
+	length := as.Length
 	if length <= 0 {
 		return c, fmt.Errorf("a prompt can't be encoded in %d tokens", length)
 	}
@@ -424,17 +425,19 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 		if encoders.T5Store, err = e.store("t5 "+string(text), given(p.t5), p.dtype); err != nil {
 			return err
 		}
-		if pooled {
+		if as.Pooled {
 			// A prompt with a vector is a render's: its entities' prompts come next.
 			encoders.CLIPStore = NewStore(e.backend, p.clip, p.dtype)
 			if err := encoders.ready(length, e.entityLength(text, length)); err != nil {
 				return err
 			}
 		}
-		if c.Txt, err = encoders.States(ids); err == nil {
-			err = allFinite("T5 gave", c.Txt)
+		txt, err := encoders.States(ids)
+		if err == nil {
+			err = allFinite("T5 gave", txt)
 		}
-		if err != nil || !pooled {
+		c = eligen.Conditioning{eligen.Txt: txt}
+		if err != nil || !as.Pooled {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -443,10 +446,12 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt st
 		if encoders.CLIPStore, err = e.store("clip "+string(text), given(p.clip), p.dtype); err != nil {
 			return err
 		}
-		if c.Vec, err = encoders.Pooled(tokens.clip(prompt, p.CLIP.Positions)); err != nil {
+		vec, err := encoders.Pooled(tokens.clip(prompt, p.CLIP.Positions))
+		if err != nil {
 			return err
 		}
-		return allFinite("CLIP gave", c.Vec)
+		c[eligen.Vec] = vec
+		return allFinite("CLIP gave", vec)
 	})
 	return c, err
 }
@@ -486,7 +491,7 @@ func (e *Engine) entityLength(text eligen.Digest, length int) int {
 	defer e.mu.Unlock()
 	for _, r := range e.models {
 		if r.spec.Text == text {
-			return r.spec.EntityTextLength
+			return r.spec.EntityPrompt.Length
 		}
 	}
 	return length

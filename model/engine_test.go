@@ -197,14 +197,14 @@ func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, elig
 	if err != nil {
 		t.Fatal(err)
 	}
-	encode := func(prompt string, length int, pooled bool) eligen.Conditioning {
-		c, err := e.EncodePrompt(ctx, spec.Text, prompt, length, pooled)
+	encode := func(prompt string, as eligen.Reading) eligen.Conditioning {
+		c, err := e.EncodePrompt(ctx, spec.Text, prompt, as)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return c
 	}
-	negative := encode("dull", spec.TextLength, true)
+	negative := encode("dull", spec.Prompt)
 	rng := rand.New(rand.NewPCG(7, 7))
 	latents := tensor.New(16, 6, 8)
 	for i := range latents.Data {
@@ -212,11 +212,11 @@ func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, elig
 	}
 	return spec, eligen.Denoise{
 		Transformer: spec.Transformer, Adapters: spec.Adapters, Latents: latents,
-		Prompt: encode("a dog and a cat", spec.TextLength, true), Negative: &negative,
+		Prompt: encode("a dog and a cat", spec.Prompt), Negative: negative,
 		Entities: []eligen.EntityConditioning{
-			{Txt: encode("dog", spec.EntityTextLength, false).Txt, Tokens: []int32{0, 1, 4, 5}, Bucket: 8, Strength: 1},
-			{Txt: encode("cat", spec.EntityTextLength, false).Txt, Tokens: []int32{5, 6, 7}, Bucket: 4, Strength: 1},
-			{Txt: encode("sky", spec.EntityTextLength, false).Txt, Tokens: []int32{1, 2, 3}, Bucket: 4, Strength: 2},
+			{Prompt: encode("dog", spec.EntityPrompt), Tokens: []int32{0, 1, 4, 5}, Bucket: 8, Strength: 1},
+			{Prompt: encode("cat", spec.EntityPrompt), Tokens: []int32{5, 6, 7}, Bucket: 4, Strength: 1},
+			{Prompt: encode("sky", spec.EntityPrompt), Tokens: []int32{1, 2, 3}, Bucket: 4, Strength: 2},
 		},
 		Sigmas: []float32{1, 0.8, 0.5, 0.2, 0}, CFG: 2, Guidance: 3.5,
 	}
@@ -234,11 +234,11 @@ func denoise(t *testing.T, e *Engine, d eligen.Denoise) tensor.Tensor {
 // From a scene's words to pixels, twice the same.
 func testPicture(t *testing.T, e *Engine) {
 	spec, d := job(t, e)
-	if n, c, limit := spec.CountTokens("dog"); n != 5 || c != 5 || limit != 16 {
-		t.Errorf("CountTokens(dog) = %d, %d, %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", n, c, limit)
+	if t5, clip := spec.Encoders[0], spec.Encoders[1]; t5.Count("dog") != 5 || t5.Limit != 0 || clip.Count("dog") != 5 || clip.Limit != 16 {
+		t.Errorf("encoders of dog: %d, %d, at most %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", t5.Count("dog"), clip.Count("dog"), clip.Limit)
 	}
-	if len(d.Prompt.Vec.Data) != 12 || d.Entities[0].Txt.Shape[0] != 4 || d.Entities[0].Txt.Shape[1] != 16 {
-		t.Errorf("conditioning of shapes %v, %v", d.Prompt.Vec.Shape, d.Entities[0].Txt.Shape)
+	if vec, txt := d.Prompt[eligen.Vec], d.Entities[0].Prompt[eligen.Txt]; len(vec.Data) != 12 || !slices.Equal(txt.Shape, []int{4, 16}) {
+		t.Errorf("conditioning of shapes %v, %v", vec.Shape, txt.Shape)
 	}
 	var steps []int
 	d.Step = func(step, of int, x tensor.Tensor) { steps = append(steps, step, of) }
@@ -304,21 +304,22 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 	p := e.dits[d.Transformer]
 	cfg := p.config
 	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
-	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, txt *tensor.Tensor) []float32 {
+	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, text eligen.Conditioning) []float32 {
 		s := NewStore(e.backend, p.loader, p.dtype)
 		defer func() { _ = s.Release() }()
 		scalar := func(v float32) tensor.Tensor { return tensor.Tensor{Shape: []int{1}, Data: []float32{v}} }
-		vec := tensor.Tensor{Shape: []int{len(c.Vec.Data)}, Data: c.Vec.Data}
-		inputs := []tensor.Tensor{x, vec, c.Txt}
+		vec := tensor.Tensor{Shape: []int{len(c[eligen.Vec].Data)}, Data: c[eligen.Vec].Data}
+		inputs := []tensor.Tensor{x, vec, c[eligen.Txt]}
 		for _, en := range entities {
-			if txt != nil {
-				en.Txt = *txt
+			txt := en.Prompt[eligen.Txt]
+			if text != nil {
+				txt = text[eligen.Txt]
 			}
 			members := tensor.New(1, image)
 			for _, n := range en.Tokens {
 				members.Data[n] = 1
 			}
-			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, en.Txt.Shape...), Data: en.Txt.Data}, members, scalar(float32(math.Log(en.Strength))))
+			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, txt.Shape...), Data: txt.Data}, members, scalar(float32(math.Log(en.Strength))))
 		}
 		up := tensorsOf(inputs, 1)
 		up = append(up, tensorsOf([]tensor.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
@@ -347,7 +348,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 		if negativeEntities {
 			entities = d.Entities
 		}
-		n := velocity(x, d.Sigmas[i], *d.Negative, entities, &d.Negative.Txt)
+		n := velocity(x, d.Sigmas[i], d.Negative, entities, d.Negative)
 		for j := range x.Data {
 			guided := n[j] + float32(d.CFG)*(v[j]-n[j])
 			x.Data[j] += guided * (d.Sigmas[i+1] - d.Sigmas[i])
@@ -367,7 +368,7 @@ func testInvariants(t *testing.T, e *Engine) {
 		}
 	}
 	empty := d
-	empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Txt: d.Entities[0].Txt, Bucket: 4, Strength: 1})
+	empty.Entities = append(slices.Clone(d.Entities), eligen.EntityConditioning{Prompt: d.Entities[0].Prompt, Bucket: 4, Strength: 1})
 	same("an entity without a token", empty)
 
 	var halfway tensor.Tensor
@@ -426,7 +427,7 @@ func testCancel(t *testing.T, e *Engine) {
 	if _, err := e.Denoise(ctx, d); !errors.Is(err, context.Canceled) || last != 2 {
 		t.Errorf("stopped after step %d with %v", last, err)
 	}
-	if _, err := e.EncodePrompt(ctx, "unknown", "a", 4, false); err == nil {
+	if _, err := e.EncodePrompt(ctx, "unknown", "a", eligen.Reading{Length: 4}); err == nil {
 		t.Error("unknown weights were encoded with")
 	}
 }
@@ -793,12 +794,12 @@ func TestDenoiseRefuses(t *testing.T) {
 	}{
 		{"odd latents", func(d *eligen.Denoise) { d.Latents = tensor.New(16, 5, 8) }, "h and w even"},
 		{"no steps", func(d *eligen.Denoise) { d.Sigmas = []float32{1} }, "has no step"},
-		{"no vector", func(d *eligen.Denoise) { d.Prompt.Vec = tensor.Tensor{} }, "takes 12"},
+		{"no vector", func(d *eligen.Denoise) { d.Prompt = eligen.Conditioning{eligen.Txt: d.Prompt[eligen.Txt]} }, "takes 12"},
 		{"token outside", func(d *eligen.Denoise) {
-			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{12}, Strength: 1}}
+			d.Entities = []eligen.EntityConditioning{{Prompt: d.Entities[0].Prompt, Tokens: []int32{12}, Strength: 1}}
 		}, "token 12"},
 		{"small bucket", func(d *eligen.Denoise) {
-			d.Entities = []eligen.EntityConditioning{{Txt: d.Entities[0].Txt, Tokens: []int32{0, 1}, Bucket: 1, Strength: 1}}
+			d.Entities = []eligen.EntityConditioning{{Prompt: d.Entities[0].Prompt, Tokens: []int32{0, 1}, Bucket: 1, Strength: 1}}
 		}, "doesn't fit"},
 		{"not finite", func(d *eligen.Denoise) {
 			d.Latents = tensor.New(16, 6, 8)
@@ -906,14 +907,14 @@ func TestFluxFamily(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if spec.DType != "float32" || !spec.HasGuidance || spec.Schedule != "eligen" || spec.TextLength != 512 {
+		if spec.DType != "float32" || !spec.HasGuidance || spec.Schedule != "eligen" || spec.Prompt.Length != 512 {
 			t.Errorf("spec is %+v", spec)
 		}
 		d.Transformer, d.Adapters, d.ImageAdapter = spec.Transformer, spec.Adapters[:1], spec.Adapters[1].Digest
 		if d.ImagePrompts[0].Tokens, err = e.EncodeImagePrompt(t.Context(), d.ImageAdapter, gradient()); err != nil {
 			t.Fatal(err)
 		}
-		p, err := e.EncodePrompt(context.Background(), spec.Text, "a dog and a cat", 6, true)
+		p, err := e.EncodePrompt(context.Background(), spec.Text, "a dog and a cat", eligen.Reading{Length: 6, Pooled: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,9 +99,11 @@ type tokenizers struct {
 // tokenize cuts prompts.
 type tokenize struct {
 	t5, clip func(prompt string, length int) []int32
-	count    func(prompt string) (t5, clip int)
-	unknown  func(prompt string) []eligen.Stretch // what T5 has no piece for
-	words    func() []string                      // that T5 has a piece for
+
+	countT5, countCLIP func(prompt string) int
+
+	unknown func(prompt string) []eligen.Stretch // what T5 has no piece for
+	words   func() []string                      // that T5 has a piece for
 }
 
 func (t *tokenizers) get() (tokenize, error) {
@@ -112,9 +114,9 @@ func (t *tokenizers) get() (tokenize, error) {
 			return
 		}
 		t.t = tokenize{
-			t5:    func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
-			clip:  func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
-			count: func(p string) (int, int) { return t5.Count(p), clip.Count(p) },
+			t5:      func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
+			clip:    func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
+			countT5: t5.Count, countCLIP: clip.Count,
 
 			unknown: t5.Unknown, words: t5.Words,
 		}
@@ -140,16 +142,26 @@ func checked(c textConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, 
 	}}
 }
 
-// counter is a Spec's CountTokens.
-func counter(t *tokenizers, clipMax int) func(string) (int, int, int) {
-	return func(prompt string) (int, int, int) {
-		tokens, err := t.get()
-		if err != nil {
-			return 0, 0, clipMax // EncodePrompt reports it
+// encoders are a Spec's.
+func encoders(t *tokenizers, clipMax int) []eligen.Encoder {
+	count := func(of func(tokenize) func(string) int) func(string) int {
+		return func(prompt string) int {
+			tokens, err := t.get()
+			if err != nil {
+				return 0 // EncodePrompt reports it
+			}
+			return of(tokens)(prompt)
 		}
-		t5, clip := tokens.count(prompt)
-		return t5, clip, clipMax
 	}
+	return []eligen.Encoder{
+		{Name: "T5", Role: "the text encoder", Count: count(func(t tokenize) func(string) int { return t.countT5 })},
+		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true, Count: count(func(t tokenize) func(string) int { return t.countCLIP })},
+	}
+}
+
+// geometry is how a transformer and its autoencoder cut pictures.
+func geometry(t flux.Config, a vae.Config) eligen.Geometry {
+	return eligen.Geometry{Channels: t.LatentChannels, Factor: a.Factor(), Patch: flux.Patch}
 }
 
 // handle is the digest that stands for a part: of what it is made from, and of
@@ -454,15 +466,15 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			return file, err
 		},
 		spec: eligen.Spec{
-			Family: m.Family, Native: man.Native, Multiple: 16, DType: dtype,
+			Family: m.Family, Geometry: geometry(man.Transformer, man.Autoencoder), Native: man.Native, DType: dtype,
 			Text:        handle("text", dtype, cfg, append(digests, txtDigest)...),
 			Transformer: handle("transformer", dtype, man.Transformer, ditDigest),
 			Autoencoder: handle("autoencoder", "float32", man.Autoencoder, aeDigest),
-			TextLength:  man.TextLength, EntityTextLength: man.EntityTextLength, HasGuidance: man.Transformer.Guidance,
+			Prompt:      eligen.Reading{Length: man.TextLength, Pooled: true}, EntityPrompt: eligen.Reading{Length: man.EntityTextLength}, HasGuidance: man.Transformer.Guidance,
 			Steps: man.Steps, StepsWithEntities: man.StepsWithEntities,
 			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CFGWithSource: man.CFGWithSource, CleanSource: man.CleanSource,
 			Guidance: man.Guidance, Schedule: man.Schedule,
-			CountTokens: counter(tokens, man.CLIP.Positions), Unread: man.reader(tokens), Pixels: man.Pixels, Objects: man.objects(),
+			Encoders: encoders(tokens, man.CLIP.Positions), Unread: man.reader(tokens), Pixels: man.Pixels, Objects: man.objects(),
 		},
 		text: &textPart{cfg, t5, clip, tokens, computed},
 		dit:  &ditPart{man.Transformer, dit, computed},
@@ -575,18 +587,18 @@ func resolveFlux(e *Engine, m eligen.Model) (*resolved, error) {
 	}
 	tokens := checked(cfg, load)
 	spec := eligen.Spec{
-		Family: m.Family, Native: eligen.Size{W: 1024, H: 1024}, Multiple: 16, DType: dtype,
+		Family: m.Family, Geometry: geometry(ditConfig, aeConfig), Native: eligen.Size{W: 1024, H: 1024}, DType: dtype,
 		Text:        handle("text", dtype, cfg, slices.Concat(tokenDigests, digests[2], digests[3])...),
 		Transformer: handle("transformer", dtype, ditConfig, digests[0]...),
 		Autoencoder: handle("autoencoder", "float32", aeConfig, digests[1]...),
-		TextLength:  512, EntityTextLength: 512, HasGuidance: ditConfig.Guidance,
+		Prompt:      eligen.Reading{Length: 512, Pooled: true}, EntityPrompt: eligen.Reading{Length: 512}, HasGuidance: ditConfig.Guidance,
 		// The reference's defaults, and those of EliGen's examples.
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 3,
-		Guidance: 3.5, Schedule: "eligen", CountTokens: counter(tokens, clipConfig.Positions), Unread: reader(tokens),
+		Guidance: 3.5, Schedule: "eligen", Encoders: encoders(tokens, clipConfig.Positions), Unread: reader(tokens),
 	}
 	if !ditConfig.Guidance {
 		// FLUX.1 [schnell] is distilled to four steps without guidance.
-		spec.Steps, spec.StepsWithEntities, spec.TextLength, spec.EntityTextLength = 4, 4, 256, 256
+		spec.Steps, spec.StepsWithEntities, spec.Prompt.Length, spec.EntityPrompt.Length = 4, 4, 256, 256
 		spec.CFGWithNegative, spec.CFGWithEntities, spec.Guidance, spec.Schedule = 1, 1, 0, "flux-schnell"
 	}
 	done = true

@@ -25,7 +25,7 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 	ip := eligen.Adapter{Kind: "ip", Name: "p", Scale: 1}
 	verbs := map[string]func(e *Engine, spec eligen.Spec) error{
 		"encode a prompt": func(e *Engine, spec eligen.Spec) error {
-			_, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.TextLength, true)
+			_, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.Prompt)
 			return err
 		},
 		"encode a picture": func(e *Engine, spec eligen.Spec) error {
@@ -37,7 +37,7 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 			return err
 		},
 		"denoise": func(e *Engine, spec eligen.Spec) error {
-			p, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.TextLength, true)
+			p, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.Prompt)
 			if err == nil {
 				_, err = e.Denoise(ctx, eligen.Denoise{Transformer: spec.Transformer, Latents: tensor.New(16, 4, 4), Prompt: p, Sigmas: []float32{1, 0.5, 0}, CFG: 1})
 			}

@@ -188,7 +188,7 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights m
 		}
 	}()
 	work := eligen.Denoise{
-		Latents: sample("latents"), Prompt: eligen.Conditioning{Txt: sample("prompt_emb"), Vec: sample("pooled_prompt_emb")},
+		Latents: sample("latents"), Prompt: eligen.Conditioning{eligen.Txt: sample("prompt_emb"), eligen.Vec: sample("pooled_prompt_emb")},
 		Sigmas: []float32{g.in["timestep"].Data[0] / 1000, 0}, CFG: 1,
 	}
 	if x, ok := g.in["guidance"]; ok {
@@ -206,7 +206,7 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights m
 	}
 	g.compare(t, got, nil)
 	transformer.Tiles = g.tiles(t)
-	work.Entities = []eligen.EntityConditioning{{Txt: work.Prompt.Txt, Tokens: []int32{0}, Strength: 1}}
+	work.Entities = []eligen.EntityConditioning{{Prompt: work.Prompt, Tokens: []int32{0}, Strength: 1}}
 	if _, err := transformer.Denoise(t.Context(), work); err == nil || !strings.Contains(err.Error(), "no entities") {
 		t.Errorf("entities, tile by tile: %v", err)
 	}

@@ -294,7 +294,7 @@ func testImageOps(t *testing.T, g *golden) {
 		case "mask":
 			region := maskRegion(g.readPicture(t, op.Input))
 			canvas := eligen.Size{W: op.ImageWidth, H: op.ImageHeight}
-			near(t, op.Entity, bits(region.LatentMask(canvas), canvas.H/8, canvas.W/8), g.want[op.Entity], 1e-9, 0)
+			near(t, op.Entity, bits(region.LatentMask(canvas, eligen.DefaultGeometry), canvas.H/8, canvas.W/8), g.want[op.Entity], 1e-9, 0)
 			pix, size := samples(g.readPicture(t, op.Input), 3)
 			latent := eligen.Size{W: canvas.W / 8, H: canvas.H / 8}
 			for name, f := range map[string]pixels.Filter{op.Nearest: pixels.Nearest, op.Bicubic: pixels.Bicubic} {
@@ -472,7 +472,7 @@ func (g *golden) testSteps(t *testing.T) {
 	e := &pipelineEngine{transformer: model.Transformer{Config: cfg, Store: model.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
 	follow := func(_ int, v []float32) { copy(v, velocity.Data) }
 	e.velocity = follow
-	prompt := eligen.Conditioning{Txt: tensor.New(1, cfg.TextDim), Vec: tensor.New(cfg.PooledDim)}
+	prompt := eligen.Conditioning{eligen.Txt: tensor.New(1, cfg.TextDim), eligen.Vec: tensor.New(cfg.PooledDim)}
 	sample := func(x tensor.Tensor) tensor.Tensor { return tensor.Tensor{Shape: x.Shape[1:], Data: x.Data} }
 	batch := func(x tensor.Tensor) tensor.Tensor {
 		return tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
@@ -503,7 +503,7 @@ func (g *golden) testSteps(t *testing.T) {
 				CFG:      1, Init: true,
 			}
 			runOp(t, e, op, tensorFile(t, "latents", sample(velocity)),
-				tensorFile(t, "txt", prompt.Txt, "vec", prompt.Vec), tensorFile(t, "latents", sample(base)))
+				tensorFile(t, "txt", prompt[eligen.Txt], "vec", prompt[eligen.Vec]), tensorFile(t, "latents", sample(base)))
 			near(t, name, batch(e.start), g.want[name], atol, rtol)
 		case "return_to_timestep":
 			// Inpainting that paints nothing goes back to the picture.

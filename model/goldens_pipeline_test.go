@@ -121,8 +121,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 			inputs = append(inputs, file)
 			emb.Data = append(emb.Data, c["txt"].Data...)
 			region := maskRegion(g.readPicture(t, name))
-			masks.Data = append(masks.Data, bits(region.LatentMask(canvas), h, w).Data...)
-			tokens := region.Tokens(canvas)
+			masks.Data = append(masks.Data, bits(region.LatentMask(canvas, eligen.DefaultGeometry), h, w).Data...)
+			tokens := region.Tokens(canvas, eligen.DefaultGeometry)
 			op.Entities = append(op.Entities, denoise.Entity{Tokens: tokens, Bucket: planner.Bucket(len(tokens), h/2*(w/2)), Strength: 1})
 		}
 		got["entity_prompt_emb"], got["entity_masks"] = emb, masks
@@ -147,7 +147,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		for _, name := range args.EntityMasks {
 			regions = append(regions, maskRegion(g.readPicture(t, name)))
 		}
-		painted := pixels.Painted(regions, canvas)
+		painted := pixels.Painted(regions, canvas, eligen.DefaultGeometry)
 		op.Fusion = &denoise.Fusion{Before: true}
 		for i, on := range painted {
 			if on {
@@ -189,7 +189,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		got["fused.0"] = fused
 	}
 	if e.work.Negative != nil {
-		got["model_out.0.negative"] = batch(e.first(t, *e.work.Negative, args.OnNegative, &e.work.Negative.Txt))
+		got["model_out.0.negative"] = batch(e.first(t, e.work.Negative, args.OnNegative, e.work.Negative))
 	}
 
 	picture, _, err := image.Decode(bytes.NewReader(runOp(t, e, decoding, latents)))
@@ -233,11 +233,14 @@ func (e *pipelineEngine) Spec(eligen.Model, []eligen.Adapter) (eligen.Spec, erro
 	return eligen.Spec{}, errors.New("the golden suite plans nothing")
 }
 
-func (e *pipelineEngine) EncodePrompt(_ context.Context, _ eligen.Digest, prompt string, length int, pooled bool) (c eligen.Conditioning, err error) {
+func (e *pipelineEngine) EncodePrompt(_ context.Context, _ eligen.Digest, prompt string, as eligen.Reading) (eligen.Conditioning, error) {
+	length := as.Length
 	ids := make([]int32, length)
 	n := copy(ids, bytesAs([]byte(prompt)[:min(len(prompt), length-1)], 3))
 	ids[n] = 1
-	if c.Txt, err = e.encoders.States(ids); err != nil || !pooled {
+	txt, err := e.encoders.States(ids)
+	c := eligen.Conditioning{eligen.Txt: txt}
+	if err != nil || !as.Pooled {
 		return c, err
 	}
 	length = e.encoders.CLIP.Positions
@@ -245,7 +248,7 @@ func (e *pipelineEngine) EncodePrompt(_ context.Context, _ eligen.Digest, prompt
 	for len(ids) < length {
 		ids = append(ids, e.eos)
 	}
-	c.Vec, err = e.encoders.Pooled(ids)
+	c[eligen.Vec], err = e.encoders.Pooled(ids)
 	return c, err
 }
 
@@ -294,18 +297,18 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents te
 }
 
 // first is the velocity of the first step of one branch, with the entities or
-// without; txt, if not nil, is the negative branch's, and replaces their text.
-func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, txt *tensor.Tensor) (v tensor.Tensor) {
+// without; text, if not nil, is the negative branch's, and replaces their text.
+func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, text eligen.Conditioning) (v tensor.Tensor) {
 	t.Helper()
 	d := e.work
 	d.Prompt, d.Negative, d.CFG, d.Sigmas, d.Step, d.Fusion, d.TeaCache = prompt, nil, 1, d.Sigmas[:2], nil, nil, 0
 	d.Entities = nil
-	if txt != nil {
+	if text != nil {
 		d.ImagePrompts = d.NegativeImagePrompts
 	}
 	for _, x := range e.work.Entities {
-		if txt != nil {
-			x.Txt = *txt
+		if text != nil {
+			x.Prompt = text
 		}
 		if entities {
 			d.Entities = append(d.Entities, x)

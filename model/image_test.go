@@ -110,10 +110,10 @@ func TestImagePrompts(t *testing.T) {
 	work := func(prompts ...eligen.ImagePrompt) eligen.Denoise {
 		d := eligen.Denoise{
 			Latents: tensor.New(4, 4, 6), Sigmas: []float32{1, 0.5, 0}, CFG: 2, ImagePrompts: prompts,
-			Prompt: eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)},
+			Prompt: eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)},
 		}
 		d.Latents.Data[7] = 1
-		d.Negative = &d.Prompt
+		d.Negative = d.Prompt
 		return d
 	}
 	denoise := func(lean bool, d eligen.Denoise) []float32 {

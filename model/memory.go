@@ -87,7 +87,7 @@ func (c cost) step(f flux.Config, number int64) func(eligen.StepSizes) (n, stay 
 // coding is eligen.Sizes.Coding of an autoencoder, which computes in float32.
 func (c cost) coding(a vae.Config) func(eligen.Size) (decode, encode int64) {
 	return func(s eligen.Size) (decode, encode int64) {
-		factor := 1 << (len(a.Mult) - 1)
+		factor := a.Factor()
 		positions := int64(s.W/factor) * int64(s.H/factor)
 		width := int64(a.Ch * a.Mult[len(a.Mult)-1])
 		attention := c.scores(positions*positions, int64(vae.MaxScores)) + 8*4*positions*width

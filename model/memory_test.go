@@ -42,9 +42,9 @@ func TestMemoryPromises(t *testing.T) {
 		if c.backend == "xla" {
 			cost = xlaCost
 		}
-		of := eligen.StepSizes{Image: c.side * c.side / 256, Text: r.spec.TextLength, Branches: 2}
+		of := eligen.StepSizes{Image: c.side * c.side / 256, Text: r.spec.Prompt.Length, Branches: 2}
 		if c.entities > 0 {
-			of.Groups = []eligen.GroupSizes{{Entities: c.entities, Text: r.spec.EntityTextLength, Region: max(16, of.Image/c.entities)}}
+			of.Groups = []eligen.GroupSizes{{Entities: c.entities, Text: r.spec.EntityPrompt.Length, Region: max(16, of.Image/c.entities)}}
 		}
 		step, stay := cost.step(r.dit.config, 4)(of)
 		decode, _ := cost.coding(r.vae.config)(eligen.Size{W: c.side, H: c.side})

@@ -76,14 +76,14 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 	r := NewRunner(be)
 	defer r.Finalize()
 	transformer := &Transformer{Config: smallFlux, Store: NewStore(be, randomCheckpoint(t, weights(smallFlux.Weights())), dtypes.Float32), Runner: r}
-	prompt := eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)}
-	negative := eligen.Conditioning{Txt: tensor.New(2, 6), Vec: tensor.New(4)}
-	negative.Vec.Data[1] = 2
-	entity := eligen.EntityConditioning{Txt: tensor.New(3, 6), Tokens: []int32{1, 4}, Strength: 1}
-	entity.Txt.Data[5] = 3
+	prompt := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}
+	negative := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}
+	negative[eligen.Vec].Data[1] = 2
+	entity := eligen.EntityConditioning{Prompt: eligen.Conditioning{eligen.Txt: tensor.New(3, 6)}, Tokens: []int32{1, 4}, Strength: 1}
+	entity.Prompt[eligen.Txt].Data[5] = 3
 	work := eligen.Denoise{
 		Latents: tensor.New(4, 4, 6), Sigmas: []float32{1, 0.9, 0.7, 0.4, 0}, CFG: 2,
-		Prompt: prompt, Negative: &negative, Entities: []eligen.EntityConditioning{entity},
+		Prompt: prompt, Negative: negative, Entities: []eligen.EntityConditioning{entity},
 	}
 	work.Latents.Data[7] = 1
 	var seen []string

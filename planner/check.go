@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/stage/encode"
 	"github.com/eligen/eligen/stage/measure"
 )
 
@@ -87,6 +86,6 @@ func (b *builder) metric(m eligen.MetricCall, w, other *work) (eligen.Ref, bool)
 func (b *builder) without(w *work, k int) eligen.Ref {
 	s, e := w.spec, w.entities[k]
 	prompts := slices.Clone(w.entityPrompts)
-	prompts[k] = b.add(w, w.render.Address+".empty", *e.Where("prompt"), encode.Op{Text: s.Text, Prompt: "", Length: s.EntityTextLength})
+	prompts[k] = b.add(w, w.render.Address+".empty", *e.Where("prompt"), promptOp(s, "", s.EntityPrompt))
 	return b.decoded(w, prompts, ".without."+e.Address)
 }

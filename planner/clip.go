@@ -45,13 +45,13 @@ func (b *builder) frames(w *work) {
 		}
 		before := len(b.diags)
 		for i := range frame.render.Entities {
-			e := entity{Entity: &frame.render.Entities[i], strength: frame.render.Entities[i].Strength}
+			e := entity{Entity: &frame.render.Entities[i], strength: frame.render.Entities[i].Strength, text: w.entities[i].text}
 			if !finiteRegion(e.Region) {
 				b.diags.Errorf(regionAt(e.Entity), "Invalid number", "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
 				return
 			}
 			e.region = e.Region.Round()
-			e.tokens = e.region.Tokens(w.size)
+			e.tokens = e.region.Tokens(w.size, w.spec.Geometry)
 			e.covered = len(e.tokens)
 			frame.entities = append(frame.entities, e)
 		}
@@ -79,7 +79,7 @@ func (b *builder) frames(w *work) {
 		switch {
 		case len(frames) == 0:
 		case len(frames) == c.Timeline.Frames:
-			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (16×16 pixels each) in any frame of %s (%s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"))
+			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of %[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"), w.spec.Geometry.Token())
 		default:
 			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
@@ -206,8 +206,8 @@ func (b *builder) clip(w *work) {
 			p = b.plate(&frame)
 		case c.Lock && n > 0:
 			first := draw(0)
-			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: tokensOf(w.size, append(regions(w.frames[0].entities), regions(all)...))}
-			p.fusion = denoise.Fusion{Paint: touched(p.region, w.size)}
+			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: w.tokensOf(append(regions(w.frames[0].entities), regions(all)...))}
+			p.fusion = denoise.Fusion{Paint: w.touched(p.region)}
 		}
 		var d drawn
 		d.latents, d.picture = b.draw(&frame, prompts, "", start, p)
@@ -226,15 +226,15 @@ func (b *builder) clip(w *work) {
 
 // tokensOf is all of the image tokens that regions cover. The model draws an entity
 // into whole tokens: what it leaves when it moves away are tokens, too.
-func tokensOf(size eligen.Size, regions []eligen.Region) eligen.Region {
-	columns, rows := size.W/16, size.H/16
-	on := make([]bool, columns*rows)
+func (w *work) tokensOf(regions []eligen.Region) eligen.Region {
+	grid := w.spec.Geometry.Grid(w.size)
+	on := make([]bool, grid.W*grid.H)
 	for _, r := range regions {
-		for _, t := range r.Tokens(size) {
+		for _, t := range r.Tokens(w.size, w.spec.Geometry) {
 			on[t] = true
 		}
 	}
-	return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(columns, rows, func(x, y int) bool { return on[y*columns+x] })}
+	return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(grid.W, grid.H, func(x, y int) bool { return on[y*grid.W+x] })}
 }
 
 func regions(entities []entity) (out []eligen.Region) {

@@ -3,7 +3,6 @@ package planner
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/eligen/eligen"
@@ -11,21 +10,21 @@ import (
 
 // estimate is what a render asks of the machine.
 func (b *builder) estimate(w *work) eligen.PlannedRender {
-	s := w.spec
 	e := eligen.PlannedRender{
-		Address: w.render.Address, Image: w.tokens(), Prompt: s.TextLength, Entities: len(w.entities) * s.EntityTextLength,
+		Address: w.render.Address, Image: w.tokens(), Prompt: w.text,
 	}
 	for _, entity := range w.entities {
 		e.Regions = append(e.Regions, entity.covered)
+		e.Entities += entity.text
 	}
 	seen, seenToo := w.seen()
-	e.Attention, e.Total = branch(w, w.entities, seen)
+	e.Attention, e.Total = branch(w, w.text, w.entities, seen)
 	if w.negative {
 		var entities []entity
 		if w.onBoth {
 			entities = w.entities
 		}
-		attention, total := branch(w, entities, seenToo)
+		attention, total := branch(w, w.negativeText, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
 	e.Memory = memory(w)
@@ -33,22 +32,25 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 }
 
 // tokens is how many image tokens the model works on.
-func (w *work) tokens() int { c := w.canvas(); return c.W / 16 * (c.H / 16) }
+func (w *work) tokens() int { return w.spec.Geometry.Tokens(w.canvas()) }
 
 // branch counts what one branch of a step has to compute: the matrix products, a
 // multiplication and an addition as two, without padding. Projections of the text
 // and modulations are made before the first step, and the last single block needs no
-// more of the text than keys and values. pictures is how many tokens of pictures are
-// seen: by image tokens in double blocks, by those of text as well in single ones.
-func branch(w *work, entities []entity, pictures int) (attention, total float64) {
+// more of the text than keys and values. prompt is how many tokens the prompt has, pictures
+// how many tokens of pictures are seen: by image tokens in double blocks, by those of text
+// as well in single ones.
+func branch(w *work, prompt int, entities []entity, pictures int) (attention, total float64) {
 	s := w.spec.Sizes
 	d, mlp := float64(s.Dim), float64(s.MLP)
-	image, global, te := float64(w.tokens()), float64(w.spec.TextLength), float64(w.spec.EntityTextLength)
-	text := global + te*float64(len(entities))
+	image, global := float64(w.tokens()), float64(prompt)
+	text := global
 
 	pairs, last := (image+global)*(image+global), image*(image+global)
 	for _, e := range entities {
+		te := float64(e.text)
 		region := te * float64(len(e.tokens))
+		text += te
 		pairs += te*te + 2*region
 		last += region
 	}
@@ -92,7 +94,7 @@ func stepping(w *work) (n, stay int64) {
 	if s.Step == nil {
 		return n, 0
 	}
-	of := eligen.StepSizes{Image: w.tokens(), Text: w.spec.TextLength, Groups: groups(w), Branches: 1}
+	of := eligen.StepSizes{Image: w.tokens(), Text: max(w.text, w.negativeText), Groups: groups(w), Branches: 1}
 	positive, negative := w.seen()
 	of.Pictures = positive
 	if w.negative {
@@ -102,17 +104,21 @@ func stepping(w *work) (n, stay int64) {
 	return n + step, stay
 }
 
-// groups are the entities by the size that their regions are padded to.
+// groups are the entities by their text and the size that their regions are padded to.
 func groups(w *work) (list []eligen.GroupSizes) {
-	of := map[int]int{}
+	of := map[eligen.GroupSizes]int{}
 	for _, e := range w.entities {
 		if n := len(e.tokens); n > 0 {
-			of[Bucket(n, w.tokens())]++
+			of[eligen.GroupSizes{Text: e.text, Region: Bucket(n, w.tokens())}]++
 		}
 	}
-	for _, bucket := range slices.Sorted(maps.Keys(of)) {
-		list = append(list, eligen.GroupSizes{Entities: of[bucket], Text: w.spec.EntityTextLength, Region: bucket})
+	for g, n := range of {
+		g.Entities = n
+		list = append(list, g)
 	}
+	slices.SortFunc(list, func(a, b eligen.GroupSizes) int {
+		return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.Text, b.Text))
+	})
 	return list
 }
 
@@ -137,7 +143,8 @@ func (w *work) tile() eligen.Size {
 	if w.tiles == nil {
 		return canvas
 	}
-	return eligen.Size{W: min(canvas.W, 8*w.tiles.Tile), H: min(canvas.H, 8*w.tiles.Tile)}
+	side := w.spec.Geometry.Factor * w.tiles.Tile
+	return eligen.Size{W: min(canvas.W, side), H: min(canvas.H, side)}
 }
 
 // coded is how many pixels the autoencoder goes through, those of several tiles
@@ -145,7 +152,7 @@ func (w *work) tile() eligen.Size {
 func (w *work) coded() float64 {
 	tile, n := w.tile(), 1
 	if w.tiles != nil {
-		stride := 8 * w.tiles.Stride
+		stride := w.spec.Geometry.Factor * w.tiles.Stride
 		along := func(size, tile int) int { return 1 + (size-tile+stride-1)/stride }
 		canvas := w.canvas()
 		n = along(canvas.W, tile.W) * along(canvas.H, tile.H)

@@ -17,7 +17,7 @@ import (
 // tiny answers like an engine with a transformer that can be counted by hand.
 func tiny(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s, err := dev(m, adapters)
-	s.TextLength, s.EntityTextLength, s.Native = 8, 4, eligen.Size{W: 64, H: 64}
+	s.Prompt.Length, s.EntityPrompt.Length, s.Native = 8, 4, eligen.Size{W: 64, H: 64}
 	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, Coding: perPixel(1)}
 	return s, err
 }

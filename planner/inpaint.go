@@ -83,7 +83,7 @@ func (w *work) plate(k eligen.Keeping) *plate {
 		return out
 	}
 	out.exact = true
-	out.fusion = denoise.Fusion{Paint: w.onCanvas(touched(out.region, w.size), w.size.W/8)}
+	out.fusion = denoise.Fusion{Paint: w.onCanvas(w.touched(out.region), w.spec.Geometry.Latents(w.size).W)}
 	return out
 }
 
@@ -102,14 +102,14 @@ func union(regions []eligen.Region) eligen.Region {
 	return eligen.Region{Kind: "union", Parts: regions}
 }
 
-// touched lists the latent cells, 8×8 pixels each, that have a pixel of a region:
-// all that must be free for every pixel of it to be.
-func touched(r eligen.Region, size eligen.Size) []int32 {
-	w := size.W / 8
-	on := make([]bool, w*(size.H/8))
-	for i, m := range r.Mask(size) {
+// touched lists the latent cells that have a pixel of a region: all that must be free
+// for every pixel of it to be.
+func (w *work) touched(r eligen.Region) []int32 {
+	latents, factor := w.spec.Geometry.Latents(w.size), w.spec.Geometry.Factor
+	on := make([]bool, latents.W*latents.H)
+	for i, m := range r.Mask(w.size) {
 		if m {
-			on[i/size.W/8*w+i%size.W/8] = true
+			on[i/w.size.W/factor*latents.W+i%w.size.W/factor] = true
 		}
 	}
 	return indices(on)

@@ -45,7 +45,7 @@ const shownOverlaps = 3
 func (b *builder) blend(w *work) {
 	areas := make([]*area, len(w.entities))
 	for i, e := range w.entities {
-		areas[i] = areaOf(e.tokens, w.size.W/16)
+		areas[i] = areaOf(e.tokens, w.spec.Geometry.Grid(w.size).W)
 	}
 	var worst []pair
 	all := 0

@@ -5,6 +5,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -173,6 +174,7 @@ type work struct {
 	images       []imagePrompt
 	imageAdapter eligen.Digest // that they are read by
 
+	text, negativeText     int // tokens of the prompts; the latter is 0 without a negative side
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
 	picture                eligen.Ref // decoded
@@ -184,6 +186,7 @@ type entity struct {
 	covered  int           // image tokens of the region
 	tokens   []int32       // those that the render's rule for overlaps leaves to it
 	strength float64
+	text     int // tokens of its prompt
 }
 
 type output struct {
@@ -224,6 +227,10 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.images(w, adapters)
 	b.size(w)
 	b.sampler(w)
+	w.text = spec.TextTokens(r.Prompt, spec.Prompt)
+	if w.negative {
+		w.negativeText = spec.TextTokens(r.Negative, spec.Prompt)
+	}
 	b.tea(w)
 	b.tiles(w)
 	b.init(w)
@@ -239,9 +246,9 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	if r.Seed > math.MaxUint32 {
 		b.diags.Errorf(r.Where("seed"), "Seed out of range", "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.", r.Seed)
 	}
-	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.TextLength, true)
+	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.Prompt, true)
 	if w.negative && r.Negative != "" {
-		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.TextLength, true)
+		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
 	}
 	return w
 }
@@ -297,7 +304,7 @@ func (b *builder) size(w *work) {
 		w.size = w.spec.Native
 	}
 	at := r.Where("size")
-	m := max(1, w.spec.Multiple)
+	m := w.spec.Geometry.Token()
 	for _, side := range []struct {
 		name string
 		n    int
@@ -321,9 +328,8 @@ func (b *builder) size(w *work) {
 
 // sizeOK reports whether the size is one that regions can be laid on.
 func (w *work) sizeOK() bool {
-	m := max(1, w.spec.Multiple)
-	s := w.size
-	return s.W >= 16 && s.H >= 16 && s.W%16 == 0 && s.H%16 == 0 && s.W%m == 0 && s.H%m == 0 && w.canvas().W <= MaxPixels/s.H
+	m, s := w.spec.Geometry.Token(), w.size
+	return s.W >= m && s.H >= m && s.W%m == 0 && s.H%m == 0 && w.canvas().W <= MaxPixels/s.H
 }
 
 func (b *builder) sampler(w *work) {
@@ -449,15 +455,16 @@ func (b *builder) tiles(w *work) {
 	if t.Stride == 0 {
 		t.Stride = max(1, min(eligen.DefaultStride, t.Tile/2))
 	}
-	switch canvas := w.canvas(); {
+	canvas, factor := w.canvas(), w.spec.Geometry.Factor
+	switch {
 	case t.Tile < 1:
 		b.diags.Errorf(where("vae.tile"), "Invalid number", "A tile of %d latents has no side; choose a number from 1.", t.Tile)
 	case t.Stride < 1:
 		b.diags.Errorf(where("vae.stride"), "Invalid number", "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
 	case t.Stride > t.Tile:
 		b.diags.Errorf(where("vae.stride"), "Gaps between tiles", "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
-	case canvas.W/8 <= t.Tile && canvas.H/8 <= t.Tile:
-		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, 8*t.Tile, canvas.W, canvas.H, r.Address)
+	case canvas.W/factor <= t.Tile && canvas.H/factor <= t.Tile:
+		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
 	default:
 		if t.Stride == t.Tile {
 			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap", "Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
@@ -484,9 +491,9 @@ func (b *builder) fittingTiles(w *work) {
 	if limit <= 0 || whole <= limit || !w.sizeOK() {
 		return
 	}
-	canvas := w.canvas()
+	canvas, factor := w.canvas(), w.spec.Geometry.Factor
 	for t := eligen.DefaultTile; t >= leastTile; t /= 2 {
-		if canvas.W <= 8*t && canvas.H <= 8*t {
+		if canvas.W <= factor*t && canvas.H <= factor*t {
 			continue // one tile is the whole picture
 		}
 		w.tiles = &eligen.Tiling{Tile: t, Stride: t / 2}
@@ -495,7 +502,7 @@ func (b *builder) fittingTiles(w *work) {
 		}
 		b.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there are %s, by %s. It works in tiles of %d pixels instead: seams may show, and a machine with more memory makes a slightly different picture. "+
 			"Write vae { tiled = true } to have tiles everywhere, or vae { tiled = false } to have an error where the picture doesn't fit.",
-			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), b.memoryFrom(), 8*t)
+			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), b.memoryFrom(), factor*t)
 		return
 	}
 	w.tiles = nil
@@ -528,7 +535,7 @@ func (b *builder) entities(w *work) {
 		b.diags.Errorf(r.Where("entities"), "Too many entities", "%s has %d entities; this model takes %d.", r.Address, len(r.Entities), n)
 	}
 	for i := range r.Entities {
-		e := entity{Entity: &r.Entities[i], strength: r.Entities[i].Strength}
+		e := entity{Entity: &r.Entities[i], strength: r.Entities[i].Strength, text: spec.TextTokens(r.Entities[i].Prompt, spec.EntityPrompt)}
 		if _, set := e.At["strength"]; e.strength == 0 && !set {
 			e.strength = 1
 		}
@@ -536,7 +543,7 @@ func (b *builder) entities(w *work) {
 			b.diags.Errorf(e.Where("strength"), "Invalid number", "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.", e.Address, e.strength)
 			e.strength = 1
 		}
-		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityTextLength, false)
+		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityPrompt, false)
 		b.region(w, &e)
 		w.entities = append(w.entities, e)
 	}
@@ -576,23 +583,24 @@ func (b *builder) region(w *work, e *entity) {
 		return
 	}
 
-	e.tokens = e.region.Tokens(w.size)
+	g := w.spec.Geometry
+	e.tokens = e.region.Tokens(w.size, g)
 	e.covered = len(e.tokens)
 	b.cutOff(w, e)
-	total := w.size.W / 16 * (w.size.H / 16)
+	total := g.Tokens(w.size)
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
 		b.diags.Errorf(at, "Region covers no image token",
-			"The region of %s covers none of the %d image tokens (16×16 pixels each) of a %d×%d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, 8 pixels apart. Make it larger, or move it.",
-			e.Address, total, w.size.W, w.size.H)
+			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, or move it.",
+			e.Address, total, g.Token(), w.size.W, w.size.H, g.Factor)
 	case n < b.options.MinTokens:
-		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (16×16 pixels each) of a %d×%d picture; with fewer than %d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
-			e.Address, n, total, w.size.W, w.size.H, b.options.MinTokens)
+		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; with fewer than %[7]d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
+			e.Address, n, total, g.Token(), w.size.W, w.size.H, b.options.MinTokens)
 	default:
-		if lost := lostShare(e.region, e.tokens, w.size); lost > 0.1 {
-			b.warn(at, "Region has thin parts", "Regions are looked at every 8 pixels, and %.0f %% of the region of %s, in parts thinner than that, is lost at %d×%d. Make them 8 pixels wide or more.",
-				100*lost, e.Address, w.size.W, w.size.H)
+		if lost := lostShare(e.region, e.tokens, w.size, g); lost > 0.1 {
+			b.warn(at, "Region has thin parts", "Regions are looked at every %[5]d pixels, and %.0[1]f %% of the region of %s, in parts thinner than that, is lost at %d×%d. Make them %[5]d pixels wide or more.",
+				100*lost, e.Address, w.size.W, w.size.H, g.Factor)
 		}
 	}
 }
@@ -620,25 +628,33 @@ func (b *builder) warn(at *eligen.Source, summary, detail string, args ...any) {
 }
 
 // checkPrompt reports a prompt that encoders can't take whole.
-func (b *builder) checkPrompt(at *eligen.Source, address, prompt string, spec eligen.Spec, length int, pooled bool) {
+func (b *builder) checkPrompt(at *eligen.Source, address, prompt string, spec eligen.Spec, as eligen.Reading, whole bool) {
 	if !utf8.ValidString(prompt) {
 		b.diags.Errorf(at, "Prompt is no text", "The prompt of %s is not valid UTF-8.", address)
 		return
 	}
-	b.read(at, prompt, spec, pooled)
-	if spec.CountTokens == nil {
-		return
-	}
-	t5, clip, clipMax := spec.CountTokens(prompt)
-	if t5 > length {
-		b.warn(at, "Prompt is too long", "T5, the text encoder, reads %d tokens of this prompt and would need %d. It is cut after %q.",
-			length, t5, cutAt(prompt, func(s string) bool { n, _, _ := spec.CountTokens(s); return n <= length }))
-	}
-	// CLIP's 77 tokens are short of many good prompts, and it adds a summary only: say
-	// it where T5 reads more.
-	if pooled && clip > clipMax {
-		b.warn(at, "Prompt is too long for CLIP", "CLIP, which sums up the prompt in one vector, reads %d tokens and would need %d. It is cut after %q; T5 reads %s.",
-			clipMax, clip, cutAt(prompt, func(s string) bool { _, n, _ := spec.CountTokens(s); return n <= clipMax }), map[bool]string{true: "it all", false: "on"}[t5 <= length])
+	b.read(at, prompt, spec, whole)
+	b.tooLong(at, prompt, spec.Encoders, as)
+}
+
+// tooLong warns of a prompt that text encoders cut.
+func (b *builder) tooLong(at *eligen.Source, prompt string, encoders []eligen.Encoder, as eligen.Reading) {
+	first := ""
+	for i, e := range encoders {
+		if e.Pooled && !as.Pooled {
+			continue
+		}
+		limit, n := cmp.Or(e.Limit, as.Length), e.Count(prompt)
+		cut := func() string { return cutAt(prompt, func(s string) bool { return e.Count(s) <= limit }) }
+		switch {
+		case i == 0 && n > limit:
+			first = e.Name + " reads on"
+			b.warn(at, "Prompt is too long", "%s, %s, reads %d tokens of this prompt and would need %d. It is cut after %q.", e.Name, e.Role, limit, n, cut())
+		case i == 0:
+			first = e.Name + " reads it all"
+		case n > limit: // the first one reads more
+			b.warn(at, "Prompt is too long for "+e.Name, "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role, limit, n, cut(), first)
+		}
 	}
 }
 
@@ -781,10 +797,11 @@ func (w *work) amount(op eligen.Op) float64 {
 	case image.Prompt:
 		return float64(max(1, s.Pictures))
 	case encode.Op:
-		return float64(op.Length) * float64(max(1, s.Text))
+		length := w.spec.TextTokens(op.Prompt, eligen.Reading{Length: op.Length, Unpadded: op.Unpadded})
+		return float64(length) * float64(max(1, s.Text))
 	case denoise.Op:
 		seen, _ := w.seen()
-		_, step := branch(w, w.entities, seen)
+		_, step := branch(w, w.text, w.entities, seen)
 		if w.negative {
 			step *= 2
 		}
@@ -802,13 +819,18 @@ func (w *work) amount(op eligen.Op) float64 {
 // prompts plans the text encoders' work of a render.
 func (b *builder) prompts(w *work) {
 	r, s := w.render, w.spec
-	w.prompt = b.add(w, r.Address+".prompt", *r.Where("prompt"), encode.Op{Text: s.Text, Prompt: r.Prompt, Length: s.TextLength, Pooled: true})
+	w.prompt = b.add(w, r.Address+".prompt", *r.Where("prompt"), promptOp(s, r.Prompt, s.Prompt))
 	if w.negative {
-		w.negativePrompt = b.add(w, r.Address+".negative", *r.Where("negative"), encode.Op{Text: s.Text, Prompt: r.Negative, Length: s.TextLength, Pooled: true})
+		w.negativePrompt = b.add(w, r.Address+".negative", *r.Where("negative"), promptOp(s, r.Negative, s.Prompt))
 	}
 	for _, e := range w.entities {
-		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), encode.Op{Text: s.Text, Prompt: e.Prompt, Length: s.EntityTextLength}))
+		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), promptOp(s, e.Prompt, s.EntityPrompt)))
 	}
+}
+
+// promptOp is the stage that reads a prompt.
+func promptOp(s eligen.Spec, prompt string, as eligen.Reading) encode.Op {
+	return encode.Op{Text: s.Text, Prompt: prompt, Length: as.Length, Pooled: as.Pooled, Unpadded: as.Unpadded}
 }
 
 // picture plans the rest of a render, and its outputs.
@@ -868,14 +890,17 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 		CFG: w.cfg, Guidance: w.guidance, Negative: w.negative, NegativeEntities: w.onBoth, Init: len(start) > 0,
 		TeaCache: w.tea, Decoding: w.tiles,
 	}
+	if s.Geometry.Patch != eligen.DefaultGeometry.Patch {
+		op.Patch = s.Geometry.Patch
+	}
 	w.see(&op)
-	total, canvas := w.tokens(), w.canvas()
+	total, columns := w.tokens(), s.Geometry.Grid(w.size).W
 	for _, e := range w.entities {
-		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, w.size.W/16), Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
+		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
 	}
 
 	inputs := []eligen.Ref{
-		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: []int{16, canvas.H / 8, canvas.W / 8}, Variant: b.options.Noise, DType: s.DType}),
+		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: s.Geometry.Shape(w.canvas()), Variant: b.options.Noise, DType: s.DType}),
 		w.prompt,
 	}
 	if w.negative {
@@ -907,6 +932,9 @@ func (b *builder) resolved(w *work) still.Resolved {
 		Size: w.size, Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Noise: string(b.options.Noise),
 		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth, Overlap: r.Overlap,
 		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
+	}
+	if s.Geometry != eligen.DefaultGeometry {
+		out.Geometry = s.Geometry
 	}
 	for i, a := range s.Adapters {
 		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors, Pictures: w.picturesOf(i), Background: w.backgroundOf(i)})

@@ -43,15 +43,18 @@ func perPixel(n int64) func(eligen.Size) (decode, encode int64) {
 // dev answers like an engine with FLUX.1-dev's dimensions.
 func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s := eligen.Spec{
-		Family: m.Family, Native: eligen.Size{W: 1024, H: 1024}, Multiple: 16,
+		Family: m.Family, Geometry: eligen.DefaultGeometry, Native: eligen.Size{W: 1024, H: 1024},
 		Text: eligen.DigestOf([]byte("text")), Transformer: eligen.DigestOf([]byte("dit" + m.Name)), Autoencoder: eligen.DigestOf([]byte("ae")),
-		TextLength: 512, EntityTextLength: 512, HasGuidance: true, DType: "bfloat16",
+		Prompt: eligen.Reading{Length: 512, Pooled: true}, EntityPrompt: eligen.Reading{Length: 512}, HasGuidance: true, DType: "bfloat16",
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Guidance: 3.5, Schedule: "eligen",
 		Sizes: eligen.Sizes{
 			Dim: 3072, MLP: 12288, Heads: 24, Double: 19, Single: 38, TokenDim: 64,
 			Text: 9 << 30, Transformer: 18 << 30, Autoencoder: 320 << 20, Step: held(200 << 20), Coding: perPixel(3072),
 		},
-		CountTokens: func(p string) (int, int, int) { n := len(strings.Fields(p)); return n + 1, n + 2, 77 },
+		Encoders: []eligen.Encoder{
+			{Name: "T5", Role: "the text encoder", Count: func(p string) int { return len(strings.Fields(p)) + 1 }},
+			{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: 77, Pooled: true, Count: func(p string) int { return len(strings.Fields(p)) + 2 }},
+		},
 	}
 	for _, a := range adapters {
 		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte(a.Name)), Scale: a.Scale, Alpha: a.Alpha})

@@ -259,7 +259,7 @@ func (p *printer) settings(g group) string {
 }
 
 // total is how many image tokens a render has.
-func total(r still.Resolved) int { return r.Size.W / 16 * (r.Size.H / 16) }
+func total(r still.Resolved) int { return r.Cut().Tokens(r.Size) }
 
 // family writes renders that come from one block and have their settings in common, a
 // line each.

@@ -54,10 +54,10 @@ func finiteRegion(r eligen.Region) bool {
 }
 
 // lostShare is the share of a region's pixels that lie in no token of it, in parts
-// thinner than the 8 pixels at which regions are sampled. (Thick parts lose at their
-// edges too, half a sample at most: that is rounding.)
-func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
-	if thick(r, canvas) {
+// thinner than the pixels of a latent, at which regions are sampled. (Thick parts lose at
+// their edges too, half a sample at most: that is rounding.)
+func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size, g eligen.Geometry) float64 {
+	if thick(r, canvas, float64(g.Factor)) {
 		return 0
 	}
 	x0, y0, x1, y1, _ := r.Bounds(canvas)
@@ -70,9 +70,9 @@ func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
 			}
 		}
 	}
-	kept := open(mask, w, h, 8)
-	row := canvas.W / 16
-	has := make([]bool, row*(canvas.H/16))
+	kept := open(mask, w, h, g.Factor)
+	token, row := g.Token(), g.Grid(canvas).W
+	has := make([]bool, g.Tokens(canvas))
 	for _, t := range tokens {
 		has[t] = true
 	}
@@ -82,7 +82,7 @@ func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
 			continue
 		}
 		on++
-		if x, y := x0+i%w, y0+i/w; !kept[i] && !has[y/16*row+x/16] {
+		if x, y := x0+i%w, y0+i/w; !kept[i] && !has[y/token*row+x/token] {
 			lost++
 		}
 	}
@@ -90,17 +90,17 @@ func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size) float64 {
 }
 
 // thick reports whether a look at a region's numbers is enough to know that it has
-// no thin parts, or none that count, as the ends of a large ellipse.
-func thick(r eligen.Region, canvas eligen.Size) bool {
+// no parts thinner than so many pixels, or none that count, as the ends of a large ellipse.
+func thick(r eligen.Region, canvas eligen.Size, pixels float64) bool {
 	sx, sy := float64(canvas.W), float64(canvas.H)
 	if r.Pixels {
 		sx, sy = 1, 1
 	}
 	switch n := r.Numbers; r.Kind {
 	case "box":
-		return len(n) == 4 && (n[2]-n[0])*sx >= 8 && (n[3]-n[1])*sy >= 8
+		return len(n) == 4 && (n[2]-n[0])*sx >= pixels && (n[3]-n[1])*sy >= pixels
 	case "ellipse":
-		return len(n) == 4 && n[2]*sx >= 16 && n[3]*sy >= 16
+		return len(n) == 4 && n[2]*sx >= 2*pixels && n[3]*sy >= 2*pixels
 	}
 	return false
 }

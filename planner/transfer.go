@@ -44,7 +44,7 @@ func (w *work) painted(regions []eligen.Region) []int32 {
 			})}
 		}
 	}
-	return indices(pixels.Painted(regions, w.canvas()))
+	return indices(pixels.Painted(regions, w.canvas(), w.spec.Geometry))
 }
 
 // inContext is the adapters of a render that names none, with what a transfer needs
@@ -116,7 +116,7 @@ func (b *builder) panels(w *work) *plate {
 	r, t := w.render, w.render.Transfer
 	out := w.plate(t.Keeping)
 	if w.cleanSource() {
-		out.fusion.Clean = w.size.W / 8
+		out.fusion.Clean = w.spec.Geometry.Latents(w.size).W
 	}
 	from := b.scaled(w, r.Address+".transfer.source", *r.Where("transfer.source"), t.From, t.Fit)
 	to := b.scaled(w, r.Address+".transfer.target", *r.Where("transfer.target"), t.To, t.Fit)

@@ -67,13 +67,13 @@ func TestTransfer(t *testing.T) {
 			}
 			d, _ := find[denoise.Op](t, plan)
 			if region.Kind != "image" { // a mask's own pixels are looked at, here as anywhere
-				if diff := cmp.Diff(want.Tokens(canvas), d.Entities[0].Tokens); diff != "" {
+				if diff := cmp.Diff(want.Tokens(canvas, eligen.DefaultGeometry), d.Entities[0].Tokens); diff != "" {
 					t.Errorf("%s, %s: image tokens\n%s", name, mode, diff)
 				}
 			}
 			var cells []int32
 			if mode == "reference" {
-				for i, on := range pixels.Painted([]eligen.Region{want}, canvas) {
+				for i, on := range pixels.Painted([]eligen.Region{want}, canvas, eligen.DefaultGeometry) {
 					if on {
 						cells = append(cells, int32(i))
 					}

@@ -21,8 +21,8 @@ func (b *builder) read(at *eligen.Source, prompt string, spec eligen.Spec, whole
 	b.warned[key] = true
 	unread := spec.Unread(prompt)
 	if len(unread.Pieces) > 0 {
-		b.warn(at, "Characters that the encoder can't read", "T5 has no piece for %s. All that it has none for is one and the same token to it, so that this prompt is the same as many others. Say it in plain English.",
-			listed(unread.Pieces, stretch))
+		b.warn(at, "Characters that the encoder can't read", "%s has no piece for %s. All that it has none for is one and the same token to it, so that this prompt is the same as many others. Say it in plain English.",
+			spec.Encoders[0].Name, listed(unread.Pieces, stretch))
 	}
 	if len(unread.Words) > 0 {
 		word := "word"

@@ -13,7 +13,7 @@ import (
 // programs would have read. Each prompt is warned of once.
 func TestPromptWarnings(t *testing.T) {
 	at := func(line int) *eligen.Source { return &eligen.Source{File: "s.hcl", Line: line} }
-	spec := eligen.Spec{Family: "nano", Objects: []string{"apple", "dog"}, Unread: func(prompt string) (out eligen.Unread) {
+	spec := eligen.Spec{Family: "nano", Geometry: eligen.DefaultGeometry, Encoders: []eligen.Encoder{{Name: "T5", Count: func(string) int { return 0 }}}, Objects: []string{"apple", "dog"}, Unread: func(prompt string) (out eligen.Unread) {
 		for _, w := range strings.Fields(prompt) {
 			if word, part, ok := strings.Cut(w, "/"); ok {
 				out.Pieces = append(out.Pieces, eligen.Stretch{Text: part, Word: word})

@@ -53,7 +53,7 @@ func (d *drawing) add(s annotated.Sample, regional bool) {
 		if e < len(s.Entities) {
 			local = s.Entities[e].Prompt
 			if regional {
-				for _, t := range s.Entities[e].Region.Tokens(d.size) {
+				for _, t := range s.Entities[e].Region.Tokens(d.size, eligen.DefaultGeometry) {
 					members[e*tokens+int(t)] = 1
 				}
 			}

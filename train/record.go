@@ -219,7 +219,7 @@ func (r *records) make(k int, path string) (shard, error) {
 				return nil, err
 			}
 			reference := make([]float32, tokens)
-			for _, t := range s.Reference.Region.Tokens(r.size) {
+			for _, t := range s.Reference.Region.Tokens(r.size, eligen.DefaultGeometry) {
 				reference[t] = 1
 			}
 			rows["reference"] = append(rows["reference"], reference...)
@@ -241,14 +241,14 @@ func (r *records) make(k int, path string) (shard, error) {
 			prompt := ""
 			if e < len(s.Entities) {
 				prompt = s.Entities[e].Prompt
-				for _, t := range s.Entities[e].Region.Tokens(r.size) {
+				for _, t := range s.Entities[e].Region.Tokens(r.size, eligen.DefaultGeometry) {
 					members[e*tokens+int(t)] = 1
 				}
 			}
 			ids("entities", r.text.T5(prompt, r.text.EntityLength))
 		}
 		for _, e := range s.Entities {
-			for j, on := range e.Region.LatentMask(r.size) {
+			for j, on := range e.Region.LatentMask(r.size, eligen.DefaultGeometry) {
 				if on {
 					objects[j] = 1
 				}
@@ -293,7 +293,7 @@ func (r *records) painted(latents []float32, s annotated.Sample) ([]float32, err
 		return nil, err
 	}
 	lw, lh := r.size.W/8, r.size.H/8
-	for _, t := range s.Entities[0].Region.Tokens(r.size) {
+	for _, t := range s.Entities[0].Region.Tokens(r.size, eligen.DefaultGeometry) {
 		x, y := int(t)%(lw/2)*2, int(t)/(lw/2)*2
 		for plane := 0; plane < len(latents); plane += lw * lh {
 			for _, at := range [4]int{y*lw + x, y*lw + x + 1, (y+1)*lw + x, (y+1)*lw + x + 1} {

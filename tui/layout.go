@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 type Layout struct {
 	Render   string // address
 	Size     eligen.Size
+	Geometry eligen.Geometry // of the model; zero is eligen.DefaultGeometry
 	Prompt   string
 	Entities []eligen.Entity
 	Timeline *eligen.Timeline // nil: nothing moves, or frames come as layouts of their own
@@ -133,6 +135,11 @@ func frameNumber(s string) (int, bool) {
 	return n, ok && err == nil && n >= 0 && n <= maxFrame
 }
 
+// tokens lists the image tokens that a region covers.
+func (l *Layout) tokens(r eligen.Region) []int32 {
+	return r.Tokens(l.Size, cmp.Or(l.Geometry, eligen.DefaultGeometry))
+}
+
 // same reports whether a render looks the same at two frames: the plan then makes one
 // picture for both. It does so where entities cover the same image tokens.
 func (t *take) same(a, b int) bool {
@@ -140,6 +147,6 @@ func (t *take) same(a, b int) bool {
 		if x.Strength != y.Strength || x.Prompt != y.Prompt {
 			return false
 		}
-		return reflect.DeepEqual(x.Region, y.Region) || x.Region.Kind != "" && y.Region.Kind != "" && slices.Equal(x.Region.Tokens(t.Size), y.Region.Tokens(t.Size))
+		return reflect.DeepEqual(x.Region, y.Region) || x.Region.Kind != "" && y.Region.Kind != "" && slices.Equal(t.tokens(x.Region), t.tokens(y.Region))
 	})
 }

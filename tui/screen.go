@@ -661,7 +661,7 @@ func (s *screen) body(p panes, t *take) []string {
 		for _, e := range pane.entities {
 			n := 0
 			if e.Region.Kind != "" {
-				n = len(e.Region.Tokens(t.Size))
+				n = len(t.tokens(e.Region))
 			}
 			pane.tokens = append(pane.tokens, n)
 		}

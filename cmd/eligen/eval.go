@@ -158,7 +158,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	var shown []*image.NRGBA
 	rendered := newCounter(c.ErrOrStderr(), "renders")
 	report, err := eval.Run(c.Context(), eval.Options{
-		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Inpaints: o.inpaints, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Classify: j.Classify, Classes: classes[:o.classes],
+		Samples: composer.Sample, N: o.layouts, Swaps: o.swaps, Pairs: o.pairs, Clips: o.clips, Panels: panels.PairSample, Transfers: o.moves, Inpaints: o.inpaints, Styles: o.styles, StyleNames: styleNames(), StyleOf: styleOf, InStyle: inStyle, Size: size, Geometry: eligen.DefaultGeometry, Classify: j.Classify, Classes: classes[:o.classes],
 		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
 		File: func(img *image.NRGBA) (eligen.Picture, error) { return pictureFile(files, img) },
 		Prompt: func(class string) string {

@@ -77,13 +77,13 @@ func layoutOf(_ string, recipe json.RawMessage) (tui.Layout, bool) {
 		return tui.Layout{}, false
 	}
 	r := op.Resolved
-	l := tui.Layout{Render: r.Render, Size: r.Size, Prompt: r.Prompt}
+	l := tui.Layout{Render: r.Render, Size: r.Size, Geometry: r.Cut(), Prompt: r.Prompt}
 	entities := r.Entities
 	if r.Frames > 0 {
 		l.Timeline = &eligen.Timeline{Address: op.Timeline, Frames: r.Frames, FPS: r.FPS, Tracks: tracksOf(r.Timeline)}
 	}
 	if r.First != nil {
-		l.Prompt, entities = r.First.Prompt, r.First.Entities
+		l.Prompt, l.Geometry, entities = r.First.Prompt, r.First.Cut(), r.First.Entities
 	}
 	for _, e := range entities {
 		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})

@@ -170,8 +170,8 @@ func filterTaps(in, out int, f Filter) []taps {
 // regions, each reduced to the latents' size by PIL's bicubic filter, is above
 // one half (DiffSynth-Studio 1.1's rule for EliGen's inpainting). Attention has
 // another rule, [eligen.Region.LatentMask], and the two may differ at edges.
-func Painted(regions []eligen.Region, canvas eligen.Size) []bool {
-	latent := eligen.Size{W: canvas.W / 8, H: canvas.H / 8}
+func Painted(regions []eligen.Region, canvas eligen.Size, g eligen.Geometry) []bool {
+	latent := g.Latents(canvas)
 	on := make([]bool, latent.W*latent.H)
 	for _, r := range regions {
 		size, mask := canvas, []bool(nil)

@@ -44,8 +44,10 @@ var Nano = Config{
 	TextDim: 128, PooledDim: 128, Guidance: false, MLPRatio: 4, LatentChannels: 16,
 }
 
+// Patch is how many latents an image token covers in each direction.
+const Patch = 2
+
 const (
-	patch   = 2   // latents per side of a token
 	timeDim = 256 // features of the sinusoid
 	epsilon = 1e-6
 
@@ -57,7 +59,7 @@ const (
 func (c Config) HeadDim() int { return c.Dim / c.Heads }
 
 // PatchDim is the features of an image token before it is embedded.
-func (c Config) PatchDim() int { return c.LatentChannels * patch * patch }
+func (c Config) PatchDim() int { return c.LatentChannels * Patch * Patch }
 
 // MLP is the hidden width of a block's MLP.
 func (c Config) MLP() int { return c.MLPRatio * c.Dim }
@@ -181,13 +183,13 @@ func Detect(shape func(name string) []int) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	if img[1]%(patch*patch) != 0 {
-		return Config{}, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, patch, patch)
+	if img[1]%(Patch*Patch) != 0 {
+		return Config{}, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, Patch, Patch)
 	}
 	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
 		return Config{}, fmt.Errorf("this is %s: %q has %d inputs, where the model makes %d. eligen runs those of FLUX.1's models that see their own latents alone, as [dev] and [schnell] do", variant(img[1], out[0]), "img_in.weight", img[1], out[0])
 	}
-	c.Dim, c.LatentChannels, c.TextDim, c.PooledDim = img[0], img[1]/(patch*patch), txt[1], pooled[1]
+	c.Dim, c.LatentChannels, c.TextDim, c.PooledDim = img[0], img[1]/(Patch*Patch), txt[1], pooled[1]
 
 	norm, mlp := "double_blocks.0.img_attn.norm.query_norm.scale", "double_blocks.0.img_mlp.0.weight"
 	if c.Double == 0 {

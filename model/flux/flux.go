@@ -43,7 +43,7 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	}
 	dtype := w("img_in.weight").DType()
 	dims := in.Latents.Shape().Dimensions
-	b, h, wd := dims[0], dims[2]/patch, dims[3]/patch
+	b, h, wd := dims[0], dims[2]/Patch, dims[3]/Patch
 
 	img := w.In("img_in").Linear(ConvertDType(patchify(in.Latents), dtype)) // [B,S,D]
 	trace("x_embed", img)
@@ -286,17 +286,17 @@ func splitRows(x *Node, n int) (_, _ *Node) {
 // token: [B,C,h,w] → [B,(h/2)(w/2),C·4].
 func patchify(x *Node) *Node {
 	d := x.Shape().Dimensions
-	h, w := d[2]/patch, d[3]/patch
-	x = TransposeAllAxes(Reshape(x, d[0], d[1], h, patch, w, patch), 0, 2, 4, 1, 3, 5)
-	return Reshape(x, d[0], h*w, d[1]*patch*patch)
+	h, w := d[2]/Patch, d[3]/Patch
+	x = TransposeAllAxes(Reshape(x, d[0], d[1], h, Patch, w, Patch), 0, 2, 4, 1, 3, 5)
+	return Reshape(x, d[0], h*w, d[1]*Patch*Patch)
 }
 
 // unpatchify undoes patchify for h×w tokens.
 func unpatchify(x *Node, h, w int) *Node {
 	d := x.Shape().Dimensions
-	c := d[2] / (patch * patch)
-	x = TransposeAllAxes(Reshape(x, d[0], h, w, c, patch, patch), 0, 3, 1, 4, 2, 5)
-	return Reshape(x, d[0], c, h*patch, w*patch)
+	c := d[2] / (Patch * Patch)
+	x = TransposeAllAxes(Reshape(x, d[0], h, w, c, Patch, Patch), 0, 3, 1, 4, 2, 5)
+	return Reshape(x, d[0], c, h*Patch, w*Patch)
 }
 
 // rotation is a table of angles for the image tokens, [S,HeadDim/2], or

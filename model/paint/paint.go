@@ -51,12 +51,12 @@ func (Engine) ID() string { return "paint/" + eligen.Version }
 // they name are not looked for.
 func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s := eligen.Spec{
-		Family: m.Family, Native: eligen.Size{W: 256, H: 256}, Multiple: 16,
+		Family: m.Family, Geometry: eligen.DefaultGeometry, Native: eligen.Size{W: 256, H: 256},
 		Text: text, Transformer: transformer, Autoencoder: autoencoder,
-		TextLength: 1, EntityTextLength: 1, HasGuidance: true, DType: "float32",
+		Encoders: []eligen.Encoder{{Name: "T5", Role: "the text encoder", Count: func(string) int { return 1 }}}, // a colour, however long the prompt
+		Prompt:   eligen.Reading{Length: 1, Pooled: true}, EntityPrompt: eligen.Reading{Length: 1}, HasGuidance: true, DType: "float32",
 		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
-		CountTokens: func(string) (t5, clip, clipMax int) { return 1, 1, 1 }, // a colour, however long the prompt
-		Unread:      unread(m.Family),
+		Unread: unread(m.Family),
 	}
 	if m.Family == "flux" {
 		s.Native = eligen.Size{W: 1024, H: 1024}
@@ -99,18 +99,19 @@ var nanoTokenizer = sync.OnceValues(func() (*encoders.T5Tokenizer, error) {
 	return encoders.NewT5Tokenizer(file)
 })
 
-// EncodePrompt gives a prompt's colour: txt [length, 3], every row the same.
-func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt string, length int, pooled bool) (eligen.Conditioning, error) {
+// EncodePrompt returns a prompt's colour: txt [length, 3], every row the same, and vec [3].
+func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt string, as eligen.Reading) (eligen.Conditioning, error) {
 	if err := known(weights, text); err != nil {
-		return eligen.Conditioning{}, err
+		return nil, err
 	}
 	c := Colour(prompt)
-	out := eligen.Conditioning{Txt: tensor.New(length, 3)}
-	for i := range length {
-		out.Txt.Data[3*i], out.Txt.Data[3*i+1], out.Txt.Data[3*i+2] = unit(c.R), unit(c.G), unit(c.B)
+	txt := tensor.New(as.Length, 3)
+	for i := range as.Length {
+		txt.Data[3*i], txt.Data[3*i+1], txt.Data[3*i+2] = unit(c.R), unit(c.G), unit(c.B)
 	}
-	if pooled {
-		out.Vec = tensor.Tensor{Shape: []int{3}, Data: append([]float32{}, out.Txt.Data[:3]...)}
+	out := eligen.Conditioning{eligen.Txt: txt}
+	if as.Pooled {
+		out[eligen.Vec] = tensor.Tensor{Shape: []int{3}, Data: append([]float32{}, txt.Data[:3]...)}
 	}
 	return out, nil
 }
@@ -190,25 +191,28 @@ func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, err
 // poster is where denoising ends.
 func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	h, w := d.Latents.Shape[1], d.Latents.Shape[2]
-	tokens := (h / 2) * (w / 2)
+	rows, columns := h/d.Patch, w/d.Patch
+	tokens := rows * columns
 	paint := make([][3]float64, tokens)
 	weight := make([]float64, tokens)
 	for _, e := range d.Entities {
-		if len(e.Txt.Data) < 3 {
-			return tensor.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", e.Txt.Shape)
+		txt := e.Prompt[eligen.Txt]
+		if len(txt.Data) < 3 {
+			return tensor.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", txt.Shape)
 		}
 		for _, t := range e.Tokens {
 			if int(t) < 0 || int(t) >= tokens {
 				return tensor.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
 			}
 			for k := range 3 {
-				paint[t][k] += e.Strength * float64(e.Txt.Data[k])
+				paint[t][k] += e.Strength * float64(txt.Data[k])
 			}
 			weight[t] += e.Strength
 		}
 	}
-	if len(d.Prompt.Txt.Data) < 3 {
-		return tensor.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", d.Prompt.Txt.Shape)
+	prompt := d.Prompt[eligen.Txt]
+	if len(prompt.Data) < 3 {
+		return tensor.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", prompt.Shape)
 	}
 	var tint [3]float64
 	whole := 1.0
@@ -224,9 +228,9 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	out := tensor.New(channels, h, w)
 	for y := range h {
 		for x := range w {
-			t := min(y/2, h/2-1)*(w/2) + min(x/2, w/2-1)
+			t := min(y/d.Patch, rows-1)*columns + min(x/d.Patch, columns-1)
 			for k := range 3 {
-				v := d.Prompt.Txt.Data[k]
+				v := prompt.Data[k]
 				if weight[t] > 0 {
 					v = float32(paint[t][k] / weight[t])
 				}

@@ -24,7 +24,7 @@ func spec(t *testing.T) eligen.Spec {
 
 func encode(t *testing.T, prompt string) eligen.Conditioning {
 	t.Helper()
-	c, err := paint.Engine{}.EncodePrompt(t.Context(), spec(t).Text, prompt, 1, true)
+	c, err := paint.Engine{}.EncodePrompt(t.Context(), spec(t).Text, prompt, eligen.Reading{Length: 1, Pooled: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +39,10 @@ func work(t *testing.T) eligen.Denoise {
 		t.Fatal(err)
 	}
 	d := eligen.Denoise{
-		Transformer: spec(t).Transformer, Latents: tensor.New(16, 4, 8), Prompt: encode(t, "a white wall"), Sigmas: sigmas, CFG: 1,
+		Transformer: spec(t).Transformer, Patch: 2, Latents: tensor.New(16, 4, 8), Prompt: encode(t, "a white wall"), Sigmas: sigmas, CFG: 1,
 		Entities: []eligen.EntityConditioning{
-			{Txt: encode(t, "a red cup").Txt, Tokens: []int32{0, 1}, Bucket: 16, Strength: 1},
-			{Txt: encode(t, "a blue cup").Txt, Tokens: []int32{1, 2}, Bucket: 16, Strength: 3},
+			{Prompt: encode(t, "a red cup"), Tokens: []int32{0, 1}, Bucket: 16, Strength: 1},
+			{Prompt: encode(t, "a blue cup"), Tokens: []int32{1, 2}, Bucket: 16, Strength: 3},
 		},
 	}
 	for i := range d.Latents.Data {
@@ -192,15 +192,18 @@ func TestRefuse(t *testing.T) {
 	bad := work(t)
 	bad.Entities[0].Tokens = []int32{8}
 	empty := work(t)
-	empty.Entities[0].Txt = tensor.Tensor{}
+	empty.Entities[0].Prompt = nil
 	blind := work(t)
-	blind.Prompt = eligen.Conditioning{}
+	blind.Prompt = nil
 	flat := work(t)
 	flat.Latents = tensor.New(3, 4, 8)
 	odd := work(t)
 	odd.ImagePrompts = []eligen.ImagePrompt{{Tokens: tensor.New(2, 5)}}
 	for name, f := range map[string]func() error{
-		"text": func() error { _, err := e.EncodePrompt(t.Context(), "?", "a dog", 1, true); return err },
+		"text": func() error {
+			_, err := e.EncodePrompt(t.Context(), "?", "a dog", eligen.Reading{Length: 1, Pooled: true})
+			return err
+		},
 		"picture": func() error {
 			_, err := e.EncodeImage(t.Context(), "?", image.NewNRGBA(image.Rect(0, 0, 8, 8)), nil)
 			return err

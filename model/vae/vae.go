@@ -36,6 +36,9 @@ var Nano = Config{Ch: 16, Mult: []int{1, 1, 2, 4}, ResBlocks: 1, Groups: 2, Z: 1
 
 const epsilon = 1e-6
 
+// Factor returns how many pixels a latent covers in each direction.
+func (c Config) Factor() int { return 1 << (len(c.Mult) - 1) }
+
 // Validate says what is wrong with sizes that no autoencoder can have.
 func (c Config) Validate() error {
 	list := []sizes.Size{{Name: "ch", N: c.Ch, Max: 1 << 13}, {Name: "the number of mult", N: len(c.Mult), Max: 8}, {Name: "res_blocks", N: c.ResBlocks, Max: 64},

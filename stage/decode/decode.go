@@ -10,8 +10,8 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Op runs a model's decoder. Its input is a safetensors file with "latents" [16, h,
-// w]; it writes a PNG of 8h×8w pixels, without metadata.
+// Op runs a model's decoder. Its input is a safetensors file with "latents"
+// [channels, h, w]; it writes a PNG without metadata.
 type Op struct {
 	Autoencoder eligen.Digest  // of the weights
 	Tiles       *eligen.Tiling `recipe:"omitzero"`

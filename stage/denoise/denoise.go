@@ -4,6 +4,7 @@ package denoise
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ const Every = 4
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
 // entity's prompt in order, the latents to start from if Init, the latents to keep if
 // Fusion, each of Images' pictures in order, and, if there are any and Negative, what is
-// seen of no picture. It writes a safetensors file of one tensor, "latents" [16, h, w].
+// seen of no picture. It writes a safetensors file of one tensor, "latents" [channels, h, w].
 type Op struct {
 	Transformer      eligen.Digest // of the weights
 	Adapters         []eligen.AdapterWeights
@@ -36,6 +37,7 @@ type Op struct {
 	ImageAdapter     eligen.Digest  `recipe:"omitzero"` // IP-Adapter that Images are read by
 	Images           []float64      `recipe:"omitzero"` // scales of the pictures that it brings in
 	TeaCache         float64        `recipe:"omitzero"` // threshold of the step cache; 0 is none
+	Patch            int            `recipe:"omitzero"` // latents that an image token covers in each direction; 0 is eligen.DefaultGeometry's
 	Decoding         *eligen.Tiling `recipe:"-"`        // of the picture; a hint of what to compile
 }
 
@@ -189,7 +191,7 @@ func (l *latest) save(to func(int, tensor.Tensor)) {
 // work reads the inputs in their order.
 func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	d := eligen.Denoise{
-		Transformer: o.Transformer, Adapters: o.Adapters,
+		Transformer: o.Transformer, Adapters: o.Adapters, Patch: cmp.Or(o.Patch, eligen.DefaultGeometry.Patch),
 		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache, Decoding: o.Decoding, ImageAdapter: o.ImageAdapter,
 	}
 	want := 2 + len(o.Entities)
@@ -223,21 +225,19 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		return d, err
 	}
 	if o.Negative {
-		negative, err := conditioning(next())
-		if err != nil {
+		if d.Negative, err = conditioning(next()); err != nil {
 			return d, err
 		}
-		d.Negative = &negative
 	}
 	for _, e := range o.Entities {
 		cond, err := conditioning(next())
 		if err != nil {
 			return d, err
 		}
-		d.Entities = append(d.Entities, eligen.EntityConditioning{Txt: cond.Txt, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength})
+		d.Entities = append(d.Entities, eligen.EntityConditioning{Prompt: cond, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength})
 	}
 	h, w := noise.Shape[1], noise.Shape[2]
-	if d.Sigmas, err = o.Schedule.Sigmas(h / 2 * (w / 2)); err != nil {
+	if d.Sigmas, err = o.Schedule.Sigmas(h / d.Patch * (w / d.Patch)); err != nil {
 		return d, err
 	}
 	d.Latents = noise
@@ -333,11 +333,10 @@ func latents(data []byte) (tensor.Tensor, error) {
 func conditioning(data []byte) (eligen.Conditioning, error) {
 	tensors, err := tensor.Read(data)
 	if err != nil {
-		return eligen.Conditioning{}, err
+		return nil, err
 	}
-	txt, ok := tensors["txt"]
-	if !ok {
-		return eligen.Conditioning{}, fmt.Errorf("an input holds no encoded prompt. This is a bug in eligen")
+	if _, ok := tensors[eligen.Txt]; !ok {
+		return nil, fmt.Errorf("an input holds no encoded prompt. This is a bug in eligen")
 	}
-	return eligen.Conditioning{Txt: txt, Vec: tensors["vec"]}, nil
+	return tensors, nil
 }

@@ -93,10 +93,10 @@ func TestInputs(t *testing.T) {
 	// Image to image: (1 − σ)·picture + σ·noise.
 	mixed := float32((1-sigmas[0])*100) + float32(sigmas[0]*10)
 	want := eligen.Denoise{
-		Transformer: "dit", Adapters: op.Adapters, Latents: filled(mixed, 16, 4, 6), Sigmas: sigmas, CFG: 3, Guidance: 3.5, NegativeEntities: true,
-		Prompt: eligen.Conditioning{Txt: filled(1, 2, 3), Vec: filled(1, 5)}, Negative: &eligen.Conditioning{Txt: filled(2, 2, 3), Vec: filled(2, 5)},
+		Transformer: "dit", Adapters: op.Adapters, Patch: 2, Latents: filled(mixed, 16, 4, 6), Sigmas: sigmas, CFG: 3, Guidance: 3.5, NegativeEntities: true,
+		Prompt: eligen.Conditioning{"txt": filled(1, 2, 3), "vec": filled(1, 5)}, Negative: eligen.Conditioning{"txt": filled(2, 2, 3), "vec": filled(2, 5)},
 		Entities: []eligen.EntityConditioning{
-			{Txt: filled(3, 2, 3), Tokens: []int32{1}, Bucket: 16, Strength: 1}, {Txt: filled(4, 2, 3), Tokens: []int32{2, 3}, Bucket: 16, Strength: 2},
+			{Prompt: eligen.Conditioning{"txt": filled(3, 2, 3), "vec": filled(3, 5)}, Tokens: []int32{1}, Bucket: 16, Strength: 1}, {Prompt: eligen.Conditioning{"txt": filled(4, 2, 3), "vec": filled(4, 5)}, Tokens: []int32{2, 3}, Bucket: 16, Strength: 2},
 		},
 	}
 	engine.asked.Step = nil

@@ -3,21 +3,23 @@ package encode
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Op runs a model's text encoders on a prompt. It has no inputs, and writes a
-// safetensors file: "txt" [tokens, width], T5's hidden states, and, where Pooled,
-// "vec" [width], CLIP's pooled vector.
+// Op runs a model's text encoders on a prompt. It has no inputs, and writes the
+// [eligen.Conditioning] as a safetensors file, its tensors in the order of their names.
 type Op struct {
-	Text   eligen.Digest // of the encoders' weights
-	Prompt string
-	Length int  // T5 tokens that the prompt is padded or cut to
-	Pooled bool // an entity's prompt goes through T5 only
+	Text     eligen.Digest // of the encoders' weights
+	Prompt   string
+	Length   int  // tokens that the prompt is padded or cut to
+	Pooled   bool // encoders that give one vector of a whole prompt read it too
+	Unpadded bool `recipe:"omitzero"` // a shorter prompt keeps its own length
 }
 
 // Kind is the stage's name and version.
@@ -31,16 +33,16 @@ func (o Op) String() string { return strconv.Quote(o.Prompt) }
 
 // Run encodes the prompt.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
-	cond, err := c.Engine.EncodePrompt(ctx, o.Text, o.Prompt, o.Length, o.Pooled)
+	cond, err := c.Engine.EncodePrompt(ctx, o.Text, o.Prompt, eligen.Reading{Length: o.Length, Pooled: o.Pooled, Unpadded: o.Unpadded})
 	if err != nil {
 		return err
 	}
-	tensors := []tensor.Named{{Name: "txt", Tensor: cond.Txt}}
-	if o.Pooled {
-		if len(cond.Vec.Data) == 0 {
-			return fmt.Errorf("the engine gave no pooled vector. This is a bug in eligen")
-		}
-		tensors = append(tensors, tensor.Named{Name: "vec", Tensor: cond.Vec})
+	if _, ok := cond[eligen.Vec]; o.Pooled && !ok {
+		return errors.New("the engine gave no pooled vector. This is a bug in eligen")
+	}
+	var tensors []tensor.Named
+	for _, name := range slices.Sorted(maps.Keys(cond)) {
+		tensors = append(tensors, tensor.Named{Name: name, Tensor: cond[name]})
 	}
 	return tensor.Write(c.Out, nil, tensors...)
 }

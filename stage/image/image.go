@@ -12,7 +12,7 @@ import (
 )
 
 // Op encodes a picture with a model's autoencoder. It has no inputs, and writes a
-// safetensors file of one tensor, "latents" [16, height/8, width/8].
+// safetensors file of one tensor, "latents" [channels, h, w].
 type Op struct {
 	Autoencoder eligen.Digest  // of the weights
 	Picture     eligen.Digest  // of the file's bytes

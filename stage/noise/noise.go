@@ -18,7 +18,7 @@ const maxNumbers = 1 << 28
 // writes a safetensors file of one tensor, "latents".
 type Op struct {
 	Seed    uint64 // at most 2³²−1
-	Shape   []int  // [channels, height/8, width/8]
+	Shape   []int  // [channels, h, w] of latents
 	Variant Variant
 	DType   string // "float32", or "bfloat16": rounded to it, as the reference does for a model that computes in it
 }

@@ -50,6 +50,17 @@ type Resolved struct {
 	Transfer         *Transfer   `json:"transfer,omitempty" recipe:"omitzero"`
 
 	Approximate *Approximate `json:"approximate,omitempty" recipe:"omitzero"`
+
+	// Geometry is how the model cuts pictures, where that isn't eligen.DefaultGeometry.
+	Geometry eligen.Geometry `json:"geometry,omitzero" recipe:"omitzero"`
+}
+
+// Cut returns how the model cuts pictures.
+func (r Resolved) Cut() eligen.Geometry {
+	if !r.Geometry.Valid() { // zero, or of a file that anybody may have written
+		return eligen.DefaultGeometry
+	}
+	return r.Geometry
 }
 
 // Approximate is what a render takes in place of the model's exact arithmetic, for

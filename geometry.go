@@ -1,0 +1,42 @@
+package eligen
+
+// A Geometry says how a family of models cuts a picture: the autoencoder turns squares of
+// pixels into latents, and the transformer takes squares of latents as image tokens.
+type Geometry struct {
+	Channels int `json:"channels"` // of a latent
+	Factor   int `json:"factor"`   // pixels that a latent covers in each direction
+	Patch    int `json:"patch"`    // latents that an image token covers in each direction
+}
+
+// DefaultGeometry is that of records and recipes that name none: all models had it when
+// their format began.
+var DefaultGeometry = Geometry{Channels: 16, Factor: 8, Patch: 2}
+
+// Valid reports whether a picture can be cut so.
+func (g Geometry) Valid() bool { return g.Channels > 0 && g.Factor > 0 && g.Patch > 0 }
+
+// Token returns how many pixels an image token covers in each direction. The sides of
+// pictures are multiples of it.
+func (g Geometry) Token() int { return g.Factor * g.Patch }
+
+// Latents returns the size of a picture in latents.
+func (g Geometry) Latents(picture Size) Size {
+	return Size{picture.W / g.Factor, picture.H / g.Factor}
+}
+
+// Grid returns the columns and rows of image tokens of a picture.
+func (g Geometry) Grid(picture Size) Size {
+	return Size{picture.W / g.Token(), picture.H / g.Token()}
+}
+
+// Tokens returns how many image tokens a picture has.
+func (g Geometry) Tokens(picture Size) int {
+	grid := g.Grid(picture)
+	return grid.W * grid.H
+}
+
+// Shape returns the shape of a picture's latents: [channels, height, width].
+func (g Geometry) Shape(picture Size) []int {
+	l := g.Latents(picture)
+	return []int{g.Channels, l.H, l.W}
+}
