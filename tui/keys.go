@@ -41,7 +41,7 @@ func keys() []key {
 			do: func(s *screen, code string) tea.Cmd { s.turn(sign(code, "tab")); return nil }},
 		{name: "space", codes: []string{"space"}, short: "play", help: "play the frames, stop", when: (*screen).moves,
 			do: func(s *screen, _ string) tea.Cmd { return s.play() }},
-		{name: "o", codes: []string{"o"}, short: "onion", help: "onion skin: frames around this one", when: (*screen).moves,
+		{name: "o", codes: []string{"o"}, short: "onion skin", help: "onion skin: frames around this one", when: (*screen).moves,
 			do: func(s *screen, _ string) tea.Cmd { s.onion = !s.onion; return nil }},
 		{name: "r", codes: []string{"r"}, short: "regions", help: "show regions, or not", when: (*screen).regions,
 			do: func(s *screen, _ string) tea.Cmd { s.hideRegions = !s.hideRegions; return nil }},
@@ -60,21 +60,21 @@ func keys() []key {
 
 // moves reports whether the render that is looked at has frames.
 func (s *screen) moves() bool {
-	t := s.take()
+	t := s.current()
 	return t != nil && t.count() > 1
 }
 
 // several reports whether there are other renders to look at.
-func (s *screen) several() bool { return len(s.takes) > 1 }
+func (s *screen) several() bool { return len(s.views) > 1 }
 
 // regions reports whether the render has entities, and choice whether it has several.
 func (s *screen) regions() bool {
-	t := s.take()
+	t := s.current()
 	return t != nil && len(t.at(s.frame)) > 0
 }
 
 func (s *screen) choice() bool {
-	t := s.take()
+	t := s.current()
 	return t != nil && len(t.at(s.frame)) > 1
 }
 
@@ -119,7 +119,7 @@ func (s *screen) press(code string) tea.Cmd {
 // scrub moves the playhead by frames; where nothing moves, it goes to another render.
 func (s *screen) scrub(by int) tea.Cmd {
 	s.follow, s.playing = false, false
-	t := s.take()
+	t := s.current()
 	if t == nil {
 		return nil
 	}
@@ -133,7 +133,7 @@ func (s *screen) scrub(by int) tea.Cmd {
 
 // choose selects another entity.
 func (s *screen) choose(by int) {
-	if t := s.take(); t != nil && len(t.at(s.frame)) > 0 {
+	if t := s.current(); t != nil && len(t.at(s.frame)) > 0 {
 		n := len(t.at(s.frame))
 		s.entity = ((s.entity+by)%n + n) % n
 	}
@@ -142,7 +142,7 @@ func (s *screen) choose(by int) {
 // turn goes to another render.
 func (s *screen) turn(by int) {
 	s.follow, s.playing = false, false
-	n := len(s.takes)
+	n := len(s.views)
 	if n == 0 {
 		return
 	}
@@ -156,8 +156,8 @@ func (s *screen) turn(by int) {
 
 // clip keeps what is selected among what there is.
 func (s *screen) clip() {
-	s.render = min(max(0, len(s.takes)-1), max(0, s.render))
-	t := s.take()
+	s.render = min(max(0, len(s.views)-1), max(0, s.render))
+	t := s.current()
 	if t == nil {
 		s.frame, s.entity = 0, 0
 		return
@@ -169,7 +169,7 @@ func (s *screen) clip() {
 // play starts or stops.
 func (s *screen) play() tea.Cmd {
 	s.follow = false
-	t := s.take()
+	t := s.current()
 	if t == nil || t.count() < 2 {
 		return nil
 	}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"slices"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/ansi/kitty"
 
 	"github.com/eligen/eligen/internal/drawing"
@@ -31,40 +33,44 @@ const (
 	otherPicture = 43
 )
 
-// transmit gives the terminal a picture under a number below 256, to be shown where
-// placeholders of that number stand.
+// transmit returns the sequences that give the terminal a picture under a number below
+// 256, to be shown where placeholders of that number stand.
 func transmit(id int, img image.Image, columns, rows int) (string, error) {
-	var data bytes.Buffer
+	var data bytes.Buffer // kitty.EncodeGraphics compresses harder: a quarter of the speed for the same size
 	if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&data, img); err != nil {
 		return "", err
 	}
-	text := base64.StdEncoding.EncodeToString(data.Bytes())
+	text := make([]byte, base64.StdEncoding.EncodedLen(data.Len()))
+	base64.StdEncoding.Encode(text, data.Bytes())
+	first := kitty.Options{
+		Action: kitty.TransmitAndPut, Transmission: kitty.Direct, Format: kitty.PNG, VirtualPlacement: true,
+		Quiet: noAnswers, ID: id, Columns: columns, Rows: rows,
+	}
+	options := first.Options()
 	var b strings.Builder
-	for first := true; first || text != ""; first = false {
-		chunk := text[:min(len(text), kitty.MaxChunkSize)]
-		text = text[len(chunk):]
-		more := 0
-		if text != "" {
-			more = 1
+	for chunk := range slices.Chunk(text, kitty.MaxChunkSize) {
+		more := 1
+		if text = text[len(chunk):]; len(text) == 0 {
+			more = 0
 		}
-		if first {
-			// No answers (q=2): they would arrive as keys.
-			fmt.Fprintf(&b, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=%d,c=%d,r=%d,m=%d;%s\x1b\\", id, columns, rows, more, chunk)
-		} else {
-			fmt.Fprintf(&b, "\x1b_Gq=2,m=%d;%s\x1b\\", more, chunk)
-		}
+		b.WriteString(ansi.KittyGraphics(chunk, append(options, fmt.Sprintf("m=%d", more))...))
+		options = []string{fmt.Sprintf("q=%d", noAnswers)}
 	}
 	return b.String(), nil
 }
 
-// forget takes back what transmit gave.
+// forget returns the sequences that take back what transmit gave.
 func forget(ids ...int) string {
 	var b strings.Builder
 	for _, id := range ids {
-		fmt.Fprintf(&b, "\x1b_Ga=d,d=I,q=2,i=%d\x1b\\", id)
+		o := kitty.Options{Action: kitty.Delete, Delete: kitty.DeleteID, DeleteResources: true, Quiet: noAnswers, ID: id}
+		b.WriteString(ansi.KittyGraphics(nil, o.Options()...))
 	}
 	return b.String()
 }
+
+// noAnswers asks the terminal for none: they would arrive as keys.
+const noAnswers = 2
 
 // inPlaceholders is where the terminal draws the canvas: a cell's colour says which
 // picture, its diacritics which row and column. Names are text among them.

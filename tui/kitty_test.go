@@ -294,7 +294,7 @@ func (s *terminal) graphics(body string) {
 	if err != nil {
 		s.t.Error(err)
 	}
-	if c["a"] != "T" || c["U"] != "1" || c["f"] != "100" || c["t"] != "d" {
+	if c["a"] != "T" || c["U"] != "1" || c["f"] != "100" || c["t"] != "" && c["t"] != "d" {
 		s.t.Errorf("%v is no PNG with a virtual placement", c)
 	}
 	img, err := png.Decode(bytes.NewReader(data))

@@ -184,7 +184,7 @@ func summary(p *eligen.Progress, now time.Time) string {
 	add(eligen.Failed, "failed")
 	add(eligen.Skipped, "skipped")
 	if !p.Ended {
-		add(eligen.Planned, "to go")
+		add(eligen.Planned, "pending")
 	}
 	if len(parts) == 0 {
 		parts = []string{"nothing to do"}

@@ -152,7 +152,7 @@ func direct(shown []*canvas, columns []int, rows int) string {
 // Sketch draws a layout, of a clip at four of its frames, and lists the entities by
 // their letters.
 func Sketch(l Layout, look Look) string {
-	t := &take{Layout: l, moved: map[int][]eligen.Entity{}}
+	t := &renderView{Layout: l, moved: map[int][]eligen.Entity{}}
 	frames := []int{0}
 	if n := t.count(); n > 1 {
 		frames = nil

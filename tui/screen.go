@@ -26,7 +26,7 @@ type screen struct {
 	next func() tea.Cmd // the next news; nil in tests
 
 	progress    *eligen.Progress
-	takes       takes
+	views       renderViews
 	log         []logLine
 	problems    []logLine // of the scene as it is now: the end of the log
 	state       string    // of the scene; "" where it isn't watched
@@ -49,14 +49,14 @@ type screen struct {
 	abort                 bool
 	left                  bool
 
-	unplaced  []eligen.Event            // of stages of which it isn't known yet what pictures they are about
-	planned   map[place]bool            // pictures that the run makes
-	artifacts map[place]eligen.Artifact // those that it has made
-	shared    map[place]place           // frames whose pictures are those of others
-	ranks     map[place]int             // of makers, the one that made each
-	pictures  map[place]*image.NRGBA    // those that were looked at; nil could not be read
-	stale     map[place]bool            // of those: there is a newer one
-	loading   map[place]bool
+	unplaced  []eligen.Event              // of stages of which it isn't known yet what pictures they are about
+	planned   map[frameID]bool            // pictures that the run makes
+	artifacts map[frameID]eligen.Artifact // those that it has made
+	shared    map[frameID]frameID         // frames whose pictures are those of others
+	ranks     map[frameID]int             // of makers, the one that made each
+	pictures  map[frameID]*image.NRGBA    // those that were looked at; nil could not be read
+	stale     map[frameID]bool            // of those: there is a newer one
+	loading   map[frameID]bool
 
 	version int // of the layouts
 	drawn   struct {
@@ -77,8 +77,8 @@ func newScreen(o Options, full bool) *screen {
 	look := LookOf(o.Env)
 	return &screen{
 		o: o, look: look, full: full, follow: true, width: 80, height: 24, progress: &eligen.Progress{},
-		planned: map[place]bool{}, artifacts: map[place]eligen.Artifact{}, ranks: map[place]int{}, shared: map[place]place{},
-		pictures: map[place]*image.NRGBA{}, loading: map[place]bool{}, stale: map[place]bool{},
+		planned: map[frameID]bool{}, artifacts: map[frameID]eligen.Artifact{}, ranks: map[frameID]int{}, shared: map[frameID]frameID{},
+		pictures: map[frameID]*image.NRGBA{}, loading: map[frameID]bool{}, stale: map[frameID]bool{},
 	}
 }
 
@@ -91,7 +91,7 @@ type (
 		over        bool
 	}
 	loaded struct { // a picture was read
-		at  place
+		at  frameID
 		img *image.NRGBA
 		err error
 	}
@@ -139,7 +139,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		s.unload(msg.at)
 	case beat:
-		if t := s.take(); s.playing && msg.plays == s.plays && t != nil {
+		if t := s.current(); s.playing && msg.plays == s.plays && t != nil {
 			s.frame = (s.frame + 1) % t.count()
 			cmds = append(cmds, s.beat())
 		}
@@ -180,7 +180,7 @@ func (s *screen) event(e eligen.Event) {
 	switch e.Type {
 	case eligen.Planned:
 		if l, ok := s.layout(e.Kind, e.Recipe); ok {
-			s.takes.add(l)
+			s.views.add(l)
 			s.version++
 		}
 		s.unplaced = append(s.unplaced, e)
@@ -188,7 +188,7 @@ func (s *screen) event(e eligen.Event) {
 	case eligen.Opened:
 		// Another run of the same scene: its pictures replace those that are shown one by
 		// one, and nothing is made yet.
-		s.planned, s.artifacts, s.ranks, s.shared = map[place]bool{}, map[place]eligen.Artifact{}, map[place]int{}, map[place]place{}
+		s.planned, s.artifacts, s.ranks, s.shared = map[frameID]bool{}, map[frameID]eligen.Artifact{}, map[frameID]int{}, map[frameID]frameID{}
 		s.unplaced, s.version = nil, s.version+1
 	case eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
@@ -198,11 +198,11 @@ func (s *screen) event(e eligen.Event) {
 		s.say(theme.failed, brief("failed   "+e.Stage+": ", e.Problem))
 	}
 	for _, planned := range s.unplaced { // all layouts are there
-		s.place(eligen.Event{Stage: planned.Stage})
+		s.locate(eligen.Event{Stage: planned.Stage})
 		s.share(planned)
 	}
 	s.unplaced = nil
-	s.place(e)
+	s.locate(e)
 }
 
 // brief is a problem in two lines: what and where, and the rest. All of it is written
@@ -221,13 +221,13 @@ func brief(before string, d *eligen.Diagnostic) string {
 	return s + "\n  " + strings.Join(strings.Fields(d.Detail), " ")
 }
 
-// place finds out which picture an event is about.
-func (s *screen) place(e eligen.Event) {
-	t, frame, what := s.takes.find(e.Stage)
+// locate finds the picture that an event is about.
+func (s *screen) locate(e eligen.Event) {
+	t, frame, what := s.views.find(e.Stage)
 	if t == nil {
 		return
 	}
-	at := place{t.Render, frame}
+	at := frameID{t.Render, frame}
 	if entity, ok := strings.CutPrefix(what, "locality."); ok && e.Artifact != nil && s.o.Number != nil {
 		if v, err := s.o.Number(*e.Artifact); err == nil {
 			t.locality[entity] = v
@@ -247,8 +247,8 @@ func (s *screen) place(e eligen.Event) {
 	s.artifacts[at], s.ranks[at] = *e.Artifact, rank
 	s.stale[at] = true // one that is shown stays until this one is read
 	if s.follow {
-		for i := range s.takes {
-			if s.takes[i] == t {
+		for i := range s.views {
+			if s.views[i] == t {
 				s.render, s.frame = i, frame
 			}
 		}
@@ -258,13 +258,13 @@ func (s *screen) place(e eligen.Event) {
 // share finds out which frames of a clip have one picture: what a clip's file is made
 // of says it, frame by frame.
 func (s *screen) share(clip eligen.Event) {
-	t, _, what := s.takes.find(clip.Stage)
+	t, _, what := s.views.find(clip.Stage)
 	if t == nil || !strings.HasPrefix(what, "clip.") || len(clip.Inputs) != t.count() {
 		return
 	}
 	for frame, stage := range clip.Inputs {
-		if from, of, _ := s.takes.find(stage); from != nil && (from != t || of != frame) {
-			s.shared[place{t.Render, frame}] = place{from.Render, of}
+		if from, of, _ := s.views.find(stage); from != nil && (from != t || of != frame) {
+			s.shared[frameID{t.Render, frame}] = frameID{from.Render, of}
 		}
 	}
 }
@@ -311,15 +311,15 @@ func (s *screen) show(now Shown) {
 		return
 	}
 	render := ""
-	if t := s.take(); t != nil {
+	if t := s.current(); t != nil {
 		render = t.Render
 	}
-	s.takes = nil
+	s.views = nil
 	s.version++
 	for _, l := range now.Layouts {
-		s.takes.add(l)
+		s.views.add(l)
 	}
-	for i, t := range s.takes {
+	for i, t := range s.views {
 		if t.Render == render {
 			s.render = i
 		}
@@ -354,12 +354,12 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// take is the render that is looked at.
-func (s *screen) take() *take {
-	if s.render >= len(s.takes) {
+// current returns the render on the screen, nil if there is none.
+func (s *screen) current() *renderView {
+	if s.render >= len(s.views) {
 		return nil
 	}
-	return s.takes[s.render]
+	return s.views[s.render]
 }
 
 // beat waits for the next frame to play.
@@ -368,7 +368,7 @@ func (s *screen) beat() tea.Cmd {
 		return nil
 	}
 	fps := 12.0
-	if t := s.take(); t != nil && t.Timeline != nil && t.Timeline.FPS > 0 {
+	if t := s.current(); t != nil && t.Timeline != nil && t.Timeline.FPS > 0 {
 		fps = min(t.Timeline.FPS, 30)
 	}
 	plays := s.plays
@@ -376,8 +376,8 @@ func (s *screen) beat() tea.Cmd {
 }
 
 // picture is where a frame's picture is: frames that look the same have one.
-func (s *screen) picture(t *take, frame int) (place, bool) {
-	at := place{t.Render, frame}
+func (s *screen) picture(t *renderView, frame int) (frameID, bool) {
+	at := frameID{t.Render, frame}
 	if _, ok := s.artifacts[at]; ok {
 		return at, true
 	}
@@ -389,15 +389,15 @@ func (s *screen) picture(t *take, frame int) (place, bool) {
 		return other, made
 	}
 	for f := frame - 1; f >= max(0, frame-64); f-- {
-		if _, ok := s.artifacts[place{t.Render, f}]; ok && t.same(f, frame) {
-			return place{t.Render, f}, true
+		if _, ok := s.artifacts[frameID{t.Render, f}]; ok && t.same(f, frame) {
+			return frameID{t.Render, f}, true
 		}
 	}
 	return at, false
 }
 
 // made are the frames whose pictures are there, looked for only when there may be more.
-func (s *screen) made(t *take) map[int]bool {
+func (s *screen) made(t *renderView) map[int]bool {
 	key := fmt.Sprint(t.Render, s.version, len(s.artifacts))
 	if s.known.key != key {
 		s.known.key, s.known.made = key, map[int]bool{}
@@ -412,7 +412,7 @@ func (s *screen) made(t *take) map[int]bool {
 
 // around are the frames of the onion skin.
 func (s *screen) around() []int {
-	t := s.take()
+	t := s.current()
 	if !s.onion || t == nil || t.count() < 2 {
 		return nil
 	}
@@ -428,7 +428,7 @@ func (s *screen) around() []int {
 
 // want reads the pictures that are looked at, and the next where they play.
 func (s *screen) want() tea.Cmd {
-	t := s.take()
+	t := s.current()
 	if t == nil || s.o.Picture == nil {
 		return nil
 	}
@@ -463,9 +463,9 @@ const (
 )
 
 // unload drops a picture where there are too many: the one farthest from at.
-func (s *screen) unload(at place) {
+func (s *screen) unload(at frameID) {
 	for len(s.pictures) > most {
-		var far place
+		var far frameID
 		distance := -1
 		for p := range s.pictures {
 			d := max(p.frame-at.frame, at.frame-p.frame)
@@ -501,7 +501,7 @@ func shrunk(img image.Image, most int) *image.NRGBA {
 
 // canvas is what is looked at.
 func (s *screen) canvas() *canvas {
-	t := s.take()
+	t := s.current()
 	if t == nil {
 		return nil
 	}
@@ -565,7 +565,7 @@ func (s *screen) small() bool { return s.width < leastWidth || s.height < leastH
 
 func (s *screen) panes() panes {
 	aspect, entities, tracks := 1.0, 0, -1
-	if t := s.take(); t != nil {
+	if t := s.current(); t != nil {
 		if t.Size.W > 0 && t.Size.H > 0 {
 			aspect = float64(t.Size.W) / float64(t.Size.H)
 		}
@@ -628,8 +628,8 @@ func (s *screen) String() string {
 
 func (s *screen) lines() []string {
 	p := s.panes()
-	t := s.take()
-	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.takes), state: s.state, colour: s.stateColour, look: s.look}
+	t := s.current()
+	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.views), state: s.state, colour: s.stateColour, look: s.look}
 	if t != nil {
 		head.render = t.Render
 	}
@@ -653,7 +653,7 @@ func (s *screen) notice() string {
 	return ""
 }
 
-func (s *screen) body(p panes, t *take) []string {
+func (s *screen) body(p panes, t *renderView) []string {
 	left := s.pane(p)
 	var right []string
 	if t != nil && p.entities > 0 {

@@ -577,7 +577,7 @@ func TestOffered(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{foot(still), "r regions  ? help  q quit"},
 		{foot(still, still), "r regions  ? help  q quit"}, // the same render
-		{foot(clip), "←→ frame  ↑↓ entity  space play  o onion  r regions  ? help  q quit"},
+		{foot(clip), "←→ frame  ↑↓ entity  space play  o onion skin  r regions  ? help  q quit"},
 		{foot(still, clip), "tab render  r regions  ? help  q quit"},
 		{foot(), "? help  q quit"},
 	} {
@@ -845,7 +845,7 @@ func TestKitty(t *testing.T) {
 	}
 	s.given.pending = ""
 	msg := s.give()().(sent)
-	if msg.id != 42 || !strings.HasPrefix(msg.seq, "\x1b_Ga=T,U=1,q=2,f=100,t=d,i=42,c=") {
+	if msg.id != 42 || !strings.HasPrefix(msg.seq, "\x1b_Gf=100,q=2,i=42,U=1,c=") {
 		t.Errorf("%d %.60q", msg.id, msg.seq)
 	}
 	do(s, drawable{msg.id, msg.key})
