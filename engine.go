@@ -85,6 +85,14 @@ type Spec struct {
 	Schedule          string
 	CleanSource       bool // default of transfers: the source is seen without noise
 
+	// What its family says of LoRAs. EliGen and InContext: it has one of its own, which a
+	// render with entities, or a transfer, has where it names no adapters. WithoutLoRA
+	// begins the warning of a render with entities that has no LoRA; "" needs none.
+	EliGen, InContext bool
+	WithoutLoRA       string
+
+	LeastTeaCache float64 // the step cache reuses nothing up to it; 0 is a family without one
+
 	Sizes Sizes
 
 	// What the model was made for, as far as it is known; nil and zeros are not known.

@@ -474,7 +474,7 @@ func resolveNano(e *Engine, m eligen.Model) (*resolved, error) {
 			Steps: man.Steps, StepsWithEntities: man.StepsWithEntities,
 			CFG: man.CFG, CFGWithNegative: man.CFGWithNegative, CFGWithEntities: man.CFGWithEntities, CFGWithSource: man.CFGWithSource, CleanSource: man.CleanSource,
 			Guidance: man.Guidance, Schedule: man.Schedule,
-			Encoders: encoders(tokens, man.CLIP.Positions), Unread: man.reader(tokens), Pixels: man.Pixels, Objects: man.objects(),
+			Encoders: encoders(tokens, man.CLIP.Positions), Unread: man.reader(tokens), Pixels: man.Pixels, Objects: man.objects(), EliGen: true, InContext: true, LeastTeaCache: eligen.LeastTeaCache,
 		},
 		text: &textPart{cfg, t5, clip, tokens, computed},
 		dit:  &ditPart{man.Transformer, dit, computed},
@@ -595,6 +595,7 @@ func resolveFlux(e *Engine, m eligen.Model) (*resolved, error) {
 		// The reference's defaults, and those of EliGen's examples.
 		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 3,
 		Guidance: 3.5, Schedule: "eligen", Encoders: encoders(tokens, clipConfig.Positions), Unread: reader(tokens),
+		EliGen: true, WithoutLoRA: "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions.", LeastTeaCache: eligen.LeastTeaCache,
 	}
 	if !ditConfig.Guidance {
 		// FLUX.1 [schnell] is distilled to four steps without guidance.

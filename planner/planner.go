@@ -200,13 +200,11 @@ type output struct {
 func (b *builder) resolve(r *eligen.Render) *work {
 	b.goOn()
 	w := &work{render: r, noise: r.Address + ".noise"}
-	adapters := r.Adapters
-	if adapters == nil && len(r.Entities) > 0 {
-		adapters = inContext(r, []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file", Source: r.Source}})
+	base, ok := b.ask(r, []eligen.Adapter{})
+	if !ok {
+		return nil
 	}
-	if adapters == nil {
-		adapters = []eligen.Adapter{} // nil would be a family's default
-	}
+	adapters := adaptersOf(r, base)
 	for _, a := range adapters {
 		if !finite(a.Scale) {
 			b.diags.Errorf(&a.Source, "Invalid number", "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
@@ -219,9 +217,8 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	}
 	w.spec = spec
 	lora := func(a eligen.Adapter) bool { return a.Kind == "lora" }
-	if r.Model.Family == "flux" && len(r.Entities) > 0 && !slices.ContainsFunc(adapters, lora) {
-		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter",
-			"FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions. Leave out `adapters` to have it, or list it among them.")
+	if spec.WithoutLoRA != "" && len(r.Entities) > 0 && !slices.ContainsFunc(adapters, lora) {
+		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.", spec.WithoutLoRA)
 	}
 
 	b.images(w, adapters)
@@ -251,6 +248,24 @@ func (b *builder) resolve(r *eligen.Render) *work {
 		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
 	}
 	return w
+}
+
+// adaptersOf are a render's adapters: where it names none, those that its family brings.
+func adaptersOf(r *eligen.Render, spec eligen.Spec) []eligen.Adapter {
+	adapters := []eligen.Adapter{}
+	if r.Adapters != nil {
+		return append(adapters, r.Adapters...)
+	}
+	own := func(name, path string, at eligen.Source) {
+		adapters = append(adapters, eligen.Adapter{Kind: "lora", Name: name, Path: path, Scale: 1, Alpha: "file", Source: at})
+	}
+	if spec.EliGen && len(r.Entities) > 0 {
+		own("eligen", "", r.Source)
+	}
+	if spec.InContext && r.Transfer != nil && len(r.Entities) > 0 {
+		own("in-context", eligen.InContext, *r.Where("transfer"))
+	}
+	return adapters
 }
 
 // ask asks for a model's Spec, once.
@@ -427,8 +442,10 @@ func (b *builder) tea(w *work) {
 	switch x := *s.TeaCache; {
 	case !finite(x) || x < 0:
 		b.diags.Errorf(at, "Invalid number", "tea_cache is %v; it must be a finite number, 0 or above.", x)
-	case x <= eligen.LeastTeaCache:
-		b.diags.Warnf(at, "Option without effect", "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, eligen.LeastTeaCache)
+	case w.spec.LeastTeaCache == 0:
+		b.diags.Errorf(at, "Argument not applicable", "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
+	case x <= w.spec.LeastTeaCache:
+		b.diags.Warnf(at, "Option without effect", "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
 	case w.schedule.Steps < 3:
 		b.diags.Warnf(at, "Option without effect", "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
 	default:

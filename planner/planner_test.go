@@ -55,6 +55,13 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 			{Name: "T5", Role: "the text encoder", Count: func(p string) int { return len(strings.Fields(p)) + 1 }},
 			{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: 77, Pooled: true, Count: func(p string) int { return len(strings.Fields(p)) + 2 }},
 		},
+		EliGen: true, LeastTeaCache: 0.18,
+	}
+	switch m.Family {
+	case "nano":
+		s.InContext = true
+	case "flux":
+		s.WithoutLoRA = "It has learned regions by a LoRA only."
 	}
 	for _, a := range adapters {
 		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte(a.Name)), Scale: a.Scale, Alpha: a.Alpha})

@@ -47,15 +47,6 @@ func (w *work) painted(regions []eligen.Region) []int32 {
 	return indices(pixels.Painted(regions, w.canvas(), w.spec.Geometry))
 }
 
-// inContext is the adapters of a render that names none, with what a transfer needs
-// beside EliGen's.
-func inContext(r *eligen.Render, adapters []eligen.Adapter) []eligen.Adapter {
-	if r.Transfer == nil || r.Adapters != nil || r.Model.Family != "nano" {
-		return adapters
-	}
-	return append(adapters, eligen.Adapter{Kind: "lora", Name: "in-context", Path: eligen.InContext, Scale: 1, Alpha: "file", Source: *r.Where("transfer")})
-}
-
 // transfer checks what is asked of two pictures.
 func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	r := w.render

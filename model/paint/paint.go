@@ -56,10 +56,10 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 		Encoders: []eligen.Encoder{{Name: "T5", Role: "the text encoder", Count: func(string) int { return 1 }}}, // a colour, however long the prompt
 		Prompt:   eligen.Reading{Length: 1, Pooled: true}, EntityPrompt: eligen.Reading{Length: 1}, HasGuidance: true, DType: "float32",
 		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
-		Unread: unread(m.Family),
+		Unread: unread(m.Family), EliGen: true, InContext: m.Family == "nano", LeastTeaCache: eligen.LeastTeaCache,
 	}
 	if m.Family == "flux" {
-		s.Native = eligen.Size{W: 1024, H: 1024}
+		s.Native, s.WithoutLoRA = eligen.Size{W: 1024, H: 1024}, withoutLoRA
 	}
 	for _, a := range adapters {
 		if a.Kind == "ip" {
@@ -70,6 +70,8 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 	}
 	return s, nil
 }
+
+const withoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions."
 
 // unread is what the text encoder of a family's models can't read, for a scene that is
 // painted before it is rendered. This engine reads everything itself.
