@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -120,6 +121,33 @@ type Artifact struct {
 	Path   string `json:"path"`   // of the store's entry: a line, then the content
 	Size   int64  `json:"size"`   // of the content, bytes
 	Data   []byte `json:"-"`      // the content, where it was read and checked
+
+	// Open opens the content, where it is not in Data. It is checked while it is read:
+	// damage is an error before the end.
+	Open func() (io.ReadCloser, error) `json:"-"`
+}
+
+// Read returns the content: Data, or all that Open gives.
+func (a Artifact) Read() ([]byte, error) {
+	if a.Open == nil {
+		return a.Data, nil
+	}
+	r, err := a.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data := make([]byte, a.Size, a.Size+1) // a byte more, in which the end is found
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, err
+	}
+	switch n, err := r.Read(data[len(data):cap(data)]); {
+	case n > 0:
+		return nil, fmt.Errorf("the result %s has more than its %d bytes", a.Digest.Short(), a.Size)
+	case !errors.Is(err, io.EOF):
+		return nil, err
+	}
+	return data, nil
 }
 
 // NewPlan starts an empty plan for an engine. Its outputs are below the scene's
@@ -130,18 +158,11 @@ func NewPlan(scene, engine string) *Plan {
 
 // Add appends a stage, unless the plan already makes the same thing.
 func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
-	h := sha256.New()
-	w := bufio.NewWriter(h)
-	fmt.Fprintf(w, "eligen recipe 1\n%s\n", op.Kind())
-	if _, ok := op.(EngineOp); ok {
-		fmt.Fprintf(w, "engine %s\n", p.Engine)
+	digests := make([]Digest, len(inputs))
+	for i, in := range inputs {
+		digests[i] = p.Stages[in].Digest
 	}
-	writeRecipe(w, reflect.ValueOf(op))
-	for _, in := range inputs {
-		fmt.Fprintf(w, "\ninput %s", p.Stages[in].Digest)
-	}
-	_ = w.Flush() // a hash takes everything
-	d := Digest(hex.EncodeToString(h.Sum(nil)))
+	d := StageDigest(op, p.Engine, digests)
 	if ref, ok := p.index[d]; ok {
 		return ref
 	}
@@ -149,6 +170,24 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 	p.Stages = append(p.Stages, Stage{Name: name, Op: op, Inputs: inputs, Digest: d, Source: at})
 	p.index[d] = ref
 	return ref
+}
+
+// StageDigest returns the digest of a stage: of its Op's kind and fields, of the engine's
+// ID if the Op uses the engine, and of the inputs' digests. It panics at what a recipe
+// can't hold.
+func StageDigest(op Op, engine string, inputs []Digest) Digest {
+	h := sha256.New()
+	w := bufio.NewWriter(h)
+	fmt.Fprintf(w, "eligen recipe 1\n%s\n", op.Kind())
+	if _, ok := op.(EngineOp); ok {
+		fmt.Fprintf(w, "engine %s\n", engine)
+	}
+	writeRecipe(w, reflect.ValueOf(op))
+	for _, in := range inputs {
+		fmt.Fprintf(w, "\ninput %s", in)
+	}
+	_ = w.Flush() // a hash takes everything
+	return Digest(hex.EncodeToString(h.Sum(nil)))
 }
 
 // writeRecipe writes a value so that different values never write the same

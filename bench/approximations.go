@@ -18,6 +18,7 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 )
 
 // An approximation is a render of the scene twoEntities with an option that trades
@@ -75,7 +76,7 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 		return nil, nil, err
 	}
 	defer os.RemoveAll(folder)
-	store, err := runtime.OpenStore(folder)
+	store, err := file.Open(folder)
 	if err != nil {
 		return nil, nil, err
 	}

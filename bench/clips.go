@@ -14,6 +14,7 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 )
 
 // movingEntity is a clip of the embedded model: two entities, one of which moves.
@@ -77,7 +78,7 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 		return c, err
 	}
 	defer os.RemoveAll(folder)
-	store, err := runtime.OpenStore(folder)
+	store, err := file.Open(folder)
 	if err != nil {
 		return c, err
 	}

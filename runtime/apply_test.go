@@ -22,6 +22,7 @@ import (
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 func picnic(dir string) *eligen.Scene {
@@ -46,7 +47,7 @@ func build(t *testing.T, scene *eligen.Scene) *eligen.Plan {
 }
 
 // apply applies a plan with the paint engine, and gives what its events say.
-func apply(t *testing.T, store *runtime.Store, plan *eligen.Plan, change ...func(*runtime.Runner)) (eligen.Progress, error) {
+func apply(t *testing.T, store *file.Store, plan *eligen.Plan, change ...func(*runtime.Runner)) (eligen.Progress, error) {
 	t.Helper()
 	var progress eligen.Progress
 	seq := 0
@@ -63,9 +64,9 @@ func apply(t *testing.T, store *runtime.Store, plan *eligen.Plan, change ...func
 	return progress, err
 }
 
-func open(t *testing.T, dir string) *runtime.Store {
+func open(t *testing.T, dir string) *file.Store {
 	t.Helper()
-	store, err := runtime.OpenStore(dir)
+	store, err := file.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,9 +19,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 // small is a whole scene, entities, overlay and partial results included.
@@ -51,13 +53,13 @@ func TestFaults(t *testing.T) {
 	operations := map[string]int{}
 	for n := 1; ; n++ {
 		dir, cache := t.TempDir(), t.TempDir()
-		store, err := runtime.OpenStore(cache)
+		store, err := file.Open(cache)
 		if err != nil {
 			t.Fatal(err)
 		}
 		plan := build(t, small(dir, 1))
 		count, lines, broken := 0, 0, ""
-		runtime.Break(store, func(operation, name string) error {
+		files.SetFault(func(operation, name string) error {
 			if operation == "write" && strings.HasPrefix(name, "runs") {
 				if lines++; lines > 3 { // one line of the journal is like another
 					return nil
@@ -72,6 +74,7 @@ func TestFaults(t *testing.T) {
 		})
 		progress, err := apply(t, store, plan)
 		store.Close()
+		files.SetFault(nil)
 		if broken == "" {
 			t.Logf("%d file operations failed in turn: %v", n-1, operations)
 			if n < 80 {
@@ -103,16 +106,16 @@ func TestFaults(t *testing.T) {
 		if after, err := apply(t, again, plan); err != nil || len(after.Files) != 2 {
 			t.Errorf("%s: the next run: %v, wrote %v", broken, err, after.Files)
 		}
-		files := contents(t, dir)
-		for name := range files {
+		found := contents(t, dir)
+		for name := range found {
 			if strings.Contains(name, ".eligen-new-") {
 				if !strings.HasPrefix(broken, "remove") {
 					t.Errorf("%s: %s is left behind", broken, name)
 				}
-				delete(files, name)
+				delete(found, name)
 			}
 		}
-		if diff := cmp.Diff(want, files); diff != "" {
+		if diff := cmp.Diff(want, found); diff != "" {
 			t.Errorf("%s: the next run's files:\n%s", broken, diff)
 		}
 	}
@@ -126,7 +129,7 @@ func TestPowerLoss(t *testing.T) {
 	lost := 0
 	for n := 1; ; n++ {
 		dir, cache := t.TempDir(), t.TempDir()
-		store, err := runtime.OpenStore(cache)
+		store, err := file.Open(cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +137,7 @@ func TestPowerLoss(t *testing.T) {
 		// Names are relative to the store's folder or the scene's; both are looked in.
 		count, lines, off, temp := 0, 0, false, ""
 		dirty, named := map[string]bool{}, map[string]bool{}
-		runtime.Break(store, func(operation, name string) error {
+		files.SetFault(func(operation, name string) error {
 			if operation == "write" && strings.HasPrefix(name, "runs") {
 				dirty[name] = true
 				if lines++; lines > 3 {
@@ -164,6 +167,7 @@ func TestPowerLoss(t *testing.T) {
 		})
 		_, _ = apply(t, store, plan)
 		store.Close()
+		files.SetFault(nil)
 		if !off {
 			t.Logf("the power was cut before each of %d file operations; %d files lost their content or their name", n-1, lost)
 			if lost == 0 {
@@ -191,13 +195,13 @@ func TestPowerLoss(t *testing.T) {
 		if after, err := apply(t, again, plan); err != nil || len(after.Files) != 2 || len(after.Reports) > 0 {
 			t.Errorf("cut before operation %d: %v, wrote %v, reported %v", n, err, after.Files, after.Reports)
 		}
-		files := contents(t, dir)
-		for name := range files {
+		found := contents(t, dir)
+		for name := range found {
 			if strings.Contains(name, ".eligen-new-") {
-				delete(files, name)
+				delete(found, name)
 			}
 		}
-		if diff := cmp.Diff(want, files); diff != "" {
+		if diff := cmp.Diff(want, found); diff != "" {
 			t.Errorf("cut before operation %d:\n%s", n, diff)
 		}
 	}
@@ -302,7 +306,7 @@ func TestKilledRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := runtime.OpenStore(os.Getenv(childCache))
+	store, err := file.Open(os.Getenv(childCache))
 	if err != nil {
 		t.Fatal(err)
 	}

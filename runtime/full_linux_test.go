@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 )
 
 // TestFullDisk runs on a real disk that is too small, of one size after the other:
@@ -36,7 +36,7 @@ func TestFullDisk(t *testing.T) {
 		dir, cache := filepath.Join(disk, fmt.Sprint("scene", pages)), filepath.Join(disk, fmt.Sprint("cache", pages))
 		plan := build(t, small(dir, 1))
 		run := func() error {
-			store, err := runtime.OpenStore(cache)
+			store, err := file.Open(cache)
 			if err != nil {
 				return err
 			}

@@ -2,51 +2,64 @@ package runtime
 
 import (
 	"context"
-	"path/filepath"
+	"errors"
 	"time"
 
 	"github.com/eligen/eligen"
 )
 
-// patience is how long lies between two looks at a lease that another run holds.
-const patience = 100 * time.Millisecond
-
-// lease waits until no other run makes a result, and calls waiting once if it has to.
-// What it gives lets others go on. Where files can't be locked, nobody waits: runs
-// that make a result at the same time make the same one.
-func (s *Store) lease(ctx context.Context, d eligen.Digest, waiting func()) (release func()) {
-	name := filepath.Join("leases", string(d))
-	told := false
-	for {
-		f, err := s.files.open(name)
-		if err != nil {
-			return func() {}
-		}
-		held, err := lock(f)
-		if held {
-			return func() {
-				_ = s.files.remove(name) // before others can have it; a name that stays does no harm
-				f.Close()
-			}
-		}
-		f.Close()
-		if err != nil || ctx.Err() != nil {
-			return func() {}
-		}
-		if !told {
-			told = true
-			waiting()
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(patience):
-		}
-	}
+// A Leaser keeps runs from making the same result at the same time. It saves work, and
+// correctness never depends on it: runs that make one result make the same bytes. A
+// Store may implement it.
+type Leaser interface {
+	// Lease waits until nobody else has the lease of key, and takes it. waiting is called
+	// once, if it has to wait. The error is ctx's where that ends first.
+	Lease(ctx context.Context, key eligen.Digest, waiting func()) (Lease, error)
 }
 
-// use says that a result is wanted now, to those that make room.
-func (s *Store) use(d eligen.Digest) {
-	if info, err := s.files.root.Lstat(place(d)); err == nil && time.Since(info.ModTime()).Abs() > Grace/4 {
-		_ = s.files.touch(place(d)) // what is lost is an age
+// A Lease is held until it is released, its holder dies, or its term passes without a
+// renewal, whichever comes first. Those that wait go on then.
+type Lease interface {
+	// Term is how long the lease lasts from its beginning, and from each renewal. 0 is
+	// without end: the leaser notices itself when the holder dies.
+	Term() time.Duration
+	// Renew tells that the holder is alive. The error is ErrLeaseLost where the term had
+	// passed and somebody else may have taken the lease.
+	Renew(ctx context.Context) error
+	// Release lets others go on. It is called once.
+	Release()
+}
+
+// ErrLeaseLost says that a lease's term passed without a renewal.
+var ErrLeaseLost = errors.New("the lease has run out")
+
+// hold renews a lease, until what it returns is called, which releases it. lost is called
+// once, with the first error.
+func hold(l Lease, lost func(error)) (release func()) {
+	if l.Term() <= 0 {
+		return l.Release
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(max(1, l.Term()/3)) // two renewals may fail to come through
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if err := l.Renew(ctx); err != nil && ctx.Err() == nil {
+				lost(err)
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		l.Release()
 	}
 }

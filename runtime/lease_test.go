@@ -13,16 +13,34 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
+
+// locks reports whether this system can lock files.
+func locks(t *testing.T, dir string) bool {
+	t.Helper()
+	free, ok, err := files.Claim(dir)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	defer func() {
+		if err := free(); err != nil {
+			t.Error(err)
+		}
+	}()
+	_, again, err := files.Claim(dir)
+	return err == nil && !again
+}
 
 // Two runs on one store: what one is making, the other waits for and finds. Both end
 // with the same pictures, and the work is done once.
 func TestLease(t *testing.T) {
 	cache := t.TempDir()
-	if !runtime.Locks(cache) {
+	if !locks(t, t.TempDir()) {
 		t.Skip("files can't be locked here: nobody waits")
 	}
 	dirs := [2]string{t.TempDir(), t.TempDir()}
@@ -45,7 +63,7 @@ func TestLease(t *testing.T) {
 	<-started
 	told := 0
 	go run(1, func(e eligen.Event) {
-		if e.Type == eligen.Reported && e.Problem.Summary == "Another run is at it" {
+		if e.Type == eligen.Reported && e.Problem.Summary == "Waiting for another run" {
 			if told++; told == 1 {
 				close(waiting)
 			}
@@ -78,7 +96,7 @@ func TestLease(t *testing.T) {
 // A run that is interrupted while it waits ends at once, with nothing done.
 func TestInterruptedWait(t *testing.T) {
 	cache := t.TempDir()
-	if !runtime.Locks(cache) {
+	if !locks(t, t.TempDir()) {
 		t.Skip("files can't be locked here: nobody waits")
 	}
 	holding, release := make(chan bool), make(chan bool)
@@ -114,12 +132,12 @@ func TestInterruptedWait(t *testing.T) {
 // be, and goes when the run has ended. What it found at its beginning stays too.
 func TestCollectBesideARun(t *testing.T) {
 	cache := t.TempDir()
-	if !runtime.Locks(cache) {
+	if !locks(t, t.TempDir()) {
 		t.Skip("files can't be locked here: nobody waits")
 	}
 	other := open(t, cache)
 	collect := func(grace time.Duration) int {
-		removed, err := other.Collect(runtime.Collecting{MaxSize: 0, Grace: grace})
+		removed, err := other.Collect(file.Collecting{MaxSize: 0, Grace: grace})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +189,7 @@ func TestCollectBesideARun(t *testing.T) {
 		r.Replace = []eligen.Ref{decode}
 		r.Emit = eligen.Tee(r.Emit, func(e eligen.Event) {
 			if e.Type == eligen.Started {
-				gone += collect(runtime.Grace)
+				gone += collect(file.Grace)
 			}
 		})
 	})
@@ -201,7 +219,7 @@ func TestUnwritable(t *testing.T) {
 	} {
 		cache := t.TempDir()
 		store := open(t, cache)
-		runtime.Break(store, func(operation, name string) error {
+		files.SetFault(func(operation, name string) error {
 			if operation == "read" || operation == "list" {
 				return nil
 			}
@@ -209,6 +227,7 @@ func TestUnwritable(t *testing.T) {
 		})
 		dir := t.TempDir()
 		progress, err := apply(t, store, build(t, gallery(dir, 1)))
+		files.SetFault(nil)
 		if !errors.Is(err, c.cause) {
 			t.Errorf("%v: %v", c.cause, err)
 		}
@@ -221,8 +240,8 @@ func TestUnwritable(t *testing.T) {
 		if !failed || len(progress.Reports) == 0 || progress.Reports[0].Summary != "Run is not recorded" {
 			t.Errorf("%v: reported %v, stages %+v", c.cause, progress.Reports, progress.Stages)
 		}
-		if files := contents(t, dir); len(files) > 0 {
-			t.Errorf("%v: there are files: %v", c.cause, files)
+		if found := contents(t, dir); len(found) > 0 {
+			t.Errorf("%v: there are files: %v", c.cause, found)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 )
 
 // TestPipesInTheStore puts a named pipe, a folder and a link to nowhere wherever the
@@ -63,7 +64,7 @@ func TestPipesInTheStore(t *testing.T) {
 				store.History(plan.Engine, plan.Scene)
 				_, listed := store.Entries()
 				_, _, verified := store.Verify()
-				_, collected := store.Collect(runtime.Collecting{MaxSize: 0, OlderThan: time.Minute})
+				_, collected := store.Collect(file.Collecting{MaxSize: 0, OlderThan: time.Minute})
 				if err := errors.Join(listed, verified, collected); err != nil {
 					t.Error(err)
 				}

@@ -1,188 +1,224 @@
 package runtime
 
 import (
-	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"strconv"
+	"hash"
+	"io"
+	"io/fs"
 
 	"github.com/eligen/eligen"
-	regular "github.com/eligen/eligen/internal/files"
 )
 
-// A Store is a folder of results, each under the digest of how it was made. It is
-// all the state there is: without it, time is lost and nothing else.
+// A Store keeps results, each under its key: the digest of the stage that makes it.
+// It is all the state there is. Without it time is lost, and nothing else.
 //
-//	results/ab/abcd…          a result: a line that holds the content's digest, then the content
-//	results/ab/abcd….partial  what an interrupted stage goes on from
-//	quarantine/               entries that were found damaged
-//	runs/                     the journal of every run: its events, one JSON object a line
-//	leases/                   locked files: what is being made at the moment
+// Every Store keeps this contract; package store/storetest tests it.
 //
-// Entries appear whole or not at all, and are checked whenever they are read. Several
-// processes may use one Store at the same time: what one is making, others wait for.
-type Store struct {
-	files files
-	dir   string
+//   - A result is there whole or not at all, whatever dies while it is written.
+//   - What is read is verified. A wrong byte is an error before the end of the content,
+//     and the result is a miss.
+//   - A key has one content. The first one stays, unless it is replaced on purpose.
+//   - Several processes may use it at the same time.
+//   - Content streams: a Store holds no result in memory to pass it on.
+//
+// Methods may be called concurrently.
+type Store interface {
+	// Stat describes a result without reading its content, which may be damaged. A
+	// missing one is fs.ErrNotExist.
+	Stat(ctx context.Context, key eligen.Digest) (Info, error)
+	// Open opens a result to be read to its end. A missing one is fs.ErrNotExist. One
+	// that is damaged is ErrCorrupt, here or from Read.
+	Open(ctx context.Context, key eligen.Digest) (Reader, error)
+	// Create starts to write a result. Nobody sees it before its Commit.
+	Create(ctx context.Context, key eligen.Digest) (Writer, error)
+	// Touch notes that a run wants a result, for those that make room.
+	Touch(ctx context.Context, key eligen.Digest)
 }
 
-// maxEntry is how much of an entry is read.
-const maxEntry = 4 << 30
-
-// ErrNotDeterministic says that a stage made other bytes than before from the same
-// recipe on the same engine.
-var ErrNotDeterministic = errors.New("the stage is not deterministic: it made other bytes than the store holds for the same recipe")
-
-// OpenStore opens a folder as a Store, and makes it where it is missing.
-func OpenStore(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("the store can't be opened: %w", err)
-	}
-	f, err := openFiles(dir)
-	if err != nil {
-		return nil, fmt.Errorf("the store can't be opened: %w", err)
-	}
-	return &Store{f, dir}, nil
+// An Info describes a result.
+type Info struct {
+	Key     eligen.Digest
+	Content eligen.Digest // SHA-256 of the content
+	Size    int64         // bytes of the content
+	Path    string        // of the file that ends with the content; "" where there is none
 }
 
-// Close lets go of the folder.
-func (s *Store) Close() error { return s.files.root.Close() }
-
-func place(d eligen.Digest) string {
-	return filepath.Join("results", string(d[:2]), string(d))
+// artifact returns what events say of a result.
+func (i Info) artifact() eligen.Artifact {
+	return eligen.Artifact{Digest: i.Key, Path: i.Path, Size: i.Size}
 }
 
-// header is an entry's first line. It has the same length for all entries, and
-// follows from key, step and content, so that a check is a comparison. The digest of
-// a partial result is over its step too: latents of one step are not those of another.
-func header(kind string, key eligen.Digest, step int, content []byte) []byte {
-	sum := eligen.DigestOf(content)
-	if step > 0 {
-		sum = eligen.DigestOf(fmt.Appendf(nil, "%06d %s", step, sum))
-	}
-	return headerOf(kind, key, step, sum, int64(len(content)))
+// A Reader reads a result. It never ends with io.EOF unless all that was read is right.
+type Reader interface {
+	io.ReadCloser
+	Info() Info
 }
 
-// headerOf is the header of a content of that digest and size.
-func headerOf(kind string, key eligen.Digest, step int, sum eligen.Digest, size int64) []byte {
-	return fmt.Appendf(nil, "eligen store 1 %s %s %06d %s %020d\n", kind, key, step, sum, size)
+// A Writer writes a result.
+type Writer interface {
+	io.Writer
+	// Commit makes the result appear. Where the store holds other bytes for the key, it
+	// returns their Info with ErrNotDeterministic, and they stay; Commit may then be
+	// called again, to replace them.
+	Commit(replace bool) (Info, error)
+	// Close discards the result, unless it was committed.
+	Close() error
 }
 
-// sumOf is the content's digest in a header, whatever stands there.
-func sumOf(head []byte, kind string, key eligen.Digest) eligen.Digest {
-	at := len("eligen store 1 ") + len(kind) + 1 + len(key) + 1 + len("000000 ")
-	return eligen.Digest(head[at : at+64])
+// Partials keeps what interrupted stages resume from. A Store may implement it.
+type Partials interface {
+	// Partial returns what was saved last, with its step; nil and 0 if nothing was. One
+	// that is damaged is an error, and gone.
+	Partial(ctx context.Context, key eligen.Digest) (content []byte, step int, err error)
+	// SavePartial saves the state of a stage after a step, from 1.
+	SavePartial(ctx context.Context, key eligen.Digest, content []byte, step int) error
+	// DropPartial forgets what was saved.
+	DropPartial(ctx context.Context, key eligen.Digest)
 }
 
-// Has reports whether there is a result. It looks, and doesn't read.
-func (s *Store) Has(d eligen.Digest) bool {
+// Journals records runs. A Store may implement it.
+type Journals interface {
+	// Record starts the journal of a run. Others can tell that the run is live until the
+	// journal is closed, or its process ends.
+	Record() (io.WriteCloser, error)
+}
+
+// MaxResult is how many bytes a result may have.
+const MaxResult = 4 << 30
+
+// Errors of a Store.
+var (
+	// ErrNotDeterministic says that a stage made other bytes than before from the same
+	// definition on the same engine.
+	ErrNotDeterministic = errors.New("the stage is not deterministic: it made other bytes than the store holds for the same recipe")
+	// ErrCorrupt says that a result isn't what its digest says.
+	ErrCorrupt = errors.New("damaged")
+	// ErrTooLarge says that a result has more than MaxResult bytes.
+	ErrTooLarge = fmt.Errorf("a result has at most %d bytes", int64(MaxResult))
+)
+
+// IsKey reports whether a digest can be a key: 64 lowercase hexadecimal digits. A Store
+// has nothing under other keys.
+func IsKey(d eligen.Digest) bool {
 	if len(d) != 64 {
 		return false
 	}
-	fi, err := s.files.root.Lstat(place(d))
-	return err == nil && fi.Mode().IsRegular()
-}
-
-// look is where a result is, without its content, which is not read: nothing is said of
-// it being sound.
-func (s *Store) look(d eligen.Digest) (eligen.Artifact, bool) {
-	fi, err := s.files.root.Lstat(place(d))
-	if err != nil || !fi.Mode().IsRegular() {
-		return eligen.Artifact{}, false
-	}
-	size := fi.Size() - int64(len(header("result", d, 0, nil)))
-	return eligen.Artifact{Digest: d, Path: filepath.Join(s.dir, place(d)), Size: max(0, size)}, true
-}
-
-// Get reads and checks a result. One that is damaged is moved out of the way and
-// counts as missing; damage then says what was wrong.
-func (s *Store) Get(d eligen.Digest) (a eligen.Artifact, ok bool, damage error) {
-	content, _, err := s.entry(place(d), "result", d)
-	if missing(err) {
-		return eligen.Artifact{}, false, nil
-	}
-	if err != nil {
-		return eligen.Artifact{}, false, err
-	}
-	return s.artifact(d, content), true, nil
-}
-
-func (s *Store) artifact(d eligen.Digest, content []byte) eligen.Artifact {
-	return eligen.Artifact{Digest: d, Path: filepath.Join(s.dir, place(d)), Size: int64(len(content)), Data: content}
-}
-
-// entry reads an entry and its step.
-func (s *Store) entry(name, kind string, key eligen.Digest) (content []byte, step int, err error) {
-	data, err := s.files.read(name, maxEntry)
-	if err != nil && !errors.Is(err, regular.ErrNotRegular) {
-		return nil, 0, err
-	}
-	if n := len(header(kind, key, 0, nil)); err == nil && len(data) >= n {
-		at := len("eligen store 1 ") + len(kind) + len(key) + 2
-		step, err = strconv.Atoi(string(data[at : at+6]))
-		content = data[n:]
-		if err == nil && (step > 0) == (kind == "partial") && bytes.Equal(data[:n], header(kind, key, step, content)) {
-			return content, step, nil
+	for _, c := range d {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
 		}
 	}
-	return nil, 0, s.setAside(name)
+	return true
 }
 
-// setAside moves an entry that is damaged, or no file at all, to where nobody reads it.
-// The error says so.
-func (s *Store) setAside(name string) error {
-	aside := filepath.Join("quarantine", filepath.Base(name))
-	_ = s.files.mkdirAll("quarantine") // without it, the renaming fails
-	err := s.files.rename(name, aside) // of several damaged entries of one name, the last is kept
-	if err != nil {                    // a folder is in the way, or is what is moved
-		aside += fmt.Sprintf("-%08x", rand.Uint32())
-		err = s.files.rename(name, aside)
-	}
+// Get reads a result whole. What is found missing or damaged is an error, as from Open.
+func Get(ctx context.Context, s Store, key eligen.Digest) (eligen.Artifact, error) {
+	r, err := s.Open(ctx, key)
 	if err != nil {
-		return fmt.Errorf("%s is damaged, and is made again", filepath.Join(s.dir, name))
+		return eligen.Artifact{}, err
 	}
-	return fmt.Errorf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside))
+	defer r.Close()
+	a := r.Info().artifact()
+	if a.Size < 0 || a.Size > MaxResult {
+		return eligen.Artifact{}, ErrTooLarge
+	}
+	whole := a
+	whole.Open = func() (io.ReadCloser, error) { return r, nil }
+	a.Data, err = whole.Read()
+	return a, err
 }
 
-// Put keeps a result. Where there is one already, it must be the same bytes: the
-// error is ErrNotDeterministic otherwise, and the old result stays.
-func (s *Store) Put(d eligen.Digest, content []byte) (eligen.Artifact, error) {
-	if old, ok, _ := s.Get(d); ok {
-		if !bytes.Equal(old.Data, content) {
-			return old, ErrNotDeterministic
+// Put keeps a result that is at hand as a whole. The error is ErrNotDeterministic where
+// the store holds other bytes, which stay.
+func Put(ctx context.Context, s Store, key eligen.Digest, content []byte) (Info, error) {
+	w, err := s.Create(ctx, key)
+	if err != nil {
+		return Info{}, err
+	}
+	defer w.Close()
+	if _, err := w.Write(content); err != nil {
+		return Info{}, err
+	}
+	return w.Commit(false)
+}
+
+// Verify reads a result to its end and holds none of it. The error is fs.ErrNotExist
+// for one that is missing, and ErrCorrupt for one that is damaged.
+func Verify(ctx context.Context, s Store, key eligen.Digest) (Info, error) {
+	r, err := s.Open(ctx, key)
+	if err != nil {
+		return Info{}, err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, r)
+	return r.Info(), err
+}
+
+// missing reports whether an error says that there is no such file or result.
+func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// Verified returns a Reader of content that must be what info says. damaged, which may be
+// nil, is called once with the error, which is ErrCorrupt, and may say it better. Stores
+// are made with it.
+func Verified(content io.ReadCloser, info Info, damaged func(error) error) Reader {
+	return &verified{ReadCloser: content, info: info, left: info.Size, sum: sha256.New(), damaged: damaged}
+}
+
+type verified struct {
+	io.ReadCloser
+	info    Info
+	left    int64
+	sum     hash.Hash
+	damaged func(error) error
+	end     error // once there is no more
+}
+
+func (v *verified) Info() Info { return v.info }
+
+func (v *verified) Read(p []byte) (int, error) {
+	if v.end != nil {
+		return 0, v.end
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if v.left > 0 {
+		n, err := v.ReadCloser.Read(p[:min(int64(len(p)), v.left)])
+		v.sum.Write(p[:n])
+		v.left -= int64(n)
+		switch {
+		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+			return n, err
+		case err != nil && v.left > 0:
+			return n, v.corrupt(fmt.Sprintf("%d bytes are missing", v.left))
 		}
-		return old, nil
+		return n, nil
 	}
-	return s.replace(d, content)
+	return 0, v.finish()
 }
 
-// replace keeps a result, whatever there is already.
-func (s *Store) replace(d eligen.Digest, content []byte) (eligen.Artifact, error) {
-	s.files.sweep(filepath.Dir(place(d)))
-	if err := s.files.put(place(d), append(header("result", d, 0, content), content...)); err != nil {
-		return eligen.Artifact{}, fmt.Errorf("the store can't be written: %w", err)
+// finish decides what comes after the last byte.
+func (v *verified) finish() error {
+	if n, err := io.ReadFull(v.ReadCloser, make([]byte, 1)); n > 0 {
+		return v.corrupt("it has more bytes than it should")
+	} else if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	return s.artifact(d, content), nil
-}
-
-// savePartial keeps what a stage can go on from; the last one counts.
-func (s *Store) savePartial(d eligen.Digest, content []byte, step int) error {
-	s.files.sweep(filepath.Dir(place(d)))
-	return s.files.put(place(d)+".partial", append(header("partial", d, step, content), content...))
-}
-
-// partial is what savePartial kept, or nil and 0.
-func (s *Store) partial(d eligen.Digest) ([]byte, int, error) {
-	content, step, err := s.entry(place(d)+".partial", "partial", d)
-	if missing(err) {
-		return nil, 0, nil
+	if got := hex.EncodeToString(v.sum.Sum(nil)); got != string(v.info.Content) {
+		return v.corrupt("its content is not what its digest says")
 	}
-	return content, step, err
+	v.end = io.EOF
+	return v.end
 }
 
-func (s *Store) dropPartial(d eligen.Digest) {
-	_ = s.files.remove(place(d) + ".partial") // it is overwritten or unused: no harm in it
+func (v *verified) corrupt(how string) error {
+	v.end = fmt.Errorf("%w: %s", ErrCorrupt, how)
+	if v.damaged != nil {
+		v.end = v.damaged(v.end)
+	}
+	return v.end
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 // A say is the smallest Op: it writes a word and what its inputs hold.
@@ -36,7 +37,11 @@ func (o say) Run(_ context.Context, c *eligen.Call) error {
 	}
 	fmt.Fprint(c.Out, o.Word, o.Extra)
 	for _, in := range c.Inputs {
-		fmt.Fprintf(c.Out, "(%s)", in.Data)
+		data, err := in.Read()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.Out, "(%s)", data)
 	}
 	return o.Error
 }
@@ -50,7 +55,7 @@ func states(p *eligen.Progress) string {
 	return strings.Join(out, ", ")
 }
 
-func content(t *testing.T, store *runtime.Store, plan *eligen.Plan, ref eligen.Ref) string {
+func content(t *testing.T, store *file.Store, plan *eligen.Plan, ref eligen.Ref) string {
 	t.Helper()
 	a, ok, err := store.Get(plan.Stages[ref].Digest)
 	if !ok || err != nil {
@@ -117,7 +122,7 @@ func TestFailure(t *testing.T) {
 	if !errors.Is(err, boom) || !errors.As(err, &stageError) || stageError.Stage != "bad" || strings.Count(err.Error(), "no such word") != 1 {
 		t.Errorf("Apply: %v", err)
 	}
-	if !strings.Contains(err.Error(), "out of cheese, at runtime/walk_test.go:35. This is a bug in eligen") {
+	if !strings.Contains(err.Error(), "out of cheese, at runtime/walk_test.go:36. This is a bug in eligen") {
 		t.Errorf("Apply: %v", err)
 	}
 	if p := progress.Stages[1].Problem; p == nil || p.Source == nil || p.Source.Line != 3 || !strings.Contains(p.Detail, "no such word") {
@@ -162,10 +167,10 @@ func TestNotDeterministic(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := plan.Stages[a].Digest
-	if _, err := store.Put(d, []byte("a")); err != nil {
+	if _, err := runtime.Put(t.Context(), store, d, []byte("a")); err != nil {
 		t.Errorf("the same bytes again: %v", err)
 	}
-	if _, err := store.Put(d, []byte("a, differently")); !errors.Is(err, runtime.ErrNotDeterministic) {
+	if _, err := runtime.Put(t.Context(), store, d, []byte("a, differently")); !errors.Is(err, runtime.ErrNotDeterministic) {
 		t.Errorf("other bytes: %v", err)
 	}
 	if got := content(t, store, plan, a); got != "a" {
@@ -175,7 +180,7 @@ func TestNotDeterministic(t *testing.T) {
 	// Two processes on one store: while one runs the stage, the other finishes it.
 	plan = eligen.NewPlan("scene.hcl", "engine-1")
 	plan.Add("b", eligen.Source{}, racing{say{Word: "b", Ran: &ran, Extra: "!"}, func() {
-		if _, err := store.Put(plan.Stages[0].Digest, []byte("b")); err != nil {
+		if _, err := runtime.Put(t.Context(), store, plan.Stages[0].Digest, []byte("b")); err != nil {
 			t.Error(err)
 		}
 	}})

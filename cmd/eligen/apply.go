@@ -10,6 +10,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -123,7 +124,7 @@ func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
 // hand hands over what a run has written: pictures to a terminal, paths to standard
 // output, in the plan's order, since stages beside each other end in any. It returns
 // each render's first file.
-func (o *applyOptions) hand(c *cobra.Command, p *eligen.Plan, store *runtime.Store, wrote map[string]bool) []string {
+func (o *applyOptions) hand(c *cobra.Command, p *eligen.Plan, store *file.Store, wrote map[string]bool) []string {
 	if look := screenLook(c); look != nil && !o.json && o.progress != "none" {
 		pictures, more := thumbnails(p, store, wrote)
 		fmt.Fprint(page.Bare(c.ErrOrStderr()), tui.Pictures(pictures, more, *look))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -23,7 +24,7 @@ type watching struct {
 	*applyOptions
 	c     *cobra.Command
 	e     engine
-	store *runtime.Store
+	store *file.Store
 	path  string
 	sink  eligen.Sink
 	show  func(tui.Shown)

@@ -16,9 +16,9 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 // localPath is an output's path from the scene's folder, as a lock has it.
@@ -32,7 +32,7 @@ func localPath(p *eligen.Plan, f eligen.PlannedOutput) string {
 
 // beside says what is wrong with the files of a render that came out as recorded: one
 // sentence a file. Those that were not there when it was recorded may be missing.
-func (o *verifyOptions) beside(j *judgement, p *eligen.Plan, store *runtime.Store) (troubles []string) {
+func (o *verifyOptions) beside(j *judgement, p *eligen.Plan, store *file.Store) (troubles []string) {
 	for _, f := range j.files {
 		made, _, err := store.Get(p.Stages[f.Stage].Digest)
 		if err != nil {

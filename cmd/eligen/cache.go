@@ -19,7 +19,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/store/file"
 )
 
 func newCache() *cobra.Command {
@@ -73,9 +73,9 @@ eligen cache ls --results scenes/rain.hcl`,
 			if entries, err = ofScenes(entries, args); err != nil {
 				return err
 			}
-			slices.SortStableFunc(entries, func(a, b runtime.Entry) int { return a.Used.Compare(b.Used) })
+			slices.SortStableFunc(entries, func(a, b file.Entry) int { return a.Used.Compare(b.Used) })
 			if asJSON {
-				return page.JSON(c.OutOrStdout(), append([]runtime.Entry{}, entries...))
+				return page.JSON(c.OutOrStdout(), append([]file.Entry{}, entries...))
 			}
 			list := listScenes
 			if each {
@@ -107,12 +107,12 @@ eligen cache ls --results scenes/rain.hcl`,
 }
 
 // ofScenes leaves the results of some scenes; all entries where none is named.
-func ofScenes(entries []runtime.Entry, names []string) ([]runtime.Entry, error) {
+func ofScenes(entries []file.Entry, names []string) ([]file.Entry, error) {
 	if len(names) == 0 {
 		return entries, nil
 	}
 	found := map[string]bool{}
-	entries = slices.DeleteFunc(entries, func(e runtime.Entry) bool {
+	entries = slices.DeleteFunc(entries, func(e file.Entry) bool {
 		i := slices.IndexFunc(names, func(n string) bool { return e.Kind == "result" && filepath.Clean(n) == filepath.Clean(e.Scene) })
 		if i >= 0 {
 			found[names[i]] = true
@@ -128,7 +128,7 @@ func ofScenes(entries []runtime.Entry, names []string) ([]runtime.Entry, error) 
 }
 
 // listScenes prints a line a scene, in the order of entries' last uses.
-func listScenes(w io.Writer, entries []runtime.Entry) error {
+func listScenes(w io.Writer, entries []file.Entry) error {
 	type sum struct {
 		results int
 		bytes   int64
@@ -157,7 +157,7 @@ func listScenes(w io.Writer, entries []runtime.Entry) error {
 }
 
 // listResults prints a line a result.
-func listResults(w io.Writer, entries []runtime.Entry) error {
+func listResults(w io.Writer, entries []file.Entry) error {
 	var rows [][]string
 	for _, e := range entries {
 		if e.Kind != "result" {
@@ -204,7 +204,7 @@ eligen cache gc --max-size 2GiB --dry-run`,
 			if older == "" && most == "" {
 				return usageError{errors.New("say what may go: --older-than 30d, --max-size 2GiB, or both")}
 			}
-			o := runtime.Collecting{MaxSize: -1, DryRun: dry}
+			o := file.Collecting{MaxSize: -1, DryRun: dry}
 			var err error
 			if older != "" {
 				if o.OlderThan, err = readAge(older); err != nil {
@@ -357,7 +357,7 @@ The check says that a result is whole, not who made it: take archives from those
 			if err == nil && !got.Whole {
 				fmt.Fprintf(c.ErrOrStderr(), "Warning: %s is of an earlier version of eligen, which did not mark an archive's end. Each of these results is sound; whether some are missing can't be told.\n", args[0])
 			}
-			if errors.Is(err, runtime.ErrDamaged) {
+			if errors.Is(err, file.ErrArchive) {
 				return exit{exitIntegrity, fmt.Errorf("%s: %w", args[0], err)}
 			}
 			return err

@@ -7,13 +7,13 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
+	"github.com/eligen/eligen/store/file"
 )
 
 // checks tests a plan's checks on what was measured, and says how each went. The
 // error is the exit code of a failed check.
-func checks(w io.Writer, p *eligen.Plan, store *runtime.Store) error {
+func checks(w io.Writer, p *eligen.Plan, store *file.Store) error {
 	failed := 0
 	for _, c := range p.Checks {
 		var ds eligen.Diagnostics
@@ -73,7 +73,7 @@ func call(m eligen.MetricCall) string {
 	return fmt.Sprintf("%s(%s, %s)", m.Name, m.Render, second)
 }
 
-func measured(p *eligen.Plan, store *runtime.Store, refs []eligen.Ref) ([]float64, error) {
+func measured(p *eligen.Plan, store *file.Store, refs []eligen.Ref) ([]float64, error) {
 	var out []float64
 	for _, ref := range refs {
 		a, ok, err := store.Get(p.Stages[ref].Digest)

@@ -26,6 +26,7 @@ import (
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
+	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -281,7 +282,7 @@ func (o *evalOptions) sampled(r eligen.Render) eligen.Render {
 
 // drawn renders through plan and store, and writes no file: one picture, or a clip's
 // frames.
-func drawn(ctx context.Context, e eligen.Engine, store *runtime.Store, r eligen.Render) ([]*image.NRGBA, error) {
+func drawn(ctx context.Context, e eligen.Engine, store *file.Store, r eligen.Render) ([]*image.NRGBA, error) {
 	if r.Clip != nil {
 		r.Outputs = []eligen.Output{{Path: "%d.png"}}
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/pixels"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
+	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -50,7 +50,7 @@ const shownMost = 8
 
 // thumbnails are pictures of what a plan's files hold, a file's in the plan's order:
 // of a clip, four of its frames. A render is shown once, whatever it is written to.
-func thumbnails(p *eligen.Plan, store *runtime.Store, written map[string]bool) (pictures []image.Image, more int) {
+func thumbnails(p *eligen.Plan, store *file.Store, written map[string]bool) (pictures []image.Image, more int) {
 	seen := map[string]bool{}
 	for _, f := range p.Outputs {
 		if !written[f.Path] || seen[f.Render] {

@@ -12,9 +12,9 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 // planCommand are the flags of `eligen plan`.
@@ -99,7 +99,7 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 }
 
 // past is what the store's journals tell of a plan.
-func past(store *runtime.Store, p *eligen.Plan) planner.Known {
+func past(store *file.Store, p *eligen.Plan) planner.Known {
 	history := store.History(p.Engine, p.Scene)
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
 	last := map[string]still.Resolved{}

@@ -14,8 +14,8 @@ import (
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
+	"github.com/eligen/eligen/store/file"
 )
 
 // sceneOptions are the flags of every command that reads a scene.
@@ -263,10 +263,10 @@ func meant(target, address string) bool {
 }
 
 // openStore opens the user's store of results.
-func openStore() (*runtime.Store, error) {
+func openStore() (*file.Store, error) {
 	dir, err := cacheDir("store")
 	if err != nil {
 		return nil, err
 	}
-	return runtime.OpenStore(dir)
+	return file.Open(dir)
 }

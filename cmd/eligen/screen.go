@@ -15,9 +15,9 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -156,7 +156,7 @@ func easeOf(s string) eligen.Ease {
 // first asked.
 type results struct {
 	once  sync.Once
-	store *runtime.Store
+	store *file.Store
 	err   error
 }
 

@@ -20,10 +20,10 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -127,7 +127,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	free, ok, err := runtime.Claim(dir)
+	free, ok, err := files.Claim(dir)
 	if err != nil {
 		return err
 	}

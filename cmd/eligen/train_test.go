@@ -15,12 +15,12 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/train"
 )
 
@@ -164,7 +164,7 @@ func TestTrainOnAFolder(t *testing.T) {
 	}
 	// A second training in the folder of one that is at work is refused.
 	busy := filepath.Join(dir, "busy")
-	free, ok, err := runtime.Claim(busy)
+	free, ok, err := files.Claim(busy)
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/measure"
 	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
 )
 
 // verifyOptions are the flags of `eligen verify`.
@@ -201,13 +202,13 @@ func weightsOf(r still.Resolved) []eligen.LockedWeights {
 
 // render runs a plan in a store of its own, so that nothing is taken from an
 // earlier run, and hands the store to use.
-func (o *verifyOptions) render(c *cobra.Command, e engine, p *eligen.Plan, use func(*runtime.Store) error) error {
+func (o *verifyOptions) render(c *cobra.Command, e engine, p *eligen.Plan, use func(*file.Store) error) error {
 	dir, err := os.MkdirTemp("", "eligen-verify-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	store, err := runtime.OpenStore(dir)
+	store, err := file.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (o *verifyOptions) render(c *cobra.Command, e engine, p *eligen.Plan, use f
 }
 
 // picture is what a stage of a run has made.
-func picture(store *runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
+func picture(store *file.Store, d eligen.Digest) (*image.NRGBA, error) {
 	a, ok, err := store.Get(d)
 	if err == nil && !ok {
 		err = errors.New("it was made a moment ago and is gone")
@@ -254,7 +255,7 @@ func (o *verifyOptions) record(c *cobra.Command, e engine, scene *eligen.Scene, 
 	if err != nil {
 		return err
 	}
-	return o.render(c, e, p, func(store *runtime.Store) error {
+	return o.render(c, e, p, func(store *file.Store) error {
 		name := filepath.Base(scene.Path)
 		var renders []eligen.LockedRender
 		for _, v := range verifications(p, scene, lock) {
@@ -362,7 +363,7 @@ func (o *verifyOptions) verify(c *cobra.Command, e engine, scene *eligen.Scene, 
 	}
 	alone := *p
 	alone.Outputs = nil // the files beside the scene are what is compared with
-	return o.render(c, e, &alone, func(store *runtime.Store) error {
+	return o.render(c, e, &alone, func(store *file.Store) error {
 		ds := slices.Clone(gone)
 		for _, v := range list {
 			img, err := picture(store, v.digest(p))

@@ -79,7 +79,11 @@ func (r Resolved) each(ctx context.Context, c *eligen.Call, do func(i int, img *
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		img, err := pixels.Decode(in.Data)
+		data, err := in.Read()
+		if err != nil {
+			return err
+		}
+		img, err := pixels.Decode(data)
 		if err != nil {
 			return fmt.Errorf("frame %d can't be read: %w", i, err)
 		}

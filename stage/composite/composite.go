@@ -40,7 +40,11 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	}
 	var in [2]*image.NRGBA
 	for i := range in {
-		img, err := pixels.Decode(c.Inputs[i].Data)
+		data, err := c.Inputs[i].Read()
+		if err != nil {
+			return err
+		}
+		img, err := pixels.Decode(data)
 		if err != nil {
 			return fmt.Errorf("a picture to lay together can't be read: %w", err)
 		}

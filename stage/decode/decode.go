@@ -28,7 +28,11 @@ func (o Op) String() string { return "latents to a picture" + o.Tiles.String() }
 
 // Run decodes the latents.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
-	tensors, err := tensor.Read(c.Inputs[0].Data)
+	data, err := c.Inputs[0].Read()
+	if err != nil {
+		return err
+	}
+	tensors, err := tensor.Read(data)
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	whole := o.TeaCache != 0
 	if c.Saved != nil && !whole {
 		if data, step := c.Saved(); step > 0 && step < of {
-			if saved, err := latents(data); err == nil && slices.Equal(saved.Shape, d.Latents.Shape) {
+			if saved, err := latents(eligen.Artifact{Data: data}); err == nil && slices.Equal(saved.Shape, d.Latents.Shape) {
 				d.Latents, d.From = saved, step
 			}
 		}
@@ -211,10 +211,10 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	if len(inputs) != want {
 		return d, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(inputs), want)
 	}
-	next := func() []byte {
-		data := inputs[0].Data
+	next := func() eligen.Artifact {
+		in := inputs[0]
 		inputs = inputs[1:]
-		return data
+		return in
 	}
 
 	noise, err := latents(next())
@@ -289,8 +289,8 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	return d, nil
 }
 
-func imagePrompt(data []byte, scale float64) (eligen.ImagePrompt, error) {
-	tensors, err := tensor.Read(data)
+func imagePrompt(in eligen.Artifact, scale float64) (eligen.ImagePrompt, error) {
+	tensors, err := read(in)
 	if err != nil {
 		return eligen.ImagePrompt{}, err
 	}
@@ -318,8 +318,8 @@ func clean(x, picture tensor.Tensor, columns int) {
 	}
 }
 
-func latents(data []byte) (tensor.Tensor, error) {
-	tensors, err := tensor.Read(data)
+func latents(in eligen.Artifact) (tensor.Tensor, error) {
+	tensors, err := read(in)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
@@ -330,8 +330,8 @@ func latents(data []byte) (tensor.Tensor, error) {
 	return t, nil
 }
 
-func conditioning(data []byte) (eligen.Conditioning, error) {
-	tensors, err := tensor.Read(data)
+func conditioning(in eligen.Artifact) (eligen.Conditioning, error) {
+	tensors, err := read(in)
 	if err != nil {
 		return nil, err
 	}
@@ -339,4 +339,13 @@ func conditioning(data []byte) (eligen.Conditioning, error) {
 		return nil, fmt.Errorf("an input holds no encoded prompt. This is a bug in eligen")
 	}
 	return tensors, nil
+}
+
+// read returns the tensors of an input.
+func read(in eligen.Artifact) (map[string]tensor.Tensor, error) {
+	data, err := in.Read()
+	if err != nil {
+		return nil, err
+	}
+	return tensor.Read(data)
 }

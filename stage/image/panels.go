@@ -139,7 +139,11 @@ func inputs(c *eligen.Call, n int) ([]*image.NRGBA, error) {
 	}
 	out := make([]*image.NRGBA, n)
 	for i, a := range c.Inputs {
-		img, err := pixels.Decode(a.Data)
+		data, err := a.Read()
+		if err != nil {
+			return nil, err
+		}
+		img, err := pixels.Decode(data)
 		if err != nil {
 			return nil, fmt.Errorf("a picture can't be read: %w", err)
 		}

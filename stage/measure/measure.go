@@ -42,7 +42,11 @@ func (o Op) String() string { return o.Metric }
 func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	var pictures []*image.NRGBA
 	for _, in := range c.Inputs {
-		img, err := pixels.Decode(in.Data)
+		data, err := in.Read()
+		if err != nil {
+			return err
+		}
+		img, err := pixels.Decode(data)
 		if err != nil {
 			return fmt.Errorf("a picture that was made can't be read: %w", err)
 		}

@@ -77,7 +77,11 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 	face := drawing.Face(14)
 	defer face.Close()
 	for i, in := range c.Inputs {
-		img, err := png.Decode(bytes.NewReader(in.Data))
+		data, err := in.Read()
+		if err != nil {
+			return err
+		}
+		img, err := png.Decode(bytes.NewReader(data))
 		if err != nil {
 			return fmt.Errorf("a decoded picture can't be read: %w", err)
 		}

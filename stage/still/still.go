@@ -200,7 +200,11 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 
 // finish is the decoded picture, with its regions drawn where they are asked for.
 func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
-	in, err := png.Decode(bytes.NewReader(c.Inputs[0].Data))
+	data, err := c.Inputs[0].Read()
+	if err != nil {
+		return nil, err
+	}
+	in, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("the decoded picture can't be read: %w", err)
 	}

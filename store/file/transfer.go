@@ -1,8 +1,9 @@
-package runtime
+package file
 
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
 )
 
 // maxImport is how many results an archive may hold: as many as a plan has stages.
@@ -20,8 +22,12 @@ const maxImport = 100_000
 // maxPadding is how many bytes are looked at behind an archive's end.
 const maxPadding = 1 << 20
 
-// ErrDamaged says that an archive of results is not what it should be.
-var ErrDamaged = errors.New("the archive is damaged, or holds something else than results")
+// ErrArchive says that an archive of results is not what it should be.
+var ErrArchive = errors.New("the archive is damaged, or holds something else than results")
+
+func archiveError(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrArchive, fmt.Errorf(format, args...))
+}
 
 // An archive begins and ends with a mark, so that one that was cut off is told from a
 // whole one: the last says how many results there are, and the digest of their headers.
@@ -38,43 +44,56 @@ func endMark(results int, headers []byte) string {
 }
 
 // Export writes results as a tar archive, each under its name in the store, in the
-// order given: the same results are the same bytes. Those that are missing or damaged
-// are left out. It gives how many there are.
+// order given: the same results are the same bytes. It leaves out those that are missing
+// or damaged, and returns how many there are.
 func (s *Store) Export(w io.Writer, keys []eligen.Digest) (n int, err error) {
 	t := tar.NewWriter(w)
-	add := func(name string, parts ...[]byte) error {
-		size := 0
-		for _, p := range parts {
-			size += len(p)
-		}
-		err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(size)})
-		for _, p := range parts {
-			if err == nil {
-				_, err = t.Write(p)
-			}
-		}
-		return err
-	}
-	if err := add(beginName, []byte(beginMark)); err != nil {
+	if err := addMark(t, beginName, beginMark); err != nil {
 		return 0, err
 	}
 	sum := sha256.New()
-	for _, d := range keys {
-		a, ok, _ := s.Get(d)
-		if !ok {
+	for _, key := range keys {
+		// A tar can't take back what is written. So each result is read twice.
+		info, err := runtime.Verify(context.Background(), s, key)
+		if err != nil {
 			continue
 		}
-		head := header("result", d, 0, a.Data)
+		head := header(result, key, 0, info.Content, info.Size)
 		sum.Write(head)
-		if err := add(filepath.ToSlash(place(d)), head, a.Data); err != nil {
+		if err := s.exportOne(t, key, head); err != nil {
 			return n, err
 		}
 		n++
 	}
-	if err := add(endName, []byte(endMark(n, sum.Sum(nil)))); err != nil {
+	if err := addMark(t, endName, endMark(n, sum.Sum(nil))); err != nil {
 		return n, err
 	}
 	return n, t.Close()
+}
+
+func addMark(t *tar.Writer, name, mark string) error {
+	err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(mark))})
+	if err == nil {
+		_, err = io.WriteString(t, mark)
+	}
+	return err
+}
+
+func (s *Store) exportOne(t *tar.Writer, key eligen.Digest, head []byte) error {
+	r, err := s.Open(context.Background(), key)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	size := int64(len(head)) + r.Info().Size
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(entryPath(key)), Mode: 0o644, Size: size}); err != nil {
+		return err
+	}
+	if _, err := t.Write(head); err != nil {
+		return err
+	}
+	_, err = io.Copy(t, r)
+	return err
 }
 
 // Imported is what came of an Import.
@@ -85,15 +104,13 @@ type Imported struct {
 
 // Import takes results from an archive that Export wrote. Each is checked against the
 // digest of its content before it is kept; what is there already stays. At the first
-// thing that is no sound result it stops with ErrDamaged, and where the archive ends
+// thing that is no sound result it stops with ErrArchive, and where the archive ends
 // before its end: those before it are kept.
 //
 // Digests say that a result is whole, not who made it: whoever made the archive says
 // what comes of its recipes.
 func (s *Store) Import(r io.Reader) (out Imported, err error) {
-	damaged := func(format string, args ...any) (Imported, error) {
-		return out, fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, args...))
-	}
+	damaged := func(format string, args ...any) (Imported, error) { return out, archiveError(format, args...) }
 	t, sum, begun := tar.NewReader(r), sha256.New(), false
 	for first := true; ; first = false {
 		h, err := t.Next()
@@ -154,7 +171,7 @@ func sparse(h *tar.Header) bool {
 
 func readMark(r io.Reader, h *tar.Header) (string, error) {
 	if h.Size > maxMark {
-		return "", ErrDamaged
+		return "", ErrArchive
 	}
 	data, err := io.ReadAll(r)
 	return string(data), err
@@ -163,56 +180,47 @@ func readMark(r io.Reader, h *tar.Header) (string, error) {
 // importOne takes one result from an archive, without holding it; fresh says that the
 // store hadn't it.
 func (s *Store) importOne(r io.Reader, h *tar.Header) (head []byte, fresh bool, err error) {
-	damaged := func(format string, args ...any) ([]byte, bool, error) {
-		return nil, false, fmt.Errorf("%w: %w", ErrDamaged, fmt.Errorf(format, args...))
+	key := eligen.Digest(h.Name[strings.LastIndexByte(h.Name, '/')+1:])
+	if !runtime.IsKey(key) || h.Name != filepath.ToSlash(entryPath(key)) {
+		return nil, false, archiveError("%q is no result's name", h.Name)
 	}
-	d := eligen.Digest(h.Name[strings.LastIndexByte(h.Name, '/')+1:])
-	if !isDigest(d) || h.Name != filepath.ToSlash(place(d)) {
-		return damaged("%q is no result's name", h.Name)
+	if h.Size > runtime.MaxResult {
+		return nil, false, archiveError("%s has %d bytes; a result has at most %d", key.Short(), h.Size, int64(runtime.MaxResult))
 	}
-	if h.Size > maxEntry {
-		return damaged("%s has %d bytes; a result has at most %d", d.Short(), h.Size, int64(maxEntry))
-	}
-	wrong := fmt.Errorf("the content of %s is not what its digest says", d.Short())
-	head = header("result", d, 0, nil)
+	wrong := archiveError("the content of %s is not what its digest says", key.Short())
+	head = make([]byte, headerSize(result))
 	size := h.Size - int64(len(head))
 	if size < 0 {
-		return damaged("%w", wrong)
+		return nil, false, wrong
 	}
 	if _, err := io.ReadFull(r, head); err != nil {
-		return damaged("%w", err)
+		return nil, false, archiveError("%w", err)
 	}
-	content := sumOf(head, "result", d)
-	if !bytes.Equal(head, headerOf("result", d, 0, content, size)) {
-		return damaged("%w", wrong)
+	content, _, ok := parseHeader(head, result, key, size)
+	if !ok {
+		return nil, false, wrong
 	}
-	old, had, _ := s.Get(d)
-	if had && !bytes.Equal(header("result", d, 0, old.Data), head) {
-		return nil, false, fmt.Errorf("%s: %w", d.Short(), ErrNotDeterministic)
+	old, err := runtime.Verify(context.Background(), s, key)
+	had := err == nil
+	if had && old.Content != content {
+		return nil, false, fmt.Errorf("%s: %w", key.Short(), runtime.ErrNotDeterministic)
 	}
-	sum := sha256.New()
-	check := func() error {
-		if eligen.Digest(hex.EncodeToString(sum.Sum(nil))) != content {
-			return wrong
-		}
-		return nil
+	to, put := io.Writer(io.Discard), func() error { return nil }
+	if !had {
+		w := s.create(key)
+		defer w.Close()
+		to, put = w, func() error { _, err := w.Commit(true); return err }
 	}
-	from := &source{r: io.TeeReader(r, sum)}
-	if had {
-		_, err = io.Copy(io.Discard, from)
-		err = errors.Join(err, check())
-	} else {
-		err = s.files.putFrom(place(d), head, from, check)
-	}
-	switch {
+	sum, from := sha256.New(), &source{r: r}
+	switch _, err := io.Copy(io.MultiWriter(to, sum), from); {
 	case from.err != nil:
-		return damaged("%w", from.err)
-	case errors.Is(err, wrong):
-		return damaged("%w", wrong)
+		return nil, false, archiveError("%w", from.err)
 	case err != nil:
-		return nil, false, fmt.Errorf("the store can't be written: %w", err)
+		return nil, false, err
+	case eligen.Digest(hex.EncodeToString(sum.Sum(nil))) != content:
+		return nil, false, wrong
 	}
-	return head, !had, nil
+	return head, !had, put()
 }
 
 // A source keeps the error at which reading ended: that is the archive's, and another
@@ -228,9 +236,4 @@ func (s *source) Read(p []byte) (int, error) {
 		s.err = err
 	}
 	return n, err
-}
-
-// isDigest reports whether a text is a digest as DigestOf writes it.
-func isDigest(d eligen.Digest) bool {
-	return len(d) == 64 && strings.Trim(string(d), "0123456789abcdef") == ""
 }

@@ -1,7 +1,9 @@
-package runtime
+package file
 
 import (
+	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,11 +12,13 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/runtime"
 )
 
 func fill(t *testing.T, contents ...string) (*Store, []eligen.Digest) {
 	t.Helper()
-	s, err := OpenStore(t.TempDir())
+	s, err := Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +26,7 @@ func fill(t *testing.T, contents ...string) (*Store, []eligen.Digest) {
 	var keys []eligen.Digest
 	for _, c := range contents {
 		d := eligen.DigestOf([]byte("recipe of " + c))
-		if _, err := s.Put(d, []byte(c)); err != nil {
+		if _, err := runtime.Put(t.Context(), s, d, []byte(c)); err != nil {
 			t.Fatal(err)
 		}
 		keys = append(keys, d)
@@ -30,10 +34,48 @@ func fill(t *testing.T, contents ...string) (*Store, []eligen.Digest) {
 	return s, keys
 }
 
+// record is a run's journal.
+type record struct {
+	t  *testing.T
+	to io.WriteCloser
+}
+
+func newRecord(t *testing.T, s *Store) record {
+	t.Helper()
+	to, err := s.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record{t, to}
+}
+
+func (r record) add(e eligen.Event) {
+	r.t.Helper()
+	if err := json.NewEncoder(r.to).Encode(e); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r record) close() {
+	r.t.Helper()
+	if err := r.to.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// replace puts a result in place of another of the same key.
+func replace(s *Store, key eligen.Digest, content string) (runtime.Info, error) {
+	w := s.create(key)
+	if _, err := io.WriteString(w, content); err != nil {
+		return runtime.Info{}, err
+	}
+	return w.Commit(true)
+}
+
 func age(t *testing.T, s *Store, d eligen.Digest, by time.Duration) {
 	t.Helper()
 	at := time.Now().Add(-by)
-	if err := os.Chtimes(filepath.Join(s.Dir(), place(d)), at, at); err != nil {
+	if err := os.Chtimes(filepath.Join(s.Dir(), entryPath(d)), at, at); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,7 +101,7 @@ func TestCollect(t *testing.T) {
 		{"nothing is asked for", Collecting{MaxSize: -1}, nil},
 		{"older than a week", Collecting{OlderThan: 7 * 24 * time.Hour, MaxSize: -1, DryRun: true}, keys[2:]},
 		{"nothing may stay: the new one does", Collecting{MaxSize: 0, DryRun: true}, []eligen.Digest{keys[2], keys[1]}},
-		{"room for two", Collecting{MaxSize: 2 * int64(len(header("result", keys[0], 0, nil))+5), DryRun: true}, keys[2:]},
+		{"room for two", Collecting{MaxSize: 2 * int64(headerSize(result)+5), DryRun: true}, keys[2:]},
 		{"and now really", Collecting{OlderThan: time.Hour, MaxSize: -1}, []eligen.Digest{keys[2], keys[1]}},
 	} {
 		removed, err := s.Collect(c.c)
@@ -87,7 +129,7 @@ func TestCollectTimesAhead(t *testing.T) {
 	for i, by := range []time.Duration{-365 * day, -365 * day, -365 * day, -5 * time.Minute} {
 		age(t, s, keys[i], by)
 	}
-	j := openJournal(s)
+	j := newRecord(t, s)
 	j.add(eligen.Event{Type: eligen.Opened, Scene: "fox.hcl", Time: time.Now().Add(-day)})
 	j.add(eligen.Event{Type: eligen.Done, Stage: "a", Time: time.Now().Add(-day), Artifact: &eligen.Artifact{Digest: keys[1]}})
 	j.add(eligen.Event{Type: eligen.Done, Stage: "b", Time: time.Now().Add(365 * day), Artifact: &eligen.Artifact{Digest: keys[2]}})
@@ -117,15 +159,15 @@ func TestCollectTimesAhead(t *testing.T) {
 
 	// A run that wants a result puts its time right.
 	age(t, s, keys[4], -365*day)
-	s.use(keys[4])
-	if info, err := os.Stat(filepath.Join(s.Dir(), place(keys[4]))); err != nil || time.Until(info.ModTime()) > time.Minute {
+	s.Touch(t.Context(), keys[4])
+	if info, err := os.Stat(filepath.Join(s.Dir(), entryPath(keys[4]))); err != nil || time.Until(info.ModTime()) > time.Minute {
 		t.Errorf("a result that was used now is of %v", info.ModTime())
 	}
 
 	// Leftovers of interrupted writes and of leases, too.
 	ahead := time.Now().Add(365 * day)
 	var left []string
-	for _, name := range []string{"leases/" + string(keys[0]), "quarantine/x", filepath.Dir(place(keys[4])) + "/" + tempPrefix + "1"} {
+	for _, name := range []string{"leases/" + string(keys[0]), "quarantine/x", filepath.Dir(entryPath(keys[4])) + "/" + files.TempPrefix + "1"} {
 		path := filepath.Join(s.Dir(), filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644), os.Chtimes(path, ahead, ahead)); err != nil {
 			t.Fatal(err)
@@ -135,7 +177,7 @@ func TestCollectTimesAhead(t *testing.T) {
 	if _, err := s.Collect(Collecting{OlderThan: day, MaxSize: -1}); err != nil {
 		t.Fatal(err)
 	}
-	s.files.sweep(filepath.Dir(place(keys[4])))
+	s.files.Sweep(filepath.Dir(entryPath(keys[4])))
 	for _, path := range left {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is still there", path)
@@ -149,7 +191,7 @@ func TestUseIsInTheJournals(t *testing.T) {
 	s, keys := fill(t, "x", "y")
 	age(t, s, keys[0], 30*24*time.Hour)
 	age(t, s, keys[1], 30*24*time.Hour)
-	j := openJournal(s)
+	j := newRecord(t, s)
 	j.add(eligen.Event{Type: eligen.Opened, Scene: "fox.hcl", Time: time.Now()})
 	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.decode", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[0]}})
 	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.denoise", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[1]}, Unused: true})
@@ -171,7 +213,7 @@ func TestUseIsInTheJournals(t *testing.T) {
 // else is.
 func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 	s, keys := fill(t, "the only result there is")
-	path := filepath.Join(s.Dir(), place(keys[0]))
+	path := filepath.Join(s.Dir(), entryPath(keys[0]))
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

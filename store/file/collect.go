@@ -1,4 +1,4 @@
-package runtime
+package file
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
-	regular "github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/files"
 )
 
 // An Entry is a file of a Store.
@@ -46,17 +46,17 @@ func believed(at, now time.Time) time.Time {
 func (s *Store) Entries() ([]Entry, error) {
 	var out []Entry
 	now := time.Now()
-	err := fs.WalkDir(s.files.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(s.files.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil && missing(err): // another process was quicker
+		case err != nil && files.Missing(err): // another process was quicker
 			return nil
 		case err != nil:
 			return err
-		case d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), tempPrefix):
+		case d.IsDir() || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), files.TempPrefix):
 			return nil
 		}
 		info, err := d.Info()
-		if missing(err) {
+		if files.Missing(err) {
 			return nil
 		}
 		if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) Entries() ([]Entry, error) {
 		if e.Kind != "run" {
 			continue
 		}
-		if journal, err := s.files.reader(filepath.FromSlash(e.Name)); err == nil { // without, what is lost is an age
+		if journal, err := s.files.Open(filepath.FromSlash(e.Name)); err == nil { // without, what is lost is an age
 			wanted(journal, e.Live, out, at, now)
 			journal.Close()
 		}
@@ -134,17 +134,6 @@ func wanted(journal io.Reader, live bool, entries []Entry, at map[eligen.Digest]
 			e.Stage, e.Scene = event.Stage, scene
 		}
 	}
-}
-
-// live reports whether a run is writing a journal.
-func (s *Store) live(name string) bool {
-	f, err := regular.OpenIn(s.files.root, filepath.FromSlash(name))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	free, err := lock(f)
-	return err == nil && !free
 }
 
 // Grace is how long everything is safe from Collect after it was last wanted: a
@@ -189,11 +178,11 @@ func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 		if age < grace || e.Live || !old && !large && !left {
 			continue
 		}
-		if info, ierr := s.files.root.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(believed(info.ModTime(), now)) < grace {
+		if info, ierr := s.files.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(believed(info.ModTime(), now)) < grace {
 			continue // a run has found it since the list was made
 		}
 		if !c.DryRun {
-			if rerr := s.files.remove(filepath.FromSlash(e.Name)); rerr != nil && !missing(rerr) {
+			if rerr := s.files.Remove(filepath.FromSlash(e.Name)); rerr != nil && !files.Missing(rerr) {
 				err = errors.Join(err, rerr)
 				continue
 			}
@@ -232,6 +221,3 @@ func (s *Store) Verify() (sound int, damaged []Entry, err error) {
 	}
 	return sound, damaged, nil
 }
-
-// Dir is the store's folder.
-func (s *Store) Dir() string { return s.dir }

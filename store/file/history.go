@@ -1,4 +1,4 @@
-package runtime
+package file
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ const (
 func (s *Store) History(engine, scene string) History {
 	h := History{took: map[string][]took{}}
 	scene = absolute(scene)
-	names, err := s.files.list("runs")
+	names, err := s.files.List("runs")
 	if err != nil {
 		return h
 	}
@@ -44,7 +44,7 @@ func (s *Store) History(engine, scene string) History {
 	slices.Reverse(names) // they begin with the time
 	read := 0
 	for _, name := range names[:min(len(names), maxRuns)] {
-		journal, err := s.files.reader(filepath.Join("runs", name))
+		journal, err := s.files.Open(filepath.Join("runs", name))
 		if err != nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package runtime
+package file
 
 import (
 	"encoding/json"
@@ -29,7 +29,7 @@ func TestHistoryOfLongRuns(t *testing.T) {
 		for i := range events {
 			write(eligen.Event{Type: eligen.Stepped, Stage: "render.fox.denoise", Step: i + 1, Of: events})
 		}
-		if err := s.files.put(filepath.Join("runs", name), []byte(b.String())); err != nil {
+		if err := s.files.Put(filepath.Join("runs", name), []byte(b.String())); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package runtime
+package file
 
 import (
 	"archive/tar"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
 )
 
 // Results go from store to store; the same ones are the same bytes, and what is there
@@ -37,10 +38,10 @@ func TestExportImport(t *testing.T) {
 	}
 
 	// Another content of the same recipe: ours stays.
-	if _, err := other.replace(keys[1], []byte("2")); err != nil {
+	if _, err := replace(other, keys[1], "2"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Import(bytes.NewReader(archive.Bytes())); !errors.Is(err, ErrNotDeterministic) {
+	if _, err := other.Import(bytes.NewReader(archive.Bytes())); !errors.Is(err, runtime.ErrNotDeterministic) {
 		t.Errorf("other bytes of the same recipe: %v", err)
 	}
 	if a, _, _ := other.Get(keys[1]); string(a.Data) != "2" {
@@ -61,7 +62,7 @@ func TestImportOfDamage(t *testing.T) {
 		other, _ := fill(t)
 		_, err := other.Import(bytes.NewReader(data))
 		switch {
-		case errors.Is(err, ErrDamaged):
+		case errors.Is(err, ErrArchive):
 			refused++
 		case err == nil:
 			harmless++
@@ -121,16 +122,16 @@ func TestImportRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, _ := fill(t)
-		if _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), c.want) {
+		if _, err := s.Import(&b); !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 	// A size that is claimed, and not there: nothing is set aside for it.
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatPAX, Name: "results/" + string(key[:2]) + "/" + string(key), Size: maxEntry + 1})
+	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatPAX, Name: "results/" + string(key[:2]) + "/" + string(key), Size: runtime.MaxResult + 1})
 	s, _ := fill(t)
-	if _, err := s.Import(&b); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "at most 4294967296") {
+	if _, err := s.Import(&b); !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), "at most 4294967296") {
 		t.Errorf("a size beyond the limit: %v", err)
 	}
 }
@@ -187,7 +188,7 @@ func TestImportOfCuts(t *testing.T) {
 	} {
 		other, _ := fill(t)
 		got, err := other.Import(bytes.NewReader(c.archive))
-		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), c.want) || got.Added != c.added || got.Whole {
+		if !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), c.want) || got.Added != c.added || got.Whole {
 			t.Errorf("%s: %+v, %v", c.name, got, err)
 		}
 	}
@@ -212,7 +213,7 @@ func TestImportOfCuts(t *testing.T) {
 func TestImportOfHoles(t *testing.T) {
 	key := eligen.DigestOf([]byte("x"))
 	name := "results/" + string(key[:2]) + "/" + string(key)
-	const size = maxEntry - 1
+	const size = runtime.MaxResult - 1
 	record := func(k, v string) string {
 		n := len(k) + len(v) + 3
 		for len(fmt.Sprint(n))+len(k)+len(v)+3 != n {
@@ -233,7 +234,7 @@ func TestImportOfHoles(t *testing.T) {
 		goruntime.ReadMemStats(&before)
 		_, err := s.Import(bytes.NewReader(append(archive, make([]byte, 1024)...)))
 		goruntime.ReadMemStats(&after)
-		if !errors.Is(err, ErrDamaged) {
+		if !errors.Is(err, ErrArchive) {
 			t.Errorf("%s: %v", format, err)
 		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {

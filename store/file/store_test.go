@@ -1,4 +1,4 @@
-package runtime
+package file
 
 import (
 	"bytes"
@@ -15,10 +15,10 @@ import (
 func TestFlippedPartial(t *testing.T) {
 	s, _ := fill(t)
 	key := eligen.DigestOf([]byte("recipe"))
-	if err := s.savePartial(key, []byte("latents"), 44); err != nil {
+	if err := s.SavePartial(t.Context(), key, []byte("latents"), 44); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(s.Dir(), place(key)+".partial")
+	path := filepath.Join(s.Dir(), entryPath(key)+".partial")
 	sound, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ func TestFlippedPartial(t *testing.T) {
 			if err := os.WriteFile(path, bad, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if data, step, damage := s.partial(key); damage == nil || data != nil {
+			if data, step, damage := s.Partial(t.Context(), key); damage == nil || data != nil {
 				t.Errorf("bit %d of byte %d: %q at step %d", bit, i, data, step)
 			}
 			flips++
@@ -41,7 +41,7 @@ func TestFlippedPartial(t *testing.T) {
 	if err := os.WriteFile(path, sound, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if data, step, damage := s.partial(key); !bytes.Equal(data, []byte("latents")) || step != 44 || damage != nil {
+	if data, step, damage := s.Partial(t.Context(), key); !bytes.Equal(data, []byte("latents")) || step != 44 || damage != nil {
 		t.Errorf("the sound one: %q at step %d, %v", data, step, damage)
 	}
 }
