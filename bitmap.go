@@ -1,13 +1,60 @@
 package eligen
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
 )
+
+// A Bitmap is a mask read from a file: one bit a pixel.
+type Bitmap struct {
+	W, H   int
+	Digest Digest   // of size and bits
+	bits   []byte   // row-major, eight pixels a byte, highest bit first
+	ends   []uint32 // where bits is nil: of its runs, off and on in turn, each one's end. See bitmap.go
+}
+
+// NewBitmap makes a bitmap of the pixels for which on is true.
+func NewBitmap(w, h int, on func(x, y int) bool) *Bitmap {
+	b := &Bitmap{W: w, H: h, bits: make([]byte, (w*h+7)/8)}
+	for y := range h {
+		for x := range w {
+			if on(x, y) {
+				i := y*w + x
+				b.bits[i/8] |= 0x80 >> (i % 8)
+			}
+		}
+	}
+	b.seal()
+	return b
+}
+
+func (b *Bitmap) seal() {
+	h := sha256.New()
+	fmt.Fprintf(h, "bitmap %d %d\n", b.W, b.H)
+	h.Write(b.bits)
+	b.Digest = Digest(hex.EncodeToString(h.Sum(nil)))
+}
+
+// On reports whether the pixel (x, y) is on; pixels outside are off.
+func (b *Bitmap) On(x, y int) bool {
+	if x < 0 || y < 0 || x >= b.W || y >= b.H {
+		return false
+	}
+	i := y*b.W + x
+	if b.bits == nil {
+		return b.inRun(i)
+	}
+	return b.bits[i/8]&(0x80>>(i%8)) != 0
+}
+
+// Recipe is what a digest is made over: the content's own digest.
+func (b *Bitmap) Recipe() string { return string(b.Digest) }
 
 // A bitmap as JSON is its size and one of
 //

@@ -1,5 +1,7 @@
 package eligen
 
+import "math"
+
 // A Geometry says how a family of models cuts a picture: the autoencoder turns squares of
 // pixels into latents, and the transformer takes squares of latents as image tokens.
 type Geometry struct {
@@ -39,4 +41,19 @@ func (g Geometry) Tokens(picture Size) int {
 func (g Geometry) Shape(picture Size) []int {
 	l := g.Latents(picture)
 	return []int{g.Channels, l.H, l.W}
+}
+
+// Size is measured in pixels.
+type Size struct{ W, H int }
+
+// Within is the size that DiffSynth-Studio's trainer gives a picture: with no more
+// pixels than that, about the same proportions, and multiples of a number; 0 is a
+// side that is shorter than it.
+func (s Size) Within(pixels, multiple int) Size {
+	w, h := float64(s.W), float64(s.H)
+	if s.W*s.H > pixels {
+		scale := math.Sqrt(w * h / float64(pixels))
+		w, h = w/scale, h/scale
+	}
+	return Size{W: int(w) / multiple * multiple, H: int(h) / multiple * multiple}
 }

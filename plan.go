@@ -78,18 +78,6 @@ type PlannedCheck struct {
 // A Ref is a stage's place in its Plan.
 type Ref int
 
-// A Digest identifies content, or a result by how it is made: SHA-256 in hex.
-type Digest string
-
-// DigestOf is the digest of some bytes.
-func DigestOf(b []byte) Digest {
-	h := sha256.Sum256(b)
-	return Digest(hex.EncodeToString(h[:]))
-}
-
-// Short is the digest's first twelve characters, for people.
-func (d Digest) Short() string { return string(d[:min(12, len(d))]) }
-
 // An Op is a kind of step. Its exported fields are its recipe: two Ops with the
 // same Kind and fields make the same bytes from the same inputs. A field that
 // doesn't affect bytes is tagged `recipe:"-"`. One that came later, and is zero where

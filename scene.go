@@ -1,7 +1,5 @@
 package eligen
 
-import "math"
-
 // A Scene is what the author asked for: every render and recipe of one file,
 // evaluated, with the place of everything that can be blamed.
 type Scene struct {
@@ -53,21 +51,6 @@ type MetricCall struct {
 type Move struct {
 	From, To string // addresses
 	Source   Source
-}
-
-// Size is measured in pixels.
-type Size struct{ W, H int }
-
-// Within is the size that DiffSynth-Studio's trainer gives a picture: with no more
-// pixels than that, about the same proportions, and multiples of a number; 0 is a
-// side that is shorter than it.
-func (s Size) Within(pixels, multiple int) Size {
-	w, h := float64(s.W), float64(s.H)
-	if s.W*s.H > pixels {
-		scale := math.Sqrt(w * h / float64(pixels))
-		w, h = w/scale, h/scale
-	}
-	return Size{W: int(w) / multiple * multiple, H: int(h) / multiple * multiple}
 }
 
 // A Render is one picture to make.
