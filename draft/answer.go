@@ -30,9 +30,9 @@ func (n *quantity) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// content returns the text in which a message answers, in the forms that servers give
-// it: a string, a list of parts, the arguments of a tool call or, where a server takes
-// the whole answer for thoughts, its reasoning. Without any of these it is an error.
+// content returns a message's text, in the forms of several servers: a string, a list of
+// parts, the arguments of a tool call or, if the server takes the whole answer for
+// thoughts, the reasoning. It is an error if there is none.
 func content(message string) (string, error) {
 	var m struct {
 		Content   json.RawMessage `json:"content"`
@@ -44,7 +44,7 @@ func content(message string) (string, error) {
 			} `json:"function"`
 		} `json:"tool_calls"`
 	}
-	// A field of another type leaves the others: what was read counts.
+	// A field of another type leaves the others.
 	_ = json.Unmarshal([]byte(message), &m)
 
 	var text string
@@ -69,7 +69,7 @@ func content(message string) (string, error) {
 		return thoughts, nil
 	}
 	if thoughts != "" {
-		return "", fmt.Errorf("the model's answer is empty, and its reasoning holds no plan; it begins: %s", quote(thoughts))
+		return "", fmt.Errorf("the model's answer is empty, and its reasoning contains no plan; it begins: %s", quote(thoughts))
 	}
 	return text, nil
 }
@@ -81,12 +81,12 @@ var thoughts = regexp.MustCompile(`(?is)^.*(</[a-z_:-]*(think|thinking|thought|t
 // opened matches thoughts that have no end.
 var opened = regexp.MustCompile(`(?is)^\s*(<[a-z_:-]*(think|thinking|thought|thoughts|reasoning|reflection|analysis)>|◁think▷)`)
 
-// errNoPlan is an answer without a JSON object that has a prompt or entities.
+// errNoPlan reports an answer without a JSON object that has a prompt or entities.
 var errNoPlan = errors.New("it holds no JSON object with prompt and entities")
 
-// parse finds the plan in what a model said, whatever stands around it: thoughts,
-// sentences, a fence, a byte order mark. Of several plans, the last one is the model's
-// last word. notes say what was not as it was asked for.
+// parse finds the plan in a model's text, whatever surrounds it: thoughts, sentences, a
+// fence, a byte order mark. The last of several plans counts. notes list what differs
+// from the request.
 func parse(text string) (a answer, notes []string, err error) {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "\ufeff")
 	text = thoughts.ReplaceAllString(text, "")
@@ -150,20 +150,20 @@ func hasKey(m map[string]json.RawMessage, name string) bool {
 	return false
 }
 
-// maxObjects bounds how many braces of a text are looked at: it is a stranger's.
-const maxObjects = 50
+// maxBraces bounds how many braces of a stranger's text are tried.
+const maxBraces = 50
 
 // objects returns the outermost {…} of a text. Braces in strings don't count; a text
 // that has one without its end gives nothing for it.
 func objects(text string) []string {
 	var out []string
-	for start, tries := 0, 0; start < len(text) && tries < maxObjects; tries++ {
+	for start, tries := 0, 0; start < len(text) && tries < maxBraces; tries++ {
 		i := strings.IndexByte(text[start:], '{')
 		if i < 0 {
 			break
 		}
 		start += i
-		n := object(text[start:])
+		n := braced(text[start:])
 		if n == 0 {
 			start++
 			continue
@@ -174,8 +174,8 @@ func objects(text string) []string {
 	return out
 }
 
-// object returns the length of the {…} that text begins with, 0 if it has no end.
-func object(text string) int {
+// braced returns the length of the {…} that text begins with, 0 if it has no end.
+func braced(text string) int {
 	depth, inside := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -195,7 +195,7 @@ func object(text string) int {
 	return 0
 }
 
-// quote is the beginning of a stranger's text, for a message.
+// quote returns the beginning of a stranger's text, for a message.
 func quote(text string) string {
 	text = clean(text)
 	if r := []rune(text); len(r) > 60 {
@@ -204,8 +204,8 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// stream makes a completion of one that a server has streamed without being asked to
-// (server-sent events), or returns nil.
+// stream makes a completion of one that a server streamed unasked (server-sent events),
+// or returns nil.
 func stream(body []byte) []byte {
 	var text, finish string
 	events := 0

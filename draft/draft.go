@@ -1,5 +1,5 @@
 // Package draft makes scenes from words: by rules, for a small vocabulary and plain
-// phrases of place, or by a language model that the user names. Both give a Draft,
+// phrases of place, or by a language model that the user names. Both return a Draft,
 // which is checked before it becomes text.
 package draft
 
@@ -12,19 +12,19 @@ import (
 	"unicode/utf8"
 )
 
-// What a draft may hold at most. An answer that is beyond is wrong, or hostile.
+// Limits of a draft. An answer beyond them is wrong, or hostile.
 const (
 	MaxEntities     = 40
-	maxWords        = 2000 // bytes that somebody says
+	maxWords        = 2000 // bytes of somebody's words
 	maxPrompt       = 600  // characters of a picture's prompt
 	maxEntityPrompt = 200
 	maxName         = 40
 	minSide         = 4 // hundredths: less is not a token of any model's native size
 )
 
-// A Draft is a scene before it is text, and what of an existing one can be changed.
+// A Draft is a scene before it is text, or the part of an existing scene that can change.
 type Draft struct {
-	Words    []string // what was said, the oldest first
+	Words    []string // somebody's words, the oldest first
 	Name     string   // of the render
 	Prompt   string
 	Entities []Entity
@@ -32,7 +32,7 @@ type Draft struct {
 	promptLine int // in the text it was read from; 0: none
 }
 
-// An Entity is one thing and where it is.
+// An Entity is an object and its box.
 type Entity struct {
 	Name   string
 	Prompt string
@@ -42,24 +42,24 @@ type Entity struct {
 	line, promptLine, boxLine int // in the text it was read from; 0: none
 }
 
-// A Box is a place in hundredths of the canvas: whole numbers, so that a plan is the
-// same on every machine, and written with two digits.
+// A Box is a box in hundredths of the canvas: whole numbers, so that a draft is the same
+// on every machine, written with two digits.
 type Box struct{ X, Y, W, H int }
 
-// nowhere is a box that is wrong, and of which that has been said.
+// nowhere is a wrong box that has been reported.
 var nowhere = Box{W: -1}
 
 func (b Box) right() int  { return b.X + b.W }
 func (b Box) bottom() int { return b.Y + b.H }
 
-// String is the box as a scene writes it.
+// String returns the box as a scene writes it.
 func (b Box) String() string {
 	return fmt.Sprintf("xywh(%s, %s, %s, %s)", hundredths(b.X), hundredths(b.Y), hundredths(b.W), hundredths(b.H))
 }
 
 func hundredths(n int) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
 
-// overlap is the area that two boxes share, in hundredths squared.
+// overlap returns the area that two boxes share, in hundredths squared.
 func overlap(a, b Box) int {
 	w := min(a.right(), b.right()) - max(a.X, b.X)
 	h := min(a.bottom(), b.bottom()) - max(a.Y, b.Y)
@@ -69,7 +69,7 @@ func overlap(a, b Box) int {
 	return w * h
 }
 
-// problems lists what is wrong with a draft, for whoever made it.
+// problems lists the errors of a draft, for its author.
 func (d Draft) problems() []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -81,7 +81,7 @@ func (d Draft) problems() []string {
 	}
 	if n := len(d.Entities); n > MaxEntities {
 		add("there are %d entities; %d is the most", n, MaxEntities)
-		return out // else the list is as long
+		return out // the rest would be as long
 	}
 	seen := map[string]bool{}
 	for i, e := range d.Entities {
@@ -96,7 +96,7 @@ func (d Draft) problems() []string {
 		}
 		seen[e.Name] = true
 		if e.Fixed != "" {
-			continue // the scene's author has answered for it
+			continue // the scene's author wrote it
 		}
 		if why := unfit(e.Prompt, maxEntityPrompt); why != "" {
 			add("%s: the prompt %s", who, why)
@@ -110,7 +110,7 @@ func (d Draft) problems() []string {
 			add("%s: the box %s is too small; %s is the least width and height", who, b, hundredths(minSide))
 		}
 		for _, f := range d.Entities[:i] {
-			// A box that is nearly another's leaves a model nothing to tell them by.
+			// A model can't tell apart entities in nearly equal boxes.
 			if o := overlap(e.Box, f.Box); f.Fixed == "" && o*10 > 9*(e.Box.W*e.Box.H+f.Box.W*f.Box.H-o) {
 				add("%s: the box is nearly that of %s", who, f.Name)
 			}
@@ -119,7 +119,7 @@ func (d Draft) problems() []string {
 	return out
 }
 
-// unfit says why a text is no prompt.
+// unfit returns why a string is no prompt, or "".
 func unfit(s string, most int) string {
 	switch n := utf8.RuneCountInString(s); {
 	case !utf8.ValidString(s):
@@ -134,7 +134,7 @@ func unfit(s string, most int) string {
 	return ""
 }
 
-// unseen reports what a person would not see in a text, or a terminal would obey.
+// unseen reports whether a character is invisible, or one that a terminal obeys.
 func unseen(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co)
 }
@@ -149,7 +149,7 @@ func isName(s string) bool {
 	return s != "" && len(s) <= maxName
 }
 
-// shown is a text of strangers in a message: quoted, and not long.
+// shown returns a stranger's string for a message: quoted, and not long.
 func shown(s string) string {
 	if r := []rune(s); len(r) > 60 {
 		s = string(r[:60]) + "…"
@@ -157,7 +157,7 @@ func shown(s string) string {
 	return strconv.Quote(s)
 }
 
-// unique is a name that no entity has yet, after what it is.
+// unique returns a name that no entity has yet, made from base.
 func (d *Draft) unique(base string) string {
 	taken := func(n string) bool {
 		return slices.ContainsFunc(d.Entities, func(e Entity) bool { return e.Name == n })
@@ -193,7 +193,7 @@ func slug(s string) string {
 	return "thing"
 }
 
-// Called names the render after a file, or after what is in it.
+// Called names the render after a file, or after its entities.
 func (d *Draft) Called(file string) {
 	if file != "" {
 		d.Name = slug(file)
@@ -206,7 +206,7 @@ func (d *Draft) Called(file string) {
 	d.Name = slug(strings.Join(slices.Compact(names), "_"))
 }
 
-// HCL is the draft as a scene's text, laid out as fmt does.
+// HCL returns the draft as a scene's text, formatted.
 func (d Draft) HCL() []byte {
 	var b strings.Builder
 	for _, w := range d.Words {
@@ -236,23 +236,23 @@ func comment(b *strings.Builder, text string) {
 	b.WriteString(line + "\n")
 }
 
-// quoted is a text as HCL's string, with nothing in it that HCL would evaluate.
+// quoted returns an HCL string with nothing in it that HCL would evaluate.
 func quoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{").Replace(s) + `"`
 }
 
-// said checks and tidies what somebody said.
-func said(words string) (string, error) {
+// tidied checks somebody's words, and puts them on one line.
+func tidied(words string) (string, error) {
 	words = strings.Join(strings.Fields(words), " ")
 	switch {
 	case words == "":
-		return "", fmt.Errorf("there are no words to make a scene of")
+		return "", fmt.Errorf("there are no words to make a scene from")
 	case len(words) > maxWords:
-		return "", fmt.Errorf("%d bytes of words; %d is the most", len(words), maxWords)
+		return "", fmt.Errorf("the words have %d bytes; %d is the most", len(words), maxWords)
 	case !utf8.ValidString(words):
 		return "", fmt.Errorf("the words are not UTF-8")
 	case strings.ContainsFunc(words, unseen):
-		return "", fmt.Errorf("the words have a control character, or another that can't be seen")
+		return "", fmt.Errorf("the words have a control character or another invisible one")
 	}
 	return words, nil
 }

@@ -9,7 +9,7 @@ import (
 // Edit changes a draft by rules: "move the cat to the left", "make the dog bigger",
 // "remove the sun", "add a duck left of the cat", one after the other.
 func Edit(d Draft, words string, v Vocabulary) (Draft, []string, error) {
-	words, err := said(words)
+	words, err := tidied(words)
 	if err != nil {
 		return d, nil, err
 	}
@@ -18,33 +18,17 @@ func Edit(d Draft, words string, v Vocabulary) (Draft, []string, error) {
 		return d, nil, err
 	}
 	was := d
-	where, composed := v.placeOf(d)
-	for word, phrases := range map[string][]string{"move": {"move", "put", "shift", "place"}, "make": {"make"}, "remove": {"remove", "delete", "drop", "take away"}, "add": {"add"}} {
-		for _, p := range phrases {
-			s.lexicon.add(p, meaning{kind: verb, word: word})
-		}
-	}
-	for n, phrases := range map[int][]string{7: {"a bit", "a little", "slightly"}, 30: {"far", "a lot", "much"}} {
-		for _, p := range phrases {
-			s.lexicon.phrases[p] = meaning{kind: degree, number: n}
-			s.lexicon.longest = max(s.lexicon.longest, 2)
-		}
-	}
+	where, composed := v.backgroundOf(d)
+	s.lexicon.addEdits()
 	clauses := s.clauses()
 	if len(clauses) == 0 {
-		return d, nil, fmt.Errorf("nothing to change is said. The rules know: move X left, right, up or down, or left of Y; make X bigger or smaller; remove X; add a Y left of X. A language model knows more (--endpoint)")
+		return d, nil, fmt.Errorf("the words name no change. The rules know: move X left, right, up or down, or left of Y; " +
+			"make X bigger or smaller; remove X; add a Y left of X. A language model knows more (--endpoint)")
 	}
 	d.Entities = slices.Clone(d.Entities)
 	var notes []string
 	for _, c := range clauses {
-		e := &speech{vocabulary: v, lexicon: s.lexicon, words: c.words, draft: d, amend: true}
-		for _, x := range d.Entities {
-			noun := nounOf(x.Prompt)
-			if m, ok := s.lexicon.phrases[noun]; ok && m.kind == thing {
-				noun = m.thing.Name
-			}
-			e.things = append(e.things, placed{noun: noun, fixed: true})
-		}
+		e := s.onto(d, c.words)
 		if err := e.change(c.verb); err != nil {
 			return was, nil, fmt.Errorf("%s %s: %w", c.verb, strings.Join(c.words, " "), err)
 		}
@@ -72,13 +56,44 @@ func Edit(d Draft, words string, v Vocabulary) (Draft, []string, error) {
 	return d, notes, nil
 }
 
-// placeOf is the background in a draft's prompt; composed: the prompt says nothing
-// but what the rules would say.
-func (v Vocabulary) placeOf(d Draft) (where *Place, composed bool) {
+// addEdits adds the verbs of edits, and the words for how far.
+func (l *lexicon) addEdits() {
+	for word, phrases := range map[string][]string{
+		"move": {"move", "put", "shift", "place"}, "make": {"make"},
+		"remove": {"remove", "delete", "drop", "take away"}, "add": {"add"},
+	} {
+		for _, p := range phrases {
+			l.add(p, meaning{kind: verb, word: word})
+		}
+	}
+	for n, phrases := range map[int][]string{7: {"a bit", "a little", "slightly"}, 30: {"far", "a lot", "much"}} {
+		for _, p := range phrases {
+			l.phrases[p] = meaning{kind: degree, number: n}
+			l.longest = max(l.longest, 2)
+		}
+	}
+}
+
+// onto returns the speech of one change to a draft, whose entities stay where they are.
+func (s *speech) onto(d Draft, words []string) *speech {
+	e := &speech{vocabulary: s.vocabulary, lexicon: s.lexicon, words: words, draft: d, amend: true}
+	for _, x := range d.Entities {
+		noun := nounOf(x.Prompt)
+		if m, ok := s.lexicon.phrases[noun]; ok && m.kind == object {
+			noun = m.object.Name
+		}
+		e.objects = append(e.objects, placed{noun: noun, fixed: true})
+	}
+	return e
+}
+
+// backgroundOf returns the background in a draft's prompt. composed reports whether the
+// prompt is one that the rules write.
+func (v Vocabulary) backgroundOf(d Draft) (where *Background, composed bool) {
 	if p, _ := v.prompt(d.Entities, nil); p == d.Prompt {
 		return nil, true
 	}
-	for _, at := range v.Places {
+	for _, at := range v.Backgrounds {
 		if p, _ := v.prompt(d.Entities, &at); p == d.Prompt {
 			return &at, true
 		}
@@ -86,7 +101,7 @@ func (v Vocabulary) placeOf(d Draft) (where *Place, composed bool) {
 	return nil, false
 }
 
-// nounOf is a prompt without its article.
+// nounOf returns a prompt without its article.
 func nounOf(prompt string) string {
 	for _, a := range []string{"a ", "an ", "the "} {
 		if rest, ok := strings.CutPrefix(prompt, a); ok {
@@ -102,7 +117,7 @@ type clause struct {
 	words []string
 }
 
-// clauses cuts the words at verbs. nil: they don't begin with one.
+// clauses cuts the words at verbs. It returns nil if they don't begin with one.
 func (s *speech) clauses() []clause {
 	var out []clause
 	for i := 0; i < len(s.words); {
@@ -134,12 +149,12 @@ func (s *speech) clauses() []clause {
 // change makes one change.
 func (s *speech) change(verb string) error {
 	if verb == "add" {
-		n := len(s.things)
+		n := len(s.objects)
 		if err := s.understand(); err != nil {
 			return err
 		}
-		if len(s.things) == n {
-			return fmt.Errorf("there is no new thing in that")
+		if len(s.objects) == n {
+			return fmt.Errorf("these words name no new object")
 		}
 		notes, err := s.place()
 		s.notes = append(s.notes, notes...)
@@ -174,23 +189,23 @@ func (s *speech) change(verb string) error {
 	return s.move(ids, rest)
 }
 
-// existing reads which entities are meant.
+// existing reads the names of entities that are there.
 func (s *speech) existing() ([]int, error) {
 	if m, n := s.next(); m.kind == article || m.kind == number {
 		s.at += n
 	}
 	for n := min(5, len(s.words)-s.at); n > 0; n-- {
-		said := strings.Join(s.words[s.at:s.at+n], " ")
-		ids := s.named(said)
+		name := strings.Join(s.words[s.at:s.at+n], " ")
+		ids := s.named(name)
 		if ids == nil {
-			if m, k := s.next(); m.kind == thing && k == n {
+			if m, k := s.next(); m.kind == object && k == n {
 				if ids = s.named(m.name); ids == nil {
-					ids = s.named(m.thing.Name)
+					ids = s.named(m.object.Name)
 				}
 			}
 		}
 		if ids == nil && n == 1 {
-			ids = s.named(singular(said))
+			ids = s.named(singular(name))
 		}
 		if ids != nil {
 			s.at += n
@@ -234,7 +249,7 @@ func (s *speech) resize(ids []int, rest []string) error {
 
 func onCanvas(at, side int) int { return max(0, min(at, 100-side)) }
 
-// move shifts by a step, or finds a place by what is said of it.
+// move shifts entities by a step, or finds a position by the words about them.
 func (s *speech) move(ids []int, rest []string) error {
 	step := 15
 	var words []string
@@ -259,9 +274,9 @@ func (s *speech) move(ids []int, rest []string) error {
 	case "down", "downwards", "lower":
 		dy = step
 	case "":
-		return fmt.Errorf("it is not said where to")
+		return fmt.Errorf("the words don't say where to")
 	default:
-		// As if it were said of a thing that has no place yet.
+		// As for an object without a position.
 		s.words, s.at, s.last = words, 0, ids
 		for k := 0; k < len(words); k++ {
 			if words[k] == "to" && k+1 < len(words) { // "to above the dog"
@@ -270,15 +285,16 @@ func (s *speech) move(ids []int, rest []string) error {
 				}
 			}
 		}
-		n := len(s.things)
+		n := len(s.objects)
 		if err := s.understand(); err != nil {
 			return err
 		}
-		if len(s.things) > n || len(s.rels)+len(s.spots) == 0 {
-			return fmt.Errorf("%q is not understood; move knows left, right, up, down, left of Y and at the top", strings.Join(rest, " "))
+		if len(s.objects) > n || len(s.rels)+len(s.spots) == 0 {
+			return fmt.Errorf("%q is not understood; move knows left, right, up, down, left of Y and at the top",
+				strings.Join(rest, " "))
 		}
 		for _, i := range ids {
-			s.things[i].fixed = false
+			s.objects[i].fixed = false
 		}
 		return s.moved(ids)
 	}
@@ -294,19 +310,19 @@ func (s *speech) move(ids []int, rest []string) error {
 	return nil
 }
 
-// moved finds new places for things that keep their sizes: among the others as they
+// moved finds new positions for objects that keep their sizes: among the others as they
 // lie, or else the others make room.
 func (s *speech) moved(ids []int) error {
-	sizes := make([]Box, len(s.things))
+	sizes := make([]Box, len(s.objects))
 	for i := range sizes {
 		sizes[i] = s.draft.Entities[i].Box
 	}
 	free := append([]int(nil), ids...)
 	got, _ := s.solve(sizes)
 	if !s.holds(got) {
-		for i := range s.things {
-			if s.things[i].fixed && s.draft.Entities[i].Fixed == "" {
-				s.things[i].fixed, s.things[i].home = false, &sizes[i]
+		for i := range s.objects {
+			if s.objects[i].fixed && s.draft.Entities[i].Fixed == "" {
+				s.objects[i].fixed, s.objects[i].home = false, &sizes[i]
 				free = append(free, i)
 			}
 		}
@@ -326,7 +342,7 @@ func (s *speech) moved(ids []int) error {
 	return nil
 }
 
-// holds reports whether all that was said is so.
+// holds reports whether all relations hold.
 func (s *speech) holds(boxes []Box) bool {
 	for _, r := range s.rels {
 		if violated(r.kind, boxes[r.a], boxes[r.b]) > 0 {
@@ -341,7 +357,7 @@ func (s *speech) holds(boxes []Box) bool {
 	return true
 }
 
-// crowded says over what a thing lies now.
+// crowded notes the entities that an entity overlaps now, unless the words ask for it.
 func (s *speech) crowded(i int) {
 	e := s.draft.Entities[i]
 	for j, f := range s.draft.Entities {

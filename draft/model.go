@@ -20,13 +20,13 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 )
 
-// What is read of a server at most. A plan of forty entities has some ten kilobytes.
+// Limits on a server's answer. A plan of forty entities has some ten kilobytes.
 const (
 	maxBody   = 1 << 20
 	maxAnswer = 64 << 10
 )
 
-// A Model is a language model behind an endpoint that speaks as OpenAI's does.
+// A Model is a language model behind an endpoint with OpenAI's API.
 type Model struct {
 	Endpoint string // "http://localhost:11434/v1"
 	Name     string // as the server calls it
@@ -34,9 +34,9 @@ type Model struct {
 	Timeout  time.Duration
 }
 
-// Plan asks the model for a draft of words. An answer that is wrong is sent back once.
+// Plan asks the model for a draft of words. It sends an invalid answer back once.
 func (m Model) Plan(ctx context.Context, words string, v Vocabulary) (Draft, []string, error) {
-	words, err := said(words)
+	words, err := tidied(words)
 	if err != nil {
 		return Draft{}, nil, err
 	}
@@ -49,9 +49,9 @@ func (m Model) Plan(ctx context.Context, words string, v Vocabulary) (Draft, []s
 	return d, notes, nil
 }
 
-// Refine asks the model for another form of a draft.
+// Refine asks the model to change a draft.
 func (m Model) Refine(ctx context.Context, d Draft, words string, v Vocabulary) (Draft, []string, error) {
-	words, err := said(words)
+	words, err := tidied(words)
 	if err != nil {
 		return Draft{}, nil, err
 	}
@@ -63,7 +63,8 @@ func (m Model) Refine(ctx context.Context, d Draft, words string, v Vocabulary) 
 	if len(d.Words) > 0 {
 		fmt.Fprintf(&b, "The picture was asked for with these words: %s\n", strings.Join(d.Words, " / "))
 	}
-	fmt.Fprintf(&b, "Its plan is now:\n%s\nChange it: %s\nAnswer with the whole plan. Entities that stay keep their names, and what is not spoken of stays as it is.", now, words)
+	fmt.Fprintf(&b, "Its plan is now:\n%s\nChange it: %s\n"+
+		"Answer with the whole plan. Entities that stay keep their names, and what is not spoken of stays as it is.", now, words)
 	for _, e := range d.Entities {
 		if e.Fixed != "" {
 			fmt.Fprintf(&b, "\nThe entity %q must stay exactly as it is.", e.Name)
@@ -86,7 +87,7 @@ Boxes are fractions of the canvas: x and y are the left and the upper edge, y gr
 Boxes lie as the words say: what is left of something has the smaller x, what is above it the smaller y; what stands on something ends at its upper edge; what is in front is lower. Boxes overlap only where things do. What is near is larger.
 At most 40 entities; large areas as sky or a meadow belong in the prompt, not in an entity.`
 
-// schema is what servers hold the model to.
+// schema constrains the model's answer, on servers that can.
 var schema = map[string]any{
 	"type":                 "object",
 	"additionalProperties": false,
@@ -112,7 +113,7 @@ var schema = map[string]any{
 	},
 }
 
-// An answer is a draft as it is spoken of with a model.
+// An answer is a draft in the conversation with a model.
 type answer struct {
 	Prompt   string         `json:"prompt"`
 	Entities []answerEntity `json:"entities"`
@@ -131,12 +132,13 @@ func answerOf(d Draft) answer {
 	a := answer{Prompt: d.Prompt}
 	part := func(n int) *quantity { f := quantity(n) / 100; return &f }
 	for _, e := range d.Entities {
-		a.Entities = append(a.Entities, answerEntity{e.Name, e.Prompt, part(e.Box.X), part(e.Box.Y), part(e.Box.W), part(e.Box.H)})
+		b := e.Box
+		a.Entities = append(a.Entities, answerEntity{e.Name, e.Prompt, part(b.X), part(b.Y), part(b.W), part(b.H)})
 	}
 	return a
 }
 
-// ask holds the whole conversation: a question, and once more with what was wrong.
+// ask holds the whole conversation: the question, and once more with the errors.
 func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question string) (Draft, []string, error) {
 	service, err := m.service()
 	if err != nil {
@@ -148,12 +150,13 @@ func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question str
 		defer cancel()
 	}
 	var names []string
-	for _, t := range v.Things {
+	for _, t := range v.Objects {
 		names = append(names, t.Name)
 	}
 	system := instructions
 	if len(names) > 0 {
-		system += "\nThe small model " + v.Of + " was taught these things: " + strings.Join(names, ", ") + ". Use these words where they fit what was asked for; never put one of them in the place of something else."
+		system += "\nThe small model " + v.Of + " was taught these things: " + strings.Join(names, ", ") +
+			". Use these words where they fit what was asked for; never put one of them in the place of something else."
 	}
 	talk := []openai.ChatCompletionMessageParamUnion{openai.SystemMessage(system), openai.UserMessage(question)}
 	var notes []string
@@ -174,9 +177,9 @@ func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question str
 			return d, slices.Concat(notes, odd, v.unknown(d)), nil
 		}
 		if try == 1 {
-			return Draft{}, nil, fmt.Errorf("%s: the answer is wrong, and was so after what is wrong had been sent back:\n  %s", m.Name, strings.Join(wrong, "\n  "))
+			return Draft{}, nil, fmt.Errorf("%s: the answer was still invalid after one correction:\n  %s", m.Name, strings.Join(wrong, "\n  "))
 		}
-		notes = append(notes, fmt.Sprintf("The first answer was wrong and was sent back: %s.", strings.Join(wrong, "; ")))
+		notes = append(notes, fmt.Sprintf("The first answer was invalid and was sent back: %s.", strings.Join(wrong, "; ")))
 		if len(text) > 16<<10 {
 			text = text[:16<<10]
 		}
@@ -185,20 +188,20 @@ func (m Model) ask(ctx context.Context, v Vocabulary, before Draft, question str
 	}
 }
 
-// service is the client. Its options are here, and none is taken from the environment.
+// service returns the client. Its options are here; none comes from the environment.
 func (m Model) service() (*openai.ChatCompletionService, error) {
 	u, err := url.Parse(m.Endpoint)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the endpoint is no URL: %w", errors.Unwrap(err))
+		return nil, fmt.Errorf("the endpoint is not a URL: %w", errors.Unwrap(err))
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return nil, fmt.Errorf("the endpoint %s is no URL as http://localhost:11434/v1", shown(m.Endpoint))
+		return nil, fmt.Errorf("the endpoint %s is not a URL such as http://localhost:11434/v1", shown(m.Endpoint))
 	case u.User != nil:
-		return nil, errors.New("the endpoint has a name or password in it: put the key into ELIGEN_LLM_KEY")
+		return nil, errors.New("the endpoint contains a name or a password. Put the key into ELIGEN_LLM_KEY")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, fmt.Errorf("the endpoint %s has more than a path", shown(m.Endpoint))
 	case m.Name == "":
-		return nil, errors.New("an endpoint has several models: name one with --model")
+		return nil, errors.New("an endpoint has several models. Name one with --model")
 	case strings.ContainsFunc(m.Key, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return nil, errors.New("the key has a space, a line break or another sign that keys don't have")
 	}
@@ -207,7 +210,7 @@ func (m Model) service() (*openai.ChatCompletionService, error) {
 		option.WithMaxRetries(0),
 		option.WithMiddleware(guard),
 		option.WithHTTPClient(&http.Client{
-			// What was said, and the key, go to the server that was named.
+			// The words and the key go to the named server only.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
 	}
@@ -218,8 +221,7 @@ func (m Model) service() (*openai.ChatCompletionService, error) {
 	return &s, nil
 }
 
-// A form is how a server is asked to shape an answer. One that doesn't know a form is
-// asked for the next.
+// A form is a format of answers. A server that refuses one is asked for the next.
 type form int
 
 const (
@@ -230,14 +232,18 @@ const (
 
 func (f form) String() string { return [...]string{"JSON schema", "plain JSON", "text"}[f] }
 
-// complete asks once, and returns what the model said.
-func (m Model) complete(ctx context.Context, service *openai.ChatCompletionService, talk []openai.ChatCompletionMessageParamUnion, as form) (string, error) {
+// complete asks once and returns the model's text.
+func (m Model) complete(
+	ctx context.Context, service *openai.ChatCompletionService, talk []openai.ChatCompletionMessageParamUnion, as form,
+) (string, error) {
 	p := openai.ChatCompletionNewParams{Model: m.Name, Messages: talk}
 	switch as {
 	case asSchema:
-		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
-			Name: "picture", Schema: schema, Strict: openai.Bool(true),
-		}}
+		p.ResponseFormat.OfJSONSchema = &shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
+				Name: "picture", Schema: schema, Strict: openai.Bool(true),
+			},
+		}
 	case asJSON:
 		p.ResponseFormat.OfJSONObject = &shared.ResponseFormatJSONObjectParam{}
 	}
@@ -248,34 +254,34 @@ func (m Model) complete(ctx context.Context, service *openai.ChatCompletionServi
 	case c == nil || len(c.Choices) == 0:
 		return "", errors.New("the server's answer has no choices: is this an endpoint for chat completions?")
 	}
-	said := c.Choices[0]
+	first := c.Choices[0]
 	switch {
-	case said.Message.Refusal != "":
-		return "", fmt.Errorf("the model refuses: %s", clean(said.Message.Refusal))
-	case said.FinishReason == "length":
-		return "", errors.New("the model's answer was cut off for its length: a model or a server with room for longer answers is needed")
+	case first.Message.Refusal != "":
+		return "", fmt.Errorf("the model refuses: %s", clean(first.Message.Refusal))
+	case first.FinishReason == "length":
+		return "", errors.New("the model's answer was cut off for its length. Use a model or a server with room for longer answers")
 	}
-	text, err := content(said.Message.RawJSON())
+	text, err := content(first.Message.RawJSON())
 	if len(text) > maxAnswer {
 		return "", fmt.Errorf("the model's answer has %d bytes; %d is the most", len(text), maxAnswer)
 	}
 	return text, err
 }
 
-// guard looks at an answer before the client does: how long it is, and whether it is
-// one at all.
+// guard checks an answer before the client reads it: its length, and that it is one.
 func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error) {
 	res, err := next(req)
 	if err != nil {
 		return nil, err
 	}
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	_ = res.Body.Close() // it was only read
+	_ = res.Body.Close() // only read
 	switch {
 	case err != nil:
 		return nil, err
 	case res.StatusCode >= 300 && res.StatusCode < 400:
-		return nil, fmt.Errorf("the server sends on to %s, and what was said goes to the named one only: name that as --endpoint if you trust it", clean(res.Header.Get("Location")))
+		return nil, fmt.Errorf("the server redirects to %s, and eligen sends words to the named server only. "+
+			"If you trust the other one, name it as --endpoint", clean(res.Header.Get("Location")))
 	case res.StatusCode != http.StatusOK:
 		return nil, statusError{res.StatusCode, message(body)}
 	case len(body) > maxBody:
@@ -295,7 +301,7 @@ func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error
 	return res, nil
 }
 
-// A statusError is an answer that is an error.
+// A statusError is an answer with an error's status.
 type statusError struct {
 	code    int
 	message string
@@ -308,14 +314,14 @@ func (e statusError) Error() string {
 	}
 	switch e.code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		text += ". The key is taken from ELIGEN_LLM_KEY, else OPENAI_API_KEY"
+		text += ". Set the key in ELIGEN_LLM_KEY or OPENAI_API_KEY"
 	case http.StatusNotFound:
-		text += ". Most endpoints end in /v1, and --model is as the server calls it"
+		text += ". Most endpoints end in /v1, and --model is the server's name for it"
 	}
 	return text
 }
 
-// format reports whether what the server did not like is the answer's format.
+// format reports whether the server refused the answer's format.
 func (e statusError) format() bool {
 	switch e.code {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusNotImplemented, http.StatusInternalServerError:
@@ -323,11 +329,11 @@ func (e statusError) format() bool {
 		return false
 	}
 	low := strings.ToLower(e.message)
-	return slices.ContainsFunc([]string{"response_format", "response format", "schema", "grammar", "json_object", "json mode", "structured output", "guided"},
-		func(word string) bool { return strings.Contains(low, word) })
+	words := []string{"response_format", "response format", "schema", "grammar", "json_object", "json mode", "structured output", "guided"}
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(low, word) })
 }
 
-// failure returns what an answer that is an error says, though its status is 200.
+// failure returns the message of an error that came with status 200, or "".
 func failure(body []byte) string {
 	var forms struct {
 		Error   json.RawMessage `json:"error"`
@@ -339,7 +345,7 @@ func failure(body []byte) string {
 	return message(body)
 }
 
-// message is what an error's body says, in the forms that servers have.
+// message returns the message in an error's body, in the forms of several servers.
 func message(body []byte) string {
 	var forms struct {
 		Error   json.RawMessage `json:"error"`
@@ -365,8 +371,8 @@ func message(body []byte) string {
 	return clean(string(body[:min(len(body), 400)]))
 }
 
-// detail is what servers made with FastAPI say: a sentence, or a list of what is wrong
-// where.
+// detail returns the message of servers made with FastAPI: a sentence, or a list of
+// errors with their locations.
 func detail(data []byte) string {
 	var plain string
 	if json.Unmarshal(data, &plain) == nil {
@@ -390,7 +396,7 @@ func detail(data []byte) string {
 	return clean(strings.Join(out, "; "))
 }
 
-// clean is a stranger's text for a terminal: one line, and not long.
+// clean returns a stranger's text for a terminal: one line, and not long.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unseen(r) {
@@ -405,10 +411,10 @@ func clean(s string) string {
 	return strings.TrimSuffix(s, ".")
 }
 
-// explain says which server an error is about.
+// explain names the server in an error.
 func (m Model) explain(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-		return fmt.Errorf("%s: no answer in %s; --timeout gives it longer", m.Endpoint, m.Timeout)
+		return fmt.Errorf("%s: no answer in %s. Give it longer with --timeout", m.Endpoint, m.Timeout)
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -424,15 +430,15 @@ func (m Model) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", m.Endpoint, err)
 }
 
-// read makes a draft of what a model said, with notes on what was odd in it, and lists
-// what is wrong with it. Entities of before keep their place in the text.
+// read makes a draft of a model's answer, with notes on its oddities, and lists its
+// errors. Entities of before keep their lines in the text.
 func read(text string, before Draft) (d Draft, notes, wrong []string) {
 	a, notes, err := parse(text)
 	switch {
 	case err != nil && strings.TrimSpace(text) == "":
 		return Draft{}, nil, []string{"it is empty"}
 	case err != nil:
-		return Draft{}, nil, []string{fmt.Sprintf("it is not the JSON that was asked for: %s. It begins: %s", clean(err.Error()), quote(text))}
+		return Draft{}, nil, []string{fmt.Sprintf("it is not the requested JSON: %s. It begins: %s", clean(err.Error()), quote(text))}
 	}
 	d = Draft{Prompt: tidy(a.Prompt)}
 	if n := len(a.Entities); n > MaxEntities {
@@ -446,7 +452,8 @@ func read(text string, before Draft) (d Draft, notes, wrong []string) {
 			out.Name = d.called(e, before)
 		} else {
 			old := before.Entities[k]
-			out.Name, out.Fixed, out.line, out.promptLine, out.boxLine = old.Name, old.Fixed, old.line, old.promptLine, old.boxLine
+			out.Name, out.Fixed = old.Name, old.Fixed
+			out.line, out.promptLine, out.boxLine = old.line, old.promptLine, old.boxLine
 		}
 		who := fmt.Sprintf("entity %d, %s", i+1, shown(e.Name))
 		b, why := box(e)
@@ -454,7 +461,8 @@ func read(text string, before Draft) (d Draft, notes, wrong []string) {
 			wrong = append(wrong, who+": "+why)
 			b = nowhere
 		}
-		if out.Box = b; out.Fixed != "" && (why != "" || b != before.Entities[k].Box || out.Prompt != before.Entities[k].Prompt) {
+		out.Box = b
+		if out.Fixed != "" && (why != "" || b != before.Entities[k].Box || out.Prompt != before.Entities[k].Prompt) {
 			wrong = append(wrong, who+", must stay exactly as it was")
 		}
 		d.Entities = append(d.Entities, out)
@@ -471,11 +479,11 @@ func read(text string, before Draft) (d Draft, notes, wrong []string) {
 	return d, notes, wrong
 }
 
-// tidy is a prompt on one line.
+// tidy returns a prompt on one line.
 func tidy(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// meant is the index of the entity of before that a name of an answer stands for, -1 if
-// it is a new one: by the name as it is, else in the letters that names have.
+// meant returns the index in before of the entity that an answer's name stands for, -1 if
+// it is new: by the exact name, else by its slug.
 func (d *Draft) meant(name string, before Draft) int {
 	for _, same := range []func(Entity) bool{
 		func(e Entity) bool { return e.Name == name },
@@ -489,8 +497,8 @@ func (d *Draft) meant(name string, before Draft) int {
 	return -1
 }
 
-// called is the name of an entity of an answer: the model's, in the letters that names
-// have, or one after its prompt, and no other entity's.
+// called returns a free name for an entity of an answer: the model's, or one made from
+// its prompt.
 func (d *Draft) called(e answerEntity, before Draft) string {
 	base := e.Name
 	if slug(base) == slug("") {
@@ -500,7 +508,7 @@ func (d *Draft) called(e answerEntity, before Draft) string {
 	return taken.unique(base)
 }
 
-// box reads an answer's box, and says what is wrong with it.
+// box reads an answer's box, and returns what is wrong with it, or "".
 func box(e answerEntity) (Box, string) {
 	var n [4]float64
 	for i, f := range []*quantity{e.X, e.Y, e.W, e.H} {
@@ -509,7 +517,7 @@ func box(e answerEntity) (Box, string) {
 		}
 		n[i] = float64(*f)
 	}
-	// A percent beyond the edge is rounding, and put right.
+	// A percent beyond the edge is rounding: correct it.
 	const off = 0.0101
 	x0, y0, x1, y1 := n[0], n[1], n[0]+n[2], n[1]+n[3]
 	if !(x0 >= -off && y0 >= -off && x1 <= 1+off && y1 <= 1+off && n[2] > 0 && n[3] > 0) {
@@ -525,7 +533,7 @@ func box(e answerEntity) (Box, string) {
 	return b, ""
 }
 
-// unknown notes the entities of a draft that the vocabulary has no word for.
+// unknown notes a draft's entities for which the vocabulary has no word.
 func (v Vocabulary) unknown(d Draft) []string {
 	l := v.lexicon()
 	var out []string
@@ -534,14 +542,14 @@ func (v Vocabulary) unknown(d Draft) []string {
 		found := false
 		for i := range words {
 			m, _ := l.at(words, i)
-			found = found || m.kind == thing
+			found = found || m.kind == object
 		}
 		if name := nounOf(e.Prompt); !found && !slices.Contains(out, name) {
 			out = append(out, name)
 		}
 	}
-	if len(out) == 0 || len(v.Things) == 0 {
+	if len(out) == 0 || len(v.Objects) == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s was not taught: %s.", v.Of, clean(strings.Join(out, ", ")))}
+	return []string{fmt.Sprintf("%s wasn't trained on: %s.", v.Of, clean(strings.Join(out, ", ")))}
 }

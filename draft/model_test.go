@@ -113,7 +113,7 @@ entity "cat" {
 		if got := string(d.HCL()); got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
 		}
-		if got := strings.Join(notes, "|"); got != "nano was not taught: mat." {
+		if got := strings.Join(notes, "|"); got != "nano wasn't trained on: mat." {
 			t.Errorf("%s: %s", name, got)
 		}
 		r := s.requests[0]
@@ -248,7 +248,7 @@ func TestModelRepairs(t *testing.T) {
 	wrong := []string{
 		`entity 1, "Cat": the box x=0.5, y=0, w=0.8, h=0.5 is not on the canvas, where x+w and y+h are at most 1`,
 	}
-	if got, want := strings.Join(notes, "|"), "The first answer was wrong and was sent back: "+strings.Join(wrong, "; ")+"."; got != want {
+	if got, want := strings.Join(notes, "|"), "The first answer was invalid and was sent back: "+strings.Join(wrong, "; ")+"."; got != want {
 		t.Errorf("notes\n%s\nwant\n%s", got, want)
 	}
 	talk := s.requests[1].Messages
@@ -265,10 +265,10 @@ func TestModelRefuses(t *testing.T) {
 	}
 	const box = `"x": 0, "y": 0, "w": 0.5, "h": 0.5`
 	many := `{"prompt": "p", "entities": [` + strings.TrimSuffix(strings.Repeat(`{"name": "a"},`, 4000), ",") + `]}`
-	const notJSON = "it is not the JSON that was asked for: "
+	const notJSON = "it is not the requested JSON: "
 	const noPlan = notJSON + "it holds no JSON object with prompt and entities. It begins: "
 	const begins = `. It begins: "{\"prompt\": \"p\", \"entities\": [{\"name\": \"a\", \"prompt\": \"b\", \"x…"`
-	again := "m: the answer is wrong, and was so after what is wrong had been sent back:\n  "
+	again := "m: the answer was still invalid after one correction:\n  "
 	for name, c := range map[string]struct {
 		answer func(w http.ResponseWriter)
 		twice  bool
@@ -295,20 +295,20 @@ func TestModelRefuses(t *testing.T) {
 		"a page":         {raw(200, "text/html", "<html>\n<title>\x1b[31mHi</title>"), false, "URL: the server's answer is not JSON: <html> <title> [31mHi</title>"},
 		"another API":    {raw(200, "application/json", `{"models": []}`), false, "URL: the server's answer has no choices: is this an endpoint for chat completions?"},
 		"odd choices":    {raw(200, "application/json", `{"choices": {"a": 1}}`), false, "URL: the server's answer has no choices: is this an endpoint for chat completions?"},
-		"cut off":        {choice(map[string]any{"content": good[:40]}, "length"), false, "URL: the model's answer was cut off for its length: a model or a server with room for longer answers is needed"},
+		"cut off":        {choice(map[string]any{"content": good[:40]}, "length"), false, "URL: the model's answer was cut off for its length. Use a model or a server with room for longer answers"},
 		"a refusal":      {choice(map[string]any{"refusal": "I can't\nhelp with that."}, "stop"), false, "URL: the model refuses: I can't help with that"},
-		"no key":         {raw(401, "application/json", `{"error": {"message": "Incorrect API key"}}`), false, "URL: 401 Unauthorized: Incorrect API key. The key is taken from ELIGEN_LLM_KEY, else OPENAI_API_KEY"},
-		"no model":       {raw(404, "application/json", `{"error": "model 'm' not found"}`), false, "URL: 404 Not Found: model 'm' not found. Most endpoints end in /v1, and --model is as the server calls it"},
+		"no key":         {raw(401, "application/json", `{"error": {"message": "Incorrect API key"}}`), false, "URL: 401 Unauthorized: Incorrect API key. Set the key in ELIGEN_LLM_KEY or OPENAI_API_KEY"},
+		"no model":       {raw(404, "application/json", `{"error": "model 'm' not found"}`), false, "URL: 404 Not Found: model 'm' not found. Most endpoints end in /v1, and --model is the server's name for it"},
 		"an error, bare": {raw(500, "text/plain", "out of memory\n"), false, "URL: 500 Internal Server Error: out of memory"},
 		"sent elsewhere": {func(w http.ResponseWriter) {
 			w.Header().Set("Location", "http://192.0.2.1/steal")
 			w.WriteHeader(307)
-		}, false, "URL: the server sends on to http://192.0.2.1/steal, and what was said goes to the named one only: name that as --endpoint if you trust it"},
+		}, false, "URL: the server redirects to http://192.0.2.1/steal, and eligen sends words to the named server only. If you trust the other one, name it as --endpoint"},
 		"cut off in thought": {says("<think>\nIt could be " + good), true, again + notJSON + `it ends before the model has stopped thinking. It begins: "<think> It could be {\"prompt\": \"a cat on a mat\", \"entities\":…"`},
 		"half a plan":        {says(good[:60]), true, again + noPlan + `"{\"prompt\": \"a cat on a mat\", \"entities\": [ {\"name\": \"mat\","`},
 		"many braces":        {says(strings.Repeat("{", 60000)), true, again + noPlan + `"` + strings.Repeat("{", 60) + `…"`},
 		"deep":               {says(strings.Repeat(`{"a":`, 12000)), true, again + noPlan + `"` + strings.Repeat(`{\"a\":`, 12) + `…"`},
-		"only thoughts":      {choice(map[string]any{"content": nil, "reasoning_content": "A cat needs\na mat."}, "stop"), false, `URL: the model's answer is empty, and its reasoning holds no plan; it begins: "A cat needs a mat"`},
+		"only thoughts":      {choice(map[string]any{"content": nil, "reasoning_content": "A cat needs\na mat."}, "stop"), false, `URL: the model's answer is empty, and its reasoning contains no plan; it begins: "A cat needs a mat"`},
 		"an error in a 200":  {raw(200, "application/json", `{"error": {"message": "model overloaded", "code": 503}}`), false, "URL: the server's answer is an error: model overloaded"},
 		"hung up":            {func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, false, "URL: EOF"},
 	} {
@@ -344,7 +344,7 @@ func TestModelIsSlow(t *testing.T) {
 	t.Cleanup(func() { close(release) }) // before the server's, which waits
 	m := Model{Endpoint: slow.URL, Name: "m"}
 	m.Timeout = time.Millisecond
-	if _, _, err := m.Plan(t.Context(), "a cat", Vocabulary{}); err == nil || err.Error() != m.Endpoint+": no answer in 1ms; --timeout gives it longer" {
+	if _, _, err := m.Plan(t.Context(), "a cat", Vocabulary{}); err == nil || err.Error() != m.Endpoint+": no answer in 1ms. Give it longer with --timeout" {
 		t.Errorf("%v", err)
 	}
 	m.Timeout = time.Minute
@@ -357,11 +357,11 @@ func TestModelIsSlow(t *testing.T) {
 
 func TestEndpoints(t *testing.T) {
 	for endpoint, want := range map[string]string{
-		"localhost:11434":        `the endpoint "localhost:11434" is no URL as http://localhost:11434/v1`,
-		"file:///etc/passwd":     `the endpoint "file:///etc/passwd" is no URL as http://localhost:11434/v1`,
-		"http://me:pw@host/v1":   "the endpoint has a name or password in it: put the key into ELIGEN_LLM_KEY",
+		"localhost:11434":        `the endpoint "localhost:11434" is not a URL such as http://localhost:11434/v1`,
+		"file:///etc/passwd":     `the endpoint "file:///etc/passwd" is not a URL such as http://localhost:11434/v1`,
+		"http://me:pw@host/v1":   "the endpoint contains a name or a password. Put the key into ELIGEN_LLM_KEY",
 		"http://host/v1?key=abc": `the endpoint "http://host/v1?key=abc" has more than a path`,
-		"http://[::1":            "the endpoint is no URL: missing ']' in host",
+		"http://[::1":            "the endpoint is not a URL: missing ']' in host",
 	} {
 		if _, _, err := (Model{Endpoint: endpoint, Name: "m"}).Plan(t.Context(), "a cat", Vocabulary{}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", endpoint, err)

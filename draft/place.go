@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// gap is how far apart things are that don't touch, in hundredths.
+// gap is the distance between objects that don't touch, in hundredths.
 const gap = 2
 
-// place gives every thing a box, so that all that was said of them holds. Everything
-// is in whole hundredths and by a fixed sequence, so that equal words are equal scenes.
+// place gives every object a box such that all relations hold. It works in whole
+// hundredths and by a fixed sequence: equal words make equal scenes.
 func (s *speech) place() ([]string, error) {
-	n := len(s.things)
+	n := len(s.objects)
 	boxes := make([]Box, n)
-	for i, t := range s.things {
+	for i, t := range s.objects {
 		if t.fixed {
 			boxes[i] = s.draft.Entities[i].Box
 		} else {
@@ -26,7 +26,7 @@ func (s *speech) place() ([]string, error) {
 	for _, percent := range []int{100, 88, 76, 66, 56, 46, 38} {
 		scaled := make([]Box, n)
 		for i, b := range boxes {
-			if !s.things[i].fixed {
+			if !s.objects[i].fixed {
 				b.W, b.H = max(6, b.W*percent/100), max(6, b.H*percent/100)
 			}
 			scaled[i] = b
@@ -51,51 +51,51 @@ func (s *speech) place() ([]string, error) {
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, fmt.Errorf("the things can't lie as the words say; no place was found for: %s", strings.Join(wrong, "; "))
+		return nil, fmt.Errorf("the objects can't lie as the words say. Found no position for: %s", strings.Join(wrong, "; "))
 	}
 	var notes []string
 	if bestHard > 0 {
-		notes = append(notes, "There are more things than there is room for: some lie over one another.")
+		notes = append(notes, "There are more objects than there is room for: some overlap.")
 	}
 	for i := range s.draft.Entities {
-		if !s.things[i].fixed {
+		if !s.objects[i].fixed {
 			s.draft.Entities[i].Box = best[i]
 		}
 	}
 	return notes, nil
 }
 
-// flats are wider than high.
+// flats are objects that are wider than high.
 var flats = []string{"mat", "rug", "carpet", "table", "bed", "blanket", "shelf", "plate", "bench", "sofa", "floor", "bridge"}
 
-// sizeOf is how large a thing would like to be.
+// sizeOf returns the size that an object would have if there were room.
 func (s *speech) sizeOf(i int) (w, h int) {
-	n := len(s.things)
+	n := len(s.objects)
 	side := []int{50, 50, 40, 34, 32, 28, 28, 24, 24, 24}[min(n, 9)]
 	if n > 9 {
 		side = 18
 	}
 	w, h = side, side
 	sum, area := 0, Box{}
-	for k, t := range s.things {
+	for k, t := range s.objects {
 		if b := s.draft.Entities[k].Box; t.fixed {
 			sum, area.W, area.H = sum+1, area.W+b.W, area.H+b.H
 		}
 	}
-	if sum > 0 { // what comes into a scene is as large as what is there
+	if sum > 0 { // an object added to a scene is as large as those there
 		w, h = min(40, max(12, area.W/sum)), min(40, max(12, area.H/sum))
 	}
 	scale := func(pw, ph int) { w, h = w*pw/100, h*ph/100 }
-	switch s.things[i].size {
+	switch s.objects[i].size {
 	case "big":
 		scale(140, 140)
 	case "small":
 		scale(60, 60)
 	}
-	if s.things[i].sky && n > 1 {
+	if s.objects[i].sky && n > 1 {
 		scale(75, 75)
 	}
-	flat := func(i int) bool { return slices.Contains(flats, s.things[i].noun) }
+	flat := func(i int) bool { return slices.Contains(flats, s.objects[i].noun) }
 	rides, inside, holds := false, false, false
 	for _, r := range s.rels {
 		rides = rides || r.kind == "on" && r.a == i && !flat(r.b)
@@ -117,8 +117,8 @@ func (s *speech) sizeOf(i int) (w, h int) {
 	return min(90, max(8, w)), min(80, max(8, h))
 }
 
-// solve looks for places from several beginnings, by moving one thing at a time,
-// alone or with what hangs on it. hard is 0 if all holds and nothing overlaps.
+// solve searches for positions from several starts, moving one object at a time, alone or
+// with its riders. hard is 0 if all relations hold and nothing overlaps.
 func (s *speech) solve(sizes []Box) (best []Box, hard int) {
 	const starts, sweeps = 5, 14
 	random := uint32(1)
@@ -127,7 +127,7 @@ func (s *speech) solve(sizes []Box) (best []Box, hard int) {
 		boxes := append([]Box(nil), sizes...)
 		for i := range boxes {
 			b := &boxes[i]
-			if s.things[i].fixed {
+			if s.objects[i].fixed {
 				continue
 			}
 			tx, ty := s.wish(i)
@@ -141,7 +141,7 @@ func (s *speech) solve(sizes []Box) (best []Box, hard int) {
 		}
 		all := make([]int, 0, len(boxes)) // that move
 		for i := range boxes {
-			if !s.things[i].fixed {
+			if !s.objects[i].fixed {
 				all = append(all, i)
 			}
 		}
@@ -149,7 +149,7 @@ func (s *speech) solve(sizes []Box) (best []Box, hard int) {
 		for range sweeps {
 			before := cost
 			for i := range boxes {
-				if s.things[i].fixed {
+				if s.objects[i].fixed {
 					continue
 				}
 				cost = s.improve(boxes, []int{i}, cost)
@@ -168,21 +168,21 @@ func (s *speech) solve(sizes []Box) (best []Box, hard int) {
 	return best, bestCost / hardly
 }
 
-// margin is kept free along the canvas' edges where there is room.
+// margin stays free along the canvas's edges if there is room.
 const margin = 3
 
 func clamp(at, side int) int {
 	return max(min(margin, (100-side)/2), min(at, max(100-margin-side, (100-side)/2)))
 }
 
-// riders are a thing and all that lies by what was said of it, itself first; fixed
-// things hold nothing.
+// riders returns an object and all that are related to it, itself first. Fixed objects
+// hold nothing.
 func (s *speech) riders(i int) []int {
 	out, seen := []int{i}, map[int]bool{i: true}
 	for k := 0; k < len(out); k++ {
 		for _, r := range s.rels {
 			for _, e := range [][2]int{{r.a, r.b}, {r.b, r.a}} {
-				if e[0] == out[k] && !seen[e[1]] && !s.things[e[1]].fixed {
+				if e[0] == out[k] && !seen[e[1]] && !s.objects[e[1]].fixed {
 					seen[e[1]] = true
 					out = append(out, e[1])
 				}
@@ -192,8 +192,8 @@ func (s *speech) riders(i int) []int {
 	return out
 }
 
-// improve moves things together to where the cost is least, coarsely and then finely,
-// and gives the whole cost there.
+// improve moves objects together to the position of least cost, coarsely and then finely,
+// and returns the whole cost there.
 func (s *speech) improve(boxes []Box, ids []int, cost int) int {
 	from := append([]Box(nil), boxes...)
 	first := boxes[ids[0]]
@@ -210,7 +210,7 @@ func (s *speech) improve(boxes []Box, ids []int, cost int) int {
 		return true
 	}
 	bx, by := first.X, first.Y
-	rest := cost - s.cost(boxes, ids) // what does not move
+	rest := cost - s.cost(boxes, ids) // of the boxes that stay
 	look := func(x, y int) {
 		if try(x, y) {
 			if c := rest + s.cost(boxes, ids); c < cost {
@@ -235,29 +235,29 @@ func (s *speech) improve(boxes []Box, ids []int, cost int) int {
 	return cost
 }
 
-// wish is where the middle of a thing would be if nothing were said of it.
+// wish returns the centre that an object would have without relations.
 func (s *speech) wish(i int) (x, y int) {
-	if b := s.things[i].home; b != nil {
+	if b := s.objects[i].home; b != nil {
 		return b.X + b.W/2, b.Y + b.H/2
 	}
-	n := len(s.things)
+	n := len(s.objects)
 	x, y = (2*i+1)*100/(2*n), 50
 	sky := false
-	for _, t := range s.things {
+	for _, t := range s.objects {
 		sky = sky || t.sky
 	}
 	if n > 1 && sky {
-		y = map[bool]int{true: 22, false: 64}[s.things[i].sky]
+		y = map[bool]int{true: 22, false: 64}[s.objects[i].sky]
 	}
 	return x, y
 }
 
-// hardly is the cost of a hundredth by which something does not hold: more than all
-// wishes together.
+// hardly is the cost of a hundredth by which a relation fails: more than all wishes
+// together.
 const hardly = 1 << 20
 
-// cost is how far the boxes of some things are from what was said, and then from
-// looking well.
+// cost returns how far some objects' boxes are from their relations, and then from good
+// looks.
 func (s *speech) cost(boxes []Box, ids []int) int {
 	moves := make([]bool, len(boxes))
 	for _, i := range ids {
@@ -282,7 +282,7 @@ func (s *speech) cost(boxes []Box, ids []int) int {
 			if j == i || moves[j] && j > i {
 				continue // a pair counts once
 			}
-			if s.things[i].group > 0 && s.things[i].group == s.things[j].group {
+			if s.objects[i].group > 0 && s.objects[i].group == s.objects[j].group {
 				total += 3*abs(a.bottom()-b.bottom()) + abs(a.X+a.W/2-b.X-b.W/2)
 			}
 			w := min(a.right(), b.right()) - max(a.X, b.X) + gap
@@ -297,14 +297,16 @@ func (s *speech) cost(boxes []Box, ids []int) int {
 
 func (s *speech) mayOverlap(i, j int) bool {
 	for _, r := range s.rels {
-		if (r.a == i && r.b == j || r.a == j && r.b == i) && (r.kind == "on" || r.kind == "in" || r.kind == "front" || r.kind == "behind") {
-			return true
+		if r.a == i && r.b == j || r.a == j && r.b == i {
+			if r.kind == "on" || r.kind == "in" || r.kind == "front" || r.kind == "behind" {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// violated is by how many hundredths a does not lie to b as a relation says.
+// violated returns by how many hundredths boxes a and b fail a relation.
 func violated(kind string, a, b Box) int {
 	ax, ay, bx, by := a.X+a.W/2, a.Y+a.H/2, b.X+b.W/2, b.Y+b.H/2
 	switch kind {
@@ -331,7 +333,7 @@ func violated(kind string, a, b Box) int {
 	return 0
 }
 
-// unlike is how far a relation that holds is from its plainest form.
+// unlike returns how far a relation that holds is from its plainest form.
 func unlike(kind string, a, b Box) int {
 	ax, ay, bx, by := a.X+a.W/2, a.Y+a.H/2, b.X+b.W/2, b.Y+b.H/2
 	switch kind {
@@ -357,7 +359,7 @@ func unlike(kind string, a, b Box) int {
 	return 0
 }
 
-// away is by how many hundredths a box is not in a part of the canvas.
+// away returns by how many hundredths a box is outside a part of the canvas.
 func away(kind string, b Box) int {
 	x, y := b.X+b.W/2, b.Y+b.H/2
 	out := 0

@@ -1,7 +1,6 @@
 package draft
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"regexp"
@@ -11,8 +10,8 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Of is the draft of a scene that was read from src. Only what stands there in plain
-// words can be changed: a box of numbers, an entity of its own.
+// Of returns the draft of a scene that was read from src. Only plain text in it can be
+// changed: a box of numbers, an entity with its own block.
 func Of(scene *eligen.Scene, src []byte) (Draft, error) {
 	var d Draft
 	if n := len(scene.Renders); n != 1 {
@@ -63,114 +62,137 @@ func Of(scene *eligen.Scene, src []byte) (Draft, error) {
 	return d, nil
 }
 
-// bom is the byte order mark that some editors begin a file with.
+// bom is the byte order mark with which some editors begin a file.
 const bom = "\ufeff"
 
 var plainBox = regexp.MustCompile(`^\s*box\s*=\s*(xywh|xyxy|cxcywh)\(\s*([0-9.]+\s*,\s*){3}[0-9.]+\s*\)\s*(#.*)?$`)
 
 func round(f float64) int { return int(math.Round(f * 100)) }
 
-// Rewrite is the text that a draft was read from with what has become of it; all
-// else, comments and settings, stays as it is. Whether the text says what was meant
-// is for the caller to see, by reading it: words are put into lines here.
+// Rewrite returns src, from which before was read, with the changes that after has; all
+// else stays, comments and settings included. It edits lines: the caller checks the
+// meaning of the result by reading it.
 func Rewrite(src []byte, before, after Draft) ([]byte, error) {
-	lines := strings.Split(strings.TrimRight(strings.TrimPrefix(string(src), bom), "\n"), "\n")
-	drop := map[int]bool{}
-	set := func(line int, name, value string) error {
-		if line < 1 || line > len(lines) {
-			return fmt.Errorf("the scene does not say its %s where it can be changed", name)
-		}
-		head, _, ok := strings.Cut(lines[line-1], "=")
-		if !ok || strings.TrimSpace(head) != name {
-			return fmt.Errorf("line %d is not understood: change the %s by hand", line, name)
-		}
-		comment := ""
-		if m := trailing.FindStringSubmatch(lines[line-1]); m != nil && name == "box" {
-			comment = m[1]
-		}
-		lines[line-1] = head + "= " + value + comment
-		return nil
+	t := text{
+		lines: strings.Split(strings.TrimRight(strings.TrimPrefix(string(src), bom), "\n"), "\n"),
+		drop:  map[int]bool{},
 	}
 	if after.Prompt != before.Prompt {
-		if err := set(before.promptLine, "prompt", quoted(after.Prompt)); err != nil {
+		if err := t.set(before.promptLine, "prompt", quoted(after.Prompt)); err != nil {
 			return nil, err
 		}
 	}
 	for _, e := range before.Entities {
-		i := slices.IndexFunc(after.Entities, func(f Entity) bool { return f.Name == e.Name })
-		if i < 0 {
-			if e.Fixed != "" {
-				return nil, fmt.Errorf("entity.%s %s: remove it by hand", e.Name, e.Fixed)
-			}
-			top := e.line - 1 // with the comment that stands over it, which is not the scene's
-			for top > 0 && strings.HasPrefix(lines[top-1], "#") {
-				top--
-			}
-			if top == 0 {
-				top = e.line - 1
-			}
-			for k := top; k >= 0 && k < len(lines); k++ {
-				drop[k] = true
-				if strings.TrimRight(lines[k], " \t\r") == "}" {
-					if k+1 < len(lines) && strings.TrimSpace(lines[k+1]) == "" {
-						drop[k+1] = true
-					}
-					break
-				}
-			}
-			continue
+		if err := t.update(e, after); err != nil {
+			return nil, err
 		}
-		f := after.Entities[i]
-		if e.Box == f.Box && e.Prompt == f.Prompt {
-			continue
+	}
+	out := t.with(after.Words[min(len(before.Words), len(after.Words)):])
+	for _, e := range after.Entities {
+		if !slices.ContainsFunc(before.Entities, func(f Entity) bool { return f.Name == e.Name }) {
+			out = append(out, "\n"+e.block()...)
 		}
+	}
+	return out, nil
+}
+
+// A text is a scene's text while lines of it change.
+type text struct {
+	lines []string
+	drop  map[int]bool // by index
+}
+
+// set replaces the value of the argument at a line, counted from 1. A box keeps the
+// comment behind it.
+func (t *text) set(line int, name, value string) error {
+	if line < 1 || line > len(t.lines) {
+		return fmt.Errorf("the scene does not set its %s where it can be changed", name)
+	}
+	head, _, ok := strings.Cut(t.lines[line-1], "=")
+	if !ok || strings.TrimSpace(head) != name {
+		return fmt.Errorf("line %d is not understood: change the %s by hand", line, name)
+	}
+	comment := ""
+	if m := trailing.FindStringSubmatch(t.lines[line-1]); m != nil && name == "box" {
+		comment = m[1]
+	}
+	t.lines[line-1] = head + "= " + value + comment
+	return nil
+}
+
+// update changes the lines of an entity to what a draft has of it, or drops them.
+func (t *text) update(e Entity, after Draft) error {
+	i := slices.IndexFunc(after.Entities, func(f Entity) bool { return f.Name == e.Name })
+	if i < 0 {
 		if e.Fixed != "" {
-			return nil, fmt.Errorf("entity.%s %s: change it by hand", e.Name, e.Fixed)
+			return fmt.Errorf("entity.%s %s: remove it by hand", e.Name, e.Fixed)
 		}
-		if e.Box != f.Box {
-			if err := set(e.boxLine, "box", f.Box.String()); err != nil {
-				return nil, err
-			}
-		}
-		if e.Prompt != f.Prompt {
-			if err := set(e.promptLine, "prompt", quoted(f.Prompt)); err != nil {
-				return nil, err
-			}
+		t.remove(e.line)
+		return nil
+	}
+	f := after.Entities[i]
+	if e.Box == f.Box && e.Prompt == f.Prompt {
+		return nil
+	}
+	if e.Fixed != "" {
+		return fmt.Errorf("entity.%s %s: change it by hand", e.Name, e.Fixed)
+	}
+	if e.Box != f.Box {
+		if err := t.set(e.boxLine, "box", f.Box.String()); err != nil {
+			return err
 		}
 	}
-	var out bytes.Buffer
-	said := false
-	say := func() {
-		for _, w := range after.Words[min(len(before.Words), len(after.Words)):] {
-			var b strings.Builder
-			comment(&b, w)
-			out.WriteString(b.String())
-		}
-		said = true
+	if e.Prompt != f.Prompt {
+		return t.set(e.promptLine, "prompt", quoted(f.Prompt))
 	}
-	for k, l := range lines {
-		if !said && !strings.HasPrefix(l, "#") {
-			say()
+	return nil
+}
+
+// remove drops the block that begins at a line, counted from 1, with the comment over it
+// unless that is the scene's own, and the empty line behind it.
+func (t *text) remove(line int) {
+	top := line - 1
+	for top > 0 && strings.HasPrefix(t.lines[top-1], "#") {
+		top--
+	}
+	if top == 0 {
+		top = line - 1
+	}
+	for k := top; k >= 0 && k < len(t.lines); k++ {
+		t.drop[k] = true
+		if strings.TrimRight(t.lines[k], " \t\r") == "}" {
+			if k+1 < len(t.lines) && strings.TrimSpace(t.lines[k+1]) == "" {
+				t.drop[k+1] = true
+			}
+			return
+		}
+	}
+}
+
+// with returns the text with the words of its changes behind the comment at its head.
+func (t *text) with(words []string) []byte {
+	var out strings.Builder
+	head := true
+	for k, l := range t.lines {
+		if head && !strings.HasPrefix(l, "#") {
+			head = false
+			for _, w := range words {
+				comment(&out, w)
+			}
 			if k == 0 {
 				out.WriteByte('\n')
 			}
 		}
-		if !drop[k] {
+		if !t.drop[k] {
 			out.WriteString(l + "\n")
 		}
 	}
-	text := append(bytes.TrimRight(out.Bytes(), "\n"), '\n')
-	for _, e := range after.Entities {
-		if !slices.ContainsFunc(before.Entities, func(f Entity) bool { return f.Name == e.Name }) {
-			text = append(text, "\n"+e.block()...)
-		}
-	}
-	return text, nil
+	return []byte(strings.TrimRight(out.String(), "\n") + "\n")
 }
 
 var trailing = regexp.MustCompile(`\)(\s*#.*)$`)
 
-// Same says how a scene that was read differs from a draft, or "".
+// Same returns how a scene differs from a draft, or "".
 func (d Draft) Same(scene *eligen.Scene, src []byte) string {
 	got, err := Of(scene, src)
 	if err != nil {

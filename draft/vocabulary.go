@@ -6,63 +6,63 @@ import (
 	"strings"
 )
 
-// A Vocabulary is what a model was taught to draw. It is handed in: rules know
+// A Vocabulary lists what a model was trained to draw. The caller passes it: rules know
 // English, and no model.
 type Vocabulary struct {
-	Of     string // whose it is: "nano"
-	Things []Thing
-	Places []Place
-	Words  int // how many words and commas a prompt may have; 0: as many as it takes
+	Of          string // whose it is: "nano"
+	Objects     []Object
+	Backgrounds []Background
+	Words       int // the most words and commas in a prompt; 0: no limit
 }
 
-// A Thing is a kind of object.
-type Thing struct {
+// An Object is a kind of object.
+type Object struct {
 	Name string   // "apple"
 	Also []string // longer names: "red apple"
 	Bare bool     // takes no article: "grapes"
 	Sky  bool     // belongs at the top
 }
 
-// A Place is what is behind the things.
-type Place struct {
+// A Background is what lies behind the objects.
+type Background struct {
 	Name   string // "meadow"
 	Phrase string // "a meadow"
 	At     string // "in a meadow"
 }
 
-// A meaning is what a phrase says.
+// A meaning is the meaning of a phrase.
 type meaning struct {
-	kind   kind
-	thing  Thing  // kind thing
-	name   string // kind thing: the name that was said, singular
-	place  Place
-	word   string // the relation, the spot, the verb
-	number int    // kind number; kind thing: 2 for a plural, 0 where it may be either
+	kind       kind
+	object     Object // kind object
+	name       string // kind object: the name in the words, singular
+	background Background
+	word       string // the relation, the spot, the verb
+	number     int    // kind number; kind object: 2 for a plural, 0 if it may be either
 }
 
 type kind int
 
 const (
 	none kind = iota
-	thing
-	place
-	relation // between what was said before and what comes after
+	object
+	background
+	relation // between the objects before and after
 	spot     // a part of the canvas
 	size
 	number
 	article
 	join   // "and", commas
-	filler // says nothing of where
+	filler // means nothing here
 	verb   // of an edit
 	degree // how far
 	pronoun
 )
 
-// A lexicon is phrases and what they mean.
+// A lexicon maps phrases to their meanings.
 type lexicon struct {
 	phrases map[string]meaning
 	longest int // words of a phrase
-	things  []string
+	objects []string
 	of      string
 }
 
@@ -75,7 +75,7 @@ func (l *lexicon) add(phrase string, m meaning) {
 	l.longest = max(l.longest, len(strings.Fields(phrase)))
 }
 
-// at is the longest phrase from word i on, and how many words it has.
+// at returns the meaning of the longest phrase from word i on, and its length in words.
 func (l *lexicon) at(words []string, i int) (meaning, int) {
 	for n := min(l.longest, len(words)-i); n > 0; n-- {
 		if m, ok := l.phrases[strings.Join(words[i:i+n], " ")]; ok {
@@ -94,7 +94,7 @@ var relationWords = map[string][]string{
 	"in":     {"in", "inside", "into", "within", "inside of"},
 	"front":  {"in front of"},
 	"behind": {"behind"},
-	// What is between two things is right of one and left of the other.
+	// An object between two others is right of one and left of the other.
 	"between": {"between", "in between"},
 	"beside":  {"beside", "next to", "by", "near", "alongside", "close to"},
 }
@@ -109,17 +109,28 @@ var spotWords = map[string][]string{
 var numberWords = []string{"", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 	"thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"}
 
-// lexicon puts the vocabulary's phrases and the rules' own together.
+// lexicon joins the vocabulary's phrases and the rules' own.
 func (v Vocabulary) lexicon() *lexicon {
 	l := &lexicon{phrases: map[string]meaning{}, of: v.Of}
-	each := func(k kind, word string, phrases ...string) {
-		for _, p := range phrases {
-			l.add(p, meaning{kind: k, word: word})
-		}
+	l.addRelations()
+	l.addSpots()
+	l.addWords()
+	for _, o := range v.Objects {
+		l.addObject(o)
 	}
+	for _, b := range v.Backgrounds {
+		l.addBackground(b)
+	}
+	return l
+}
+
+func (l *lexicon) addRelations() {
 	for word, phrases := range relationWords {
-		each(relation, word, phrases...)
+		l.addAll(relation, word, phrases...)
 	}
+}
+
+func (l *lexicon) addSpots() {
 	for word, names := range spotWords {
 		for _, name := range names {
 			for _, before := range []string{"in the ", "at the ", "on the ", "to the ", "at ", "towards the "} {
@@ -131,12 +142,17 @@ func (v Vocabulary) lexicon() *lexicon {
 			}
 		}
 	}
-	each(size, "big", "big", "large", "huge", "giant", "enormous")
-	each(size, "small", "small", "little", "tiny")
-	each(pronoun, "it", "it", "them", "him", "her")
-	each(article, "a", "a", "an")
-	each(article, "the", "the")
-	each(article, "some", "some", "several", "a few", "many", "lots of")
+}
+
+// addWords adds the rules' own words: sizes, pronouns, articles, numbers, and words that
+// join or fill.
+func (l *lexicon) addWords() {
+	l.addAll(size, "big", "big", "large", "huge", "giant", "enormous")
+	l.addAll(size, "small", "small", "little", "tiny")
+	l.addAll(pronoun, "it", "it", "them", "him", "her")
+	l.addAll(article, "a", "a", "an")
+	l.addAll(article, "the", "the")
+	l.addAll(article, "some", "some", "several", "a few", "many", "lots of")
 	for n, w := range numberWords[1:] {
 		l.add(w, meaning{kind: number, number: n + 1})
 		l.add(strconv.Itoa(n+1), meaning{kind: number, number: n + 1})
@@ -144,45 +160,59 @@ func (v Vocabulary) lexicon() *lexicon {
 	for phrase, n := range map[string]int{"a pair of": 2, "a couple of": 2, "a dozen": 12} {
 		l.add(phrase, meaning{kind: number, number: n})
 	}
-	each(join, "and", "and", ",", ";", ".", "with", "plus", "also", "then", "and then", "as well as")
-	each(filler, "", "is", "are", "that", "which", "there is", "there are", "sits", "stands", "lies", "sit", "stand", "lie",
-		"sitting", "standing", "lying", "placed", "both", "draw", "paint", "show", "a picture of", "a scene with", "a scene of", "an image of", "a photo of", "please")
-	for _, t := range v.Things {
-		for _, name := range append([]string{t.Name}, t.Also...) {
-			m := meaning{kind: thing, thing: t, name: name, number: 1}
-			many := plural(name)
-			if t.Bare || many == name {
-				m.number = 0
-			}
-			l.add(name, m)
-			m.number = 2
-			l.add(many, m)
-			l.things = append(l.things, name)
-		}
-	}
-	for _, p := range v.Places {
-		m := meaning{kind: place, place: p}
-		l.add(p.At, m)
-		l.add(p.Phrase, m)
-		bare := strings.TrimPrefix(strings.TrimPrefix(p.Phrase, "a "), "an ")
-		names := []string{strings.TrimPrefix(bare, "the ")}
-		if !strings.HasSuffix(p.Phrase, " background") {
-			names = append(names, p.Name) // "at night"; a colour alone is no place
-		}
-		for _, name := range names {
-			for _, before := range []string{"in ", "on ", "at ", "under ", "by ", "against ", "over ", "above ", "across "} {
-				for _, art := range []string{"", "a ", "an ", "the "} {
-					l.add(before+art+name, m)
-				}
-			}
-		}
-	}
-	return l
+	l.addAll(join, "and", "and", ",", ";", ".", "with", "plus", "also", "then", "and then", "as well as")
+	l.addAll(filler, "", "is", "are", "that", "which", "there is", "there are", "sits", "stands", "lies", "sit", "stand", "lie",
+		"sitting", "standing", "lying", "placed", "both", "draw", "paint", "show",
+		"a picture of", "a scene with", "a scene of", "an image of", "a photo of", "please")
 }
 
-var plurals = map[string]string{"mouse": "mice", "sheep": "sheep", "fish": "fish", "leaf": "leaves", "popcorn": "popcorn", "dice": "dice", "broccoli": "broccoli", "bread": "bread", "corn": "corn", "cactus": "cactuses"}
+// addAll adds phrases of one meaning.
+func (l *lexicon) addAll(k kind, word string, phrases ...string) {
+	for _, p := range phrases {
+		l.add(p, meaning{kind: k, word: word})
+	}
+}
 
-// plural is the plural of a name, by its last word.
+// addObject adds an object's names, singular and plural.
+func (l *lexicon) addObject(o Object) {
+	for _, name := range append([]string{o.Name}, o.Also...) {
+		m := meaning{kind: object, object: o, name: name, number: 1}
+		many := plural(name)
+		if o.Bare || many == name {
+			m.number = 0
+		}
+		l.add(name, m)
+		m.number = 2
+		l.add(many, m)
+		l.objects = append(l.objects, name)
+	}
+}
+
+// addBackground adds a background's phrases.
+func (l *lexicon) addBackground(b Background) {
+	m := meaning{kind: background, background: b}
+	l.add(b.At, m)
+	l.add(b.Phrase, m)
+	bare := strings.TrimPrefix(strings.TrimPrefix(b.Phrase, "a "), "an ")
+	names := []string{strings.TrimPrefix(bare, "the ")}
+	if !strings.HasSuffix(b.Phrase, " background") {
+		names = append(names, b.Name) // "at night"; a colour alone is no background
+	}
+	for _, name := range names {
+		for _, before := range []string{"in ", "on ", "at ", "under ", "by ", "against ", "over ", "above ", "across "} {
+			for _, art := range []string{"", "a ", "an ", "the "} {
+				l.add(before+art+name, m)
+			}
+		}
+	}
+}
+
+var plurals = map[string]string{
+	"mouse": "mice", "sheep": "sheep", "fish": "fish", "leaf": "leaves", "popcorn": "popcorn",
+	"dice": "dice", "broccoli": "broccoli", "bread": "bread", "corn": "corn", "cactus": "cactuses",
+}
+
+// plural returns the plural of a name, by its last word.
 func plural(name string) string {
 	i := strings.LastIndexByte(name, ' ') + 1
 	w := name[i:]
@@ -213,7 +243,7 @@ func singular(w string) string {
 	return w
 }
 
-// withArticle is "an apple".
+// withArticle returns "an apple" for "apple".
 func withArticle(name string) string {
 	if strings.ContainsRune("aeiou", rune(name[0])) && !strings.HasPrefix(name, "uni") {
 		return "an " + name
@@ -221,7 +251,7 @@ func withArticle(name string) string {
 	return "a " + name
 }
 
-// near are the things whose names are like a word, the likest first.
+// near returns the objects whose names are closest to a word, quoted.
 func (l *lexicon) near(word string) []string {
 	type candidate struct {
 		name string
@@ -229,7 +259,7 @@ func (l *lexicon) near(word string) []string {
 	}
 	var found []candidate
 	most := max(1, len(word)/3)
-	for _, t := range l.things {
+	for _, t := range l.objects {
 		if !strings.Contains(t, " ") {
 			if d := distance(word, t); d <= most {
 				found = append(found, candidate{t, d})
@@ -262,7 +292,7 @@ func either(s []string) string {
 	return strings.Join(s[:len(s)-1], ", ") + " or " + s[len(s)-1]
 }
 
-// distance is Levenshtein's.
+// distance returns the Levenshtein distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

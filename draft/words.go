@@ -7,11 +7,11 @@ import (
 	"unicode"
 )
 
-// Plan makes a draft of words by rules: things, how many, how large, and how they
-// lie. What it does not understand is an error; what the vocabulary lacks is kept,
-// and said in the notes.
+// Plan makes a draft of words by rules: objects, how many, how large, and their positions.
+// Phrases that it doesn't understand are errors. Words that the vocabulary lacks stay,
+// with a note.
 func Plan(words string, v Vocabulary) (Draft, []string, error) {
-	words, err := said(words)
+	words, err := tidied(words)
 	if err != nil {
 		return Draft{}, nil, err
 	}
@@ -22,8 +22,8 @@ func Plan(words string, v Vocabulary) (Draft, []string, error) {
 	if err := s.understand(); err != nil {
 		return Draft{}, nil, err
 	}
-	if len(s.things) == 0 {
-		return Draft{}, nil, fmt.Errorf("the words name nothing to draw")
+	if len(s.objects) == 0 {
+		return Draft{}, nil, fmt.Errorf("the words name no object to draw")
 	}
 	notes, err := s.place()
 	if err != nil {
@@ -47,18 +47,18 @@ type speech struct {
 	words      []string
 	at         int
 
-	draft  Draft
-	things []placed // as draft.Entities
-	rels   []rel
-	spots  []rel // to the canvas: b is unused
-	where  *Place
-	notes  []string
+	draft   Draft
+	objects []placed // as draft.Entities
+	rels    []rel
+	spots   []rel // to the canvas: b is unused
+	where   *Background
+	notes   []string
 
-	last    []int // the things said last in this part of the sentence
-	subject []int // what this part is about: the things said first
-	before  []int // what the part before the comma was about
-	carried []int // what stands on the last things, and lies where they lie
-	pending []rel // said before the thing that it is about; a is unused
+	last    []int // the last objects in this part of the sentence
+	subject []int // its first objects
+	before  []int // the first objects of the part before the comma
+	carried []int // objects that stand on the last ones, and lie where they lie
+	pending []rel // read before their object; a is unused
 	amend   bool  // "a cat", after a relation, is the cat that is there
 }
 
@@ -68,17 +68,17 @@ type placed struct {
 	size  string // "big", "small"
 	sky   bool
 	fixed bool
-	group int  // things said together, from 1; 0: none
+	group int  // objects of one mention, from 1; 0: none
 	home  *Box // where it was, and would stay; nil: nowhere yet
 }
 
-// maxThings bounds the search for places.
-const maxThings = 20
+// maxObjects bounds the search for positions.
+const maxObjects = 20
 
-// isSpot stands for b where a rel is about a part of the canvas.
+// isSpot stands for b if a rel is about a part of the canvas.
 const isSpot = -1
 
-// A rel says how one thing lies to another.
+// A rel is a relation between two objects.
 type rel struct {
 	kind string
 	a, b int
@@ -116,7 +116,7 @@ func newSpeech(words string, v Vocabulary) (*speech, error) {
 		flush()
 	}
 	if len(strange) > 0 {
-		return nil, fmt.Errorf("the words have signs that say nothing of a picture: %s", strings.Join(strange, ", "))
+		return nil, fmt.Errorf("unsupported characters: %s. Leave them out", strings.Join(strange, ", "))
 	}
 	return s, nil
 }
@@ -127,120 +127,153 @@ func (s *speech) next() (meaning, int) { return s.lexicon.at(s.words, s.at) }
 func (s *speech) understand() error {
 	for s.at < len(s.words) {
 		m, n := s.next()
+		var err error
 		switch m.kind {
 		case filler:
 			s.at += n
 		case join:
-			if s.subject != nil {
-				s.before = s.subject
-			}
-			s.last, s.subject, s.carried = nil, nil, nil
-			s.at += n
-		case place:
-			if s.where != nil && s.where.Name != m.place.Name {
-				return fmt.Errorf("there are two backgrounds, %q and %q, and a picture has one", s.where.Phrase, m.place.Phrase)
-			}
-			p := m.place
-			s.where = &p
-			s.at += n
+			s.join(n)
+		case background:
+			err = s.behind(m.background, n)
 		case spot:
-			s.at += n
-			about := s.last
-			if about == nil {
-				about = s.before
-				if s.thingFollows() || about == nil {
-					s.pending = append(s.pending, rel{kind: m.word, b: isSpot})
-					continue
-				}
-			}
-			for _, a := range about {
-				s.spots = append(s.spots, rel{kind: m.word, a: a})
-			}
+			s.spot(m.word, n)
 		case relation:
-			phrase := strings.Join(s.words[s.at:s.at+n], " ")
-			s.at += n
-			about := s.last
-			if about == nil {
-				about = s.before
-			}
-			carried := s.carried
-			other, err := s.thing(true)
-			if err != nil {
-				return err
-			}
-			if m.word == "between" {
-				if err := s.between(about, other); err != nil {
-					return err
-				}
-				continue
-			}
-			if other == nil {
-				return fmt.Errorf("after %q there is nothing that I know%s", phrase, s.rest())
-			}
-			if about == nil {
-				for _, b := range other {
-					s.pending = append(s.pending, rel{kind: m.word, b: b})
-				}
-				s.last, s.before = nil, nil
-				continue
-			}
-			if s.subject == nil {
-				s.subject = about
-			}
-			if m.word != "on" && m.word != "in" {
-				about = append(slices.Clone(carried), about...)
-				s.carried = nil
-			} else {
-				s.carried = append(carried, about...)
-			}
-			for _, a := range about {
-				for _, b := range other {
-					if a == b {
-						return fmt.Errorf("%s can't be %s itself", s.draft.Entities[a].Name, phrase)
-					}
-					s.rels = append(s.rels, rel{m.word, a, b})
-				}
-			}
-			s.last = other
+			err = s.relate(m.word, n)
 		default:
-			ids, err := s.thing(false)
-			if err != nil {
-				return err
-			}
-			if ids == nil {
-				return fmt.Errorf("%q is not understood%s.%s The rules know things, numbers, sizes, backgrounds and where things are; a language model knows more (--endpoint)",
-					s.words[s.at], s.around(), s.lexicon.hint(s.words[s.at]))
-			}
-			for _, p := range s.pending {
-				for _, a := range ids {
-					if p.b == isSpot {
-						s.spots = append(s.spots, rel{kind: p.kind, a: a})
-					} else {
-						s.rels = append(s.rels, rel{p.kind, a, p.b})
-					}
-				}
-			}
-			s.pending, s.carried, s.last = nil, nil, ids
-			if s.subject == nil {
-				s.subject = ids
-			}
+			err = s.introduce()
 		}
-		if len(s.draft.Entities) > maxThings {
-			return fmt.Errorf("there are more than %d things, which is what the rules can place", maxThings)
+		if err != nil {
+			return err
+		}
+		if len(s.draft.Entities) > maxObjects {
+			return fmt.Errorf("there are more than %d objects, which is the most that the rules can place", maxObjects)
 		}
 	}
 	if len(s.pending) > 0 {
-		return fmt.Errorf("the words say where, and not what is there")
+		return fmt.Errorf("the words say where something is, but not what")
 	}
 	return nil
 }
 
-// between puts things between two others, which are side by side.
+// join begins a new part of the sentence.
+func (s *speech) join(n int) {
+	if s.subject != nil {
+		s.before = s.subject
+	}
+	s.last, s.subject, s.carried = nil, nil, nil
+	s.at += n
+}
+
+// behind sets the picture's background.
+func (s *speech) behind(b Background, n int) error {
+	if s.where != nil && s.where.Name != b.Name {
+		return fmt.Errorf("there are two backgrounds, %q and %q, and a picture has one", s.where.Phrase, b.Phrase)
+	}
+	s.where = &b
+	s.at += n
+	return nil
+}
+
+// spot puts objects into a part of the canvas: the last ones, or those that follow.
+func (s *speech) spot(word string, n int) {
+	s.at += n
+	about := s.last
+	if about == nil {
+		about = s.before
+		if s.objectFollows() || about == nil {
+			s.pending = append(s.pending, rel{kind: word, b: isSpot})
+			return
+		}
+	}
+	for _, a := range about {
+		s.spots = append(s.spots, rel{kind: word, a: a})
+	}
+}
+
+// relate reads the other side of a relation and records it for the objects before it, or
+// for those that follow.
+func (s *speech) relate(word string, n int) error {
+	phrase := strings.Join(s.words[s.at:s.at+n], " ")
+	s.at += n
+	about := s.last
+	if about == nil {
+		about = s.before
+	}
+	carried := s.carried
+	other, err := s.object(true)
+	if err != nil {
+		return err
+	}
+	if word == "between" {
+		return s.between(about, other)
+	}
+	if other == nil && s.at >= len(s.words) {
+		return fmt.Errorf("%q needs an object after it", phrase)
+	}
+	if other == nil {
+		return fmt.Errorf("unknown object after %q: %q.%s", phrase, s.words[s.at], s.lexicon.hint(s.words[s.at]))
+	}
+	if about == nil {
+		for _, b := range other {
+			s.pending = append(s.pending, rel{kind: word, b: b})
+		}
+		s.last, s.before = nil, nil
+		return nil
+	}
+	if s.subject == nil {
+		s.subject = about
+	}
+	if word != "on" && word != "in" {
+		about = append(slices.Clone(carried), about...)
+		s.carried = nil
+	} else {
+		s.carried = append(carried, about...)
+	}
+	for _, a := range about {
+		for _, b := range other {
+			if a == b {
+				return fmt.Errorf("%s can't be %s itself", s.draft.Entities[a].Name, phrase)
+			}
+			s.rels = append(s.rels, rel{word, a, b})
+		}
+	}
+	s.last = other
+	return nil
+}
+
+// introduce reads objects that a sentence or its next part is about.
+func (s *speech) introduce() error {
+	ids, err := s.object(false)
+	if err != nil {
+		return err
+	}
+	if ids == nil {
+		word := s.words[s.at]
+		return fmt.Errorf("%q is not understood%s.%s The rules know objects, numbers, sizes, backgrounds and positions; "+
+			"a language model knows more (--endpoint)", word, s.around(), s.lexicon.hint(word))
+	}
+	for _, p := range s.pending {
+		for _, a := range ids {
+			if p.b == isSpot {
+				s.spots = append(s.spots, rel{kind: p.kind, a: a})
+			} else {
+				s.rels = append(s.rels, rel{p.kind, a, p.b})
+			}
+		}
+	}
+	s.pending, s.carried, s.last = nil, nil, ids
+	if s.subject == nil {
+		s.subject = ids
+	}
+	return nil
+}
+
+// between puts objects between two others, which are side by side.
 func (s *speech) between(about, others []int) error {
 	if len(others) == 1 {
 		if m, n := s.next(); m.kind == join && n == 1 && s.words[s.at] == "and" {
 			s.at++
-			second, err := s.thing(true)
+			second, err := s.object(true)
 			if err != nil {
 				return err
 			}
@@ -248,7 +281,7 @@ func (s *speech) between(about, others []int) error {
 		}
 	}
 	if len(about) == 0 || len(others) != 2 {
-		return fmt.Errorf("what is between is between two things: \"a cat between a dog and a tree\"")
+		return fmt.Errorf("between needs two objects: \"a cat between a dog and a tree\"")
 	}
 	for _, a := range about {
 		s.rels = append(s.rels, rel{"left", others[0], a}, rel{"left", a, others[1]})
@@ -257,12 +290,12 @@ func (s *speech) between(about, others []int) error {
 	return nil
 }
 
-// thingFollows reports whether the next words are those of a thing.
-func (s *speech) thingFollows() bool {
+// objectFollows reports whether the next words name an object.
+func (s *speech) objectFollows() bool {
 	for at := s.at; at < len(s.words); {
 		m, n := s.lexicon.at(s.words, at)
 		switch m.kind {
-		case thing, article, number, size:
+		case object, article, number, size:
 			return true
 		case filler:
 			at += n
@@ -289,124 +322,141 @@ func (s *speech) around() string {
 	return fmt.Sprintf(", after %q", strings.Join(s.words[max(0, s.at-3):s.at], " "))
 }
 
-func (s *speech) rest() string {
-	if s.at >= len(s.words) {
-		return ""
-	}
-	return fmt.Sprintf(": %q.%s", s.words[s.at], s.lexicon.hint(s.words[s.at]))
+// A mention is a phrase that names an object: "two small red apples".
+type mention struct {
+	start   int      // of its words
+	article string   // "a", "the", "some"; "" if there is none
+	count   int      // 0 if the words don't say
+	size    string   // "big", "small"
+	known   *meaning // nil: the vocabulary lacks the noun
+	extra   []string // words that no vocabulary has
 }
 
-// thing reads the words of a thing, "two small red apples", and gives its entities:
-// new ones, or those of before that "the" speaks of. nil: there is none.
-func (s *speech) thing(related bool) ([]int, error) {
+// object reads a mention and returns its entities: new ones, or earlier ones that "the"
+// refers to. It returns nil if the next words name no object.
+func (s *speech) object(related bool) ([]int, error) {
 	if m, n := s.next(); related && m.kind == pronoun && s.before != nil {
 		s.at += n
 		return s.before, nil
 	}
-	start := s.at
-	art, count, large := "", 0, ""
-	var extra []string // words that no vocabulary has
-	var known *meaning
-read:
-	for s.at < len(s.words) {
-		m, n := s.next()
-		switch {
-		case m.kind == article && s.at == start:
-			art = m.word
-		case m.kind == number && known == nil && len(extra) == 0 && count == 0:
-			count = m.number
-		case m.kind == size && known == nil && len(extra) == 0:
-			large = m.word
-		case m.kind == filler && s.at == start:
-			start += n
-		case m.kind == thing && known == nil:
-			known = &m
-		case m.kind == none && strings.Trim(s.words[s.at], "0123456789") == "":
-			return nil, fmt.Errorf("%s is not a number of things that the rules can place; %d is the most", s.words[s.at], maxThings)
-		case m.kind == none && len(extra) < 6:
-			extra, n = append(extra, s.words[s.at]), 1
-		default:
-			break read
-		}
-		s.at += n
+	m, err := s.mention()
+	if err != nil {
+		return nil, err
 	}
-	if known == nil && (len(extra) == 0 || art == "" && count == 0 && large == "") {
-		s.at = start
+	if m.known == nil && (len(m.extra) == 0 || m.article == "" && m.count == 0 && m.size == "") {
+		s.at = m.start
 		return nil, nil
 	}
-	noun, name, bare, sky := "", "", false, false
-	switch {
-	case known != nil:
-		noun, name, bare, sky = known.thing.Name, known.name, known.thing.Bare, known.thing.Sky
-		if count == 0 && known.number == 2 || count == 0 && art == "some" && !bare {
-			count = 3
-			if art == "the" {
-				count = 0 // those of before
-			} else {
-				s.notes = append(s.notes, fmt.Sprintf("%q are three here: the words don't say how many.", plural(name)))
-			}
-		}
-	default:
-		noun = head(extra)
-		if many := singular(noun); count > 1 {
-			noun = many
-		}
-		name, bare = noun, art == "some" && count == 0
-	}
-	if art == "the" || s.amend && related {
-		if ids := s.named(noun); ids != nil {
+	p, name, bare := s.noun(&m)
+	if m.article == "the" || s.amend && related {
+		if ids := s.named(p.noun); ids != nil {
 			return ids, nil
 		}
 		if s.amend && related {
-			return nil, fmt.Errorf("there is no %s in the scene; there are %s", noun, s.everything())
+			return nil, fmt.Errorf("there is no %s in the scene; there are %s", p.noun, s.everything())
 		}
 	}
-	// What is said of a thing stays in its prompt, in the order in which it was said.
 	prompt := name
-	if len(extra) > 0 {
-		said := slices.Clone(s.words[start:s.at])
-		for len(said) > 0 {
-			if m, n := s.lexicon.at(said, 0); m.kind == article || m.kind == number || m.kind == size {
-				said = said[n:]
-				continue
-			}
-			break
-		}
-		prompt = strings.Join(said, " ")
-		if known != nil && known.number == 2 {
-			prompt = strings.Replace(prompt, plural(name), name, 1)
-		} else if known == nil && count > 1 {
-			prompt = strings.Replace(prompt, head(extra), noun, 1)
-		}
-		for _, w := range extra {
-			of := ""
-			if known != nil {
-				of = fmt.Sprintf(" in %q", prompt)
-			}
-			s.notes = append(s.notes, fmt.Sprintf("%s was not taught %q%s: it stays in the prompt, and may not be drawn.%s", s.vocabulary.Of, w, of, s.lexicon.hint(w)))
-		}
+	if len(m.extra) > 0 {
+		prompt = s.described(m, name, p.noun)
 	}
 	if !bare {
 		prompt = withArticle(prompt)
 	}
-	group := 0
-	if count > 1 {
-		group = len(s.things) + 1
+	if m.count > 1 {
+		p.group = len(s.objects) + 1
 	}
 	var ids []int
-	for range max(1, count) {
-		ids = append(ids, len(s.things))
-		s.draft.Entities = append(s.draft.Entities, Entity{Name: s.draft.unique(noun), Prompt: prompt})
-		s.things = append(s.things, placed{noun: noun, size: large, sky: sky, group: group})
-		if len(s.things) > maxThings {
+	for range max(1, m.count) {
+		ids = append(ids, len(s.objects))
+		s.draft.Entities = append(s.draft.Entities, Entity{Name: s.draft.unique(p.noun), Prompt: prompt})
+		s.objects = append(s.objects, p)
+		if len(s.objects) > maxObjects {
 			break
 		}
 	}
 	return ids, nil
 }
 
-// head is the noun among words that no vocabulary has: the last one, "red dragon", but
-// for what the thing does, "dragon flying", and to what, "dragon breathing fire".
+// mention reads the words of an object, as far as they go.
+func (s *speech) mention() (mention, error) {
+	out := mention{start: s.at}
+	for s.at < len(s.words) {
+		m, n := s.next()
+		unnamed := out.known == nil && len(out.extra) == 0
+		switch {
+		case m.kind == article && s.at == out.start:
+			out.article = m.word
+		case m.kind == number && unnamed && out.count == 0:
+			out.count = m.number
+		case m.kind == size && unnamed:
+			out.size = m.word
+		case m.kind == filler && s.at == out.start:
+			out.start += n
+		case m.kind == object && out.known == nil:
+			out.known = &m
+		case m.kind == none && strings.Trim(s.words[s.at], "0123456789") == "":
+			return out, fmt.Errorf("the rules can't place %s objects; %d is the most", s.words[s.at], maxObjects)
+		case m.kind == none && len(out.extra) < 6:
+			out.extra, n = append(out.extra, s.words[s.at]), 1
+		default:
+			return out, nil
+		}
+		s.at += n
+	}
+	return out, nil
+}
+
+// noun returns what a mention places, its name for the prompt, and whether that takes no
+// article. It settles how many "some" are.
+func (s *speech) noun(m *mention) (p placed, name string, bare bool) {
+	if m.known == nil {
+		noun := head(m.extra)
+		if one := singular(noun); m.count > 1 {
+			noun = one
+		}
+		return placed{noun: noun, size: m.size}, noun, m.article == "some" && m.count == 0
+	}
+	o := m.known.object
+	name = m.known.name
+	if m.count == 0 && (m.known.number == 2 || m.article == "some" && !o.Bare) && m.article != "the" {
+		m.count = 3
+		s.notes = append(s.notes, fmt.Sprintf("%q are three here: the words don't say how many.", plural(name)))
+	}
+	return placed{noun: o.Name, size: m.size, sky: o.Sky}, name, o.Bare
+}
+
+// described returns a prompt with the words that no vocabulary has, in their order, and
+// notes each of them.
+func (s *speech) described(m mention, name, noun string) string {
+	words := slices.Clone(s.words[m.start:s.at])
+	for len(words) > 0 {
+		lead, n := s.lexicon.at(words, 0)
+		if lead.kind != article && lead.kind != number && lead.kind != size {
+			break
+		}
+		words = words[n:]
+	}
+	prompt := strings.Join(words, " ")
+	of := ""
+	switch {
+	case m.known != nil:
+		if m.known.number == 2 {
+			prompt = strings.Replace(prompt, plural(name), name, 1)
+		}
+		of = fmt.Sprintf(" in %q", prompt)
+	case m.count > 1:
+		prompt = strings.Replace(prompt, head(m.extra), noun, 1)
+	}
+	for _, w := range m.extra {
+		s.notes = append(s.notes, fmt.Sprintf("%s wasn't trained on %q%s: it stays in the prompt, and may not be drawn.%s",
+			s.vocabulary.Of, w, of, s.lexicon.hint(w)))
+	}
+	return prompt
+}
+
+// head returns the noun among words that no vocabulary has: the last one, "red dragon",
+// without participles and their objects, "dragon breathing fire".
 func head(words []string) string {
 	for i, w := range words {
 		if i > 0 && slices.Contains(doing, w) {
@@ -423,11 +473,13 @@ func head(words []string) string {
 	return words[last]
 }
 
-// doing are participles that are said of the noun before them, with an object after.
-var doing = []string{"breathing", "carrying", "chasing", "drinking", "eating", "holding", "playing", "pulling", "reading", "riding", "watching", "wearing"}
+// doing are participles of the noun before them, with an object after them.
+var doing = []string{
+	"breathing", "carrying", "chasing", "drinking", "eating", "holding", "playing", "pulling", "reading", "riding",
+	"watching", "wearing",
+}
 
-// participle reports whether a word ends as participles and adverbs do, and is no noun
-// that does so too.
+// participle reports whether a word ends like a participle or an adverb and is no noun.
 func participle(w string) bool {
 	nouns := []string{
 		"awning", "building", "ceiling", "clothing", "duckling", "earring", "herring", "king", "lightning", "painting", "pudding", "railing",
@@ -440,10 +492,10 @@ func participle(w string) bool {
 	return strings.HasSuffix(w, "ing") || strings.HasSuffix(w, "ed") || strings.HasSuffix(w, "ly")
 }
 
-// named are the entities of a noun.
+// named returns the entities of a noun.
 func (s *speech) named(noun string) []int {
 	var ids []int
-	for i, t := range s.things {
+	for i, t := range s.objects {
 		if t.noun == noun || s.draft.Entities[i].Name == slug(noun) {
 			ids = append(ids, i)
 		}
@@ -459,25 +511,26 @@ func (s *speech) everything() string {
 	return strings.Join(names, ", ")
 }
 
-// prompt says what is in a picture, in the words that a small model was taught.
-func (v Vocabulary) prompt(entities []Entity, where *Place) (string, []string) {
-	var things []string
+// prompt returns a picture's prompt in the words that the model was trained on.
+func (v Vocabulary) prompt(entities []Entity, where *Background) (string, []string) {
+	var objects []string
 	for _, e := range entities {
-		things = append(things, e.Prompt)
+		objects = append(objects, e.Prompt)
 	}
 	at := ""
 	if where != nil {
 		at = " " + where.At
 	}
-	for kept := len(things); ; kept-- {
-		p := list(things[:kept]) + at
+	for kept := len(objects); ; kept-- {
+		p := list(objects[:kept]) + at
 		if kept > 1 && (v.Words > 0 && len(strings.Fields(p))+strings.Count(p, ",") > v.Words || len([]rune(p)) > maxPrompt) {
 			continue
 		}
-		if kept == len(things) {
+		if kept == len(objects) {
 			return p, nil
 		}
-		return p, []string{fmt.Sprintf("The prompt names %d of the %d things, which is as much as %s reads; the others have their regions.", kept, len(things), v.Of)}
+		return p, []string{fmt.Sprintf("The prompt names %d of the %d objects, which is as much as %s reads; the others have their regions.",
+			kept, len(objects), v.Of)}
 	}
 }
 

@@ -10,12 +10,12 @@ import (
 var small = Vocabulary{
 	Of:    "nano",
 	Words: 22,
-	Things: []Thing{
+	Objects: []Object{
 		{Name: "cat", Also: []string{"kitten"}}, {Name: "dog"}, {Name: "tree"}, {Name: "apple", Also: []string{"red apple"}},
 		{Name: "sun", Sky: true}, {Name: "moon", Sky: true}, {Name: "duck"}, {Name: "hat"}, {Name: "mouse"}, {Name: "fish"},
 		{Name: "ice cream"}, {Name: "grapes", Bare: true}, {Name: "cherry"}, {Name: "orange"}, {Name: "house", Also: []string{"small house"}},
 	},
-	Places: []Place{
+	Backgrounds: []Background{
 		{"blue", "a blue background", "on a blue background"}, {"orange", "an orange background", "on an orange background"},
 		{"meadow", "a meadow", "in a meadow"}, {"night", "a night sky", "under a night sky"}, {"sea", "the sea", "on the sea"},
 		{"water", "water", "under water"}, {"snow", "snow", "in the snow"},
@@ -161,15 +161,15 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
-// What the vocabulary lacks stays, and is said.
-func TestUnknownWordsAreSaid(t *testing.T) {
+// TestUnknownWordsAreNoted: words that the vocabulary lacks stay, with a note.
+func TestUnknownWordsAreNoted(t *testing.T) {
 	for words, want := range map[string]string{
-		"a mat":             `nano was not taught "mat": it stays in the prompt, and may not be drawn. Did you mean "cat" or "hat"?`,
-		"a purple cat":      `nano was not taught "purple" in "purple cat": it stays in the prompt, and may not be drawn.`,
-		"a doog":            `nano was not taught "doog": it stays in the prompt, and may not be drawn. Did you mean "dog"?`,
+		"a mat":             `nano wasn't trained on "mat": it stays in the prompt, and may not be drawn. Did you mean "cat" or "hat"?`,
+		"a purple cat":      `nano wasn't trained on "purple" in "purple cat": it stays in the prompt, and may not be drawn.`,
+		"a doog":            `nano wasn't trained on "doog": it stays in the prompt, and may not be drawn. Did you mean "dog"?`,
 		"ducks":             `"ducks" are three here: the words don't say how many.`,
-		"a cat jumping":     `nano was not taught "jumping" in "cat jumping": it stays in the prompt, and may not be drawn.`,
-		"twelve red apples": `The prompt names 5 of the 12 things, which is as much as nano reads; the others have their regions.`,
+		"a cat jumping":     `nano wasn't trained on "jumping" in "cat jumping": it stays in the prompt, and may not be drawn.`,
+		"twelve red apples": `The prompt names 5 of the 12 objects, which is as much as nano reads; the others have their regions.`,
 	} {
 		if _, notes, err := Plan(words, small); err != nil || strings.Join(notes, "|") != want {
 			t.Errorf("%s: %v\n got %s\nwant %s", words, err, strings.Join(notes, "|"), want)
@@ -179,22 +179,22 @@ func TestUnknownWordsAreSaid(t *testing.T) {
 
 func TestPlanRefuses(t *testing.T) {
 	for words, want := range map[string]string{
-		"":                             "there are no words to make a scene of",
-		"in a meadow":                  "the words name nothing to draw",
+		"":                             "there are no words to make a scene from",
+		"in a meadow":                  "the words name no object to draw",
 		"make it nice":                 `"make" is not understood.`,
 		"catz":                         `"catz" is not understood. Did you mean "cat"?`,
-		"a cat between a tree":         "what is between is between two things",
-		"a cat left of":                `after "left of" there is nothing that I know`,
-		"a cat left of qwrt":           `after "left of" there is nothing that I know: "qwrt".`,
+		"a cat between a tree":         "between needs two objects",
+		"a cat left of":                `"left of" needs an object after it`,
+		"a cat left of qwrt":           `unknown object after "left of": "qwrt".`,
 		"a cat in a meadow on the sea": `there are two backgrounds, "a meadow" and "the sea", and a picture has one`,
-		"a cat left of a dog. the dog is left of the cat": `the things can't lie as the words say; no place was found for: `,
-		"a cat ${x}":                      `the words have signs that say nothing of a picture: '$', '{', '}'`,
-		"a cat\x1b[2J":                    "the words have a control character, or another that can't be seen",
+		"a cat left of a dog. the dog is left of the cat": `the objects can't lie as the words say. Found no position for: `,
+		"a cat ${x}":                      `unsupported characters: '$', '{', '}'`,
+		"a cat\x1b[2J":                    "the words have a control character or another invisible one",
 		"a cat \xff":                      "the words are not UTF-8",
-		strings.Repeat("a cat ", 400):     "2399 bytes of words; 2000 is the most",
-		strings.Repeat("twelve cats ", 3): "there are more than 20 things, which is what the rules can place",
-		"100 cats":                        "100 is not a number of things that the rules can place; 20 is the most",
-		"on the left":                     "the words say where, and not what is there",
+		strings.Repeat("a cat ", 400):     "the words have 2399 bytes; 2000 is the most",
+		strings.Repeat("twelve cats ", 3): "there are more than 20 objects, which is the most that the rules can place",
+		"100 cats":                        "the rules can't place 100 objects; 20 is the most",
+		"on the left":                     "the words say where something is, but not what",
 	} {
 		d, _, err := Plan(words, small)
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -218,8 +218,8 @@ func TestEdit(t *testing.T) {
 		{"add two mice and remove the duck", "cat dog mouse mouse_2", "", "a cat, a dog, a mouse and a mouse in a meadow"},
 		{"remove the mice", "cat dog", "", "a cat and a dog in a meadow"},
 		{"remove the moon", "", "", `remove the moon: "moon" is not in the scene; there are cat, dog`},
-		{"jump", "", "", "nothing to change is said"},
-		{"move the cat", "", "", "move the cat: it is not said where to"},
+		{"jump", "", "", "the words name no change"},
+		{"move the cat", "", "", "move the cat: the words don't say where to"},
 		{"add a hat on the moon", "", "", "add a hat on the moon: there is no moon in the scene; there are cat, dog"},
 	} {
 		next, _, err := Edit(d, c.words, small)

@@ -223,7 +223,7 @@ func writeNew(name string, data []byte, force bool) error {
 func vocabulary() draft.Vocabulary {
 	v := draft.Vocabulary{Of: "nano", Words: dataset.MaxTokens}
 	for _, c := range dataset.Classes(0) {
-		v.Things = append(v.Things, draft.Thing{Name: c.Name, Also: c.Also, Bare: c.Bare, Sky: c.Sky})
+		v.Objects = append(v.Objects, draft.Object{Name: c.Name, Also: c.Also, Bare: c.Bare, Sky: c.Sky})
 	}
 	known := dataset.Backgrounds()
 	places := known
@@ -235,7 +235,7 @@ func vocabulary() draft.Vocabulary {
 		}
 	}
 	for _, b := range places {
-		v.Places = append(v.Places, draft.Place{Name: b.Name, Phrase: b.Phrase, At: b.Place})
+		v.Backgrounds = append(v.Backgrounds, draft.Background{Name: b.Name, Phrase: b.Phrase, At: b.Place})
 	}
 	return v
 }

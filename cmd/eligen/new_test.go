@@ -24,12 +24,12 @@ func TestNewScenesAreValid(t *testing.T) {
 		"grapes beside bread on a blue to pink background", "a castle behind a dinosaur, in the snow", "the sea with a whale under two clouds",
 		"a mouse in a cup on a book on a chair", "in the middle a sun, at the bottom left a tiny mushroom", "apples",
 	}
-	for _, thing := range v.Things {
+	for _, thing := range v.Objects {
 		for _, name := range append([]string{thing.Name}, thing.Also...) {
 			sentences = append(sentences, "the "+name)
 		}
 	}
-	for _, p := range v.Places {
+	for _, p := range v.Backgrounds {
 		sentences = append(sentences, "a cat "+p.At)
 	}
 	for _, s := range sentences {
