@@ -70,6 +70,7 @@ var shared = map[string]string{
 	"pixels":    "dsl stage planner model dataset cmd",
 	"words":     "dsl planner model",
 	"tensor":    "eligen stage model train cmd bench",
+	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 
 // home is the folders that know each heavy dependency. Replacing one is replacing a

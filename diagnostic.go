@@ -1,18 +1,34 @@
 package eligen
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/eligen/eligen/internal/codes"
 )
 
 // A Diagnostic is a problem, made plain: all that a front end needs to show it,
 // its line of the scene included.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
-	Summary  string   `json:"summary"`          // what kind of problem; never a name of the author's
+	Code     string   `json:"code,omitempty"`   // of the summary, such as "E0301": eligen explain tells more about it
+	Summary  string   `json:"summary"`          // the kind of problem, in stock words; never a name of the author's
 	Detail   string   `json:"detail,omitempty"` // what is wrong here, and what to do about it
 	Source   *Source  `json:"source,omitempty"`
+	Notes    []Note   `json:"notes,omitempty"`
+}
+
+// A Note is another place that belongs to a problem, and why: "first declared here".
+type Note struct {
+	Text   string  `json:"text"`
+	Source *Source `json:"source,omitempty"`
+}
+
+// Problem returns a Diagnostic with its code, which is that of the summary.
+func Problem(severity Severity, at *Source, summary, detail string) Diagnostic {
+	return Diagnostic{Severity: severity, Code: codes.Of(summary), Summary: summary, Detail: detail, Source: at}
 }
 
 // Severity is Error or Warning.
@@ -45,14 +61,57 @@ func (s Source) String() string {
 // Diagnostics is all that was found wrong, in the order found.
 type Diagnostics []Diagnostic
 
-// Errorf appends an error at a place (nil: the whole input).
-func (ds *Diagnostics) Errorf(at *Source, summary, detail string, args ...any) {
-	*ds = append(*ds, Diagnostic{Error, summary, fmt.Sprintf(detail, args...), at})
+// Errorf appends an error at a position (nil: the whole input), and returns it until
+// the next one is appended, for notes.
+func (ds *Diagnostics) Errorf(at *Source, summary, detail string, args ...any) *Diagnostic {
+	*ds = append(*ds, Problem(Error, at, summary, fmt.Sprintf(detail, args...)))
+	return &(*ds)[len(*ds)-1]
 }
 
-// Warnf appends a warning at a place (nil: the whole input).
-func (ds *Diagnostics) Warnf(at *Source, summary, detail string, args ...any) {
-	*ds = append(*ds, Diagnostic{Warning, summary, fmt.Sprintf(detail, args...), at})
+// Warnf appends a warning, as Errorf does an error.
+func (ds *Diagnostics) Warnf(at *Source, summary, detail string, args ...any) *Diagnostic {
+	*ds = append(*ds, Problem(Warning, at, summary, fmt.Sprintf(detail, args...)))
+	return &(*ds)[len(*ds)-1]
+}
+
+// Note adds another position to the diagnostic, with what is there, and returns the
+// diagnostic. It leaves out positions without a file: nobody could go there.
+func (d *Diagnostic) Note(at Source, text string, args ...any) *Diagnostic {
+	if at.File != "" {
+		d.Notes = append(d.Notes, Note{fmt.Sprintf(text, args...), &at})
+	}
+	return d
+}
+
+// Tidy returns ds without repetitions, in the order of files and lines. Files come in
+// the order in which ds names them, diagnostics without a file last.
+func (ds Diagnostics) Tidy() Diagnostics {
+	var out Diagnostics
+	said, files := map[string]bool{}, map[string]int{}
+	for _, d := range ds {
+		if text := d.String(); !said[text] {
+			said[text] = true
+			out = append(out, d)
+		}
+		if d.Source != nil {
+			if _, ok := files[d.Source.File]; !ok {
+				files[d.Source.File] = len(files)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Diagnostic) int {
+		switch {
+		case a.Source == nil && b.Source == nil:
+			return 0
+		case a.Source == nil:
+			return 1
+		case b.Source == nil:
+			return -1
+		}
+		return cmp.Or(cmp.Compare(files[a.Source.File], files[b.Source.File]),
+			cmp.Compare(a.Source.Line, b.Source.Line), cmp.Compare(a.Source.Start, b.Source.Start))
+	})
+	return out
 }
 
 // HasErrors reports whether one of ds is an error.
@@ -101,7 +160,7 @@ func (ds Diagnostics) Fold() Diagnostics {
 		}
 		if seen[d.Summary] == fewWarnings+1 {
 			count[d.Summary] = len(out)
-			out = append(out, Diagnostic{Severity: Warning, Summary: d.Summary})
+			out = append(out, Problem(Warning, nil, d.Summary, ""))
 		}
 		if d.Source != nil {
 			if at := d.Source.String(); at != "" && !slices.Contains(places[d.Summary], at) && len(places[d.Summary]) <= fewWarnings {
@@ -141,19 +200,33 @@ func (ds Diagnostics) Error() string {
 // carets, not colour, so that it survives a pipe.
 func (d Diagnostic) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s: %s\n", strings.ToUpper(string(d.Severity[:1])), d.Severity[1:], d.Summary)
-	if s := d.Source; s != nil && s.File != "" {
-		fmt.Fprintf(&b, "  at %s\n", s)
-		if s.Line > 0 {
-			code, start, end := s.expand()
-			fmt.Fprintf(&b, "\n%5d │ %s\n      │ %s%s\n", s.Line, code,
-				strings.Repeat(" ", start), strings.Repeat("^", max(1, end-start)))
-		}
+	fmt.Fprintf(&b, "%s%s: %s", strings.ToUpper(string(d.Severity[:1])), d.Severity[1:], d.Summary)
+	if d.Code != "" {
+		fmt.Fprintf(&b, " [%s]", d.Code)
 	}
+	b.WriteByte('\n')
+	d.Source.draw(&b)
 	if d.Detail != "" {
 		fmt.Fprintf(&b, "\n%s\n", d.Detail)
 	}
+	for _, n := range d.Notes {
+		fmt.Fprintf(&b, "\nNote: %s\n", n.Text)
+		n.Source.draw(&b)
+	}
 	return b.String()
+}
+
+// draw writes where s is, and its line with carets below.
+func (s *Source) draw(b *strings.Builder) {
+	if s == nil || s.File == "" {
+		return
+	}
+	fmt.Fprintf(b, "  at %s\n", s)
+	if s.Line > 0 {
+		code, start, end := s.expand()
+		fmt.Fprintf(b, "\n%5d │ %s\n      │ %s%s\n", s.Line, code,
+			strings.Repeat(" ", start), strings.Repeat("^", max(1, end-start)))
+	}
 }
 
 // expand is the line with tabs as two spaces, and the columns moved along.

@@ -13,7 +13,7 @@ func TestFold(t *testing.T) {
 	ds.Warnf(at(1), "Unused entity", "x")
 	for i := range 60 {
 		ds.Warnf(at(10+i), "Region is small", "entity %d", i)
-		ds.Errorf(at(10+i), "Empty prompt", "entity %d", i)
+		ds.Errorf(at(10+i), "Empty value", "entity %d", i)
 	}
 	for i := range 6 {
 		ds.Warnf(at(100+i), "Regions overlap", "pair %d", i)
@@ -27,7 +27,7 @@ func TestFold(t *testing.T) {
 		count[fmt.Sprint(d.Severity, " ", d.Summary)]++
 		last[d.Summary] = d.Detail
 	}
-	for kind, want := range map[string]int{"warning Unused entity": 1, "warning Region is small": 6, "error Empty prompt": 60, "warning Regions overlap": 6, "warning Prompt is too long": 6} {
+	for kind, want := range map[string]int{"warning Unused entity": 1, "warning Region is small": 6, "error Empty value": 60, "warning Regions overlap": 6, "warning Prompt is too long": 6} {
 		if count[kind] != want {
 			t.Errorf("%s: %d, want %d", kind, count[kind], want)
 		}

@@ -21,6 +21,14 @@ const (
 	wrongType    = "Incorrect type"
 	outOfRange   = "Value out of range"
 	missing      = "Missing required argument"
+
+	missingBlock   = "Missing required block"
+	conflicting    = "Conflicting arguments"
+	notApplicable  = "Argument not applicable"
+	duplicate      = "Duplicate declaration"
+	duplicateBlock = "Duplicate block"
+	circular       = "Circular reference"
+	empty          = "Empty value"
 )
 
 // A grammar is what a block may hold.
@@ -36,6 +44,8 @@ type grammar struct {
 	laterBlocks []hcl.BlockHeaderSchema
 	// never is what people may expect and the language won't have, with the reason.
 	never map[string]string
+	// renamed gives the names of today for those of earlier releases, which still work.
+	renamed map[string]string
 	// inside says in which block an argument belongs that is often written here.
 	inside map[string]string
 }
@@ -83,7 +93,7 @@ func (b *body) read(from hcl.Body) {
 	b.damaged, b.guessed = l.syntax.damaged[from], map[string]bool{}
 	b.failed = b.damaged
 	schema := &hcl.BodySchema{Blocks: slices.Concat(g.blocks, g.laterBlocks)}
-	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never))) {
+	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never)), slices.Sorted(maps.Keys(g.renamed))) {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	content, diags := from.Content(schema)
@@ -92,6 +102,7 @@ func (b *body) read(from hcl.Body) {
 		b.reportContent(d)
 	}
 	b.attrs = content.Attributes
+	b.rename()
 	for _, name := range g.later {
 		if a, ok := b.attrs[name]; ok {
 			b.errorf(a.NameRange, notYet, "The argument %q of %s: %s.", name, g.what, notYetDetail)
@@ -121,7 +132,7 @@ func (b *body) read(from hcl.Body) {
 			continue
 		}
 		if first, ok := seen[inner.Type]; ok && !slices.Contains(g.many, inner.Type) {
-			b.errorf(header, "Duplicate "+inner.Type+" block", "%s has one %s block; it was first declared at %s. Merge the two.", capital(g.what), inner.Type, l.source(first))
+			b.errorf(header, duplicateBlock, "%s has one %s block; it was first declared at %s. Merge the two.", capital(g.what), inner.Type, l.source(first))
 			continue
 		}
 		seen[inner.Type] = header
@@ -136,11 +147,28 @@ func (b *body) read(from hcl.Body) {
 	}
 }
 
+// rename gives arguments with an old name their new one.
+func (b *body) rename() {
+	for old, name := range b.g.renamed {
+		a, ok := b.attrs[old]
+		if !ok {
+			continue
+		}
+		delete(b.attrs, old)
+		if other, both := b.attrs[name]; both {
+			b.errorf(a.NameRange, conflicting, "%q is the old name of %q. Remove it.", old, name).Note(b.l.source(other.NameRange), "the new name is here")
+			continue
+		}
+		b.l.warnf(a.NameRange, "Deprecated argument", "%q is called %q now. Rename it: the old name goes in eligen 0.4.", old, name)
+		b.attrs[name] = a
+	}
+}
+
 // reportContent says HCL's complaints about a block's content in our words,
 // with better guesses.
 func (b *body) reportContent(d *hcl.Diagnostic) {
 	if d.Subject == nil {
-		b.l.errorf(b.rng, d.Summary, "%s", d.Detail)
+		b.l.errorf(b.rng, stock(d.Summary), "%s", d.Detail)
 		return
 	}
 	name := strings.Trim(b.l.textOf(*d.Subject), `"`)
@@ -179,7 +207,7 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 		} else if guess := closest(name, arguments); guess != "" {
 			hint = fmt.Sprintf(" Did you mean the argument %q?", guess)
 		}
-		b.l.errorf(*d.Subject, d.Summary, "%s has no blocks of type %q.%s", capital(b.g.what), name, hint)
+		b.l.errorf(*d.Subject, "Unsupported block type", "%s has no blocks of type %q.%s", capital(b.g.what), name, hint)
 	default:
 		detail := d.Detail
 		if strings.HasPrefix(d.Summary, "Missing ") || strings.HasPrefix(d.Summary, "Extraneous label") {
@@ -189,7 +217,7 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 				}
 			}
 		}
-		b.l.errorf(*d.Subject, d.Summary, "%s", detail)
+		b.l.errorf(*d.Subject, stock(d.Summary), "%s", detail)
 	}
 }
 
@@ -201,13 +229,13 @@ func labels(names []string) (s string) {
 	return s
 }
 
-func (b *body) errorf(r hcl.Range, summary, detail string, args ...any) {
+func (b *body) errorf(r hcl.Range, summary, detail string, args ...any) (d *eligen.Diagnostic) {
 	b.failed = true
 	if i := b.iteration; i != nil && !strings.HasSuffix(b.l.instance.name, i.element) {
-		b.l.named(i.element, i.of, func() { b.l.errorf(r, summary, detail, args...) })
-		return
+		b.l.named(i.element, i.of, func() { d = b.l.errorf(r, summary, detail, args...) })
+		return d
 	}
-	b.l.errorf(r, summary, detail, args...)
+	return b.l.errorf(r, summary, detail, args...)
 }
 
 // place is where an argument's value is, else the block's header.

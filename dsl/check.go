@@ -42,7 +42,7 @@ func (l *loader) check(block *hcl.Block) {
 		}
 	}
 	if len(b.blocks) == 0 && !b.failed {
-		b.errorf(b.rng, "Check without a condition", "A check says what must hold of the pictures, as\n\n  assert {\n    condition     = placement(render.poster, entity.cat) > 0.5\n    error_message = \"The cat is not where it was asked for.\"\n  }")
+		b.errorf(b.rng, missingBlock, "A check says what must hold of the pictures, as\n\n  assert {\n    condition     = placement(render.poster, entity.cat) > 0.5\n    error_message = \"The cat is not where it was asked for.\"\n  }")
 	}
 	if !b.failed {
 		l.checks = append(l.checks, c)
@@ -67,7 +67,7 @@ func (b *body) assert(block *hcl.Block) (out eligen.Assert, ok bool) {
 		return out, false
 	}
 	if met.IsKnown() && len(m.calls) == 0 {
-		a.errorf(condition.Range(), "Condition without a picture", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a variable, write a validation block into it.", short(met), strings.ReplaceAll(quoted(metricNames), " or ", " and "))
+		a.errorf(condition.Range(), "Invalid condition", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a variable, write a validation block into it.", short(met), strings.ReplaceAll(quoted(metricNames), " or ", " and "))
 		return out, false
 	}
 	out.Metrics, out.Source = m.calls, b.l.source(condition.Range())

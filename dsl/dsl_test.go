@@ -240,13 +240,13 @@ recipe "base" {
   train   = lora(4)
   dropout = { prompt = 0.1 }
   optimizer "adamw" {
-    rate = 1e-3
+    learning_rate = 1e-3
   }
 }
 `
 	const asJSON = `{
   "//": "a comment",
-  "recipe": {"base": {"train": "${lora(4)}", "dropout": {"prompt": 0.1}, "optimizer": {"adamw": {"rate": 1e-3}}}},
+  "recipe": {"base": {"train": "${lora(4)}", "dropout": {"prompt": 0.1}, "optimizer": {"adamw": {"learning_rate": 1e-3}}}},
   "render": {"a": {
     "model": "${model.flux.m}",
     "prompt": "two things and ${module.flock.entity.bird.prompt}",

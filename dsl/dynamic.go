@@ -47,7 +47,7 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 	defer func() { b.failed = b.failed || d.failed }()
 	content := d.inner("content")
 	if content == nil && !d.damaged {
-		d.errorf(d.rng, "Missing content", "A dynamic block says in a block \"content\" what each %s holds:\n\n  dynamic %q {\n    for_each = …\n    content {\n      …\n    }\n  }", kind, kind)
+		d.errorf(d.rng, missingBlock, "A dynamic block says in a block \"content\" what each %s holds:\n\n  dynamic %q {\n    for_each = …\n    content {\n      …\n    }\n  }", kind, kind)
 	}
 	name := kind
 	if a := d.attrs["iterator"]; a != nil {
@@ -65,7 +65,7 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 		return nil
 	}
 	if !slices.Contains(b.g.many, kind) && len(values) > 1 {
-		d.errorf(d.place("for_each"), "Duplicate "+kind+" block", "%s has at most one %s block; this makes %d.", capital(b.g.what), kind, len(values))
+		d.errorf(d.place("for_each"), duplicateBlock, "%s has at most one %s block; this makes %d.", capital(b.g.what), kind, len(values))
 		return nil
 	}
 	var out []*hcl.Block

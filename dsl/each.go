@@ -49,7 +49,7 @@ func (l *loader) instances(b *hcl.Block) (list []instance, keyed, several, ok bo
 	case each == nil && count == nil:
 		return nil, false, false, true
 	case each != nil && count != nil:
-		l.errorf(count.NameRange, "Two kinds of repetition", "A block has \"for_each\" or \"count\", not both; \"for_each\" is at %s. Remove one of the two.", l.source(each.NameRange))
+		l.errorf(count.NameRange, conflicting, "A block has \"for_each\" or \"count\", not both; \"for_each\" is at %s. Remove one of the two.", l.source(each.NameRange))
 		return nil, false, true, false
 	case count != nil:
 		list, ok = l.counted(count)

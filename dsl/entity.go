@@ -26,7 +26,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	if s, ok := b.text("prompt"); ok {
 		e.Prompt = s
 		if strings.TrimSpace(s) == "" {
-			b.errorf(b.place("prompt"), "Empty prompt", "An entity's prompt says what is drawn in its region, as \"a dog\"; this one is empty.")
+			b.errorf(b.place("prompt"), empty, "An entity's prompt says what is drawn in its region, as \"a dog\"; this one is empty.")
 		}
 	}
 	if f, ok := b.number("strength", 0, 1000); ok {
@@ -55,11 +55,11 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	case len(set) > 1:
 		first := b.attrs[set[0]]
 		for _, other := range set[1:] {
-			b.errorf(b.attrs[other].NameRange, "More than one region", "An entity has exactly one of \"box\", \"mask\" and \"region\"; %q was given first, at %s. Put shapes together with union().",
+			b.errorf(b.attrs[other].NameRange, conflicting, "An entity has exactly one of \"box\", \"mask\" and \"region\"; %q was given first, at %s. Put shapes together with union().",
 				set[0], l.source(first.NameRange))
 		}
 	case len(set) == 0 && !b.damaged && !b.guessed["box"] && !b.guessed["mask"] && !b.guessed["region"]:
-		b.errorf(b.rng, "No region", "An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
+		b.errorf(b.rng, missing, "An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
 	case len(set) == 1 && value != cty.NilVal:
 		where = b.shape(set[0], value)
 	}
@@ -202,7 +202,7 @@ func (b *body) onCanvas(r hcl.Range, s shapeBox, canvas eligen.Size, render stri
 		}
 		b.errorf(r, "Region outside the canvas", "%s, outside %s.%s", s, unit, hint)
 	case s.tiny():
-		b.errorf(r, "Region too small", "%s, and image tokens have 16×16: none would have it.%s", s, hint)
+		b.errorf(r, "Region covers no image token", "%s, and image tokens have 16×16: none would have it.%s", s, hint)
 	case at[0] < -slack || at[1] < -slack || at[2] > right+slack || at[3] > bottom+slack:
 		b.l.warnf(r, "Region partly outside the canvas", "%s, beyond %s. What is outside is cut off.%s", s, unit, hint)
 	}

@@ -99,9 +99,9 @@ func (l *loader) declare(n *node) {
 			what = n.kind
 		}
 		if first.at.File == "" {
-			l.errorf(n.rng, "Duplicate "+what, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
+			l.errorf(n.rng, duplicate, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
 		} else {
-			l.errorf(n.rng, "Duplicate "+what, "%s was first declared at %s. Names are unique: rename one of the two.", first.local(), first.at)
+			l.errorf(n.rng, duplicate, "%s was first declared at %s. Names are unique: rename one of the two.", first.local(), first.at)
 		}
 		return
 	}
@@ -131,7 +131,7 @@ func (l *loader) resolve(n *node) cty.Value {
 		for _, m := range l.path[from:] {
 			cycle = append(cycle, m.local())
 		}
-		l.errorf(n.rng, "Circular reference", "%s needs itself: %s → %s. Break the circle by writing one of these values out.",
+		l.errorf(n.rng, circular, "%s needs itself: %s → %s. Break the circle by writing one of these values out.",
 			n.local(), strings.Join(cycle, " → "), n.local())
 		return cty.DynamicVal
 	}
@@ -592,7 +592,7 @@ func (l *loader) unknownFunction(at hcl.Range, name string) {
 // the failing expression used.
 func (l *loader) reportEval(d *hcl.Diagnostic) {
 	if d.Subject == nil {
-		l.errorf(hcl.Range{}, d.Summary, "%s", d.Detail)
+		l.errorf(hcl.Range{}, stock(d.Summary), "%s", d.Detail)
 		return
 	}
 	if extra, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
@@ -630,7 +630,7 @@ func (l *loader) reportEval(d *hcl.Diagnostic) {
 	if d.Expression != nil && d.EvalContext != nil {
 		detail += because(d.Expression, d.EvalContext)
 	}
-	l.errorf(at, d.Summary, "%s", detail)
+	l.errorf(at, stock(d.Summary), "%s", detail)
 }
 
 var (
@@ -827,20 +827,20 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		} else if guess := closest(s, l.names(kind)); guess != "" {
 			hint = fmt.Sprintf(" Did you mean %s.%s, without quotes?", kind, guess)
 		}
-		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
+		l.errorf(r, "Incorrect reference", "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
 	case n == nil && l.whole(v) != nil:
 		many := l.whole(v)
-		l.errorf(r, "Not "+an(kind), "%s is several.%s%s", l.shown(many), l.whichInstance(many), l.allInstances(many))
+		l.errorf(r, "Incorrect reference", "%s is several.%s%s", l.shown(many), l.whichInstance(many), l.allInstances(many))
 	case n == nil:
 		got := short(v)
 		if got == "" {
 			got = "something else"
 		}
-		l.errorf(r, "Not "+an(kind), "Here must be a reference to %s, as %s; it is %s.", an(kind), example(kind), got)
+		l.errorf(r, "Incorrect reference", "Here must be a reference to %s, as %s; it is %s.", an(kind), example(kind), got)
 	case n.kind != kind:
-		l.errorf(r, "Not "+an(kind), "%s is %s; here must be a reference to %s, as %s.", l.shown(n), an(n.kind), an(kind), example(kind))
+		l.errorf(r, "Incorrect reference", "%s is %s; here must be a reference to %s, as %s.", l.shown(n), an(n.kind), an(kind), example(kind))
 	case !v.RawEquals(n.value):
-		l.errorf(r, "Altered "+kind, "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't be used: write a second %s block.", l.shown(n), kind)
+		l.errorf(r, "Altered block", "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't be used: write a second %s block.", l.shown(n), kind)
 	default:
 		n.used = true
 		return n, true

@@ -323,7 +323,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 			}
 			address := b.Type + "." + b.Labels[0]
 			if first, ok := names[address]; ok {
-				l.errorf(at, "Duplicate "+b.Type, "%s was first declared at %s. Names are unique: rename one of the two.", address, first)
+				l.errorf(at, duplicate, "%s was first declared at %s. Names are unique: rename one of the two.", address, first)
 			} else {
 				names[address] = l.source(at)
 			}
@@ -388,19 +388,18 @@ func (l *loader) source(r hcl.Range) eligen.Source {
 	return eligen.Source{File: r.Filename, Line: r.Start.Line}
 }
 
-func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) {
+func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
 	detail = fmt.Sprintf(detail, args...) + l.instance.mark()
 	if r.Filename == "" {
-		l.diags.Errorf(nil, summary, "%s", detail)
-		return
+		return l.diags.Errorf(nil, summary, "%s", detail)
 	}
 	at := l.source(r)
-	l.diags.Errorf(&at, summary, "%s", detail)
+	return l.diags.Errorf(&at, summary, "%s", detail)
 }
 
-func (l *loader) warnf(r hcl.Range, summary, detail string, args ...any) {
+func (l *loader) warnf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
 	at := l.source(r)
-	l.diags.Warnf(&at, summary, "%s", fmt.Sprintf(detail, args...)+l.instance.mark())
+	return l.diags.Warnf(&at, summary, "%s", fmt.Sprintf(detail, args...)+l.instance.mark())
 }
 
 // validName checks a label that references and file names are made of.

@@ -53,7 +53,7 @@ func TestLockMistakes(t *testing.T) {
 	digest := string(eligen.DigestOf(nil))
 	record := "render \"a.hcl\" \"render.a\" {\n  plan   = \"" + digest + "\"\n  engine = \"x\"\n  pixels = \"" + digest + "\"\n}\n"
 	for src, want := range map[string]string{
-		"render \"a.hcl\" {\n}\n":                     "Missing",
+		"render \"a.hcl\" {\n}\n":                     "Write it as",
 		"render \"a.hcl\" \"render.a\" {\n}\n":        `A recorded render needs the argument "plan"`,
 		strings.Replace(record, digest, "abc", 1):     `"plan" must be a SHA-256 digest`,
 		record + record:                               "was first recorded at",

@@ -94,7 +94,7 @@ func (l *loader) module(block *hcl.Block, n *node) cty.Value {
 func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 	l, at := b.l, b.place("source")
 	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
-		b.errorf(at, "Unclear source", "%q is no path. A module is a folder below the scene's: begin with ./, as \"./birds\".", source)
+		b.errorf(at, "Invalid source", "%q is no path. A module is a folder below the scene's: begin with ./, as \"./birds\".", source)
 		return nil, nil
 	}
 	folder := path.Join(l.folder, source)

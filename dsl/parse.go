@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/codes"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	hcljson "github.com/hashicorp/hcl/v2/json"
@@ -236,29 +237,46 @@ func (f *file) jsonMistakes(diags hcl.Diagnostics) eligen.Diagnostics {
 
 // report converts a diagnostic of HCL's.
 func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
-	out := eligen.Diagnostic{Severity: eligen.Error, Summary: d.Summary, Detail: inColumns.ReplaceAllString(d.Detail, "$1")}
-	if detail := f.plainer(d); detail != "" {
-		out.Detail = detail
+	severity, summary, detail := eligen.Error, stock(d.Summary), inColumns.ReplaceAllString(d.Detail, "$1")
+	if plainer := f.plainer(d); plainer != "" {
+		detail = plainer
 	}
 	if d.Summary == redefined {
-		out.Summary = "Duplicate argument"
+		summary = "Duplicate argument"
 	}
 	if d.Severity == hcl.DiagError && d.Subject != nil {
 		if stray := f.stray(*d.Subject); stray != "" {
-			out.Detail = stray
-			if !strings.HasPrefix(out.Summary, invalidCharacter) {
-				out.Summary = invalidCharacter
+			detail = stray
+			if !strings.HasPrefix(summary, invalidCharacter) {
+				summary = invalidCharacter
 			}
 		}
 	}
 	if d.Severity == hcl.DiagWarning {
-		out.Severity = eligen.Warning
+		severity = eligen.Warning
 	}
+	var at *eligen.Source
 	if d.Subject != nil {
-		at := f.source(*d.Subject)
-		out.Source = &at
+		s := f.source(*d.Subject)
+		at = &s
 	}
-	*ds = append(*ds, out)
+	*ds = append(*ds, eligen.Problem(severity, at, summary, detail))
+}
+
+// stock is a summary of the HCL library's in stock words: some of its summaries hold
+// names, and a later release of it may have new ones.
+func stock(summary string) string {
+	switch {
+	case codes.Of(summary) != "":
+		return summary
+	case strings.HasPrefix(summary, "Missing ") && strings.Contains(summary, " for "), summary == "Missing block label", strings.HasPrefix(summary, "Extraneous label"):
+		return "Wrong number of labels"
+	case strings.HasPrefix(summary, "Unexpected ") && strings.HasSuffix(summary, " block"):
+		return "Unsupported block type"
+	case strings.HasSuffix(summary, " directive"), strings.HasSuffix(summary, " marker"):
+		return "Invalid template"
+	}
+	return "Syntax error"
 }
 
 var (

@@ -18,17 +18,19 @@ var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
 		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "objects", "within", "across", "pairs", "words", "image_prompts", "styles", "ema", "every"},
-		blocks: []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
-		later:  []string{"for_each", "count"},
+			"timesteps", "weighting", "object_weight", "position_loss", "appearance_loss", "pairs", "distill", "image_prompts", "styles", "ema", "every"},
+		blocks:  []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
+		later:   []string{"for_each", "count"},
+		renamed: map[string]string{"within": "position_loss", "across": "appearance_loss", "objects": "object_weight", "words": "distill"},
 		inside: map[string]string{
-			"rate": "optimizer", "warmup": "optimizer", "decay": "optimizer", "weight": "optimizer", "clip": "optimizer",
-			"betas": "optimizer", "epsilon": "optimizer", "prompt": "render", "negative": "render",
+			"learning_rate": "optimizer", "warmup": "optimizer", "schedule": "optimizer", "weight_decay": "optimizer", "clip": "optimizer",
+			"rate": "optimizer", "decay": "optimizer", "weight": "optimizer", "betas": "optimizer", "epsilon": "optimizer", "prompt": "render", "negative": "render",
 		},
 	}
 	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
 	stylesGrammar    = &grammar{what: "a set of styles", optional: []string{"flat", "ink", "noto"}}
-	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"rate", "warmup", "decay", "weight", "clip", "betas", "epsilon"}}
+	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"learning_rate", "warmup", "schedule", "weight_decay", "clip", "betas", "epsilon"},
+		renamed: map[string]string{"rate": "learning_rate", "decay": "schedule", "weight": "weight_decay"}}
 )
 
 func (l *loader) recipe(block *hcl.Block) {
@@ -77,16 +79,16 @@ func (l *loader) recipe(block *hcl.Block) {
 	if f, ok := b.number("regions", 0, 1); ok {
 		r.Regions = f
 	}
-	if f, ok := b.number("objects", 0, 1000); ok {
+	if f, ok := b.number("object_weight", 0, 1000); ok {
 		r.Objects = f
 	}
-	if f, ok := b.number("within", 0, 1000); ok {
+	if f, ok := b.number("position_loss", 0, 1000); ok {
 		r.Within = f
 	}
-	if f, ok := b.number("across", 0, 1000); ok {
+	if f, ok := b.number("appearance_loss", 0, 1000); ok {
 		r.Across = f
 	}
-	if f, ok := b.number("words", 0, 1); ok {
+	if f, ok := b.number("distill", 0, 1); ok {
 		r.Words = f
 	}
 	if f, ok := b.number("image_prompts", 0, 1); ok {
@@ -139,35 +141,35 @@ func (b *body) ofKind(r eligen.Recipe) {
 	}
 	refuse := func(name, detail string, args ...any) {
 		if b.has(name) {
-			b.errorf(b.place(name), "Of another training", detail, args...)
+			b.errorf(b.place(name), notApplicable, detail, args...)
 		}
 	}
 	if !slices.Contains([]string{"base", "eligen", "in-context"}, r.Kind) {
-		refuse("within", "\"within\" is asked of the transformer while it learns, and %q leaves that as it is or has none: it is for base, eligen and in-context.", r.Kind)
+		refuse("position_loss", "\"position_loss\" applies where the transformer learns: kinds base, eligen and in-context, not %q. Remove it.", r.Kind)
 	}
 	if r.Kind != "base" {
-		refuse("pairs", "\"pairs\" mixes panels with the pictures of a base, and this recipe trains %q. in-context sees nothing else.", r.Kind)
+		refuse("pairs", "\"pairs\" applies to kind base, not %q; in-context sees pairs alone. Remove it.", r.Kind)
 	}
 	if r.Kind != "in-context" && r.Pairs == 0 {
-		refuse("across", "\"across\" is asked of pairs of panels, and this recipe has none: it is for in-context, and for a base with \"pairs\".")
+		refuse("appearance_loss", "\"appearance_loss\" applies to pairs of panels: kind in-context, and base with \"pairs\". Remove it.")
 	}
 	if r.Kind != "ip" {
-		refuse("words", "\"words\" is how much an IP-Adapter learns from captions that say the style, and this recipe trains %q. Remove it.", r.Kind)
+		refuse("distill", "\"distill\" applies to an IP-Adapter: kind ip, not %q. Remove it.", r.Kind)
 	}
 	if r.Kind != "base" {
-		refuse("image_prompts", "\"image_prompts\" is the share of a base's samples that are shown their style, and this recipe trains %q. ip shows it to all of its samples.", r.Kind)
+		refuse("image_prompts", "\"image_prompts\" applies to kind base, not %q; ip shows the style to all of its samples. Remove it.", r.Kind)
 	} else if !b.has("styles") {
-		refuse("image_prompts", "An image prompt shows a style, and this recipe has no \"styles\". Say which share of the pictures is drawn in which.")
+		refuse("image_prompts", "An image prompt shows a style, and this recipe has no \"styles\". Set \"styles\" to the share of each, or remove \"image_prompts\".")
 	}
 	if r.Kind == "in-context" {
-		refuse("objects", "An in-context LoRA's loss counts in the object's region alone. Remove \"objects\".")
+		refuse("object_weight", "An in-context LoRA's loss counts in the object's region alone. Remove \"object_weight\".")
 	}
 	if learns := map[string]string{
 		"autoencoder": "An autoencoder learns from parts of pictures alone", "vision": "A vision tower learns from parts of pictures alone",
 		"judge": "A classifier learns from objects and their names alone", "style": "A classifier learns from objects and their styles alone",
 	}[r.Kind]; learns != "" {
-		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "objects"} {
-			refuse(name, "%s, and %q says nothing to it. Remove it.", learns, name)
+		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "object_weight"} {
+			refuse(name, "%s: %q does not apply. Remove it.", learns, name)
 		}
 	}
 }
@@ -215,20 +217,20 @@ func (b *body) optimizer(block *hcl.Block) eligen.Optimizer {
 	defer func() { b.failed = b.failed || o.failed }()
 	kinds := []string{"adamw", "muon"}
 	if name := block.Labels[0]; !slices.Contains(kinds, name) {
-		o.errorf(block.LabelRanges[0], "Unknown optimizer", "There is no optimizer %q; there are \"adamw\" and \"muon\".%s", name, didYouMean(name, kinds))
+		o.errorf(block.LabelRanges[0], "Unknown value", "There is no optimizer %q; there are \"adamw\" and \"muon\".%s", name, didYouMean(name, kinds))
 	}
 	out := eligen.Optimizer{Kind: block.Labels[0]}
-	if f, ok := o.number("rate", 0, 10); ok {
+	if f, ok := o.number("learning_rate", 0, 10); ok {
 		out.Rate = f
 		if f == 0 {
-			o.errorf(o.place("rate"), outOfRange, "\"rate\" must be greater than 0, else nothing is learnt.")
+			o.errorf(o.place("learning_rate"), outOfRange, "\"learning_rate\" must be greater than 0, else nothing is learnt.")
 		}
 	}
 	if n, ok := o.whole("warmup", 0, 1_000_000_000); ok {
 		out.Warmup = int(n)
 	}
-	out.Decay, _ = o.choice("decay", "cosine", "constant", "reference")
-	out.Weight, _ = o.number("weight", 0, 10)
+	out.Decay, _ = o.choice("schedule", "cosine", "constant", "reference")
+	out.Weight, _ = o.number("weight_decay", 0, 10)
 	out.Clip, _ = o.number("clip", 0, 1e6)
 	out.Epsilon, _ = o.number("epsilon", 0, 1)
 	if values, places, ok := o.elements("betas", "[beta1, beta2], as [0.9, 0.999]"); ok {

@@ -141,7 +141,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	}
 
 	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
-		b.errorf(b.place("negative"), "Negative prompt without effect",
+		b.errorf(b.place("negative"), "Negative prompt without guidance",
 			"A negative prompt acts through classifier-free guidance, and cfg = 1 (at %s) turns that off. Raise cfg, as to 3, or remove one of the two.", r.At["sampler.cfg"])
 	}
 	if b.failed {
@@ -269,7 +269,7 @@ func (b *body) sampler(r *eligen.Render) {
 			s.errorf(s.place("shift"), outOfRange, "\"shift\" must be greater than 0.")
 		}
 		if x := r.Sampler.Schedule; x != "" && x != "eligen" {
-			s.errorf(s.place("shift"), "Option without effect", "Only the schedule \"eligen\" takes a shift; %q has its own. Remove one of the two.", x)
+			s.errorf(s.place("shift"), notApplicable, "Only the schedule \"eligen\" takes a shift; %q has its own. Remove one of the two.", x)
 		}
 	}
 	if v, ok := s.boolean("negative_entities"); ok {
@@ -304,7 +304,7 @@ func (b *body) vae(r *eligen.Render) {
 		}
 		*into = int(n)
 		if !out.Tiled && !v.failed {
-			v.errorf(v.place(name), "Option without effect", "%q is of the tiles that the autoencoder works in, and it works in none. Set tiled = true, or remove it.", name)
+			v.errorf(v.place(name), notApplicable, "%q is of the tiles that the autoencoder works in, and it works in none. Set tiled = true, or remove it.", name)
 		}
 	}
 	number("tile", &out.Tile)
@@ -477,7 +477,7 @@ func (b *body) masksFit(at eligen.Source, region eligen.Region, r *eligen.Render
 		off := math.Abs(w*float64(canvas.H) - h*float64(canvas.W))
 		if m.Fit == "" && off >= math.Max(float64(canvas.W), float64(canvas.H)) {
 			b.failed = true
-			b.l.diags.Errorf(&at, "Mask does not fit the canvas", "This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".%s",
+			b.l.diags.Errorf(&at, "Mask has another shape", "This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".%s",
 				m.Bitmap.W, m.Bitmap.H, canvas.W, canvas.H, r.Address, b.l.instance.mark())
 		}
 	}
@@ -541,7 +541,7 @@ func (b *body) effects(o *eligen.Output, clip bool) {
 		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
 	} {
 		if a := b.attrs[x.name]; !x.ok && o.Path != "" && b.has(x.name) {
-			b.errorf(a.NameRange, "Option without effect", "%q %s.", x.name, x.of)
+			b.errorf(a.NameRange, notApplicable, "%q %s.", x.name, x.of)
 		}
 	}
 }

@@ -198,7 +198,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	frames, duration := b.has("frames"), b.has("duration")
 	switch {
 	case frames && duration:
-		b.errorf(b.attrs["frames"].NameRange, "Length said twice", "A timeline has \"duration\" or \"frames\", not both; duration was given at %s.", l.source(b.attrs["duration"].NameRange))
+		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both; duration was given at %s.", l.source(b.attrs["duration"].NameRange))
 	case frames:
 		if n, ok := b.whole("frames", 1, int64(limit)); ok {
 			t.Frames = int(n)
@@ -227,7 +227,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 		}
 	}
 	if len(b.blocks) == 0 && !b.damaged && !b.failed {
-		b.errorf(b.rng, "Nothing moves", "A timeline has at least one track block: what moves, and how.")
+		b.errorf(b.rng, missingBlock, "A timeline has at least one track block: what moves, and how.")
 	}
 	if b.failed {
 		return cty.DynamicVal
@@ -306,7 +306,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 	tr.Source = b.l.source(at)
 	// A box and its centre are two ways to move one thing.
 	if first, ok := moved[target.String()]; ok {
-		c.errorf(at, "Moved twice", "%s is moved by the track at %s already. Put their keys into one track.", target, first)
+		c.errorf(at, "Duplicate track", "%s is moved by the track at %s already. Put their keys into one track.", target, first)
 	} else {
 		moved[target.String()] = tr.Source
 	}
@@ -326,14 +326,14 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 		c.failed = true
 		return
 	case len(given) > 1:
-		c.errorf(c.attrs[given[1]].NameRange, "Two ways to move", "A track has one of \"keys\", \"path\" and \"follow\"; %q was given, too, at %s.", given[0], b.l.source(c.attrs[given[0]].NameRange))
+		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\"; %q was given, too, at %s.", given[0], b.l.source(c.attrs[given[0]].NameRange))
 		return
 	case len(given) == 1 && given[0] != "keys" && target.Attribute != "center":
-		c.errorf(c.attrs[given[0]].NameRange, "Not a place", "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
+		c.errorf(c.attrs[given[0]].NameRange, notApplicable, "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
 		return
 	}
 	if given[0] != "keys" && c.has("extrapolate") {
-		c.errorf(c.attrs["extrapolate"].NameRange, "Option without effect", "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
+		c.errorf(c.attrs["extrapolate"].NameRange, notApplicable, "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
 	}
 	ease, eased := c.ease("ease")
 	switch given[0] {
@@ -352,13 +352,13 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 		}
 	case "follow":
 		if eased {
-			c.errorf(c.place("ease"), "Option without effect", "A track that follows moves as what it follows; it has no ease of its own.")
+			c.errorf(c.place("ease"), notApplicable, "A track that follows moves as what it follows; it has no ease of its own.")
 		}
 		if v, ok := c.value("follow"); ok {
 			if n, ok := b.l.block(c.place("follow"), "entity", v); !ok {
 				c.failed = true
 			} else if tr.Follow = n.address(); n == entity {
-				c.errorf(c.place("follow"), "Follows itself", "%s can't follow itself.", tr.Follow)
+				c.errorf(c.place("follow"), circular, "%s can't follow itself.", tr.Follow)
 			}
 		}
 	default:
@@ -379,7 +379,7 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 	r := a.Expr.Range()
 	traversal, diags := hcl.AbsTraversalForExpr(a.Expr)
 	if diags.HasErrors() {
-		c.errorf(r, "Not a target", "\"target\" is a reference to what moves, written out, as entity.dog.box, entity.bird[\"near\"].center or adapter.lora.eligen.scale.")
+		c.errorf(r, "Invalid target", "\"target\" is a reference to what moves, written out, as entity.dog.box, entity.bird[\"near\"].center or adapter.lora.eligen.scale.")
 		return t, nil, false
 	}
 	if traversal.RootName() == "sampler" {
@@ -388,7 +388,7 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 			name, _ = stepName(traversal[1])
 		}
 		if !slices.Contains(movable["sampler"], name) {
-			c.errorf(r, "Can't move", "Of the sampler, sampler.guidance and sampler.cfg can move.")
+			c.errorf(r, "Invalid target", "Of the sampler, sampler.guidance and sampler.cfg can move.")
 			return t, nil, false
 		}
 		return eligen.Target{Block: "sampler", Attribute: name}, nil, true
@@ -401,7 +401,7 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 	}
 	attributes := movable[n.kind]
 	if attributes == nil {
-		c.errorf(r, "Can't move", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
+		c.errorf(r, "Invalid target", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
 		return t, nil, false
 	}
 	n.used = true
@@ -431,14 +431,14 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 	}
 	switch {
 	case name == "":
-		c.errorf(r, "Not a target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
+		c.errorf(r, "Invalid target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
 		return t, nil, false
 	case !slices.Contains(attributes, name):
-		c.errorf(r, "Can't move", "%q of %s can't move; %s can.%s", name, an(n.kind), quoted(attributes), didYouMean(name, attributes))
+		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), quoted(attributes), didYouMean(name, attributes))
 		return t, nil, false
 	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil:
 		if n.where != name {
-			c.errorf(r, "Not a target", "%s has a %s, and no %s: set target = %s.%s.", l.shown(n), n.where, name, l.shown(n), n.where)
+			c.errorf(r, "Invalid target", "%s has a %s, and no %s: set target = %s.%s.", l.shown(n), n.where, name, l.shown(n), n.where)
 			return t, nil, false
 		}
 	}
@@ -470,7 +470,7 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 		if hint == "" {
 			hint = " Names are those of easings.net, as \"sine-in\", \"cubic-out\" or \"bounce-in-out\", CSS's \"ease\", \"ease-in\", \"ease-out\" and \"ease-in-out\", \"linear\" and \"hold\"."
 		}
-		c.errorf(c.place(name), "Unknown ease", "There is no ease %q.%s", v.AsString(), hint)
+		c.errorf(c.place(name), "Unknown value", "There is no ease %q.%s", v.AsString(), hint)
 	}
 	return e, ok
 }
@@ -525,7 +525,7 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 		}
 	}
 	if len(list) == 0 {
-		c.errorf(c.place("keys"), "No keys", "A track has at least one key.")
+		c.errorf(c.place("keys"), empty, "A track has at least one key.")
 		return
 	}
 	if len(list) > maxPoints {
@@ -557,7 +557,7 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 		}
 		before = at
 		if i == len(list)-1 && k.has("ease") && !k.failed {
-			c.l.warnf(k.place("ease"), "Option without effect", "An ease is that of the way to the next key, and this is the last. Move it to the key before, or remove it.")
+			c.l.warnf(k.place("ease"), "Argument without effect", "An ease is that of the way to the next key, and this is the last. Move it to the key before, or remove it.")
 		}
 		if n := len(tr.Keys); n > 0 && key.Frame == tr.Keys[n-1].Frame {
 			continue // of one frame, which shows where everything begins
@@ -716,7 +716,7 @@ func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
 	if r.Clip == nil {
 		for _, block := range []*hcl.Block{warm, background} {
 			if block != nil {
-				b.errorf(b.l.header(block), "Nothing moves", "%q is for a render with a timeline: set timeline = timeline.name.", block.Type)
+				b.errorf(b.l.header(block), notApplicable, "%q is for a render with a timeline: set timeline = timeline.name.", block.Type)
 			}
 		}
 		return true

@@ -84,7 +84,7 @@ func (l *loader) collect(vars Vars) {
 		name = strings.TrimSpace(name)
 		switch {
 		case !ok:
-			l.diags.Errorf(nil, "Invalid variable value", "--var %q: write name=value.", s)
+			l.diags.Errorf(nil, "Invalid value for variable", "--var %q: write name=value.", s)
 		case !slices.Contains(declared, name) && !l.syntax.lost:
 			l.diags.Errorf(nil, "Value for an undeclared variable", "--var %s: the scene declares no variable %q.%s", s, name, unknown(name))
 		case ok:
@@ -174,7 +174,7 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 				r := a.Expr.Range()
 				d.Subject = &r
 			}
-			l.errorf(*d.Subject, d.Summary, "%s%s", d.Detail, hint)
+			l.errorf(*d.Subject, stock(d.Summary), "%s%s", d.Detail, hint)
 		}
 	}
 	if a := b.attrs["description"]; a != nil {
@@ -321,7 +321,7 @@ func (b *body) given(n *node, g given, ty cty.Type, defaults *typeexpr.Defaults)
 	f := newFile(name, []byte(g.text))
 	b.l.files[name] = f
 	if len(g.text) > maxFile {
-		b.errorf(n.rng, "Value too large", "The value of %q from %s has %d bytes; at most %d are read.", n.name, g.from, len(g.text), maxFile)
+		b.errorf(n.rng, outOfRange, "The value of %q from %s has %d bytes; at most %d are read.", n.name, g.from, len(g.text), maxFile)
 		return cty.NilVal, n.rng, false
 	}
 	if d := guardConfig(f, f.src, hcl.InitialPos); d != nil {

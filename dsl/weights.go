@@ -65,7 +65,7 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 			b.errorf(b.rng, missing, "A flux model needs the argument \"source\": the folder or file of its weights, as \"./weights/FLUX.1-dev\", or a repository, as \"black-forest-labs/FLUX.1-dev\".")
 		}
 	default:
-		b.errorf(block.LabelRanges[0], "Unknown model family", "There is no model family %q; there is %s.%s", m.Family, quoted(families), didYouMean(m.Family, families))
+		b.errorf(block.LabelRanges[0], "Unknown value", "There is no model family %q; there is %s.%s", m.Family, quoted(families), didYouMean(m.Family, families))
 	}
 	m.Path, _ = b.weights("source")
 	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
@@ -83,7 +83,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 			l.errorf(block.LabelRanges[0], notYet, "Adapters of kind %q: %s.", kind, notYetDetail)
 		} else {
 			kinds := slices.Sorted(maps.Keys(adapterKinds))
-			l.errorf(block.LabelRanges[0], "Unknown adapter kind", "There is no adapter kind %q; there is %s.%s", kind, quoted(kinds), didYouMean(kind, kinds))
+			l.errorf(block.LabelRanges[0], "Unknown value", "There is no adapter kind %q; there is %s.%s", kind, quoted(kinds), didYouMean(kind, kinds))
 		}
 		return cty.DynamicVal
 	}
@@ -91,7 +91,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 	for other, names := range adapterKinds {
 		for _, name := range names {
 			if a := b.attrs[name]; other != kind && b.has(name) {
-				b.errorf(a.NameRange, "Option without effect", "%q is an argument of adapter %q; this is an adapter %q.", name, other, kind)
+				b.errorf(a.NameRange, notApplicable, "%q is an argument of adapter %q; this is an adapter %q.", name, other, kind)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 func (b *body) imagePrompts() (out []eligen.Picture) {
 	one, several := b.attrs["image"], b.attrs["images"]
 	if one != nil && several != nil && b.has("image") && b.has("images") {
-		b.errorf(several.NameRange, "Two ways to say it", "An adapter has \"image\", or \"images\" with a list of them. Put all into the list.")
+		b.errorf(several.NameRange, conflicting, "An adapter has \"image\", or \"images\" with a list of them. Put all into the list.")
 	}
 	if p := b.picture("image"); p != nil {
 		out = append(out, *p)
@@ -191,6 +191,6 @@ func (b *body) weights(name string, own ...string) (string, bool) {
 	case repository.MatchString(s):
 		return s, true
 	}
-	b.errorf(b.place(name), "Unclear source", "%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
+	b.errorf(b.place(name), "Invalid source", "%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
 	return "", false
 }

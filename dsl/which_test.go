@@ -36,7 +36,7 @@ func TestWhichInstance(t *testing.T) {
   for_each = { a = 1, b = 2 }
   prompt   = ""
   box      = xywh(0, 0, 0.5, 0.5)
-}`, []string{"Empty prompt"}, `["a"]`},
+}`, []string{"Empty value"}, `["a"]`},
 		"a warning": {`entity "e" {
   for_each = { a = 0.1, b = 0.9 }
   prompt   = "p"

@@ -60,7 +60,7 @@ func (b *builder) metric(m eligen.MetricCall, w, other *work) (eligen.Ref, bool)
 			inputs, size = append(inputs, other.picture), other.size
 		}
 		if size != w.size {
-			b.diags.Errorf(&m.Source, "Pictures have two sizes", "%s has %d×%d pixels, and what it is compared with %d×%d. A PSNR needs equal sizes.",
+			b.diags.Errorf(&m.Source, "Pictures differ in size", "%s has %d×%d pixels, and what it is compared with %d×%d. A PSNR needs equal sizes.",
 				m.Render, w.size.W, w.size.H, size.W, size.H)
 			return 0, false
 		}

@@ -21,14 +21,14 @@ func (b *builder) frames(w *work) {
 	}
 	c := r.Clip
 	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
-		b.diags.Errorf(r.Where("background"), "Two backgrounds", "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
+		b.diags.Errorf(r.Where("background"), conflicting, "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
 			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil])
 	}
 	if r.Init != nil && c.Warm != nil {
-		b.diags.Errorf(&c.Warm.Source, "Two beginnings", "init starts every frame from a picture, and warm_start from the frame before it: choose one.")
+		b.diags.Errorf(&c.Warm.Source, conflicting, "init starts every frame from a picture, and warm_start from the frame before it: choose one.")
 	}
 	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
-		b.diags.Errorf(r.Where("warm_start.strength"), "Invalid number", "The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
+		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange, "The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
 	}
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
@@ -36,7 +36,7 @@ func (b *builder) frames(w *work) {
 		b.goOn()
 		f, err := c.Timeline.At(n, r.Entities, w.size)
 		if err != nil {
-			b.diags.Errorf(&c.Timeline.Source, "Timeline goes nowhere", "%v.", err)
+			b.diags.Errorf(&c.Timeline.Source, "Invalid timeline", "%v.", err)
 			return
 		}
 		frame := b.frame(w, n, f)
@@ -47,7 +47,7 @@ func (b *builder) frames(w *work) {
 		for i := range frame.render.Entities {
 			e := entity{Entity: &frame.render.Entities[i], strength: frame.render.Entities[i].Strength, text: w.entities[i].text}
 			if !finiteRegion(e.Region) {
-				b.diags.Errorf(regionAt(e.Entity), "Invalid number", "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
+				b.diags.Errorf(regionAt(e.Entity), outOfRange, "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
 				return
 			}
 			e.region = e.Region.Round()
@@ -130,7 +130,7 @@ func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
 		x    float64
 	}{{"guidance", frame.guidance}, {"cfg", frame.cfg}} {
 		if !finite(x.x) || x.x < 0 {
-			b.diags.Errorf(&r.Clip.Timeline.Source, "Invalid number", "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
+			b.diags.Errorf(&r.Clip.Timeline.Source, outOfRange, "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
 			return nil
 		}
 	}

@@ -22,7 +22,7 @@ func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string
 		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
 			p.Path, size.W, size.H, w.size.W, w.size.H, maxStretch)
 	case fit != "" && fit != "stretch" && fit != "cover":
-		b.diags.Errorf(at, "Unknown fit", "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
+		b.diags.Errorf(at, unknown, "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
 	// Less than a pixel of the picture is rounding, as with masks.
 	case fit == "" && max(x-y, y-x) >= int64(max(w.size.W, w.size.H)):
 		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",

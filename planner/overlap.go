@@ -15,7 +15,7 @@ const maxOverlap = 0.2
 func (b *builder) overlaps(w *work) {
 	for _, e := range w.entities {
 		if s, ok := e.At["z"]; ok && w.render.Overlap != "over" {
-			b.warn(&s, "Option without effect", "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = \"over\" there, or remove z.", w.render.Address, rule(w.render))
+			b.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = \"over\" there, or remove z.", w.render.Address, rule(w.render))
 		}
 	}
 	switch rule(w.render) {

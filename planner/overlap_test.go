@@ -43,7 +43,7 @@ func TestOverlap(t *testing.T) {
 		{"blend: both", layers("", nil...), [][]int32{{0, 1, 4, 5, 8, 9, 12, 13}, {0, 1, 2, 3, 4, 5, 6, 7}, {0}},
 			[]string{"Region is small: The region of entity.c covers 1", "Regions overlap: entity.a and entity.b share 4 of 12"}},
 		{"blend does not look at z", layers("blend", 1), [][]int32{{0, 1, 4, 5, 8, 9, 12, 13}, {0, 1, 2, 3, 4, 5, 6, 7}, {0}},
-			[]string{"Region is small", "Option without effect: z says", "Regions overlap"}},
+			[]string{"Region is small", "Argument without effect: z says", "Regions overlap"}},
 		{"over: the later of equals", layers("over"), [][]int32{{8, 9, 12, 13}, {1, 2, 3, 4, 5, 6, 7}, {0}}, []string{"Region is small"}},
 		{"over: the higher z", layers("over", 1, 0, 2), [][]int32{{1, 4, 5, 8, 9, 12, 13}, {2, 3, 6, 7}, {0}}, []string{"Region is small"}},
 		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},

@@ -34,14 +34,14 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 			continue
 		}
 		if len(a.Images) == 0 {
-			b.diags.Errorf(&a.Source, "Adapter without a picture", "The IP-Adapter %q brings in pictures, and has none. Give it one, as image = image(\"refs/painting.jpg\").", a.Name)
+			b.diags.Errorf(&a.Source, missing, "The IP-Adapter %q brings in pictures, and has none. Give it one, as image = image(\"refs/painting.jpg\").", a.Name)
 			continue
 		}
 		digest := w.spec.Adapters[at].Digest
 		if first == nil {
 			first, w.imageAdapter = a, digest
 		} else if digest != w.imageAdapter {
-			b.diags.Errorf(a.Where("source"), "Two IP-Adapters", "A render sees pictures through one IP-Adapter; these weights are others than those of %q at %s. Several adapters of the same weights may bring in pictures, each at its own scale.", first.Name, first.Source)
+			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those of %q at %s. Several adapters of the same weights may bring in pictures, each at its own scale.", first.Name, first.Source)
 			continue
 		}
 		for k, p := range a.Images {

@@ -31,6 +31,17 @@ import (
 // Kinds is an Op of every kind that a plan may hold.
 var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, image.Prompt{}, image.Resize{}, image.Panels{}, image.Right{}, image.Latents{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
 
+// Summaries that several places use.
+const (
+	outOfRange    = "Value out of range"
+	unknown       = "Unknown value"
+	missing       = "Missing required argument"
+	conflicting   = "Conflicting arguments"
+	notApplicable = "Argument not applicable"
+	noEffect      = "Argument without effect"
+	badPath       = "Invalid output path"
+)
+
 // MaxPixels is the largest canvas: 16 megapixels.
 const MaxPixels = 16 << 20
 
@@ -207,7 +218,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	adapters := adaptersOf(r, base)
 	for _, a := range adapters {
 		if !finite(a.Scale) {
-			b.diags.Errorf(&a.Source, "Invalid number", "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
+			b.diags.Errorf(&a.Source, outOfRange, "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
 			return nil
 		}
 	}
@@ -241,7 +252,7 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.outputs(w)
 
 	if r.Seed > math.MaxUint32 {
-		b.diags.Errorf(r.Where("seed"), "Seed out of range", "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.", r.Seed)
+		b.diags.Errorf(r.Where("seed"), outOfRange, "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.", r.Seed)
 	}
 	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.Prompt, true)
 	if w.negative && r.Negative != "" {
@@ -328,16 +339,16 @@ func (b *builder) size(w *work) {
 		case side.n < 1:
 			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; it must be at least %d.", side.name, side.n, m)
 		case side.n%m != 0 && low == 0:
-			b.diags.Errorf(at, "Size is no multiple", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The nearest is %d.", side.name, side.n, m, m)
+			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The nearest is %d.", side.name, side.n, m, m)
 		case side.n%m != 0:
-			b.diags.Errorf(at, "Size is no multiple", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The two nearest are %d and %d.", side.name, side.n, m, low, low+m)
+			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The two nearest are %d and %d.", side.name, side.n, m, low, low+m)
 		}
 	}
 	b.known(w)
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
-		b.diags.Errorf(at, "Size too large", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+		b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
 	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
-		b.diags.Errorf(at, "Size too large", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+		b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
 	}
 }
 
@@ -358,7 +369,7 @@ func (b *builder) sampler(w *work) {
 		steps = *s.Steps
 	}
 	if steps < 1 || steps > eligen.MaxSteps {
-		b.diags.Errorf(r.Where("sampler.steps"), "Invalid number of steps", "%d steps were asked for; choose a number from 1 to %d.", steps, eligen.MaxSteps)
+		b.diags.Errorf(r.Where("sampler.steps"), outOfRange, "%d steps were asked for; choose a number from 1 to %d.", steps, eligen.MaxSteps)
 	}
 
 	w.cfg = spec.CFG
@@ -375,7 +386,7 @@ func (b *builder) sampler(w *work) {
 		w.cfg = *s.CFG
 	}
 	if !finite(w.cfg) || w.cfg < 0 {
-		b.diags.Errorf(r.Where("sampler.cfg"), "Invalid number", "cfg is %v; it must be a finite number, 0 or above.", w.cfg)
+		b.diags.Errorf(r.Where("sampler.cfg"), outOfRange, "cfg is %v; it must be a finite number, 0 or above.", w.cfg)
 		w.cfg = 1
 	}
 	w.negative = w.guided()
@@ -387,16 +398,16 @@ func (b *builder) sampler(w *work) {
 		w.onBoth = true
 		switch {
 		case !w.negative:
-			b.diags.Errorf(r.Where("sampler.negative_entities"), "Negative branch is off",
+			b.diags.Errorf(r.Where("sampler.negative_entities"), notApplicable,
 				"negative_entities puts the entities' regions on the negative branch, and with cfg 1 there is none. Set cfg to something above 1, such as 3, or remove negative_entities.")
 		case len(r.Entities) == 0:
-			b.diags.Warnf(r.Where("sampler.negative_entities"), "Option without effect", "negative_entities does nothing: %s has no entities.", r.Address)
+			b.diags.Warnf(r.Where("sampler.negative_entities"), noEffect, "negative_entities does nothing: %s has no entities.", r.Address)
 			w.onBoth = false
 		}
 	}
 
 	if s.Guidance != nil && !spec.HasGuidance {
-		b.diags.Errorf(r.Where("sampler.guidance"), "Model takes no guidance",
+		b.diags.Errorf(r.Where("sampler.guidance"), notApplicable,
 			"This model has no guidance embedding, so guidance = %v can't act. Remove it; cfg works with every model.", *s.Guidance)
 	} else if spec.HasGuidance {
 		w.guidance = spec.Guidance
@@ -404,7 +415,7 @@ func (b *builder) sampler(w *work) {
 			w.guidance = *s.Guidance
 		}
 		if !finite(w.guidance) || w.guidance < 0 {
-			b.diags.Errorf(r.Where("sampler.guidance"), "Invalid number", "guidance is %v; it must be a finite number, 0 or above.", w.guidance)
+			b.diags.Errorf(r.Where("sampler.guidance"), outOfRange, "guidance is %v; it must be a finite number, 0 or above.", w.guidance)
 			w.guidance = 0
 		}
 	}
@@ -418,12 +429,12 @@ func (b *builder) sampler(w *work) {
 	}
 	switch {
 	case !slices.Contains(eligen.Schedules, w.schedule.Name):
-		b.diags.Errorf(r.Where("sampler.schedule"), "Unknown schedule", "There is no schedule %q. Choose one of: %s.", w.schedule.Name, strings.Join(eligen.Schedules, ", "))
+		b.diags.Errorf(r.Where("sampler.schedule"), unknown, "There is no schedule %q. Choose one of: %s.", w.schedule.Name, strings.Join(eligen.Schedules, ", "))
 	case s.Shift != nil && w.schedule.Name != "eligen":
-		b.diags.Errorf(r.Where("sampler.shift"), "Schedule takes no shift",
+		b.diags.Errorf(r.Where("sampler.shift"), notApplicable,
 			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", w.schedule.Name)
 	case s.Shift != nil && !(*s.Shift > 0 && *s.Shift <= math.MaxFloat32):
-		b.diags.Errorf(r.Where("sampler.shift"), "Invalid number", "shift is %v; it must be a finite number above 0.", *s.Shift)
+		b.diags.Errorf(r.Where("sampler.shift"), outOfRange, "shift is %v; it must be a finite number above 0.", *s.Shift)
 	case w.schedule.Name == "eligen":
 		w.schedule.Shift = eligen.DefaultShift
 		if s.Shift != nil {
@@ -441,13 +452,13 @@ func (b *builder) tea(w *work) {
 	at := r.Where("sampler.tea_cache")
 	switch x := *s.TeaCache; {
 	case !finite(x) || x < 0:
-		b.diags.Errorf(at, "Invalid number", "tea_cache is %v; it must be a finite number, 0 or above.", x)
+		b.diags.Errorf(at, outOfRange, "tea_cache is %v; it must be a finite number, 0 or above.", x)
 	case w.spec.LeastTeaCache == 0:
-		b.diags.Errorf(at, "Argument not applicable", "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
+		b.diags.Errorf(at, notApplicable, "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
 	case x <= w.spec.LeastTeaCache:
-		b.diags.Warnf(at, "Option without effect", "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
+		b.diags.Warnf(at, noEffect, "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
 	case w.schedule.Steps < 3:
-		b.diags.Warnf(at, "Option without effect", "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
+		b.diags.Warnf(at, noEffect, "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
 	default:
 		w.tea = x
 	}
@@ -475,13 +486,13 @@ func (b *builder) tiles(w *work) {
 	canvas, factor := w.canvas(), w.spec.Geometry.Factor
 	switch {
 	case t.Tile < 1:
-		b.diags.Errorf(where("vae.tile"), "Invalid number", "A tile of %d latents has no side; choose a number from 1.", t.Tile)
+		b.diags.Errorf(where("vae.tile"), outOfRange, "A tile of %d latents has no side; choose a number from 1.", t.Tile)
 	case t.Stride < 1:
-		b.diags.Errorf(where("vae.stride"), "Invalid number", "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
+		b.diags.Errorf(where("vae.stride"), outOfRange, "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
 	case t.Stride > t.Tile:
-		b.diags.Errorf(where("vae.stride"), "Gaps between tiles", "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
+		b.diags.Errorf(where("vae.stride"), outOfRange, "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
 	case canvas.W/factor <= t.Tile && canvas.H/factor <= t.Tile:
-		b.diags.Warnf(where("vae.tiled"), "Option without effect", "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
+		b.diags.Warnf(where("vae.tiled"), noEffect, "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
 	default:
 		if t.Stride == t.Tile {
 			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap", "Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
@@ -536,9 +547,9 @@ func (b *builder) init(w *work) {
 	}
 	switch s := r.Init.Strength; {
 	case !(s > 0 && s <= 1):
-		b.diags.Errorf(at, "Invalid number", "The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
+		b.diags.Errorf(at, outOfRange, "The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
 	case s == 1:
-		b.diags.Warnf(at, "Picture has no effect", "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
+		b.diags.Warnf(at, noEffect, "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
 	default:
 		w.schedule.Strength = s
 		w.init = true
@@ -557,7 +568,7 @@ func (b *builder) entities(w *work) {
 			e.strength = 1
 		}
 		if !(e.strength > 0 && finite(e.strength)) {
-			b.diags.Errorf(e.Where("strength"), "Invalid number", "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.", e.Address, e.strength)
+			b.diags.Errorf(e.Where("strength"), outOfRange, "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.", e.Address, e.strength)
 			e.strength = 1
 		}
 		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityPrompt, false)
@@ -572,11 +583,11 @@ func (b *builder) region(w *work, e *entity) {
 	b.goOn()
 	at := regionAt(e.Entity)
 	if e.Region.Kind == "" {
-		b.diags.Errorf(at, "Entity without a region", "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
+		b.diags.Errorf(at, missing, "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
 		return
 	}
 	if !finiteRegion(e.Region) {
-		b.diags.Errorf(at, "Invalid number", "The region of %s holds a number that is not finite.", e.Address)
+		b.diags.Errorf(at, outOfRange, "The region of %s holds a number that is not finite.", e.Address)
 		return
 	}
 	e.region = e.Region.Round()
@@ -592,7 +603,7 @@ func (b *builder) region(w *work, e *entity) {
 		// Less than a pixel of the mask is rounding.
 		if math.Abs(float64(m.W)*float64(w.size.H)-float64(m.H)*float64(w.size.W)) >= float64(max(w.size.W, w.size.H)) {
 			bad = true
-			b.diags.Errorf(at, "Mask has another aspect ratio",
+			b.diags.Errorf(at, "Mask has another shape",
 				"The mask of %s has %d×%d pixels, the canvas %d×%d. Say how to lay it on: fit = \"stretch\", \"cover\" or \"contain\".", e.Address, m.W, m.H, w.size.W, w.size.H)
 		}
 	})
@@ -714,7 +725,7 @@ func (b *builder) outputs(w *work) {
 			known = clipFormats
 		}
 		if !slices.Contains(known, ext) {
-			b.diags.Errorf(&o.Source, "Unknown format", "%q does not end in one of %s.", o.Path, strings.Join(known, ", "))
+			b.diags.Errorf(&o.Source, badPath, "%q does not end in one of %s.", o.Path, strings.Join(known, ", "))
 			continue
 		}
 		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && b.options.Video != nil {
@@ -726,7 +737,7 @@ func (b *builder) outputs(w *work) {
 			b.video = version
 		}
 		if o.Overlay && len(r.Entities) == 0 {
-			b.diags.Warnf(&o.Source, "Option without effect", "overlay draws regions, and %s has no entities.", r.Address)
+			b.diags.Warnf(&o.Source, noEffect, "overlay draws regions, and %s has no entities.", r.Address)
 			o.Overlay = false
 		}
 		w.outputs = append(w.outputs, output{o, local, ext})
@@ -747,12 +758,12 @@ var (
 func (b *builder) path(name string, at *eligen.Source) (string, bool) {
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {
-		b.diags.Errorf(at, "Path leaves the scene's folder", "Outputs are written below the folder of the scene, and %q is not there.", name)
+		b.diags.Errorf(at, badPath, "Outputs are written below the folder of the scene, and %q is not there.", name)
 		return "", false
 	}
 	local = filepath.Clean(local)
 	if first, taken := b.paths[local]; taken {
-		b.diags.Errorf(at, "Two outputs with one path", "%s is written already, by the output at %s. Give one of them another path.", name, first)
+		b.diags.Errorf(at, "Duplicate output", "%s is written already, by the output at %s. Give one of them another path.", name, first)
 		return "", false
 	}
 	b.paths[local] = *at

@@ -67,14 +67,14 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 		{"inpaint", r.Inpaint != nil, "both say what picture is painted into"},
 	} {
 		if other.is {
-			b.diags.Errorf(at, "Two pictures to begin with", "%s has transfer and %s (%s): %s. Remove one of the two.", r.Address, other.name, r.Where(other.name), other.why)
+			b.diags.Errorf(at, conflicting, "%s has transfer and %s (%s): %s. Remove one of the two.", r.Address, other.name, r.Where(other.name), other.why)
 		}
 	}
 	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)
 	b.shape(w, r.Where("transfer.target"), t.To, t.Fit)
 	b.keeping(w, "transfer", t.Keeping)
 	if t.Clean != nil && *t.Clean && t.Mode == "reference" {
-		b.diags.Errorf(r.Where("transfer.clean_source"), "Clean source in mode reference", "The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
+		b.diags.Errorf(r.Where("transfer.clean_source"), conflicting, "The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
 	}
 	loras := 0
 	for _, a := range adapters {

@@ -9,10 +9,10 @@ recipe "autoencoder" {
   every = 100
 
   optimizer "adamw" {
-    rate   = 6e-4
-    warmup = 50
-    decay  = "cosine"
-    betas  = [0.9, 0.99]
-    clip   = 1
+    learning_rate = 6e-4
+    warmup        = 50
+    schedule      = "cosine"
+    betas         = [0.9, 0.99]
+    clip          = 1
   }
 }

@@ -4,23 +4,23 @@
 # which no prompt tells, and the left panel shows without noise (docs/adr/0017). Trained on
 # both panels as they are drawn (docs/adr/0018).
 recipe "in-context" {
-  classes   = 20
-  pictures  = 1536
-  size      = [256, 256] # of a panel
-  train     = lora(16)
-  steps     = 600
-  batch     = 16
-  regions   = 1
-  dropout   = { prompt = 0.1, entity = 0 }
-  timesteps = "reference" # most of them noisy: it is there that colours are decided
-  across    = 0.2
-  ema       = 0.99
-  every     = 300
+  classes         = 20
+  pictures        = 1536
+  size            = [256, 256] # of a panel
+  train           = lora(16)
+  steps           = 600
+  batch           = 16
+  regions         = 1
+  dropout         = { prompt = 0.1, entity = 0 }
+  timesteps       = "reference" # most of them noisy: it is there that colours are decided
+  appearance_loss = 0.2
+  ema             = 0.99
+  every           = 300
 
   optimizer "adamw" {
-    rate   = 1e-3
-    warmup = 20
-    decay  = "cosine"
-    clip   = 1
+    learning_rate = 1e-3
+    warmup        = 20
+    schedule      = "cosine"
+    clip          = 1
   }
 }

@@ -9,10 +9,10 @@ recipe "judge" {
   every   = 500
 
   optimizer "adamw" {
-    rate   = 1e-3
-    warmup = 50
-    decay  = "cosine"
-    weight = 0.01
-    clip   = 1
+    learning_rate = 1e-3
+    warmup        = 50
+    schedule      = "cosine"
+    weight_decay  = 0.01
+    clip          = 1
   }
 }

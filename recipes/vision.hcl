@@ -11,10 +11,10 @@ recipe "vision" {
   every   = 200
 
   optimizer "adamw" {
-    rate   = 1.5e-3
-    warmup = 30
-    decay  = "cosine"
-    weight = 0.05
-    clip   = 1
+    learning_rate = 1.5e-3
+    warmup        = 30
+    schedule      = "cosine"
+    weight_decay  = 0.05
+    clip          = 1
   }
 }

@@ -21,22 +21,18 @@ func diagnose(err error, at *eligen.Source) eligen.Diagnostic {
 		}
 		return d
 	}
-	d := eligen.Diagnostic{Severity: eligen.Error, Summary: "Stage failed", Detail: sentence(err), Source: at}
+	summary, hint := "Stage failed", ""
 	switch {
 	case errors.Is(err, ErrNotDeterministic):
-		d.Summary = "Stage is not deterministic"
-		d.Detail += " The store keeps the first result. This is a bug in eligen, unless the engine runs on a GPU."
+		summary, hint = "Stage is not deterministic", " The store keeps the first result. This is a bug in eligen, unless the engine runs on a GPU."
 	case errors.Is(err, syscall.ENOSPC):
-		d.Summary = "Disk is full"
-		d.Detail += " Nothing was half-written. Make room and run the command again: what is finished stays finished."
+		summary, hint = "Disk is full", " Nothing was half-written. Make room and run the command again: what is finished stays finished."
 	case errors.Is(err, syscall.EROFS):
-		d.Summary = "Read-only file system"
-		d.Detail += " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
+		summary, hint = "Read-only file system", " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
 	case errors.Is(err, fs.ErrPermission):
-		d.Summary = "No permission to write"
-		d.Detail += " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
+		summary, hint = "No permission to write", " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
 	}
-	return d
+	return eligen.Problem(eligen.Error, at, summary, sentence(err)+hint)
 }
 
 // sentence returns an error as a sentence.

@@ -85,10 +85,8 @@ func (w *walk) send(e eligen.Event) {
 func (w *walk) report(summary string, err error) { w.emit(warning(summary, err)) }
 
 func warning(summary string, err error) eligen.Event {
-	return eligen.Event{
-		Type:    eligen.Reported,
-		Problem: &eligen.Diagnostic{Severity: eligen.Warning, Summary: summary, Detail: sentence(err)},
-	}
+	d := eligen.Problem(eligen.Warning, nil, summary, sentence(err))
+	return eligen.Event{Type: eligen.Reported, Problem: &d}
 }
 
 // look finds out which stages have to run. It goes from the files backwards, so that a

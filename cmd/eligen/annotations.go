@@ -35,7 +35,14 @@ func annotation(d eligen.Diagnostic) string {
 			parts = append(parts, fmt.Sprintf("line=%d", s.Line), fmt.Sprintf("col=%d", s.Start+1), fmt.Sprintf("endColumn=%d", max(s.End, s.Start+1)))
 		}
 	}
-	parts = append(parts, "title="+property.Replace(d.Summary))
-	message := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(d.Detail)
+	title, message := d.Summary, d.Detail
+	if d.Code != "" {
+		title += " [" + d.Code + "]"
+	}
+	for _, n := range d.Notes {
+		message += fmt.Sprintf("\nNote: %s: %s", n.Text, n.Source)
+	}
+	parts = append(parts, "title="+property.Replace(title))
+	message = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(message)
 	return "::" + command + " " + strings.Join(parts, ",") + "::" + message
 }

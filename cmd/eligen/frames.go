@@ -95,7 +95,7 @@ func (f frames) check(renders []eligen.Render) (eligen.Diagnostics, error) {
 		if n := len(stills) - 1; n > 0 {
 			whole, more = "they are rendered whole", fmt.Sprintf(", as %d more are", n)
 		}
-		ds.Warnf(&stills[0].Source, "Option without effect", "--frames %s chooses frames of clips, and %s is a single picture%s: %s.", f.text, stills[0].Address, more, whole)
+		ds.Warnf(&stills[0].Source, "Argument without effect", "--frames %s chooses frames of clips, and %s is a single picture%s: %s.", f.text, stills[0].Address, more, whole)
 	}
 	return ds, nil
 }

@@ -137,7 +137,7 @@ func TestTrainOnAFolder(t *testing.T) {
   regions = 1
   every   = 2
   optimizer "adamw" {
-    rate = 1e-2
+    learning_rate = 1e-2
   }
 }
 `)

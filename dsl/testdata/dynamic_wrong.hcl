@@ -31,12 +31,12 @@ render "a" {
     }
   }
 
-  dynamic "output" { # want "Missing content"
+  dynamic "output" { # want "Missing required block"
     for_each = []
   }
 
   dynamic "sampler" {
-    for_each = [1, 2] # want "Duplicate sampler block: A render has at most one sampler block; this makes 2"
+    for_each = [1, 2] # want "Duplicate block: A render has at most one sampler block; this makes 2"
     content {
       steps = sampler.value
     }

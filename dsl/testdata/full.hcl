@@ -137,17 +137,17 @@ recipe "eligen" {
   ema     = 0.999
   every   = 500
 
-  timesteps = "logit-normal"
-  weighting = "none"
-  objects   = 4
+  timesteps     = "logit-normal"
+  weighting     = "none"
+  object_weight = 4
 
   optimizer "adamw" {
-    rate   = 1e-3
-    warmup = 500
-    decay  = "cosine"
-    weight = 0.01
-    clip   = 1
-    betas  = [0.9, 0.999]
+    learning_rate = 1e-3
+    warmup        = 500
+    schedule      = "cosine"
+    weight_decay  = 0.01
+    clip          = 1
+    betas         = [0.9, 0.999]
   }
 }
 

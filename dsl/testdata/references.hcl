@@ -58,11 +58,11 @@ render "a" {
   prompt   = "x"
   entities = [
     entity.bird,
-    "bird",                                        # want "Not an entity: .* Write entity.bird, without quotes"
-    model.nano.base,                               # want "Not an entity: model.nano.base is a model"
-    merge(entity.bird, { prompt = "another" }),    # want "Altered entity: This is entity.bird with other attributes"
+    "bird",                                        # want "Incorrect reference: .* Write entity.bird, without quotes"
+    model.nano.base,                               # want "Incorrect reference: model.nano.base is a model"
+    merge(entity.bird, { prompt = "another" }),    # want "Altered block: This is entity.bird with other attributes"
     entity.bird,                                   # want "Entity listed twice"
-    null,                                          # want "Not an entity: .* it is null"
+    null,                                          # want "Incorrect reference: .* it is null"
   ]
 }
 

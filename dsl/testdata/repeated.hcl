@@ -14,7 +14,7 @@ entity "list" {
 
 entity "both" {
   for_each = toset(["a"])
-  count    = 2 # want "Two kinds of repetition: .*line|Two kinds of repetition"
+  count    = 2 # want "Conflicting arguments: .*line|Conflicting arguments"
   prompt   = "x"
   box      = xywh(0.1, 0.1, 0.2, 0.2)
 }
@@ -43,7 +43,7 @@ render "a" {
 
 render "b" {
   prompt   = "x"
-  entities = [entity.bird] # want "Not an entity: entity.bird is several. .* All of them are values.entity.bird."
+  entities = [entity.bird] # want "Incorrect reference: entity.bird is several. .* All of them are values.entity.bird."
 }
 
 render "c" {
@@ -56,7 +56,7 @@ render "d" { # want "Missing required argument: A render needs the argument .pro
 }
 
 render "e" {
-  from     = entity.bird["near"] # want "Not a render: entity.bird..near.. is an entity"
+  from     = entity.bird["near"] # want "Incorrect reference: entity.bird..near.. is an entity"
   entities = []
 }
 
@@ -80,7 +80,7 @@ render "h" {
   entities = []
 }
 
-check "empty" { # want "Check without a condition"
+check "empty" { # want "Missing required block"
 }
 
 render "ok" {
@@ -98,7 +98,7 @@ check "several" {
     error_message = "x"
   }
   assert {
-    condition     = 1 < 2 # want "Condition without a picture"
+    condition     = 1 < 2 # want "Invalid condition"
     error_message = "x"
   }
 }

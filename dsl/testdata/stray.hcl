@@ -5,11 +5,11 @@ entty "dog" { # want "Unsupported block type: A scene has no blocks of type .ent
   box    = xywh(0, 0, 1, 1)
 }
 
-model "big" { # want "Missing name for model"
+model "big" { # want "Wrong number of labels"
   source = "./w"
 }
 
-entity "apple" "red" { # want "Extraneous label for entity"
+entity "apple" "red" { # want "Wrong number of labels"
   prompt = "an apple"
   box    = entity.dog.box
 }

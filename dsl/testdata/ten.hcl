@@ -19,7 +19,7 @@ entity "apple" {
   box    = [0.6, 0.1, 0.3, 0.35] # want "Incorrect type: .box. must be a shape.* Four numbers alone could mean several boxes"
 }
 
-entity "apple" { # want "Duplicate entity: entity.apple was first declared at testdata/ten.hcl:17"
+entity "apple" { # want "Duplicate declaration: entity.apple was first declared at testdata/ten.hcl:17"
   prompt = "another apple"
   box    = xywh(0.1, 0.1, 0.3, 0.3)
 }
@@ -28,11 +28,11 @@ render "picnic" {
   prompt   = "a ${entity.dgo.prompt} in the grass" # want "Reference to undeclared name: There is no entity .dgo.. Did you mean .entity.dog.\\?"
   size     = [1000, 768]                           # want "Invalid size: The width must be a multiple of 16; the nearest to 1000 are 992 and 1008"
   seed     = 4294967296                            # want "Value out of range: .seed. must be a whole number from 0 to 4294967295"
-  negative = "blurry"                              # want "Negative prompt without effect"
+  negative = "blurry"                              # want "Negative prompt without guidance"
 
   sampler {
     cfg = 1
   }
 
-  timeline = "leap" # want "Not a timeline: Here must be a reference to a timeline, as timeline.name; a text can't stand for one."
+  timeline = "leap" # want "Incorrect reference: Here must be a reference to a timeline, as timeline.name; a text can't stand for one."
 }

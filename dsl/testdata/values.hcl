@@ -1,7 +1,7 @@
 # Every value is checked that can be judged without a model.
 
 entity "dog" {
-  prompt   = "  " # want "Empty prompt"
+  prompt   = "  " # want "Empty value"
   strength = 0    # want "Value out of range: .strength. must be greater than 0"
   box      = xyxy(0.5, 0.5, 0.2, 0.9) # want "x1 must be greater than x0"
 }
@@ -21,14 +21,14 @@ entity "edge" {
   box    = xywh(0.8, 0.1, 0.3, 0.3) # want "Region partly outside the canvas: This shape reaches from 0.8 to 1.1 across"
 }
 
-entity "nowhere" { # want "No region: .*exactly one of"
+entity "nowhere" { # want "Missing required argument: .*exactly one of"
   prompt = "nowhere"
 }
 
 entity "everywhere" {
   prompt = "everywhere"
   box    = xywh(0.1, 0.1, 0.2, 0.2)
-  region = ellipse(0.5, 0.5, 0.1, 0.1) # want "More than one region: .*.box. was given first, at testdata/values.hcl:30"
+  region = ellipse(0.5, 0.5, 0.1, 0.1) # want "Conflicting arguments: .*.box. was given first, at testdata/values.hcl:30"
 }
 
 entity "kinds" {
@@ -73,7 +73,7 @@ entity "alpha" {
 
 entity "square" {
   prompt = "square"
-  mask   = image("masks/disc.png")  # want "Mask does not fit the canvas: This mask has 32×32 pixels, which is another shape than the 768×512 of render.sizes"
+  mask   = image("masks/disc.png")  # want "Mask has another shape: This mask has 32×32 pixels, which is another shape than the 768×512 of render.sizes"
 }
 
 entity "corner" {
@@ -131,7 +131,7 @@ render "small" {
   sampler {
   }
 
-  sampler { # want "Duplicate sampler block: A render has one sampler block; it was first declared at testdata/values.hcl:131"
+  sampler { # want "Duplicate block: A render has one sampler block; it was first declared at testdata/values.hcl:131"
   }
 }
 
@@ -184,21 +184,21 @@ recipe "odd" { # want "Missing required argument: What does this recipe train\\?
   ema     = 1                            # want "Value out of range: .ema. must be less than 1"
   dataset = "compossed"                  # want "Dataset not found: .* Did you mean .composed."
 
-  optimizer "adam" { # want "Unknown optimizer: .* Did you mean .adamw."
+  optimizer "adam" { # want "Unknown value: .* Did you mean .adamw."
     betas = [0.9, 1] # want "A beta must be at least 0 and less than 1"
   }
 }
 
-model "flx" "a" { # want "Unknown model family: .* Did you mean .flux."
+model "flx" "a" { # want "Unknown value: .* Did you mean .flux."
 }
 
 model "flux" "b" { # want "Missing required argument: A flux model needs the argument .source."
 }
 
 model "flux" "c" {
-  source = "weights" # want "Unclear source"
+  source = "weights" # want "Invalid source"
   dtype  = "bf16"    # want "Unknown value: .dtype. can be"
 }
 
-model "nano" "base" { # want "Duplicate model: model.nano.base is predeclared"
+model "nano" "base" { # want "Duplicate declaration: model.nano.base is predeclared"
 }

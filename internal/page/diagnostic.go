@@ -20,23 +20,42 @@ func Diagnostic(d eligen.Diagnostic, width int) string {
 	}
 	var b strings.Builder
 	kind := strings.ToUpper(string(d.Severity[:1])) + string(d.Severity[1:]) + ":"
-	fmt.Fprintf(&b, "%s %s\n", style.Of(kind), Title.Of(d.Summary))
-	if s := d.Source; s != nil && s.File != "" {
-		fmt.Fprintf(&b, "  %s %s\n", Quiet.Of("at"), s)
-		if s.Line > 0 {
-			code, before, marked := excerpt(*s, width)
-			fmt.Fprintf(&b, "\n%s %s\n%s %s%s\n", Quiet.Of(fmt.Sprintf("%5d │", s.Line)), code,
-				Quiet.Of("      │"), strings.Repeat(" ", before), style.Of(strings.Repeat("^", marked)))
-		}
+	fmt.Fprintf(&b, "%s %s", style.Of(kind), Title.Of(d.Summary))
+	if d.Code != "" {
+		fmt.Fprintf(&b, " %s", Quiet.Of("["+d.Code+"]"))
 	}
+	b.WriteByte('\n')
+	position(&b, d.Source, width, style)
 	if d.Detail != "" {
-		prose := width
-		if width > 0 {
-			prose = min(width, Readable)
-		}
-		fmt.Fprintf(&b, "\n%s\n", commands(WrapText(strip(d.Detail), prose)))
+		fmt.Fprintf(&b, "\n%s\n", commands(prose(d.Detail, width)))
+	}
+	for _, n := range d.Notes {
+		text := prose("Note: "+n.Text, width)
+		fmt.Fprintf(&b, "\n%s%s\n", Name.Of("Note:"), strings.TrimPrefix(text, "Note:"))
+		position(&b, n.Source, width, Name)
 	}
 	return b.String()
+}
+
+// prose is words, wrapped where lines would be too long to read.
+func prose(text string, width int) string {
+	if width > 0 {
+		width = min(width, Readable)
+	}
+	return WrapText(strip(text), width)
+}
+
+// position writes where s is, and its line with carets below in a style.
+func position(b *strings.Builder, s *eligen.Source, width int, style Style) {
+	if s == nil || s.File == "" {
+		return
+	}
+	fmt.Fprintf(b, "  %s %s\n", Quiet.Of("at"), s)
+	if s.Line > 0 {
+		code, before, marked := excerpt(*s, width)
+		fmt.Fprintf(b, "\n%s %s\n%s %s%s\n", Quiet.Of(fmt.Sprintf("%5d │", s.Line)), code,
+			Quiet.Of("      │"), strings.Repeat(" ", before), style.Of(strings.Repeat("^", marked)))
+	}
 }
 
 // commands marks the lines of a text that are there to be copied.

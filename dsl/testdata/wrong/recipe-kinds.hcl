@@ -1,27 +1,27 @@
 # What one training is asked for is not asked of another.
 recipe "judge" {
-  steps   = 10
-  within  = 0.3
-  pairs   = 0.2
-  words   = 1
-  objects = 3
+  steps         = 10
+  position_loss = 0.3
+  pairs         = 0.2
+  distill       = 1
+  object_weight = 3
 
   image_prompts = 0.5
 }
 
 recipe "base" {
-  steps  = 10
-  across = 0.5
+  steps           = 10
+  appearance_loss = 0.5
 
   image_prompts = 0.5
 }
 
 recipe "in-context" {
-  steps   = 10
-  train   = lora(16)
-  within  = 0.3
-  across  = 0.5
-  objects = 3
+  steps           = 10
+  train           = lora(16)
+  position_loss   = 0.3
+  appearance_loss = 0.5
+  object_weight   = 3
 }
 
 recipe "autoencoder" {
@@ -38,6 +38,6 @@ recipe "vision" {
 
 # One mistake is enough.
 recipe "tower" {
-  kind   = "viison"
-  within = 0.3
+  kind          = "viison"
+  position_loss = 0.3
 }
