@@ -681,7 +681,7 @@ func (b *builder) tooLong(at *eligen.Source, prompt string, encoders []eligen.En
 		case i == 0:
 			first = e.Name + " reads it all"
 		case n > limit: // the first one reads more
-			b.warn(at, "Prompt is too long for "+e.Name, "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role, limit, n, cut(), first)
+			b.warn(at, "Prompt is too long for one encoder", "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role, limit, n, cut(), first)
 		}
 	}
 }

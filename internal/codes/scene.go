@@ -557,7 +557,7 @@ render "picnic" {
 `},
 	{Code: "E0607", Summary: "Prompt is no text", Text: `The prompt holds bytes that are not UTF-8.`},
 	{Code: "E0608", Summary: "Prompt is too long", Text: `The text encoder reads so many tokens, and the prompt has more. It is cut where the message says; what is behind doesn't act.`},
-	{Code: "E0609", Summary: "Prompt is too long for CLIP", Text: `CLIP sums the prompt up in one vector, and reads 77 tokens of it. T5, which the picture follows in detail, reads on.`},
+	{Code: "E0609", Summary: "Prompt is too long for one encoder", Text: `A model with several text encoders follows one of them in detail. Another, such as CLIP, which sums the prompt up in one vector, reads fewer tokens: the message says where it cuts the prompt. The first reads on.`},
 	{Code: "E0610", Summary: "Characters that the encoder can't read", Text: `T5 has no piece for these characters: all that it has none for is one and the same token to it. Write the prompt in plain English.`},
 	{Code: "E0611", Summary: "Words that the model was never taught", Text: `nano was trained on twenty kinds of object and few words. Others are read, and mean nothing to it.`},
 	{Code: "E0612", Summary: "Another program's notation", Text: `Other programs weigh words by (brackets:1.2), or read options out of prompts. Text encoders read both as any other text. Write the words alone; an entity's strength weighs its prompt.`,
