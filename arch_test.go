@@ -25,7 +25,7 @@ var mayImport = map[string]string{
 	"planner": "eligen stage",
 	"runtime": "eligen",
 	"store":   "eligen runtime",
-	"model":   "eligen train", // train: until training's own files stand above model
+	"model":   "eligen",
 	"train":   "eligen model",
 	"dataset": "eligen",
 	"eval":    "eligen",
@@ -49,14 +49,44 @@ var inside = map[string]string{
 	"stage": "planner cmd",
 }
 
-// open are the folders inside model that others than model may import: an engine of
-// its own, and what benchmarks measure.
+// open are the folders inside model that others than model and train may import.
 var open = map[string]string{
-	"model/paint": "cmd",
-	"model/flux":  "bench",
-	"model/nn":    "bench",
-	"model/text":  "bench",
-	"model/vae":   "bench",
+	"model/engine":  "cmd bench",
+	"model/paint":   "cmd", // an engine of its own
+	"model/backend": "cmd bench",
+	"model/weights": "cmd bench",
+	"model/inspect": "cmd",
+	"model/family":  "cmd", // nano's manifest, which training fills in
+
+	// What benchmarks measure.
+	"model/exec":   "bench",
+	"model/sample": "bench",
+	"model/flux":   "bench",
+	"model/nn":     "bench",
+	"model/text":   "bench",
+	"model/vae":    "bench",
+}
+
+// floors are the folders of model, from the ground up: each imports only those of the
+// floors below its own. So no family knows another one, and nobody the engine.
+var floors = []string{
+	"cache names panics sizes tile torch",
+	"lora nn",
+	"backend exec flux text vae vision weights",
+	"detect encode sample internal/modeltest",
+	"family",
+	"family/flux family/nano",
+	"engine inspect paint",
+}
+
+// floor is the floor of a folder of model.
+func floor(p string) (n int, known bool) {
+	for n, folders := range floors {
+		if has(folders, strings.TrimPrefix(p, "model/")) {
+			return n, true
+		}
+	}
+	return 0, false
 }
 
 // shared says who may import each folder of internal: low-level code that several
@@ -164,6 +194,15 @@ func check(from, imp string) string {
 		if top == "internal" && own != other {
 			return "what is on the ground floor stands by itself"
 		}
+		if top == "model" && from != rest {
+			mine, ok := floor(from)
+			if !ok {
+				return from + " is on no floor of model; say in this test's list on which it is"
+			}
+			if theirs, ok := floor(rest); !ok || theirs >= mine {
+				return rest + " is not below " + from
+			}
+		}
 		return ""
 	}
 	if to == "internal" {
@@ -226,9 +265,15 @@ func TestCheck(t *testing.T) {
 		{"runtime", module + "/store/file", false},
 		{"store/remote", "net/http", true},
 		{"cmd/eligen", "github.com/HugoSmits86/nativewebp", false},
-		{"model", module + "/model/flux", true},
+		{"model/engine", module + "/model/family/flux", true},
+		{"model/family/flux", module + "/model/family", true},
+		{"model/family/flux", module + "/model/family/nano", false},
+		{"model/weights", module + "/model/engine", false},
+		{"model/exec", module + "/model/weights", false},
+		{"model/nowhere", module + "/model/nn", false},
+		{"model/engine", module + "/train", false},
 		{"model/flux", module + "/model/nn", true},
-		{"cmd/eligen", module + "/model", true},
+		{"cmd/eligen", module + "/model/engine", true},
 		{"cmd/eligen", module + "/model/paint", true},
 		{"cmd/eligen", module + "/train", true},
 		{"train", module + "/model/flux", true},
@@ -236,7 +281,7 @@ func TestCheck(t *testing.T) {
 		{"cmd/eligen", module + "/model/flux", false},
 		{"cmd/eligen", "github.com/gomlx/gomlx/core/graph", false},
 		{"fetch", "net/http", true},
-		{"model", "net/http", false},
+		{"model/weights", "net/http", false},
 		{"draft", "github.com/openai/openai-go/v3", true},
 		{"draft", "net/http", true},
 		{"draft", module + "/dataset", false},

@@ -15,7 +15,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
@@ -62,7 +62,7 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 		return nil, nil, err
 	}
 	warmFirst(loaded)
-	e, err := model.New(model.Options{Backend: backend})
+	e, err := engine.New(engine.Options{Backend: backend})
 	if err != nil {
 		return nil, nil, err
 	}

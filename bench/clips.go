@@ -11,7 +11,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
@@ -64,7 +64,7 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 	if err := ds.Err(); err != nil {
 		return c, err
 	}
-	e, err := model.New(model.Options{Backend: backend})
+	e, err := engine.New(engine.Options{Backend: backend})
 	if err != nil {
 		return c, err
 	}

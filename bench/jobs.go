@@ -14,27 +14,30 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sample"
+	"github.com/eligen/eligen/model/weights"
 	"github.com/eligen/eligen/train"
 )
 
 // guidance is the embedded guidance of every step that has one.
 const guidance = 3.5
 
-// An engine is eligen on one backend.
-type engine struct {
+// A backendEngine is eligen on one backend.
+type backendEngine struct {
 	backend compute.Backend
-	info    model.Info
+	info    backend.Info
 }
 
-func openEngine(name string) (*engine, error) {
-	b, info, err := model.OpenBackend(name)
-	return &engine{b, info}, err
+func openEngine(name string) (*backendEngine, error) {
+	b, info, err := backend.Open(name)
+	return &backendEngine{b, info}, err
 }
 
-func (e *engine) about() string {
+func (e *backendEngine) about() string {
 	if e.info.Plugin == "" {
 		return e.info.Instructions
 	}
@@ -47,7 +50,7 @@ type job interface {
 	close()
 }
 
-func (e *engine) open(r request) (j job, err error) {
+func (e *backendEngine) open(r request) (j job, err error) {
 	defer func() {
 		// Graphs are built by panicking code.
 		if p := recover(); p != nil {
@@ -73,7 +76,7 @@ type matmul struct {
 	a, b *tensors.Tensor
 }
 
-func (e *engine) openMatmul(n int) (job, error) {
+func (e *backendEngine) openMatmul(n int) (job, error) {
 	exec, err := graph.NewExec(e.backend, nn.MatMulT)
 	if err != nil {
 		return nil, err
@@ -107,8 +110,8 @@ type step struct {
 	once  float64 // the first step and all before it, in ms, until it is told
 }
 
-func (e *engine) openStep(r request) (job, error) {
-	checkpoint, err := model.OpenCheckpoint(r.Weights)
+func (e *backendEngine) openStep(r request) (job, error) {
+	checkpoint, err := weights.Open(r.Weights)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (e *engine) openStep(r request) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &model.Transformer{Config: r.Config, Runner: model.NewRunner(e.backend), Store: model.NewStore(e.backend, checkpoint, dtypes.Float32)}
+	t := &sample.Transformer{Config: r.Config, Runner: exec.NewRunner(e.backend), Store: exec.NewStore(e.backend, checkpoint, dtypes.Float32)}
 	d := denoise(r, in)
 
 	// A first picture loads the weights and compiles, and ends with its first step;
@@ -213,8 +216,8 @@ func single(t tensor.Tensor) tensor.Tensor { return tensor.Tensor{Shape: t.Shape
 // dense is the same step under a mask, for comparison only.
 type dense struct{}
 
-func (e *engine) openDense(r request) (job, error) {
-	checkpoint, err := model.OpenCheckpoint(r.Weights)
+func (e *backendEngine) openDense(r request) (job, error) {
+	checkpoint, err := weights.Open(r.Weights)
 	if err != nil {
 		return nil, err
 	}
@@ -226,9 +229,9 @@ func (e *engine) openDense(r request) (job, error) {
 	if t, ok := in["entities"]; ok {
 		list = append(list, upload(t), upload(in["members"]))
 	}
-	out, err := model.NewRunner(e.backend).Run(model.Graph{Name: "dense", Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+	out, err := exec.NewRunner(e.backend).Run(exec.Graph{Name: "dense", Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{denseVelocity(w, r.Config, in[0], in[1], in[2], in[3], in[4:])}
-	}}, model.NewStore(e.backend, checkpoint, dtypes.Float32), list...)
+	}}, exec.NewStore(e.backend, checkpoint, dtypes.Float32), list...)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +271,7 @@ type trainer struct {
 	spent float64 // seconds, as the training itself counts them
 }
 
-func (e *engine) openTraining(r request) (job, error) {
+func (e *backendEngine) openTraining(r request) (job, error) {
 	weights, err := tensor.ReadFile(r.Weights)
 	if err != nil {
 		return nil, err

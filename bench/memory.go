@@ -16,7 +16,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // A memoryCase is a picture of the embedded model whose memory is measured.
@@ -105,8 +105,8 @@ func (b *bench) promises() error {
 }
 
 // measureMemory plans and applies a case in processes of their own, with an empty store.
-func measureMemory(ctx context.Context, program, dir, backend string, m memoryCase) (p promise, err error) {
-	plugins, err := model.PluginDir() // is in the store's folder where nothing else is said
+func measureMemory(ctx context.Context, program, dir, engine string, m memoryCase) (p promise, err error) {
+	plugins, err := backend.PluginDir() // is in the store's folder where nothing else is said
 	if err != nil {
 		return p, err
 	}
@@ -120,7 +120,7 @@ func measureMemory(ctx context.Context, program, dir, backend string, m memoryCa
 		return p, err
 	}
 	command := func(verb string) *exec.Cmd {
-		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", backend)
+		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", engine)
 		c.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+store, "ELIGEN_PLUGIN_DIR="+plugins)
 		return c
 	}

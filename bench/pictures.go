@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // twoEntities is a picture of the embedded model with all else default.
@@ -61,7 +61,7 @@ func pictures(ctx context.Context, dir string, backends []string, rounds int) []
 	if err := os.WriteFile(scene, []byte(twoEntities), 0o644); err != nil {
 		return fail(err)
 	}
-	plugins, err := model.PluginDir() // is in the store's folder where nothing else is said
+	plugins, err := backend.PluginDir() // is in the store's folder where nothing else is said
 	if err != nil {
 		return fail(err)
 	}

@@ -169,7 +169,7 @@ func (t *tail) last() string {
 // serve answers requests until in ends: the process of one of eligen's backends.
 func serve(backend string, in io.Reader, out io.Writer) error {
 	requests, answers := json.NewDecoder(in), json.NewEncoder(out)
-	var e *engine
+	var e *backendEngine
 	var j job
 	for {
 		var r request

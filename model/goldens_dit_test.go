@@ -20,11 +20,14 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sample"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // ditConfig is the entry "config" of a case of the transformer.
@@ -89,14 +92,14 @@ func tokens(members tensor.Tensor, extra int) tensor.Tensor {
 
 // ditLoader gives a case's weights, and checks that the Config that the
 // checkpoint is recognised as is the case's.
-func (g *golden) ditLoader(t *testing.T, cfg flux.Config) model.Loader {
+func (g *golden) ditLoader(t *testing.T, cfg flux.Config) weights.Loader {
 	t.Helper()
 	path := g.text("model")
 	if strings.HasSuffix(path, ".json") {
 		return newGenerated(t, g.path(path))
 	}
 	c := g.open(t, path)
-	detected, err := model.TransformerConfig(c)
+	detected, err := detect.Transformer(c)
 	detected.Axes = cfg.Axes // no checkpoint in one file says
 	if err != nil || detected != cfg {
 		t.Errorf("%s is recognised as %+v, %v\nwant %+v", path, detected, err, cfg)
@@ -108,14 +111,14 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 	var config ditConfig
 	g.field(t, "config", &config)
 	cfg := config.flux()
-	weights := g.ditLoader(t, cfg)
+	base := g.ditLoader(t, cfg)
 	if g.has("tile_size") {
-		g.compareTiled(t, s, cfg, weights)
+		g.compareTiled(t, s, cfg, base)
 		return
 	}
 	inputs, forms := ditInputs(g.in)
 	if path := g.text("ip_adapter"); path != "" {
-		weights = joined{weights, g.openIP(t, path, "ip_config").Loader}
+		base = joined{base, g.openIP(t, path, "ip_config").Loader}
 		var scale float32
 		g.field(t, "ip_scale", &scale)
 		inputs["ip_scale"] = tensor.Tensor{Shape: []int{1}, Data: []float32{scale}}
@@ -124,11 +127,11 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 	if !g.has("loras") {
 		for _, form := range forms {
 			t.Run(form, func(t *testing.T) {
-				g.compareDiT(t, cfg, s.velocity(t, cfg, form, weights, dtypes.Float32, inputs))
+				g.compareDiT(t, cfg, s.velocity(t, cfg, form, base, dtypes.Float32, inputs))
 			})
 		}
 		if s.xla && forms[0] == "blocks" && g.in["latents"].Shape[0] == 1 {
-			t.Run("bfloat16", func(t *testing.T) { g.reportBFloat16(t, s, cfg, weights, inputs) })
+			t.Run("bfloat16", func(t *testing.T) { g.reportBFloat16(t, s, cfg, base, inputs) })
 		}
 		return
 	}
@@ -143,8 +146,8 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			over := func(scale float64) model.Loader {
-				l, err := lora.Over(weights, lora.Layer{File: f, Scale: scale})
+			over := func(scale float64) weights.Loader {
+				l, err := lora.Over(base, lora.Layer{File: f, Scale: scale})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -176,19 +179,19 @@ func testDiT(t *testing.T, s *suite, g *golden) {
 }
 
 // compareTiled runs a step tile by tile, and at once.
-func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, weights model.Loader) {
-	sample := func(name string) tensor.Tensor {
+func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, base weights.Loader) {
+	input := func(name string) tensor.Tensor {
 		x := g.in[name]
 		return tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}
 	}
-	transformer := model.Transformer{Config: cfg, Store: model.NewStore(s.runner.Backend, weights, dtypes.Float32), Runner: s.runner}
+	transformer := sample.Transformer{Config: cfg, Store: exec.NewStore(s.runner.Backend, base, dtypes.Float32), Runner: s.runner}
 	defer func() {
 		if err := transformer.Store.Release(); err != nil {
 			t.Error(err)
 		}
 	}()
 	work := eligen.Denoise{
-		Latents: sample("latents"), Prompt: eligen.Conditioning{eligen.Txt: sample("prompt_emb"), eligen.Vec: sample("pooled_prompt_emb")},
+		Latents: input("latents"), Prompt: eligen.Conditioning{eligen.Txt: input("prompt_emb"), eligen.Vec: input("pooled_prompt_emb")},
 		Sigmas: []float32{g.in["timestep"].Data[0] / 1000, 0}, CFG: 1,
 	}
 	if x, ok := g.in["guidance"]; ok {
@@ -227,7 +230,7 @@ func ditInputs(in map[string]tensor.Tensor) (inputs map[string]tensor.Tensor, fo
 }
 
 // velocity runs the transformer, with all intermediate results.
-func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights model.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
+func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, base weights.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
 	inputs = maps.Clone(inputs)
 	switch form {
@@ -236,7 +239,7 @@ func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights mod
 	case "mask":
 		delete(inputs, "tokens")
 	}
-	return s.run(t, fmt.Sprint("dit ", cfg, form), weights, dtype, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+	return s.run(t, fmt.Sprint("dit ", cfg, form), base, dtype, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		if dtype == dtypes.Float32 {
 			flux.Velocity(w, cfg, withPictures(w, cfg, ditInput(in, keep), in))
 		} else { // whose graphs take XLA four times as long: less of it to do
@@ -247,9 +250,9 @@ func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, weights mod
 
 // reportBFloat16 prints how far results in bfloat16 are from our own in float32,
 // in the form that renders use.
-func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, weights model.Loader, inputs map[string]tensor.Tensor) {
-	want := s.velocity(t, cfg, "blocks", weights, dtypes.Float32, inputs)["out"]
-	got := s.velocity(t, cfg, "blocks", weights, dtypes.BFloat16, inputs)["out"]
+func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, base weights.Loader, inputs map[string]tensor.Tensor) {
+	want := s.velocity(t, cfg, "blocks", base, dtypes.Float32, inputs)["out"]
+	got := s.velocity(t, cfg, "blocks", base, dtypes.BFloat16, inputs)["out"]
 	d := make([]float64, len(want.Data))
 	square, size := 0.0, 0.0
 	for i, w := range want.Data {

@@ -11,10 +11,14 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/encode"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/vision"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // testSigLIP runs the vision tower on pixels, or on pictures and then what an
@@ -26,7 +30,7 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 	}
 	g.field(t, "config", &want)
 	c := g.open(t, g.text("model"))
-	cfg, err := model.SigLIPConfig(c)
+	cfg, err := detect.SigLIP(c)
 	if err != nil || (cfg != vision.Config{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Patch: want.Patch, Side: want.Size / want.Patch, Size: want.Size}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}
@@ -64,7 +68,7 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 	g.compare(t, got, nil)
 }
 
-func (s *suite) siglip(t *testing.T, cfg vision.Config, l model.Loader, pixels tensor.Tensor) map[string]tensor.Tensor {
+func (s *suite) siglip(t *testing.T, cfg vision.Config, l weights.Loader, pixels tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
 	return s.run(t, fmt.Sprint("siglip ", cfg), l, dtypes.Float32, map[string]tensor.Tensor{"pixel_values": pixels}, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		keep("pooler_output", vision.SigLIP(w, cfg, in["pixel_values"], keep))
@@ -77,7 +81,7 @@ func testIPAdapter(t *testing.T, s *suite, g *golden) {
 
 // An ipAdapter is a set's IP-Adapter, for a transformer of its sizes.
 type ipAdapter struct {
-	model.Loader
+	weights.Loader
 	config flux.IPConfig
 	heads  int
 }
@@ -96,7 +100,7 @@ func (g *golden) openIP(t *testing.T, path, config string) ipAdapter {
 	}
 	g.field(t, config, &want)
 	c := g.open(t, path)
-	cfg, err := model.IPAdapterConfig(c)
+	cfg, err := detect.IPAdapter(c)
 	if err != nil || (cfg != flux.IPConfig{ImageDim: want.ImageDim, Hidden: cfg.Hidden, Tokens: want.Tokens, TokenDim: want.TokenDim, Dim: want.Heads * want.HeadDim, Blocks: want.Blocks}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", path, cfg, err, want)
 	}
@@ -128,7 +132,7 @@ func pictures(w nn.Weights, cfg flux.Config, blocks int, tokens *Node, keep func
 }
 
 // joined is the tensors of several loaders, no two of one name.
-type joined []model.Loader
+type joined []weights.Loader
 
 func (j joined) Tensors() (list []tensor.Info) {
 	for _, l := range j {
@@ -137,7 +141,7 @@ func (j joined) Tensors() (list []tensor.Info) {
 	return list
 }
 
-func (j joined) of(name string) model.Loader {
+func (j joined) of(name string) weights.Loader {
 	for _, l := range j {
 		for _, t := range l.Tensors() {
 			if t.Name == name {
@@ -158,8 +162,8 @@ func (j joined) Floats(name string, from int, dst []float32) error {
 func (g *golden) readImagePrompts(t *testing.T, s *suite, e *pipelineEngine, dir string, names []string, scale float64) {
 	t.Helper()
 	tower, adapter := g.open(t, dir+"/image_encoder"), g.open(t, dir+"/ip-adapter.safetensors")
-	store := func(l model.Loader) *model.Store {
-		st := model.NewStore(s.runner.Backend, l, dtypes.Float32)
+	store := func(l weights.Loader) *exec.Store {
+		st := exec.NewStore(s.runner.Backend, l, dtypes.Float32)
 		t.Cleanup(func() {
 			if err := st.Release(); err != nil {
 				t.Error(err)
@@ -167,13 +171,13 @@ func (g *golden) readImagePrompts(t *testing.T, s *suite, e *pipelineEngine, dir
 		})
 		return st
 	}
-	encoder := model.ImageEncoder{Store: store(tower), Runner: s.runner}
-	e.transformer.Images = &model.ImageAdapter{Store: store(adapter), Runner: s.runner}
+	encoder := encode.Vision{Store: store(tower), Runner: s.runner}
+	e.transformer.Images = &sample.ImageAdapter{Store: store(adapter), Runner: s.runner}
 	var err error
-	if encoder.Config, err = model.SigLIPConfig(tower); err != nil {
+	if encoder.Config, err = detect.SigLIP(tower); err != nil {
 		t.Fatal(err)
 	}
-	if e.transformer.Images.Config, err = model.IPAdapterConfig(adapter); err != nil {
+	if e.transformer.Images.Config, err = detect.IPAdapter(adapter); err != nil {
 		t.Fatal(err)
 	}
 	prompt := func(img image.Image, scale float64) eligen.ImagePrompt {

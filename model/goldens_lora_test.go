@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/inspect"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // blank is a base whose weights are 0: what a LoRA makes of it is the change alone.
-type blank struct{ model.Loader }
+type blank struct{ weights.Loader }
 
 func (blank) Raw(string) []byte { return nil }
 
@@ -24,7 +25,7 @@ func (z blank) Floats(_ string, _ int, dst []float32) error {
 // every weight with the one that the trainer's library makes.
 func testLoRAFile(t *testing.T, g *golden) {
 	path := g.path(g.name, g.text("open"))
-	_, f, err := model.OpenLoRA(path)
+	_, f, err := weights.OpenLoRA(path)
 	if err != nil {
 		if reason := later(t)["lora spellings"]; reason != "" && strings.Contains(err.Error(), "belong to no linear layer") {
 			t.Skipf("later: lora spellings: %s", reason)
@@ -68,7 +69,7 @@ func testLoRAFile(t *testing.T, g *golden) {
 
 // testNegative opens what is no LoRA that can be used.
 func testNegative(t *testing.T, g *golden) {
-	r, err := model.Inspect(g.path(g.name, g.text("open")))
+	r, err := inspect.Path(g.path(g.name, g.text("open")))
 	if err == nil && r.Problem == "" {
 		t.Fatalf("it is taken for %s", r.Title)
 	}

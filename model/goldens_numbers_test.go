@@ -19,8 +19,11 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/encode"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/stage/denoise"
 	"github.com/eligen/eligen/stage/noise"
 )
@@ -389,14 +392,14 @@ func (g *golden) testPixels(t *testing.T, kind, input, output, outputTensor stri
 		for i := range levels.Pix {
 			levels.Pix[i] = uint8(i)
 		}
-		x := model.Pixels(levels)
+		x := encode.Pixels(levels)
 		for c := range 3 {
 			near(t, outputTensor, vector(x.Data[c*len(levels.Pix):(c+1)*len(levels.Pix)]), g.want[outputTensor], 1e-9, 0)
 		}
 		return
 	}
 	in := g.want[input] // [1,3,h,w]
-	got := model.Picture(tensor.Tensor{Shape: in.Shape[1:], Data: in.Data})
+	got := encode.Picture(tensor.Tensor{Shape: in.Shape[1:], Data: in.Data})
 	comparePictures(t, output, got, g.readPicture(t, output), 0)
 }
 
@@ -459,7 +462,7 @@ func (g *golden) testSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	be, _, err := model.OpenBackend("go")
+	be, _, err := backend.Open("go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,9 +470,9 @@ func (g *golden) testSteps(t *testing.T) {
 	latents, velocity, base := g.in["latents"], g.in["noise_pred"], g.in["base"]
 	cfg := flux.Nano
 	cfg.LatentChannels = latents.Shape[1]
-	runner := model.NewRunner(be)
+	runner := exec.NewRunner(be)
 	defer runner.Finalize()
-	e := &pipelineEngine{transformer: model.Transformer{Config: cfg, Store: model.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
+	e := &pipelineEngine{transformer: sample.Transformer{Config: cfg, Store: exec.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
 	follow := func(_ int, v []float32) { copy(v, velocity.Data) }
 	e.velocity = follow
 	prompt := eligen.Conditioning{eligen.Txt: tensor.New(1, cfg.TextDim), eligen.Vec: tensor.New(cfg.PooledDim)}

@@ -19,12 +19,17 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/encode"
+	"github.com/eligen/eligen/model/exec"
+	fluxfamily "github.com/eligen/eligen/model/family/flux"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/sample"
+	"github.com/eligen/eligen/model/weights"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/decode"
 	"github.com/eligen/eligen/stage/denoise"
-	"github.com/eligen/eligen/stage/encode"
+	encodestage "github.com/eligen/eligen/stage/encode"
 	"github.com/eligen/eligen/stage/noise"
 )
 
@@ -83,8 +88,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		decoding.Tiles = &eligen.Tiling{Tile: args.Tile, Stride: args.Stride}
 		e.transformer.Tiles = decoding.Tiles
 	}
-	var tea []model.TeaStep
-	e.transformer.Tea = func(_ int, negative bool, s model.TeaStep) {
+	var tea []sample.TeaStep
+	e.transformer.Tea = func(_ int, negative bool, s sample.TeaStep) {
 		if !negative {
 			tea = append(tea, s)
 		}
@@ -94,7 +99,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		return tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
 	}
 	prompt := func(prompt string, pooled bool) (file []byte, c map[string]tensor.Tensor) {
-		file = runOp(t, e, encode.Op{Prompt: prompt, Length: args.Length, Pooled: pooled})
+		file = runOp(t, e, encodestage.Op{Prompt: prompt, Length: args.Length, Pooled: pooled})
 		c, err := tensor.Read(file)
 		if err != nil {
 			t.Fatal(err)
@@ -208,9 +213,9 @@ func clone(x tensor.Tensor) tensor.Tensor {
 // pipelineEngine is the engine's parts with the fixtures' tokenizers, which
 // count bytes. It keeps what it sees.
 type pipelineEngine struct {
-	encoders    model.TextEncoders
-	transformer model.Transformer
-	autoencoder model.Autoencoder
+	encoders    encode.Text
+	transformer sample.Transformer
+	autoencoder encode.Autoencoder
 	bos, eos    int32 // CLIP's
 
 	step     func(step int, latents tensor.Tensor)
@@ -261,7 +266,7 @@ func bytesAs(b []byte, offset int32) (ids []int32) {
 
 func (e *pipelineEngine) EncodeImage(ctx context.Context, _ eligen.Digest, img image.Image, tiles *eligen.Tiling) (tensor.Tensor, error) {
 	e.autoencoder.Tiles = tiles
-	x, err := e.autoencoder.Encode(ctx, model.Pixels(img))
+	x, err := e.autoencoder.Encode(ctx, encode.Pixels(img))
 	e.encoded = x
 	return x, err
 }
@@ -293,7 +298,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents te
 	if e.picture, err = e.autoencoder.Decode(ctx, latents); err != nil {
 		return nil, err
 	}
-	return model.Picture(e.picture), nil
+	return encode.Picture(e.picture), nil
 }
 
 // first is the velocity of the first step of one branch, with the entities or
@@ -322,7 +327,7 @@ func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entitie
 }
 
 // compareTea holds what a step cache decided to a case's steps.
-func (g *golden) compareTea(t *testing.T, got []model.TeaStep) {
+func (g *golden) compareTea(t *testing.T, got []sample.TeaStep) {
 	t.Helper()
 	var want []struct {
 		Change *float64 `json:"rel_l1"`
@@ -422,7 +427,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 	t.Helper()
 	dir := g.modelFolder()
 	dims := g.dims(t, dir)
-	layout, err := model.FindFlux(g.findTransformer(t, dir, dims.DiT))
+	layout, err := fluxfamily.Find(g.findTransformer(t, dir, dims.DiT))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,8 +438,8 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 		}
 		return rel
 	}
-	store := func(l model.Loader) *model.Store {
-		st := model.NewStore(s.runner.Backend, l, dtypes.Float32)
+	store := func(l weights.Loader) *exec.Store {
+		st := exec.NewStore(s.runner.Backend, l, dtypes.Float32)
 		t.Cleanup(func() {
 			if err := st.Release(); err != nil {
 				t.Error(err)
@@ -445,7 +450,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 	e := &pipelineEngine{bos: dims.CLIP.BOS, eos: dims.CLIP.EOS}
 
 	dit := g.open(t, in(layout.Transformer))
-	var weights model.Loader = dit
+	var weights weights.Loader = dit
 	if path := g.text("lora"); path != "" {
 		var scale float64
 		g.field(t, "lora_alpha", &scale)
@@ -458,16 +463,16 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 			t.Fatal(err)
 		}
 	}
-	e.transformer = model.Transformer{Config: dims.DiT.flux(), Store: store(weights), Runner: s.runner}
+	e.transformer = sample.Transformer{Config: dims.DiT.flux(), Store: store(weights), Runner: s.runner}
 
 	t5, clip := g.open(t, in(layout.T5)), g.open(t, in(layout.CLIP))
-	e.encoders = model.TextEncoders{T5Store: store(t5), CLIPStore: store(clip), Runner: s.runner}
+	e.encoders = encode.Text{T5Store: store(t5), CLIPStore: store(clip), Runner: s.runner}
 	var errs [3]error
-	e.encoders.T5, errs[0] = model.T5Config(t5)
-	e.encoders.CLIP, errs[1] = model.CLIPConfig(clip)
+	e.encoders.T5, errs[0] = detect.T5(t5)
+	e.encoders.CLIP, errs[1] = detect.CLIP(clip)
 	ae := g.open(t, in(layout.Autoencoder))
-	e.autoencoder = model.Autoencoder{Store: store(ae), Runner: s.runner}
-	e.autoencoder.Config, errs[2] = model.AutoencoderConfig(ae)
+	e.autoencoder = encode.Autoencoder{Store: store(ae), Runner: s.runner}
+	e.autoencoder.Config, errs[2] = detect.Autoencoder(ae)
 	e.autoencoder.Config.Groups = dims.VAE.Groups
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
@@ -486,11 +491,11 @@ func (g *golden) findTransformer(t *testing.T, dir string, want ditConfig) strin
 		if entry.IsDir() || !strings.HasSuffix(entry.Name(), ".safetensors") {
 			continue
 		}
-		c, err := model.OpenCheckpoint(g.path(dir, entry.Name()))
+		c, err := weights.Open(g.path(dir, entry.Name()))
 		if err != nil {
 			continue // another kind of file
 		}
-		cfg, err := model.TransformerConfig(c)
+		cfg, err := detect.Transformer(c)
 		cfg.Axes = want.Axes
 		if closed := c.Close(); closed != nil {
 			t.Fatal(closed)

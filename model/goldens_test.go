@@ -31,27 +31,29 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // A suite runs a set on one backend.
 type suite struct {
 	set     string
 	xla     bool
-	runner  *model.Runner
+	runner  *exec.Runner
 	results map[string][]string // of each graph, by its name
 }
 
 // onBackends runs a test on the Go backend and on XLA.
 func onBackends(t *testing.T, test func(t *testing.T, s *suite)) {
 	open := func(t *testing.T, name string) {
-		be, info, err := model.OpenBackend(name)
+		be, info, err := backend.Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("backend %s", info.ID("float32"))
-		s := &suite{set: goldenSet(), xla: name != "go", runner: model.NewRunner(be), results: map[string][]string{}}
+		s := &suite{set: goldenSet(), xla: name != "go", runner: exec.NewRunner(be), results: map[string][]string{}}
 		defer be.Finalize()
 		defer s.runner.Finalize()
 		test(t, s)
@@ -62,7 +64,7 @@ func onBackends(t *testing.T, test func(t *testing.T, s *suite)) {
 		if plugin == "" {
 			t.Skip("ELIGEN_XLA_CPU is not set: it should name a PJRT CPU plugin, pjrt_c_api_cpu_plugin.so")
 		}
-		if _, err := model.FindBackend("xla:" + plugin); err != nil {
+		if _, err := backend.Find("xla:" + plugin); err != nil {
 			t.Skip(err)
 		}
 		open(t, "xla:"+plugin)
@@ -340,9 +342,9 @@ type graphFunc func(w nn.Weights, in map[string]*Node, keep func(name string, x 
 
 // run computes a graph over a loader's weights, in a dtype; results are float32.
 // Graphs of one name are one graph, whatever weights they are run with.
-func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor, f graphFunc) map[string]tensor.Tensor {
+func (s *suite) run(t *testing.T, name string, l weights.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor, f graphFunc) map[string]tensor.Tensor {
 	t.Helper()
-	store := model.NewStore(s.runner.Backend, l, dtype)
+	store := exec.NewStore(s.runner.Backend, l, dtype)
 	defer func() {
 		if err := store.Release(); err != nil {
 			t.Error(err)
@@ -354,7 +356,7 @@ func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DTyp
 	for _, n := range names {
 		args = append(args, tensors.FromFlatDataAndDimensions(inputs[n].Data, inputs[n].Shape...))
 	}
-	values, err := s.runner.Run(model.Graph{Name: name, Build: func(w nn.Weights, nodes []*Node) []*Node {
+	values, err := s.runner.Run(exec.Graph{Name: name, Build: func(w nn.Weights, nodes []*Node) []*Node {
 		in := map[string]*Node{}
 		for i, x := range nodes {
 			in[names[i]] = x
@@ -379,9 +381,9 @@ func (s *suite) run(t *testing.T, name string, l model.Loader, dtype dtypes.DTyp
 }
 
 // open opens a checkpoint of the set.
-func (g *golden) open(t *testing.T, path string) *model.Checkpoint {
+func (g *golden) open(t *testing.T, path string) *weights.Checkpoint {
 	t.Helper()
-	c, err := model.OpenCheckpoint(g.path(path))
+	c, err := weights.Open(g.path(path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +398,7 @@ func (g *golden) open(t *testing.T, path string) *model.Checkpoint {
 // scaled is a loader whose tensors are multiplied as a case's "scale_tensors"
 // says: by the factor of the first entry whose text is in the tensor's name.
 type scaled struct {
-	model.Loader
+	weights.Loader
 	factors []scaleTensor
 }
 
@@ -436,7 +438,7 @@ func (s scaled) Raw(name string) []byte {
 }
 
 // scale lays a case's "scale_tensors", if it has any, over a loader.
-func (g *golden) scale(t *testing.T, l model.Loader) model.Loader {
+func (g *golden) scale(t *testing.T, l weights.Loader) weights.Loader {
 	t.Helper()
 	if !g.has("scale_tensors") {
 		return l

@@ -12,7 +12,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/text"
 )
@@ -28,7 +28,7 @@ func testT5(t *testing.T, s *suite, g *golden) {
 	}
 	g.field(t, "config", &want)
 	c := g.open(t, g.text("model"))
-	cfg, err := model.T5Config(c)
+	cfg, err := detect.T5(c)
 	if err != nil || cfg != text.T5Config(want) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}
@@ -51,7 +51,7 @@ func testCLIP(t *testing.T, s *suite, g *golden) {
 	var want struct{ Dim, Heads, Layers, FF, Vocab int }
 	g.field(t, "config", &want)
 	c := g.open(t, g.text("model"))
-	cfg, err := model.CLIPConfig(c)
+	cfg, err := detect.CLIP(c)
 	if err != nil || (cfg != text.CLIPConfig{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Vocab: want.Vocab, Positions: cfg.Positions}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/train"
@@ -66,7 +66,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	}
 
 	checkpoint := g.open(t, g.text("model"))
-	cfg, err := model.TransformerConfig(checkpoint)
+	cfg, err := detect.Transformer(checkpoint)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/encode"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
 )
@@ -25,12 +27,12 @@ func testVAE(t *testing.T, s *suite, g *golden) {
 			in, tiles.Tile, tiles.Stride = enlarge(small, 8), tiles.Tile/8, tiles.Stride/8
 		}
 		c := g.open(t, g.text("model"))
-		cfg, err := model.AutoencoderConfig(c)
+		cfg, err := detect.Autoencoder(c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		cfg.Groups = want.Groups
-		a := model.Autoencoder{Config: cfg, Store: model.NewStore(s.runner.Backend, c, dtypes.Float32), Runner: s.runner}
+		a := encode.Autoencoder{Config: cfg, Store: exec.NewStore(s.runner.Backend, c, dtypes.Float32), Runner: s.runner}
 		defer func() {
 			if err := a.Store.Release(); err != nil {
 				t.Error(err)
@@ -59,7 +61,7 @@ func testVAE(t *testing.T, s *suite, g *golden) {
 		}
 		t.Run(key, func(t *testing.T) {
 			c := g.open(t, path)
-			cfg, err := model.AutoencoderConfig(c)
+			cfg, err := detect.Autoencoder(c)
 			cfg.Groups = want.Groups // no checkpoint in one file says
 			reference := vae.Flux
 			reference.Ch, reference.Groups = want.Ch, want.Groups

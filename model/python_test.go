@@ -1,4 +1,4 @@
-package model
+package model_test
 
 import (
 	"fmt"
@@ -10,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/family/nano"
+	"github.com/eligen/eligen/model/weights"
+
 	"github.com/eligen/eligen/model/lora"
-	"github.com/eligen/eligen/model/nano"
 )
 
 // What is written is read by the format's own library, in Python. ELIGEN_PYTHON names an
@@ -29,7 +31,7 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, err := nano.Files().Open(EliGenFile)
+	data, err := nano.Files().Open(nano.EliGenFile)
 	if err != nil {
 		t.Skip("this build has no embedded weights")
 	}
@@ -38,9 +40,9 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 	}
 	embedded.Close()
 	files := []string{}
-	for _, format := range LoRAFormats {
+	for _, format := range weights.LoRAFormats {
 		out := filepath.Join(dir, format+".safetensors")
-		if _, err := ConvertLoRA(embedded.Name(), out, format, false); err != nil {
+		if _, err := weights.ConvertLoRA(embedded.Name(), out, format, false); err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, out)
@@ -67,7 +69,11 @@ with safe_open(sys.argv[1], framework="numpy") as f:
 			t.Errorf("%s: %v\n%s", filepath.Base(file), err, out)
 			continue
 		}
-		c := open(t, file)
+		c, err := weights.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
 		var want []string
 		for _, x := range c.Tensors() {
 			shape := strings.ReplaceAll(fmt.Sprint(x.Shape), " ", ", ")

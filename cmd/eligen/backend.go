@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
 )
 
 func newBackend() *cobra.Command {
@@ -36,7 +36,7 @@ func newBackendList() *cobra.Command {
 }
 
 func listBackends(out io.Writer, asJSON bool) error {
-	states := model.Backends()
+	states := backend.List()
 	if asJSON {
 		return page.JSONLine(out, states)
 	}
@@ -100,7 +100,7 @@ func (o *installOptions) run(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := model.SetDefaultBackend(name); err != nil {
+	if err := backend.SetDefault(name); err != nil {
 		return err
 	}
 	fmt.Fprintf(log, "%s is installed (SHA-256 %s) and is the default backend now.\n", name, digest)

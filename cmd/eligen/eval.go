@@ -22,7 +22,8 @@ import (
 	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
+	modelengine "github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
@@ -86,15 +87,15 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 }
 
 func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
-	trainee, err := model.OpenTrainee(o.model, dataset.Words())
+	trainee, err := train.OpenTrainee(o.model, dataset.Words())
 	if err != nil {
 		return err
 	}
-	classes, weights := trainee.Judge(model.JudgeFile)
+	classes, weights := trainee.Judge(train.JudgeFile)
 	if weights == nil {
 		return errors.New("the model has no classifier to judge its pictures with: train one with\n\n    eligen train recipes/judge.hcl")
 	}
-	backend, _, err := model.OpenBackend(o.backend)
+	backend, _, err := backend.Open(o.backend)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := model.New(model.Options{Backend: o.backend, Nano: o.model})
+	e, err := modelengine.New(modelengine.Options{Backend: o.backend, Nano: o.model})
 	if err != nil {
 		return err
 	}
@@ -211,10 +212,10 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 
 // styled is what the section on styles asks with. Where the model has no IP-Adapter,
 // or no classifier of styles, the section is left out, unless a flag wants it.
-func (o *evalOptions) styled(c *cobra.Command, trainee *model.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]tensor.Tensor) (*judge.Judge, error)) (
+func (o *evalOptions) styled(c *cobra.Command, trainee *train.Trainee, sprites *dataset.Sprites, size eligen.Size, ready func([]string, map[string]tensor.Tensor) (*judge.Judge, error)) (
 	func(*image.NRGBA, image.Rectangle) (string, float64, error), func(string, int) (annotated.Sample, error), error,
 ) {
-	names, weights := trainee.Judge(model.StyleJudgeFile)
+	names, weights := trainee.Judge(train.StyleJudgeFile)
 	missing := ""
 	switch {
 	case o.styles == 0:

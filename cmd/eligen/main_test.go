@@ -25,7 +25,7 @@ import (
 
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/train"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden pictures")
@@ -109,7 +109,7 @@ func setup(folder string) func(*testscript.Env) error {
 	return func(e *testscript.Env) error {
 		e.Setenv("ELIGEN_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
 		e.Setenv("ELIGEN_PLUGIN_DIR", filepath.Join(e.WorkDir, ".plugins"))
-		for name, folder := range map[string]string{"NANO": "../../model/nano/weights", "CI_SCRIPTS": "../../.ci", "WEIGHTS": "../../model/testdata/goldens/models"} {
+		for name, folder := range map[string]string{"NANO": "../../model/family/nano/weights", "CI_SCRIPTS": "../../.ci", "WEIGHTS": "../../model/testdata/goldens/models"} {
 			path, err := filepath.Abs(folder)
 			if err != nil {
 				return err
@@ -352,7 +352,7 @@ func pictured(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: pictured FOLDER")
 	}
-	trainee, err := model.OpenTrainee("", nil)
+	trainee, err := train.OpenTrainee("", nil)
 	ts.Check(err)
 	start, err := trainee.Start()
 	ts.Check(err)

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/inspect"
+	"github.com/eligen/eligen/model/weights"
 )
 
 func newModels() *cobra.Command {
@@ -42,7 +43,7 @@ Only headers are read, and of a LoRA all numbers. Every tensor that is missing, 
 }
 
 func (o *inspectOptions) run(c *cobra.Command, args []string) error {
-	r, err := model.Inspect(args[0])
+	r, err := inspect.Path(args[0])
 	if err != nil {
 		if _, missing := os.Stat(args[0]); errors.Is(missing, fs.ErrNotExist) {
 			return err
@@ -96,14 +97,14 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 	if o.format != "" {
 		return o.lora(c, in, out)
 	}
-	if err := model.Convert(in, out, o.force); err != nil {
-		var unreadable model.ErrUnreadable
+	if err := weights.Convert(in, out, o.force); err != nil {
+		var unreadable weights.ErrUnreadable
 		if errors.As(err, &unreadable) {
 			return exit{exitIntegrity, err}
 		}
 		return err
 	}
-	r, err := model.Inspect(out)
+	r, err := inspect.Path(out)
 	if err != nil {
 		return err
 	}
@@ -113,17 +114,17 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 
 // lora converts a LoRA.
 func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
-	if !slices.Contains(model.LoRAFormats, o.format) {
-		return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(model.LoRAFormats, ", "))
+	if !slices.Contains(weights.LoRAFormats, o.format) {
+		return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(weights.LoRAFormats, ", "))
 	}
-	ignored, err := model.ConvertLoRA(in, out, o.format, o.force)
+	ignored, err := weights.ConvertLoRA(in, out, o.format, o.force)
 	if err != nil {
 		return err
 	}
 	if ignored > 0 {
 		fmt.Fprintf(c.ErrOrStderr(), "%d tensors are of text encoders, and are left out\n", ignored)
 	}
-	r, err := model.Inspect(out)
+	r, err := inspect.Path(out)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func unsound(path string) bool {
 	if _, err := os.Stat(path); err != nil {
 		return false
 	}
-	r, err := model.Inspect(path)
+	r, err := inspect.Path(path)
 	if err != nil {
 		return true
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // A plugin is how an XLA backend is installed from PyPI: a wheel that holds the
@@ -182,35 +182,35 @@ const stagedName = "new-"
 // getPlugin gets a backend's plugin and puts it beside the place where the engine looks
 // for it, under a name of its own: what is installed already stays until the new one has
 // been loaded. It gives where the new one is.
-func (o *installOptions) getPlugin(ctx context.Context, backend, path string, log io.Writer) (string, error) {
+func (o *installOptions) getPlugin(ctx context.Context, name, path string, log io.Writer) (string, error) {
 	staged := filepath.Join(filepath.Dir(path), stagedName+filepath.Base(path))
-	p, known := findPlugin(backend)
+	p, known := findPlugin(name)
 	if o.from != "" {
 		return staged, p.copyFrom(o.from, staged, filepath.Base(path), eligen.Digest(o.sha256))
 	}
 	switch {
 	case o.source == "go-xla" || o.source == "" && !known:
-		fmt.Fprintf(log, "%s by go-xla's installer, from where it has it\n", backend)
-		return model.InstallGoXLA(backend, staged)
+		fmt.Fprintf(log, "%s by go-xla's installer, from where it has it\n", name)
+		return backend.InstallGoXLA(name, staged)
 	case o.source != "" && o.source != "pypi":
 		return "", usageError{fmt.Errorf("there is no source %q; there is pypi, and go-xla", o.source)}
 	case !known:
-		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", backend, runtime.GOOS, runtime.GOARCH, backend)
+		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", name, runtime.GOOS, runtime.GOARCH, name)
 	}
 	return staged, p.install(ctx, &fetch.Client{Progress: downloadProgress(log)}, staged, log)
 }
 
 // installPlugin gets a plugin, loads it, and then puts it where the engine looks for it.
 // digest is the plugin's.
-func (o *installOptions) installPlugin(ctx context.Context, backend string, log io.Writer) (path string, digest eligen.Digest, err error) {
-	if path, err = model.PluginFile(backend); err != nil {
+func (o *installOptions) installPlugin(ctx context.Context, name string, log io.Writer) (path string, digest eligen.Digest, err error) {
+	if path, err = backend.PluginFile(name); err != nil {
 		return "", "", err
 	}
-	staged, err := o.getPlugin(ctx, backend, path, log)
+	staged, err := o.getPlugin(ctx, name, path, log)
 	if err != nil {
 		return "", "", err
 	}
-	opened, info, err := model.OpenBackend("xla:" + staged)
+	opened, info, err := backend.Open("xla:" + staged)
 	if err != nil {
 		if staged != path {
 			err = errors.Join(fmt.Errorf("the new plugin can't be used, and was not installed: %w", err), os.Remove(staged))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/model"
+	modelengine "github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/clip"
@@ -87,7 +87,7 @@ func (o *planOptions) flags(c *cobra.Command) {
 	choices(c, "backend", "go", "xla:cpu", "xla:cuda")
 }
 
-// An engine is what a scene is planned for and applied with.
+// A engine is what a scene is planned for and applied with.
 type engine struct {
 	eligen.Engine
 	close func() error
@@ -100,7 +100,7 @@ func (o *planOptions) open() (engine, error) {
 	case "paint":
 		return engine{paint.Engine{}, func() error { return nil }}, nil
 	case "model":
-		e, err := model.New(model.Options{Backend: o.backend})
+		e, err := modelengine.New(modelengine.Options{Backend: o.backend})
 		if err != nil {
 			return engine{}, err
 		}

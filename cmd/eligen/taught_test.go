@@ -8,20 +8,20 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/model"
-	"github.com/eligen/eligen/model/nano"
+	"github.com/eligen/eligen/model/family/nano"
+	"github.com/eligen/eligen/train"
 )
 
 // What nano.json says that nano was taught is what its recipes show: plans warn of all else.
 func TestNanoIsTaughtWhatItsRecipesShow(t *testing.T) {
-	if _, err := nano.Files().Open(model.ManifestFile); err != nil {
+	if _, err := nano.Files().Open(nano.ManifestFile); err != nil {
 		t.Skip("this build has no embedded weights")
 	}
-	trainee, err := model.OpenTrainee("", nil)
+	trainee, err := train.OpenTrainee("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m model.Manifest
+	var m nano.Manifest
 	for _, file := range []string{"../../recipes/base.hcl", "../../recipes/whole.hcl"} {
 		scene, ds := dsl.Load(t.Context(), file, dsl.Vars{})
 		if err := ds.Err(); err != nil {
@@ -42,7 +42,7 @@ func TestNanoIsTaughtWhatItsRecipesShow(t *testing.T) {
 // A base that goes on with further classes knows them too; of a folder's pictures nobody
 // knows what they show.
 func TestTrainingsTeach(t *testing.T) {
-	var m model.Manifest
+	var m nano.Manifest
 	teach(&m, eligen.Recipe{Classes: 2}, false)
 	if m.Taught != nil {
 		t.Error("what the base knew before isn't known")

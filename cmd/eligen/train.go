@@ -23,7 +23,9 @@ import (
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/family/nano"
+	"github.com/eligen/eligen/model/weights"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -84,8 +86,8 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	lora := loraFiles[r.Kind]
 	if o.format != "" {
 		switch {
-		case !slices.Contains(model.LoRAFormats, o.format):
-			return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(model.LoRAFormats, ", "))
+		case !slices.Contains(weights.LoRAFormats, o.format):
+			return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(weights.LoRAFormats, ", "))
 		case lora == "":
 			return fmt.Errorf("--format is for LoRAs, and recipe %q trains none", r.Name)
 		case o.smoke:
@@ -102,7 +104,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 	if start == "" {
 		start = r.Model.Path
 	}
-	trainee, err := model.OpenTrainee(start, dataset.Words())
+	trainee, err := train.OpenTrainee(start, dataset.Words())
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 		}
 		defer os.RemoveAll(dir)
 	}
-	backend, info, err := model.OpenBackend(o.backend)
+	backend, info, err := backend.Open(o.backend)
 	if err != nil {
 		return err
 	}
@@ -180,7 +182,7 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 			if err := trainee.Write(filepath.Join(dir, "model")); err != nil || o.format == "" {
 				return err
 			}
-			_, err := model.ConvertLoRA(filepath.Join(dir, "model", lora), converted(dir, lora, o.format), o.format, true)
+			_, err := weights.ConvertLoRA(filepath.Join(dir, "model", lora), converted(dir, lora, o.format), o.format, true)
 			return err
 		},
 	}
@@ -210,13 +212,13 @@ func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
 
 // teach notes what a training of the base shows. Pictures of a folder may show anything,
 // and so may a model that was trained before it was noted.
-func teach(m *model.Manifest, r eligen.Recipe, fresh bool) {
+func teach(m *nano.Manifest, r eligen.Recipe, fresh bool) {
 	if r.Dataset != "" && r.Dataset != "composed" {
 		m.Taught = nil
 		return
 	}
 	if m.Taught == nil && fresh {
-		m.Taught = &model.Taught{}
+		m.Taught = &nano.Taught{}
 	}
 	if m.Taught != nil {
 		m.Taught.Add(classNames(r.Classes), dataset.WordsOf(r.Classes, r.Styles))
@@ -224,7 +226,7 @@ func teach(m *model.Manifest, r eligen.Recipe, fresh bool) {
 }
 
 // loraFiles are those of a model's files that a training of a LoRA writes.
-var loraFiles = map[string]string{"eligen": model.EliGenFile, "in-context": model.InContextFile}
+var loraFiles = map[string]string{"eligen": nano.EliGenFile, "in-context": nano.InContextFile}
 
 // converted is where a training writes its LoRA in another format.
 func converted(dir, lora, format string) string {

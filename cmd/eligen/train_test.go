@@ -17,7 +17,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model"
+	modelengine "github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
@@ -28,7 +28,7 @@ import (
 // trained in a test.
 func tinyModel(t *testing.T) string {
 	t.Helper()
-	m, err := model.NewTrainee([]string{"a", "red", "blue", "square", "on", "grey"})
+	m, err := train.NewTrainee([]string{"a", "red", "blue", "square", "on", "grey"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestTrainOnAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The model that was trained takes it as its own.
-	e, err := model.New(model.Options{Backend: "go", Nano: filepath.Join(dir, "training", "model")})
+	e, err := modelengine.New(modelengine.Options{Backend: "go", Nano: filepath.Join(dir, "training", "model")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/page"
-	"github.com/eligen/eligen/model"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // versionOptions are the flags of `eligen version`.
@@ -30,7 +30,7 @@ func newVersion() *cobra.Command {
 }
 
 func (o *versionOptions) run(c *cobra.Command) error {
-	gobackend, err := model.FindBackend("go")
+	gobackend, err := backend.Find("go")
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/nano"
+	"github.com/eligen/eligen/model/family/nano"
 	encoders "github.com/eligen/eligen/model/text"
 )
 

@@ -1,0 +1,303 @@
+package backend
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+	"golang.org/x/sys/cpu"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/panics"
+)
+
+// The versions of the libraries that run the graphs. They are part of an
+// engine's ID, since another version may round differently; a test holds them
+// against go.mod.
+const (
+	gomlxVersion   = "v0.28.2"
+	computeVersion = "v0.1.3"
+	goXLAVersion   = "v0.4.2"
+)
+
+// goConfig is the only way the pure-Go backend is ever made. With its default
+// configuration a graph of many matrix products deadlocks: every product waits
+// for workers of the pool that the products themselves fill.
+const goConfig = "ops_sequential"
+
+// Info names a backend, and everything about it that can change bits.
+type Info struct {
+	Name         string        // "go", "xla:cpu", "xla:cuda" or "xla:/path/to/plugin.so"
+	Plugin       string        // path of the PJRT plugin; "" for go
+	PluginDigest eligen.Digest // SHA-256 of the plugin's file
+	Instructions string        // "amd64-avx2", "arm64"; "+simd" where the build uses them from Go
+	Flags        string        // how XLA is told to compile, by XLA_FLAGS; "" for nothing
+}
+
+// ID is the numeric class of results: two equal IDs give equal bits.
+func (i Info) ID(dtype string) string {
+	kind, libraries := "go", "gomlx "+gomlxVersion+" compute "+computeVersion
+	if i.Plugin != "" {
+		kind = "xla-" + pluginKind(i.Plugin) + "-" + i.PluginDigest.Short()
+		libraries = "gomlx " + gomlxVersion + " go-xla " + goXLAVersion
+	}
+	if i.Flags != "" {
+		libraries += " XLA_FLAGS " + i.Flags
+	}
+	return fmt.Sprintf("eligen %s %s %s %s %s %s", eligen.Version, kind, i.Instructions, dtype, libraries, runtime.Version())
+}
+
+// maxFlags is how much of a file of flags is read.
+const maxFlags = 1 << 20
+
+// xlaFlags is what the environment variable XLA_FLAGS tells XLA: the flags themselves,
+// or, where its value doesn't begin with a dash, the digest of those in the file that it
+// names. XLA ends the process where it can't read that file.
+func xlaFlags() (string, error) {
+	value := os.Getenv("XLA_FLAGS")
+	words := strings.Fields(value)
+	if len(words) == 0 || strings.HasPrefix(words[0], "-") {
+		return strings.Join(words, " "), nil
+	}
+	data, err := files.Read(value, maxFlags)
+	if err != nil {
+		return "", fmt.Errorf("XLA_FLAGS names a file of flags, since it doesn't begin with a dash, and that can't be read: %w. Unset it, or write the flags themselves", err)
+	}
+	if words = strings.Fields(string(data)); len(words) == 0 {
+		return "", nil
+	}
+	return "from a file, " + eligen.DigestOf([]byte(strings.Join(words, " "))).Short(), nil
+}
+
+// instructions is what the machine's arithmetic depends on. Go's own math
+// functions, its SIMD kernels and XLA all choose by the processor.
+func instructions() string {
+	s := runtime.GOARCH
+	switch {
+	case cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512CD && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL:
+		s += "-avx512"
+	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
+		s += "-avx2"
+	}
+	if b, ok := debug.ReadBuildInfo(); ok {
+		for _, v := range b.Settings {
+			// From v3 on the compiler fuses multiplications and additions.
+			if v.Key == "GOAMD64" && v.Value != "v1" {
+				s += "-" + v.Value
+			}
+		}
+	}
+	if simdBuild {
+		s += "+simd"
+	}
+	return s
+}
+
+// PluginDir is where `eligen backend install` puts PJRT plugins: the
+// environment variable ELIGEN_PLUGIN_DIR, else plugins in the folder that
+// ELIGEN_CACHE_DIR names, else eligen/plugins in the user's cache folder.
+func PluginDir() (string, error) {
+	if d := os.Getenv("ELIGEN_PLUGIN_DIR"); d != "" {
+		return filepath.Abs(d)
+	}
+	d, err := cache.Dir()
+	return filepath.Join(d, "plugins"), err
+}
+
+// PluginFile is where the plugin of a backend lies, installed or not. name is
+// "xla:cpu" or "xla:cuda". The CUDA plugin looks for NVIDIA's libraries in the
+// folder nvidia beside its own parent, so it lies in that folder itself.
+func PluginFile(name string) (string, error) {
+	dir, err := PluginDir()
+	if err != nil {
+		return "", err
+	}
+	ext := ".so"
+	switch runtime.GOOS {
+	case "windows":
+		ext = ".dll"
+	case "darwin":
+		ext = ".dylib"
+	}
+	switch name {
+	case "xla:cpu":
+		return filepath.Join(dir, "pjrt_c_api_cpu_plugin"+ext), nil
+	case "xla:cuda":
+		return filepath.Join(dir, "nvidia", "pjrt_c_api_cuda_plugin"+ext), nil
+	}
+	return "", fmt.Errorf("there is no plugin for a backend %q", name)
+}
+
+// DefaultBackend is the backend that `eligen backend install` made the default,
+// or "" where there is none.
+func Default() (string, error) {
+	dir, err := PluginDir()
+	if err != nil {
+		return "", nil // no home folder: nothing was installed either
+	}
+	b, err := files.Read(filepath.Join(dir, "default"), 1<<10)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(b)), err
+}
+
+// SetDefaultBackend makes a backend the default of this user.
+func SetDefault(name string) error {
+	dir, err := PluginDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return cache.Replace(filepath.Join(dir, "default"), []byte(name+"\n"))
+}
+
+// ChooseBackend is the backend's name by order of precedence: what the caller
+// asks for, the environment variable GOMLX_BACKEND, the user's default, "go".
+func Choose(asked string) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	// GoMLX's own spellings of the same two backends.
+	switch env := os.Getenv("GOMLX_BACKEND"); env {
+	case "":
+	case "go:" + goConfig:
+		return "go", nil
+	case "xla":
+		return "xla:cpu", nil
+	default:
+		return env, nil
+	}
+	name, err := Default()
+	return cmp.Or(name, "go"), err
+}
+
+// FindBackend says what OpenBackend would open, without opening it: the
+// backend's name, or "" for the one that ChooseBackend gives.
+func Find(name string) (Info, error) {
+	name, err := Choose(name)
+	if err != nil {
+		return Info{}, err
+	}
+	info := Info{Name: name, Instructions: instructions()}
+	kind, plugin, _ := strings.Cut(name, ":")
+	switch {
+	case name == "go":
+		return info, nil
+	case kind == "go":
+		return info, fmt.Errorf("backend %q: eligen makes the Go backend itself, and takes no options for it. Use the name go; GOMAXPROCS limits its threads", name)
+	case kind != "xla" || plugin == "":
+		return info, fmt.Errorf("there is no backend %q. The backends are go, xla:cpu, xla:cuda, and xla:/path/to/plugin.so", name)
+	case xlaMissing != "":
+		return info, fmt.Errorf("backend %q: %s. Use the backend go", name, xlaMissing)
+	}
+	switch plugin {
+	case "cpu", "cuda":
+		info.Plugin, err = PluginFile(name)
+		if err != nil {
+			return info, err
+		}
+		if _, err := os.Stat(info.Plugin); err != nil {
+			return info, fmt.Errorf("backend %q is not installed: there is no %s. Install it with\n  eligen backend install %s\nor use the backend go", name, info.Plugin, name)
+		}
+	default:
+		if !filepath.IsAbs(plugin) {
+			return info, fmt.Errorf("backend %q: the path of a plugin must be absolute", name)
+		}
+		info.Plugin = filepath.Clean(plugin)
+		if _, err := os.Stat(info.Plugin); err != nil {
+			return info, fmt.Errorf("backend %q: there is no plugin: %w", name, err)
+		}
+	}
+	// go-xla takes a plugin for CUDA's or for the CPU's by words anywhere in its
+	// path; the wrong guess changes how memory is handled.
+	upper, kind := strings.ToUpper(info.Plugin), pluginKind(info.Plugin)
+	cuda := strings.Contains(upper, "CUDA") || strings.Contains(upper, "NVIDIA")
+	if cuda != (kind == "cuda") || kind == "cpu" && !strings.Contains(upper, "CPU") {
+		return info, fmt.Errorf("the plugin %s seems to be for %s by its own name and for another device by its folder's. Move it to a folder whose path has none of the words cpu, cuda and nvidia in it (ELIGEN_PLUGIN_DIR names the folder of installed plugins)", info.Plugin, kind)
+	}
+	if info.Flags, err = xlaFlags(); err != nil {
+		return info, err
+	}
+	info.PluginDigest, err = cache.Digest(info.Plugin)
+	return info, err
+}
+
+// pluginKind is what a plugin is for, by its file's name: "cpu", "cuda", or the
+// name itself.
+func pluginKind(path string) string {
+	base := strings.ToLower(filepath.Base(path))
+	switch {
+	case strings.Contains(base, "cuda"):
+		return "cuda"
+	case strings.Contains(base, "cpu"):
+		return "cpu"
+	}
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}
+
+// OpenBackend opens a backend by name: "go", "xla:cpu", "xla:cuda",
+// "xla:/path/to/plugin.so", or "" for the one that ChooseBackend gives. Nothing
+// is ever downloaded.
+func Open(name string) (compute.Backend, Info, error) {
+	info, err := Find(name)
+	if err != nil {
+		return nil, info, err
+	}
+	b, err := info.Open()
+	return b, info, err
+}
+
+func (i Info) Open() (b compute.Backend, err error) {
+	defer panics.Catch("opening the backend "+i.Name, &err)
+	if i.Plugin == "" {
+		collectOften()
+		return gobackend.New(goConfig)
+	}
+	b, err = openXLA(i.Plugin)
+	if err != nil {
+		return nil, fmt.Errorf("backend %s: the plugin %s can't be used: %s", i.Name, i.Plugin, panics.FirstLine(err))
+	}
+	return b, nil
+}
+
+// A BackendState is one line of `eligen backend list`.
+type State struct {
+	Name    string `json:"name"`
+	Ready   bool   `json:"ready"`
+	Chosen  bool   `json:"chosen"`            // the one that is used where none is asked for
+	Plugin  string `json:"plugin,omitempty"`  // path of the plugin, installed or not; "" for go
+	Problem string `json:"problem,omitempty"` // why it isn't ready, and what to do about it
+}
+
+// Backends lists every backend that has a name of its own, ready or not, and
+// the one chosen by the environment where that is another.
+func List() []State {
+	chosen, err := Choose("")
+	names := []string{"go", "xla:cpu", "xla:cuda"}
+	if err == nil && strings.HasPrefix(chosen, "xla:/") {
+		names = append(names, chosen)
+	}
+	var out []State
+	for _, n := range names {
+		info, err := Find(n)
+		s := State{Name: n, Ready: err == nil, Chosen: n == chosen, Plugin: info.Plugin}
+		if err != nil {
+			s.Problem = strings.Join(strings.Fields(err.Error()), " ")
+		}
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,35 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// cacheDir is the folder of everything that can be made or fetched again: the
+// environment variable ELIGEN_CACHE_DIR, else eligen in the user's cache folder.
+func Dir() (string, error) {
+	if d := os.Getenv("ELIGEN_CACHE_DIR"); d != "" {
+		return filepath.Abs(d)
+	}
+	d, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no cache folder: %w. Set ELIGEN_CACHE_DIR", err)
+	}
+	return filepath.Join(d, "eligen"), nil
+}
+
+// replaceFile writes a file whole or not at all.
+func Replace(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,155 @@
+package detect
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
+	"github.com/eligen/eligen/model/weights"
+)
+
+// repository is what a folder's config.json says of what shapes can't tell.
+type repository struct {
+	AxesDimsRope  []int    `json:"axes_dims_rope"`
+	Heads         int      `json:"num_attention_heads"`
+	Groups        int      `json:"norm_num_groups"`
+	ScalingFactor *float64 `json:"scaling_factor"`
+	ShiftFactor   *float64 `json:"shift_factor"`
+	ImageSize     int      `json:"image_size"`
+	Vision        *struct {
+		Heads     int `json:"num_attention_heads"`
+		ImageSize int `json:"image_size"`
+	} `json:"vision_config"` // of a model with a text half
+}
+
+// repositoryConfig reads the config.json of a checkpoint that is a folder.
+func repositoryConfig(c *weights.Checkpoint) (r repository, err error) {
+	fi, err := os.Stat(c.Path)
+	if err != nil || !fi.IsDir() {
+		return r, nil // a single file, or an embedded one
+	}
+	path := filepath.Join(c.Path, "config.json")
+	data, err := files.Read(path, 1<<20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return r, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+// TransformerConfig reads the transformer's sizes off a checkpoint, and names
+// every tensor that is missing, misshapen or in excess.
+func Transformer(c *weights.Checkpoint) (flux.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return flux.Config{}, err
+	}
+	cfg, err := flux.Detect(c.Shape)
+	if cfg.Dim == 0 {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if len(r.AxesDimsRope) == len(cfg.Axes) {
+		cfg.Axes = [3]int(r.AxesDimsRope)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// AutoencoderConfig reads the autoencoder's sizes off a checkpoint, and names
+// every tensor that is missing, misshapen or in excess.
+func Autoencoder(c *weights.Checkpoint) (vae.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return vae.Config{}, err
+	}
+	cfg, err := vae.Detect(c.Shape)
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if r.Groups > 0 {
+		cfg.Groups = r.Groups
+	}
+	if r.ScalingFactor != nil && *r.ScalingFactor != 0 {
+		cfg.Scale = *r.ScalingFactor
+	}
+	if r.ShiftFactor != nil {
+		cfg.Shift = *r.ShiftFactor
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// T5Config reads T5's sizes off a checkpoint, and names every tensor that is
+// missing, misshapen or in excess.
+func T5(c *weights.Checkpoint) (text.T5Config, error) {
+	cfg, err := text.DetectT5(c.Shapes())
+	if wrong := cfg.Validate(); wrong != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, cmp.Or(err, wrong))
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// CLIPConfig reads CLIP's sizes off a checkpoint, and names every tensor that
+// is missing, misshapen or in excess.
+func CLIP(c *weights.Checkpoint) (text.CLIPConfig, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return text.CLIPConfig{}, err
+	}
+	cfg, err := text.DetectCLIP(c.Shapes(), r.Heads)
+	if wrong := cfg.Validate(); wrong != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, cmp.Or(err, wrong))
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// SigLIPConfig reads the vision tower's sizes off a checkpoint, and names every
+// tensor that is missing, misshapen or in excess.
+func SigLIP(c *weights.Checkpoint) (vision.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return vision.Config{}, err
+	}
+	if v := r.Vision; v != nil {
+		r.Heads, r.ImageSize = v.Heads, v.ImageSize
+	}
+	cfg, err := vision.Detect(c.Shape, r.Heads, r.ImageSize)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// IPAdapterConfig reads an IP-Adapter's sizes off a checkpoint, and names every
+// tensor that is missing, misshapen or in excess.
+func IPAdapter(c *weights.Checkpoint) (flux.IPConfig, error) {
+	cfg, err := flux.DetectIP(c.Shape)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}

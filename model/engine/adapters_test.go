@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/inspect"
+	"github.com/eligen/eligen/model/internal/modeltest"
+	"github.com/eligen/eligen/model/lora"
+)
+
+// loraFile writes a LoRA for tiny's blocks, drawn from a seed; which says for which modules.
+func loraFile(t *testing.T, format string, seed uint64, rank int, which func(module string) bool) string {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	var factors []lora.Factor
+	for _, w := range tiny.Transformer.Weights() {
+		module, ok := strings.CutSuffix(w.Name, ".weight")
+		if !ok || len(w.Shape) != 2 || !strings.Contains(w.Name, "blocks.") || !which(module) {
+			continue
+		}
+		f := lora.Factor{Module: module, A: tensor.New(rank, w.Shape[1]), B: tensor.New(w.Shape[0], rank), Alpha: 2 * float64(rank)}
+		for _, x := range [][]float32{f.A.Data, f.B.Data} {
+			for i := range x {
+				x[i] = float32(rng.NormFloat64() * 0.1)
+			}
+		}
+		factors = append(factors, f)
+	}
+	path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.safetensors", format, seed))
+	modeltest.WriteFile(t, path, func(b *bytes.Buffer) error { return lora.Write(b, format, nil, factors...) })
+	return path
+}
+
+func every(string) bool { return true }
+
+// adapters are LoRAs of all formats, by their files.
+func adapters(t *testing.T) []eligen.Adapter {
+	return []eligen.Adapter{
+		{Kind: "lora", Name: "a", Path: loraFile(t, lora.Native, 11, 2, every), Scale: 1},
+		{Kind: "lora", Name: "b", Path: loraFile(t, lora.Kohya, 12, 3, func(m string) bool { return m != "single_blocks.0.linear1" }), Scale: 0.5},
+		{Kind: "lora", Name: "c", Path: loraFile(t, lora.Diffusers, 13, 1, func(m string) bool { return strings.Contains(m, "qkv") || strings.Contains(m, "linear1") }), Scale: -2},
+	}
+}
+
+// What LoRAs do to latents, on one engine a backend: their graphs take long to compile.
+func TestLoRAs(t *testing.T) {
+	dir := tinyFolder(t)
+	list := adapters(t)
+	for _, backend := range []string{"go", "xla"} {
+		t.Run(backend, func(t *testing.T) {
+			e, fresh := newEngine(t, backend, Options{Nano: dir}), newEngine(t, backend, Options{Nano: dir})
+			t.Run("moving", func(t *testing.T) { testMovingLoRA(t, e, list) })
+			t.Run("several", func(t *testing.T) { testSeveralLoRAs(t, e, fresh, list) })
+		})
+	}
+}
+
+// loraJob is job with adapters, without what LoRAs don't meet.
+func loraJob(t *testing.T, e *Engine, list ...eligen.Adapter) eligen.Denoise {
+	_, d := job(t, e, list...)
+	d.Entities, d.Negative, d.CFG = nil, nil, 1
+	return d
+}
+
+// A LoRA whose scale moves is kept as factors: what it does is what the fused one does, to
+// float32's rounding, and another scale needs no graph and no weight but itself.
+func testMovingLoRA(t *testing.T, e *Engine, list []eligen.Adapter) {
+	d := loraJob(t, e, list...)
+	at := func(scale float64, factors bool) tensor.Tensor {
+		d := d
+		d.Adapters = slices.Clone(d.Adapters)
+		d.Adapters[1].Scale, d.Adapters[1].Factors = scale, factors
+		return denoise(t, e, d)
+	}
+	scales := []float64{0.5, 0, 1, -0.7, 0.5}
+	var frames []tensor.Tensor
+	var compiled int
+	loaded := 0
+	for i, scale := range scales {
+		frames = append(frames, at(scale, true))
+		if i == 0 {
+			compiled = e.Compiled()
+		}
+		if n := e.Compiled() - compiled; n != 0 {
+			t.Errorf("scale %v: %d more graphs were compiled", scale, n)
+		}
+		before := loaded
+		loaded = 0
+		for _, s := range e.stores {
+			loaded += s.Loaded
+		}
+		if n := loaded - before; i > 0 && n > 1 { // the scales
+			t.Errorf("scale %v: %d weights were loaded again", scale, n-1)
+		}
+	}
+	if diff := modeltest.Differ(frames[4].Data, frames[0].Data); diff != 0 {
+		t.Errorf("two frames of one scale differ by %g: what was before reached the second", diff)
+	}
+	for i, scale := range scales[:4] {
+		diff := modeltest.Differ(frames[i].Data, at(scale, false).Data)
+		t.Logf("scale %v: factors differ from fused weights by %.2g", scale, diff)
+		if diff > 5e-6 {
+			t.Errorf("scale %v: factors differ from fused weights by %g", scale, diff)
+		}
+	}
+	if diff := modeltest.Differ(frames[2].Data, frames[0].Data); diff < 1e-3 {
+		t.Errorf("the LoRA changed latents by %g only: this test shows nothing", diff)
+	}
+}
+
+// Several LoRAs, in any order and as factors, add up to the same but for rounding; each
+// acts; and where they are taken off again, nothing of them is left.
+func testSeveralLoRAs(t *testing.T, e, fresh *Engine, list []eligen.Adapter) {
+	d := loraJob(t, e, list...)
+	all := denoise(t, e, d)
+	for i := range d.Adapters {
+		one := d
+		one.Adapters = slices.Delete(slices.Clone(d.Adapters), i, i+1)
+		if diff := modeltest.Differ(denoise(t, e, one).Data, all.Data); diff < 1e-4 {
+			t.Errorf("without adapter %d latents change by %g only", i, diff)
+		}
+	}
+	turned := loraJob(t, e, list[2], list[0], list[1])
+	if diff := modeltest.Differ(denoise(t, e, turned).Data, all.Data); diff > 5e-6 {
+		t.Errorf("in another order latents differ by %g", diff)
+	}
+	for i := range turned.Adapters {
+		turned.Adapters[i].Factors = true
+	}
+	if diff := modeltest.Differ(denoise(t, e, turned).Data, all.Data); diff > 5e-6 {
+		t.Errorf("as factors latents differ by %g", diff)
+	}
+	plain := denoise(t, fresh, loraJob(t, fresh))
+	if diff := modeltest.Differ(denoise(t, e, loraJob(t, e)).Data, plain.Data); diff != 0 {
+		t.Errorf("after LoRAs, latents without any differ by %g from those of a fresh engine", diff)
+	}
+}
+
+var ownModel = eligen.Model{Family: "nano"}
+
+// rewrite writes a LoRA's file again with other bytes, names and metadata.
+func rewrite(t *testing.T, path, out string, metadata map[string]string, change func(info *tensor.Info, data []float32) []byte) {
+	t.Helper()
+	c := modeltest.Open(t, path)
+	var infos []tensor.Info
+	var data [][]byte
+	for _, info := range c.Tensors() {
+		f := modeltest.All(t, c, info.Name)
+		b := change(&info, f)
+		info.Size = int64(len(b))
+		infos, data = append(infos, info), append(data, b)
+	}
+	head, err := tensor.Header(metadata, infos)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modeltest.WriteFile(t, out, func(b *bytes.Buffer) error {
+		_, err := b.Write(slices.Concat(append([][]byte{head}, data...)...))
+		return err
+	})
+}
+
+func float32s(f []float32) (b []byte) {
+	for _, x := range f {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+// A LoRA in 8-bit floats is read when it is planned with, and is the LoRA of the numbers
+// that it was rounded to.
+func TestLoRAInEightBits(t *testing.T) {
+	source := loraFile(t, lora.Kohya, 21, 2, every)
+	eight, plain := filepath.Join(t.TempDir(), "eight.safetensors"), filepath.Join(t.TempDir(), "plain.safetensors")
+	// Powers of two: as F8_E5M2 their bits are those of float16's upper half.
+	round := func(x float32) float32 {
+		return float32(math.Copysign(math.Exp2(math.Round(math.Log2(math.Abs(float64(x))+1e-3))), float64(x)))
+	}
+	rewrite(t, source, eight, nil, func(info *tensor.Info, f []float32) []byte {
+		info.DType = "F8_E5M2"
+		b := make([]byte, len(f))
+		for i, x := range f {
+			exponent := math.Log2(math.Abs(float64(round(x))))
+			if b[i] = byte(exponent+15) << 2; x < 0 {
+				b[i] |= 0x80
+			}
+		}
+		return b
+	})
+	rewrite(t, source, plain, nil, func(info *tensor.Info, f []float32) []byte {
+		for i := range f {
+			f[i] = round(f[i])
+		}
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	var got [2]tensor.Tensor
+	for i, path := range []string{eight, plain} {
+		got[i] = denoise(t, e, loraJob(t, e, eligen.Adapter{Kind: "lora", Name: "a", Path: path, Scale: 1}))
+	}
+	if diff := modeltest.Differ(got[0].Data, got[1].Data); diff != 0 {
+		t.Errorf("latents differ by %g", diff)
+	}
+}
+
+// A scene is told what of its LoRA acts on nothing, at the LoRA's line.
+func TestSpecSaysWhatALoRALacks(t *testing.T) {
+	source := loraFile(t, lora.Kohya, 22, 2, every)
+	out := filepath.Join(t.TempDir(), "words.safetensors")
+	rewrite(t, source, out, nil, func(info *tensor.Info, f []float32) []byte {
+		if name, ok := strings.CutPrefix(info.Name, "lora_unet_double_blocks_0_img_mlp_0"); ok {
+			info.Name = "lora_te1_text_model_encoder_layers_0_mlp_fc1" + name
+		}
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	at := eligen.Source{File: "scene.hcl", Line: 3}
+	spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: out, Scale: 1, At: map[string]eligen.Source{"source": at}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(spec.Warnings) != 1 || *spec.Warnings[0].Source != at || !strings.Contains(spec.Warnings[0].Detail, "updates of text encoders' layers, 1 of CLIP") {
+		t.Errorf("warnings: %v", spec.Warnings)
+	}
+	if spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: source, Scale: 1}}); err != nil || len(spec.Warnings) != 0 {
+		t.Errorf("of a whole LoRA: %v, %v", spec.Warnings, err)
+	}
+}
+
+// A folder of PEFT's has the scale beside the factors: it is another LoRA than the file
+// alone, and one that plans know apart.
+func TestPEFTFolder(t *testing.T) {
+	dir := t.TempDir()
+	file, config := filepath.Join(dir, "adapter_model.safetensors"), filepath.Join(dir, "adapter_config.json")
+	rewrite(t, loraFile(t, lora.Diffusers, 23, 2, every), file, nil, func(info *tensor.Info, f []float32) []byte {
+		info.Name = "base_model.model." + strings.TrimPrefix(info.Name, "transformer.")
+		return float32s(f)
+	})
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	digest := func(path string) eligen.Digest {
+		t.Helper()
+		spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec.Adapters[0].Digest
+	}
+	alone := digest(file)
+	if want, err := cache.Digest(file); err != nil || alone != want {
+		t.Errorf("the file alone is %s, want its own digest %s (%v)", alone, want, err)
+	}
+	write := func(text string) {
+		modeltest.WriteFile(t, config, func(b *bytes.Buffer) error { _, err := b.WriteString(text); return err })
+	}
+	write(`{"peft_type": "LORA", "r": 2, "lora_alpha": 6}`)
+	if digest(file) != digest(dir) {
+		t.Error("the folder and the file in it are two LoRAs")
+	}
+	if digest(dir) == alone {
+		t.Error("another scale, and the same digest")
+	}
+	if r, err := inspect.Path(dir); err != nil || r.Problem != "" || r.LoRA == nil || r.LoRA.Alpha != [2]float64{3, 3} {
+		t.Errorf("inspected: %+v, %v", r, err)
+	}
+	write(`{"lora_alpha":`)
+	if _, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: dir, Scale: 1}}); err == nil || !strings.Contains(err.Error(), "adapter_config.json") {
+		t.Errorf("a damaged config: %v", err)
+	}
+}
+
+// A folder with one file of weights, by whatever name, is that file, as for models
+// inspect; one with several or none says so.
+func TestFolderOfALoRA(t *testing.T) {
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	spec := func(path string) (eligen.Spec, error) {
+		return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+	}
+	dir, empty := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "pytorch_lora_weights.safetensors")
+	same := func(_ *tensor.Info, f []float32) []byte { return float32s(f) }
+	source := loraFile(t, lora.Diffusers, 23, 2, every)
+	rewrite(t, source, file, nil, same)
+	want, err := spec(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := spec(dir); err != nil || got.Adapters[0].Digest != want.Adapters[0].Digest {
+		t.Errorf("the folder of one file: %v", err)
+	}
+	rewrite(t, source, filepath.Join(dir, "other.safetensors"), nil, same)
+	for path, want := range map[string]string{dir: "holds 2 safetensors files", empty: "holds no safetensors file"} {
+		if _, err := spec(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// A source that isn't there says where it was looked for, and that nothing is downloaded.
+func TestRepositoriesAreNotDownloaded(t *testing.T) {
+	where := t.TempDir()
+	t.Chdir(where)
+	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	for name, spec := range map[string]func(path string) (eligen.Spec, error){
+		"flux": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "flux", Path: path}, nil) },
+		"nano": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "nano", Path: path}, nil) },
+		"lora": func(path string) (eligen.Spec, error) {
+			return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+		},
+	} {
+		_, err := spec("somebody/something")
+		for _, want := range []string{"downloads nothing", filepath.Base(where), "./something"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", name, err, want)
+			}
+		}
+		if _, err := spec("./something"); err == nil || strings.Contains(err.Error(), "download") {
+			t.Errorf("%s: a path: %v", name, err)
+		}
+	}
+}

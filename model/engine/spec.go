@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
+	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/family"
+	fluxfamily "github.com/eligen/eligen/model/family/flux"
+	"github.com/eligen/eligen/model/family/nano"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/sample"
+	"github.com/eligen/eligen/model/weights"
+)
+
+// families are the kinds of model that a scene can name.
+var families = map[string]family.Resolver{
+	"nano": nano.Resolve,
+	"flux": fluxfamily.Resolve,
+}
+
+// Spec is what planning must know of a model and its adapters. Problems are
+// Diagnostics at the model's or the adapter's block.
+func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ds eligen.Diagnostics
+	r, err := e.resolve(m)
+	if err != nil {
+		ds.Errorf(&m.Source, "Model can't be used", "%s", sentence(err))
+		return eligen.Spec{}, ds
+	}
+	spec := r.Spec
+	spec.Adapters, spec.Warnings, spec.Sizes = nil, nil, e.sizes(r)
+	for i := range adapters {
+		a := &adapters[i]
+		if a.Kind == "ip" {
+			w := e.imageAdapter(r, a, &ds)
+			if p := e.images[w.Digest]; p != nil {
+				p.sizes(&spec.Sizes)
+			}
+			spec.Adapters = append(spec.Adapters, w)
+			continue
+		}
+		w, dropped, err := e.adapter(r, a)
+		if err != nil {
+			ds.Errorf(a.Where("source"), "Adapter can't be used", "%s", sentence(err))
+			continue
+		}
+		if dropped != "" {
+			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen applies LoRAs to the transformer alone, so that the picture is another than the author of the LoRA saw; a word that it was trained on may act less.", dropped)
+		}
+		spec.Adapters = append(spec.Adapters, w)
+	}
+	return spec, ds.Err()
+}
+
+// sizes are for the planner's estimates.
+func (e *Engine) sizes(r *family.Model) eligen.Sizes {
+	c := r.Transformer.Config
+	s := eligen.Sizes{
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(),
+		Text:        exec.NewStore(nil, r.Text.T5Weights, r.Text.DType).Whole(),
+		Transformer: exec.NewStore(nil, r.Transformer.Weights, r.Transformer.DType).Whole(),
+		Autoencoder: exec.NewStore(nil, r.Autoencoder.Weights, dtypes.Float32).Whole(),
+	}
+	cost := costOf(e.info)
+	s.Program, s.Step, s.Coding = cost.program, cost.step(c, int64(r.Transformer.DType.Size())), cost.coding(r.Autoencoder.Config)
+	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
+		s.Transformer = 0 // Lean: modulations are gone before the first step
+		for _, w := range c.Weights() {
+			if sample.StepWeight(w.Name) {
+				s.Transformer += int64(weights.Elements(w.Shape)) * int64(r.Transformer.DType.Size())
+			}
+		}
+	}
+	return s
+}
+
+// sentence is an error as the detail of a diagnostic.
+func sentence(err error) string {
+	s := strings.TrimSpace(err.Error())
+	if s == "" {
+		return ""
+	}
+	s = words.Capital(s)
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") && !strings.Contains(s, "\n") {
+		s += "."
+	}
+	return s
+}
+
+func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
+	defer panics.Catch("reading the model", &err)
+	key := eligen.Model{Family: m.Family, Path: m.Path, DType: m.DType}
+	if r, ok := e.models[key]; ok {
+		return r, nil
+	}
+	find, ok := families[m.Family]
+	if !ok {
+		return nil, fmt.Errorf("there is no model family %q. The families are flux and nano", m.Family)
+	}
+	r, err := find(m, family.Settings{Nano: e.options.Nano, DType: e.dtype})
+	if err != nil {
+		return nil, err
+	}
+	e.open = append(e.open, r.Open...)
+	e.models[key] = r
+	e.texts[r.Spec.Text] = r.Text
+	e.dits[r.Spec.Transformer] = r.Transformer
+	e.vaes[r.Spec.Autoencoder] = r.Autoencoder
+	return r, nil
+}
+
+// adapter opens a LoRA, and checks that it fits the model. dropped is what of the file
+// is applied to nothing.
+func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWeights, dropped string, err error) {
+	defer panics.Catch("reading the adapter", &err)
+	if a.Kind != "lora" {
+		return w, "", fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
+	}
+	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
+	var c *weights.Checkpoint
+	switch {
+	case a.Path == eligen.InContext && r.InContext == nil:
+		err = errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    source = \"./weights/in-context.safetensors\"")
+	case a.Path == eligen.InContext:
+		c, w.Digest, err = r.InContext()
+	case a.Path != "":
+		file, failed := weights.LoRAFile(a.Path)
+		if failed != nil {
+			return w, "", failed
+		}
+		w.Digest, err = cache.Digest(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return w, "", weights.NotThere(a.Path)
+		}
+		if err != nil {
+			return w, "", err
+		}
+		c, err = weights.Open(file)
+	case r.EliGen == nil:
+		err = errors.New("this family has no EliGen LoRA of its own: name the file of one")
+	default:
+		c, w.Digest, err = r.EliGen()
+	}
+	if err != nil {
+		return w, "", err
+	}
+	f, err := weights.ParseLoRA(c)
+	if err != nil {
+		c.Close()
+		return w, "", err
+	}
+	if f.Reading != "" {
+		w.Digest = eligen.DigestOf(fmt.Appendf(nil, "eligen lora 2\n%s\n%s\n", w.Digest, f.Reading))
+	}
+	if known := e.adapters[w.Digest]; known != nil {
+		c.Close() // it is open already
+		f = known
+	} else {
+		if err := f.Check(); err != nil {
+			c.Close()
+			return w, "", err
+		}
+		e.keep(c)
+	}
+	if _, err := lora.Over(r.Transformer.Weights, lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
+		return w, "", err
+	}
+	e.adapters[w.Digest] = f
+	return w, f.Dropped(), nil
+}

@@ -1,0 +1,279 @@
+package exec
+
+import (
+	"container/list"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/panics"
+)
+
+// configName tells graphs of different configurations apart.
+func ConfigName(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // configurations are plain structs
+	}
+	return string(b)
+}
+
+// A Graph is a function from inputs to outputs over weights, compiled for the
+// shapes that it is called with.
+type Graph struct {
+	Name  string // of the function and everything it was made from but shapes and weights: graphs of one name are one graph
+	Build func(w nn.Weights, in []*graph.Node) []*graph.Node
+	// Scope is what the weights' names begin with, "double_blocks.3.": the blocks
+	// of a network are one graph, compiled once and run with the weights of each.
+	Scope string
+}
+
+// A Runner runs graphs on a backend, and keeps those it has compiled. It is not
+// safe for concurrent use.
+type Runner struct {
+	Backend compute.Backend
+	cache   map[string]*list.Element // of *program
+	recent  list.List                // most recent first
+
+	Compiled int // graphs, so far
+}
+
+// maxPrograms is how many compiled graphs are kept. Shapes come from prompts
+// and regions, so that a long session sees many.
+const maxPrograms = 48
+
+// NewRunner is a runner with nothing compiled yet.
+func NewRunner(backend compute.Backend) *Runner {
+	return &Runner{Backend: backend, cache: map[string]*list.Element{}}
+}
+
+// A program is a compiled graph. Its parameters are the inputs, then weights.
+type program struct {
+	key     string
+	graph   *graph.Graph
+	inputs  int
+	weights []string // without the graph's scope
+}
+
+// Run compiles a graph, if it wasn't yet for these weights' and inputs' shapes,
+// and runs it. Inputs are finalised: XLA's memory is invisible to Go's garbage
+// collector. So must the outputs be, by the caller.
+func (r *Runner) Run(g Graph, s *Store, inputs ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	return r.RunKeeping(g, s, inputs, nil)
+}
+
+// runKeeping is Run with further inputs, which are kept for the next run.
+func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (out []*tensors.Tensor, err error) {
+	defer func() {
+		for _, t := range inputs {
+			err = errors.Join(err, t.FinalizeAll())
+		}
+	}()
+	all := slices.Concat(inputs, kept)
+	p, err := r.program(g, s, all)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, len(p.weights))
+	for i, n := range p.weights {
+		if names[i] = g.Scope + n; n == scalesName {
+			names[i] = n
+		}
+	}
+	if err := s.load(names); err != nil {
+		return nil, err
+	}
+	return r.execute(g.Name, p, s, names, all)
+}
+
+func (r *Runner) execute(name string, p *program, s *Store, weights []string, inputs []*tensors.Tensor) (out []*tensors.Tensor, err error) {
+	defer panics.Catch("running "+firstWord(name), &err)
+	var buffers []compute.Buffer
+	for _, t := range inputs {
+		b, err := t.Buffer(r.Backend, 0)
+		if err != nil {
+			return nil, err
+		}
+		buffers = append(buffers, b)
+	}
+	for _, n := range weights {
+		b, err := s.held[n].Buffer(r.Backend, 0)
+		if err != nil {
+			return nil, err
+		}
+		buffers = append(buffers, b)
+	}
+	return p.graph.RunWithBuffers(buffers, make([]bool, len(buffers)), 0), nil
+}
+
+func firstWord(s string) string {
+	s, _, _ = strings.Cut(s, " ")
+	return s
+}
+
+// A CompileRequest is a graph to compile, with its weights and input shapes.
+type CompileRequest struct {
+	Graph  Graph
+	Store  *Store
+	Inputs []shapes.Shape
+}
+
+// Request asks for the graph over a store's weights, for inputs of some shapes.
+func (g Graph) Request(s *Store, inputs ...shapes.Shape) CompileRequest {
+	return CompileRequest{Graph: g, Store: s, Inputs: inputs}
+}
+
+// key tells compiled graphs apart.
+func (e CompileRequest) key() string {
+	var b strings.Builder
+	b.WriteString(e.Graph.Name)
+	fmt.Fprintf(&b, "\n%s %s", e.Store.dtype, e.Store.beside)
+	for _, t := range e.Inputs {
+		fmt.Fprintf(&b, "\n%s", t)
+	}
+	return b.String()
+}
+
+// compileAll compiles those of graphs that weren't yet, at the same time: a
+// compiler leaves a part of the machine idle.
+func (r *Runner) CompileAll(errands ...CompileRequest) error {
+	var keys []string
+	var todo []CompileRequest
+	for _, e := range errands {
+		key := e.key()
+		if _, ok := r.cache[key]; !ok && !slices.Contains(keys, key) {
+			keys, todo = append(keys, key), append(todo, e)
+		}
+	}
+	made, errs := make([]*program, len(todo)), make([]error, len(todo))
+	var wg sync.WaitGroup
+	for i, e := range todo {
+		wg.Go(func() { made[i], errs[i] = r.compile(e) })
+	}
+	wg.Wait()
+	for i, p := range made {
+		if errs[i] == nil {
+			r.remember(keys[i], p)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// program finds or compiles a graph.
+func (r *Runner) program(g Graph, s *Store, inputs []*tensors.Tensor) (*program, error) {
+	e := CompileRequest{Graph: g, Store: s}
+	for _, t := range inputs {
+		e.Inputs = append(e.Inputs, t.Shape())
+	}
+	key := e.key()
+	if e, ok := r.cache[key]; ok {
+		r.recent.MoveToFront(e)
+		return e.Value.(*program), nil
+	}
+	p, err := r.compile(e)
+	if err != nil {
+		return nil, err
+	}
+	r.remember(key, p)
+	return p, nil
+}
+
+// remember keeps a compiled graph, and forgets the one that was not used for longest.
+func (r *Runner) remember(key string, p *program) {
+	p.key = key
+	r.Compiled++
+	r.cache[key] = r.recent.PushFront(p)
+	for r.recent.Len() > maxPrograms {
+		old := r.recent.Remove(r.recent.Back()).(*program)
+		delete(r.cache, old.key)
+		old.graph.Finalize()
+	}
+}
+
+func (r *Runner) compile(e CompileRequest) (p *program, err error) {
+	g, s, inputs := e.Graph, e.Store, e.Inputs
+	doing := "building the graph of " + firstWord(g.Name)
+	defer func() {
+		if err != nil && p != nil {
+			p.graph.Finalize()
+		}
+	}()
+	defer panics.Catch(doing, &err)
+	p = &program{graph: graph.NewGraph(r.Backend, firstWord(g.Name)), inputs: len(inputs)}
+	var in []*graph.Node
+	for i, shape := range inputs {
+		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
+	}
+	held := map[string]*graph.Node{}
+	parameter := func(name string, shape shapes.Shape) *graph.Node {
+		if held[name] == nil {
+			held[name] = graph.Parameter(p.graph, name, shape)
+			p.weights = append(p.weights, name)
+		}
+		return held[name]
+	}
+	updates := func(name string) (list []nn.Update) {
+		for i := range s.scales {
+			a, b := lora.A(name, i), lora.B(name, i)
+			if shape := s.shapes[g.Scope+a]; shape != nil {
+				scales := parameter(scalesName, shapes.Make(dtypes.Float32, len(s.scales)))
+				list = append(list, nn.Update{
+					A: parameter(a, shapes.Make(s.dtype, shape...)), B: parameter(b, shapes.Make(s.dtype, s.shapes[g.Scope+b]...)),
+					S: graph.Reshape(graph.Slice(scales, graph.AxisElem(i))),
+				})
+			}
+		}
+		return list
+	}
+	weights := func(name string) *graph.Node {
+		if n, ok := held[name]; ok {
+			return n
+		}
+		shape, ok := s.shapes[g.Scope+name]
+		if !ok {
+			panic(fmt.Errorf("there is no weight %q", g.Scope+name))
+		}
+		n := parameter(name, shapes.Make(s.dtype, shape...))
+		nn.Attach(n, name, updates(name))
+		return n
+	}
+	out := g.Build(weights, in)
+	if err := p.graph.Compile(out...); err != nil {
+		return p, fmt.Errorf("%s: %s", doing, panics.FirstLine(err))
+	}
+	return p, nil
+}
+
+// Finalize frees all that was compiled.
+func (r *Runner) Finalize() {
+	for e := r.recent.Front(); e != nil; e = e.Next() {
+		e.Value.(*program).graph.Finalize()
+	}
+	r.cache, r.recent = map[string]*list.Element{}, list.List{}
+}
+
+// upload is a tensor of this package's as the backend's, with the leading axes given.
+func Upload(t tensor.Tensor, leading ...int) *tensors.Tensor {
+	return tensors.FromFlatDataAndDimensions(t.Data, append(leading, t.Shape...)...)
+}
+
+// download copies a float32 output and finalises it.
+func Download(t *tensors.Tensor, shape ...int) (tensor.Tensor, error) {
+	data, err := tensors.CopyFlatData[float32](t)
+	if err = errors.Join(err, t.FinalizeAll()); err != nil {
+		return tensor.Tensor{}, err
+	}
+	return tensor.Tensor{Shape: shape, Data: data}, nil
+}

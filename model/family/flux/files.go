@@ -1,0 +1,88 @@
+package flux
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen/model/weights"
+)
+
+// A Layout is where the parts of a FLUX model lie.
+type Files struct {
+	Transformer, Autoencoder, CLIP, T5 string
+}
+
+// FindFlux finds the parts of a FLUX model as users have them: path is the
+// folder of a FLUX.1 repository (Black Forest Labs' single files or diffusers'
+// folders), a folder of single files, or the transformer's own file, beside
+// which the other parts lie. Every part that isn't there is named, with the
+// names that were looked for.
+func Find(path string) (Files, error) {
+	fi, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Files{}, weights.NotThere(path)
+	}
+	if err != nil {
+		return Files{}, err
+	}
+	l := Files{}
+	dir := path
+	if !fi.IsDir() {
+		if err := weights.RefusePickle(path); err != nil {
+			return l, err
+		}
+		l.Transformer, dir = path, filepath.Dir(path)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return l, err
+	}
+	// first is the first of the names that exists; a name may hold * and match
+	// one file only.
+	var ambiguous error
+	first := func(patterns ...string) string {
+		for _, p := range patterns {
+			var found []string
+			for _, e := range entries {
+				if ok, _ := filepath.Match(p, strings.ToLower(e.Name())); ok {
+					found = append(found, filepath.Join(dir, e.Name()))
+				}
+			}
+			if slices.Sort(found); len(found) > 1 && ambiguous == nil {
+				ambiguous = fmt.Errorf("%s and %s are both there, and nothing says which is meant: name the transformer's file itself, or leave one file in the folder", found[0], filepath.Base(found[1]))
+			}
+			if len(found) > 0 {
+				return found[0]
+			}
+		}
+		return ""
+	}
+	parts := []struct {
+		what  string
+		at    *string
+		names []string
+	}{
+		{"transformer", &l.Transformer, []string{"flux1-dev.safetensors", "flux1-schnell.safetensors", "flux1-*.safetensors", "transformer"}},
+		{"autoencoder", &l.Autoencoder, []string{"ae.safetensors", "vae"}},
+		{"CLIP text encoder", &l.CLIP, []string{"text_encoder", "clip_l.safetensors"}},
+		{"T5 text encoder", &l.T5, []string{"text_encoder_2", "t5xxl_fp16.safetensors", "t5xxl*.safetensors"}},
+	}
+	var missing []string
+	for _, p := range parts {
+		if *p.at == "" {
+			*p.at = first(p.names...)
+		}
+		if *p.at == "" {
+			missing = append(missing, fmt.Sprintf("the %s (%s)", p.what, strings.Join(p.names, ", ")))
+		}
+	}
+	if len(missing) > 0 {
+		return l, fmt.Errorf("%s lacks %s", dir, strings.Join(missing, ", "))
+	}
+	return l, ambiguous
+}

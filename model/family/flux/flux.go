@@ -1,0 +1,222 @@
+package flux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/family"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/weights"
+)
+
+func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
+	if m.Path == "" {
+		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its transformer's file, with the autoencoder and the text encoders beside it")
+	}
+	l, err := Find(m.Path)
+	if err != nil {
+		return nil, err
+	}
+	dtype, computed, err := s.DType(m, "bfloat16")
+	if err != nil {
+		return nil, err
+	}
+	r := &family.Model{}
+	defer func() {
+		if err != nil {
+			r.Close()
+		}
+	}()
+	p, err := open(l, r)
+	if err != nil {
+		return nil, err
+	}
+	dir := m.Path
+	if !weights.IsFolder(dir) {
+		dir = filepath.Dir(dir)
+	}
+	load, digests, err := tokenizers(dir)
+	if err != nil {
+		return nil, err
+	}
+	tokens := family.Checked(p.TextConfig, load)
+	r.Spec = spec(p, tokens)
+	r.Spec.Family, r.Spec.DType = m.Family, dtype
+	if err := p.handles(&r.Spec, digests); err != nil {
+		return nil, err
+	}
+	r.Text = &family.Text{TextConfig: p.TextConfig, T5Weights: p.t5, CLIPWeights: p.clip, Tokens: tokens, DType: computed}
+	r.Transformer = &family.Transformer{Config: p.ditConfig, Weights: p.dit, DType: computed}
+	r.Autoencoder = &family.Autoencoder{Config: p.aeConfig, Weights: p.ae}
+	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) { return eligenLoRA(dir) }
+	return r, nil
+}
+
+// fluxParts are a model's parts, open, and their sizes.
+type parts struct {
+	dit, ae, clip, t5 *weights.Checkpoint
+	ditConfig         flux.Config
+	aeConfig          vae.Config
+	family.TextConfig
+}
+
+// openFlux opens a model's parts, and checks that each is what it should be, and that
+// they fit. Files that are open when it fails are in r.
+func open(l Files, r *family.Model) (p parts, err error) {
+	for _, part := range []struct {
+		into       **weights.Checkpoint
+		path, kind string
+	}{{&p.dit, l.Transformer, weights.KindTransformer}, {&p.ae, l.Autoencoder, weights.KindAutoencoder}, {&p.clip, l.CLIP, weights.KindCLIP}, {&p.t5, l.T5, weights.KindT5}} {
+		c, err := weights.Open(part.path)
+		if err != nil {
+			return p, err
+		}
+		r.Open = append(r.Open, c)
+		if c.Kind != part.kind {
+			return p, fmt.Errorf("%s should be the %s, but is %s", part.path, part.kind, c.Kind)
+		}
+		*part.into = c
+	}
+	var errs [4]error
+	p.ditConfig, errs[0] = detect.Transformer(p.dit)
+	p.aeConfig, errs[1] = detect.Autoencoder(p.ae)
+	p.CLIP, errs[2] = detect.CLIP(p.clip)
+	p.T5, errs[3] = detect.T5(p.t5)
+	if err := errors.Join(errs[:]...); err != nil {
+		return p, err
+	}
+	return p, family.Fit(p.ditConfig, p.aeConfig, p.TextConfig)
+}
+
+// handles digests the parts' files.
+func (p parts) handles(spec *eligen.Spec, tokenizers []eligen.Digest) error {
+	var digests [4][]eligen.Digest
+	for i, c := range []*weights.Checkpoint{p.dit, p.ae, p.clip, p.t5} {
+		var err error
+		if digests[i], err = weights.Digests(c); err != nil {
+			return err
+		}
+	}
+	spec.Text = family.Digest("text", spec.DType, p.TextConfig, slices.Concat(tokenizers, digests[2], digests[3])...)
+	spec.Transformer = family.Digest("transformer", spec.DType, p.ditConfig, digests[0]...)
+	spec.Autoencoder = family.Digest("autoencoder", "float32", p.aeConfig, digests[1]...)
+	return nil
+}
+
+// fluxSpec returns the reference's defaults, and those of EliGen's examples.
+func spec(p parts, tokens *family.Tokenizers) eligen.Spec {
+	spec := eligen.Spec{
+		Geometry: family.Geometry(p.ditConfig, p.aeConfig), Native: eligen.Size{W: 1024, H: 1024},
+		Prompt: eligen.Reading{Length: 512, Pooled: true}, EntityPrompt: eligen.Reading{Length: 512}, HasGuidance: p.ditConfig.Guidance,
+		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 3,
+		Guidance: 3.5, Schedule: "eligen", Encoders: family.Encoders(tokens, p.CLIP.Positions), Unread: family.Reader(tokens),
+		EliGen: true, WithoutLoRA: "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions.",
+		LeastTeaCache: eligen.LeastTeaCache,
+	}
+	if !p.ditConfig.Guidance {
+		// FLUX.1 [schnell] is distilled to four steps without guidance.
+		spec.Steps, spec.StepsWithEntities, spec.Prompt.Length, spec.EntityPrompt.Length = 4, 4, 256, 256
+		spec.CFGWithNegative, spec.CFGWithEntities, spec.Guidance, spec.Schedule = 1, 1, 0, "flux-schnell"
+	}
+	return spec
+}
+
+// fluxTokenizers are those of a FLUX.1 repository, or, where it has none, the
+// published ones that are embedded.
+func tokenizers(dir string) (load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error), digests []eligen.Digest, err error) {
+	t5File := filepath.Join(dir, "tokenizer_2", "tokenizer.json")
+	vocab, merges := filepath.Join(dir, "tokenizer", "vocab.json"), filepath.Join(dir, "tokenizer", "merges.txt")
+	exists := func(p string) bool { _, err := os.Stat(p); return err == nil }
+	loadT5, loadCLIP := text.EmbeddedT5, text.EmbeddedCLIP
+	const limit = 64 << 20
+	if exists(t5File) {
+		d, err := cache.Digest(t5File)
+		if err != nil {
+			return nil, nil, err
+		}
+		digests = append(digests, d)
+		loadT5 = func() (*text.T5Tokenizer, error) {
+			data, err := files.Read(t5File, limit)
+			if err != nil {
+				return nil, err
+			}
+			t, err := text.NewT5Tokenizer(data)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", t5File, err)
+			}
+			return t, err
+		}
+	}
+	if exists(vocab) && exists(merges) {
+		for _, p := range []string{vocab, merges} {
+			d, err := cache.Digest(p)
+			if err != nil {
+				return nil, nil, err
+			}
+			digests = append(digests, d)
+		}
+		loadCLIP = func() (*text.CLIPTokenizer, error) {
+			v, err := files.Read(vocab, limit)
+			if err != nil {
+				return nil, err
+			}
+			m, err := files.Read(merges, limit)
+			if err != nil {
+				return nil, err
+			}
+			t, err := text.NewCLIPTokenizer(v, m)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", vocab, err)
+			}
+			return t, err
+		}
+	}
+	return func() (*text.T5Tokenizer, *text.CLIPTokenizer, error) {
+		t5, err := loadT5()
+		if err != nil {
+			return nil, nil, err
+		}
+		clip, err := loadCLIP()
+		return t5, clip, err
+	}, digests, nil
+}
+
+// fluxEliGen is the EliGen LoRA beside a FLUX model's own files.
+func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	var found []string
+	for _, e := range entries {
+		name := strings.ToLower(e.Name())
+		if !e.IsDir() && strings.HasSuffix(name, ".safetensors") && (strings.Contains(name, "eligen") || name == "model_bf16.safetensors") {
+			found = append(found, filepath.Join(dir, e.Name()))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"./eligen.safetensors\"\n    }", dir)
+	case 1:
+		c, err := weights.Open(found[0])
+		if err != nil {
+			return nil, "", err
+		}
+		d, err := cache.Digest(found[0])
+		if err != nil {
+			c.Close()
+		}
+		return c, d, err
+	}
+	return nil, "", fmt.Errorf("%s holds several EliGen LoRAs: %s. Name the one to use", dir, strings.Join(found, ", "))
+}

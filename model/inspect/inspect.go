@@ -1,0 +1,231 @@
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/exec"
+	fluxfamily "github.com/eligen/eligen/model/family/flux"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/vision"
+	"github.com/eligen/eligen/model/weights"
+)
+
+// A Report is what `eligen models inspect` says of a file or folder.
+type Report struct {
+	Path       string         `json:"path"`
+	Kind       string         `json:"kind"`             // KindTransformer, …; "model" for a folder with several parts
+	Title      string         `json:"title"`            // "FLUX.1 [dev] transformer"
+	Format     string         `json:"format,omitempty"` // whose names the file uses
+	Files      int            `json:"files"`
+	Bytes      int64          `json:"bytes"`
+	Tensors    int            `json:"tensors"`
+	Parameters int64          `json:"parameters"`
+	DTypes     map[string]int `json:"dtypes"`            // tensors of each
+	Config     any            `json:"config,omitempty"`  // flux.Config, flux.IPConfig, vae.Config, vision.Config, text.T5Config, text.CLIPConfig
+	LoRA       *LoRA          `json:"lora,omitempty"`    // of a LoRA
+	Ignored    []string       `json:"ignored,omitempty"` // tensors that no model reads, and that do no harm
+	Problem    string         `json:"problem,omitempty"` // why it can't be run; names every tensor that is missing, in excess or misshapen
+	Parts      []Report       `json:"parts,omitempty"`   // of a model
+}
+
+// LoRAReport is what is known of a LoRA before it is laid over a model.
+type LoRA struct {
+	Rank    [2]int     `json:"rank"`              // smallest and largest
+	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank
+	Modules int        `json:"modules"`           // linear layers that it updates
+	Dropped string     `json:"dropped,omitempty"` // what of it is applied to nothing: text encoders' layers, embeddings
+}
+
+// Inspect reads headers only, and of a LoRA all numbers. The error is of a file that can't be read at all;
+// a readable one that can't be run has a Problem.
+func Path(path string) (Report, error) {
+	if fi, err := os.Stat(path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return Report{}, fmt.Errorf("there is no %s", path)
+		}
+		return Report{}, err
+	} else if fi.IsDir() {
+		if l, err := fluxfamily.Find(path); err == nil || l.Transformer != "" && l.Transformer != path && (l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
+			return inspectModel(path, l, err)
+		}
+	}
+	c, err := weights.Open(weights.InPEFT(path))
+	if err != nil {
+		return Report{}, err
+	}
+	defer c.Close()
+	return inspect(c), nil
+}
+
+func inspectModel(path string, l fluxfamily.Files, incomplete error) (Report, error) {
+	r := Report{Path: path, Kind: "model", Title: "FLUX model", DTypes: map[string]int{}}
+	var problems []string
+	if incomplete != nil {
+		problems = append(problems, incomplete.Error())
+	}
+	for _, p := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
+		if p == "" {
+			continue
+		}
+		part, err := Path(p)
+		if err != nil {
+			part = Report{Path: p, Kind: weights.KindUnknown, Title: "unreadable", Problem: err.Error()}
+		}
+		r.Parts = append(r.Parts, part)
+		r.Files += part.Files
+		r.Bytes += part.Bytes
+		r.Tensors += part.Tensors
+		r.Parameters += part.Parameters
+		for d, n := range part.DTypes {
+			r.DTypes[d] += n
+		}
+		if part.Problem != "" {
+			problems = append(problems, part.Problem)
+		}
+	}
+	r.Problem = strings.Join(problems, "\n")
+	return r, nil
+}
+
+func inspect(c *weights.Checkpoint) Report {
+	r := Report{Path: c.Path, Kind: c.Kind, Format: c.Format, Files: len(c.Files), Tensors: len(c.Tensors()) + len(c.Ignored),
+		DTypes: map[string]int{}, Ignored: c.Ignored}
+	for _, t := range c.Tensors() {
+		r.Bytes += t.Size
+		r.Parameters += int64(weights.Elements(t.Shape))
+		r.DTypes[t.DType]++
+	}
+	var err error
+	switch c.Kind {
+	case weights.KindTransformer:
+		var cfg flux.Config
+		cfg, err = detect.Transformer(c)
+		r.Config, r.Title = cfg, "FLUX transformer"
+		switch cfg {
+		case flux.Dev:
+			r.Title = "FLUX.1 [dev] transformer"
+		case flux.Schnell:
+			r.Title = "FLUX.1 [schnell] transformer"
+		case flux.Nano:
+			r.Title = "nano transformer"
+		}
+		if cfg.Dim == 0 {
+			r.Config, r.Title = nil, "transformer"
+		}
+	case weights.KindAutoencoder:
+		var cfg vae.Config
+		cfg, err = detect.Autoencoder(c)
+		r.Config, r.Title = cfg, "FLUX autoencoder"
+	case weights.KindCLIP:
+		var cfg text.CLIPConfig
+		cfg, err = detect.CLIP(c)
+		r.Config, r.Title = cfg, "CLIP text encoder"
+		if cfg == text.CLIPViTL14 {
+			r.Title = "CLIP ViT-L/14 text encoder"
+		}
+	case weights.KindT5:
+		var cfg text.T5Config
+		cfg, err = detect.T5(c)
+		r.Config, r.Title = cfg, "T5 v1.1 text encoder"
+		if cfg == text.T5XXL {
+			r.Title = "T5 v1.1 XXL text encoder"
+		}
+	case weights.KindSigLIP:
+		var cfg vision.Config
+		cfg, err = detect.SigLIP(c)
+		r.Config, r.Title = cfg, "SigLIP vision tower"
+		if cfg == vision.SO400M {
+			r.Title = "SigLIP SO400M vision tower"
+		}
+	case weights.KindIPAdapter:
+		var cfg flux.IPConfig
+		cfg, err = detect.IPAdapter(c)
+		r.Config, r.Title = cfg, "FLUX IP-Adapter"
+		if cfg == flux.InstantX {
+			r.Title = "FLUX.1 [dev] IP-Adapter"
+		}
+	case weights.KindLoRA:
+		var f *lora.File
+		r.Title = "LoRA"
+		if f, err = weights.ParseLoRA(c); err == nil {
+			err = f.Check()
+			r.LoRA = &LoRA{Dropped: f.Dropped()}
+			r.Format, r.Title = f.Format, f.String()
+			r.Ignored = append(r.Ignored, f.Ignored...)
+			r.LoRA.Modules = f.Modules()
+			r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
+			r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
+		}
+	default:
+		r.Title = "unknown"
+		err = fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
+	}
+	if err != nil {
+		r.Problem = err.Error()
+	}
+	return r
+}
+
+func firstName(c *weights.Checkpoint) string {
+	if len(c.Tensors()) == 0 {
+		return ""
+	}
+	return c.Tensors()[0].Name
+}
+
+// String is the report as lines for people.
+func (r Report) String() string {
+	var b strings.Builder
+	r.write(&b, "")
+	return b.String()
+}
+
+func (r Report) write(b *strings.Builder, indent string) {
+	fmt.Fprintf(b, "%s%s: %s\n", indent, r.Path, r.Title)
+	indent += "  "
+	if r.Format != "" {
+		fmt.Fprintf(b, "%sformat      %s\n", indent, r.Format)
+	}
+	var types []string
+	for _, d := range slices.Sorted(maps.Keys(r.DTypes)) {
+		types = append(types, fmt.Sprintf("%d %s", r.DTypes[d], d))
+	}
+	fmt.Fprintf(b, "%stensors     %d (%s) in %d files, %s\n", indent, r.Tensors, strings.Join(types, ", "), r.Files, weights.Bytes(r.Bytes))
+	fmt.Fprintf(b, "%sparameters  %s\n", indent, thousands(r.Parameters))
+	if r.Config != nil {
+		fmt.Fprintf(b, "%sconfig      %s\n", indent, exec.ConfigName(r.Config))
+	}
+	if l := r.LoRA; l != nil {
+		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0], l.Alpha[1], l.Modules)
+	}
+	if l := r.LoRA; l != nil && l.Dropped != "" {
+		fmt.Fprintf(b, "%snot applied %s\n", indent, l.Dropped)
+	} else if len(r.Ignored) > 0 {
+		fmt.Fprintf(b, "%signored     %d tensors, %s\n", indent, len(r.Ignored), r.Ignored[0])
+	}
+	for _, p := range r.Parts {
+		p.write(b, indent)
+	}
+	if r.Problem != "" && len(r.Parts) == 0 {
+		fmt.Fprintf(b, "%sproblem     %s\n", indent, strings.ReplaceAll(r.Problem, "\n", "\n"+indent))
+	}
+}
+
+// thousands is n with its digits in groups of three.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return s
+}

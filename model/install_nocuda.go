@@ -1,9 +1,0 @@
-//go:build !(linux && amd64)
-
-package model
-
-import "errors"
-
-func installCUDA(string) error {
-	return errors.New("go-xla's installer has CUDA plugins for linux/amd64 only")
-}

@@ -1,0 +1,158 @@
+package sample
+
+import (
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/nn"
+)
+
+// A branch is one of the two sides of guidance, ready for the steps: what they
+// share is on the backend.
+type branch struct {
+	parts    parts
+	txt      []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
+	mods     [][]byte          // of each step, [1,M] in the weights' dtype
+	marks    []*tensors.Tensor // of each group: tokens, and strengths where they are needed
+	pictures []*tensors.Tensor // of each block: keys and values [1,T,H,HeadDim] of image prompts; nil for none
+	tea      *teaCache         // nil: every step runs the blocks
+	negative bool
+}
+
+// kept are the inputs of a block's graph that are there for all steps.
+func (b *branch) kept(block int) []*tensors.Tensor {
+	if b.pictures == nil {
+		return b.marks
+	}
+	return append(slices.Clone(b.pictures[2*block:2*block+2]), b.marks...)
+}
+
+func (b *branch) finalize() {
+	for _, t := range slices.Concat(b.marks, b.txt, b.pictures) {
+		// The picture is done; a leak would show in the next one.
+		_ = t.FinalizeAll()
+	}
+	if b.tea != nil {
+		b.tea.finalize()
+	}
+}
+
+// prepare projects a branch's text and computes the modulations of all steps in
+// one graph: inputs timesteps [K], guidance [K], vec [K,P], txt [1,T,D] and one
+// text [1,N,Te,D] a group.
+func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup, images []eligen.ImagePrompt) (_ *branch, err error) {
+	cfg, steps := t.Config, len(d.Sigmas)-1
+	timesteps, guidance, vec := tensor.New(steps), tensor.New(steps), tensor.New(steps, cfg.PooledDim)
+	for i := range steps {
+		timesteps.Data[i] = 1000 * d.Sigmas[i]
+		guidance.Data[i] = float32(d.Guidance)
+		copy(vec.Data[i*cfg.PooledDim:], p[eligen.Vec].Data)
+	}
+	inputs := []*tensors.Tensor{exec.Upload(timesteps), exec.Upload(guidance), exec.Upload(vec), exec.Upload(p[eligen.Txt], 1)}
+	for _, g := range groups {
+		txt := tensor.New(len(g.entities), g.length, cfg.TextDim)
+		for i, e := range g.entities {
+			copy(txt.Data[i*g.length*cfg.TextDim:], e.Prompt[eligen.Txt].Data)
+		}
+		inputs = append(inputs, exec.Upload(txt, 1))
+	}
+	out, err := t.Runner.Run(exec.Graph{
+		Name: "conditioning " + exec.ConfigName(cfg),
+		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+			g := in[1]
+			if !cfg.Guidance {
+				g = nil
+			}
+			out := []*graph.Node{flux.Modulation(w, cfg, flux.Embed(w, cfg, in[0], g, in[2]))}
+			for _, txt := range in[3:] {
+				out = append(out, flux.EmbedText(w, txt))
+			}
+			return out
+		},
+	}, t.Store, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
+	b := &branch{txt: out[1:], parts: parts{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
+	err = out[0].ConstBytes(func(data []byte) {
+		size := len(data) / steps
+		for i := range steps {
+			b.mods = append(b.mods, slices.Clone(data[i*size:(i+1)*size]))
+		}
+	})
+	err = errors.Join(err, out[0].FinalizeAll())
+	if d.TeaCache != 0 {
+		b.tea = &teaCache{threshold: d.TeaCache}
+	}
+	for _, g := range groups {
+		n := len(g.entities)
+		tokens := make([]int32, 0, n*g.bucket)
+		logs := make([]float32, n)
+		for j, e := range g.entities {
+			tokens = append(tokens, e.Tokens...)
+			for len(tokens) < (j+1)*g.bucket {
+				tokens = append(tokens, int32(rows*columns))
+			}
+			logs[j] = float32(math.Log(e.Strength))
+		}
+		b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(tokens, 1, n, g.bucket))
+		if g.strong {
+			b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
+		}
+		b.parts.groups = append(b.parts.groups, partGroup{g.length, g.strong})
+	}
+	if len(images) > 0 && err == nil {
+		b.parts.pictures = true
+		b.pictures, err = t.Images.keysValues(images, cfg, b.parts.dtype, t.Lean)
+	}
+	if err != nil {
+		b.finalize()
+		return nil, err
+	}
+	return b, nil
+}
+
+// errands are all graphs of a branch's steps, for compiling before the first.
+func (b *branch) errands(s *exec.Store) []exec.CompileRequest {
+	p, dim := b.parts, b.parts.config.Dim
+	begin := []shapes.Shape{shapes.Make(dtypes.Float32, 1, p.config.LatentChannels, 2*p.rows, 2*p.columns)}
+	text := b.txt[0].Shape().Dim(1)
+	for _, t := range b.txt {
+		begin = append(begin, t.Shape())
+	}
+	for _, t := range b.txt[1:] {
+		text += t.Shape().Dim(1) * t.Shape().Dim(2)
+	}
+	img, txt := shapes.Make(p.dtype, 1, p.rows*p.columns, dim), shapes.Make(p.dtype, 1, text, dim)
+	block := func(modulation int) []shapes.Shape {
+		in := []shapes.Shape{img, txt, shapes.Make(p.dtype, 1, modulation*dim)}
+		for _, t := range b.kept(0) {
+			in = append(in, t.Shape())
+		}
+		return in
+	}
+	out := []exec.CompileRequest{p.begin().Request(s, begin...), p.end().Request(s, img, shapes.Make(p.dtype, 1, 2*dim))}
+	if b.tea != nil {
+		latents := begin[0]
+		out = append(out, p.modulated().Request(s, latents, shapes.Make(p.dtype, 1, 12*dim)), p.change().Request(s, img, img),
+			p.added().Request(s, latents, img), p.reused().Request(s, latents, img))
+	}
+	if p.config.Double > 0 {
+		out = append(out, p.double(0).Request(s, block(12)...))
+	}
+	if p.config.Single > 0 {
+		out = append(out, p.single(0).Request(s, block(3)...))
+	}
+	return out
+}

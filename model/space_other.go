@@ -1,6 +1,0 @@
-//go:build !(linux || darwin || freebsd)
-
-package model
-
-// freeSpace says that the system doesn't tell how much room there is.
-func freeSpace(string) (uint64, bool) { return 0, false }

@@ -1,0 +1,188 @@
+package weights
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/torch"
+)
+
+// A Checkpoint is one model's weights in files as users have them: a single
+// safetensors file, or a folder of them with or without an index; or a single
+// archive of PyTorch's. It reads no more than headers until a tensor is asked for.
+type Checkpoint struct {
+	Path     string
+	Kind     string            // KindTransformer, …
+	Format   string            // whose names the file uses: "bfl", "diffusers" or "hf"
+	Metadata map[string]string // of a single file
+	Files    []string          // in order of name
+	Ignored  []string          // names that belong to no part of the model that runs
+
+	shards  []*shard
+	order   []tensor.Info
+	entries map[string]entry
+}
+
+// A shard is the bytes of one file.
+type shard struct {
+	data  []byte      // mapped or embedded; nil where the file must be read
+	read  io.ReaderAt // where data is nil
+	close func() error
+}
+
+// An entry is one tensor: segments of files, one after the other.
+type entry struct {
+	info     tensor.Info
+	segments []segment
+}
+
+type segment struct {
+	in     *shard
+	offset int64 // bytes from the start of the file
+	n      int   // elements
+}
+
+// OpenCheckpoint opens a safetensors file, or a folder that holds one, or a
+// folder of shards with its index. Close it when it is no longer read.
+func Open(path string) (_ *Checkpoint, err error) {
+	paths, index, err := checkpointFiles(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkpoint{Path: path, Files: paths}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	held := map[string]string{} // tensor → file
+	var all []entry
+	for _, f := range paths {
+		s, infos, meta, err := openShard(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		c.shards = append(c.shards, s)
+		if len(paths) == 1 {
+			c.Metadata = meta
+		}
+		for _, t := range infos {
+			if other, ok := held[t.Name]; ok {
+				return nil, fmt.Errorf("tensor %q is in %s and in %s", t.Name, filepath.Base(other), filepath.Base(f))
+			}
+			held[t.Name] = f
+			all = append(all, entry{t, []segment{{s, t.Offset, Elements(t.Shape)}}})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(index)) {
+		if f := held[name]; filepath.Base(f) != index[name] {
+			return nil, fmt.Errorf("%s: the index says that tensor %q is in %s, but it isn't there", path, name, index[name])
+		}
+	}
+	c.identify(all)
+	return c, nil
+}
+
+// NewCheckpoint is a checkpoint of a safetensors file held in memory, such as
+// an embedded one. path is for messages.
+func FromBytes(path string, data []byte) (*Checkpoint, error) {
+	infos, meta, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	s := &shard{data: data}
+	c := &Checkpoint{Path: path, Metadata: meta, shards: []*shard{s}}
+	var all []entry
+	for _, t := range infos {
+		all = append(all, entry{t, []segment{{s, t.Offset, Elements(t.Shape)}}})
+	}
+	c.identify(all)
+	return c, nil
+}
+
+func openShard(path string) (*shard, []tensor.Info, map[string]string, error) {
+	f, err := files.Open(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, nil, nil, err
+	}
+	var infos []tensor.Info
+	var meta map[string]string
+	if isTorch(f) {
+		infos, err = torch.Read(f, fi.Size())
+	} else {
+		infos, meta, err = tensor.ReadHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, nil, err
+	}
+	data, unmap, err := mapFile(f, fi.Size())
+	if err != nil {
+		return &shard{read: f, close: f.Close}, infos, meta, nil
+	}
+	f.Close() // the mapping outlives it
+	return &shard{data: data, close: unmap}, infos, meta, nil
+}
+
+// Close lets go of the files. Nothing may be loaded after it.
+func (c *Checkpoint) Close() error {
+	var err error
+	for _, s := range c.shards {
+		if s.close != nil {
+			err = errors.Join(err, s.close())
+			s.close = nil
+		}
+	}
+	c.entries, c.shards = nil, nil
+	return err
+}
+
+func Elements(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// part is the tensors of a checkpoint under a prefix, without it.
+func (c *Checkpoint) Part(prefix string) *Checkpoint {
+	p := &Checkpoint{Path: c.Path + " (" + strings.TrimSuffix(prefix, ".") + ")", entries: map[string]entry{}}
+	for _, t := range c.order {
+		if name, ok := strings.CutPrefix(t.Name, prefix); ok {
+			e := c.entries[t.Name]
+			e.info.Name = name
+			p.entries[name] = e
+			p.order = append(p.order, e.info)
+		}
+	}
+	return p
+}
+
+// digestFiles is the digest of every file of a checkpoint.
+func Digests(c *Checkpoint) ([]eligen.Digest, error) {
+	var out []eligen.Digest
+	for _, f := range c.Files {
+		d, err := cache.Digest(f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}

@@ -1,0 +1,126 @@
+package weights
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/lora"
+)
+
+func (c *Checkpoint) Shapes() map[string][]int {
+	m := map[string][]int{}
+	for _, t := range c.order {
+		m[t.Name] = t.Shape
+	}
+	return m
+}
+
+// A Loader gives the tensors of a checkpoint, by Black Forest Labs' names for
+// the transformer and the autoencoder and by Hugging Face's for encoders.
+type Loader = lora.Loader
+
+// element is the bytes of one element of the dtypes that are read as numbers. Integers
+// are no weights, but alphas of LoRAs.
+var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
+
+// Tensors lists the tensors in the order of the data, under the names that the
+// models ask for.
+func (c *Checkpoint) Tensors() []tensor.Info { return c.order }
+
+// Shape is a tensor's shape, or nil where there is no such tensor.
+func (c *Checkpoint) Shape(name string) []int {
+	e, ok := c.entries[name]
+	if !ok {
+		return nil
+	}
+	return e.info.Shape
+}
+
+// Raw is a tensor's bytes where they lie in memory in one piece; else nil.
+func (c *Checkpoint) Raw(name string) []byte {
+	e, ok := c.entries[name]
+	if !ok || len(e.segments) != 1 || e.segments[0].in.data == nil {
+		return nil
+	}
+	s := e.segments[0]
+	return s.in.data[s.offset : s.offset+e.info.Size]
+}
+
+// readAtOnce is how many bytes are read at a time from a file that isn't mapped.
+const readAtOnce = 1 << 20
+
+// Floats fills dst with a tensor's elements from an element on. No more of the
+// tensor is read than is asked for.
+func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
+	e, ok := c.entries[name]
+	if !ok {
+		return fmt.Errorf("%s has no tensor %q", c.Path, name)
+	}
+	size, ok := element[e.info.DType]
+	if !ok {
+		return fmt.Errorf("%s: tensor %q is %s; eligen reads %s", c.Path, name, e.info.DType, readable)
+	}
+	if from < 0 || from+len(dst) > Elements(e.info.Shape) {
+		return fmt.Errorf("%s: tensor %q has %d elements, not %d", c.Path, name, Elements(e.info.Shape), from+len(dst))
+	}
+	var buf []byte
+	for _, s := range e.segments {
+		if from >= s.n {
+			from -= s.n
+			continue
+		}
+		n := min(s.n-from, len(dst))
+		at := s.offset + int64(from)*size
+		if s.in.data != nil {
+			convert(dst[:n], e.info.DType, s.in.data[at:at+int64(n)*size])
+			dst, from = dst[n:], 0
+		} else {
+			if buf == nil {
+				buf = make([]byte, min(readAtOnce, int64(len(dst))*size))
+			}
+			for n > 0 {
+				k := min(n, len(buf)/int(size))
+				b := buf[:int64(k)*size]
+				if _, err := s.in.read.ReadAt(b, at); err != nil {
+					return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+				}
+				convert(dst[:k], e.info.DType, b)
+				dst, n, at = dst[k:], n-k, at+int64(len(b))
+			}
+			from = 0
+		}
+		if len(dst) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// convert turns little-endian elements into float32; len(dst) says how many.
+func convert(dst []float32, dtype string, b []byte) {
+	switch dtype {
+	case "F32":
+		for i := range dst {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
+		}
+	case "BF16":
+		for i := range dst {
+			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
+		}
+	default:
+		// Rare enough to go through the slice that this makes.
+		const some = 1 << 16
+		size := int(element[dtype])
+		for len(dst) > 0 {
+			n := min(some, len(dst))
+			f, err := tensor.Floats(dtype, b[:n*size])
+			if err != nil {
+				panic(err) // Floats of Checkpoint lets no other dtype through
+			}
+			copy(dst, f)
+			dst, b = dst[n:], b[n*size:]
+		}
+	}
+}
