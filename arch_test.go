@@ -106,21 +106,22 @@ var shared = map[string]string{
 // home is the folders that know each heavy dependency. Replacing one is replacing a
 // folder.
 var home = map[string]string{
-	"github.com/hashicorp/hcl/": "dsl",
-	"github.com/zclconf/":       "dsl",
-	"github.com/gomlx/":         "model train bench",
-	"charm.land/bubble":         "tui",
-	"charm.land/huh/":           "tui",
-	"charm.land/lipgloss/":      "tui",
-	"github.com/charmbracelet/": "tui",
-	"github.com/HugoSmits86/":   "stage",
-	"github.com/kovidgoyal/":    "internal",
-	"github.com/gofrs/flock":    "internal",
-	"github.com/spf13/cobra":    "cmd",
-	"github.com/nats-io/":       "farm",
-	"github.com/openai/":        "draft",
-	"github.com/kaptinlin/":     "draft",
-	"net/http":                  "fetch draft store web",
+	"github.com/hashicorp/hcl/":  "dsl",
+	"github.com/zclconf/":        "dsl",
+	"github.com/gomlx/":          "model train bench",
+	"charm.land/bubble":          "tui",
+	"charm.land/huh/":            "tui",
+	"charm.land/lipgloss/":       "tui",
+	"github.com/charmbracelet/":  "tui",
+	"github.com/HugoSmits86/":    "stage",
+	"github.com/kovidgoyal/":     "internal",
+	"github.com/gofrs/flock":     "internal",
+	"google.golang.org/protobuf": "store",
+	"github.com/spf13/cobra":     "cmd",
+	"github.com/nats-io/":        "farm",
+	"github.com/openai/":         "draft",
+	"github.com/kaptinlin/":      "draft",
+	"net/http":                   "fetch draft store web",
 }
 
 // TestImports reads the files itself and runs no go list, so that the test cache

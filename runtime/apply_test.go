@@ -47,7 +47,7 @@ func build(t *testing.T, scene *eligen.Scene) *eligen.Plan {
 }
 
 // apply applies a plan with the paint engine, and gives what its events say.
-func apply(t *testing.T, store *file.Store, plan *eligen.Plan, change ...func(*runtime.Runner)) (eligen.Progress, error) {
+func apply(t *testing.T, store runtime.Store, plan *eligen.Plan, change ...func(*runtime.Runner)) (eligen.Progress, error) {
 	t.Helper()
 	var progress eligen.Progress
 	seq := 0

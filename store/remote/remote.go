@@ -1,0 +1,284 @@
+// Package remote keeps results on a server that speaks Bazel's HTTP cache protocol, as
+// bazel-remote, BuildBuddy and nginx with WebDAV do.
+//
+// A result's content is at cas/<SHA-256>. At ac/<key> is an ActionResult, Bazel's own
+// message, that names the content. The content is uploaded first, so that a result
+// appears whole or not at all.
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
+)
+
+// A Store is a client of a cache server. It is a runtime.Store and nothing else: the
+// protocol has no leases, partial results or journals, and nothing can be removed. A
+// Runner that uses it takes those from a store of this machine. It takes each input from
+// the server whenever a stage reads it.
+type Store struct {
+	base   *url.URL
+	client *http.Client
+	stall  time.Duration
+
+	mu      sync.Mutex
+	damaged map[eligen.Digest]bool // results that the server has and that were found damaged
+}
+
+var _ runtime.Store = (*Store)(nil)
+
+// Options of a Store. The zero value is usable.
+type Options struct {
+	Client *http.Client  // nil is http.DefaultClient
+	Stall  time.Duration // how long nothing may move in either direction; 0 is a minute
+}
+
+// New returns the Store at an address: http or https, with whatever path the server wants
+// before cas/ and ac/.
+func New(address string, o Options) (*Store, error) {
+	base, err := url.Parse(address)
+	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
+		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/", address)
+	}
+	s := &Store{base: base, client: o.Client, stall: o.Stall, damaged: map[eligen.Digest]bool{}}
+	if s.client == nil {
+		s.client = http.DefaultClient
+	}
+	if s.stall == 0 {
+		s.stall = time.Minute
+	}
+	return s, nil
+}
+
+// A StatusError is an answer of the server that means a failure.
+type StatusError struct {
+	Method, Address string // the address without a password
+	Code            int
+}
+
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("%s %s: the cache answers %d %s", e.Method, e.Address, e.Code, http.StatusText(e.Code))
+}
+
+// do sends a request. The answer's body fails when nothing comes for too long; the
+// request's does when the server takes nothing for so long. A missing entry is
+// fs.ErrNotExist.
+func (s *Store) do(ctx context.Context, method, kind string, key eligen.Digest, body func() io.Reader, size int64) (*http.Response, error) {
+	address := s.base.JoinPath(kind, string(key))
+	watch := newWatch(ctx, s.stall)
+	req, err := http.NewRequestWithContext(watch.ctx, method, address.String(), nil)
+	if err != nil {
+		watch.stop()
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/octet-stream")
+		req.Body = http.NoBody
+	}
+	if size > 0 {
+		req.ContentLength = size
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(watch.reader(body())), nil }
+		req.Body, _ = req.GetBody()
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		return nil, watch.failure(err)
+	}
+	res.Body = watch.body(res.Body)
+	switch {
+	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
+		err = fs.ErrNotExist
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		err = &StatusError{method, address.Redacted(), res.StatusCode}
+	}
+	if err != nil {
+		res.Body.Close()
+		return nil, err
+	}
+	return res, nil
+}
+
+// Stat asks for a result's ActionResult, and not whether the content is there.
+func (s *Store) Stat(ctx context.Context, key eligen.Digest) (runtime.Info, error) {
+	if !runtime.IsKey(key) {
+		return runtime.Info{}, fs.ErrNotExist
+	}
+	res, err := s.do(ctx, http.MethodGet, "ac", key, nil, 0)
+	if err != nil {
+		return runtime.Info{}, err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxAction+1))
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return runtime.Info{}, err
+	}
+	content, size, ok := parseAction(data)
+	if !ok || err != nil {
+		s.note(key, true)
+		return runtime.Info{}, fmt.Errorf("ac/%s on the cache is not what eligen wrote: %w", key.Short(), runtime.ErrCorrupt)
+	}
+	return runtime.Info{Key: key, Content: content, Size: size}, nil
+}
+
+// note remembers whether the server's copy of a result is damaged, so that a Commit
+// replaces it.
+func (s *Store) note(key eligen.Digest, damaged bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if damaged {
+		s.damaged[key] = true
+	} else {
+		delete(s.damaged, key)
+	}
+}
+
+func (s *Store) isDamaged(key eligen.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.damaged[key]
+}
+
+// Open opens a result. One whose content is gone from the server is missing.
+func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, error) {
+	info, err := s.Stat(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	damaged := func(err error) error {
+		s.note(key, true)
+		return fmt.Errorf("the cache's copy of %s is made again: %w", key.Short(), err)
+	}
+	res, err := s.do(ctx, http.MethodGet, "cas", info.Content, nil, 0)
+	if err != nil {
+		return nil, err
+	}
+	if res.ContentLength >= 0 && res.ContentLength != info.Size {
+		res.Body.Close()
+		return nil, damaged(fmt.Errorf("%w: it has %d bytes instead of %d", runtime.ErrCorrupt, res.ContentLength, info.Size))
+	}
+	return runtime.Verified(res.Body, info, damaged), nil
+}
+
+// Touch does nothing: a server that makes room counts reads itself.
+func (s *Store) Touch(context.Context, eligen.Digest) {}
+
+// Create starts to write a result. Its content is gathered in memory, or in a temporary
+// file if it is large, because its address is its digest.
+func (s *Store) Create(ctx context.Context, key eligen.Digest) (runtime.Writer, error) {
+	if !runtime.IsKey(key) {
+		return nil, fmt.Errorf("%q is no key of a result", key)
+	}
+	return &writer{store: s, ctx: ctx, key: key, sum: sha256.New()}, nil
+}
+
+// small is how many bytes of a result are held in memory.
+const small = 256 << 10
+
+type writer struct {
+	store *Store
+	ctx   context.Context
+	key   eligen.Digest
+	sum   hash.Hash
+	size  int64
+	buf   []byte   // all of it, before there is a file
+	file  *os.File // all of it
+	done  bool
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if w.done {
+		return 0, fs.ErrClosed
+	}
+	if w.size+int64(len(p)) > runtime.MaxResult {
+		return 0, runtime.ErrTooLarge
+	}
+	w.sum.Write(p)
+	w.size += int64(len(p))
+	if w.file == nil && w.size <= small {
+		w.buf = append(w.buf, p...)
+		return len(p), nil
+	}
+	if w.file == nil {
+		var err error
+		if w.file, err = os.CreateTemp("", "eligen-upload-*"); err != nil {
+			return 0, err
+		}
+		if _, err := w.file.Write(w.buf); err != nil {
+			return 0, err
+		}
+		w.buf = nil
+	}
+	return w.file.Write(p)
+}
+
+// Commit uploads the content and then the ActionResult.
+func (w *writer) Commit(replace bool) (runtime.Info, error) {
+	if w.done {
+		return runtime.Info{}, fs.ErrClosed
+	}
+	s := w.store
+	info := runtime.Info{Key: w.key, Content: eligen.Digest(hex.EncodeToString(w.sum.Sum(nil))), Size: w.size}
+	if !replace && !s.isDamaged(w.key) {
+		old, err := runtime.Verify(w.ctx, s, w.key)
+		if err == nil && old.Content != info.Content {
+			return old, runtime.ErrNotDeterministic
+		}
+		if err == nil {
+			return old, w.Close()
+		}
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt) {
+			return runtime.Info{}, err
+		}
+	}
+	content := func() io.Reader {
+		if w.file != nil {
+			return io.NewSectionReader(w.file, 0, w.size)
+		}
+		return bytes.NewReader(w.buf)
+	}
+	if err := s.put(w.ctx, "cas", info.Content, content, w.size); err != nil {
+		return runtime.Info{}, err
+	}
+	action := encodeAction(info.Content, info.Size)
+	if err := s.put(w.ctx, "ac", w.key, func() io.Reader { return bytes.NewReader(action) }, int64(len(action))); err != nil {
+		return runtime.Info{}, err
+	}
+	s.note(w.key, false)
+	return info, w.Close()
+}
+
+func (s *Store) put(ctx context.Context, kind string, key eligen.Digest, body func() io.Reader, size int64) error {
+	res, err := s.do(ctx, http.MethodPut, kind, key, body, size)
+	if errors.Is(err, fs.ErrNotExist) { // no such entry can't be meant
+		err = &StatusError{http.MethodPut, s.base.JoinPath(kind, string(key)).Redacted(), http.StatusNotFound}
+	}
+	if err != nil {
+		return fmt.Errorf("the result can't be uploaded: %w", err)
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxAction)) // so that the connection can be used again
+	return errors.Join(err, res.Body.Close())
+}
+
+func (w *writer) Close() error {
+	w.done, w.buf = true, nil
+	if w.file == nil {
+		return nil
+	}
+	file := w.file
+	w.file = nil
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
