@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -14,10 +12,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/model/engine"
-	"github.com/eligen/eligen/planner"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
 )
 
@@ -57,34 +52,9 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 	if err := os.WriteFile(path, []byte(scene.String()), 0o644); err != nil {
 		return nil, nil, err
 	}
-	loaded, ds := dsl.Load(context.Background(), path, dsl.Vars{})
-	if err := ds.Err(); err != nil {
-		return nil, nil, err
-	}
-	warmFirst(loaded)
-	e, err := engine.New(engine.Options{Backend: backend})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	p, ds := planner.Build(context.Background(), loaded, e.ID(), e.Spec, planner.Options{})
-	if err := ds.Err(); err != nil {
-		return nil, nil, err
-	}
-	folder, err := os.MkdirTemp(b.dir, "store-")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer os.RemoveAll(folder)
-	store, err := file.Open(folder)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer store.Close()
 	began, made := map[string]time.Time{}, map[string]eligen.Artifact{}
 	took = map[string]float64{}
-	// Another backend may have written the file before.
-	r := runtime.Runner{Force: true, Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
+	see := func(e eligen.Event) {
 		switch e.Type {
 		case eligen.Started:
 			began[e.Stage] = e.Time
@@ -92,11 +62,17 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 			took[e.Stage] = e.Time.Sub(began[e.Stage]).Seconds()
 			made[e.Stage] = *e.Artifact
 		}
-	}}
-	if err := r.Apply(b.ctx, p); err != nil {
-		return nil, nil, err
 	}
-	pictures = map[string]image.Image{}
+	err = apply(b.ctx, path, backend, warmFirst, see, func(_ *engine.Engine, store *file.Store) error {
+		pictures, err = decoded(store, made)
+		return err
+	})
+	return pictures, took, err
+}
+
+// decoded returns the pictures of decode stages, by render.
+func decoded(store *file.Store, made map[string]eligen.Artifact) (map[string]image.Image, error) {
+	pictures := map[string]image.Image{}
 	for stage, a := range made {
 		name, ok := strings.CutSuffix(strings.TrimPrefix(stage, "render."), ".decode")
 		if !ok {
@@ -104,13 +80,13 @@ func (b *bench) approximate(backend string) (pictures map[string]image.Image, to
 		}
 		got, _, err := store.Get(a.Digest)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if pictures[name], err = png.Decode(bytes.NewReader(got.Data)); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", stage, err)
+			return nil, fmt.Errorf("%s: %w", stage, err)
 		}
 	}
-	return pictures, took, nil
+	return pictures, nil
 }
 
 // warmFirst puts renders that only warm up before the others.

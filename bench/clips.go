@@ -60,64 +60,93 @@ func measureClip(ctx context.Context, dir, backend string, frames int) (c clip, 
 	if err := os.WriteFile(path, fmt.Appendf(nil, movingEntity, frames), 0o644); err != nil {
 		return c, err
 	}
-	scene, ds := dsl.Load(ctx, path, dsl.Vars{})
-	if err := ds.Err(); err != nil {
-		return c, err
-	}
-	e, err := engine.New(engine.Options{Backend: backend})
+	w := watch{began: map[string]time.Time{}, took: map[string]float64{}}
+	err = apply(ctx, path, backend, nil, w.see, func(e *engine.Engine, _ *file.Store) error {
+		c.compiled = e.Compiled()
+		return nil
+	})
 	if err != nil {
 		return c, err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	p, ds := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
-	if err := ds.Err(); err != nil {
-		return c, err
+	for _, frame := range w.order {
+		c.frames = append(c.frames, w.took[frame])
 	}
-	folder, err := os.MkdirTemp(dir, "store-")
-	if err != nil {
-		return c, err
-	}
-	defer os.RemoveAll(folder)
-	store, err := file.Open(folder)
-	if err != nil {
-		return c, err
-	}
-	defer store.Close()
-	began, took := map[string]time.Time{}, map[string]float64{}
-	var first, last time.Time
-	var order []string
-	// One stage at a time, or the time of a frame would be its neighbours', too.
-	// Another backend may have written the file before.
-	r := runtime.Runner{Force: true, Store: store, Engine: e, Parallelism: 1, Emit: func(e eligen.Event) {
-		frame, _, ok := strings.Cut(e.Stage, "].")
-		switch {
-		case e.Type == eligen.Done && strings.HasPrefix(e.Kind, "encode/"):
-			c.prompts++
-		case !ok || !strings.Contains(frame, ".frame["):
-		case e.Type == eligen.Started:
-			began[e.Stage] = e.Time
-			if first.IsZero() {
-				first = e.Time
-			}
-		case e.Type == eligen.Done:
-			if _, known := took[frame]; !known {
-				order = append(order, frame)
-			}
-			took[frame] += e.Time.Sub(began[e.Stage]).Seconds()
-			last = e.Time
-		}
-	}}
-	if err := r.Apply(ctx, p); err != nil {
-		return c, err
-	}
-	for _, frame := range order {
-		c.frames = append(c.frames, took[frame])
-	}
-	c.all, c.compiled = last.Sub(first).Seconds(), e.Compiled()
+	c.prompts, c.all = w.prompts, w.last.Sub(w.first).Seconds()
 	if len(c.frames) == 0 || len(c.frames) > frames {
 		return c, fmt.Errorf("%d frames were made, of %d", len(c.frames), frames)
 	}
 	return c, nil
+}
+
+// apply renders the scene at path, with a new engine and an empty store next to it, one
+// stage at a time. prepare changes the scene first and may be nil; done sees what was
+// made before both are closed.
+func apply(
+	ctx context.Context, path, backend string, prepare func(*eligen.Scene), emit eligen.Sink,
+	done func(*engine.Engine, *file.Store) error,
+) (err error) {
+	scene, ds := dsl.Load(ctx, path, dsl.Vars{})
+	if err := ds.Err(); err != nil {
+		return err
+	}
+	if prepare != nil {
+		prepare(scene)
+	}
+	e, err := engine.New(engine.Options{Backend: backend})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	p, ds := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
+	if err := ds.Err(); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp(filepath.Dir(path), "store-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	store, err := file.Open(folder)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	// One stage at a time, or a stage's time would contain its neighbours'. Another
+	// backend may have written the files before.
+	r := runtime.Runner{Force: true, Store: store, Engine: e, Parallelism: 1, Emit: emit}
+	if err := r.Apply(ctx, p); err != nil {
+		return err
+	}
+	return done(e, store)
+}
+
+// A watch takes the times of a clip's frames.
+type watch struct {
+	prompts     int
+	began       map[string]time.Time // by stage
+	took        map[string]float64   // by frame, in seconds
+	order       []string             // of the frames
+	first, last time.Time
+}
+
+func (w *watch) see(e eligen.Event) {
+	frame, _, ok := strings.Cut(e.Stage, "].")
+	switch {
+	case e.Type == eligen.Done && strings.HasPrefix(e.Kind, "encode/"):
+		w.prompts++
+	case !ok || !strings.Contains(frame, ".frame["):
+	case e.Type == eligen.Started:
+		w.began[e.Stage] = e.Time
+		if w.first.IsZero() {
+			w.first = e.Time
+		}
+	case e.Type == eligen.Done:
+		if _, known := w.took[frame]; !known {
+			w.order = append(w.order, frame)
+		}
+		w.took[frame] += e.Time.Sub(w.began[e.Stage]).Seconds()
+		w.last = e.Time
+	}
 }
 
 // clips compares a clip with as many times one warm frame.

@@ -13,10 +13,12 @@ type measurement struct {
 
 func (m *measurement) ours() bool { return m.Backend != "" }
 
-// compare has everyone open a job, and then takes turns; check, which may be nil, is
-// called in between, and says who may not go on. An error is only of ctx: whoever
-// can't do the job has a problem, and the others go on.
-func (b *bench) compare(rounds int, job func(c *contender) (r request, whyNot string), check func([]*measurement)) ([]*measurement, error) {
+// compare has all contenders open a job and then take turns. check, which may be nil, is
+// called in between and excludes contenders. A contender that can't do the job has a
+// problem, and the others continue: an error is only ctx's.
+func (b *bench) compare(
+	rounds int, job func(c *contender) (r request, whyNot string), check func([]*measurement),
+) ([]*measurement, error) {
 	var all []*measurement
 	workers := map[*measurement]*worker{}
 	defer func() {
@@ -40,34 +42,15 @@ func (b *bench) compare(rounds int, job func(c *contender) (r request, whyNot st
 			continue
 		}
 		workers[m] = w
-		a, err := w.ask(r)
-		if err == nil && r.Job == "step" {
-			m.velocity, err = readFloats(r.Output)
-		}
-		if err != nil {
-			m.problem = firstLine(err)
-		}
-		m.once, m.base = a.Once, a.Base
-		if r.Job == "train" {
-			m.losses = append(m.losses, a.Loss)
-		}
+		m.open(w, r)
 	}
 	if check != nil {
 		check(all)
 	}
 	for range rounds {
 		for _, m := range all {
-			if m.problem != "" {
-				continue
-			}
-			a, err := workers[m].ask(request{Do: "run"})
-			if err != nil {
-				m.problem = firstLine(err)
-				continue
-			}
-			m.ms = append(m.ms, a.MS)
-			if m.losses != nil {
-				m.losses = append(m.losses, a.Loss)
+			if m.problem == "" {
+				m.run(workers[m])
 			}
 		}
 	}
@@ -81,6 +64,34 @@ func (b *bench) compare(rounds int, job func(c *contender) (r request, whyNot st
 		}
 	}
 	return all, b.ctx.Err()
+}
+
+// open has a worker open a job, and keeps what it answers.
+func (m *measurement) open(w *worker, r request) {
+	a, err := w.ask(r)
+	if err == nil && r.Job == "step" {
+		m.velocity, err = readFloats(r.Output)
+	}
+	if err != nil {
+		m.problem = firstLine(err)
+	}
+	m.once, m.base = a.Once, a.Base
+	if r.Job == "train" {
+		m.losses = append(m.losses, a.Loss)
+	}
+}
+
+// run has a worker do its job once.
+func (m *measurement) run(w *worker) {
+	a, err := w.ask(request{Do: "run"})
+	if err != nil {
+		m.problem = firstLine(err)
+		return
+	}
+	m.ms = append(m.ms, a.MS)
+	if m.losses != nil {
+		m.losses = append(m.losses, a.Loss)
+	}
 }
 
 // pairs are those whose times are compared: eligen's engines with all others, and

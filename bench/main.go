@@ -132,35 +132,13 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, out: out, dir: dir, rounds: 7, entities: []int{0, 4, 8, 12}, matmul: 2048, peak: map[string]float64{}, memoryCases: cases}
-	b.goals.head = []string{"goal", "of", "reached", "asked for"}
-	b.shapes = []shape{wide, nano}
-	if quick {
-		small := wide
-		small.Name += " (1 + 1 blocks)"
-		small.Config.Double, small.Config.Single = 1, 1
-		b.shapes = []shape{nano, small}
-		b.rounds, b.entities, b.matmul = 2, []int{0, 4}, 512
-	}
+	b := newBench(ctx, out, dir, quick, cases)
 	if b.all, err = contenders(ctx, dir, backends, python); err != nil {
 		return err
 	}
 	before, _ := readTicks()
 
-	b.print("machine    %s", machine())
-	switch {
-	case known:
-		b.print("load       %.2f processors used by other work before the start; load average %s", busy, loadAverage())
-	case timed:
-		b.print("load       %s", unknown)
-	}
-	for _, c := range b.all {
-		about := c.About
-		if c.Missing != "" {
-			about = notInstalled + ": " + c.Missing
-		}
-		b.print("%-10s %s", c.Name, about)
-	}
+	b.introduce(busy, known, timed)
 	for _, p := range parts {
 		if len(only) > 0 && !slices.Contains(only, p.name) {
 			continue
@@ -177,6 +155,42 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 		b.print("\nOther work used %.2f processors while this was measured.", before.others(after, runtime.NumCPU()))
 	}
 	return nil
+}
+
+// newBench returns a bench with its sizes: quick ones show that it works.
+func newBench(ctx context.Context, out io.Writer, dir string, quick bool, cases []memoryCase) *bench {
+	b := &bench{
+		ctx: ctx, out: out, dir: dir, rounds: 7, entities: []int{0, 4, 8, 12}, matmul: 2048,
+		peak: map[string]float64{}, memoryCases: cases,
+	}
+	b.goals.head = []string{"goal", "of", "reached", "asked for"}
+	b.shapes = []shape{wide, nano}
+	if quick {
+		small := wide
+		small.Name += " (1 + 1 blocks)"
+		small.Config.Double, small.Config.Single = 1, 1
+		b.shapes = []shape{nano, small}
+		b.rounds, b.entities, b.matmul = 2, []int{0, 4}, 512
+	}
+	return b
+}
+
+// introduce prints the machine, its load, and what is compared.
+func (b *bench) introduce(busy float64, known, timed bool) {
+	b.print("machine    %s", machine())
+	switch {
+	case known:
+		b.print("load       %.2f processors used by other work before the start; load average %s", busy, loadAverage())
+	case timed:
+		b.print("load       %s", unknown)
+	}
+	for _, c := range b.all {
+		about := c.About
+		if c.Missing != "" {
+			about = notInstalled + ": " + c.Missing
+		}
+		b.print("%-10s %s", c.Name, about)
+	}
 }
 
 // progress tells whoever waits, not whoever reads, what is being measured.

@@ -149,15 +149,7 @@ func (c *Composer) Layout(i int) (Layout, error) {
 		if err != nil {
 			return Layout{}, err
 		}
-		o := Object{Class: class.Name}
-		if c.options.Split == Train && len(class.Also) > 0 && s.chance(12) {
-			o.Called = class.Also[s.below(len(class.Also))]
-		}
-		o.Mirror = s.chance(50) && !class.Aim
-		o.Turn = s.between(-class.Turn, class.Turn)
-		if class.Turn < 180 && s.chance(40) {
-			o.Turn = 0
-		}
+		o := c.posed(s, class)
 		ex0, ey0, ex1, ey1 := sp.extent(pose{o.Mirror, o.Turn})
 		b, ok := place(s, ex1-ex0, ey1-ey0, sides[len(chosen)-1], cw, ch, l.Background.horizon, class.Sky, overlap, placed)
 		if !ok {
@@ -168,16 +160,8 @@ func (c *Composer) Layout(i int) (Layout, error) {
 		o.Box = [4]float64{float64(b.x0) / w, float64(b.y0) / h, float64(b.x1) / w, float64(b.y1) / h}
 		l.Objects = append(l.Objects, o)
 	}
-	// What stands further down is nearer, and drawn over what is behind.
-	slices.SortStableFunc(l.Objects, func(a, b Object) int {
-		switch {
-		case a.Box[3] < b.Box[3]:
-			return -1
-		case a.Box[3] > b.Box[3]:
-			return 1
-		}
-		return 0
-	})
+	// An object further down is nearer, and drawn over those behind it.
+	slices.SortStableFunc(l.Objects, func(a, b Object) int { return cmp.Compare(a.Box[3], b.Box[3]) })
 	prompts, err := c.sprites.prompts(&l)
 	if err != nil {
 		return Layout{}, err
@@ -188,6 +172,20 @@ func (c *Composer) Layout(i int) (Layout, error) {
 	}
 	l.Caption = said + l.caption(s, c.options.Split, prompts, limit)
 	return l, nil
+}
+
+// posed returns an object of a class, with a name and a pose.
+func (c *Composer) posed(s stream, class Class) Object {
+	o := Object{Class: class.Name}
+	if c.options.Split == Train && len(class.Also) > 0 && s.chance(12) {
+		o.Called = class.Also[s.below(len(class.Also))]
+	}
+	o.Mirror = s.chance(50) && !class.Aim
+	o.Turn = s.between(-class.Turn, class.Turn)
+	if class.Turn < 180 && s.chance(40) {
+		o.Turn = 0
+	}
+	return o
 }
 
 // drawClasses picks the background and one to four different classes for it.
@@ -341,30 +339,10 @@ func (c *Composer) Compose(l Layout) (annotated.Sample, error) {
 	}
 	l.Background.paintOn(out.Image, l.Variant)
 	for i, o := range l.Objects {
-		b := o.Box
-		if !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
-			return annotated.Sample{}, fmt.Errorf("object %d (%s): %v is no box; it takes x0 < x1 and y0 < y1 between 0 and 1", i, o.Class, b)
-		}
-		class, sp, err := c.sprites.get(o.Class, l.Style)
+		solid, mask, err := c.paint(out.Image, l, o)
 		if err != nil {
-			return annotated.Sample{}, fmt.Errorf("object %d: %w", i, err)
+			return annotated.Sample{}, fmt.Errorf("object %d (%s): %w", i, o.Class, err)
 		}
-		px := func(v float64, side int) int { return int(math.Round(v * float64(side*one))) }
-		cut := sp.draw(pose{o.Mirror, o.Turn}, px(b[0], size.W), px(b[1], size.H), px(b[2], size.W), px(b[3], size.H))
-		if o.Hue%60 != 0 {
-			return annotated.Sample{}, fmt.Errorf("object %d (%s): colours are turned by multiples of 60 degrees, not by %d", i, o.Class, o.Hue)
-		}
-		cut.turnHue(o.Hue)
-		solid := cut.solid(out.Image.Rect)
-		if solid.Empty() {
-			return annotated.Sample{}, fmt.Errorf("object %d (%s): the box %v is too small to draw in", i, o.Class, b)
-		}
-		ground := int(int64(l.Background.horizon) * int64(size.H) >> 16)
-		if !class.Sky && solid.Max.Y > ground {
-			cut.shadow(out.Image, solid)
-		}
-		mask := image.NewGray(out.Image.Rect)
-		cut.over(out.Image, mask)
 		for _, e := range out.Entities {
 			for k, v := range mask.Pix {
 				if v != 0 {
@@ -383,7 +361,36 @@ func (c *Composer) Compose(l Layout) (annotated.Sample, error) {
 	return out, nil
 }
 
-// fractions is a box of pixels as a region.
+// paint draws an object of a layout into a picture, with its shadow, and returns the box
+// of its outline and its mask.
+func (c *Composer) paint(img *image.NRGBA, l Layout, o Object) (solid image.Rectangle, mask *image.Gray, err error) {
+	size, b := c.options.Size, o.Box
+	if !(b[0] >= 0 && b[1] >= 0 && b[2] <= 1 && b[3] <= 1 && b[0] < b[2] && b[1] < b[3]) {
+		return solid, nil, fmt.Errorf("%v is no box; it takes x0 < x1 and y0 < y1 between 0 and 1", b)
+	}
+	class, sp, err := c.sprites.get(o.Class, l.Style)
+	if err != nil {
+		return solid, nil, err
+	}
+	px := func(v float64, side int) int { return int(math.Round(v * float64(side*one))) }
+	cut := sp.draw(pose{o.Mirror, o.Turn}, px(b[0], size.W), px(b[1], size.H), px(b[2], size.W), px(b[3], size.H))
+	if o.Hue%60 != 0 {
+		return solid, nil, fmt.Errorf("colours are turned by multiples of 60 degrees, not by %d", o.Hue)
+	}
+	cut.turnHue(o.Hue)
+	if solid = cut.solid(img.Rect); solid.Empty() {
+		return solid, nil, fmt.Errorf("the box %v is too small to draw in", b)
+	}
+	ground := int(int64(l.Background.horizon) * int64(size.H) >> 16)
+	if !class.Sky && solid.Max.Y > ground {
+		cut.shadow(img, solid)
+	}
+	mask = image.NewGray(img.Rect)
+	cut.over(img, mask)
+	return solid, mask, nil
+}
+
+// fractions returns a box of pixels as a region.
 func fractions(r image.Rectangle, size eligen.Size) eligen.Region {
 	w, h := float64(size.W), float64(size.H)
 	return eligen.Box(float64(r.Min.X)/w, float64(r.Min.Y)/h, float64(r.Max.X)/w, float64(r.Max.Y)/h).Round()

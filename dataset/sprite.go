@@ -190,37 +190,7 @@ func (s *sprite) draw(p pose, bx0, by0, bx1, by1 int) cutout {
 			v := ov + mul(rx, ay) + mul(ry, dy) - one/2
 			var sum [4]uint32
 			for _, t := range taps {
-				tu, tv := u+t[0], v+t[1]
-				iu, iv := tu>>16, tv>>16
-				if iu < -1 || iv < -1 || iu >= l.w || iv >= l.h {
-					continue
-				}
-				fu, fv := uint32(tu>>8&255), uint32(tv>>8&255)
-				for j := range 2 {
-					yy, wy := iv+j, 256-fv
-					if j == 1 {
-						wy = fv
-					}
-					if wy == 0 || yy < 0 || yy >= l.h {
-						continue
-					}
-					if iu >= 0 {
-						t := l.pix[4*(yy*l.w+iu):]
-						m := wy * (256 - fu)
-						sum[0] += m * uint32(t[0])
-						sum[1] += m * uint32(t[1])
-						sum[2] += m * uint32(t[2])
-						sum[3] += m * uint32(t[3])
-					}
-					if iu+1 < l.w {
-						t := l.pix[4*(yy*l.w+iu+1):]
-						m := wy * fu
-						sum[0] += m * uint32(t[0])
-						sum[1] += m * uint32(t[1])
-						sum[2] += m * uint32(t[2])
-						sum[3] += m * uint32(t[3])
-					}
-				}
+				l.add(&sum, u+t[0], v+t[1])
 			}
 			o := c.pix[4*(y*c.w+x):]
 			for i := range 4 {
@@ -229,6 +199,39 @@ func (s *sprite) draw(p pose, bx0, by0, bx1, by1 int) cutout {
 		}
 	}
 	return c
+}
+
+// add adds a sample at (u, v), in pixels·one: the mean of the four texels around it, by
+// their shares of 256×256. Texels outside the level are transparent.
+func (l *level) add(sum *[4]uint32, u, v int) {
+	iu, iv := u>>16, v>>16
+	if iu < -1 || iv < -1 || iu >= l.w || iv >= l.h {
+		return
+	}
+	fu, fv := uint32(u>>8&255), uint32(v>>8&255)
+	for j := range 2 {
+		yy, wy := iv+j, 256-fv
+		if j == 1 {
+			wy = fv
+		}
+		if wy == 0 || yy < 0 || yy >= l.h {
+			continue
+		}
+		if iu >= 0 {
+			l.texel(sum, iu, yy, wy*(256-fu))
+		}
+		if iu+1 < l.w {
+			l.texel(sum, iu+1, yy, wy*fu)
+		}
+	}
+}
+
+func (l *level) texel(sum *[4]uint32, x, y int, share uint32) {
+	t := l.pix[4*(y*l.w+x):]
+	sum[0] += share * uint32(t[0])
+	sum[1] += share * uint32(t[1])
+	sum[2] += share * uint32(t[2])
+	sum[3] += share * uint32(t[3])
 }
 
 // turnHue turns the colours around the colour wheel by a multiple of 60 degrees.

@@ -27,8 +27,8 @@ func (r Report) String() string {
 	if len(r.Style) > 0 {
 		b.WriteString("\nStyles, asked for by another picture alone: the share of entities that a classifier says to be in the asked style, and how often they are known.\n\n")
 		table(&b, "style", []string{"style", "identity"}, r.Style)
-		if r.Told > 0 {
-			fmt.Fprintf(&b, "\nvision tower       tells the style of %.3f of unseen pictures\n", r.Told)
+		if r.StyleAccuracy > 0 {
+			fmt.Fprintf(&b, "\nvision tower       style accuracy %.3f on held-out pictures\n", r.StyleAccuracy)
 		}
 	}
 	if len(r.Transfer) > 0 {

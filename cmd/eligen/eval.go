@@ -199,9 +199,10 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if len(report.Style) > 0 {
 		const n = 32 // of each style
 		known, asked := o.inStyles(sprites, size, dataset.Train), o.inStyles(sprites, size, dataset.Eval)
-		if report.Told, err = train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, known, asked); err != nil {
+		if report.StyleAccuracy, err = train.Told(backend, start.Vision, start.Model, dataset.StyleNames(), n, known, asked); err != nil {
 			return err
 		}
+		report.Told = report.StyleAccuracy
 	}
 	if o.json {
 		return page.JSON(c.OutOrStdout(), report)

@@ -3,6 +3,7 @@ package tensor
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -53,32 +54,19 @@ var dtypeSize = map[string]int64{
 }
 
 // ReadHeader reads and checks a safetensors header: sizes, types, shapes,
-// gaps and overlaps, against the file's size in bytes. Entries come in order of
-// offset. It trusts nothing that the file says.
+// gaps and overlaps, against the file's size in bytes. It returns entries in order
+// of offset. It trusts nothing in the file.
 func ReadHeader(r io.Reader, size int64) (infos []Info, metadata map[string]string, err error) {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, nil, fmt.Errorf("not a safetensors file: it has %d bytes, fewer than the 8 that say how long the header is", size)
-	}
-	n := binary.LittleEndian.Uint64(head[:])
-	if n > MaxHeader {
-		return nil, nil, fmt.Errorf("not a safetensors file, or a damaged one: the header claims %d bytes (the limit is %d)", n, MaxHeader)
-	}
-	if int64(n) > size-8 {
-		return nil, nil, fmt.Errorf("truncated: the header claims %d bytes, the file has %d", n, size)
-	}
-	raw := make([]byte, n)
-	if _, err := io.ReadFull(r, raw); err != nil {
-		return nil, nil, fmt.Errorf("truncated in the header: %w", err)
-	}
-	if !utf8.Valid(raw) {
-		return nil, nil, errors.New("the safetensors header is damaged: it is not valid UTF-8")
+	raw, err := readRaw(r, size)
+	if err != nil {
+		return nil, nil, err
 	}
 	// A decoder over tokens, since a map would hide duplicate names.
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') || raw[0] != '{' {
 		return nil, nil, fmt.Errorf("the safetensors header is no JSON object")
 	}
+	begin := 8 + int64(len(raw))
 	seen := map[string]bool{}
 	for dec.More() {
 		t, err := dec.Token()
@@ -96,30 +84,11 @@ func ReadHeader(r io.Reader, size int64) (infos []Info, metadata map[string]stri
 			}
 			continue
 		}
-		e, err := readTensorEntry(dec)
+		info, err := readInfo(dec, name, begin)
 		if err != nil {
-			return nil, nil, fmt.Errorf("tensor %q: the header is damaged: %w", name, err)
+			return nil, nil, err
 		}
-		want, ok := dtypeSize[e.DType]
-		if !ok {
-			return nil, nil, fmt.Errorf("tensor %q: unknown dtype %q", name, e.DType)
-		}
-		shape := make([]int, len(e.Shape))
-		for i, d := range e.Shape {
-			if d < 0 || (d > 0 && want > math.MaxInt64/8/d) {
-				return nil, nil, fmt.Errorf("tensor %q: impossible shape %v", name, e.Shape)
-			}
-			want *= d
-			shape[i] = int(d)
-		}
-		if len(e.DataOffsets) != 2 || e.DataOffsets[0] < 0 || e.DataOffsets[1] < e.DataOffsets[0] {
-			return nil, nil, fmt.Errorf("tensor %q: impossible offsets %v", name, e.DataOffsets)
-		}
-		got := e.DataOffsets[1] - e.DataOffsets[0]
-		if got != want {
-			return nil, nil, fmt.Errorf("tensor %q: %s%v takes %d bytes, the header gives it %d", name, e.DType, shape, want, got)
-		}
-		infos = append(infos, Info{name, e.DType, shape, 8 + int64(n) + e.DataOffsets[0], got})
+		infos = append(infos, info)
 		if len(infos) > MaxTensors {
 			return nil, nil, fmt.Errorf("more than %d tensors", MaxTensors)
 		}
@@ -131,29 +100,83 @@ func ReadHeader(r io.Reader, size int64) (infos []Info, metadata map[string]stri
 	if rest := bytes.TrimLeft(raw[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
 		return nil, nil, fmt.Errorf("the safetensors header is damaged: %d bytes follow its last brace", len(rest))
 	}
-	slices.SortStableFunc(infos, func(a, b Info) int {
-		if a.Offset != b.Offset {
-			if a.Offset < b.Offset {
-				return -1
-			}
-			return 1
+	if err := contiguous(infos, begin, size); err != nil {
+		return nil, nil, err
+	}
+	return infos, metadata, nil
+}
+
+// readRaw reads a header's length and its JSON.
+func readRaw(r io.Reader, size int64) ([]byte, error) {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, fmt.Errorf("not a safetensors file: it has %d bytes, fewer than the 8 of the header's length", size)
+	}
+	n := binary.LittleEndian.Uint64(head[:])
+	if n > MaxHeader {
+		return nil, fmt.Errorf("not a safetensors file, or a damaged one: the header claims %d bytes (the limit is %d)", n, MaxHeader)
+	}
+	if int64(n) > size-8 {
+		return nil, fmt.Errorf("truncated: the header claims %d bytes, the file has %d", n, size)
+	}
+	raw := make([]byte, n)
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return nil, fmt.Errorf("truncated in the header: %w", err)
+	}
+	if !utf8.Valid(raw) {
+		return nil, errors.New("the safetensors header is damaged: it is not valid UTF-8")
+	}
+	return raw, nil
+}
+
+// readInfo reads one tensor's entry and checks it by itself. begin is the offset of the
+// data in the file.
+func readInfo(dec *json.Decoder, name string, begin int64) (Info, error) {
+	e, err := readTensorEntry(dec)
+	if err != nil {
+		return Info{}, fmt.Errorf("tensor %q: the header is damaged: %w", name, err)
+	}
+	want, ok := dtypeSize[e.DType]
+	if !ok {
+		return Info{}, fmt.Errorf("tensor %q: unknown dtype %q", name, e.DType)
+	}
+	shape := make([]int, len(e.Shape))
+	for i, d := range e.Shape {
+		if d < 0 || (d > 0 && want > math.MaxInt64/8/d) {
+			return Info{}, fmt.Errorf("tensor %q: impossible shape %v", name, e.Shape)
 		}
-		return int(min(1, max(-1, a.Size-b.Size)))
+		want *= d
+		shape[i] = int(d)
+	}
+	if len(e.DataOffsets) != 2 || e.DataOffsets[0] < 0 || e.DataOffsets[1] < e.DataOffsets[0] {
+		return Info{}, fmt.Errorf("tensor %q: impossible offsets %v", name, e.DataOffsets)
+	}
+	got := e.DataOffsets[1] - e.DataOffsets[0]
+	if got != want {
+		return Info{}, fmt.Errorf("tensor %q: %s%v takes %d bytes, the header gives it %d", name, e.DType, shape, want, got)
+	}
+	return Info{name, e.DType, shape, begin + e.DataOffsets[0], got}, nil
+}
+
+// contiguous sorts tensors by offset and checks that they fill the file from begin on.
+func contiguous(infos []Info, begin, size int64) error {
+	slices.SortStableFunc(infos, func(a, b Info) int {
+		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Size, b.Size))
 	})
-	at := 8 + int64(n)
+	at := begin
 	for _, t := range infos {
 		if t.Offset != at {
-			return nil, nil, fmt.Errorf("tensor %q starts at byte %d, expected %d: the file has a gap or an overlap", t.Name, t.Offset, at)
+			return fmt.Errorf("tensor %q starts at byte %d, expected %d: the file has a gap or an overlap", t.Name, t.Offset, at)
 		}
 		at += t.Size
 		if at > size {
-			return nil, nil, fmt.Errorf("truncated: tensor %q ends at byte %d, the file has %d", t.Name, at, size)
+			return fmt.Errorf("truncated: tensor %q ends at byte %d, the file has %d", t.Name, at, size)
 		}
 	}
 	if at != size {
-		return nil, nil, fmt.Errorf("the file has %d bytes after its last tensor", size-at)
+		return fmt.Errorf("the file has %d bytes after its last tensor", size-at)
 	}
-	return infos, metadata, nil
+	return nil
 }
 
 // A tensorEntry is what a safetensors header says of a tensor.
