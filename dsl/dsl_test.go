@@ -16,6 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// families are what these tests' scenes may name.
+var families = []eligen.Family{{Name: "nano"}, {Name: "flux", Source: "the folder or file of its weights"}}
+
 var update = flag.Bool("update", false, "rewrite the goldens; read the diff")
 
 // The scenes of testdata say of themselves what is wrong with them: a comment
@@ -37,7 +40,7 @@ func TestScenes(t *testing.T) {
 				t.Fatal(err)
 			}
 			wants := wantsOf(t, string(src))
-			scene, ds := Load(t.Context(), path, Vars{})
+			scene, ds := Load(t.Context(), path, Vars{Families: families})
 			for _, d := range ds {
 				text := d.Summary + ": " + d.Detail
 				if d.Source == nil {
@@ -164,7 +167,7 @@ func golden(t *testing.T, path, got string) {
 // tabs, letters of several bytes, and ten mistakes at once.
 func TestDiagnosticsAsText(t *testing.T) {
 	for _, name := range []string{"ten", "unicode"} {
-		_, ds := Load(t.Context(), "testdata/"+name+".hcl", Vars{})
+		_, ds := Load(t.Context(), "testdata/"+name+".hcl", Vars{Families: families})
 		golden(t, "testdata/"+name+".golden.txt", ds.Error())
 	}
 }

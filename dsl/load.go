@@ -35,6 +35,9 @@ type Vars struct {
 	// Env looks a variable of the environment up: os.LookupEnv. A scene's variable
 	// x is ELIGEN_VAR_x there. Nil is an empty environment.
 	Env func(string) (string, bool)
+	// Families are the kinds of model that there are; nil leaves it to who plans the scene
+	// to know them.
+	Families []eligen.Family
 	// MaxFrames is how many frames a timeline may have; 0 is 10,000.
 	MaxFrames int
 	// Unsaved holds texts to read in place of files, as an editor has them: the scene,
@@ -159,8 +162,9 @@ type loader struct {
 	chain     []string  // the folders of the modules that this one is in, its own last
 	caller    hcl.Range // the module block
 	modules   *int      // how many the scene has
-	maxFrames int       // of a timeline; 0 is MaxFrames
-	expanded  *int      // how many instances the scene has, and entities its renders
+	families  []eligen.Family
+	maxFrames int  // of a timeline; 0 is MaxFrames
+	expanded  *int // how many instances the scene has, and entities its renders
 }
 
 // apart are blocks that nothing refers to, read after those that something may.
@@ -227,6 +231,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		modules:  new(int),
 		expanded: new(int),
 
+		families:  vars.Families,
 		maxFrames: vars.MaxFrames,
 	}
 	l.files = map[string]*file{path: l.scene}

@@ -148,7 +148,7 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 	part = &loader{
 		ctx: l.ctx, meter: l.meter,
 		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, overlay: l.overlay, out: l.out, sceneDir: l.sceneDir,
-		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules, expanded: l.expanded,
+		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules, expanded: l.expanded, families: l.families,
 		files: l.files, pictures: l.pictures, outputs: l.outputs,
 		nodes: map[string]*node{}, given: map[string][]given{}, stray: map[string]bool{}, texts: map[string]text{},
 	}

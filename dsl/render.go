@@ -28,9 +28,6 @@ const (
 	maxSteps  = eligen.MaxSteps
 )
 
-// Schedules of timesteps, by their names in a sampler block.
-var schedules = []string{"eligen", "flux-dev", "flux-schnell", "diffusers"}
-
 var (
 	renderGrammar = &grammar{
 		what:     "a render",
@@ -260,7 +257,7 @@ func (b *body) sampler(r *eligen.Render) {
 	if f, ok := s.number("guidance", 0, 1000); ok {
 		r.Sampler.Guidance = &f
 	}
-	if name, ok := s.choice("schedule", schedules...); ok {
+	if name, ok := s.choice("schedule", eligen.Schedules...); ok {
 		r.Sampler.Schedule = name
 	}
 	if f, ok := s.number("shift", 0, 1000); ok {
@@ -280,8 +277,8 @@ func (b *body) sampler(r *eligen.Render) {
 	}
 }
 
-// maxTile is a tile of the largest picture's side, in latents.
-const maxTile = maxSide / 8
+// maxTile is the largest tile, in latents, of which none is smaller than a pixel.
+const maxTile = maxSide
 
 func (b *body) vae(r *eligen.Render) {
 	block := b.inner("vae")

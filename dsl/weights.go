@@ -12,9 +12,6 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Families of models that a scene can name.
-var families = []string{"nano", "flux"}
-
 var modelGrammar = &grammar{
 	what:     "a model",
 	optional: []string{"source", "dtype"},
@@ -58,15 +55,7 @@ func orNull(s string) cty.Value {
 func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, modelGrammar)
 	m := &eligen.Model{Family: block.Labels[0], Name: block.Labels[1], Source: l.source(b.rng)}
-	switch m.Family {
-	case "nano":
-	case "flux":
-		if !b.has("source") && !b.damaged {
-			b.errorf(b.rng, missing, "A flux model needs the argument \"source\": the folder or file of its weights, as \"./weights/FLUX.1-dev\", or a repository, as \"black-forest-labs/FLUX.1-dev\".")
-		}
-	default:
-		b.errorf(block.LabelRanges[0], "Unknown value", "There is no model family %q; there is %s.%s", m.Family, quoted(families), didYouMean(m.Family, families))
-	}
+	b.family(m.Family, block.LabelRanges[0])
 	m.Path, _ = b.weights("source")
 	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
 	if b.failed {
@@ -74,6 +63,25 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	}
 	n.model = m
 	return modelValue(n)
+}
+
+// family checks the name of a model's family, and that it has the source that the family
+// needs.
+func (b *body) family(name string, at hcl.Range) {
+	if b.l.families == nil {
+		return
+	}
+	var names []string
+	for _, f := range b.l.families {
+		if f.Name == name {
+			if f.Source != "" && !b.has("source") && !b.damaged {
+				b.errorf(b.rng, missing, "A %s model needs the argument \"source\": %s.", name, f.Source)
+			}
+			return
+		}
+		names = append(names, f.Name)
+	}
+	b.errorf(at, "Unknown value", "There is no model family %q; there is %s.%s", name, quoted(names), didYouMean(name, names))
 }
 
 func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
