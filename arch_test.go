@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -302,5 +303,38 @@ func TestCheck(t *testing.T) {
 		if got := check(c.from, c.imp); (got == "") != c.ok {
 			t.Errorf("%s imports %s: %q", c.from, c.imp, got)
 		}
+	}
+}
+
+// nameless are the folders that know no family of models, and no encoder of one: all that
+// they must know of a model it says itself, in its Spec.
+const nameless = "planner runtime stage tui"
+
+// families are the names that nameless folders don't speak of, in code or comments.
+var families = regexp.MustCompile(`(?i:\b(flux|nano|qwen|t5|siglip)\b)|\bCLIP\b`)
+
+// TestNoFamilyIsNamed: a family can be added without touching what is above them all.
+func TestNoFamilyIsNamed(t *testing.T) {
+	read := 0
+	for root := range strings.FieldsSeq(nameless) {
+		err := fs.WalkDir(os.DirFS("."), root, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			src, err := os.ReadFile(file)
+			for i, line := range strings.Split(string(src), "\n") {
+				if name := families.FindString(line); name != "" {
+					t.Errorf("%s:%d names %s: what is true of one family comes from its Spec", file, i+1, name)
+				}
+			}
+			read++
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read < 50 {
+		t.Errorf("only %d files were read", read)
 	}
 }
