@@ -49,7 +49,13 @@ func (o *sceneOptions) load(c *cobra.Command, path string) (*eligen.Scene, error
 
 // values are what the flags say of a scene's variables and limits.
 func (o *sceneOptions) values() dsl.Vars {
-	return dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv, MaxFrames: o.maxFrames}
+	return dsl.Vars{Set: o.vars, Files: o.files, Env: os.LookupEnv, MaxFrames: o.maxFrames, Families: families}
+}
+
+// families are the kinds of model that scenes may name.
+var families = []eligen.Family{
+	{Name: "nano"},
+	{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`},
 }
 
 // loaded reads a scene. The error is that of a context that has ended.
