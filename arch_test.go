@@ -38,25 +38,28 @@ var mayImport = map[string]string{
 
 	"internal": "eligen", // a topic a folder; shared says whose
 
+	// What eligen can do, for all front ends: it knows no terminal and no socket.
+	"app": "eligen dsl stage planner runtime store model dataset draft",
+
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen dsl stage planner runtime store model train dataset eval fetch draft farm tui web scenes recipes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset eval fetch draft farm tui web scenes recipes",
 }
 
 // inside says who may import the folders inside a folder that others import.
 var inside = map[string]string{
 	"model": "model train",
-	"stage": "planner cmd",
+	"stage": "planner app cmd",
 }
 
 // open are the folders inside model that others than model and train may import.
 var open = map[string]string{
-	"model/engine":  "cmd bench",
-	"model/paint":   "cmd", // an engine of its own
+	"model/engine":  "app bench",
+	"model/paint":   "app", // an engine of its own
 	"model/backend": "cmd bench",
 	"model/weights": "cmd bench",
-	"model/inspect": "cmd",
+	"model/inspect": "app cmd",
 	"model/family":  "cmd", // nano's manifest, which training fills in
 
 	// What benchmarks measure.
@@ -94,11 +97,11 @@ func floor(p string) (n int, known bool) {
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
 	"annotated": "dataset train eval cmd",
-	"bug":       "dsl runtime cmd",
-	"files":     "runtime store model cmd",
-	"page":      "planner tui cmd",
+	"bug":       "dsl runtime app cmd",
+	"files":     "runtime store model app cmd",
+	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
-	"pixels":    "dsl stage planner model dataset cmd",
+	"pixels":    "dsl stage app planner model dataset cmd",
 	"words":     "dsl planner model",
 	"tensor":    "eligen stage model train cmd bench",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
@@ -275,8 +278,8 @@ func TestCheck(t *testing.T) {
 		{"model/nowhere", module + "/model/nn", false},
 		{"model/engine", module + "/train", false},
 		{"model/flux", module + "/model/nn", true},
-		{"cmd/eligen", module + "/model/engine", true},
-		{"cmd/eligen", module + "/model/paint", true},
+		{"cmd/eligen", module + "/model/engine", false},
+		{"cmd/eligen", module + "/model/paint", false},
 		{"cmd/eligen", module + "/train", true},
 		{"train", module + "/model/flux", true},
 		{"train", module + "/runtime", false},
@@ -298,6 +301,14 @@ func TestCheck(t *testing.T) {
 		{"internal/pixels", module + "/dsl", false},
 		{"runtime", module + "/internal/pixels", false},
 		{"stage/image", "github.com/kovidgoyal/imaging", false},
+		{"cmd/eligen", module + "/app", true},
+		{"app", module + "/planner", true},
+		{"app", module + "/model/engine", true},
+		{"app", module + "/model/paint", true},
+		{"app", module + "/tui", false},
+		{"app", "github.com/spf13/cobra", false},
+		{"app", "net/http", false},
+		{"tui", module + "/app", false},
 		{"things", "strings", false},
 	} {
 		if got := check(c.from, c.imp); (got == "") != c.ok {

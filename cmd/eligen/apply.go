@@ -3,14 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/runtime"
-	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
@@ -44,7 +43,7 @@ eligen apply --watch scenes/rain.hcl
 eligen apply scenes/seven.hcl --engine paint`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
@@ -57,93 +56,72 @@ eligen apply scenes/seven.hcl --engine paint`,
 	return c
 }
 
-func (o *applyOptions) run(c *cobra.Command, args []string) (err error) {
-	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
-		return usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or leave it out for the default", o.parallelism)}
-	}
-	e, err := o.planOptions.open()
+func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	r, err := o.request(c, args[0])
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
 	if o.watch {
-		return o.follow(c, e, args[0])
+		return o.follow(c, a, r)
 	}
-	show, done, err := o.screen(c)
+	show, done, err := o.screen(c, a)
 	if err != nil {
 		return err
 	}
-	var warnings eligen.Diagnostics // events, as soon as there is a run to have them
-	o.warn = func(ds eligen.Diagnostics) { warnings = append(warnings, ds...) }
+	p, warnings, err := a.Plan(c.Context(), r)
+	if err != nil {
+		warned(c, warnings)
+		return err
+	}
 	begun := false
-	defer func() {
-		if !begun {
-			diagnose(c.ErrOrStderr(), warnings)
-		}
-	}()
-	p, err := o.plan(c, e, args[0])
-	if err != nil {
-		return err
-	}
-	warnings = warnings.Fold()
-	again, err := replaced(p, o.replace)
-	if err != nil {
-		return err
-	}
-	store, err := openStore()
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	wrote := map[string]bool{}
-	paths := func(e eligen.Event) {
-		begun = true
-		if e.Type == eligen.Wrote {
-			wrote[e.Path] = true
-		}
-	}
-	r := runtime.Runner{
-		Store: store, Engine: e, Force: o.force, Recognise: untouched, Emit: eligen.Tee(show, paths),
-		Parallelism: o.parallelism, Replace: again, Warnings: warnings,
-	}
-	err = r.Apply(c.Context(), p)
+	run := o.applied(eligen.Tee(show, func(eligen.Event) { begun = true }))
+	run.Warnings = warnings // as soon as there is a run to have them, they are its events
+	made, err := a.Apply(c.Context(), p, run)
 	done()
 	if begun {
-		annotate(c.ErrOrStderr(), warnings)
+		annotate(c.ErrOrStderr(), warnings.Fold())
+	} else {
+		warned(c, warnings)
 	}
-	files := o.hand(c, p, store, wrote)
-	if err == nil {
-		err = checks(c.ErrOrStderr(), p, store)
-	}
-	if err == nil && o.open {
-		err = open(c.Context(), files)
-	}
-	return reported(err)
+	return reported(o.finish(c, a, p, made, err))
 }
 
-// hand hands over what a run has written: pictures to a terminal, paths to standard
-// output, in the plan's order, since stages beside each other end in any. It returns
-// each render's first file.
-func (o *applyOptions) hand(c *cobra.Command, p *eligen.Plan, store *file.Store, wrote map[string]bool) []string {
+// request returns what the flags ask for.
+func (o *applyOptions) request(c *cobra.Command, path string) (app.PlanRequest, error) {
+	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
+		return app.PlanRequest{}, usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or leave it out for the default", o.parallelism)}
+	}
+	return o.makeOptions.request(c, path)
+}
+
+// applied returns how plans are applied.
+func (o *applyOptions) applied(events eligen.Sink) app.Run {
+	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism}
+}
+
+// finish hands over what a run has made, and prints its checks.
+func (o *applyOptions) finish(c *cobra.Command, a *app.App, p *app.Plan, made *app.Result, err error) error {
+	o.hand(c, a, p, made)
+	if err == nil {
+		err = printChecks(c.ErrOrStderr(), made.Checks)
+	}
+	if err == nil && o.open {
+		err = open(c.Context(), app.FirstFiles(made.Files))
+	}
+	return err
+}
+
+// hand hands over the files that a run has written: pictures to a terminal, paths to standard output.
+func (o *applyOptions) hand(c *cobra.Command, a *app.App, p *app.Plan, made *app.Result) {
 	if look := screenLook(c); look != nil && !o.json && o.progress != "none" {
-		pictures, more := thumbnails(p, store, wrote)
+		pictures, more := a.Pictures(p, made.Files, shownMost)
 		fmt.Fprint(page.Bare(c.ErrOrStderr()), tui.Pictures(pictures, more, *look))
 	}
-	var files []string
-	seen := map[string]bool{}
-	for _, f := range p.Outputs {
-		if !wrote[f.Path] {
-			continue
-		}
+	for _, f := range made.Files {
 		if !o.json {
 			fmt.Fprintln(c.OutOrStdout(), f.Path)
 		}
-		if render, _, _ := strings.Cut(f.Render, ".frame["); !seen[render] {
-			seen[render] = true
-			files = append(files, f.Path)
-		}
 	}
-	return files
 }
 
 // reported is a run's error less the failures of stages, which a front end has

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,43 +12,36 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/runtime"
-	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/tui"
 )
 
-// A watching is `eligen apply --watch`: the engine and the store stay open from one
-// round to the next.
+// A watching is `eligen apply --watch`.
 type watching struct {
 	*applyOptions
-	c     *cobra.Command
-	e     engine
-	store *file.Store
-	path  string
-	sink  eligen.Sink
-	show  func(tui.Shown)
-	hand  func(p *eligen.Plan, wrote map[string]bool) // what a round has rendered
-	drawn func(p *eligen.Plan, wrote map[string]bool) // and its draft
+	c       *cobra.Command
+	a       *app.App
+	request app.PlanRequest
+	sink    eligen.Sink
+	show    func(tui.Shown)
+	hand    func(p *app.Plan, made *app.Result) // what a round has rendered
+	drawn   func(p *app.Plan, made *app.Result) // and its draft
 
 	mu   sync.Mutex
 	made map[string]bool // files that are rendered
 }
 
 // follow renders a scene, and again whenever it has been saved, until somebody leaves.
-func (o *applyOptions) follow(c *cobra.Command, e engine, path string) error {
+func (o *applyOptions) follow(c *cobra.Command, a *app.App, r app.PlanRequest) error {
 	display, err := o.display(c)
 	if err != nil {
 		return err
 	}
-	store, err := openStore()
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	w := &watching{applyOptions: o, c: c, e: e, store: store, path: path, made: map[string]bool{}}
-	w.hand = func(p *eligen.Plan, wrote map[string]bool) { o.hand(c, p, store, wrote) }
-	w.drawn = func(*eligen.Plan, map[string]bool) {} // the picture itself comes soon
-	options := screenOptions(c, interrupter(c.Context()))
+	w := &watching{applyOptions: o, c: c, a: a, request: r, made: map[string]bool{}}
+	w.hand = func(p *app.Plan, made *app.Result) { o.hand(c, a, p, made) }
+	w.drawn = func(*app.Plan, *app.Result) {} // the picture itself comes soon
+	options := screenOptions(c, a, interrupter(c.Context()))
 	if display == tui.TUI && options.Keys != nil {
 		return w.onScreen(options)
 	}
@@ -75,8 +67,8 @@ func (w *watching) onScreen(options tui.Options) error {
 	leave := onLeave(w.c.Context(), l.Close)
 	hand := func() {}
 	w.sink, w.show = l.Add, l.Show
-	w.hand = func(p *eligen.Plan, wrote map[string]bool) {
-		hand = func() { w.applyOptions.hand(w.c, p, w.store, wrote) }
+	w.hand = func(p *app.Plan, made *app.Result) {
+		hand = func() { w.applyOptions.hand(w.c, w.a, p, made) }
 	}
 	w.drawn = w.hand
 	err := w.rounds(l.Left())
@@ -89,7 +81,7 @@ func (w *watching) onScreen(options tui.Options) error {
 // rendered is outdated, and given up.
 func (w *watching) rounds(left <-chan struct{}) error {
 	for {
-		seen := w.stamp(w.path)
+		seen := app.StampsOf(w.request.Input)
 		ctx, cancel := context.WithCancel(w.c.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.round(ctx) }()
@@ -102,7 +94,7 @@ func (w *watching) rounds(left <-chan struct{}) error {
 
 // wait waits until there is a reason to render again, or to leave. The round that goes
 // on has ended then.
-func (w *watching) wait(seen stamps, left <-chan struct{}, ended chan error, cancel func()) (again bool, err error) {
+func (w *watching) wait(seen app.Stamps, left <-chan struct{}, ended chan error, cancel func()) (again bool, err error) {
 	stop := func() error {
 		cancel()
 		if ended == nil {
@@ -126,7 +118,7 @@ func (w *watching) wait(seen stamps, left <-chan struct{}, ended chan error, can
 			}
 			return false, w.c.Context().Err()
 		case <-time.After(pause):
-			if seen.differ(w.stamp(w.path), w.owns) {
+			if seen.Differ(app.StampsOf(w.request.Input), w.owns) {
 				if err := stop(); err != nil && !errors.Is(err, context.Canceled) {
 					return false, err
 				}
@@ -146,49 +138,41 @@ func (w *watching) owns(file string) bool {
 // round reads the scene and renders it: first a draft, where that is quicker by much.
 // Mistakes are shown; an error ends the watch.
 func (w *watching) round(ctx context.Context) error {
-	shown := tui.Shown{Scene: w.path, Engine: w.e.ID()}
+	shown := tui.Shown{Scene: w.request.Path}
 	say := func(format string, args ...any) {
 		shown.Note = time.Now().Format("15:04:05") + " " + fmt.Sprintf(format, args...)
 		w.show(shown)
 	}
-	w.warn = func(ds eligen.Diagnostics) { shown.Problems = append(shown.Problems, ds...) }
-	scene, err := w.read(w.c, w.path)
-	var p *eligen.Plan
-	if err == nil {
-		p, err = w.planScene(w.c, w.e, scene)
-	}
+	p, warnings, err := w.a.Plan(w.c.Context(), w.request)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		shown.Problems = append(problems(err), shown.Problems...)
+		shown.Problems = append(problems(err), warnings...)
 		say("the scene has mistakes; the last pictures stay")
 		return nil
 	}
-	for _, k := range sketched(scene, p) {
-		shown.Layouts = append(shown.Layouts, k.Layout)
-	}
-	if draft, steps := w.draft(scene, p); draft != nil {
+	shown.Problems, shown.Engine, shown.Layouts = warnings, p.Engine, shownLayouts(p.Layouts())
+	if draft, steps := w.a.Rough(w.c.Context(), p); draft != nil {
 		say("a draft of %s", steps)
-		wrote, err := w.render(ctx, draft)
+		made, err := w.render(ctx, draft)
 		if err != nil {
 			return w.outcome(err, &shown, say)
 		}
-		w.drawn(draft, wrote)
+		w.drawn(draft, made)
 		shown.Layouts = nil // they are shown
 	}
 	say("all steps")
-	wrote, err := w.render(ctx, p)
+	made, err := w.render(ctx, p)
 	if err != nil {
 		return w.outcome(err, &shown, say)
 	}
-	w.hand(p, wrote)
+	w.hand(p, made)
 	var b bytes.Buffer
-	if err := checks(&b, p, w.store); b.Len() > 0 {
+	_ = printChecks(&b, made.Checks) // a failed check ends no watch
+	if b.Len() > 0 {
 		shown.Layouts = nil
 		say("%s", strings.TrimSpace(b.String()))
-	} else if err != nil {
-		return err
 	}
 	return nil
 }
@@ -219,63 +203,12 @@ func problems(err error) eligen.Diagnostics {
 	return ds
 }
 
-// render makes a plan's pictures, and says which files are there.
-func (w *watching) render(ctx context.Context, p *eligen.Plan) (map[string]bool, error) {
+// render makes a plan's pictures.
+func (w *watching) render(ctx context.Context, p *app.Plan) (*app.Result, error) {
 	w.mu.Lock()
 	for _, f := range p.Outputs {
 		w.made[f.Path] = true
 	}
 	w.mu.Unlock()
-	wrote := map[string]bool{}
-	r := runtime.Runner{
-		Store: w.store, Engine: w.e, Force: w.force, Recognise: untouched, Parallelism: w.parallelism,
-		Emit: eligen.Tee(w.sink, func(e eligen.Event) {
-			if e.Type == eligen.Wrote {
-				wrote[e.Path] = true
-			}
-		}),
-	}
-	err := r.Apply(ctx, p)
-	return wrote, err
-}
-
-// Renders of fewer steps need no draft; others' drafts have a part of the steps.
-const (
-	fewSteps  = 8
-	draftPart = 4
-)
-
-// draft plans those renders of a scene with fewer steps whose pictures aren't in the
-// store; nil where there are none. steps is how many they have, for people.
-func (w *watching) draft(scene *eligen.Scene, p *eligen.Plan) (draft *eligen.Plan, steps string) {
-	made := map[string]bool{}
-	for _, f := range p.Outputs {
-		render, _, _ := strings.Cut(f.Render, ".frame[")
-		if _, ok, _ := w.store.Get(p.Stages[f.Stage].Digest); ok {
-			made[render] = true
-		}
-	}
-	rough := *scene
-	rough.Renders, rough.Checks = nil, nil
-	for _, k := range sketched(scene, p) {
-		if made[k.Render] || k.still.Steps < fewSteps {
-			continue
-		}
-		i := slices.IndexFunc(scene.Renders, func(r eligen.Render) bool { return r.Address == k.Render })
-		r := scene.Renders[i]
-		n := k.still.Steps / draftPart
-		r.Sampler.Steps = &n
-		steps = fmt.Sprintf("%d of %d steps", n, k.still.Steps)
-		rough.Renders = append(rough.Renders, r)
-	}
-	if len(rough.Renders) == 0 || w.engine == "paint" { // paint takes no time
-		return nil, ""
-	}
-	rough.Sheets = nil // of renders that may not be among these
-	w.warn = func(eligen.Diagnostics) {}
-	draft, err := w.planScene(w.c, w.e, &rough)
-	if err != nil {
-		return nil, "" // a draft is an extra
-	}
-	return draft, steps
+	return w.a.Apply(ctx, p, w.applied(w.sink))
 }

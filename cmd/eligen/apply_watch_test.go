@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/still"
 )
 
@@ -99,61 +98,5 @@ func TestApplyWatch(t *testing.T) {
 	_ = c.Wait()
 	if got := c.ProcessState.ExitCode(); got != exitInterrupted {
 		t.Errorf("ended with %d", got)
-	}
-}
-
-// TestDraft: a draft has a quarter of the steps, and is of renders whose pictures would
-// take some and aren't there yet.
-func TestDraft(t *testing.T) {
-	t.Setenv("ELIGEN_CACHE_DIR", t.TempDir())
-	scene := filepath.Join(t.TempDir(), "scene.hcl")
-	text := strings.ReplaceAll(watchedScene, "[64, 64]", "[256, 256]") + `
-render "quick" {
-  from = render.one
-
-  sampler {
-    steps = 4
-  }
-  output {
-    path = "quick.png"
-  }
-}
-`
-	if err := os.WriteFile(scene, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	store, err := openStore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	drafted := func(engine string) (*eligen.Plan, string) {
-		t.Helper()
-		w := &watching{applyOptions: &applyOptions{}, c: newApply(), store: store}
-		w.engine = engine
-		w.c.SetContext(t.Context())
-		if w.e, err = w.planOptions.open(); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = w.e.close() }()
-		s, err := w.read(w.c, scene)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := w.planScene(w.c, w.e, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w.draft(s, p)
-	}
-	p, steps := drafted("model")
-	if p == nil || steps != "5 of 20 steps" || len(p.Outputs) != 1 {
-		t.Fatalf("a draft of %s: %+v", steps, p)
-	}
-	if r, ok := still.ResolvedOf(p.Stages[p.Outputs[0].Stage].Op); !ok || r.Steps != 5 || r.Render != "render.one" {
-		t.Errorf("drafted %s with %d steps", r.Render, r.Steps)
-	}
-	if p, _ := drafted("paint"); p != nil {
-		t.Error("paint, which takes no time, has drafts")
 	}
 }

@@ -1,22 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/store/file"
@@ -39,18 +36,21 @@ func newCachePath() *cobra.Command {
 		Short:   "Print the store's folder",
 		Example: "du -sh \"$(eligen cache path)\"",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := cacheDir("store")
+		RunE: withApp(func(c *cobra.Command, a *app.App, _ []string) error {
+			dir, err := a.StoreFolder()
 			if err == nil {
 				_, err = fmt.Fprintln(c.OutOrStdout(), dir)
 			}
 			return err
-		},
+		}),
 	}
 }
 
+// listOptions are the flags of `eligen cache ls`.
+type listOptions struct{ json, results bool }
+
 func newCacheList() *cobra.Command {
-	var asJSON, each bool
+	var o listOptions
 	c := &cobra.Command{
 		Use:   "ls [SCENE…]",
 		Short: "List what the store holds, by scene",
@@ -60,71 +60,44 @@ A result that several scenes share is counted for the one that used it last.`,
 		Example: `eligen cache ls
 # the results of one scene
 eligen cache ls --results scenes/rain.hcl`,
-		RunE: func(c *cobra.Command, args []string) error {
-			store, err := openStore()
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			entries, err := store.Entries()
-			if err != nil {
-				return err
-			}
-			if entries, err = ofScenes(entries, args); err != nil {
-				return err
-			}
-			slices.SortStableFunc(entries, func(a, b file.Entry) int { return a.Used.Compare(b.Used) })
-			if asJSON {
-				return page.JSON(c.OutOrStdout(), append([]file.Entry{}, entries...))
-			}
-			list := listScenes
-			if each {
-				list = listResults
-			}
-			if err := list(c.OutOrStdout(), entries); err != nil {
-				return err
-			}
-			n, results, others := 0, int64(0), int64(0)
-			for _, e := range entries {
-				if e.Kind == "result" {
-					n, results = n+1, results+e.Size
-				} else {
-					others += e.Size
-				}
-			}
-			total := fmt.Sprintf("%s, %s", counted(n, "result"), size(results))
-			if len(args) == 0 {
-				total += fmt.Sprintf("; journals and leftovers %s; in %s", size(others), store.Dir())
-			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), total)
-			return err
-		},
+		RunE: withApp(o.run),
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, journals and leftovers included")
-	c.Flags().BoolVar(&each, "results", false, "list every result")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON, journals and leftovers included")
+	c.Flags().BoolVar(&o.results, "results", false, "list every result")
 	c.MarkFlagsMutuallyExclusive("json", "results")
 	return c
 }
 
-// ofScenes leaves the results of some scenes; all entries where none is named.
-func ofScenes(entries []file.Entry, names []string) ([]file.Entry, error) {
-	if len(names) == 0 {
-		return entries, nil
+func (o *listOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	entries, err := a.Entries(args)
+	if err != nil {
+		return err
 	}
-	found := map[string]bool{}
-	entries = slices.DeleteFunc(entries, func(e file.Entry) bool {
-		i := slices.IndexFunc(names, func(n string) bool { return e.Kind == "result" && filepath.Clean(n) == filepath.Clean(e.Scene) })
-		if i >= 0 {
-			found[names[i]] = true
-		}
-		return i < 0
-	})
-	for _, n := range names {
-		if !found[n] {
-			return nil, fmt.Errorf("the store holds no result of %s. Run\n\n    eligen cache ls\n\nfor the scenes that it has results of", n)
+	if o.json {
+		return page.JSON(c.OutOrStdout(), append([]file.Entry{}, entries...))
+	}
+	list := listScenes
+	if o.results {
+		list = listResults
+	}
+	if err := list(c.OutOrStdout(), entries); err != nil {
+		return err
+	}
+	n, results, others := 0, int64(0), int64(0)
+	for _, e := range entries {
+		if e.Kind == "result" {
+			n, results = n+1, results+e.Size
+		} else {
+			others += e.Size
 		}
 	}
-	return entries, nil
+	total := fmt.Sprintf("%s, %s", counted(n, "result"), size(results))
+	if len(args) == 0 {
+		dir, _ := a.StoreFolder() // its entries were listed
+		total += fmt.Sprintf("; journals and leftovers %s; in %s", size(others), dir)
+	}
+	_, err = fmt.Fprintln(c.OutOrStdout(), total)
+	return err
 }
 
 // listScenes prints a line a scene, in the order of entries' last uses.
@@ -188,9 +161,14 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// collectOptions are the flags of `eligen cache gc`.
+type collectOptions struct {
+	older, most string
+	dry         bool
+}
+
 func newCacheCollect() *cobra.Command {
-	var older, most string
-	var dry bool
+	var o collectOptions
 	c := &cobra.Command{
 		Use:   "gc",
 		Short: "Remove results that are not wanted any more",
@@ -200,45 +178,42 @@ What was used within the last hour stays, since a run may be about to read it. A
 		Example: `eligen cache gc --older-than 30d
 eligen cache gc --max-size 2GiB --dry-run`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if older == "" && most == "" {
-				return usageError{errors.New("say what may go: --older-than 30d, --max-size 2GiB, or both")}
-			}
-			o := file.Collecting{MaxSize: -1, DryRun: dry}
-			var err error
-			if older != "" {
-				if o.OlderThan, err = readAge(older); err != nil {
-					return err
-				}
-			}
-			if most != "" {
-				if o.MaxSize, err = readSize("max-size", most); err != nil {
-					return err
-				}
-			}
-			store, err := openStore()
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			removed, err := store.Collect(o)
-			var bytes int64
-			for _, e := range removed {
-				bytes += e.Size
-			}
-			did := "removed"
-			if dry {
-				did = "would remove"
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s %d files, %s\n", did, len(removed), size(bytes))
-			return err
-		},
+		RunE: withApp(o.run),
 	}
 	f := c.Flags()
-	f.StringVar(&older, "older-than", "", "remove what was not used for `TIME`: 12h, 30d")
-	f.StringVar(&most, "max-size", "", "remove until all results take at most `SIZE`: 500MiB, 2GiB, 0")
-	f.BoolVar(&dry, "dry-run", false, "say what would go, and remove nothing")
+	f.StringVar(&o.older, "older-than", "", "remove what was not used for `TIME`: 12h, 30d")
+	f.StringVar(&o.most, "max-size", "", "remove until all results take at most `SIZE`: 500MiB, 2GiB, 0")
+	f.BoolVar(&o.dry, "dry-run", false, "say what would go, and remove nothing")
 	return c
+}
+
+func (o *collectOptions) run(c *cobra.Command, a *app.App, _ []string) error {
+	if o.older == "" && o.most == "" {
+		return usageError{errors.New("say what may go: --older-than 30d, --max-size 2GiB, or both")}
+	}
+	collecting := file.Collecting{MaxSize: -1, DryRun: o.dry}
+	var err error
+	if o.older != "" {
+		if collecting.OlderThan, err = readAge(o.older); err != nil {
+			return err
+		}
+	}
+	if o.most != "" {
+		if collecting.MaxSize, err = readSize("max-size", o.most); err != nil {
+			return err
+		}
+	}
+	removed, err := a.Collect(collecting)
+	var bytes int64
+	for _, e := range removed {
+		bytes += e.Size
+	}
+	did := "removed"
+	if o.dry {
+		did = "would remove"
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s %d files, %s\n", did, len(removed), size(bytes))
+	return err
 }
 
 func newCacheVerify() *cobra.Command {
@@ -248,13 +223,8 @@ func newCacheVerify() *cobra.Command {
 		Example: "eligen cache verify",
 		Long:    `Read every result and check it against the digest of its content. Damaged ones are moved to the store's folder "quarantine" and made again when they are wanted; the exit code is then 6.`,
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			store, err := openStore()
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			sound, damaged, err := store.Verify()
+		RunE: withApp(func(c *cobra.Command, a *app.App, _ []string) error {
+			sound, damaged, err := a.CheckResults()
 			if err != nil {
 				return err
 			}
@@ -266,12 +236,15 @@ func newCacheVerify() *cobra.Command {
 				return exit{code: exitIntegrity}
 			}
 			return nil
-		},
+		}),
 	}
 }
 
+// exportOptions are the flags of `eligen cache export`.
+type exportOptions struct{ planOptions }
+
 func newCacheExport() *cobra.Command {
-	var o planOptions
+	var o exportOptions
 	c := &cobra.Command{
 		Use:   "export FILE [SCENE]",
 		Short: "Write results to an archive, for another machine's store",
@@ -280,56 +253,41 @@ func newCacheExport() *cobra.Command {
 A result is named by how it is made, the engine included: another machine finds those of models only if its engine is the same (eligen version says which).`,
 		Example: `eligen cache export results.tar scenes/rain.hcl`,
 		Args:    cobra.RangeArgs(1, 2),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			store, err := openStore()
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			var keys []eligen.Digest
-			if len(args) == 2 {
-				e, err := o.open()
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, e.close()) }()
-				p, err := o.plan(c, e, args[1])
-				if err != nil {
-					return err
-				}
-				for _, s := range p.Stages {
-					keys = append(keys, s.Digest)
-				}
-			} else {
-				entries, err := store.Entries()
-				if err != nil {
-					return err
-				}
-				for _, e := range entries {
-					if e.Kind == "result" {
-						keys = append(keys, e.Digest)
-					}
-				}
-			}
-			n := 0
-			r, w := io.Pipe()
-			go func() {
-				var err error
-				n, err = store.Export(w, keys)
-				w.CloseWithError(err)
-			}()
-			if err := fetch.Write(r, args[0], ""); err != nil {
-				return err
-			}
-			if left := len(keys) - n; left > 0 {
-				fmt.Fprintf(c.ErrOrStderr(), "%d of %d results are not in the store.\n", left, len(keys))
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d results in %s\n", n, args[0])
-			return err
-		},
+		RunE:    withApp(o.run),
 	}
 	o.flags(c)
 	return c
+}
+
+func (o *exportOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	var r app.ExportRequest
+	if len(args) == 2 {
+		plan, err := o.request(c, args[1])
+		if err != nil {
+			return err
+		}
+		r.Plan = &plan
+	}
+	archive, warnings, err := a.Export(c.Context(), r)
+	warned(c, warnings)
+	if err != nil {
+		return err
+	}
+	n := 0
+	from, to := io.Pipe()
+	go func() {
+		var err error
+		n, err = archive.Write(to)
+		to.CloseWithError(err)
+	}()
+	if err := fetch.Write(from, args[0], ""); err != nil {
+		return err
+	}
+	if left := archive.Results - n; left > 0 {
+		fmt.Fprintf(c.ErrOrStderr(), "%d of %d results are not in the store.\n", left, archive.Results)
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%d results in %s\n", n, args[0])
+	return err
 }
 
 func newCacheImport() *cobra.Command {
@@ -341,74 +299,18 @@ func newCacheImport() *cobra.Command {
 
 The check says that a result is whole, not who made it: take archives from those you would take pictures from.`,
 		Args: exactly(1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: withApp(func(c *cobra.Command, a *app.App, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer f.Close()
-			store, err := openStore()
-			if err != nil {
-				return err
-			}
-			defer store.Close()
-			got, err := store.Import(bufio.NewReaderSize(f, 1<<20))
+			got, err := a.Import(f, args[0])
 			fmt.Fprintf(c.OutOrStdout(), "%d results added, %d were there already\n", got.Added, got.Present)
 			if err == nil && !got.Whole {
 				fmt.Fprintf(c.ErrOrStderr(), "Warning: %s is of an earlier version of eligen, which did not mark an archive's end. Each of these results is sound; whether some are missing can't be told.\n", args[0])
 			}
-			if errors.Is(err, file.ErrArchive) {
-				return exit{exitIntegrity, fmt.Errorf("%s: %w", args[0], err)}
-			}
 			return err
-		},
+		}),
 	}
-}
-
-// readAge reads 90m, 12h or 30d.
-func readAge(s string) (time.Duration, error) {
-	var d time.Duration
-	var err error
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n float64
-		n, err = strconv.ParseFloat(days, 64)
-		d = time.Duration(n * float64(24*time.Hour))
-	} else {
-		d, err = time.ParseDuration(s)
-	}
-	if err != nil || d <= 0 {
-		return 0, usageError{fmt.Errorf("--older-than %s: write a time such as 12h or 30d", s)}
-	}
-	return d, nil
-}
-
-var units = []struct {
-	name  string
-	bytes int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-// readSize reads the value of a flag: 2GiB, 500MiB, or a number of bytes.
-func readSize(flag, s string) (int64, error) {
-	number, factor := s, int64(1)
-	for _, u := range units {
-		if n, ok := strings.CutSuffix(s, u.name); ok {
-			number, factor = strings.TrimSpace(n), u.bytes
-			break
-		}
-	}
-	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || !(f >= 0 && f*float64(factor) <= 1<<60) { // not a number is neither
-		return 0, usageError{fmt.Errorf("--%s %s: write a size such as 500MiB or 2GiB", flag, s)}
-	}
-	return int64(f * float64(factor)), nil
-}
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	for _, u := range units {
-		if n >= u.bytes && u.bytes > 1 {
-			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
-		}
-	}
-	return fmt.Sprintf("%d B", n)
 }

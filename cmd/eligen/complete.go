@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/dsl"
 )
 
@@ -37,19 +38,15 @@ func (o *planOptions) completeTargets(c *cobra.Command, args []string, _ string)
 	}
 	ctx, cancel := context.WithTimeout(ctx, completing)
 	defer cancel()
-	scene, _, err := o.loaded(ctx, args[0])
-	if err != nil || scene == nil {
+	a := newApp()
+	defer a.Close()
+	scene, _, err := a.Open(ctx, o.input(args[0]))
+	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var out []cobra.Completion
-	seen := map[string]bool{}
-	for _, r := range scene.Renders {
-		block, _, several := strings.Cut(r.Address, "[")
-		if several && !seen[block] {
-			seen[block] = true
-			out = append(out, cobra.CompletionWithDesc(block, "all of them"))
-		}
-		out = append(out, cobra.CompletionWithDesc(r.Address, r.Prompt))
+	for _, t := range app.TargetsOf(scene) {
+		out = append(out, cobra.CompletionWithDesc(t.Address, t.About))
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp
 }
@@ -60,12 +57,14 @@ func completeRuns(_ *cobra.Command, args []string, _ string) ([]cobra.Completion
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	out := []cobra.Completion{cobra.CompletionWithDesc("latest", "the latest run")}
-	runs, err := pastRuns()
+	a := newApp()
+	defer a.Close()
+	runs, err := a.RunNames()
 	if err != nil {
 		return out, cobra.ShellCompDirectiveDefault
 	}
-	for i := len(runs) - 1; i >= 0; i-- {
-		out = append(out, runs[i].Name)
+	for _, name := range slices.Backward(runs) {
+		out = append(out, name)
 	}
 	return out, cobra.ShellCompDirectiveKeepOrder
 }

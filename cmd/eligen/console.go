@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 )
 
@@ -33,7 +33,7 @@ Everything that an argument of the scene may use can be used: references, functi
 echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hcl`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().StringArrayVar(&o.exprs, "expr", nil, "evaluate `EXPR`, instead of lines of standard input; may be repeated")
@@ -43,10 +43,10 @@ echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hc
 // maxLine is how much of one line is read, bytes.
 const maxLine = 1 << 20
 
-func (o *consoleOptions) run(c *cobra.Command, args []string) error {
+func (o *consoleOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	failed := false
 	var broken error
-	ds := dsl.Console(c.Context(), args[0], o.values(), func(evaluate dsl.Evaluate) {
+	ds := a.Console(c.Context(), o.input(args[0]), func(evaluate app.Evaluate) {
 		answer := func(name string, line int, expr string) {
 			text, ds := evaluate(name, line, expr)
 			diagnose(c.ErrOrStderr(), ds)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	"image/png"
 	"maps"
 	"os"
@@ -17,17 +16,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/eval"
 	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/backend"
-	modelengine "github.com/eligen/eligen/model/engine"
-	"github.com/eligen/eligen/planner"
-	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
-	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -64,7 +60,7 @@ Every layout is rendered four times: with neither EliGen's regional attention no
 
 Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
 		Args: cobra.NoArgs,
-		RunE: o.run,
+		RunE: withApp(o.run),
 	}
 	f := c.Flags()
 	f.StringVar(&o.backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
@@ -86,7 +82,7 @@ Renders go through the store like any other: an interrupted evaluation goes on w
 	return c
 }
 
-func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
+func (o *evalOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 	trainee, err := train.OpenTrainee(o.model, dataset.Words())
 	if err != nil {
 		return err
@@ -103,11 +99,10 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := modelengine.New(modelengine.Options{Backend: o.backend, Nano: o.model})
+	drawer, err := a.Drawer(o.backend, o.model)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.Close()) }()
 	sprites, err := openSprites(o.sprites)
 	if err != nil {
 		return err
@@ -147,11 +142,6 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := openStore()
-	if err != nil {
-		return err
-	}
-	defer store.Close()
 	files, err := os.MkdirTemp("", "eligen-eval-")
 	if err != nil {
 		return err
@@ -168,7 +158,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 			return k.Prompt()
 		},
 		Draw: func(ctx context.Context, r eligen.Render) (*image.NRGBA, error) {
-			pictures, err := drawn(ctx, e, store, o.sampled(r))
+			pictures, err := drawer.Draw(ctx, o.sampled(r))
 			if err != nil {
 				return nil, err
 			}
@@ -176,7 +166,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 			return pictures[0], nil
 		},
 		DrawClip: func(ctx context.Context, r eligen.Render) ([]*image.NRGBA, error) {
-			return drawn(ctx, e, store, o.sampled(r))
+			return drawer.Draw(ctx, o.sampled(r))
 		},
 		Report: rendered.add,
 	})
@@ -207,7 +197,7 @@ func (o *evalOptions) run(c *cobra.Command, _ []string) (err error) {
 	if o.json {
 		return page.JSON(c.OutOrStdout(), report)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, e.ID(), report)
+	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.layouts, o.classes, size.W, size.H, drawer.Engine(), report)
 	return nil
 }
 
@@ -280,38 +270,6 @@ func (o *evalOptions) sampled(r eligen.Render) eligen.Render {
 		r.Sampler.CFG = &o.cfg
 	}
 	return r
-}
-
-// drawn renders through plan and store, and writes no file: one picture, or a clip's
-// frames.
-func drawn(ctx context.Context, e eligen.Engine, store *file.Store, r eligen.Render) ([]*image.NRGBA, error) {
-	if r.Clip != nil {
-		r.Outputs = []eligen.Output{{Path: "%d.png"}}
-	}
-	p, ds := planner.Build(ctx, &eligen.Scene{Path: "eval", Renders: []eligen.Render{r}}, e.ID(), e.Spec, planner.Options{})
-	if err := ds.Err(); err != nil {
-		return nil, err
-	}
-	outputs := p.Outputs
-	p.Outputs = nil
-	if err := (&runtime.Runner{Store: store, Engine: e, Unrecorded: true}).Apply(ctx, p); err != nil {
-		return nil, err
-	}
-	var out []*image.NRGBA
-	for _, o := range outputs {
-		a, ok, err := store.Get(p.Stages[o.Stage].Digest)
-		if err != nil || !ok {
-			return nil, errors.Join(err, errors.New("a picture that was just made is not in the store"))
-		}
-		img, err := png.Decode(bytes.NewReader(a.Data))
-		if err != nil {
-			return nil, err
-		}
-		picture := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
-		draw.Draw(picture, picture.Rect, img, img.Bounds().Min, draw.Src)
-		out = append(out, picture)
-	}
-	return out, nil
 }
 
 // draw lays out the first layouts: the composed picture, then each mode's.

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/planner"
 )
 
@@ -25,7 +25,7 @@ func newGraph() *cobra.Command {
 eligen graph scenes/twins.hcl --format mermaid`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().StringVar(&o.format, "format", "dot", "`FORMAT` is dot, mermaid or json")
@@ -33,24 +33,19 @@ eligen graph scenes/twins.hcl --format mermaid`,
 	return c
 }
 
-func (o *graphOptions) run(c *cobra.Command, args []string) (err error) {
-	e, err := o.open()
+func (o *graphOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	r, err := o.request(c, args[0])
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
-	p, err := o.plan(c, e, args[0])
+	p, warnings, err := a.Plan(c.Context(), r)
+	warned(c, warnings)
 	if err != nil {
 		return err
 	}
-	store, err := openStore()
+	text, err := a.Graph(p, o.format)
 	if err != nil {
 		return err
-	}
-	defer store.Close()
-	text, err := planner.Graph(p, o.format, store.Has)
-	if err != nil {
-		return usageError{err}
 	}
 	_, err = fmt.Fprint(c.OutOrStdout(), text)
 	return err

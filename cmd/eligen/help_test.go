@@ -108,7 +108,7 @@ func TestHelpNamesScenes(t *testing.T) {
 // the process's own standard output or error, but for the place that makes the writers.
 func TestNothingGoesAroundTheWriters(t *testing.T) {
 	direct := regexp.MustCompile(`\bos\.Std(out|err)\b|\bfmt\.Print(f|ln)?\(|\bprintln\(`)
-	for _, folder := range []string{".", "../../tui", "../../runtime", "../../planner", "../../dsl", "../../layout"} {
+	for _, folder := range []string{".", "../../tui", "../../runtime", "../../planner", "../../dsl", "../../draft", "../../app"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %d files, %v", folder, len(files), err)

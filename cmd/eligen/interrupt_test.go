@@ -14,27 +14,22 @@ import (
 )
 
 // A command that panics ends with an error that says where; what it holds, as a
-// terminal, is given back. The same holds for what it waits for beside it.
+// terminal, is given back.
 func TestPanicIsAnError(t *testing.T) {
-	for name, command := range map[string]func(context.Context) error{
-		"in the command": func(context.Context) error { panic("out of cheese") },
-		"beside it":      func(ctx context.Context) error { return await(ctx, func() { panic("out of cheese") }) },
-	} {
-		l := &leaving{}
-		ctx := context.WithValue(t.Context(), leavingKey{}, l)
-		restored := 0
-		onLeave(ctx, func() { restored++ })
-		err := l.supervise(ctx, func() error { return command(ctx) })
-		var b *bug.Error
-		if !errors.As(err, &b) || !strings.HasPrefix(b.Place, "cmd/eligen/interrupt_test.go:") || !strings.Contains(b.Error(), "out of cheese") {
-			t.Errorf("%s: %v", name, err)
-		}
-		if restored != 1 {
-			t.Errorf("%s: the terminal was given back %d times", name, restored)
-		}
-		if code := exitCode(ctx, err); code != exitError {
-			t.Errorf("%s: exit code %d", name, code)
-		}
+	l := &leaving{}
+	ctx := context.WithValue(t.Context(), leavingKey{}, l)
+	restored := 0
+	onLeave(ctx, func() { restored++ })
+	err := l.supervise(ctx, func() error { panic("out of cheese") })
+	var b *bug.Error
+	if !errors.As(err, &b) || !strings.HasPrefix(b.Place, "cmd/eligen/interrupt_test.go:") || !strings.Contains(b.Error(), "out of cheese") {
+		t.Error(err)
+	}
+	if restored != 1 {
+		t.Errorf("the terminal was given back %d times", restored)
+	}
+	if code := exitCode(ctx, err); code != exitError {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -6,12 +6,11 @@ import (
 	"io"
 	"math"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 )
 
@@ -32,7 +31,7 @@ func newKeys() *cobra.Command {
 Boxes are given by their centre and size, other shapes by the box around them, in fractions of the canvas.`,
 		Example: "eligen keys scenes/bounce.hcl\neligen keys scenes/bounce.hcl --format csv > bounce.csv\neligen keys scenes/bounce.hcl --format spark",
 		Args:    cobra.ExactArgs(1),
-		RunE:    o.run,
+		RunE:    withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().StringVar(&o.format, "format", "table", "`FORMAT` is table, csv, json, or spark: a line for each value")
@@ -41,31 +40,19 @@ Boxes are given by their centre and size, other shapes by the box around them, i
 	return c
 }
 
-func (o *keysOptions) run(c *cobra.Command, args []string) error {
+func (o *keysOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	frames, err := readFrames(o.frames)
 	if err != nil {
 		return err
 	}
-	scene, err := o.load(c, args[0])
+	list, warnings, err := a.Keys(c.Context(), o.input(args[0]), frames)
+	warned(c, warnings)
 	if err != nil {
 		return err
 	}
-	clips := slices.DeleteFunc(scene.Renders, func(r eligen.Render) bool { return r.Clip == nil })
-	if _, err := frames.check(clips); err != nil {
-		return err
-	}
 	var tables []keyTable
-	for _, r := range clips {
-		t, err := keys(r, frames.only())
-		if err != nil {
-			return err
-		}
-		if len(t.Frames) > 0 { // else it is shorter than another, which has them
-			tables = append(tables, t)
-		}
-	}
-	if len(clips) == 0 {
-		return fmt.Errorf("%s has no render with a timeline", args[0])
+	for _, t := range list {
+		tables = append(tables, keyTable(t))
 	}
 	w := c.OutOrStdout()
 	switch o.format {
@@ -90,91 +77,13 @@ func (o *keysOptions) run(c *cobra.Command, args []string) error {
 		out.Flush()
 		return out.Error()
 	case "json":
-		return page.JSON(w, tables)
+		return page.JSON(w, list)
 	}
-	return fmt.Errorf("there is no format %q; there are table, csv, json and spark", o.format)
+	return fmt.Errorf("unknown format %q: use table, csv, json or spark", o.format)
 }
 
-// A keyTable is the values of one clip.
-type keyTable struct {
-	Render  string       `json:"render"`
-	FPS     float64      `json:"fps"`
-	Columns []string     `json:"columns"` // of a row of Values
-	Frames  []int        `json:"frames"`
-	Values  [][]*float64 `json:"values"` // a row a frame; null where a region covers nothing
-}
-
-// keys works a clip out. The canvas is the render's, or a square where that is the
-// model's own size.
-func keys(r eligen.Render, only func(int) bool) (keyTable, error) {
-	canvas := r.Size
-	if canvas == (eligen.Size{}) {
-		canvas = eligen.Size{W: 1024, H: 1024}
-	}
-	line := r.Clip.Timeline
-	t := keyTable{Render: r.Address, FPS: line.FPS}
-	moves := map[string]bool{}
-	for _, tr := range line.Tracks {
-		moves[tr.Target.Block] = true
-		if tr.Target.Attribute == "strength" {
-			moves[tr.Target.String()] = true
-		}
-	}
-	for n := range line.Frames {
-		if only != nil && !only(n) {
-			continue
-		}
-		f, err := line.At(n, r.Entities, canvas)
-		if err != nil {
-			return t, err
-		}
-		var columns []string
-		var row []*float64
-		add := func(name string, v float64) {
-			columns, row = append(columns, name), append(row, &v)
-		}
-		for _, e := range f.Entities {
-			if !moves[e.Address] {
-				continue
-			}
-			x0, y0, x1, y1, ok := e.Region.Bounds(canvas)
-			if b := e.Region; b.Kind == "box" && !b.Pixels {
-				b := b.Numbers
-				add(e.Address+".cx", (b[0]+b[2])/2)
-				add(e.Address+".cy", (b[1]+b[3])/2)
-				add(e.Address+".w", b[2]-b[0])
-				add(e.Address+".h", b[3]-b[1])
-			} else {
-				w, h := float64(canvas.W), float64(canvas.H)
-				add(e.Address+".cx", float64(x0+x1)/2/w)
-				add(e.Address+".cy", float64(y0+y1)/2/h)
-				add(e.Address+".w", float64(x1-x0)/w)
-				add(e.Address+".h", float64(y1-y0)/h)
-				if !ok {
-					for i := range 4 {
-						row[len(row)-1-i] = nil
-					}
-				}
-			}
-			if moves[e.Address+".strength"] {
-				add(e.Address+".strength", e.Strength)
-			}
-		}
-		for _, tr := range line.Tracks {
-			switch name := tr.Target.String(); tr.Target.Attribute {
-			case "scale":
-				add(name, f.Scales[tr.Target.Block])
-			case "guidance":
-				add(name, *f.Guidance)
-			case "cfg":
-				add(name, *f.CFG)
-			}
-		}
-		t.Columns = columns
-		t.Frames, t.Values = append(t.Frames, n), append(t.Values, row)
-	}
-	return t, nil
-}
+// A keyTable prints the values of a clip.
+type keyTable app.KeyTable
 
 func cell(v *float64) string {
 	if v == nil {

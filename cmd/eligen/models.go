@@ -3,13 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/model/inspect"
 	"github.com/eligen/eligen/model/weights"
@@ -36,19 +35,16 @@ func newModelsInspect() *cobra.Command {
 
 Only headers are read, and of a LoRA all numbers. Every tensor that is missing, in excess or of the wrong shape is named, and the exit code is 6.`,
 		Args: exactly(1),
-		RunE: o.run,
+		RunE: withApp(o.run),
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
 
-func (o *inspectOptions) run(c *cobra.Command, args []string) error {
-	r, err := inspect.Path(args[0])
+func (o *inspectOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	r, err := a.Inspect(args[0])
 	if err != nil {
-		if _, missing := os.Stat(args[0]); errors.Is(missing, fs.ErrNotExist) {
-			return err
-		}
-		return exit{exitIntegrity, err}
+		return err
 	}
 	if o.json {
 		if err := page.JSON(c.OutOrStdout(), r); err != nil {
@@ -130,22 +126,4 @@ func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
 	}
 	fmt.Fprint(c.OutOrStdout(), r)
 	return nil
-}
-
-// unsound reports whether weights that are there can't be what they should be:
-// they are damaged, or their tensors are not those of the model.
-func unsound(path string) bool {
-	if _, err := os.Stat(path); err != nil {
-		return false
-	}
-	r, err := inspect.Path(path)
-	if err != nil {
-		return true
-	}
-	for _, p := range r.Parts { // a folder that lacks a part is incomplete, not damaged
-		if p.Problem != "" {
-			return true
-		}
-	}
-	return len(r.Parts) == 0 && r.Problem != ""
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,10 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/dataset"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/draft"
-	"github.com/eligen/eligen/dsl"
 )
 
 // newOptions are the flags of `eligen new`.
@@ -47,7 +44,7 @@ The scene goes to standard output, or to --out.`,
 eligen new --refine scene.hcl --out scene.hcl --force "move the cat to the left"
 eligen new --endpoint http://localhost:11434/v1 --model qwen3 "a busy harbour at dawn"`,
 		Args: some,
-		RunE: o.run,
+		RunE: withApp(o.run),
 	}
 	f := c.Flags()
 	f.StringVar(&o.endpoint, "endpoint", "", "ask a language model at this `URL`, as http://localhost:11434/v1")
@@ -59,7 +56,7 @@ eligen new --endpoint http://localhost:11434/v1 --model qwen3 "a busy harbour at
 	return c
 }
 
-func (o *newOptions) run(c *cobra.Command, args []string) error {
+func (o *newOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	words := strings.Join(args, " ")
 	switch {
 	case o.model != "" && o.endpoint == "":
@@ -75,122 +72,49 @@ func (o *newOptions) run(c *cobra.Command, args []string) error {
 		}
 	}
 	if o.refine != "" {
-		return o.change(c, words)
+		out, warnings, err := a.Refine(c.Context(), app.RefineRequest{Input: app.Input{Path: o.refine}, Words: words, Model: o.languageModel()})
+		warned(c, warnings)
+		if err != nil {
+			return err
+		}
+		return o.write(c, out)
 	}
-	var d draft.Draft
-	var notes []string
-	var err error
-	if o.endpoint == "" {
-		d, notes, err = draft.Plan(words, vocabulary())
-	} else {
-		d, notes, err = o.languageModel().Plan(c.Context(), words, vocabulary())
-	}
-	if err != nil {
-		return err
-	}
+	name := ""
 	if o.out != "" {
-		d.Called(strings.TrimSuffix(filepath.Base(o.out), ".hcl"))
+		name = strings.TrimSuffix(filepath.Base(o.out), ".hcl")
 	}
-	text := d.HCL()
-	// What would be made is read as any scene is, before anybody gets it.
-	_, ds := reread(c.Context(), os.TempDir(), text)
-	if err := c.Context().Err(); err != nil {
+	out, err := a.Draft(c.Context(), app.DraftRequest{Words: words, Name: name, Model: o.languageModel()})
+	if err != nil {
 		return err
 	}
-	if ds.HasErrors() {
-		return fmt.Errorf("the scene that was made is not valid, which is a mistake of eligen's: %w", ds.Err())
-	}
-	return o.write(c, text, notes)
+	return o.write(c, out)
 }
 
-// change is --refine.
-func (o *newOptions) change(c *cobra.Command, words string) error {
-	if strings.HasSuffix(strings.ToLower(o.refine), ".json") {
-		return errors.New("scenes in JSON are not refined; write it as .hcl")
-	}
-	var vars sceneOptions
-	scene, err := vars.load(c, o.refine)
-	if err != nil {
-		return err
-	}
-	src, err := os.ReadFile(o.refine)
-	if err != nil {
-		return err
-	}
-	before, err := draft.Of(scene, src)
-	if err != nil {
-		return err
-	}
-	var after draft.Draft
-	var notes []string
+// languageModel returns the language model to ask, or nil.
+func (o *newOptions) languageModel() *draft.Model {
 	if o.endpoint == "" {
-		after, notes, err = draft.Edit(before, words, vocabulary())
-	} else {
-		after, notes, err = o.languageModel().Refine(c.Context(), before, words, vocabulary())
+		return nil
 	}
-	if err != nil {
-		return err
-	}
-	text, err := draft.Rewrite(src, before, after)
-	if err != nil {
-		return err
-	}
-	text, ds := dsl.Format(o.refine, text)
-	if err := ds.Err(); err != nil {
-		return fmt.Errorf("%s is written in a way that can't be changed by words: %w", o.refine, err)
-	}
-	// Lines were changed: whether they say what was meant is seen by reading them.
-	got, ds := reread(c.Context(), filepath.Dir(o.refine), text)
-	if err := c.Context().Err(); err != nil {
-		return err
-	}
-	if err := ds.Err(); err != nil {
-		return fmt.Errorf("the change does not fit the rest of %s: %w", o.refine, err)
-	}
-	if why := after.Same(got, text); why != "" {
-		return fmt.Errorf("%s is written in a way that can't be changed by words (%s): change it by hand", o.refine, why)
-	}
-	return o.write(c, text, notes)
-}
-
-func (o *newOptions) languageModel() draft.Model {
 	key := os.Getenv("ELIGEN_LLM_KEY")
 	if key == "" {
 		key = os.Getenv("OPENAI_API_KEY")
 	}
-	return draft.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
-}
-
-// reread reads a scene's text as a file in a folder, where what it names is.
-func reread(ctx context.Context, dir string, text []byte) (*eligen.Scene, eligen.Diagnostics) {
-	var ds eligen.Diagnostics
-	f, err := os.CreateTemp(dir, ".new-*.hcl")
-	if err != nil {
-		ds.Errorf(nil, "No place for a file", "%v.", err)
-		return nil, ds
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Close()); err != nil {
-		ds.Errorf(nil, "No place for a file", "%v.", err)
-		return nil, ds
-	}
-	return dsl.Load(ctx, f.Name(), dsl.Vars{Env: os.LookupEnv})
+	return &draft.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
 }
 
 // write gives the scene out, and then what is to be said of it.
-func (o *newOptions) write(c *cobra.Command, text []byte, notes []string) error {
+func (o *newOptions) write(c *cobra.Command, made app.Drafted) error {
 	if o.out == "" {
-		if _, err := c.OutOrStdout().Write(text); err != nil {
+		if _, err := c.OutOrStdout().Write(made.Text); err != nil {
 			return err
 		}
 	} else {
-		if err := writeNew(o.out, text, o.force); err != nil {
+		if err := writeNew(o.out, made.Text, o.force); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.OutOrStdout(), o.out)
 	}
-	for _, n := range notes {
+	for _, n := range made.Notes {
 		fmt.Fprintf(c.ErrOrStderr(), "Note: %s\n", n)
 	}
 	return nil
@@ -217,25 +141,4 @@ func writeNew(name string, data []byte, force bool) error {
 		return err
 	}
 	return nil
-}
-
-// vocabulary is what nano was taught, by the pictures that it was trained on.
-func vocabulary() draft.Vocabulary {
-	v := draft.Vocabulary{Of: "nano", Words: dataset.MaxTokens}
-	for _, c := range dataset.Classes(0) {
-		v.Objects = append(v.Objects, draft.Object{Name: c.Name, Also: c.Also, Bare: c.Bare, Sky: c.Sky})
-	}
-	known := dataset.Backgrounds()
-	places := known
-	for _, a := range known {
-		for _, b := range known {
-			if g, err := dataset.BackgroundNamed(a.Name + " to " + b.Name); err == nil {
-				places = append(places, g)
-			}
-		}
-	}
-	for _, b := range places {
-		v.Backgrounds = append(v.Backgrounds, draft.Background{Name: b.Name, Phrase: b.Phrase, At: b.Place})
-	}
-	return v
 }

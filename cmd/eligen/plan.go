@@ -1,20 +1,13 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/planner"
-	"github.com/eligen/eligen/stage/clip"
-	"github.com/eligen/eligen/stage/still"
-	"github.com/eligen/eligen/store/file"
 )
 
 // planCommand are the flags of `eligen plan`.
@@ -40,7 +33,7 @@ Where the scene was run before, it says what is different now; where stages of t
 Weights are looked for, and their headers are read; no model runs.`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole recipe")
@@ -49,42 +42,26 @@ Weights are looked for, and their headers are read; no model runs.`,
 	return c
 }
 
-func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
-	e, err := o.open()
+func (o *planCommand) run(c *cobra.Command, a *app.App, args []string) error {
+	r, err := o.request(c, args[0])
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.close()) }()
-	o.warn = func(ds eligen.Diagnostics) {
-		diagnose(c.ErrOrStderr(), ds)
-		if len(ds) > 0 && page.Terminal(c.OutOrStdout()) != nil {
-			fmt.Fprintln(c.ErrOrStderr())
-		}
+	p, warnings, err := a.Plan(c.Context(), r)
+	warned(c, warnings)
+	if len(warnings) > 0 && page.Terminal(c.OutOrStdout()) != nil {
+		fmt.Fprintln(c.ErrOrStderr())
 	}
-	p, err := o.plan(c, e, args[0])
 	if err != nil {
 		return err
 	}
-	store, err := openStore()
+	outlook, err := a.Outlook(p)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	again, err := replaced(p, o.replace)
-	if err != nil {
-		return err
-	}
-	made := downstream(p, again)
-	changes := false
-	known := past(store, p)
-	known.Cached = func(d eligen.Digest) bool {
-		has := store.Has(d) && !made[d]
-		changes = changes || !has
-		return has
-	}
-	text := []byte(planner.Print(p, known, planner.View{Width: page.Columns(c.OutOrStdout()), Verbose: o.verbose}))
+	text := []byte(planner.Print(p.Plan, outlook.Known, planner.View{Width: page.Columns(c.OutOrStdout()), Verbose: o.verbose}))
 	if o.json {
-		if text, err = planner.JSON(p, known); err != nil {
+		if text, err = planner.JSON(p.Plan, outlook.Known); err != nil {
 			return err
 		}
 		text = append(text, '\n')
@@ -92,46 +69,8 @@ func (o *planCommand) run(c *cobra.Command, args []string) (err error) {
 	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s", text); err != nil {
 		return err
 	}
-	if o.detailed && changes {
+	if o.detailed && outlook.Missing > 0 {
 		return exit{code: exitChanges}
 	}
 	return nil
-}
-
-// past is what the store's journals tell of a plan.
-func past(store *file.Store, p *eligen.Plan) planner.Known {
-	history := store.History(p.Engine, p.Scene)
-	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
-	last := map[string]still.Resolved{}
-	for _, recipe := range history.Recipes {
-		var op struct{ Resolved json.RawMessage }
-		var moving clip.Resolved
-		var made still.Resolved
-		if json.Unmarshal(recipe, &op) != nil || json.Unmarshal(op.Resolved, &moving) != nil {
-			continue
-		}
-		first := op.Resolved // a still says it itself, a clip of its first frame
-		if len(moving.First) > 0 {
-			first = moving.First
-		}
-		if json.Unmarshal(first, &made) != nil {
-			continue
-		}
-		made.Render, _, _ = strings.Cut(made.Render, ".frame[")
-		if last[made.Render].Render == "" { // the newest come first
-			last[made.Render] = made
-		}
-	}
-	for _, now := range planner.Resolved(p) {
-		changes := []string{now.Render + ": new"}
-		if old, ok := last[now.Render]; ok {
-			changes = planner.Changes(old, now)
-		}
-		for _, change := range changes {
-			if !slices.Contains(known.Changes, change) { // renders share entities
-				known.Changes = append(known.Changes, change)
-			}
-		}
-	}
-	return known
 }

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/tui"
 )
@@ -47,7 +40,7 @@ eligen replay latest --json`,
 			return nil
 		},
 		ValidArgsFunction: completeRuns,
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	f := c.Flags()
@@ -56,7 +49,7 @@ eligen replay latest --json`,
 	return c
 }
 
-func (o *replayOptions) run(c *cobra.Command, args []string) error {
+func (o *replayOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	if !(o.speed > 0 && o.speed <= 1e6) {
 		return usageError{fmt.Errorf("--speed %v: choose a number above 0; 1 is as fast as the run was", o.speed)}
 	}
@@ -65,18 +58,18 @@ func (o *replayOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	if o.list {
-		return o.print(c)
+		return o.print(c, a)
 	}
 	name := "latest"
 	if len(args) == 1 {
 		name = args[0]
 	}
-	events, err := findRun(name)
+	events, err := a.RunEvents(name)
 	if err != nil {
 		return err
 	}
 	if display == tui.TUI {
-		return o.live(c, events)
+		return o.live(c, a, events)
 	}
 	show, done, err := o.frontEnd(c)
 	if err != nil {
@@ -104,9 +97,9 @@ func (o *replayOptions) after(events []eligen.Event, t time.Time) time.Duration 
 }
 
 // live replays on a screen, by a clock that goes as the run's did.
-func (o *replayOptions) live(c *cobra.Command, events []eligen.Event) error {
+func (o *replayOptions) live(c *cobra.Command, a *app.App, events []eligen.Event) error {
 	began := time.Now()
-	options := screenOptions(c, nil) // there is nothing to interrupt: q leaves
+	options := screenOptions(c, a, nil) // there is nothing to interrupt: q leaves
 	options.Stay = true
 	options.Clock = func() time.Time {
 		return events[0].Time.Add(time.Duration(float64(time.Since(began)) * o.speed))
@@ -126,138 +119,19 @@ func (o *replayOptions) live(c *cobra.Command, events []eligen.Event) error {
 	return c.Context().Err()
 }
 
-// A pastRun is a journal in the store, and what it adds up to.
-type pastRun struct {
-	Name    string                   `json:"name"`
-	Scene   string                   `json:"scene"`
-	Engine  string                   `json:"engine"`
-	Began   time.Time                `json:"began"`
-	Seconds float64                  `json:"seconds"`
-	State   string                   `json:"state"` // "ended", "running", "broken off"
-	Stages  map[eligen.EventType]int `json:"stages"`
-	Files   []string                 `json:"files"`
-	path    string
-}
-
-// pastRuns lists the store's journals, the latest at the end. Their events are read
-// where each is asked for.
-func pastRuns() ([]pastRun, error) {
-	store, err := openStore()
-	if err != nil {
-		return nil, err
-	}
-	defer store.Close()
-	entries, err := store.Entries()
-	if err != nil {
-		return nil, err
-	}
-	var out []pastRun
-	for _, e := range entries {
-		if e.Kind != "run" || path.Ext(e.Name) != ".jsonl" {
-			continue
-		}
-		r := pastRun{Name: strings.TrimSuffix(path.Base(e.Name), ".jsonl"), path: filepath.Join(store.Dir(), filepath.FromSlash(e.Name)), State: "broken off"}
-		if e.Live {
-			r.State = "running"
-		}
-		out = append(out, r)
-	}
-	slices.SortFunc(out, func(a, b pastRun) int { return cmp.Compare(a.Name, b.Name) }) // names begin with the time
-	return out, nil
-}
-
-// findRun reads the events of a run by its name, the beginning of one, "latest", or
-// the path of a journal.
-func findRun(name string) ([]eligen.Event, error) {
-	if path.Ext(name) == ".jsonl" {
-		return readRun(name)
-	}
-	runs, err := pastRuns()
-	if err != nil {
-		return nil, err
-	}
-	if len(runs) == 0 {
-		return nil, errors.New("there are no runs yet; eligen apply makes one")
-	}
-	if name == "latest" {
-		return readRun(runs[len(runs)-1].path)
-	}
-	var found []pastRun
-	for _, r := range runs {
-		if r.Name == name {
-			return readRun(r.path)
-		}
-		if strings.HasPrefix(r.Name, name) {
-			found = append(found, r)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return nil, fmt.Errorf("there is no run %s. eligen replay --list says which there are", name)
-	case 1:
-		return readRun(found[0].path)
-	}
-	return nil, fmt.Errorf("%s is the beginning of %d runs' names, from %s to %s; write more of it", name, len(found), found[0].Name, found[len(found)-1].Name)
-}
-
-// maxEvent is the longest line of a journal that is read: a recipe may hold masks.
-const maxEvent = 64 << 20
-
-// readRun reads a journal. Lines that are no events are passed over: a run that was
-// killed ends in half of one.
-func readRun(file string) ([]eligen.Event, error) {
-	f, err := files.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var out []eligen.Event
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, maxEvent)
-	for lines.Scan() {
-		var e eligen.Event
-		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Type != "" {
-			out = append(out, e)
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w", file, err)
-	}
-	if len(out) == 0 || out[0].Type != eligen.Opened {
-		return nil, fmt.Errorf("%s is no journal of a run: it does not begin with an event of the type opened", file)
-	}
-	return out, nil
-}
-
 // print lists the runs.
-func (o *replayOptions) print(c *cobra.Command) error {
-	runs, err := pastRuns()
+func (o *replayOptions) print(c *cobra.Command, a *app.App) error {
+	runs, err := a.Runs()
 	if err != nil {
 		return err
 	}
-	listed := []pastRun{}
-	for _, r := range runs {
-		events, err := readRun(r.path)
-		if err != nil {
-			continue // empty: its run was killed at once
-		}
-		var p eligen.Progress
-		for _, e := range events {
-			p.Add(e)
-		}
-		r.Scene, r.Engine, r.Began, r.Seconds, r.Stages, r.Files = p.Scene, p.Engine, p.Began, p.Latest.Sub(p.Began).Seconds(), p.Counts(), p.Files
-		if p.Ended {
-			r.State = "ended"
-		}
-		listed = append(listed, r)
-	}
 	if o.json {
-		return page.JSON(c.OutOrStdout(), listed)
+		return page.JSON(c.OutOrStdout(), runs)
 	}
-	return printRuns(c.OutOrStdout(), listed)
+	return printRuns(c.OutOrStdout(), runs)
 }
 
-func printRuns(w io.Writer, runs []pastRun) error {
+func printRuns(w io.Writer, runs []app.PastRun) error {
 	var rows [][]string
 	for _, r := range runs {
 		var parts []string
@@ -275,7 +149,7 @@ func printRuns(w io.Writer, runs []pastRun) error {
 		return err
 	}
 	if len(runs) == 0 {
-		_, err := fmt.Fprintln(w, "there are no runs yet; eligen apply makes one")
+		_, err := fmt.Fprintln(w, app.ErrNoRuns)
 		return err
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/bug"
 	"github.com/eligen/eligen/internal/page"
@@ -46,7 +47,7 @@ func run(args []string) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := l.supervise(ctx, func() error { return together(root.ExecuteContext(ctx)) })
+	err := l.supervise(ctx, func() error { return flagged(together(root.ExecuteContext(ctx))) })
 	if failed := unwritten(out); failed != nil && (err == nil || errors.Is(err, out.Err()) || exitCode(ctx, err) == exitChanges) {
 		err = failed
 	}
@@ -187,6 +188,7 @@ func (e exit) Unwrap() error { return e.err }
 // exitCode is the process's exit code after err.
 func exitCode(ctx context.Context, err error) int {
 	var e exit
+	var integrity *app.IntegrityError
 	switch {
 	case err == nil:
 		return exitOK
@@ -194,7 +196,7 @@ func exitCode(ctx context.Context, err error) int {
 		return interruptedBy(ctx)
 	case errors.As(err, &e):
 		return e.code
-	case errors.Is(err, fetch.ErrDigest):
+	case errors.Is(err, fetch.ErrDigest), errors.As(err, &integrity):
 		return exitIntegrity
 	}
 	return exitError
@@ -205,6 +207,10 @@ func exitCode(ctx context.Context, err error) int {
 func report(w io.Writer, err error) {
 	var e exit
 	if err == nil || errors.As(err, &e) && e.err == nil {
+		return
+	}
+	if errors.Is(err, app.ErrUnfinished) {
+		complain(w, app.ErrUnfinished.Error())
 		return
 	}
 	if errors.Is(err, context.Canceled) {

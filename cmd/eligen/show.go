@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/stage/clip"
@@ -49,72 +48,29 @@ func (o *showOptions) run(c *cobra.Command, args []string) error {
 }
 
 func (o *showOptions) show(c *cobra.Command, f io.ReadSeeker, name string) error {
-	var made any
-	moving, err := clip.Metadata(f)
-	made = moving
-	if errors.Is(err, clip.ErrNotClip) {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		made, err = still.Metadata(f)
-	}
-	if errors.Is(err, still.ErrNoMetadata) {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return err
-		}
-		if sheet, wrong := still.SheetOf(f); wrong == nil {
-			return o.sheet(c, f, name, sheet)
-		}
-	}
+	r, err := app.RecordOf(f, name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if err := changed(c.ErrOrStderr(), f, name); err != nil {
 		return err
+	}
+	if r.Changed {
+		fmt.Fprintf(c.ErrOrStderr(), "Warning: %s was changed after eligen wrote it. What it says of itself may be wrong.\n", name)
 	}
 	if o.json {
-		return page.JSON(c.OutOrStdout(), made)
+		return page.JSON(c.OutOrStdout(), r.Value())
 	}
-	drawFile(c.OutOrStdout(), f)
-	if r, ok := made.(still.Resolved); ok {
-		return describe(c.OutOrStdout(), r)
+	w := c.OutOrStdout()
+	drawFile(w, f)
+	switch {
+	case r.Clip != nil:
+		return describeClip(w, *r.Clip, r.First)
+	case r.Still != nil:
+		return describe(w, *r.Still)
 	}
-	return describeClip(c.OutOrStdout(), moving)
-}
-
-// changed warns of a file that is not as eligen wrote it.
-func changed(w io.Writer, f io.ReadSeeker, name string) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	if untouched(f) {
-		return nil
-	}
-	_, err := fmt.Fprintf(w, "Warning: %s was changed after eligen wrote it. What it says of itself may be wrong.\n", name)
-	return err
-}
-
-// sheet prints what a sheet shows.
-func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s still.Shown) error {
-	if err := changed(c.ErrOrStderr(), f, name); err != nil {
-		return err
-	}
-	if o.json {
-		return page.JSON(c.OutOrStdout(), s)
-	}
-	drawFile(c.OutOrStdout(), f)
-	if s.Clip != nil {
-		var r clip.Resolved
-		if err := json.Unmarshal(s.Clip, &r); err != nil || r.Format != 1 {
-			return errors.New("what the sheet says of its clip can't be read")
-		}
-		return describeClip(c.OutOrStdout(), r)
-	}
-	for i, r := range s.Renders {
+	for i, one := range r.Sheet.Renders {
 		if i > 0 {
-			fmt.Fprintln(c.OutOrStdout())
+			fmt.Fprintln(w)
 		}
-		if err := describe(c.OutOrStdout(), r); err != nil {
+		if err := describe(w, one); err != nil {
 			return err
 		}
 	}
@@ -122,7 +78,7 @@ func (o *showOptions) sheet(c *cobra.Command, f io.ReadSeeker, name string, s st
 }
 
 // describeClip prints a clip for people, and its first frame.
-func describeClip(w io.Writer, r clip.Resolved) error {
+func describeClip(w io.Writer, r clip.Resolved, first *still.Resolved) error {
 	played := "without end"
 	if r.Loop > 0 {
 		played = fmt.Sprintf("%d ×", r.Loop)
@@ -132,15 +88,11 @@ func describeClip(w io.Writer, r clip.Resolved) error {
 		{"frames", fmt.Sprintf("%d of %d × %d, %v a second, played %s", r.Frames, r.Size.W, r.Size.H, r.FPS, played)},
 		{"eligen", r.Version},
 	})
-	if err != nil || r.First == nil {
+	if err != nil || first == nil {
 		return err
 	}
-	var first still.Resolved
-	if err := json.Unmarshal(r.First, &first); err != nil || first.Format != 1 {
-		return errors.New("what the clip says of its first frame can't be read")
-	}
 	fmt.Fprint(w, "\nThe first frame:\n\n")
-	return describe(w, first)
+	return describe(w, *first)
 }
 
 // facts prints names, and what each is. A name wraps, too: an entity's key may be long.
@@ -150,29 +102,6 @@ func facts(w io.Writer, rows [][]string) error {
 	}
 	_, err := io.WriteString(w, page.Table(rows, page.Prose(w), page.Column{Fit: page.Wrap}, page.Column{Fit: page.Wrap}))
 	return err
-}
-
-// kept is how the rest of a picture was kept.
-func kept(mode string, feather, background float64) string {
-	if feather != 0 {
-		mode += fmt.Sprintf(", feather %v", feather)
-	}
-	if background != 0 {
-		mode += fmt.Sprintf(", background weight %v", background)
-	}
-	return mode
-}
-
-// seen is what was done to a picture that was brought in, to be seen: what was put behind
-// it, and what its colours were converted from.
-func seen(background, profile string) (text string) {
-	if background != "" {
-		text += ", over " + background
-	}
-	if profile != "" {
-		text += ", converted from " + profile
-	}
-	return text
 }
 
 // describe prints a render for people.
@@ -204,13 +133,13 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("approximate", "%v", r.Approximate)
 	}
 	if p := r.Inpaint; p != nil {
-		row("inpaint", "picture %s, %s", p.Picture.Short(), kept(p.Mode, p.Feather, p.Background)+seen(p.Colour, p.Profile))
+		row("inpaint", "picture %s, %s", p.Picture.Short(), app.KeepingText(p.Mode, p.Feather, p.Background)+app.SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept(t.Way(), t.Feather, t.Background)+seen(t.Colour, t.Profile))
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), app.KeepingText(t.Way(), t.Feather, t.Background)+app.SeenText(t.Colour, t.Profile))
 	}
 	if r.Init != nil {
-		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, seen(r.Init.Background, ""))
+		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, app.SeenText(r.Init.Background, ""))
 	}
 	for _, e := range r.Entities {
 		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/internal/annotated"
 	"github.com/eligen/eligen/internal/files"
@@ -59,7 +60,7 @@ eligen train recipes/base.hcl --model ~/.cache/eligen/training/autoencoder/model
 eligen train recipes/eligen.hcl --smoke`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	f := c.Flags()
@@ -74,8 +75,9 @@ eligen train recipes/eligen.hcl --smoke`,
 	return c
 }
 
-func (o *trainOptions) run(c *cobra.Command, args []string) (err error) {
-	scene, err := o.load(c, args[0])
+func (o *trainOptions) run(c *cobra.Command, a *app.App, args []string) (err error) {
+	scene, warnings, err := a.Open(c.Context(), o.input(args[0]))
+	warned(c, warnings)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/page"
 )
 
@@ -26,17 +27,17 @@ func newValidate() *cobra.Command {
 Nothing runs, and no weights are looked for: a scene may be valid on a machine that can't render it. "eligen plan" looks further.`,
 		Args:              some,
 		ValidArgsFunction: complete("hcl"),
-		RunE:              o.run,
+		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print diagnostics as JSON")
 	return c
 }
 
-func (o *validateOptions) run(c *cobra.Command, args []string) error {
+func (o *validateOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	all := eligen.Diagnostics{}
 	for _, path := range args {
-		_, ds, err := o.loaded(c.Context(), path)
+		ds, err := a.Validate(c.Context(), o.input(path))
 		if err != nil {
 			return err
 		}

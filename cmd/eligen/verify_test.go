@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/still"
@@ -53,11 +55,12 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 	}
 	const other = "paint/elsewhere"
 	plan, _ := planner.Build(t.Context(), scene, other, paint.Engine{}.Spec, planner.Options{})
+	decoded := plan.Stages[plan.Stages[plan.Outputs[0].Stage].Inputs[0]]
 	// recorded writes what the other engine is meant to have made.
 	recorded := func(off int) {
 		t.Helper()
 		img := image.NewNRGBA(painted.Bounds())
-		copy(img.Pix, nrgba(painted).Pix)
+		copy(img.Pix, pixels.Straight(painted).Pix)
 		for i := range img.Pix {
 			if i%4 != 3 {
 				img.Pix[i] = uint8(max(0, int(img.Pix[i])-off))
@@ -68,14 +71,14 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 			t.Fatal(ds)
 		}
 		r := &lock.Renders[0]
-		r.Engine, r.Pixels, r.Plan = other, still.Pixels(img), verifications(plan, scene, lock)[0].digest(plan)
+		r.Engine, r.Pixels, r.Plan = other, still.Pixels(img), decoded.Digest
 		if err := dsl.WriteLock(dir, lock); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(picture); err != nil {
 			t.Fatal(err)
 		}
-		if err := writePicture(dir, filepath.Join("out", "one.png"), img); err != nil {
+		if err := app.WritePicture(picture, img); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,9 +97,9 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			drawn := nrgba(img)
+			drawn := pixels.Straight(img)
 			copy(drawn.Pix[:4], []byte{255, 0, 0, 255})
-			if err := writePicture(dir, filepath.Join("out", "one.png"), drawn); err != nil {
+			if err := app.WritePicture(picture, drawn); err != nil {
 				t.Fatal(err)
 			}
 		}, exitMismatch, "nothing to compare with"},

@@ -10,17 +10,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/tui"
 )
 
 // pause is how long lies between two looks at the scene's files.
 const pause = 250 * time.Millisecond
 
-// follow shows a scene's layout on the terminal until somebody leaves, and reads the
-// scene again whenever it has been saved.
-func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error {
-	options := screenOptions(c, nil)
+// follow shows a scene's layout on the terminal until somebody leaves, and reads the scene again
+// whenever it has been saved.
+func (o *previewOptions) follow(c *cobra.Command, a *app.App, scene string) error {
+	options := screenOptions(c, a, nil)
 	if options.Keys == nil {
 		return usageError{errors.New("--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as a picture")}
 	}
@@ -31,11 +31,11 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 	l := tui.Start(options)
 	defer onLeave(c.Context(), l.Close)()
 	var last tui.Shown
-	var seen stamps
+	var seen app.Stamps
 	for {
-		if now := o.stamp(scene); seen.differ(now, func(string) bool { return false }) {
+		if now := app.StampsOf(o.input(scene)); seen.Differ(now, func(string) bool { return false }) {
 			seen = now
-			shown, err := o.look(c.Context(), e, scene)
+			shown, err := o.look(c.Context(), a, scene)
 			if err != nil {
 				return err
 			}
@@ -55,42 +55,34 @@ func (o *previewOptions) follow(c *cobra.Command, e engine, scene string) error 
 	}
 }
 
-// look reads a scene and plans it, for what is in it and what is wrong with it.
-func (o *previewOptions) look(ctx context.Context, e engine, path string) (tui.Shown, error) {
+// look reads a scene's layouts, and what is wrong with it.
+func (o *previewOptions) look(ctx context.Context, a *app.App, path string) (tui.Shown, error) {
 	shown := tui.Shown{Scene: path, Engine: "preview"}
-	scene, ds, err := o.loaded(ctx, path)
+	layouts, problems, err := a.Layouts(ctx, o.layouts(path))
 	if err != nil {
 		return shown, err
 	}
-	shown.Problems = ds
-	if !ds.HasErrors() {
-		if err := o.target(scene); err != nil {
-			shown.Problems.Errorf(nil, "No such render", "%v.", err)
-		}
-	}
-	if !shown.Problems.HasErrors() {
-		p, ds, err := planned(ctx, scene, e.ID(), e.Spec, planner.Options{})
-		if err != nil {
-			return shown, err
-		}
-		shown.Problems = append(shown.Problems, ds...)
-		if !ds.HasErrors() {
-			for _, k := range sketched(scene, p) {
-				shown.Layouts = append(shown.Layouts, k.Layout)
-			}
-		}
-	}
+	shown.Layouts, shown.Problems = shownLayouts(layouts), problems
 	switch {
-	case shown.Problems.HasErrors():
+	case problems.HasErrors():
 		shown.Note = "mistakes; the last good layout stays"
-	case len(shown.Layouts) == 0:
+	case len(layouts) == 0:
 		shown.Note = "no render block, and so no layout"
-	case len(shown.Layouts) == 1 && len(shown.Layouts[0].Entities) == 1:
+	case len(layouts) == 1 && len(layouts[0].Entities) == 1:
 		shown.Note = "one render, with one entity"
-	case len(shown.Layouts) == 1:
-		shown.Note = fmt.Sprintf("one render, with %d entities", len(shown.Layouts[0].Entities))
+	case len(layouts) == 1:
+		shown.Note = fmt.Sprintf("one render, with %d entities", len(layouts[0].Entities))
 	default:
-		shown.Note = fmt.Sprintf("%d renders", len(shown.Layouts))
+		shown.Note = fmt.Sprintf("%d renders", len(layouts))
 	}
 	return shown, nil
+}
+
+// shownLayouts returns layouts as the screen takes them.
+func shownLayouts(layouts []app.Layout) []tui.Layout {
+	var out []tui.Layout
+	for _, l := range layouts {
+		out = append(out, tui.Layout(l))
+	}
+	return out
 }

@@ -115,7 +115,7 @@ var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1,
 
 // passedOn are variables that hold summaries of other calls that the test sees, of the
 // table, or of the library, which dsl's stock() looks up.
-var passedOn = map[string]bool{"summary": true, "j.summary": true, "d.Summary": true, "stock": true, "m.summary": true}
+var passedOn = map[string]bool{"summary": true, "c.summary": true, "d.Summary": true, "stock": true, "m.summary": true}
 
 type pkg struct {
 	fset   *token.FileSet

@@ -722,7 +722,7 @@ render "portrait" {
 	{Code: "E0805", Summary: "Video can't be written", Text: `MP4 and WebM are written by ffmpeg, which is not in PATH, or lacks the encoder. GIF, APNG and WebP need no other program.`},
 	{Code: "E0806", Summary: "File can't be written", Text: `A file of that name is there, and eligen did not write it, or it was changed since. Move it away, choose another path, or pass --force.`},
 	{Code: "E0807", Summary: "Folder can't be written", Text: `The folder that outputs go to can't be made or written to. The message holds the system's own words.`},
-	{Code: "E0808", Summary: "No place for a file", Text: `eligen new would write its scene over a file that is there. Choose another name, or pass --force.`},
+	{Code: "E0808", Summary: "No place for a file", Gone: true, Text: `eligen new would write its scene over a file that is there. Choose another name, or pass --force.`},
 }
 
 // E09: checks, records, and what happens in a run.

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -14,40 +14,31 @@ import (
 
 	"golang.org/x/image/webp"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 	"github.com/eligen/eligen/store/file"
 )
 
-// localPath is an output's path from the scene's folder, as a lock has it.
-func localPath(p *eligen.Plan, f eligen.PlannedOutput) string {
-	name, err := filepath.Rel(p.Folder, f.Path)
-	if err != nil {
-		name = f.Path
-	}
-	return filepath.ToSlash(name)
-}
-
-// beside says what is wrong with the files of a render that came out as recorded: one
+// files says what is wrong with the files of a render that came out as recorded: one
 // sentence a file. Those that were not there when it was recorded may be missing.
-func (o *verifyOptions) beside(j *judgement, p *eligen.Plan, store *file.Store) (troubles []string) {
-	for _, f := range j.files {
+func (c *comparison) files(store *file.Store) (troubles []string) {
+	p := c.v.plan.Plan
+	for _, f := range c.verified.files {
 		made, _, err := store.Get(p.Stages[f.Stage].Digest)
 		if err != nil {
 			troubles = append(troubles, err.Error())
 			continue
 		}
-		trouble := fileTrouble(f.Path, made.Data, still.Pixels(j.img) == j.record.Pixels)
+		trouble := fileTrouble(f.Path, made.Data, still.Pixels(c.img) == c.record.Pixels)
 		switch {
-		case errors.Is(trouble, fs.ErrNotExist) && !slices.Contains(j.record.Files, localPath(p, f)):
+		case errors.Is(trouble, fs.ErrNotExist) && !slices.Contains(c.record.Files, localPath(p, f)):
 		case errors.Is(trouble, fs.ErrNotExist):
 			troubles = append(troubles, f.Path+" is gone")
-		case errors.Is(trouble, errOtherPixels) && slices.Contains(j.paths, f.Path):
-			one := *j
+		case errors.Is(trouble, errOtherPixels) && slices.Contains(c.paths, f.Path):
+			one := *c
 			one.paths = []string{f.Path}
-			found, _ := o.compare(&one)
+			found, _ := one.against()
 			troubles = append(troubles, fmt.Sprintf("%s %v%s", f.Path, trouble, found))
 		case trouble != nil:
 			troubles = append(troubles, fmt.Sprintf("%s %v", f.Path, trouble))
@@ -78,7 +69,7 @@ func fileTrouble(path string, made []byte, same bool) error {
 	if same {
 		other = otherContent(path, data, made)
 	}
-	if untouched(bytes.NewReader(data)) {
+	if Untouched(bytes.NewReader(data)) {
 		return other
 	}
 	if errors.Is(other, errOtherPixels) {
@@ -133,7 +124,7 @@ func samePixels(a, b []byte) bool {
 // that wrote them.
 func sameClip(a, b clip.Resolved) bool {
 	first := func(r clip.Resolved) []fact {
-		var v verification
+		var v verified
 		v.first(r)
 		return resolvedFacts(v.resolved)
 	}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bufio"
@@ -11,28 +11,26 @@ import (
 	"strings"
 )
 
+// NoLimit is the Memory of a request that lets a render take whatever it needs.
+const NoLimit = -1
+
 // A memoryLimit is how many bytes a run may take, and who says so. 0 is no limit.
 type memoryLimit struct {
 	bytes int64
 	from  string // for people: "--memory", "this machine's memory"
 }
 
-// memory is the limit that --memory sets, "" being the machine's.
-func memory(flag, engineID string) (memoryLimit, error) {
-	switch flag {
-	case "":
-		if strings.Contains(engineID, "cuda") {
-			return memoryLimit{}, nil // a GPU has its own
-		}
-		return machineMemory(os.DirFS("/")), nil
-	case "any":
-		return memoryLimit{}, nil
+// limit returns the limit of a request: bytes that it sets, or 0 for the machine's.
+func limit(bytes int64, from, engineID string) memoryLimit {
+	switch {
+	case bytes == NoLimit:
+		return memoryLimit{}
+	case bytes != 0:
+		return memoryLimit{bytes, from}
+	case strings.Contains(engineID, "cuda"):
+		return memoryLimit{} // a GPU has its own
 	}
-	n, err := readSize("memory", flag)
-	if err == nil && n == 0 {
-		err = usageError{fmt.Errorf("--memory %s leaves a render nothing: write a size such as 16GiB, or any for no limit", flag)}
-	}
-	return memoryLimit{n, "--memory"}, err
+	return machineMemory(os.DirFS("/"))
 }
 
 // machineMemory returns the least of what may stop a process of Linux that takes memory: the

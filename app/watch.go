@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"fmt"
@@ -8,28 +8,28 @@ import (
 	"strings"
 )
 
-// maxWatched is how many files are looked at: a scene in a large folder is not the
-// reason to read all of it four times a second.
+// maxWatched is how many files are looked at: a scene in a large folder is not the reason to read all of
+// it four times a second.
 const maxWatched = 2000
 
-// stamps are the states of files, by their paths.
-type stamps map[string]string
+// Stamps are the states of files, by their paths.
+type Stamps map[string]string
 
-// stamp is the states of the files that a scene may read: those below its folder, and
-// its variables.
-func (o *sceneOptions) stamp(scene string) stamps {
-	out := stamps{}
+// StampsOf returns the states of the files that a scene may read: those below its folder, and its
+// variables.
+func StampsOf(in Input) Stamps {
+	out := Stamps{}
 	add := func(file string) {
 		if info, err := os.Stat(file); err == nil {
 			out[file] = fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 		}
 	}
-	add(scene)
-	for _, f := range o.files {
+	add(in.Path)
+	for _, f := range in.VarFiles {
 		add(f)
 	}
 	n := 0
-	_ = filepath.WalkDir(filepath.Dir(scene), func(file string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(filepath.Dir(in.Path), func(file string, d fs.DirEntry, err error) error {
 		if n++; n > maxWatched {
 			return fs.SkipAll
 		}
@@ -48,9 +48,8 @@ func (o *sceneOptions) stamp(scene string) stamps {
 	return out
 }
 
-// differ reports whether a file has changed, come or gone. Files that are own don't
-// count.
-func (s stamps) differ(now stamps, own func(file string) bool) bool {
+// Differ reports whether a file has changed, come or gone. Files that are own don't count.
+func (s Stamps) Differ(now Stamps, own func(file string) bool) bool {
 	for file, state := range now {
 		if s[file] != state && !own(file) {
 			return true

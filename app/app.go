@@ -1,0 +1,125 @@
+// Package app is what eligen can do, without a terminal or a socket: open a scene, plan it, make
+// its pictures, preview, verify and compare them, and look into what earlier runs have left.
+//
+// A front end (the command line, a server, a worker) fills in a request, a plain struct, and gets
+// values back. Progress comes as events to a callback; cancellation is the context's. Nothing here
+// prints, reads flags, ends the process or depends on the working directory, unless a request holds
+// a relative path.
+package app
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/eligen/eligen"
+	modelengine "github.com/eligen/eligen/model/engine"
+	"github.com/eligen/eligen/model/paint"
+	"github.com/eligen/eligen/store/file"
+)
+
+// Options say where an App keeps things, and what it knows of its surroundings.
+type Options struct {
+	// Folder holds the store, in its folder "store". Without it, operations that need the store
+	// return ErrNoFolder.
+	Folder string
+	// Env looks up a variable of the environment, for scenes' variables: ELIGEN_VAR_name. Nil is an
+	// empty environment.
+	Env func(name string) (string, bool)
+}
+
+// ErrNoFolder says that an App has no folder for its store.
+var ErrNoFolder = errors.New("no folder for results is set")
+
+// An App holds what operations share: the store, and engines, which stay warm from one call to the
+// next. Its methods may be called from several goroutines. Close it when it is no longer used.
+type App struct {
+	options Options
+
+	mu      sync.Mutex
+	store   *file.Store
+	engines map[engineKey]engine
+}
+
+// engineKey is what engines of models are told apart by: the backend, and the folder of the model nano.
+type engineKey struct{ backend, nano string }
+
+type engine struct {
+	eligen.Engine
+	close func() error
+}
+
+// New returns an App. It opens nothing: each operation opens what it needs.
+func New(o Options) *App { return &App{options: o, engines: map[engineKey]engine{}} }
+
+// Close frees engines and closes the store.
+func (a *App) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var err error
+	for _, e := range a.engines {
+		err = errors.Join(err, e.close())
+	}
+	clear(a.engines)
+	if a.store != nil {
+		err = errors.Join(err, a.store.Close())
+		a.store = nil
+	}
+	return err
+}
+
+// StoreFolder returns the path of the store's folder.
+func (a *App) StoreFolder() (string, error) {
+	if a.options.Folder == "" {
+		return "", ErrNoFolder
+	}
+	return filepath.Join(a.options.Folder, "store"), nil
+}
+
+// results returns the store, opened.
+func (a *App) results() (*file.Store, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.store != nil {
+		return a.store, nil
+	}
+	dir, err := a.StoreFolder()
+	if err != nil {
+		return nil, err
+	}
+	a.store, err = file.Open(dir)
+	return a.store, err
+}
+
+// Engines are the kinds of engine: "model" runs models, and "paint" fills regions with flat colours.
+var Engines = []string{"model", "paint"}
+
+// engine returns the engine of a kind, "" being "model", made where no call has needed it before. It
+// reads no weights and starts no backend: a plan whose results are all in the store needs neither.
+func (a *App) engine(kind, backend string) (eligen.Engine, error) {
+	switch kind {
+	case "paint":
+		return paint.Engine{}, nil
+	case "", "model":
+		return a.modelEngine(backend, "")
+	}
+	return nil, &InputError{Field: "engine", Value: strconv.Quote(kind), Problem: "unknown engine; use " + strings.Join(Engines, " or ")}
+}
+
+// modelEngine returns the engine that runs models, with nano from a folder; "" is the usual one.
+func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := engineKey{backend, nano}
+	if e, ok := a.engines[key]; ok {
+		return e, nil
+	}
+	e, err := modelengine.New(modelengine.Options{Backend: backend, Nano: nano})
+	if err != nil {
+		return nil, err
+	}
+	a.engines[key] = engine{e, e.Close}
+	return e, nil
+}

@@ -1,0 +1,155 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
+	"github.com/eligen/eligen/stage/clip"
+	"github.com/eligen/eligen/stage/still"
+	"github.com/eligen/eligen/store/file"
+)
+
+// A Run says how to apply a plan.
+type Run struct {
+	Events      eligen.Sink        // takes what happens, one event at a time; nil: nobody listens
+	Warnings    eligen.Diagnostics // are the first events
+	Force       bool               // replace files that eligen did not write
+	Parallelism int                // stages at a time; 0 is one on the engine, and others alongside
+	// Unrecorded keeps no journal, so that the run is none for History and plans to compare with.
+	Unrecorded bool
+	// Unwritten makes results for the store only, and writes no file.
+	Unwritten bool
+}
+
+// A Result is what a run has made.
+type Result struct {
+	Files  []eligen.PlannedOutput // that were written, in the plan's order
+	Checks []CheckResult          // of a run without an error
+}
+
+// Apply makes what a plan's files need and the store lacks, and writes the files. Before anything
+// runs, files that must not be replaced are refused: the error is then eligen.Diagnostics, and there
+// was no event. Later problems are events first: the error joins a [runtime.StageError] for each stage
+// that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
+// resumes from there. The Result counts what was written before an error, too.
+func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
+	store, err := a.results()
+	if err != nil {
+		return &Result{}, err
+	}
+	return apply(ctx, store, p, r)
+}
+
+func apply(ctx context.Context, store *file.Store, p *Plan, r Run) (*Result, error) {
+	wrote := map[string]bool{}
+	plan := *p.Plan
+	if r.Unwritten {
+		plan.Outputs = nil
+	}
+	runner := runtime.Runner{
+		Store: store, Engine: p.engine, Force: r.Force, Recognise: Untouched, Unrecorded: r.Unrecorded,
+		Parallelism: r.Parallelism, Replace: p.again, Warnings: r.Warnings.Fold(),
+		Emit: func(e eligen.Event) {
+			if e.Type == eligen.Wrote {
+				wrote[e.Path] = true
+			}
+			if r.Events != nil {
+				r.Events(e)
+			}
+		},
+	}
+	err := runner.Apply(ctx, &plan)
+	out := &Result{}
+	for _, f := range plan.Outputs {
+		if wrote[f.Path] {
+			out.Files = append(out.Files, f)
+		}
+	}
+	if err == nil {
+		out.Checks, err = checks(p.Plan, store)
+	}
+	return out, err
+}
+
+// FirstFiles returns the path of each render's first file among files.
+func FirstFiles(files []eligen.PlannedOutput) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, f := range files {
+		if render, _, _ := strings.Cut(f.Render, ".frame["); !seen[render] {
+			seen[render] = true
+			out = append(out, f.Path)
+		}
+	}
+	return out
+}
+
+// Untouched reports whether a file is one that eligen wrote and nobody has changed since: such a one
+// may be replaced.
+func Untouched(r io.Reader) bool {
+	b := bufio.NewReader(r)
+	return clip.Untouched(b) || still.Untouched(b) // what is no clip has not been read
+}
+
+// Renders of fewer steps need no draft; others' drafts have a part of the steps.
+const (
+	fewSteps  = 8
+	draftPart = 4
+)
+
+// Rough plans those renders of a plan with fewer steps whose pictures aren't in the store, to be seen
+// before the plan's own. It returns nil where that would not be quicker. steps says for people how many
+// they have.
+func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
+	store, err := a.results()
+	if err != nil || p.request.Engine == "paint" { // paint takes no time
+		return nil, ""
+	}
+	made := map[string]bool{}
+	for _, f := range p.Outputs {
+		render, _, _ := strings.Cut(f.Render, ".frame[")
+		if _, ok, _ := store.Get(p.Stages[f.Stage].Digest); ok {
+			made[render] = true
+		}
+	}
+	rough := *p.Scene
+	rough.Renders, rough.Checks = nil, nil
+	rough.Sheets = nil // of renders that may not be among these
+	for _, k := range sketches(p.Scene, p.Plan) {
+		if made[k.Render] || k.still.Steps < fewSteps {
+			continue
+		}
+		n := k.still.Steps / draftPart
+		steps = fmt.Sprintf("%d of %d steps", n, k.still.Steps)
+		r := *k.render
+		r.Sampler.Steps = &n
+		rough.Renders = append(rough.Renders, r)
+	}
+	if len(rough.Renders) == 0 {
+		return nil, ""
+	}
+	draft, _, err = a.plan(ctx, p.engine, &rough, p.request)
+	if err != nil {
+		return nil, "" // a draft is an extra
+	}
+	return draft, steps
+}
+
+// Read returns what a stage has made, checked.
+func (a *App) Read(made eligen.Artifact) ([]byte, error) {
+	store, err := a.results()
+	if err != nil {
+		return nil, err
+	}
+	got, ok, err := store.Get(made.Digest)
+	if err == nil && !ok {
+		err = errors.New("it is not in the store any more")
+	}
+	return got.Data, err
+}
