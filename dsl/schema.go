@@ -1,7 +1,6 @@
 package dsl
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -127,37 +126,6 @@ func signature(name string, f function.Function) string {
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
 
-// Markdown is the language as a page to read.
-func (r Reference) Markdown() string {
-	var b strings.Builder
-	b.WriteString("# The language\n\nThis page is made from the declarations that scenes are read by; `eligen schema` prints it, and `eligen schema --json` the same for programs.\n" +
-		"A scene is one file in [HCL](https://github.com/hashicorp/hcl), or in HCL's JSON syntax where its name ends in `.json`. Paths are below its folder. References are written without quotes: `entity.dog`, `render.poster[\"dawn\"]`, `var.size`.\n\n## Blocks\n")
-	for _, block := range r.Blocks {
-		block.markdown(&b, "###", "")
-	}
-	if later := laterWords(topGrammar); len(later) > 0 {
-		fmt.Fprintf(&b, "\n## Not in this release\n\nThe language has more blocks, which are refused at their line for now: %s.\n", "`"+strings.Join(later, "`, `")+"`")
-	}
-	b.WriteString("\n## Functions\n\nWhat is not about shapes works as in Terraform, where it has the same name. Coordinates are fractions of the canvas, from its upper left corner; `px(…)` makes them pixels.\n")
-	group := ""
-	for _, f := range r.Functions {
-		if f.Group != group {
-			group = f.Group
-			fmt.Fprintf(&b, "\n### %s\n\n| | |\n| --- | --- |\n", capital(group))
-		}
-		fmt.Fprintf(&b, "| `%s` | %s |\n", f.Call, f.What)
-	}
-	b.WriteString("\n## Limits\n\nWhat is beyond is refused, at its line, before it costs much: what expressions cost is counted while they are evaluated, and what a call costs before it is made. A step is roughly what takes 50 ns.\n\n| | at most |\n| --- | --- |\n")
-	for _, l := range r.Limits {
-		most := fmt.Sprint(l.Most)
-		if strings.HasPrefix(l.What, "bytes") {
-			most = fmt.Sprintf("%d MiB", l.Most>>20)
-		}
-		fmt.Fprintf(&b, "| %s | %s |\n", l.What, most)
-	}
-	return b.String()
-}
-
 var limits = []LimitSchema{
 	{"bytes of a scene's file, of a variable file, of a text that is read, and of all files of a module", maxFile},
 	{"blocks in a file", maxBlocks},
@@ -178,33 +146,6 @@ var limits = []LimitSchema{
 	{"bytes of a picture", pixels.MaxBytes},
 	{"pixels of a picture, and of a render", pixels.MaxPixels},
 	{"pixels of a render in one direction", maxSide},
-}
-
-func (s BlockSchema) markdown(b *strings.Builder, level, outer string) {
-	head := s.Type + labels(s.Labels)
-	fmt.Fprintf(b, "\n%s `%s`%s\n\n%s\n", level, head, outer, s.What)
-	if example, ok := blockExamples[s.Type]; ok && outer == "" {
-		fmt.Fprintf(b, "\n```hcl\n%s\n```\n", strings.TrimSpace(example))
-	}
-	if len(s.Arguments) > 0 {
-		b.WriteString("\n| argument | |\n| --- | --- |\n")
-		for _, a := range s.Arguments {
-			name := "`" + a.Name + "`"
-			if a.Required {
-				name += " (required)"
-			}
-			fmt.Fprintf(b, "| %s | %s |\n", name, a.What)
-		}
-	}
-	if len(s.Later) > 0 {
-		fmt.Fprintf(b, "\nNot in this release: `%s`.\n", strings.Join(s.Later, "`, `"))
-	}
-	for _, a := range s.Never {
-		fmt.Fprintf(b, "\nThere is no `%s`. %s\n", a.Name, a.What)
-	}
-	for _, inner := range s.Blocks {
-		inner.markdown(b, level+"#", " in "+s.Type)
-	}
 }
 
 var blockWords = map[string]string{
