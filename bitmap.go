@@ -41,6 +41,28 @@ func (b *Bitmap) seal() {
 	b.Digest = Digest(hex.EncodeToString(h.Sum(nil)))
 }
 
+// Check reports whether a bitmap's pixels, where they are known, are those of its digest.
+// A nil bitmap has none.
+func (b *Bitmap) Check() error {
+	if b == nil || b.bits == nil && b.ends == nil {
+		return nil
+	}
+	whole := Bitmap{W: b.W, H: b.H, bits: b.bits}
+	if whole.bits == nil {
+		whole.bits = make([]byte, (b.W*b.H+7)/8)
+		for i := 1; i < len(b.ends); i += 2 { // runs are off and on in turn
+			for at := b.ends[i-1]; at < b.ends[i]; at++ {
+				whole.bits[at/8] |= 0x80 >> (at % 8)
+			}
+		}
+	}
+	whole.seal()
+	if whole.Digest != b.Digest {
+		return fmt.Errorf("a mask of %d×%d pixels is not the one of its digest %s", b.W, b.H, b.Digest.Short())
+	}
+	return nil
+}
+
 // On reports whether the pixel (x, y) is on; pixels outside are off.
 func (b *Bitmap) On(x, y int) bool {
 	if x < 0 || y < 0 || x >= b.W || y >= b.H {
