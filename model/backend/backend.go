@@ -1,3 +1,4 @@
+// Package backend chooses, opens and installs what graphs run on: pure Go, or an XLA plugin.
 package backend
 
 import (
@@ -138,8 +139,8 @@ func PluginFile(name string) (string, error) {
 	return "", fmt.Errorf("there is no plugin for a backend %q", name)
 }
 
-// DefaultBackend is the backend that `eligen backend install` made the default,
-// or "" where there is none.
+// Default returns the backend that `eligen backend install` made the default, or "" where
+// there is none.
 func Default() (string, error) {
 	dir, err := PluginDir()
 	if err != nil {
@@ -152,7 +153,7 @@ func Default() (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// SetDefaultBackend makes a backend the default of this user.
+// SetDefault makes a backend this user's default.
 func SetDefault(name string) error {
 	dir, err := PluginDir()
 	if err != nil {
@@ -164,8 +165,8 @@ func SetDefault(name string) error {
 	return cache.Replace(filepath.Join(dir, "default"), []byte(name+"\n"))
 }
 
-// ChooseBackend is the backend's name by order of precedence: what the caller
-// asks for, the environment variable GOMLX_BACKEND, the user's default, "go".
+// Choose returns a backend's name by order of precedence: the caller's, the environment
+// variable GOMLX_BACKEND, the user's default, "go".
 func Choose(asked string) (string, error) {
 	if asked != "" {
 		return asked, nil
@@ -184,8 +185,7 @@ func Choose(asked string) (string, error) {
 	return cmp.Or(name, "go"), err
 }
 
-// FindBackend says what OpenBackend would open, without opening it: the
-// backend's name, or "" for the one that ChooseBackend gives.
+// Find describes the backend that Open would open, without opening it. name is as for Open.
 func Find(name string) (Info, error) {
 	name, err := Choose(name)
 	if err != nil {
@@ -248,9 +248,8 @@ func pluginKind(path string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base))
 }
 
-// OpenBackend opens a backend by name: "go", "xla:cpu", "xla:cuda",
-// "xla:/path/to/plugin.so", or "" for the one that ChooseBackend gives. Nothing
-// is ever downloaded.
+// Open opens a backend by name: "go", "xla:cpu", "xla:cuda", "xla:/path/to/plugin.so", or
+// "" for the one that Choose returns. It downloads nothing.
 func Open(name string) (compute.Backend, Info, error) {
 	info, err := Find(name)
 	if err != nil {
@@ -273,7 +272,7 @@ func (i Info) Open() (b compute.Backend, err error) {
 	return b, nil
 }
 
-// A BackendState is one line of `eligen backend list`.
+// A State is one line of `eligen backend list`.
 type State struct {
 	Name    string `json:"name"`
 	Ready   bool   `json:"ready"`
@@ -282,8 +281,8 @@ type State struct {
 	Problem string `json:"problem,omitempty"` // why it isn't ready, and what to do about it
 }
 
-// Backends lists every backend that has a name of its own, ready or not, and
-// the one chosen by the environment where that is another.
+// List returns every backend that has a name of its own, ready or not, and the one that the
+// environment chooses where that is another.
 func List() []State {
 	chosen, err := Choose("")
 	names := []string{"go", "xla:cpu", "xla:cuda"}

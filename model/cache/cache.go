@@ -1,3 +1,5 @@
+// Package cache is the folder of what can be made or fetched again, and the digests of large
+// files that are remembered there.
 package cache
 
 import (
@@ -7,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// cacheDir is the folder of everything that can be made or fetched again: the
-// environment variable ELIGEN_CACHE_DIR, else eligen in the user's cache folder.
+// Dir returns the folder of everything that can be made or fetched again: the environment
+// variable ELIGEN_CACHE_DIR, else eligen in the user's cache folder.
 func Dir() (string, error) {
 	if d := os.Getenv("ELIGEN_CACHE_DIR"); d != "" {
 		return filepath.Abs(d)
@@ -20,7 +22,7 @@ func Dir() (string, error) {
 	return filepath.Join(d, "eligen"), nil
 }
 
-// replaceFile writes a file whole or not at all.
+// Replace writes a file atomically.
 func Replace(path string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {

@@ -42,8 +42,8 @@ func recordOf(fi fs.FileInfo) digestRecord {
 	return r
 }
 
-// DigestFile is the SHA-256 of a regular file. A file whose size, times of change and
-// inode are as they were when it was last hashed is not read again.
+// Digest returns the SHA-256 of a regular file. It doesn't read a file again whose size, times
+// of change and inode are as they were when it was last hashed.
 func Digest(path string) (eligen.Digest, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

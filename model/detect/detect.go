@@ -1,3 +1,4 @@
+// Package detect reads the sizes of networks off the shapes of checkpoints.
 package detect
 
 import (
@@ -51,8 +52,8 @@ func repositoryConfig(c *weights.Checkpoint) (r repository, err error) {
 	return r, nil
 }
 
-// TransformerConfig reads the transformer's sizes off a checkpoint, and names
-// every tensor that is missing, misshapen or in excess.
+// Transformer reads the transformer's sizes off a checkpoint. Its error names every tensor that is
+// missing, misshapen or in excess.
 func Transformer(c *weights.Checkpoint) (flux.Config, error) {
 	r, err := repositoryConfig(c)
 	if err != nil {
@@ -71,8 +72,8 @@ func Transformer(c *weights.Checkpoint) (flux.Config, error) {
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
 }
 
-// AutoencoderConfig reads the autoencoder's sizes off a checkpoint, and names
-// every tensor that is missing, misshapen or in excess.
+// Autoencoder reads the autoencoder's sizes off a checkpoint. Its error names every tensor that is
+// missing, misshapen or in excess.
 func Autoencoder(c *weights.Checkpoint) (vae.Config, error) {
 	r, err := repositoryConfig(c)
 	if err != nil {
@@ -97,7 +98,7 @@ func Autoencoder(c *weights.Checkpoint) (vae.Config, error) {
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
 }
 
-// T5Config reads T5's sizes off a checkpoint, and names every tensor that is
+// T5 reads T5's sizes off a checkpoint. Its error names every tensor that is
 // missing, misshapen or in excess.
 func T5(c *weights.Checkpoint) (text.T5Config, error) {
 	cfg, err := text.DetectT5(c.Shapes())
@@ -107,8 +108,8 @@ func T5(c *weights.Checkpoint) (text.T5Config, error) {
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
 }
 
-// CLIPConfig reads CLIP's sizes off a checkpoint, and names every tensor that
-// is missing, misshapen or in excess.
+// CLIP reads CLIP's sizes off a checkpoint. Its error names every tensor that is
+// missing, misshapen or in excess.
 func CLIP(c *weights.Checkpoint) (text.CLIPConfig, error) {
 	r, err := repositoryConfig(c)
 	if err != nil {
@@ -121,8 +122,8 @@ func CLIP(c *weights.Checkpoint) (text.CLIPConfig, error) {
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
 }
 
-// SigLIPConfig reads the vision tower's sizes off a checkpoint, and names every
-// tensor that is missing, misshapen or in excess.
+// SigLIP reads the vision tower's sizes off a checkpoint. Its error names every tensor that is
+// missing, misshapen or in excess.
 func SigLIP(c *weights.Checkpoint) (vision.Config, error) {
 	r, err := repositoryConfig(c)
 	if err != nil {
@@ -141,8 +142,8 @@ func SigLIP(c *weights.Checkpoint) (vision.Config, error) {
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
 }
 
-// IPAdapterConfig reads an IP-Adapter's sizes off a checkpoint, and names every
-// tensor that is missing, misshapen or in excess.
+// IPAdapter reads an IP-Adapter's sizes off a checkpoint. Its error names every tensor that is
+// missing, misshapen or in excess.
 func IPAdapter(c *weights.Checkpoint) (flux.IPConfig, error) {
 	cfg, err := flux.DetectIP(c.Shape)
 	if err == nil {

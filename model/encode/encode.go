@@ -1,3 +1,4 @@
+// Package encode turns prompts and pictures into numbers, and latents into pictures.
 package encode
 
 import (
@@ -13,7 +14,7 @@ import (
 	"github.com/eligen/eligen/model/text"
 )
 
-// TextEncoders are T5 and CLIP over their weights.
+// Text is T5 and CLIP over their weights.
 type Text struct {
 	T5        text.T5Config
 	CLIP      text.CLIPConfig
@@ -55,7 +56,7 @@ func (e *Text) clip() exec.Graph {
 	}}
 }
 
-// ready compiles T5 for prompts of some lengths, and CLIP, at the same time.
+// Ready compiles T5 for prompts of some lengths, and CLIP, concurrently.
 func (e *Text) Ready(lengths ...int) error {
 	ids := func(n int) shapes.Shape { return shapes.Make(dtypes.Int32, 1, n) }
 	requests := []exec.CompileRequest{e.clip().Request(e.CLIPStore, ids(e.CLIP.Positions))}

@@ -14,7 +14,7 @@ import (
 	"github.com/eligen/eligen/model/vision"
 )
 
-// An ImageEncoder is SigLIP's vision tower over its weights.
+// Vision is SigLIP's vision tower over its weights.
 type Vision struct {
 	Config vision.Config
 	Store  *exec.Store

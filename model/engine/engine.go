@@ -1,3 +1,5 @@
+// Package engine implements eligen.Engine on GoMLX: it resolves models, and runs them in
+// turns, within the memory that it may keep.
 package engine
 
 import (

@@ -1,3 +1,4 @@
+// Package exec compiles graphs and runs them over weights.
 package exec
 
 import (
@@ -21,7 +22,7 @@ import (
 	"github.com/eligen/eligen/model/panics"
 )
 
-// configName tells graphs of different configurations apart.
+// ConfigName returns a configuration as text, which tells graphs of different ones apart.
 func ConfigName(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -74,7 +75,7 @@ func (r *Runner) Run(g Graph, s *Store, inputs ...*tensors.Tensor) ([]*tensors.T
 	return r.RunKeeping(g, s, inputs, nil)
 }
 
-// runKeeping is Run with further inputs, which are kept for the next run.
+// RunKeeping is Run with further inputs, which it leaves to the next run.
 func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (out []*tensors.Tensor, err error) {
 	defer func() {
 		for _, t := range inputs {
@@ -146,12 +147,12 @@ func (e CompileRequest) key() string {
 	return b.String()
 }
 
-// compileAll compiles those of graphs that weren't yet, at the same time: a
-// compiler leaves a part of the machine idle.
-func (r *Runner) CompileAll(errands ...CompileRequest) error {
+// CompileAll compiles the graphs that aren't compiled yet, concurrently: a compiler leaves
+// part of the machine idle.
+func (r *Runner) CompileAll(requests ...CompileRequest) error {
 	var keys []string
 	var todo []CompileRequest
-	for _, e := range errands {
+	for _, e := range requests {
 		key := e.key()
 		if _, ok := r.cache[key]; !ok && !slices.Contains(keys, key) {
 			keys, todo = append(keys, key), append(todo, e)
@@ -264,12 +265,12 @@ func (r *Runner) Finalize() {
 	r.cache, r.recent = map[string]*list.Element{}, list.List{}
 }
 
-// upload is a tensor of this package's as the backend's, with the leading axes given.
+// Upload copies a tensor to the backend, with leading axes in front of its own.
 func Upload(t tensor.Tensor, leading ...int) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(t.Data, append(leading, t.Shape...)...)
 }
 
-// download copies a float32 output and finalises it.
+// Download copies a float32 output from the backend and finalises it.
 func Download(t *tensors.Tensor, shape ...int) (tensor.Tensor, error) {
 	data, err := tensors.CopyFlatData[float32](t)
 	if err = errors.Join(err, t.FinalizeAll()); err != nil {

@@ -84,7 +84,7 @@ func (s *Store) Bytes() int64 {
 	return n
 }
 
-// whole is the memory that all of the weights would take.
+// Whole returns how many bytes all weights would take.
 func (s *Store) Whole() int64 {
 	var n int64
 	for _, shape := range s.shapes {

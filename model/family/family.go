@@ -1,3 +1,4 @@
+// Package family is what a family of models gives the engine. Each family is a folder below.
 package family
 
 import (
@@ -19,7 +20,7 @@ import (
 // A resolver finds a model's parts and defaults, from headers and digests alone.
 type Resolver func(m eligen.Model, s Settings) (*Model, error)
 
-// settings are what a model is resolved under.
+// Settings say how a family resolves a model.
 type Settings struct {
 	Nano string // folder to take the model nano from; "" is ELIGEN_NANO_DIR, else the embedded one
 	// dtype chooses what the transformer and the text encoders are computed in, by its
@@ -27,7 +28,7 @@ type Settings struct {
 	DType func(m eligen.Model, family string) (string, dtypes.DType, error)
 }
 
-// A resolved model is what a plan needs to know of it, and its parts, open.
+// A Model is what a plan needs to know of a model, and its parts, open.
 type Model struct {
 	Spec        eligen.Spec
 	Text        *Text
@@ -42,7 +43,7 @@ type Model struct {
 	Open []*weights.Checkpoint // that the parts are read from
 }
 
-// close closes all files. The model can't be used after it.
+// Close closes all files. The model can't be used after it.
 func (r *Model) Close() {
 	for _, c := range r.Open {
 		c.Close()
@@ -50,7 +51,7 @@ func (r *Model) Close() {
 	r.Open = nil
 }
 
-// The parts of a model: how to load them, and how they compute.
+// Text is a model's text encoders: how to load them, and how they compute.
 type Text struct {
 	TextConfig
 	T5Weights, CLIPWeights weights.Loader
@@ -58,18 +59,20 @@ type Text struct {
 	DType                  dtypes.DType
 }
 
+// A Transformer is a model's: how to load it, and how it computes.
 type Transformer struct {
 	Config  flux.Config
 	Weights weights.Loader
 	DType   dtypes.DType
 }
 
+// An Autoencoder is a model's: how to load it, and how it computes.
 type Autoencoder struct {
 	Config  vae.Config
 	Weights weights.Loader
 }
 
-// fit refuses parts that were not made for one another.
+// Fit refuses parts that were not made for one another.
 func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
 	if ae.Z == dit.LatentChannels && text.T5.Dim == dit.TextDim && text.CLIP.Dim == dit.PooledDim {
 		return nil
@@ -78,21 +81,21 @@ func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
 		dit.LatentChannels, dit.TextDim, dit.PooledDim, ae.Z, text.T5.Dim, text.CLIP.Dim)
 }
 
-// An imageFile is an IP-Adapter or a vision tower: an open checkpoint, what its shapes
-// and its model's words say, and what it is made from.
+// An ImageFile is an IP-Adapter or a vision tower: an open checkpoint, the sizes that its
+// shapes and its model's files state, and the digests of what it is read from.
 type ImageFile[Config any] struct {
 	*weights.Checkpoint
 	Config  Config
 	Digests []eligen.Digest
 }
 
-// textConfig is the sizes of both text encoders.
+// A TextConfig is the sizes of both text encoders.
 type TextConfig struct {
 	T5   text.T5Config
 	CLIP text.CLIPConfig
 }
 
-// tokenizers are read when a prompt is first counted or encoded.
+// Tokenizers are read when a prompt is first counted or encoded.
 type Tokenizers struct {
 	once sync.Once
 	load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)
@@ -100,7 +103,7 @@ type Tokenizers struct {
 	err  error
 }
 
-// tokenize cuts prompts.
+// Tokenize cuts prompts into tokens.
 type Tokenize struct {
 	T5, CLIP func(prompt string, length int) []int32
 
@@ -110,6 +113,7 @@ type Tokenize struct {
 	Words   func() []string                      // that T5 has a piece for
 }
 
+// Get reads the tokenizers when it is first called.
 func (t *Tokenizers) Get() (Tokenize, error) {
 	t.once.Do(func() {
 		t5, clip, err := t.load()
@@ -128,8 +132,8 @@ func (t *Tokenizers) Get() (Tokenize, error) {
 	return t.t, t.err
 }
 
-// checked is a loader of tokenizers that refuses those whose ids the encoders
-// have no rows for.
+// Checked returns tokenizers that load refuses to read where the encoders have no rows for
+// some of their ids.
 func Checked(c TextConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)) *Tokenizers {
 	return &Tokenizers{load: func() (*text.T5Tokenizer, *text.CLIPTokenizer, error) {
 		t5, clip, err := load()
@@ -146,7 +150,7 @@ func Checked(c TextConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, 
 	}}
 }
 
-// encoders are a Spec's.
+// Encoders returns a Spec's text encoders.
 func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
 	count := func(of func(Tokenize) func(string) int) func(string) int {
 		return func(prompt string) int {
@@ -163,13 +167,12 @@ func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
 	}
 }
 
-// geometry is how a transformer and its autoencoder cut pictures.
+// Geometry returns how a transformer and its autoencoder cut pictures.
 func Geometry(t flux.Config, a vae.Config) eligen.Geometry {
 	return eligen.Geometry{Channels: t.LatentChannels, Factor: a.Factor(), Patch: flux.Patch}
 }
 
-// handle is the digest that stands for a part: of what it is made from, and of
-// how it computes.
+// Digest stands for a part in a plan: it covers what the part is made from, and how it computes.
 func Digest(part, dtype string, config any, from ...eligen.Digest) eligen.Digest {
 	var b strings.Builder
 	fmt.Fprintf(&b, "eligen weights 1\n%s\n%s\n%s\n", part, dtype, exec.ConfigName(config))
@@ -179,7 +182,7 @@ func Digest(part, dtype string, config any, from ...eligen.Digest) eligen.Digest
 	return eligen.DigestOf([]byte(b.String()))
 }
 
-// reader is the Spec's Unread of a model that was taught more words than anybody lists.
+// Reader returns a Spec's Unread, for a model that was trained on more words than anybody lists.
 func Reader(t *Tokenizers) func(string) eligen.Unread {
 	return func(prompt string) eligen.Unread {
 		tokens, err := t.Get()

@@ -1,3 +1,4 @@
+// Package inspect reports what is in files of weights.
 package inspect
 
 import (
@@ -38,7 +39,7 @@ type Report struct {
 	Parts      []Report       `json:"parts,omitempty"`   // of a model
 }
 
-// LoRAReport is what is known of a LoRA before it is laid over a model.
+// LoRA is what is known of a LoRA before it is laid over a model.
 type LoRA struct {
 	Rank    [2]int     `json:"rank"`              // smallest and largest
 	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank
@@ -46,8 +47,8 @@ type LoRA struct {
 	Dropped string     `json:"dropped,omitempty"` // what of it is applied to nothing: text encoders' layers, embeddings
 }
 
-// Inspect reads headers only, and of a LoRA all numbers. The error is of a file that can't be read at all;
-// a readable one that can't be run has a Problem.
+// Path reports on a file or folder. It reads headers only, and of a LoRA all numbers. A file
+// that can't be read at all is an error; a readable one that can't be run has a Problem.
 func Path(path string) (Report, error) {
 	if fi, err := os.Stat(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

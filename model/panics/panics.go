@@ -1,3 +1,4 @@
+// Package panics is the boundary of panics.
 package panics
 
 import (
@@ -6,9 +7,9 @@ import (
 	"strings"
 )
 
-// catch is the boundary between graph code, which panics by GoMLX's custom, and
-// everything else. Deferred, it turns a panic into an error. Nothing panics out
-// of this package.
+// Catch turns a panic into an error, where it is deferred. It is the boundary between graph
+// code, which panics by GoMLX's custom, and everything else: nothing panics out of the folder
+// model.
 func Catch(doing string, err *error) {
 	r := recover()
 	if r == nil {
@@ -21,7 +22,7 @@ func Catch(doing string, err *error) {
 	*err = fmt.Errorf("%s: %s", doing, FirstLine(r))
 }
 
-// firstLine leaves out the pages of stack that GoMLX's errors carry.
+// FirstLine leaves out the pages of stack that GoMLX's errors carry.
 func FirstLine(v any) string {
 	s := fmt.Sprint(v)
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")

@@ -123,8 +123,8 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	return b, nil
 }
 
-// errands are all graphs of a branch's steps, for compiling before the first.
-func (b *branch) errands(s *exec.Store) []exec.CompileRequest {
+// requests returns all graphs of a branch's steps, to compile before the first.
+func (b *branch) requests(s *exec.Store) []exec.CompileRequest {
 	p, dim := b.parts, b.parts.config.Dim
 	begin := []shapes.Shape{shapes.Make(dtypes.Float32, 1, p.config.LatentChannels, 2*p.rows, 2*p.columns)}
 	text := b.txt[0].Shape().Dim(1)

@@ -1,3 +1,5 @@
+// Package sample is the denoising loop of FLUX's transformer: guidance, fusion, entities, image
+// prompts, tiles, and the step cache.
 package sample
 
 import (
@@ -88,11 +90,11 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.T
 		}
 	}
 
-	errands := append(positive.errands(t.Store), t.Precompile...)
+	requests := append(positive.requests(t.Store), t.Precompile...)
 	if negative != nil {
-		errands = append(errands, negative.errands(t.Store)...)
+		requests = append(requests, negative.requests(t.Store)...)
 	}
-	if err := t.Runner.CompileAll(errands...); err != nil {
+	if err := t.Runner.CompileAll(requests...); err != nil {
 		return tensor.Tensor{}, err
 	}
 
@@ -143,7 +145,7 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.T
 	return x, nil
 }
 
-// stepWeight reports whether a step's graph reads a weight.
+// StepWeight reports whether a step's graph reads a weight.
 func StepWeight(name string) bool {
 	for _, p := range []string{"txt_in.", "time_in.", "guidance_in.", "vector_in.", "final_layer.adaLN_modulation."} {
 		if strings.HasPrefix(name, p) {

@@ -1,3 +1,4 @@
+// Package tile cuts pictures into overlapping windows, and blends them.
 package tile
 
 import (
@@ -7,8 +8,8 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// windows are where windows of a length begin along an axis: one every stride, and
-// where those leave an edge uncovered, a last one at the edge.
+// Windows returns where windows of a length begin along an axis: one every stride, and, where
+// those leave an edge uncovered, a last one at the edge.
 func Windows(size, length, stride int) (at []int) {
 	last := max(0, size-length)
 	for i := 0; i < last; i += stride {
@@ -17,8 +18,8 @@ func Windows(size, length, stride int) (at []int) {
 	return append(at, last)
 }
 
-// ramp is how much an axis' places in a window of length n count: less from border
-// towards the ends that fade, 1 in the middle.
+// Ramp returns how much the places along an axis count in a window of length n: 1 in the
+// middle, and less from border on towards the ends that fade.
 func Ramp(n, border int, low, high bool) []float32 {
 	w := make([]float32, n)
 	for i := range w {
@@ -34,17 +35,18 @@ func Ramp(n, border int, low, high bool) []float32 {
 	return w
 }
 
-// A blend is overlapping windows put together, Σ m·y / Σ m.
+// A Blend puts overlapping windows together, Σ m·y / Σ m.
 type Blend struct {
 	sum    tensor.Tensor // [C,h,w]
 	weight []float32     // [h·w]
 }
 
+// NewBlend returns an empty blend of a shape [C,h,w].
 func NewBlend(shape ...int) *Blend {
 	return &Blend{tensor.New(shape...), make([]float32, shape[1]*shape[2])}
 }
 
-// add adds a window [C,th,tw] at row y and column x, where a place's weight is the
+// Add adds a window [C,th,tw] at row y and column x, where a place's weight is the
 // smaller of its row's and its column's.
 func (b *Blend) Add(tile tensor.Tensor, y, x int, rows, columns []float32) {
 	h, w := b.sum.Shape[1], b.sum.Shape[2]
@@ -60,6 +62,7 @@ func (b *Blend) Add(tile tensor.Tensor, y, x int, rows, columns []float32) {
 	}
 }
 
+// Done returns the blend [C,h,w].
 func (b *Blend) Done() tensor.Tensor {
 	for i := range b.sum.Data {
 		b.sum.Data[i] /= b.weight[i%len(b.weight)]
@@ -67,7 +70,7 @@ func (b *Blend) Done() tensor.Tensor {
 	return b.sum
 }
 
-// crop is the window [C,h,w] of x at row y and column x0.
+// Crop returns the window [C,h,w] of x at row y and column x0.
 func Crop(x tensor.Tensor, y, x0, h, w int) tensor.Tensor {
 	out := tensor.New(x.Shape[0], h, w)
 	for i := range x.Shape[0] * h {
@@ -77,6 +80,7 @@ func Crop(x tensor.Tensor, y, x0, h, w int) tensor.Tensor {
 	return out
 }
 
+// Check refuses tiles that leave gaps.
 func Check(t *eligen.Tiling) error {
 	if t.Stride < 1 || t.Stride > t.Tile {
 		return fmt.Errorf("tiles of %d latents, %d from one to the next, don't cover a picture; the stride must be from 1 to the tile's side", t.Tile, t.Stride)

@@ -14,7 +14,7 @@ type Weight struct {
 	Shape []int
 }
 
-// weights makes the lists of the model families into one type.
+// List turns a network's own list of weights into Weights.
 func List[W ~struct {
 	Name  string
 	Shape []int

@@ -1,3 +1,4 @@
+// Package weights reads, checks and converts files of weights as users have them.
 package weights
 
 import (
@@ -52,7 +53,7 @@ type segment struct {
 	n      int   // elements
 }
 
-// OpenCheckpoint opens a safetensors file, or a folder that holds one, or a
+// Open opens a safetensors file, or a folder that holds one, or a
 // folder of shards with its index. Close it when it is no longer read.
 func Open(path string) (_ *Checkpoint, err error) {
 	paths, index, err := checkpointFiles(path)
@@ -93,7 +94,7 @@ func Open(path string) (_ *Checkpoint, err error) {
 	return c, nil
 }
 
-// NewCheckpoint is a checkpoint of a safetensors file held in memory, such as
+// FromBytes returns a checkpoint of a safetensors file held in memory, such as
 // an embedded one. path is for messages.
 func FromBytes(path string, data []byte) (*Checkpoint, error) {
 	infos, meta, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
@@ -152,6 +153,7 @@ func (c *Checkpoint) Close() error {
 	return err
 }
 
+// Elements returns how many numbers a tensor of a shape has.
 func Elements(shape []int) int {
 	n := 1
 	for _, d := range shape {
@@ -160,7 +162,7 @@ func Elements(shape []int) int {
 	return n
 }
 
-// part is the tensors of a checkpoint under a prefix, without it.
+// Part returns the tensors under a prefix, without it.
 func (c *Checkpoint) Part(prefix string) *Checkpoint {
 	p := &Checkpoint{Path: c.Path + " (" + strings.TrimSuffix(prefix, ".") + ")", entries: map[string]entry{}}
 	for _, t := range c.order {
@@ -174,7 +176,7 @@ func (c *Checkpoint) Part(prefix string) *Checkpoint {
 	return p
 }
 
-// digestFiles is the digest of every file of a checkpoint.
+// Digests returns the digest of every file of a checkpoint.
 func Digests(c *Checkpoint) ([]eligen.Digest, error) {
 	var out []eligen.Digest
 	for _, f := range c.Files {

@@ -115,6 +115,7 @@ func byName(infos []tensor.Info) []tensor.Info {
 	return out
 }
 
+// Bytes writes a size in MiB or GiB.
 func Bytes(n int64) string {
 	const mega = 1 << 20
 	if n < 1<<30 {

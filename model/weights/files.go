@@ -16,14 +16,14 @@ import (
 	"github.com/eligen/eligen/model/torch"
 )
 
-// isFolder reports whether a path is a folder.
+// IsFolder reports whether a path is a folder.
 func IsFolder(path string) bool {
 	fi, err := os.Stat(filepath.Clean(path))
 	return err == nil && fi.IsDir()
 }
 
-// notThere is the error of a scene's source that isn't there. The scene's own paths come
-// beginning with a dot or a slash; what is left is a repository.
+// NotThere returns the error of a scene's source that doesn't exist. The scene's own paths come
+// beginning with a dot or a slash; anything else is a repository.
 func NotThere(path string) error {
 	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") || !strings.Contains(path, "/") {
 		return fmt.Errorf("there is no %s", path)
@@ -125,8 +125,8 @@ func isTorch(f io.ReaderAt) bool {
 	return err == nil && string(head) == torch.Magic
 }
 
-// refusePickle says why a file isn't read that is neither safetensors nor an
-// archive of PyTorch's.
+// RefusePickle returns why a file isn't read that is neither safetensors nor one of PyTorch's
+// archives.
 func RefusePickle(path string) error {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".pt", ".pth", ".bin", ".ckpt", ".pkl":

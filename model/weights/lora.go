@@ -84,7 +84,7 @@ const (
 	peftConfig = "adapter_config.json"
 )
 
-// inPEFT is the file of factors in a folder of PEFT's; any other path is itself.
+// InPEFT returns the file of factors in a folder of PEFT's, and any other path as it is.
 func InPEFT(path string) string {
 	if file := filepath.Join(path, peftFile); IsFolder(path) {
 		if _, err := os.Stat(file); err == nil {
@@ -94,8 +94,8 @@ func InPEFT(path string) string {
 	return path
 }
 
-// factorsFile is the file that is meant by a LoRA's path, which may be a folder: PEFT's,
-// or one with a single file of weights, as diffusers writes it.
+// LoRAFile returns the file that a LoRA's path means. The path may be a folder: PEFT's, or one
+// with a single file of weights, as diffusers writes it.
 func LoRAFile(path string) (string, error) {
 	if path = InPEFT(path); !IsFolder(path) {
 		return path, nil
@@ -128,7 +128,7 @@ func OpenLoRA(path string) (*Checkpoint, *lora.File, error) {
 	return c, f, err
 }
 
-// parseLoRA is an opened file as a LoRA, with the settings beside it where there are some.
+// ParseLoRA reads an open file as a LoRA, with the settings next to it where there are some.
 func ParseLoRA(c *Checkpoint) (*lora.File, error) {
 	if len(c.Files) != 1 {
 		return lora.Parse(c.Path, c, c.Metadata, nil)

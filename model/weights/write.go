@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
+// WriteWhole writes a file atomically.
 func WriteWhole(path string, fill func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -26,7 +27,7 @@ func WriteWhole(path string, fill func(io.Writer) error) error {
 	return os.Rename(f.Name(), path)
 }
 
-// writeBFloat16 is a safetensors file of bfloat16 tensors, in order of name.
+// WriteBFloat16 writes a safetensors file of bfloat16 tensors, in order of name.
 func WriteBFloat16(w io.Writer, metadata map[string]string, tensors map[string]tensor.Tensor) error {
 	names := slices.Sorted(maps.Keys(tensors))
 	infos := make([]tensor.Info, len(names))

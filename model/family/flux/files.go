@@ -12,12 +12,12 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
-// A Layout is where the parts of a FLUX model lie.
+// Files says where the parts of a FLUX model lie.
 type Files struct {
 	Transformer, Autoencoder, CLIP, T5 string
 }
 
-// FindFlux finds the parts of a FLUX model as users have them: path is the
+// Find finds the parts of a FLUX model as users have them: path is the
 // folder of a FLUX.1 repository (Black Forest Labs' single files or diffusers'
 // folders), a folder of single files, or the transformer's own file, beside
 // which the other parts lie. Every part that isn't there is named, with the

@@ -1,3 +1,4 @@
+// Package flux finds and opens FLUX.1 models as users have them.
 package flux
 
 import (
@@ -19,6 +20,7 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
+// Resolve opens a FLUX.1 model's files, by a folder or by the transformer's own file.
 func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if m.Path == "" {
 		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its transformer's file, with the autoencoder and the text encoders beside it")
@@ -62,7 +64,7 @@ func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	return r, nil
 }
 
-// fluxParts are a model's parts, open, and their sizes.
+// parts are a model's parts, open, and their sizes.
 type parts struct {
 	dit, ae, clip, t5 *weights.Checkpoint
 	ditConfig         flux.Config
@@ -70,8 +72,8 @@ type parts struct {
 	family.TextConfig
 }
 
-// openFlux opens a model's parts, and checks that each is what it should be, and that
-// they fit. Files that are open when it fails are in r.
+// open opens a model's parts, and checks that each is what it should be and that they fit.
+// Files that are open when it fails are in r.
 func open(l Files, r *family.Model) (p parts, err error) {
 	for _, part := range []struct {
 		into       **weights.Checkpoint
@@ -113,7 +115,7 @@ func (p parts) handles(spec *eligen.Spec, tokenizers []eligen.Digest) error {
 	return nil
 }
 
-// fluxSpec returns the reference's defaults, and those of EliGen's examples.
+// spec returns the reference's defaults, and those of EliGen's examples.
 func spec(p parts, tokens *family.Tokenizers) eligen.Spec {
 	spec := eligen.Spec{
 		Geometry: family.Geometry(p.ditConfig, p.aeConfig), Native: eligen.Size{W: 1024, H: 1024},
@@ -131,7 +133,7 @@ func spec(p parts, tokens *family.Tokenizers) eligen.Spec {
 	return spec
 }
 
-// fluxTokenizers are those of a FLUX.1 repository, or, where it has none, the
+// tokenizers returns those of a FLUX.1 repository, or, where it has none, the
 // published ones that are embedded.
 func tokenizers(dir string) (load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error), digests []eligen.Digest, err error) {
 	t5File := filepath.Join(dir, "tokenizer_2", "tokenizer.json")
@@ -191,7 +193,7 @@ func tokenizers(dir string) (load func() (*text.T5Tokenizer, *text.CLIPTokenizer
 	}, digests, nil
 }
 
-// fluxEliGen is the EliGen LoRA beside a FLUX model's own files.
+// eligenLoRA opens the EliGen LoRA next to a FLUX model's own files.
 func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -97,7 +97,7 @@ func At(dir string) Folder {
 	return Folder{dir, os.DirFS(dir)}
 }
 
-// findNano finds the files of a model: in the folder that a scene names, in the one that
+// Find finds the files of a model: in the folder that a scene names, in the one that
 // is given instead of the embedded model, or embedded.
 func Find(path, instead string) (Folder, error) {
 	if _, err := os.Stat(path); path != "" && errors.Is(err, fs.ErrNotExist) {
@@ -277,6 +277,7 @@ func (m Manifest) ImageSide() (vision.Config, flux.IPConfig) {
 	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim, Blocks: m.Transformer.Double + m.Transformer.Single}
 }
 
+// Resolve opens a model in nano's layout.
 func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	f, err := Find(m.Path, s.Nano)
 	if err != nil {
