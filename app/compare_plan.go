@@ -24,7 +24,8 @@ type planFile struct {
 	Stages []struct {
 		Address, Kind, Digest string
 		Inputs                []string
-		Recipe                json.RawMessage
+		Definition            json.RawMessage
+		Recipe                json.RawMessage // what it was called before 0.2
 	}
 	Outputs []struct{ Render, Path, Stage string }
 }
@@ -78,13 +79,17 @@ func (p *planFile) parts() ([]part, error) {
 	out := []part{{address: "plan", facts: []fact{{"engine", p.Engine}}}}
 	for _, s := range p.Stages {
 		t := part{address: s.Address, brief: s.Kind, digest: s.Digest, facts: []fact{{"kind", s.Kind}, {"inputs", "[" + strings.Join(s.Inputs, ", ") + "]"}}}
-		dec := json.NewDecoder(bytes.NewReader(page.LowerKeys(s.Recipe))) // older plans have keys in Go's style
-		dec.UseNumber()
-		var recipe any
-		if err := dec.Decode(&recipe); err != nil && len(s.Recipe) > 0 {
-			return nil, fmt.Errorf("the recipe of %s can't be read: %w", s.Address, err)
+		text := s.Definition
+		if len(text) == 0 {
+			text = s.Recipe
 		}
-		flatten(&t.facts, "", recipe)
+		dec := json.NewDecoder(bytes.NewReader(page.LowerKeys(text))) // older plans have keys in Go's style
+		dec.UseNumber()
+		var definition any
+		if err := dec.Decode(&definition); err != nil && len(text) > 0 {
+			return nil, fmt.Errorf("the definition of %s can't be read: %w", s.Address, err)
+		}
+		flatten(&t.facts, "", definition)
 		out = append(out, t)
 	}
 	for _, o := range p.Outputs {

@@ -665,17 +665,18 @@ func short(s string, n int) string {
 	return s
 }
 
-// JSON is a plan for programs: what Print shows and each stage's whole recipe.
+// JSON is a plan for programs: what Print shows and each stage's whole definition.
 func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 	type stage struct {
-		Address string        `json:"address"`
-		Kind    string        `json:"kind"`
-		Digest  eligen.Digest `json:"digest"`
-		Inputs  []string      `json:"inputs"`
-		Cached  bool          `json:"cached"`
-		Seconds *float64      `json:"seconds,omitempty"` // going by earlier runs
-		Source  string        `json:"source,omitempty"`  // file:line
-		Recipe  eligen.Op     `json:"recipe"`
+		Address    string          `json:"address"`
+		Kind       string          `json:"kind"`
+		Digest     eligen.Digest   `json:"digest"`
+		Inputs     []string        `json:"inputs"`
+		Cached     bool            `json:"cached"`
+		Seconds    *float64        `json:"seconds,omitempty"` // going by earlier runs
+		Source     string          `json:"source,omitempty"`  // file:line
+		Definition json.RawMessage `json:"definition"`        // the Op: all that its digest is of, but inputs and engine
+		Recipe     json.RawMessage `json:"recipe"`            // what definition was called; gone in 0.3
 	}
 	type output struct {
 		Render string `json:"render"`
@@ -709,7 +710,11 @@ func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 		for _, in := range s.Inputs {
 			inputs = append(inputs, p.Stages[in].Name)
 		}
-		next := stage{s.Name, s.Op.Kind(), s.Digest, inputs, known.cached(s.Digest), nil, s.Source.String(), s.Op}
+		definition, err := json.Marshal(s.Op)
+		if err != nil {
+			return nil, err
+		}
+		next := stage{s.Name, s.Op.Kind(), s.Digest, inputs, known.cached(s.Digest), nil, s.Source.String(), definition, definition}
 		if t, ok := known.seconds(s); ok {
 			next.Seconds = &t
 		}

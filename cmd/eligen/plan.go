@@ -23,7 +23,7 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "plan SCENE",
 		Short:   "Say what apply would do",
-		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --verbose\n# every stage's whole recipe\neligen plan scenes/rain.hcl --json | jq '.stages[].recipe'",
+		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --verbose\n# every stage's whole definition\neligen plan scenes/rain.hcl --json | jq '.stages[].definition'",
 		Long: `Say what apply would do: each render with its entities and how many image tokens they cover by the NEAREST rule of EliGen, the operations of a step and the memory at its peak, each stage and whether its result is in the store, and the files that would be written.
 
 Renders and stages that differ in a key or a frame's number only are put together: --verbose shows each.
@@ -36,7 +36,7 @@ Weights are looked for, and their headers are read; no model runs.`,
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
-	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole recipe")
+	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole definition")
 	c.Flags().BoolVar(&o.verbose, "verbose", false, "show every render and every stage by itself")
 	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if something would be made")
 	return c
