@@ -121,7 +121,8 @@ func (b *bench) compareApproximations() error {
 			if with == nil { // the same stage as the exact one's, or there would be a picture
 				with = exact
 			}
-			t.add(c.Backend, a.words(), decibels(psnr(exact, with)), a.stage, digits(took["render.bench."+a.stage]), digits(took["render."+a.name+"."+a.stage]))
+			t.add(c.Backend, a.words(), decibels(psnr(exact, with)), a.stage, digits(took["render.bench."+a.stage]),
+				digits(took["render."+a.name+"."+a.stage]))
 		}
 	}
 	b.section("Approximations, two entities, all else default: against the exact picture of the same backend", &t)

@@ -227,7 +227,8 @@ func TestSame(t *testing.T) {
 		if who == "reference" {
 			continue
 		}
-		a, err := ask(request{Do: "open", Job: "train", Config: tiny.Config, Weights: weights, Inputs: inputs, Output: filepath.Join(dir, "train"), Optimizer: o})
+		a, err := ask(request{Do: "open", Job: "train", Config: tiny.Config, Weights: weights, Inputs: inputs,
+			Output: filepath.Join(dir, "train"), Optimizer: o})
 		for i := 0; i < 3 && err == nil; i++ {
 			losses[who] = append(losses[who], a.Loss)
 			a, err = ask(request{Do: "run"})
@@ -250,7 +251,8 @@ func TestSame(t *testing.T) {
 // A request that fails is answered, and the next one is served.
 func TestFailure(t *testing.T) {
 	ask := talkTo(t, "go")
-	for _, r := range []request{{Do: "open", Job: "nothing"}, {Do: "open", Job: "step", Weights: filepath.Join(t.TempDir(), "none")}, {Do: "sing"}} {
+	for _, r := range []request{{Do: "open", Job: "nothing"}, {Do: "open", Job: "step", Weights: filepath.Join(t.TempDir(), "none")},
+		{Do: "sing"}} {
 		if _, err := ask(r); err == nil {
 			t.Errorf("%+v didn't fail", r)
 		}

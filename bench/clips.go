@@ -155,7 +155,8 @@ func (b *bench) clips() error {
 	if b.rounds < 3 {
 		frames = 6
 	}
-	t := table{head: []string{"backend", "s", "a frame, s", fmt.Sprintf("over %d warm frames", frames), "frames made", "prompts encoded", "graphs compiled"}}
+	t := table{head: []string{"backend", "s", "a frame, s", fmt.Sprintf("over %d warm frames", frames), "frames made", "prompts encoded",
+		"graphs compiled"}}
 	for _, c := range b.all {
 		if c.Backend == "" || c.Missing != "" {
 			continue
@@ -170,6 +171,7 @@ func (b *bench) clips() error {
 		t.add(c.Backend, digits(m.all), m.frames.String(), ratio, fmt.Sprint(len(m.frames)), fmt.Sprint(m.prompts), fmt.Sprint(m.compiled))
 		b.goals.add("P8", fmt.Sprintf("%s: a clip of %d frames over %d times its median frame", c.Backend, frames, frames), ratio, "≤ 1")
 	}
-	b.section(fmt.Sprintf("A clip of %d frames, two entities of which one moves: graphs are compiled for new sizes of region on the way", frames), &t)
+	b.section(fmt.Sprintf("A clip of %d frames, two entities of which one moves: graphs are compiled for new sizes of region on the way",
+		frames), &t)
 	return b.ctx.Err()
 }

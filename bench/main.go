@@ -47,7 +47,8 @@ func main() {
 	python := flag.String("python", "python3", "the Python that has PyTorch, and diffsynth and einops for the reference")
 	force := flag.Bool("force", false, "measure in spite of other work on the machine")
 	only := flag.String("only", "", "measure only these parts, separated by commas: "+strings.Join(partNames(), ", "))
-	memory := flag.String("memory", "", "pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
+	memory := flag.String("memory", "",
+		"pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
 	flag.Parse()
 	if *asWorker != "" {
@@ -125,7 +126,8 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 		busy, known = load(3 * time.Second)
 	}
 	if known && busy > maxLoad && !force {
-		return fmt.Errorf("other work uses %.2f processors; times taken now would say nothing. Stop it, or measure all the same with -force (the limit is %.1f)", busy, maxLoad)
+		return fmt.Errorf("other work uses %.2f processors; times taken now would say nothing. Stop it, or measure all the same with -force "+
+			"(the limit is %.1f)", busy, maxLoad)
 	}
 	dir, err := os.MkdirTemp("", "eligen-bench-")
 	if err != nil {
@@ -292,12 +294,14 @@ func (b *bench) training() error {
 			losses = append(losses, fmt.Sprintf("%.6f", l))
 		}
 		ratio := torch.over(m.ms).String()
-		t.add(m.Name, m.ms.String(), digits(s.trainingFLOP(entities, batch)/m.ms.median()/1e6), strings.Join(losses, " "), ratio, mebibytes(m.peak))
+		t.add(m.Name, m.ms.String(), digits(s.trainingFLOP(entities, batch)/m.ms.median()/1e6), strings.Join(losses, " "), ratio,
+			mebibytes(m.peak))
 		if m.ours() && ratio != "" {
 			b.goals.add("P9", s.Name+", "+m.Name+": times PyTorch's speed", ratio, "≥ 0.8")
 		}
 	}
-	b.section(fmt.Sprintf("A training step: %s, %d pictures, %d entities each, all weights of the transformer, under a mask; AdamW. Equal losses are the equality here.", s.Name, batch, entities), &t)
+	b.section(fmt.Sprintf("A training step: %s, %d pictures, %d entities each, all weights of the transformer, under a mask; AdamW. Equal "+
+		"losses are the equality here.", s.Name, batch, entities), &t)
 	return nil
 }
 

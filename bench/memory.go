@@ -60,7 +60,8 @@ func (c memoryCase) scene() string {
 	columns := int(math.Ceil(math.Sqrt(float64(c.entities))))
 	for i := range c.entities {
 		d := 1 / float64(columns)
-		fmt.Fprintf(&b, "\nentity \"e%d\" {\n  prompt = \"a cat\"\n  box    = xywh(%.4f, %.4f, %.4f, %.4f)\n}\n", i, float64(i%columns)*d, float64(i/columns)*d, 0.98*d, 0.98*d)
+		fmt.Fprintf(&b, "\nentity \"e%d\" {\n  prompt = \"a cat\"\n  box    = xywh(%.4f, %.4f, %.4f, %.4f)\n}\n", i, float64(i%columns)*d,
+			float64(i/columns)*d, 0.98*d, 0.98*d)
 	}
 	return b.String()
 }
@@ -77,7 +78,8 @@ func (p promise) off() float64 { return float64(p.promised)/float64(p.taken) - 1
 // memory holds what plans promise against what processes take.
 func (b *bench) promises() error {
 	program := filepath.Join(b.dir, "eligen")
-	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", program,
+		"github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
 		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
 	}
 	t := table{head: []string{"backend", "size", "entities", "promised MiB", "taken MiB", "off, %", "prompts", "steps", "decoding"}}
@@ -95,7 +97,8 @@ func (b *bench) promises() error {
 			}
 			b.progress("%s promised, %s taken", mebibytes(p.promised), mebibytes(p.taken))
 			worst = max(worst, math.Abs(p.off()))
-			t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
+			t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), mebibytes(p.promised), mebibytes(p.taken),
+				fmt.Sprintf("%+.0f", 100*p.off()),
 				mebibytes(p.kinds["encode"]), mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
 		}
 	}

@@ -68,7 +68,8 @@ func (b *bench) step(s shape, n int, weights string) (all []*measurement, forms 
 		return nil, nil, err
 	}
 	open := func(job, output string) request {
-		return request{Do: "open", Job: job, Config: s.Config, Weights: weights, Inputs: inputs, Output: filepath.Join(b.dir, output), Runs: b.rounds}
+		return request{Do: "open", Job: job, Config: s.Config, Weights: weights, Inputs: inputs, Output: filepath.Join(b.dir, output),
+			Runs: b.rounds}
 	}
 	masked, forms := map[string][]float32{}, map[string]string{}
 	for _, c := range b.all {
@@ -138,7 +139,8 @@ func (b *bench) equality(s shape, results []stepResult) {
 				row = append(row, r.forms[m.Name])
 			}
 			if r.forms[m.Name] != "" {
-				b.goals.add("P1", fmt.Sprintf("%s: blocks − mask, the largest number being %.3g", at(s, r, m), largest(m.velocity)), r.forms[m.Name], "≤ 1e-05")
+				b.goals.add("P1", fmt.Sprintf("%s: blocks − mask, the largest number being %.3g", at(s, r, m), largest(m.velocity)), r.forms[m.Name],
+					"≤ 1e-05")
 			}
 		}
 		for _, m := range r.all {
@@ -185,7 +187,8 @@ func (b *bench) times(s shape, results []stepResult) {
 		t.add(row...)
 		once.add(before...)
 	}
-	b.section("A step, ms: median (range), and ratios: above 1, the second is faster. PyTorch projects text and makes modulations in every step.", &t)
+	b.section("A step, ms: median (range), and ratios: above 1, the second is faster. PyTorch projects text and makes modulations in "+
+		"every step.", &t)
 	b.section("Before a picture's first step, ms: eligen projects text and makes all steps' modulations", &once)
 }
 
@@ -237,7 +240,8 @@ func (b *bench) growth(s shape, results []stepResult) {
 	t := b.columns(false, "", "entities", "FLOP, blocks", "mask")
 	zero := results[0]
 	for _, r := range results {
-		row := []string{fmt.Sprint(r.entities), digits(s.blocksFLOP(r.entities) / s.blocksFLOP(0)), digits(s.denseFLOP(r.entities) / s.denseFLOP(0))}
+		row := []string{fmt.Sprint(r.entities), digits(s.blocksFLOP(r.entities) / s.blocksFLOP(0)),
+			digits(s.denseFLOP(r.entities) / s.denseFLOP(0))}
 		for _, m := range r.all {
 			cell := ""
 			if z := zero.of(m.contender); len(m.ms) > 0 && len(z.ms) > 0 {

@@ -106,7 +106,8 @@ func load(fsys fs.FS, classes []Class) (*Sprites, string, error) {
 			}
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, "", fmt.Errorf("%w: neither %s.webp nor %s.png, for %q; fetch them with\n\n    eligen dataset fetch", ErrNoAssets, c.File, c.File, c.Name)
+			return nil, "", fmt.Errorf("%w: neither %s.webp nor %s.png, for %q; fetch them with\n\n    eligen dataset fetch", ErrNoAssets, c.File,
+				c.File, c.Name)
 		}
 		if err != nil {
 			return nil, "", fmt.Errorf("sprite of %q: %w", c.Name, err)

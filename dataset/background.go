@@ -162,7 +162,8 @@ func BackgroundNamed(name string) (Background, error) {
 	for _, b := range Backgrounds() {
 		known = append(known, b.Name)
 	}
-	return Background{}, fmt.Errorf("no background is called %q; there are %s, and two different colours joined by \"to\"", name, strings.Join(known, ", "))
+	return Background{}, fmt.Errorf("no background is called %q; there are %s, and two different colours joined by \"to\"", name,
+		strings.Join(known, ", "))
 }
 
 // drawBackground picks a background: colours, gradients and scenes in

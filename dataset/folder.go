@@ -421,7 +421,8 @@ func (f *Folder) read(it *item) (annotated.Sample, error) {
 			return annotated.Sample{}, fmt.Errorf("%s has %d×%d pixels; at least 16×16 are needed", it.Image, own.W, own.H)
 		}
 	}
-	s := annotated.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style, Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
+	s := annotated.Sample{Name: it.Name, Prompt: it.Prompt, Background: it.Background, Style: it.Style,
+		Image: image.NewNRGBA(image.Rect(0, 0, size.W, size.H))}
 	fit := cover(own, size)
 	for i, x := range pixels.Cover(straight(img), 3, own, size, pixels.Bilinear) {
 		s.Image.Pix[i/3*4+i%3], s.Image.Pix[i/3*4+3] = x, 255

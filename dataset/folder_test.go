@@ -155,8 +155,10 @@ func TestLines(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "metadata.json")); err != nil {
 		t.Fatal(err)
 	}
-	lines := "\n{\"image\": \"images/000000.png\", \"prompt\": \"a\"}\n{\"image\": \"images/000000.png\",\n \"prompt\": \"b\", \"seen_by\": 3}\n"
-	for _, c := range []struct{ more, want string }{{"", ""}, {"{\"image\": \"none.png\", \"prompt\": \"c\"}\n", "metadata.jsonl:5: item 2: image: there is no file none.png"}, {"{\"image\":", "metadata.jsonl:5: item 2"}} {
+	lines := "\n{\"image\": \"images/000000.png\", \"prompt\": \"a\"}\n{\"image\": \"images/000000.png\",\n \"prompt\": \"b\", " +
+		"\"seen_by\": 3}\n"
+	for _, c := range []struct{ more, want string }{{"", ""}, {"{\"image\": \"none.png\", \"prompt\": \"c\"}\n",
+		"metadata.jsonl:5: item 2: image: there is no file none.png"}, {"{\"image\":", "metadata.jsonl:5: item 2"}} {
 		if err := os.WriteFile(filepath.Join(dir, "metadata.jsonl"), []byte(lines+c.more), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -260,15 +262,19 @@ func TestBadDatasetsNameFileAndItem(t *testing.T) {
 		spoil func(t *testing.T, dir string)
 		want  []string
 	}{
-		"no metadata":     {remove("metadata.json"), []string{"is no dataset", "metadata.jsonl"}},
-		"not JSON":        {file("metadata.json", []byte("[{]")), []string{"metadata.json"}},
-		"an item cut off": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"},\n{\"image\"")), []string{"metadata.json:3: item 1", "in the middle"}},
-		"a list cut off":  {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"}\n")), []string{"metadata.json:3", "has no end"}},
-		"no list":         {file("metadata.json", []byte(`{"image": "a"}`)), []string{"a list of items"}},
+		"no metadata": {remove("metadata.json"), []string{"is no dataset", "metadata.jsonl"}},
+		"not JSON":    {file("metadata.json", []byte("[{]")), []string{"metadata.json"}},
+		"an item cut off": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"},\n{\"image\"")),
+			[]string{"metadata.json:3: item 1", "in the middle"}},
+		"a list cut off": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"}\n")),
+			[]string{"metadata.json:3", "has no end"}},
+		"no list": {file("metadata.json", []byte(`{"image": "a"}`)), []string{"a list of items"}},
 		"a number for a text": {file("metadata.json", []byte("[\n{\"image\": \"images/000000.png\", \"prompt\": \"\"},\n\n{\"image\": 7}]")),
 			[]string{"metadata.json:4: item 1", "image is a number; it must be a text"}},
-		"prompts that are one text": {edit(func(it map[string]any) { it["eligen_entity_prompts"] = "a dog" }), []string{"item 1", "eligen_entity_prompts is a string; it must be a list"}},
-		"a misspelt prompt":         {edit(func(it map[string]any) { delete(it, "prompt"); it["promt"] = "a dog" }), []string{"item 1", "there is no prompt"}},
+		"prompts that are one text": {edit(func(it map[string]any) { it["eligen_entity_prompts"] = "a dog" }),
+			[]string{"item 1", "eligen_entity_prompts is a string; it must be a list"}},
+		"a misspelt prompt": {edit(func(it map[string]any) { delete(it, "prompt"); it["promt"] = "a dog" }),
+			[]string{"item 1", "there is no prompt"}},
 		"misspelt entities": {edit(func(it map[string]any) {
 			it["entity_masks"] = it["eligen_entity_masks"]
 			delete(it, "eligen_entity_masks")
@@ -283,10 +289,12 @@ func TestBadDatasetsNameFileAndItem(t *testing.T) {
 		"one mask less": {edit(func(it map[string]any) { it["eligen_entity_masks"] = []string{} }), []string{"item 1", "0 entity masks"}},
 		"one class more": {edit(func(it map[string]any) { it["entity_classes"] = make([]string, 9) }),
 			[]string{"item 1", "9 entity_classes"}},
-		"a path outside": {edit(func(it map[string]any) { it["image"] = "../../picture.png" }), []string{"item 1", "leaves the dataset's folder"}},
+		"a path outside": {edit(func(it map[string]any) { it["image"] = "../../picture.png" }),
+			[]string{"item 1", "leaves the dataset's folder"}},
 		"an absolute path": {edit(func(it map[string]any) { it["image"] = "/picture.png" }),
 			[]string{"item 1", "leaves the dataset's folder"}},
-		"no box": {edit(func(it map[string]any) { it["entity_boxes"].([]any)[0] = []float64{0.5, 0, 0.5, 1} }), []string{"item 1", "entity 0", "box"}},
+		"no box": {edit(func(it map[string]any) { it["entity_boxes"].([]any)[0] = []float64{0.5, 0, 0.5, 1} }),
+			[]string{"item 1", "entity 0", "box"}},
 		"another box than the mask's": {edit(func(it map[string]any) { it["entity_boxes"].([]any)[0] = []float64{0, 0, 1, 0.1} }),
 			[]string{"item 1", "entity 0", "disagree", "masks/000001_0.png"}},
 	} {

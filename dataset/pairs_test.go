@@ -68,7 +68,8 @@ func TestPairs(t *testing.T) {
 			t.Errorf("pair %d: of %d pixels of the object %d are gone before it is painted; in the left panel %d differ", i, seen, changed, left)
 		}
 		// Colours are turned alike: the chroma of both means points the same way.
-		if a, b := chroma(s.Image, s.Entities[0].Mask), chroma(s.Image, s.Reference.Mask); math.Hypot(a[0], a[1]) > 20 && math.Hypot(b[0], b[1]) > 20 {
+		if a, b := chroma(s.Image, s.Entities[0].Mask), chroma(s.Image, s.Reference.Mask); math.Hypot(a[0], a[1]) > 20 &&
+			math.Hypot(b[0], b[1]) > 20 {
 			if cos := (a[0]*b[0] + a[1]*b[1]) / math.Hypot(a[0], a[1]) / math.Hypot(b[0], b[1]); cos < 0.8 {
 				t.Errorf("pair %d (%s, %d°): mean chroma %v on the right, %v on the left", i, o.Class, o.Hue, a, b)
 			}
@@ -105,7 +106,8 @@ func TestPairsAreTheSameEverywhere(t *testing.T) {
 			got[fmt.Sprint(name, " ", i)] = digest(t, s)
 		}
 	}
-	want := map[string]string{"train 0": "a1aad6356297bcdf", "train 1": "8be163629cec02db", "eval 0": "d32c69ff82bd3cd3", "eval 1": "856722186af6bdc5"}
+	want := map[string]string{"train 0": "a1aad6356297bcdf", "train 1": "8be163629cec02db", "eval 0": "d32c69ff82bd3cd3",
+		"eval 1": "856722186af6bdc5"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -120,7 +122,8 @@ func TestTurnHue(t *testing.T) {
 		return [3]uint8(c.pix)
 	}
 	for degrees, want := range map[int][3]uint8{
-		0: {255, 40, 10}, 60: {225, 255, 10}, 120: {10, 255, 40}, 180: {10, 225, 255}, 240: {40, 10, 255}, 300: {255, 10, 225}, 360: {255, 40, 10}, -60: {255, 10, 225},
+		0: {255, 40, 10}, 60: {225, 255, 10}, 120: {10, 255, 40}, 180: {10, 225, 255}, 240: {40, 10, 255}, 300: {255, 10, 225},
+		360: {255, 40, 10}, -60: {255, 10, 225},
 	} {
 		if got := turned(degrees, 255, 40, 10); got != want {
 			t.Errorf("by %d°: %v, want %v", degrees, got, want)

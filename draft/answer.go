@@ -76,7 +76,8 @@ func content(message string) (string, error) {
 
 // thoughts matches everything up to the end of what a model thought aloud: a closing
 // tag, with or without its opening one, in the spellings of several models.
-var thoughts = regexp.MustCompile(`(?is)^.*(</[a-z_:-]*(think|thinking|thought|thoughts|reasoning|reflection|analysis)>|◁/think▷|<\|channel\|>\s*final\b[^<]*<\|message\|>)`)
+var thoughts = regexp.MustCompile(`(?is)^.*(</[a-z_:-]*(think|thinking|thought|thoughts|reasoning|reflection|analysis)>` +
+	`|◁/think▷|<\|channel\|>\s*final\b[^<]*<\|message\|>)`)
 
 // opened matches thoughts that have no end.
 var opened = regexp.MustCompile(`(?is)^\s*(<[a-z_:-]*(think|thinking|thought|thoughts|reasoning|reflection|analysis)>|◁think▷)`)

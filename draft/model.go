@@ -79,13 +79,18 @@ func (m Model) Refine(ctx context.Context, d Draft, words string, v Vocabulary) 
 	return out, notes, nil
 }
 
-const instructions = `You plan pictures: you say what is in a picture, and where.
-Answer with JSON only: {"prompt": …, "entities": [{"name": …, "prompt": …, "x": …, "y": …, "w": …, "h": …}]}.
-The prompt describes the whole picture, its background and style included, in one sentence.
-An entity is one visible thing. Its name is short: lower-case letters, digits and _, and no other entity has it. Its prompt is what is in its box, as "a brown dog"; never say there where it is. Several equal things are several entities.
-Boxes are fractions of the canvas: x and y are the left and the upper edge, y grows downwards; x+w and y+h are at most 1, w and h at least 0.06.
-Boxes lie as the words say: what is left of something has the smaller x, what is above it the smaller y; what stands on something ends at its upper edge; what is in front is lower. Boxes overlap only where things do. What is near is larger.
-At most 40 entities; large areas as sky or a meadow belong in the prompt, not in an entity.`
+const instructions = `You plan pictures: you say what is in a picture, and where.` + "\n" +
+	`Answer with JSON only: {"prompt": …, "entities": [{"name": …, "prompt": …, "x": …, "y": …, "w": …, "h": …}]}.` + "\n" +
+	`The prompt describes the whole picture, its background and style included, in one sentence.` + "\n" +
+	`An entity is one visible thing. Its name is short: lower-case letters, digits and _, and no other entity has it. Its ` +
+	`prompt is what is in its box, as "a brown dog"; never say there where it is. Several equal things are several ` +
+	`entities.` + "\n" +
+	`Boxes are fractions of the canvas: x and y are the left and the upper edge, y grows downwards; x+w and y+h are at most ` +
+	`1, w and h at least 0.06.` + "\n" +
+	`Boxes lie as the words say: what is left of something has the smaller x, what is above it the smaller y; what stands ` +
+	`on something ends at its upper edge; what is in front is lower. Boxes overlap only where things do. What is near is ` +
+	`larger.` + "\n" +
+	`At most 40 entities; large areas as sky or a meadow belong in the prompt, not in an entity.`
 
 // schema constrains the model's answer, on servers that can.
 var schema = map[string]any{

@@ -483,7 +483,8 @@ var doing = []string{
 func participle(w string) bool {
 	nouns := []string{
 		"awning", "building", "ceiling", "clothing", "duckling", "earring", "herring", "king", "lightning", "painting", "pudding", "railing",
-		"ring", "sapling", "spring", "starling", "string", "swing", "thing", "wing", "bed", "moped", "reed", "seed", "shed", "sled", "steed", "weed",
+		"ring", "sapling", "spring", "starling", "string", "swing", "thing", "wing", "bed", "moped", "reed", "seed", "shed", "sled", "steed",
+		"weed",
 		"belly", "butterfly", "dragonfly", "fly", "firefly", "jelly", "lily", "trolley", "family",
 	}
 	if slices.Contains(nouns, w) {

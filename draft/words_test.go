@@ -66,7 +66,8 @@ func TestPlan(t *testing.T) {
 		{"a duck over the sea", "duck", "", "a duck on the sea"},
 		{"the moon above a meadow", "moon", "", "a moon in a meadow"},
 		{"a dragon flying over a castle", "dragon castle", "dragon above castle", "a dragon flying and a castle"},
-		{"a red dragon breathing fire left of a tall building", "dragon building", "dragon left building", "a red dragon breathing fire and a tall building"},
+		{"a red dragon breathing fire left of a tall building", "dragon building", "dragon left building",
+			"a red dragon breathing fire and a tall building"},
 		{"two gulls flying slowly over the sea", "gull gull_2", "", "a gull flying slowly and a gull flying slowly on the sea"},
 		{"an owl perched on a tree", "owl tree", "owl on tree", "an owl perched and a tree"},
 	} {
@@ -139,7 +140,8 @@ func broken(rule string, boxes map[string]Box) string {
 // Whatever is said, what comes out can be a scene in which what was understood holds,
 // and can be changed.
 func FuzzPlan(f *testing.F) {
-	for _, s := range []string{"a cat on a mat under a lamp", "two big ducks, in the middle, it", "the the cat", "on the left of it a dog and", "a cat between two dogs in a meadow",
+	for _, s := range []string{"a cat on a mat under a lamp", "two big ducks, in the middle, it", "the the cat", "on the left of it a dog and",
+		"a cat between two dogs in a meadow",
 		"move the cat up", "add it", "remove the cats and make a dog bigger a bit", "käse und brot", "a " + strings.Repeat("x", 900)} {
 		f.Add(s)
 	}
@@ -264,7 +266,8 @@ func TestEdit(t *testing.T) {
 
 // A text of strangers is a text in a scene, and nothing that HCL evaluates.
 func TestHCL(t *testing.T) {
-	d := Draft{Words: []string{strings.Repeat("a cat and ", 15) + "a dog", "then"}, Name: "x", Prompt: `a "sign" says ${file("/etc/passwd")} %{ for } \`,
+	d := Draft{Words: []string{strings.Repeat("a cat and ", 15) + "a dog", "then"}, Name: "x",
+		Prompt:   `a "sign" says ${file("/etc/passwd")} %{ for } \`,
 		Entities: []Entity{{Name: "a", Prompt: "b", Box: Box{5, 7, 30, 100}}}}
 	want := `# a cat and a cat and a cat and a cat and a cat and a cat and a cat and a cat and a cat and a cat
 # and a cat and a cat and a cat and a cat and a cat and a dog

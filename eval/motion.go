@@ -24,10 +24,11 @@ func Moving(s annotated.Sample, size eligen.Size, seed uint64, motion string) el
 		dx = -dx
 	}
 	to := from.Moved(dx, 0, size)
-	r.Clip = &eligen.Clip{Timeline: eligen.Timeline{Name: "aside", Address: "timeline.aside", Frames: clipFrames, FPS: 8, Tracks: []eligen.Track{{
-		Target: eligen.Target{Block: r.Entities[0].Address, Attribute: "box"},
-		Keys:   []eligen.Key{{Value: eligen.Value{Region: from}}, {Frame: clipFrames - 1, Value: eligen.Value{Region: to}}},
-	}}}}
+	r.Clip = &eligen.Clip{Timeline: eligen.Timeline{Name: "aside", Address: "timeline.aside", Frames: clipFrames, FPS: 8,
+		Tracks: []eligen.Track{{
+			Target: eligen.Target{Block: r.Entities[0].Address, Attribute: "box"},
+			Keys:   []eligen.Key{{Value: eligen.Value{Region: from}}, {Frame: clipFrames - 1, Value: eligen.Value{Region: to}}},
+		}}}}
 	switch motion {
 	case "warm start":
 		r.Clip.Warm = &eligen.WarmStart{Strength: 0.6}
@@ -93,7 +94,8 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 				}
 			}
 		}
-		rows = append(rows, Row{kind, []Metric{metric("change outside", "", change), metric("placement", "", placement), metric("identity", "", identity)}})
+		rows = append(rows, Row{kind, []Metric{metric("change outside", "", change), metric("placement", "", placement),
+			metric("identity", "", identity)}})
 	}
 	return rows, nil
 }

@@ -33,8 +33,9 @@ func TestMotion(t *testing.T) {
 	}
 	size := eligen.Size{W: side, H: side}
 	rows, err := motion(t.Context(), Options{
-		Samples: func(int) (annotated.Sample, error) { return sample, nil }, Clips: 2, Size: size, Geometry: eligen.DefaultGeometry, Placement: measure.Placement,
-		Classify: func(*image.NRGBA, image.Rectangle) (string, float64, error) { return "dog", 1, nil },
+		Samples: func(int) (annotated.Sample, error) { return sample, nil }, Clips: 2, Size: size, Geometry: eligen.DefaultGeometry,
+		Placement: measure.Placement,
+		Classify:  func(*image.NRGBA, image.Rectangle) (string, float64, error) { return "dog", 1, nil },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			flicker++
 			return frame(r.Entities, flicker%2), nil

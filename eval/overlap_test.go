@@ -17,7 +17,8 @@ func TestOverlap(t *testing.T) {
 	colours := map[string]color.NRGBA{"dog": {250, 30, 20, 255}, "cat": {20, 200, 30, 255}, "sun": {30, 40, 250, 255}}
 	rows, err := overlap(t.Context(), Options{
 		Samples: func(int) (annotated.Sample, error) { return annotated.Sample{Background: "a meadow"}, nil },
-		Pairs:   4, Size: eligen.Size{W: side, H: side}, Classes: []string{"dog", "cat", "sun"}, Prompt: func(c string) string { return "a " + c },
+		Pairs:   4, Size: eligen.Size{W: side, H: side}, Classes: []string{"dog", "cat", "sun"},
+		Prompt: func(c string) string { return "a " + c },
 		Draw: func(_ context.Context, r eligen.Render) (*image.NRGBA, error) {
 			img := canvas()
 			order := r.Entities

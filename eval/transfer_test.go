@@ -68,7 +68,8 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("%s: class %+v, hue %+v, want %v", rows[i].Mode, c, h, want)
 		}
 	}
-	if r := asked[0]; len(asked) != 4 || r.Transfer == nil || r.Entities[0].Region.Numbers[0] != 0.25 || r.Entities[0].Region.Numbers[2] != 0.75 {
+	if r := asked[0]; len(asked) != 4 || r.Transfer == nil || r.Entities[0].Region.Numbers[0] != 0.25 ||
+		r.Entities[0].Region.Numbers[2] != 0.75 {
 		t.Errorf("%d renders, the first %+v", len(asked), r)
 	}
 	if kept[0].NRGBAAt(64, 64) != purple || kept[1].NRGBAAt(64, 64) == purple {

@@ -34,7 +34,8 @@ func Choose(ctx context.Context, in io.Reader, out io.Writer, title string, opti
 		rows = append(rows, huh.NewOption(ansi.Truncate(fmt.Sprintf("%-*s  %s", width, o.Name, o.About), room-6, "…"), o.Name))
 	}
 	var chosen string
-	list := huh.NewSelect[string]().Title(title).Description("↑ ↓ move · / filter · enter take · ctrl-c leave").Options(rows...).Height(min(len(rows)+3, 18)).Value(&chosen)
+	list := huh.NewSelect[string]().Title(title).Description("↑ ↓ move · / filter · enter take · ctrl-c leave").
+		Options(rows...).Height(min(len(rows)+3, 18)).Value(&chosen)
 	err := huh.NewForm(huh.NewGroup(list)).WithInput(in).WithOutput(out).WithShowHelp(false).RunWithContext(ctx)
 	if errors.Is(err, huh.ErrUserAborted) {
 		return "", context.Canceled

@@ -34,7 +34,8 @@ func TestChoose(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", keys, got, err, want)
 		}
 	}
-	if got, err := Choose(t.Context(), &typist{[]string{"\x03"}}, io.Discard, "Begin with", options); got != "" || !errors.Is(err, context.Canceled) {
+	if got, err := Choose(t.Context(), &typist{[]string{"\x03"}}, io.Discard, "Begin with", options); got != "" ||
+		!errors.Is(err, context.Canceled) {
 		t.Errorf("left: %q, %v", got, err)
 	}
 }

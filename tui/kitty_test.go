@@ -220,7 +220,8 @@ func (s *terminal) csi(params string, kind byte) {
 	case 'X':
 		s.erase(here, here+at(0))
 	case 'K':
-		s.erase(map[int]int{0: here, 1: s.y * s.width, 2: s.y * s.width}[numbers[0]], map[int]int{0: (s.y + 1) * s.width, 1: here + 1, 2: (s.y + 1) * s.width}[numbers[0]])
+		s.erase(map[int]int{0: here, 1: s.y * s.width, 2: s.y * s.width}[numbers[0]],
+			map[int]int{0: (s.y + 1) * s.width, 1: here + 1, 2: (s.y + 1) * s.width}[numbers[0]])
 	case 'J':
 		s.erase(map[int]int{0: here}[numbers[0]], map[int]int{0: len(s.cells), 1: here + 1, 2: len(s.cells), 3: 0}[numbers[0]])
 	case 'b':
@@ -448,7 +449,8 @@ func TestKittyPixels(t *testing.T) {
 			for y := range where.Dy() {
 				for x := range where.Dx() {
 					at := where.Min.Add(image.Pt(x, y))
-					if strings.HasPrefix(screen.cells[at.Y/cellHeight*width+at.X/cellWidth].text, "\U0010eeee") && seen.NRGBAAt(at.X, at.Y) != want.NRGBAAt(x, y) {
+					if strings.HasPrefix(screen.cells[at.Y/cellHeight*width+at.X/cellWidth].text, "\U0010eeee") &&
+						seen.NRGBAAt(at.X, at.Y) != want.NRGBAAt(x, y) {
 						return false
 					}
 				}
@@ -499,7 +501,10 @@ func TestKittyPixels(t *testing.T) {
 	screen.forgetful = true
 	screen.mu.Unlock()
 	p.Send(tea.ResumeMsg{})
-	screen.wait("the picture after a pause", func() bool { return len(screen.pictures) > 0 && shows(canvas{size: layout.Size, picture: picture})() })
+	screen.wait("the picture after a pause", func() bool {
+		return len(screen.pictures) > 0 &&
+			shows(canvas{size: layout.Size, picture: picture})()
+	})
 
 	// The end leaves nothing.
 	p.Send(pressed("q"))

@@ -18,7 +18,8 @@ func TestLinesOfLongRuns(t *testing.T) {
 	show(eligen.Event{Type: eligen.Opened, Scene: "long.hcl", Engine: "paint", Time: began})
 	for _, state := range []eligen.EventType{eligen.Planned, eligen.Started, eligen.Done} {
 		for i := range stages {
-			if show(eligen.Event{Type: state, Stage: fmt.Sprintf("render.long[%d].noise", i), Kind: "noise/1", Time: began}); i%1000 == 0 && time.Since(began) > most {
+			if show(eligen.Event{Type: state, Stage: fmt.Sprintf("render.long[%d].noise", i), Kind: "noise/1", Time: began}); i%1000 == 0 &&
+				time.Since(began) > most {
 				t.Fatalf("%d stages are %s after %v", i, state, most)
 			}
 		}

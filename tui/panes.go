@@ -228,7 +228,8 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 			room -= lipgloss.Width(right) + 1
 		}
 		l := cutLeft(name, room)
-		return paint(p.look, colour, mark) + " " + l + strings.Repeat(" ", max(0, width-2-lipgloss.Width(l)-lipgloss.Width(right))) + paint(p.look, theme.quiet, right)
+		return paint(p.look, colour, mark) + " " + l + strings.Repeat(" ", max(0, width-2-lipgloss.Width(l)-lipgloss.Width(right))) +
+			paint(p.look, theme.quiet, right)
 	}
 	switch s.State {
 	case eligen.Started, eligen.Stepped:
@@ -272,7 +273,8 @@ func (p *stagePane) steps(s *eligen.StageProgress, now time.Time, width int) str
 		if bar >= narrowest {
 			full := int(float64(s.Step)/float64(s.Of)*float64(bar) + 0.5)
 			full = min(max(0, full), bar)
-			return "  " + paint(p.look, theme.name, strings.Repeat("━", full)) + paint(p.look, theme.quiet, strings.Repeat("─", bar-full)) + "  " + text
+			return "  " + paint(p.look, theme.name, strings.Repeat("━", full)) + paint(p.look, theme.quiet, strings.Repeat("─", bar-full)) + "  " +
+				text
 		}
 		if text != steps && lipgloss.Width(text)+2 <= width && width < 40 {
 			return "  " + text

@@ -49,7 +49,8 @@ func TestPicturesFit(t *testing.T) {
 // TestSketch: a clip's layout is drawn at four of its frames, and the letters are told.
 func TestSketch(t *testing.T) {
 	got := strip(Sketch(leap().Layouts[0], PrintLook(environment(colourful), 120, 40)))
-	for _, want := range []string{"frame 0", "frame 7", "frame 15", "frame 23", " A cat ", "A cat   a ginger tabby cat, mid-leap\n", "B bird  a swallow\n"} {
+	for _, want := range []string{"frame 0", "frame 7", "frame 15", "frame 23", " A cat ", "A cat   a ginger tabby cat, mid-leap\n",
+		"B bird  a swallow\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q:\n%s", want, got)
 		}
@@ -60,11 +61,13 @@ func TestSketch(t *testing.T) {
 	if strings.Contains(few, "8;2;") || !strings.Contains(few, "8;5;") || strings.Contains(many, "8;5;") || !strings.Contains(many, "8;2;") {
 		t.Errorf("of 256 colours:\n%q\nof all:\n%q", few, many)
 	}
-	hostile := Layout{Render: "render.x", Size: eligen.Size{W: 64, H: 64}, Entities: []eligen.Entity{{Address: "entity.\x1b[2J", Prompt: "\x1b]0;x\x07", Region: eligen.Box(0, 0, 1, 1)}}}
+	hostile := Layout{Render: "render.x", Size: eligen.Size{W: 64, H: 64},
+		Entities: []eligen.Entity{{Address: "entity.\x1b[2J", Prompt: "\x1b]0;x\x07", Region: eligen.Box(0, 0, 1, 1)}}}
 	if got := Sketch(hostile, PrintLook(environment(colourful), 80, 24)); strings.Contains(got, "\x1b[2J") || strings.Contains(got, "\x1b]") {
 		t.Errorf("a name's escape reaches the terminal: %q", got)
 	}
-	if got := Sketch(hostile, PrintLook(environment("LC_ALL=C TERM=xterm-kitty"), 80, 24)); strings.ContainsFunc(got, func(r rune) bool { return r > 0x7e }) {
+	if got := Sketch(hostile, PrintLook(environment("LC_ALL=C TERM=xterm-kitty"), 80, 24)); strings.ContainsFunc(got,
+		func(r rune) bool { return r > 0x7e }) {
 		t.Errorf("more than ASCII: %q", got)
 	}
 }

@@ -505,7 +505,8 @@ func (s *screen) canvas() *canvas {
 	if t == nil {
 		return nil
 	}
-	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, few: s.few, id: s.given.id}
+	c := &canvas{size: t.Size, entities: t.at(s.frame), selected: s.entity, regions: !s.hideRegions, ink: s.look.Ink, few: s.few,
+		id: s.given.id}
 	if at, _ := s.picture(t, s.frame); !s.hidePicture {
 		c.picture = s.pictures[at]
 	}
@@ -521,7 +522,8 @@ func (s *screen) canvas() *canvas {
 // key tells apart what the canvas may show.
 func (s *screen) key(width, height int) string {
 	c := s.canvas()
-	return fmt.Sprint(s.version, s.render, s.frame, s.entity, s.onion, s.hideRegions, s.hidePicture, width, height, fmt.Sprintf("%p %p", c.picture, c.faded))
+	return fmt.Sprint(s.version, s.render, s.frame, s.entity, s.onion, s.hideRegions, s.hidePicture, width, height,
+		fmt.Sprintf("%p %p", c.picture, c.faded))
 }
 
 // give has the terminal draw the canvas, where it can. Two pictures take turns, so
@@ -629,7 +631,8 @@ func (s *screen) String() string {
 func (s *screen) lines() []string {
 	p := s.panes()
 	t := s.current()
-	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.views), state: s.state, colour: s.stateColour, look: s.look}
+	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.views), state: s.state,
+		colour: s.stateColour, look: s.look}
 	if t != nil {
 		head.render = t.Render
 	}
@@ -678,7 +681,8 @@ func (s *screen) body(p panes, t *renderView) []string {
 		lines = append(lines, left[i]+" "+right[i])
 	}
 	if p.timeline > 0 && t != nil {
-		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: s.made(t), layout: s.progress.Began.IsZero(), look: s.look}
+		pane := timelinePane{timeline: t.Timeline, frames: t.count(), frame: s.frame, playing: s.playing, made: s.made(t),
+			layout: s.progress.Began.IsZero(), look: s.look}
 		if e := t.at(s.frame); s.entity < len(e) {
 			pane.selected = e[s.entity].Address
 		}

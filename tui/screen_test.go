@@ -139,10 +139,12 @@ func leap() Shown {
 					{Frame: 14, Value: at(0.45, 0.2), Ease: eligen.Ease{Kind: "bounce-out"}},
 					{Frame: 23, Value: at(0.6, 0.5)},
 				}},
-				{Target: eligen.Target{Block: "entity.bird", Attribute: "center"}, Path: &eligen.Path{Points: []float64{0.7, 0.2, 0.3, 0.3}}, Ease: eligen.Ease{Kind: "sine-in-out"}},
+				{Target: eligen.Target{Block: "entity.bird", Attribute: "center"}, Path: &eligen.Path{Points: []float64{0.7, 0.2, 0.3, 0.3}},
+					Ease: eligen.Ease{Kind: "sine-in-out"}},
 			}},
 		},
-		{Render: "render.poster", Size: eligen.Size{W: 512, H: 256}, Entities: []eligen.Entity{{Address: "entity.cat", Prompt: "a cat", Region: cat}}},
+		{Render: "render.poster", Size: eligen.Size{W: 512, H: 256},
+			Entities: []eligen.Entity{{Address: "entity.cat", Prompt: "a cat", Region: cat}}},
 	}}
 }
 
@@ -203,7 +205,8 @@ func TestNothingOverflows(t *testing.T) {
 	}
 	sizes = append(sizes, [2]int{200, 60})
 	long := leap()
-	long.Problems = eligen.Diagnostics{{Severity: eligen.Error, Summary: "Unknown entity", Detail: strings.Repeat("There is no such entity. ", 20),
+	long.Problems = eligen.Diagnostics{{Severity: eligen.Error, Summary: "Unknown entity",
+		Detail: strings.Repeat("There is no such entity. ", 20),
 		Source: &eligen.Source{File: "scene.hcl", Line: 3, Code: "\tentity.鳥 = " + strings.Repeat("x", 300), Start: 1, End: 200}}}
 	long.Layouts[0].Entities[0].Prompt = "鳥\x1b[2J in\r\n a tree" + strings.Repeat("鳥 ", 200)
 	for _, env := range []string{colourful, colorless, asciiOnly, "LC_ALL=C", "LANG=C.UTF-8 TERM=xterm-kitty"} {
@@ -432,7 +435,8 @@ func TestFromTheStore(t *testing.T) {
 	s := shown(colorless, 100, 30).hears(cached, 1000, 0)
 	for range 4 {
 		got := s.String()
-		if !strings.Contains(got, "4 of 4 made") || !strings.Contains(got, "%%%") || !strings.Contains(got, "drive · frame") || !strings.Contains(got, "18 of 18") {
+		if !strings.Contains(got, "4 of 4 made") || !strings.Contains(got, "%%%") || !strings.Contains(got, "drive · frame") ||
+			!strings.Contains(got, "18 of 18") {
 			t.Errorf("\n%s", got)
 		}
 		do(s, pressed("left"))
@@ -528,7 +532,8 @@ func TestFoot(t *testing.T) {
 func TestLog(t *testing.T) {
 	s := shown(colorless, 100, 24)
 	var ds eligen.Diagnostics
-	ds.Warnf(&eligen.Source{File: "leap.hcl", Line: 7, Code: "  box = px(1, 2)", Start: 2, End: 5}, "Regions overlap", "The cat and the bird\nshare 4 tokens.")
+	ds.Warnf(&eligen.Source{File: "leap.hcl", Line: 7, Code: "  box = px(1, 2)", Start: 2, End: 5}, "Regions overlap",
+		"The cat and the bird\nshare 4 tokens.")
 	now := time.Now()
 	do(s, news{now: now, items: []any{
 		eligen.Event{Type: eligen.Opened, Time: now, Scene: "leap.hcl", Engine: "paint/0.1.0"},
@@ -552,7 +557,8 @@ func TestLog(t *testing.T) {
 // and backend; its fingerprint is nowhere on the screen.
 func TestQuietEngine(t *testing.T) {
 	s := shown(colorless, 120, 40)
-	do(s, news{items: []any{eligen.Event{Type: eligen.Opened, Time: time.Now(), Scene: "leap.hcl", Engine: "eligen 0.1.0 xla-cpu-ad13 amd64-avx512+simd auto gomlx v0.28.2 go-xla v0.4.2"}, leap().Layouts[0]}})
+	do(s, news{items: []any{eligen.Event{Type: eligen.Opened, Time: time.Now(), Scene: "leap.hcl",
+		Engine: "eligen 0.1.0 xla-cpu-ad13 amd64-avx512+simd auto gomlx v0.28.2 go-xla v0.4.2"}, leap().Layouts[0]}})
 	first, rest, _ := strings.Cut(s.String(), "\n")
 	if !strings.HasSuffix(first, "  eligen 0.1.0 xla-cpu-ad13") || strings.Contains(rest, "xla-cpu") || strings.Contains(s.String(), "gomlx") {
 		t.Errorf("\n%s", s)
@@ -606,7 +612,8 @@ func TestMended(t *testing.T) {
 	warned := leap()
 	warned.Problems.Warnf(nil, "Regions overlap", "They do.")
 	do(s, news{items: []any{warned}})
-	if got := s.String(); !strings.Contains(got, "✓ valid, 1 warning") || !strings.Contains(got, "Regions overlap") || strings.Contains(got, "Unsupported argument") {
+	if got := s.String(); !strings.Contains(got, "✓ valid, 1 warning") || !strings.Contains(got, "Regions overlap") ||
+		strings.Contains(got, "Unsupported argument") {
 		t.Errorf("mended:\n%s", got)
 	}
 	do(s, news{items: []any{scene}})
@@ -645,7 +652,8 @@ func TestShared(t *testing.T) {
 		eligen.Event{Type: eligen.Opened, Time: time.Now()},
 		eligen.Event{Type: eligen.Planned, Stage: frame(0)},
 		eligen.Event{Type: eligen.Planned, Stage: frame(1)},
-		eligen.Event{Type: eligen.Planned, Stage: "render.again.clip.gif", Recipe: recipe, Inputs: []string{frame(0), frame(1), frame(1), frame(0)}},
+		eligen.Event{Type: eligen.Planned, Stage: "render.again.clip.gif", Recipe: recipe,
+			Inputs: []string{frame(0), frame(1), frame(1), frame(0)}},
 		eligen.Event{Type: eligen.Done, Stage: frame(0), Artifact: &eligen.Artifact{}},
 	}})
 	if got := s.String(); !strings.Contains(got, "2 of 4 made") {
@@ -713,7 +721,8 @@ func TestWipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _, found := strings.Cut(out.String(), "\x1b[?1049l")
-	if i := strings.LastIndex(before, "\x1b[2J"); !found || i < 0 || strings.ContainsAny(before[i:], "▀q") || !strings.Contains(before[i-4:], "\x1b[H") {
+	if i := strings.LastIndex(before, "\x1b[2J"); !found || i < 0 || strings.ContainsAny(before[i:], "▀q") ||
+		!strings.Contains(before[i-4:], "\x1b[H") {
 		t.Errorf("at the end: %q", before[max(0, len(before)-200):])
 	}
 }

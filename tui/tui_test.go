@@ -261,7 +261,8 @@ func TestMode(t *testing.T) {
 		}
 	}
 	for _, progress := range []string{"json", "bar"} {
-		if _, err := Mode(true, progress, true, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "tui, plain or none") {
+		if _, err := Mode(true, progress, true, func(string) string { return "" }); err == nil ||
+			!strings.Contains(err.Error(), "tui, plain or none") {
 			t.Errorf("--progress=%s: %v", progress, err)
 		}
 	}
@@ -289,7 +290,8 @@ func TestBar(t *testing.T) {
 	}
 	end()
 	got := b.String()
-	for _, want := range []string{"Damaged result", "render.night.denoise", "ran out of memory", "   24 │ render \"night\" {", "6 done, 1 cached, 1 failed, 2 skipped"} {
+	for _, want := range []string{"Damaged result", "render.night.denoise", "ran out of memory", "   24 │ render \"night\" {",
+		"6 done, 1 cached, 1 failed, 2 skipped"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the last frame lacks %q:\n%q", want, got)
 		}
@@ -311,7 +313,8 @@ func TestBar(t *testing.T) {
 func TestLeftEarly(t *testing.T) {
 	var b bytes.Buffer
 	at := time.Now()
-	l := &Live{width: 80, o: Options{Keys: os.Stdin, Stderr: &b, Env: environment("NO_COLOR=1 LANG=C.UTF-8"), Clock: func() time.Time { return at.Add(7 * time.Second) }}}
+	l := &Live{width: 80, o: Options{Keys: os.Stdin, Stderr: &b, Env: environment("NO_COLOR=1 LANG=C.UTF-8"),
+		Clock: func() time.Time { return at.Add(7 * time.Second) }}}
 	l.Add(eligen.Event{Type: eligen.Opened, Time: at})
 	l.Add(eligen.Event{Type: eligen.Planned, Time: at, Stage: "render.a.decode"})
 	l.Add(eligen.Event{Type: eligen.Started, Time: at, Stage: "render.a.decode"})

@@ -93,7 +93,8 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 		room := width - lipgloss.Width(name) - lipgloss.Width(t) - 2
 		if bar := min(widestBar, room-2); steps != "" && bar >= narrowest && drop == 0 {
 			full := int(share*float64(bar) + 0.5)
-			return name + "  " + paint(look, theme.name, strings.Repeat("━", full)) + paint(look, theme.quiet, strings.Repeat("─", bar-full)) + "  " + t
+			return name + "  " + paint(look, theme.name, strings.Repeat("━", full)) + paint(look, theme.quiet, strings.Repeat("─", bar-full)) +
+				"  " + t
 		}
 		if room >= 0 {
 			return strings.TrimRight(name+"  "+t, " ")

@@ -30,7 +30,8 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	for name, want := range map[string]bool{"file": true, "link": true, "pipe": false, "link to a pipe": false, "folder": false, "socket": false} {
+	for name, want := range map[string]bool{"file": true, "link": true, "pipe": false, "link to a pipe": false, "folder": false,
+		"socket": false} {
 		for way, open := range map[string]func() (*os.File, error){
 			"Open":       func() (*os.File, error) { return Open(at(name)) },
 			"OpenIn":     func() (*os.File, error) { return OpenIn(root, name) },

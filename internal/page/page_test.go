@@ -190,7 +190,8 @@ func TestDiagnosticIsItsString(t *testing.T) {
 	for _, d := range []eligen.Diagnostic{
 		{Severity: eligen.Error, Summary: "Bad", Detail: "What is wrong.\n\n    eligen fix it"},
 		{Severity: eligen.Warning, Summary: "Odd", Source: &eligen.Source{File: "a.hcl"}},
-		{Severity: eligen.Error, Summary: "Bad", Detail: "x", Source: &eligen.Source{File: "a.hcl", Line: 12, Code: "\tbox = 1\tabc", Start: 1, End: 9}},
+		{Severity: eligen.Error, Summary: "Bad", Detail: "x", Source: &eligen.Source{File: "a.hcl", Line: 12, Code: "\tbox = 1\tabc", Start: 1,
+			End: 9}},
 		{Severity: eligen.Error, Summary: "Bad", Source: &eligen.Source{File: "a.hcl", Line: 1, Code: "ab", Start: 7, End: 3}},
 		{Severity: eligen.Error, Summary: "Bad", Source: &eligen.Source{File: "a.hcl", Line: 1, Code: ""}},
 	} {
@@ -202,7 +203,8 @@ func TestDiagnosticIsItsString(t *testing.T) {
 
 // Carets stand under what is meant: wide characters, escapes and long lines included.
 func TestDiagnosticPoints(t *testing.T) {
-	d := eligen.Diagnostic{Severity: eligen.Error, Summary: "Bad", Source: &eligen.Source{File: "a.hcl", Line: 3, Code: `prompt = "青蛙 ` + "\x1b" + `" + oops`}}
+	d := eligen.Diagnostic{Severity: eligen.Error, Summary: "Bad",
+		Source: &eligen.Source{File: "a.hcl", Line: 3, Code: `prompt = "青蛙 ` + "\x1b" + `" + oops`}}
 	d.Source.Start = len([]rune(d.Source.Code)) - 4
 	d.Source.End = d.Source.Start + 4
 	want := `Error: Bad

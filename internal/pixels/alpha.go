@@ -49,7 +49,8 @@ func Over(img *image.NRGBA, background color.NRGBA) *image.NRGBA {
 // Resize scales a picture, weighing colours by their alpha, so that colours which
 // transparency hides are not seen at edges: as PIL does, to the bit. fit is
 // [Resample] or [Cover].
-func Resize(img *image.NRGBA, to eligen.Size, f Filter, fit func(pix []uint8, channels int, from, to eligen.Size, f Filter) []uint8) *image.NRGBA {
+func Resize(img *image.NRGBA, to eligen.Size, f Filter, fit func(pix []uint8, channels int, from, to eligen.Size,
+	f Filter) []uint8) *image.NRGBA {
 	img = Straight(img)
 	out := image.NewNRGBA(image.Rect(0, 0, to.W, to.H))
 	pix, opaque := img.Pix, img.Opaque()

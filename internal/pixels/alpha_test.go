@@ -12,7 +12,10 @@ import (
 // TestResize: transparent pictures are scaled as Pillow 13.0 scales them, to the bit:
 // what can't be seen has no part in what can.
 func TestResize(t *testing.T) {
-	const from = "a54dcaff1825304d1d6d1300ded623032ed91ec83f721fc8cb1971004494d6033c9d5c0060be31c8201e6980daa0eec8e8b999035c7c29c899fdafffe5932500d654af03fad714ff27a0aeffb3fee9002f8af2ff211f9effe491c5ffb10bec4d563bfc006f9342ff7ecbc8802955e5808e46dcc88ed4b7ffc2764d005a4d76ff7706f8c85d8690004ad6bdc8a3401b80c8cbcc8035f6cd0061226a805338aec81a3400c84d33bac80d246ac8c04c814dbaf23e00"
+	const from = "a54dcaff1825304d1d6d1300ded623032ed91ec83f721fc8cb1971004494d6033c9d5c0060be31c8201e6980daa0eec8e8b999035c7c29c8" +
+		"99fdafffe5932500d654af03fad714ff27a0aeffb3fee9002f8af2ff211f9effe491c5ffb10bec4d563bfc006f9342ff7ecbc8802955e580" +
+		"8e46dcc88ed4b7ffc2764d005a4d76ff7706f8c85d8690004ad6bdc8a3401b80c8cbcc8035f6cd0061226a805338aec81a3400c84d33bac8" +
+		"0d246ac8c04c814dbaf23e00"
 	pix, err := hex.DecodeString(from)
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,8 @@ func ofProfile(data []byte, channels int) (c *conversion, err error) {
 		return nil, fmt.Errorf("its colour profile %q can't be used: %s", c.name, printable(err.Error()))
 	}
 	c.of([4]float64{0.5, 0.5, 0.5, 0.5}) // a pipeline that fails, fails here
-	if t := &p.TagTable; c.channels == 3 && !t.Has(icc.AToB0TagSignature) && !t.Has(icc.AToB1TagSignature) && p.Header.ProfileConnectionSpace == icc.ColorSpaceXYZ {
+	if t := &p.TagTable; c.channels == 3 && !t.Has(icc.AToB0TagSignature) && !t.Has(icc.AToB1TagSignature) &&
+		p.Header.ProfileConnectionSpace == icc.ColorSpaceXYZ {
 		pcs, err := p.CreateTransformerToPCS(icc.PerceptualRenderingIntent, 3, true)
 		if err != nil {
 			return nil, fmt.Errorf("its colour profile %q can't be used: %s", c.name, printable(err.Error()))
@@ -366,7 +367,8 @@ func ofCICP(chunk []byte) (*conversion, error) {
 	}
 	p, known := primaries[chunk[0]]
 	if !known || chunk[3] != 1 {
-		return nil, fmt.Errorf("its cICP chunk says that its colours are %d/%d/%d/%d of ITU-T H.273, which eligen can't convert", chunk[0], chunk[1], chunk[2], chunk[3])
+		return nil, fmt.Errorf("its cICP chunk says that its colours are %d/%d/%d/%d of ITU-T H.273, which eligen can't convert", chunk[0],
+			chunk[1], chunk[2], chunk[3])
 	}
 	name := p.name
 	switch chunk[1] {
@@ -380,7 +382,8 @@ func ofCICP(chunk []byte) (*conversion, error) {
 	case 4:
 		return fromPrimaries(name+", gamma 2.2", p.at, power(2.2))
 	}
-	return nil, fmt.Errorf("its cICP chunk says that its colours are in transfer %d of ITU-T H.273 (16 and 18 are HDR), which eligen can't convert", chunk[1])
+	return nil, fmt.Errorf("its cICP chunk says that its colours are in transfer %d of ITU-T H.273 (16 and 18 are HDR), which eligen "+
+		"can't convert", chunk[1])
 }
 
 func power(exponent float64) func(float64) float64 {

@@ -81,7 +81,8 @@ func profile(version, space, name string, tags ...tag) []byte {
 // matrix is a profile of an RGB space by its colorants, adapted to D50.
 func matrix(version, name string, colorants [9]float64, trc []byte) []byte {
 	c := colorants
-	return profile(version, "RGB ", name, tag{"rXYZ", xyz(c[0], c[1], c[2])}, tag{"gXYZ", xyz(c[3], c[4], c[5])}, tag{"bXYZ", xyz(c[6], c[7], c[8])},
+	return profile(version, "RGB ", name, tag{"rXYZ", xyz(c[0], c[1], c[2])}, tag{"gXYZ", xyz(c[3], c[4], c[5])},
+		tag{"bXYZ", xyz(c[6], c[7], c[8])},
 		tag{"rTRC", trc}, tag{"gTRC", trc}, tag{"bTRC", trc})
 }
 
@@ -113,7 +114,8 @@ func profiles() map[string][]byte {
 }
 
 // colours are the pixels that are converted.
-var colours = []color.NRGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}, {255, 255, 255, 255}, {128, 128, 128, 255}, {200, 100, 50, 255}, {12, 34, 56, 255}, {250, 240, 10, 255}}
+var colours = []color.NRGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}, {255, 255, 255, 255}, {128, 128, 128, 255},
+	{200, 100, 50, 255}, {12, 34, 56, 255}, {250, 240, 10, 255}}
 
 // converted is a picture's file, read: its colours in a row.
 func converted(t *testing.T, data []byte) (*File, []color.NRGBA) {
@@ -221,7 +223,8 @@ func TestProfileContainers(t *testing.T) {
 		"WebP":               withWebP(asWebP(t, flat), 0x20, "ICCP", p3),
 		"JPEG":               withJPEG(asJPEG(t, solid), app2, part(1, 1, p3)),
 		"JPEG in two parts":  withJPEG(withJPEG(asJPEG(t, solid), app2, part(2, 2, p3[300:])), app2, part(1, 2, p3[:300])),
-		"cICP":               withPNG(withPNG(asPNG(t, solid), "iCCP", iccp(profiles()["Adobe RGB, v2"])), "cICP", []byte{12, 13, 0, 1}), // which comes first
+		// which comes first
+		"cICP": withPNG(withPNG(asPNG(t, solid), "iCCP", iccp(profiles()["Adobe RGB, v2"])), "cICP", []byte{12, 13, 0, 1}),
 	} {
 		f, got := converted(t, data)
 		if f.Trouble != "" || f.Profile != "Display P3" {
@@ -231,7 +234,8 @@ func TestProfileContainers(t *testing.T) {
 		if strings.HasPrefix(name, "JPEG") {
 			tolerance = 3 // as far as JPEG keeps the colour
 		}
-		if c := got[0]; abs(int(c.R)-215) > tolerance || abs(int(c.G)-93) > tolerance || abs(int(c.B)-31) > 2*tolerance || c.A != 128 && c.A != 255 {
+		if c := got[0]; abs(int(c.R)-215) > tolerance || abs(int(c.G)-93) > tolerance || abs(int(c.B)-31) > 2*tolerance ||
+			c.A != 128 && c.A != 255 {
 			t.Errorf("%s: %v, want 215, 93, 31", name, c)
 		}
 	}
@@ -259,11 +263,13 @@ func TestChunks(t *testing.T) {
 		want    string
 		trouble string
 	}{
-		"gAMA of sRGB":          {withPNG(withPNG(plain, "cHRM", srgb), "gAMA", gama(45455)), same, ""},
-		"gAMA of 1":             {withPNG(plain, "gAMA", gama(100000)), "255,0,0 0,255,0 0,0,255 255,255,255 188,188,188 229,168,122 61,102,129 253,248,56", ""},
-		"gAMA of 0":             {withPNG(plain, "gAMA", gama(0)), same, ""},
-		"gAMA beside sRGB":      {withPNG(withPNG(plain, "sRGB", []byte{0}), "gAMA", gama(100000)), same, ""},
-		"cHRM of Display P3":    {withPNG(withPNG(plain, "cHRM", chrm(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)), "gAMA", gama(45455)), "255,0,0 0,255,0 0,0,255 255,255,255 129,129,129 216,93,24 0,29,55 252,240,0", ""},
+		"gAMA of sRGB": {withPNG(withPNG(plain, "cHRM", srgb), "gAMA", gama(45455)), same, ""},
+		"gAMA of 1": {withPNG(plain, "gAMA", gama(100000)),
+			"255,0,0 0,255,0 0,0,255 255,255,255 188,188,188 229,168,122 61,102,129 253,248,56", ""},
+		"gAMA of 0":        {withPNG(plain, "gAMA", gama(0)), same, ""},
+		"gAMA beside sRGB": {withPNG(withPNG(plain, "sRGB", []byte{0}), "gAMA", gama(100000)), same, ""},
+		"cHRM of Display P3": {withPNG(withPNG(plain, "cHRM", chrm(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)), "gAMA",
+			gama(45455)), "255,0,0 0,255,0 0,0,255 255,255,255 129,129,129 216,93,24 0,29,55 252,240,0", ""},
 		"cHRM of another white": {withPNG(plain, "cHRM", chrm(34570, 35850, 64000, 33000, 30000, 60000, 15000, 6000)), same, "white"},
 		"cHRM of nothing":       {withPNG(plain, "cHRM", chrm(31270, 32900, 1, 1, 1, 1, 1, 1)), same, "damaged"},
 		"cICP of sRGB":          {withPNG(plain, "cICP", []byte{1, 13, 0, 1}), same, ""},
@@ -301,21 +307,23 @@ func TestProfileTrouble(t *testing.T) {
 		profile []byte
 		want    string
 	}{
-		"cut":                     {rgb, good[:200], "is damaged"},
-		"empty":                   {rgb, []byte{0}, "is damaged"},
-		"no profile":              {rgb, bytes.Repeat([]byte("x"), 500), "is damaged"},
-		"2³² tags":                {rgb, with(128, math.MaxUint32), "is damaged"},
-		"a tag outside":           {rgb, with(132+12+4, math.MaxUint32-3), "is damaged"},
-		"a tag of 4 GiB":          {rgb, with(132+12+8, math.MaxUint32), "is damaged"},
-		"a curve of 2³²":          {rgb, with(curve+8, math.MaxUint32), "is damaged"},
-		"a curve of 2³¹ in a LUT": {rgb, profile("\x04\x00", "RGB ", "x", tag{"A2B0", append([]byte("mAB \x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x20"), append(make([]byte, 16), huge...)...)}), "is damaged"},
-		"of six inks":             {rgb, profile("\x04\x00", "6CLR", "Six inks"), "can't be used"},
-		"without curves":          {rgb, profile("\x02\x10", "RGB ", "Nothing"), "\"Nothing\" can't be used"},
-		"of CMYK":                 {rgb, profile("\x02\x10", "CMYK", "Press"), "\"Press\" is for CMYK, and its pixels are RGB"},
-		"of grey, in colour":      {rgb, profiles()["grey, gamma 1.8"], "is for grey, and its pixels are RGB"},
-		"of CMYK, for grey":       {grey, profile("\x02\x10", "CMYK", "Press"), "its pixels are grey"},
-		"a name with escapes":     {rgb, profile("\x02\x10", "RGB ", "a\x1b]0;b\x07c"), "\"a]0;bc\""},
-		"too large":               {rgb, make([]byte, maxProfile+1), "8 MiB"},
+		"cut":            {rgb, good[:200], "is damaged"},
+		"empty":          {rgb, []byte{0}, "is damaged"},
+		"no profile":     {rgb, bytes.Repeat([]byte("x"), 500), "is damaged"},
+		"2³² tags":       {rgb, with(128, math.MaxUint32), "is damaged"},
+		"a tag outside":  {rgb, with(132+12+4, math.MaxUint32-3), "is damaged"},
+		"a tag of 4 GiB": {rgb, with(132+12+8, math.MaxUint32), "is damaged"},
+		"a curve of 2³²": {rgb, with(curve+8, math.MaxUint32), "is damaged"},
+		"a curve of 2³¹ in a LUT": {rgb, profile("\x04\x00", "RGB ", "x",
+			tag{"A2B0", append([]byte("mAB \x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x20"), append(make([]byte, 16), huge...)...)}),
+			"is damaged"},
+		"of six inks":         {rgb, profile("\x04\x00", "6CLR", "Six inks"), "can't be used"},
+		"without curves":      {rgb, profile("\x02\x10", "RGB ", "Nothing"), "\"Nothing\" can't be used"},
+		"of CMYK":             {rgb, profile("\x02\x10", "CMYK", "Press"), "\"Press\" is for CMYK, and its pixels are RGB"},
+		"of grey, in colour":  {rgb, profiles()["grey, gamma 1.8"], "is for grey, and its pixels are RGB"},
+		"of CMYK, for grey":   {grey, profile("\x02\x10", "CMYK", "Press"), "its pixels are grey"},
+		"a name with escapes": {rgb, profile("\x02\x10", "RGB ", "a\x1b]0;b\x07c"), "\"a]0;bc\""},
+		"too large":           {rgb, make([]byte, maxProfile+1), "8 MiB"},
 	} {
 		data := withPNG(asPNG(t, c.img), "iCCP", iccp(c.profile))
 		f, got := converted(t, data)

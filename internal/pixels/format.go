@@ -32,10 +32,12 @@ type format struct {
 }
 
 var formats = struct{ png, jpeg, webp, tiff format }{
-	png: format{png.Decode, png.DecodeConfig, none, func(data []byte, _ image.Config) error { return notAnimated(pngFrames(data)) }, pngMetadata},
+	png: format{png.Decode, png.DecodeConfig, none, func(data []byte, _ image.Config) error { return notAnimated(pngFrames(data)) },
+		pngMetadata},
 	jpeg: format{jpeg.Decode, jpeg.DecodeConfig, none, func(data []byte, c image.Config) error {
 		if n, most := jpegScans(data), scansOf(c.Width, c.Height); n > most {
-			return fmt.Errorf("a JPEG of %d scans, which would take too long to decode; at most %d are read of %d×%d pixels. Save it anew, as a baseline JPEG", n, most, c.Width, c.Height)
+			return fmt.Errorf("a JPEG of %d scans, which would take too long to decode; at most %d are read of %d×%d pixels. Save it anew, as a "+
+				"baseline JPEG", n, most, c.Width, c.Height)
 		}
 		return nil
 	}, jpegMetadata},

@@ -41,7 +41,8 @@ func FuzzProfile(f *testing.F) {
 	for _, p := range profiles() {
 		f.Add(p)
 	}
-	f.Add(profile("\x04\x00", "RGB ", "x", tag{"A2B0", append([]byte("mAB \x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x20"), make([]byte, 60)...)}))
+	f.Add(profile("\x04\x00", "RGB ", "x",
+		tag{"A2B0", append([]byte("mAB \x00\x00\x00\x00\x03\x03\x00\x00\x00\x00\x00\x20"), make([]byte, 60)...)}))
 	f.Add(profile("\x02\x10", "RGB ", "x", tag{"A2B0", append([]byte("mft1\x00\x00\x00\x00\x03\x03\x02\x00"), make([]byte, 36+2*768+24)...)}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rgb, grey := rows()

@@ -250,17 +250,19 @@ func TestRefused(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"animated WebP":    {frames(t, 3), "an animated picture of 3 frames; a scene needs one that doesn't move. Save a frame as PNG"},
-		"APNG":             {withPNG(asPNG(t, marked()), "acTL", acTL), "an animated picture of 16 frames"},
-		"animated GIF":     {bytes.Join([][]byte{gif, frame, frame, {0x3b}}, nil), "an animated picture of 2 frames"},
-		"GIF":              {bytes.Join([][]byte{gif, frame, {0x3b}}, nil), "not a PNG, JPEG, WebP or TIFF picture, but a GIF. Save it as PNG"},
-		"HEIC":             {[]byte("\x00\x00\x00\x18ftypheic\x00\x00"), "but a HEIC. Save it as PNG"},
-		"TIFF":             {[]byte("MM\x00*\x00\x00\x00\x08"), "the header is damaged"},
-		"TIFF of two":      {asTIFF(marked(), binary.LittleEndian, 1, 8), "a TIFF of several pages"},
-		"text":             {[]byte("hello"), "not a PNG, JPEG, WebP or TIFF picture"},
-		"nothing":          {nil, "the file is empty"},
-		"JPEG of 12 bits":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17, 8}, []byte{0xff, 0xc0, 0, 17, 12}, 1), "of a kind that can't be read: unsupported JPEG feature: precision. Save it as PNG"},
-		"arithmetic JPEG":  {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17}, []byte{0xff, 0xc9, 0, 17}, 1), "of a kind that can't be read: unsupported JPEG feature"},
+		"animated WebP": {frames(t, 3), "an animated picture of 3 frames; a scene needs one that doesn't move. Save a frame as PNG"},
+		"APNG":          {withPNG(asPNG(t, marked()), "acTL", acTL), "an animated picture of 16 frames"},
+		"animated GIF":  {bytes.Join([][]byte{gif, frame, frame, {0x3b}}, nil), "an animated picture of 2 frames"},
+		"GIF":           {bytes.Join([][]byte{gif, frame, {0x3b}}, nil), "not a PNG, JPEG, WebP or TIFF picture, but a GIF. Save it as PNG"},
+		"HEIC":          {[]byte("\x00\x00\x00\x18ftypheic\x00\x00"), "but a HEIC. Save it as PNG"},
+		"TIFF":          {[]byte("MM\x00*\x00\x00\x00\x08"), "the header is damaged"},
+		"TIFF of two":   {asTIFF(marked(), binary.LittleEndian, 1, 8), "a TIFF of several pages"},
+		"text":          {[]byte("hello"), "not a PNG, JPEG, WebP or TIFF picture"},
+		"nothing":       {nil, "the file is empty"},
+		"JPEG of 12 bits": {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17, 8}, []byte{0xff, 0xc0, 0, 17, 12}, 1),
+			"of a kind that can't be read: unsupported JPEG feature: precision. Save it as PNG"},
+		"arithmetic JPEG": {bytes.Replace(asJPEG(t, marked()), []byte{0xff, 0xc0, 0, 17}, []byte{0xff, 0xc9, 0, 17}, 1),
+			"of a kind that can't be read: unsupported JPEG feature"},
 		"one frame of one": {withPNG(asPNG(t, marked()), "acTL", append([]byte{0, 0, 0, 1}, acTL[4:]...)), ""},
 	} {
 		_, err := Open(c.data)
@@ -314,7 +316,8 @@ func TestScans(t *testing.T) {
 		}
 	}
 	_, err := Open(scans(t, 1024, int(scansOf(1024, 1024))+1))
-	if want := "a JPEG of 401 scans, which would take too long to decode; at most 400 are read of 1024×1024 pixels"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "a JPEG of 401 scans, which would take too long to decode; at most 400 are read of 1024×1024 pixels"; err == nil ||
+		!strings.Contains(err.Error(), want) {
 		t.Errorf("%v; want %q", err, want)
 	}
 }

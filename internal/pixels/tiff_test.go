@@ -56,7 +56,8 @@ func TestFax(t *testing.T) {
 	white := []byte{0xff, 0x00, 0x10, 0x01}
 	for photometric, want := range []uint8{255, 0} { // 0: zeros are white; 1: they are black
 		for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
-			_, got := converted(t, tiffOf(order, white, field{258, []uint16{1}, nil}, field{259, []uint16{4}, nil}, field{262, []uint16{uint16(photometric)}, nil}))
+			_, got := converted(t, tiffOf(order, white, field{258, []uint16{1}, nil}, field{259, []uint16{4}, nil},
+				field{262, []uint16{uint16(photometric)}, nil}))
 			if got[0] != (color.NRGBA{want, want, want, 255}) {
 				t.Errorf("%v, zeros are %d: %v, want %d (libtiff)", order, photometric, got[0], want)
 			}
@@ -82,7 +83,8 @@ func TestMultiplied(t *testing.T) {
 				}
 			}
 		}
-		fields := []field{{258, []uint16{bits, bits, bits, bits}, nil}, {259, []uint16{1}, nil}, {262, []uint16{2}, nil}, {277, []uint16{4}, nil}, {338, []uint16{extra}, nil}}
+		fields := []field{{258, []uint16{bits, bits, bits, bits}, nil}, {259, []uint16{1}, nil}, {262, []uint16{2}, nil}, {277, []uint16{4}, nil},
+			{338, []uint16{extra}, nil}}
 		if profile != nil {
 			fields = append(fields, field{34675, nil, profile})
 		}
@@ -110,8 +112,10 @@ func TestMultiplied(t *testing.T) {
 func TestOtherTIFFs(t *testing.T) {
 	strip := make([]byte, 192)
 	for want, data := range map[string][]byte{
-		"planar":      tiffOf(binary.LittleEndian, strip, field{258, []uint16{8, 8, 8}, nil}, field{259, []uint16{1}, nil}, field{262, []uint16{2}, nil}, field{277, []uint16{3}, nil}, field{284, []uint16{2}, nil}),
-		"FillOrder 2": tiffOf(binary.BigEndian, strip[:8], field{258, []uint16{1}, nil}, field{259, []uint16{1}, nil}, field{262, []uint16{1}, nil}, field{266, []uint16{2}, nil}),
+		"planar": tiffOf(binary.LittleEndian, strip, field{258, []uint16{8, 8, 8}, nil}, field{259, []uint16{1}, nil},
+			field{262, []uint16{2}, nil}, field{277, []uint16{3}, nil}, field{284, []uint16{2}, nil}),
+		"FillOrder 2": tiffOf(binary.BigEndian, strip[:8], field{258, []uint16{1}, nil}, field{259, []uint16{1}, nil},
+			field{262, []uint16{1}, nil}, field{266, []uint16{2}, nil}),
 	} {
 		if _, err := Open(data); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want a word of %s", err, want)

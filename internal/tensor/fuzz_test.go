@@ -22,7 +22,8 @@ func FuzzReadTensors(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{}`, ""},
 		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, "12345678"},
-		{`{"__metadata__":{"step":"3"},"b":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"a":{"dtype":"F16","shape":[0,3],"data_offsets":[2,2]}}`, "12"},
+		{`{"__metadata__":{"step":"3"},"b":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},` +
+			`"a":{"dtype":"F16","shape":[0,3],"data_offsets":[2,2]}}`, "12"},
 		{`{"a":{"dtype":"F8_E4M3","shape":[1,1,1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, "12"},
 		{`{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}`, ""},
 		{`{"a":{"dtype":"I64","shape":[-1],"data_offsets":[8,0]}}`, "12345678"},

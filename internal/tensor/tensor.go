@@ -201,7 +201,8 @@ func readTensorEntry(dec *json.Decoder) (e tensorEntry, err error) {
 		case !ok:
 			return e, fmt.Errorf("it has no %s", f.name)
 		case string(text) == "null" && f.name == "shape":
-			return e, errors.New("its shape is null. The shape of a single number is []; eligen 0.1 wrote null for a LoRA's alphas: write that file again")
+			return e, errors.New("its shape is null. The shape of a single number is []; eligen 0.1 wrote null for a LoRA's alphas: write that " +
+				"file again")
 		case string(text) == "null":
 			return e, fmt.Errorf("its %s is null", f.name)
 		default:

@@ -48,9 +48,11 @@ func TestDamagedTensors(t *testing.T) {
 		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}`, "12345678", ""},
 		{`{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}`, "12345678", `tensor "a": F32[3] takes 12 bytes, the header gives it 8`},
 		{`{"a":{"dtype":"F99","shape":[2],"data_offsets":[0,8]}}`, "12345678", `unknown dtype "F99"`},
-		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}`, "12345678", `"a" appears twice`},
+		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[0],"data_offsets":[8,8]}}`, "12345678",
+			`"a" appears twice`},
 		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, "12345678", "a gap or an overlap"},
-		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, "12345678", "a gap or an overlap"},
+		{`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, "12345678",
+			"a gap or an overlap"},
 		{`{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}`, "", "impossible shape"},
 		{`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,8]}}`, "12345678", "impossible shape"},
 		{`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "12345678", "4 bytes after its last tensor"},
@@ -89,11 +91,13 @@ func TestDamagedTensors(t *testing.T) {
 // data begins at a multiple of eight bytes.
 func TestTensorHeader(t *testing.T) {
 	number := tensor.Info{Name: "alpha", DType: "BF16", Size: 2}
-	head, err := tensor.Header(map[string]string{"format": "pt"}, []tensor.Info{number, {Name: "w", DType: "F32", Shape: []int{2, 1}, Size: 8}})
+	head, err := tensor.Header(map[string]string{"format": "pt"},
+		[]tensor.Info{number, {Name: "w", DType: "F32", Shape: []int{2, 1}, Size: 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"__metadata__":{"format":"pt"},"alpha":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},"w":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]}}`
+	const want = `{"__metadata__":{"format":"pt"},"alpha":{"dtype":"BF16","shape":[],"data_offsets":[0,2]},` +
+		`"w":{"dtype":"F32","shape":[2,1],"data_offsets":[2,10]}}`
 	if got := strings.TrimRight(string(head[8:]), " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -101,7 +105,8 @@ func TestTensorHeader(t *testing.T) {
 		t.Errorf("a header of %d bytes says %d", len(head), binary.LittleEndian.Uint64(head))
 	}
 	for name, list := range map[string][]tensor.Info{
-		"appears twice": {number, number}, "takes 4 bytes": {{Name: "a", DType: "F32", Shape: []int{1}, Size: 2}}, "can't have": {{Name: "__metadata__", DType: "BF16", Size: 2}},
+		"appears twice": {number, number}, "takes 4 bytes": {{Name: "a", DType: "F32", Shape: []int{1}, Size: 2}},
+		"can't have": {{Name: "__metadata__", DType: "BF16", Size: 2}},
 	} {
 		if _, err := tensor.Header(nil, list); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v: %v, want %q", list, err, name)
@@ -116,7 +121,8 @@ func TestEightBits(t *testing.T) {
 		bits  []byte
 		want  []float32
 	}{
-		{"F8_E4M3", []byte{0x00, 0x01, 0x07, 0x08, 0x38, 0x3c, 0x77, 0x7e, 0xb8, 0xfe}, []float32{0, 0x1p-9, 7 * 0x1p-9, 0x1p-6, 1, 1.5, 240, 448, -1, -448}},
+		{"F8_E4M3", []byte{0x00, 0x01, 0x07, 0x08, 0x38, 0x3c, 0x77, 0x7e, 0xb8, 0xfe},
+			[]float32{0, 0x1p-9, 7 * 0x1p-9, 0x1p-6, 1, 1.5, 240, 448, -1, -448}},
 		{"F8_E5M2", []byte{0x00, 0x01, 0x04, 0x3c, 0x3e, 0x7b, 0xbc}, []float32{0, 0x1p-16, 0x1p-14, 1, 1.5, 57344, -1}},
 		{"I8", []byte{0, 7, 0xff}, []float32{0, 7, -1}},
 		{"I64", binary.LittleEndian.AppendUint64(nil, 16), []float32{16}},
