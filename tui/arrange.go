@@ -1,33 +1,32 @@
 package tui
 
-// A panes is how a terminal is divided: the canvas at the left, what is known of
-// the entities and stages beside it, below them the timeline and the log.
+// A panes divides a terminal: the canvas at the left, the entities and stages at the right,
+// below them the timeline and the log.
 type panes struct {
 	canvasWidth, side int // columns; one lies between them
-	main              int // rows of the canvas and what is beside it
+	main              int // rows of the canvas and of the panes at its right
 	entities          int // rows of main; below them are the stages
 	timeline, log     int // rows
 	logTitle          bool
 	logBeside         bool // in place of the stages
 }
 
-// The smallest terminal that is divided; on a smaller one the run is drawn as
-// without a canvas.
+// The smallest terminal that is divided. A smaller one shows the run without a canvas.
 const (
 	leastWidth  = 40
 	leastHeight = 12
 )
 
-// arrange divides a terminal. aspect is the canvas's width by its height, entities
-// how many there are, run whether there are stages, tracks how many the timeline has
-// (-1: there is no timeline).
+// arrange divides a terminal. aspect is the canvas's width by its height, entities the
+// number of entities, run whether there are stages, tracks the number of the timeline's
+// tracks (-1: no timeline).
 func arrange(width, height int, aspect float64, entities int, run bool, tracks int) panes {
 	p := panes{log: 1}
 	body := height - 2 // a line at the top, one of keys at the bottom
 	if height >= 16 {
 		p.log, p.logTitle = min(8, height/8)+1, true
 	}
-	// Where there are no stages, the log has their place.
+	// Without stages, the log takes their room.
 	beside := !run && width >= 72 && height >= 16
 	if beside {
 		p.log, p.logBeside = 0, true
@@ -36,7 +35,7 @@ func arrange(width, height int, aspect float64, entities int, run bool, tracks i
 		p.timeline = min(2+2*tracks, max(3, height/4))
 	}
 	p.main = body - p.log - p.timeline
-	// As wide as the canvas is at full height, if that leaves the lists their room.
+	// As wide as the canvas at full height, if that leaves room for the lists.
 	least := max(20, width/3)
 	switch {
 	case width >= 100:

@@ -16,7 +16,7 @@ import (
 
 func inColour(c color.NRGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
-// A canvas draws the regions of a frame, over its picture where there is one.
+// A canvas draws the regions of a frame over its picture, if there is one.
 type canvas struct {
 	size     eligen.Size // of the picture
 	entities []eligen.Entity
@@ -27,10 +27,10 @@ type canvas struct {
 	faded    []*image.NRGBA    // their pictures
 	ink      Ink
 	few      bool // the terminal has 256 colours
-	id       int  // of the picture that the terminal has been given, where the ink is kitty
+	id       int  // of the terminal's picture, if the ink is Kitty
 }
 
-// grid is how many cells the canvas takes of a pane: as many as fit, in the picture's
+// grid returns how many cells of a pane the canvas takes: as many as fit in the picture's
 // proportions. A cell is twice as high as it is wide.
 func (c *canvas) grid(width, height int) (columns, rows int) {
 	if c.ink == Kitty {
@@ -44,7 +44,7 @@ func (c *canvas) grid(width, height int) (columns, rows int) {
 	return max(1, min(columns, width)), max(1, min(rows, height))
 }
 
-// View draws the canvas in a pane, in the middle of it.
+// View draws the canvas in the middle of a pane.
 func (c *canvas) View(width, height int) []string {
 	columns, rows := c.grid(width, height)
 	var lines []string
@@ -69,14 +69,14 @@ func (c *canvas) View(width, height int) []string {
 	return fit(out, width, height)
 }
 
-// layout is what is drawn of the entities.
+// layout returns the drawing of the entities.
 func (c *canvas) layout() *drawing.Layout {
 	l := drawing.New(c.size, c.entities)
 	l.Selected, l.Picture, l.Ghosts = c.selected, c.picture != nil, c.ghosts
 	return l
 }
 
-// image draws the canvas with so many pixels, and lines so wide.
+// image draws the canvas at w×h pixels, with lines of so many pixels.
 func (c *canvas) image(w, h, line int) *image.NRGBA {
 	out := drawing.Blank(w, h)
 	if c.picture != nil {
@@ -98,7 +98,7 @@ func (c *canvas) image(w, h, line int) *image.NRGBA {
 	return out
 }
 
-// sample is the mean of the picture's pixels that lie under one of w×h.
+// sample returns the mean of the picture's pixels under one of w×h.
 func sample(img *image.NRGBA, x, y, w, h int) color.NRGBA {
 	b := img.Rect
 	x0, x1 := x*b.Dx()/w, max(x*b.Dx()/w+1, (x+1)*b.Dx()/w)
@@ -114,15 +114,15 @@ func sample(img *image.NRGBA, x, y, w, h int) color.NRGBA {
 	return color.NRGBA{uint8(r / n), uint8(g / n), uint8(bl / n), 255}
 }
 
-// A glyph is a cell of a label: what it shows, and whose it is. A wide character has
-// two cells, and nothing in the second.
+// A glyph is a cell of a label: its text, and its entity. A wide character has two cells,
+// the second without text.
 type glyph struct {
 	text string
 	of   int
 	used bool
 }
 
-// text is the labels, in cells: each entity's letter, and its name where there is room.
+// text returns the labels, in cells: each entity's letter, and its name if there is room.
 func (c *canvas) text(columns, rows int) []glyph {
 	cells := make([]glyph, columns*rows)
 	if !c.regions {
@@ -155,7 +155,7 @@ func (c *canvas) text(columns, rows int) []glyph {
 	return cells
 }
 
-// inCells draws cells of colour: of one pixel, or of two, one above the other.
+// inCells draws coloured cells of one pixel, or of two, one above the other.
 func (c *canvas) inCells(columns, rows, pixels int) []string {
 	img := c.image(columns, rows*pixels, 1)
 	text := c.text(columns, rows)
@@ -186,7 +186,7 @@ func (c *canvas) inCells(columns, rows, pixels int) []string {
 	return lines
 }
 
-// sgr is a colour in an escape code.
+// sgr returns a colour for an escape code.
 func (c *canvas) sgr(p color.NRGBA) string {
 	if c.few {
 		return fmt.Sprintf("5;%d", nearest256(p))
@@ -194,15 +194,14 @@ func (c *canvas) sgr(p color.NRGBA) string {
 	return fmt.Sprintf("2;%d;%d;%d", p.R, p.G, p.B)
 }
 
-// few256 is the number of the nearest of 256 colours to one that inColour wrote.
+// few256 returns the number of the nearest of 256 colours to one that inColour wrote.
 func few256(colour string) string {
 	r, g, b, _ := lipgloss.Color(colour).RGBA()
 	return strconv.Itoa(int(nearest256(color.NRGBA{uint8(r >> 8), uint8(g >> 8), uint8(b >> 8), 255})))
 }
 
-// nearest256 is the nearest of the colours that all terminals of 256 agree on: a cube
-// of 6×6×6, and 24 greys. (Bubble Tea would look for one too, by hue, and take pale
-// red for grey.)
+// nearest256 returns the nearest of the colours that all terminals of 256 share: a cube of
+// 6×6×6, and 24 greys. (Bubble Tea would search by hue, and take pale red for grey.)
 func nearest256(p color.NRGBA) int {
 	level := func(v uint8) int { // 0, 95, 135, 175, 215, 255
 		if v < 48 {
@@ -231,7 +230,7 @@ func nearest256(p color.NRGBA) int {
 // shades are brightnesses as characters.
 const shades = " .:-=+*#%@"
 
-// inLetters draws without colour: a picture in shades, regions as their letters, large
+// inLetters draws without colour: a picture in shades, regions as their letters, upper case
 // at the edge.
 func (c *canvas) inLetters(columns, rows int) []string {
 	cells := make([]byte, columns*rows)
@@ -273,7 +272,7 @@ func (c *canvas) inLetters(columns, rows int) []string {
 
 func lower(letter byte) byte { return strings.ToLower(string(letter))[0] }
 
-// edge reports whether a cell of a mask has a neighbour outside of it.
+// edge reports whether a cell of a mask has a neighbour outside it.
 func edge(mask []bool, w, h, x, y int) bool {
 	if !mask[y*w+x] {
 		return false

@@ -13,11 +13,11 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// An Option is what somebody may choose: a name, and what it is.
+// An Option is a choice: its name, and what it is.
 type Option struct{ Name, About string }
 
-// Choose asks a person at a terminal for one of some options: arrows move, / filters,
-// enter takes. What is left without a choice gives context.Canceled.
+// Choose asks a person at a terminal for one of some options: arrows move, / filters, enter
+// chooses. The error is context.Canceled if the person leaves without a choice.
 func Choose(ctx context.Context, in io.Reader, out io.Writer, title string, options []Option) (string, error) {
 	out = page.Bare(out)
 	width, room := 0, 80

@@ -7,7 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// A key is what a person can press, and what it does.
+// A key is a key that a person can press, and its effect.
 type key struct {
 	name   string   // as help writes it
 	codes  []string // as Bubble Tea does
@@ -18,7 +18,7 @@ type key struct {
 	do     func(s *screen, code string) tea.Cmd
 }
 
-// brief is what the key does in a word or two.
+// brief returns the effect in a word or two.
 func (k key) brief() string {
 	if k.short != "" {
 		return k.short
@@ -26,7 +26,7 @@ func (k key) brief() string {
 	return k.help
 }
 
-// keys is every key there is.
+// keys returns every key.
 func keys() []key {
 	return []key{
 		{name: "←→", codes: []string{"left", "right", "h", "l"}, short: "frame", help: "a frame back, on", when: (*screen).moves,
@@ -59,21 +59,22 @@ func keys() []key {
 	}
 }
 
-// moves reports whether the render that is looked at has frames.
+// moves reports whether the current render has frames.
 func (s *screen) moves() bool {
 	t := s.current()
 	return t != nil && t.count() > 1
 }
 
-// several reports whether there are other renders to look at.
+// several reports whether there are other renders.
 func (s *screen) several() bool { return len(s.views) > 1 }
 
-// regions reports whether the render has entities, and choice whether it has several.
+// regions reports whether the render has entities.
 func (s *screen) regions() bool {
 	t := s.current()
 	return t != nil && len(t.at(s.frame)) > 0
 }
 
+// choice reports whether the render has several entities.
 func (s *screen) choice() bool {
 	t := s.current()
 	return t != nil && len(t.at(s.frame)) > 1
@@ -82,7 +83,7 @@ func (s *screen) choice() bool {
 // pictured reports whether there are pictures, or will be.
 func (s *screen) pictured() bool { return len(s.planned) > 0 }
 
-// offered are the keys that do something where one is.
+// offered returns the keys that have an effect now.
 func (s *screen) offered() []key {
 	var out []key
 	for _, k := range keys() {
@@ -117,7 +118,7 @@ func (s *screen) press(code string) tea.Cmd {
 	return nil
 }
 
-// scrub moves the playhead by frames; where nothing moves, it goes to another render.
+// scrub moves the playhead by frames. If nothing moves, it goes to another render.
 func (s *screen) scrub(by int) tea.Cmd {
 	s.follow, s.playing = false, false
 	t := s.current()
@@ -155,7 +156,7 @@ func (s *screen) turn(by int) {
 	s.clip()
 }
 
-// clip keeps what is selected among what there is.
+// clip keeps the selection within range.
 func (s *screen) clip() {
 	s.render = min(max(0, len(s.views)-1), max(0, s.render))
 	t := s.current()
@@ -179,8 +180,8 @@ func (s *screen) play() tea.Cmd {
 	return s.beat()
 }
 
-// quit interrupts a run that goes on, as the terminal's interrupt does, and the
-// screen closes with it. A second time, the process ends at once.
+// quit interrupts a running run, as the terminal's interrupt does, and the screen closes
+// with it. The second time, the process ends at once.
 func (s *screen) quit() tea.Cmd {
 	if s.over || s.o.Interrupt == nil {
 		return s.leave()
@@ -194,12 +195,12 @@ func (s *screen) quit() tea.Cmd {
 	return func() tea.Msg { interrupt(); return nil }
 }
 
-// leave gives the terminal back. The screen's last view is an empty one, see View.
+// leave gives the terminal back. The screen's last view is empty, see View.
 func (s *screen) leave() tea.Cmd {
 	s.left = true
 	if s.look.Ink == Kitty && s.full {
-		// The terminal must have heard it before it gets its own screen back, whose
-		// pictures are others.
+		// The terminal must have read it before it switches back to the shell's screen,
+		// which has other pictures.
 		heard := tea.Tick(50*time.Millisecond, func(time.Time) tea.Msg { return nil })
 		return tea.Sequence(tea.Raw(forget(onePicture, otherPicture)), heard, tea.Quit)
 	}

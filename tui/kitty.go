@@ -15,15 +15,14 @@ import (
 	"github.com/eligen/eligen/internal/drawing"
 )
 
-// Pixels that a cell is drawn with where the terminal draws: about those of a
-// common font, and no more than needed.
+// Pixels of a cell where the terminal draws: about those of a common font, and no more than
+// needed.
 const (
 	cellWidth  = 8
 	cellHeight = 16
 )
 
-// mostCells is how many rows, or columns, placeholders can count: as many as there are
-// diacritics for it.
+// mostCells is how many rows or columns placeholders can count: the number of diacritics.
 const mostCells = 297
 
 // The numbers of the two pictures that take turns. They are above those of the sixteen
@@ -72,8 +71,8 @@ func forget(ids ...int) string {
 // noAnswers asks the terminal for none: they would arrive as keys.
 const noAnswers = 2
 
-// inPlaceholders is where the terminal draws the canvas: a cell's colour says which
-// picture, its diacritics which row and column. Names are text among them.
+// inPlaceholders draws the canvas by the terminal's pictures: a cell's colour names the
+// picture, its diacritics the row and the column. Labels are text between them.
 func (c *canvas) inPlaceholders(columns, rows int) []string {
 	lines := make([]string, rows)
 	if c.id == 0 {

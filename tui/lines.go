@@ -16,20 +16,20 @@ func JSONLines(w io.Writer) eligen.Sink {
 	return func(e eligen.Event) { _ = page.JSONLine(w, e) } // a reader that has gone away stops nothing
 }
 
-// quiet is how long lines of one stage's steps lie apart, and how long a log is silent
-// while a stage is at work.
+// quiet is the time between lines of one stage's steps, and the longest silence of a log
+// while a stage runs.
 const quiet = 5 * time.Second
 
-// Lines writes what happens as lines, for logs: one a stage, and one every five
-// seconds of a stage with many steps. Problems are written whole.
+// Lines writes events as lines, for logs: one a stage, and one every five seconds of a
+// stage with many steps. It writes problems whole.
 func Lines(w io.Writer) eligen.Sink { return (&lines{w: w}).add }
 
-// over is a writer of text for people, whatever w is.
+// over returns a writer of text for people over w.
 func over(w io.Writer) io.Writer {
 	return page.Over(w, func(string) string { return "" })
 }
 
-// lines is a run as a log.
+// lines draws a run as a log.
 type lines struct {
 	w    io.Writer
 	mu   sync.Mutex
@@ -54,7 +54,7 @@ func (l *lines) print(s string, at time.Time) {
 	}
 }
 
-// pulse writes what is at work if the log has been silent for long.
+// pulse writes the running stages if the log has been silent for long.
 func (l *lines) pulse(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,8 +63,8 @@ func (l *lines) pulse(now time.Time) {
 	}
 }
 
-// pulsing is Lines for a run that goes on now: a log that shows that the run lives,
-// though no stage begins, steps or ends. The function ends it.
+// pulsing is Lines for a run in progress: its log shows that the run lives, though no stage
+// begins, steps or ends. The returned function ends it.
 func pulsing(w io.Writer) (eligen.Sink, func()) {
 	l, tick, done := &lines{w: w}, time.NewTicker(quiet/5), make(chan struct{})
 	go func() {
@@ -80,7 +80,7 @@ func pulsing(w io.Writer) (eligen.Sink, func()) {
 	return l.add, func() { tick.Stop(); close(done) }
 }
 
-// working says which stage is at work, and how far it is.
+// working returns the running stage and its progress.
 func working(p *eligen.Progress, now time.Time) string {
 	var at *eligen.StageProgress
 	more := 0
@@ -114,7 +114,7 @@ var wordStyles = map[eligen.EventType]page.Style{
 	eligen.Done: page.Added, eligen.Wrote: page.Added, eligen.Failed: page.Failed,
 }
 
-// styledLine is Line in the theme's styles, its diagnostic in lines of width cells.
+// styledLine returns Line in the theme's styles, its diagnostic in lines of width cells.
 func styledLine(p *eligen.Progress, e eligen.Event, width int) string {
 	if e.Type == eligen.Reported && e.Problem != nil {
 		return page.Diagnostic(*e.Problem, width)
@@ -132,7 +132,7 @@ func styledLine(p *eligen.Progress, e eligen.Event, width int) string {
 	return style.Of(word) + " " + rest
 }
 
-// Line is an event in words; p has taken it into account. Not every event has any.
+// Line returns an event in words, "" for some events. p already includes the event.
 func Line(p *eligen.Progress, e eligen.Event) string {
 	s := p.Stage(e.Stage)
 	switch e.Type {
@@ -192,8 +192,8 @@ func summary(p *eligen.Progress, now time.Time) string {
 	return strings.Join(parts, ", ") + "  " + seconds(now.Sub(p.Began))
 }
 
-// pace is how long a stage's steps take, going by those that this run has seen. The
-// first says nothing: before it weights are read and graphs are compiled.
+// pace returns the time of a stage's step, from the steps of this run. The first step
+// doesn't count: it includes reading weights and compiling graphs.
 func pace(s *eligen.StageProgress) (time.Duration, bool) {
 	if s == nil || s.First.IsZero() || s.Step < s.From+2 {
 		return 0, false
@@ -201,8 +201,7 @@ func pace(s *eligen.StageProgress) (time.Duration, bool) {
 	return s.Latest.Sub(s.First) / time.Duration(s.Step-s.From-1), true
 }
 
-// remaining is how long the rest of a stage's steps will take; "" where nothing is
-// known yet.
+// remaining returns the time left of a stage's steps, "" while unknown.
 func remaining(s *eligen.StageProgress, now time.Time) string {
 	each, ok := pace(s)
 	if !ok {
@@ -215,8 +214,8 @@ func rest(s *eligen.StageProgress, each time.Duration, now time.Time) time.Durat
 	return max(0, each*time.Duration(s.Of-s.Step)-now.Sub(s.Latest))
 }
 
-// left is how long the rest of the run will take, going by what its stages took for
-// their work. It is known where most of what is to come has been seen.
+// left returns the time left of a run, from the times of its finished stages. It is known
+// once most kinds of pending stages have finished before.
 func left(p *eligen.Progress, now time.Time) (time.Duration, bool) {
 	type sum struct{ seconds, work float64 }
 	took := map[string]sum{} // by kind
@@ -265,7 +264,7 @@ func prefixed(before, s, after string) string {
 	return before + s + after
 }
 
-// seconds is a duration as people say it.
+// seconds formats a duration for people.
 func seconds(d time.Duration) string {
 	switch {
 	case d < 0:

@@ -15,35 +15,34 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// Options are what a display is shown with. All but Stdout, Stderr and Env may be
-// left out.
+// Options configure a display. Only Stdout, Stderr and Env are required.
 type Options struct {
 	Stdout, Stderr io.Writer
 	Env            func(string) string
 
-	// Keys is the terminal to read keys from. Without it a run is shown in a few lines
-	// below the shell's, and ctrl-c stays the terminal's interrupt signal.
+	// Keys is the terminal to read keys from. Without it, a run takes a few lines below
+	// the shell's, and ctrl-c stays the terminal's interrupt signal.
 	Keys *os.File
-	// Interrupt is what q and ctrl-c do while a run goes on: the same as the signal.
-	// Called a second time, it ends the process. Without it they close the screen.
+	// Interrupt is called for q and ctrl-c during a run, and does as the signal does. The
+	// second call ends the process. Without it, they close the screen.
 	Interrupt func()
-	// Interrupted reports whether an interrupt has come, so that the screen can say
-	// that the step at hand is finished first.
+	// Interrupted reports whether an interrupt has come, so that the screen can say that
+	// the current step finishes first.
 	Interrupted func() bool
-	// Stay keeps the screen when the run has ended, as somebody's key does.
+	// Stay keeps the screen after the run's end, as a pressed key does.
 	Stay bool
-	// Clock is the time that events were recorded by; nil is time.Now.
+	// Clock returns the time of the events; nil is time.Now.
 	Clock func() time.Time
 
-	// Layout is the render that a recipe makes, as a Planned event has it.
+	// Layout returns the layout of the render in a definition, as a Planned event has it.
 	Layout func(kind string, recipe json.RawMessage) (Layout, bool)
-	// Picture reads what a stage has made.
+	// Picture reads a stage's picture.
 	Picture func(eligen.Artifact) (image.Image, error)
-	// Number reads what a stage has measured.
+	// Number reads a stage's measurement.
 	Number func(eligen.Artifact) (float64, error)
 }
 
-// Shown is a scene as it was read, for a screen without a run.
+// A Shown is a scene after reading, for a screen without a run.
 type Shown struct {
 	Scene, Engine string
 	Layouts       []Layout // nil: the scene is broken, and the last ones stay
@@ -51,8 +50,8 @@ type Shown struct {
 	Note          string // for the log, before the problems
 }
 
-// Live is a run or a scene on a terminal. What comes in is only put aside, so that a
-// slow terminal doesn't hold up the run; the screen asks for it a few times a second.
+// Live shows a run or a scene on a terminal. It queues what comes in, so that a slow
+// terminal doesn't hold up the run; the screen collects it a few times a second.
 type Live struct {
 	o       Options
 	program *tea.Program
@@ -65,8 +64,8 @@ type Live struct {
 	width    int
 }
 
-// patience is how long a run may take without the screen: one whose results are all in
-// the store is over before it could be seen, and would only flash.
+// patience is how long a run may take before the screen appears: a run with all results in
+// the store ends sooner, and the screen would only flash.
 const patience = 400 * time.Millisecond
 
 // Start takes the terminal.
@@ -101,7 +100,7 @@ func (l *Live) begin() {
 	close(l.begun)
 	go func() {
 		defer close(l.done)
-		_, _ = l.program.Run() // a terminal that can't be drawn on stops nothing
+		_, _ = l.program.Run() // a run doesn't stop for its terminal
 		l.mu.Lock()
 		l.width = s.width
 		l.mu.Unlock()
@@ -111,7 +110,7 @@ func (l *Live) begin() {
 	}()
 }
 
-// interval is how long a screen shows the same.
+// interval is the time between two frames of a screen.
 const interval = 150 * time.Millisecond
 
 func (l *Live) next() tea.Cmd {
@@ -144,9 +143,8 @@ func (l *Live) Show(s Shown) {
 // Left is closed when the screen is.
 func (l *Live) Left() <-chan struct{} { return l.done }
 
-// Close says that the run has ended, and waits until the screen is closed: at once,
-// or when somebody who looks at it has seen enough. Where there was a run, how it
-// went is written below.
+// Close ends the run and waits until the screen is closed: at once, or once somebody has
+// seen enough. Of a run, it writes the outcome below.
 func (l *Live) Close() {
 	if l.program != nil {
 		l.program.Send(l.news(true))

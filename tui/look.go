@@ -8,24 +8,24 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// Look is how to draw.
+// A Look tells how to draw.
 type Look struct {
 	Width       int  // of the terminal, in cells
 	Height      int  // of the terminal, in lines; 0 is not known
-	Colour      bool // else nothing is said by colour, and no escape codes are written
+	Colour      bool // otherwise no escape codes are written
 	ASCII       bool // the terminal shows no other characters
 	Below       bool // problems are written whole below: the view only names the stages that failed
-	Interrupted bool // say that the run stops after the step at hand
-	Ink         Ink  // what pictures are drawn with
+	Interrupted bool // say that the run stops after the current step
+	Ink         Ink  // how pictures are drawn
 	Few         bool // of colours the terminal has 256
 }
 
-// theme is the colours of the theme that texts have, too.
+// theme holds the colours of the theme, which text has, too.
 var theme = struct{ quiet, added, failed, warned, name, value string }{
 	page.Quiet.Colour(), page.Added.Colour(), page.Failed.Colour(), page.Warned.Colour(), page.Name.Colour(), page.Value.Colour(),
 }
 
-// Ink is what pictures are drawn with.
+// Ink is how pictures are drawn.
 type Ink string
 
 // The inks.
@@ -36,7 +36,7 @@ const (
 	Letters Ink = "letters" // shades of grey as characters, regions as their letters
 )
 
-// LookOf is how a terminal can be drawn on, going by its environment.
+// LookOf returns a terminal's abilities, from its environment.
 func LookOf(env func(string) string) Look {
 	l := Look{Colour: page.Colours(env), ASCII: !unicode(env)}
 	switch {
@@ -52,7 +52,8 @@ func LookOf(env func(string) string) Look {
 	return l
 }
 
-// PrintLook is LookOf for what stays among the lines of a terminal of some size.
+// PrintLook returns LookOf for drawings that stay among the lines of a terminal of some
+// size.
 func PrintLook(env func(string) string, width, height int) Look {
 	l := LookOf(env)
 	l.Width, l.Height, l.Few = width, height, few(env)
@@ -74,8 +75,8 @@ func unicode(env func(string) string) bool {
 }
 
 // graphics reports whether the terminal has kitty's graphics protocol with Unicode
-// placeholders, which scroll, clip and go away like text. WezTerm and Konsole have
-// the protocol without them, and a multiplexer lets it pass only where it is told to.
+// placeholders, which scroll, clip and go away like text. WezTerm and Konsole have the
+// protocol without them, and a multiplexer passes it on only if configured to.
 func graphics(env func(string) string) bool {
 	term := env("TERM")
 	if env("TMUX") != "" || env("STY") != "" || strings.HasPrefix(term, "screen") || strings.HasPrefix(term, "tmux") {
@@ -84,14 +85,14 @@ func graphics(env func(string) string) bool {
 	return term == "xterm-kitty" || term == "xterm-ghostty" || env("TERM_PROGRAM") == "ghostty"
 }
 
-// inASCII is what ASCII has for the characters of the screen.
+// inASCII replaces the screen's characters by ASCII.
 var inASCII = strings.NewReplacer(
 	"━", "=", "─", "-", "│", "|", "◆", "*", "▼", "v", "▶", ">", "▸", ">", "…", "~", "·", ".", "×", "x", "–", "-", "’", "'",
 	"✓", "+", "✗", "x", "▁", "_", "▂", "_", "▃", ".", "▄", "-", "▅", "-", "▆", "=", "▇", "=", "█", "#",
 	"←", "<", "→", ">", "↑", "^", "↓", "v",
 )
 
-// ascii is a drawing without other characters, each of them as wide as it was.
+// ascii returns a drawing in ASCII, with every character as wide as before.
 func ascii(s string) string {
 	s = inASCII.Replace(s)
 	var b strings.Builder
@@ -105,11 +106,10 @@ func ascii(s string) string {
 	return b.String()
 }
 
-// flat is a text on one line, with nothing in it that a terminal obeys: prompts have
-// several lines, and scenes come from others.
+// flat returns a stranger's text on one line, without anything that a terminal obeys.
 func flat(s string) string { return strings.Join(strings.Fields(plain(s)), " ") }
 
-// plain is flat without losing a line's spaces: carets stay under what they mark.
+// plain is flat without losing a line's spaces, so that carets stay under what they mark.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' || r == '\n' || page.Obeyed(r) {
@@ -119,7 +119,7 @@ func plain(s string) string {
 	}, s)
 }
 
-// fit makes lines into a pane: so many, each so wide.
+// fit makes lines fit a pane of a width and height.
 func fit(lines []string, width, height int) []string {
 	out := make([]string, height)
 	for i := range out {
@@ -137,7 +137,7 @@ func fit(lines []string, width, height int) []string {
 	return out
 }
 
-// sides puts a text at the left and one at the right; the left one is cut.
+// sides puts one string at the left and one at the right. It cuts the left one.
 func sides(left, right string, width int) (l, gap, r string) {
 	if room := width - lipgloss.Width(right) - 1; right != "" && room < min(8, lipgloss.Width(left)) {
 		right = ""
@@ -150,7 +150,7 @@ func sides(left, right string, width int) (l, gap, r string) {
 	return l, strings.Repeat(" ", width-lipgloss.Width(l)-lipgloss.Width(right)), right
 }
 
-// wrap breaks a text between words; what is longer than a line is broken anywhere.
+// wrap breaks a text between words, and words that are longer than a line anywhere.
 func wrap(s string, width int) []string {
 	width = max(1, width)
 	var out []string

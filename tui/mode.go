@@ -14,7 +14,7 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// Display is a way to show a run.
+// A Display is a way to show a run.
 type Display string
 
 // The displays.
@@ -25,9 +25,8 @@ const (
 	None  Display = "none"
 )
 
-// Mode chooses a display: json is the flag --json and progress the flag --progress,
-// "" where it was not given. Without flags it is plain where stderr is no terminal,
-// or a CI's or a dumb one.
+// Mode chooses a display: json is the flag --json and progress the flag --progress, "" if
+// not given. Without flags it is Plain if stderr is no terminal, or a CI's or a dumb one.
 func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) string) (Display, error) {
 	switch d := Display(progress); {
 	case progress != "" && d != TUI && d != Plain && d != None:
@@ -44,8 +43,8 @@ func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) st
 	return TUI, nil
 }
 
-// Show starts a display. What it returns takes the run's events, and a function to
-// call after the last of them, which waits until all is drawn.
+// Show starts a display. It returns a sink for the run's events, and a function to call
+// after the last one, which waits until everything is drawn.
 func Show(d Display, o Options) (eligen.Sink, func()) {
 	if o.Env == nil {
 		o.Env = func(string) string { return "" }
@@ -55,8 +54,8 @@ func Show(d Display, o Options) (eligen.Sink, func()) {
 	}
 	switch d {
 	case TUI:
-		// The terminal is taken after the first event: a command that fails before that
-		// has nothing to give back.
+		// Take the terminal after the first event: a command that fails before it has nothing
+		// to give back.
 		var l *Live
 		var wait *time.Timer
 		return func(e eligen.Event) {
@@ -83,7 +82,7 @@ func Show(d Display, o Options) (eligen.Sink, func()) {
 	case JSON:
 		return JSONLines(o.Stdout), func() {}
 	}
-	// No progress, but what goes wrong is still said.
+	// No progress, but problems are still reported.
 	var p eligen.Progress
 	return p.Add, func() {
 		fmt.Fprint(o.Stderr, strings.TrimPrefix(problems(&p, page.Columns(o.Stderr)), "\n"))

@@ -12,12 +12,12 @@ import (
 	"github.com/eligen/eligen/internal/drawing"
 )
 
-// shortName is an address without the kind of block that goes without saying.
+// shortName returns an address without its first word, the kind of block.
 func shortName(address string) string {
 	return flat(drawing.Name(address))
 }
 
-// title is a pane's first line: its name, a rule, and what it adds up to.
+// title returns a pane's first line: its name, a rule, and its total.
 func title(name, right string, width int, look Look) string {
 	name = cut(name, width)
 	room := width - lipgloss.Width(name)
@@ -30,8 +30,8 @@ func title(name, right string, width int, look Look) string {
 	return name + " " + paint(look, theme.quiet, strings.Repeat("─", room-1))
 }
 
-// A headLine is the screen's first: which scene and render, on which engine, or in what
-// state the scene is.
+// A headLine is the screen's first line: the scene and the render, and the engine or the
+// scene's state.
 type headLine struct {
 	scene, render, engine string
 	number, of            int    // of the render
@@ -63,8 +63,8 @@ func (h *headLine) View(width int) string {
 	return bold(h.look, l) + gap + paint(h.look, theme.quiet, r)
 }
 
-// An entityPane lists the entities with what is known of each, and below them all of
-// the selected one's prompt that there is room for.
+// An entityPane lists the entities, with the selected one's whole prompt below, as far as
+// there is room.
 type entityPane struct {
 	entities []eligen.Entity
 	tokens   []int
@@ -135,7 +135,7 @@ func (p *entityPane) View(width, height int) []string {
 	return fit(lines, width, height)
 }
 
-// described is where an entity is, and how strong.
+// described returns an entity's region and strength.
 func described(e eligen.Entity) string {
 	s := e.Region.String()
 	if e.Strength != 1 && e.Strength != 0 {
@@ -156,8 +156,7 @@ func (p *entityPane) text(prompt string, width, room int) []string {
 	return lines
 }
 
-// A stagePane lists the stages: what is done, how far the ones at hand are, how fast
-// they go and how long they will take.
+// A stagePane lists the stages, with progress, speed and time left of the running ones.
 type stagePane struct {
 	progress *eligen.Progress
 	now      time.Time
@@ -212,7 +211,7 @@ func (p *stagePane) sum(now time.Time) string {
 	return s
 }
 
-// slow is how long a first step may take before it is said why.
+// slow is how long a first step may take before the pane explains why.
 const slow = 2 * time.Second
 
 // stage is one stage: a line, and where it has steps and runs one more, of what
@@ -238,7 +237,7 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 		case s.Of > 0:
 			out = append(out, p.steps(s, now, width))
 		case strings.HasPrefix(s.Kind, "denoise/") && now.Sub(s.Began) > slow:
-			out = append(out, paint(p.look, theme.quiet, cut("  no step yet: a model is read and compiled first", width)))
+			out = append(out, paint(p.look, theme.quiet, cut("  loading and compiling the model", width)))
 		}
 		return out
 	case eligen.Done:

@@ -18,13 +18,13 @@ import (
 
 // What is drawn here stays among the lines of the terminal, as text does.
 
-// tallest is how many lines a picture takes at most: what it is about stays in sight.
+// tallest is how many lines a picture has at most, so that the text above stays in sight.
 const tallest = 24
 
-// shortest is how many lines a picture has at least, for the sake of others beside it.
+// shortest is how many lines a picture has at least, so that others fit next to it.
 const shortest = 10
 
-// few reports whether a terminal has 256 colours, and no more.
+// few reports whether a terminal has 256 colours and no more.
 func few(env func(string) string) bool {
 	var known []string
 	for _, name := range []string{"TERM", "COLORTERM", "TERM_PROGRAM", "WT_SESSION", "ConEmuANSI", "STY", "TMUX"} {
@@ -35,7 +35,7 @@ func few(env func(string) string) bool {
 	return colorprofile.Env(known) < colorprofile.TrueColor
 }
 
-// rows is how many lines a picture may take.
+// rows returns how many lines a picture may have.
 func (l Look) rows() int {
 	if l.Height <= 0 {
 		return tallest
@@ -43,9 +43,9 @@ func (l Look) rows() int {
 	return max(4, min(tallest, l.Height-4))
 }
 
-// Pictures draws pictures side by side, as many as there is room for, and a line that
-// says how many there are besides, more of them elsewhere. Without colour they are
-// shades of grey in characters.
+// Pictures draws as many pictures side by side as there is room for, and a line with the
+// number of the others, more of them elsewhere. Without colour, they are shades of grey in
+// characters.
 func Pictures(pictures []image.Image, more int, look Look) string {
 	if len(pictures) == 0 {
 		return ""
@@ -72,7 +72,7 @@ func Pictures(pictures []image.Image, more int, look Look) string {
 	return out
 }
 
-// beside is as many of the canvases as fit beside one another, and their widths.
+// beside returns as many of the canvases as fit next to each other, and their widths.
 func beside(all []*canvas, rows int, look Look) (shown []*canvas, columns []int) {
 	width := 0
 	for _, c := range all {
@@ -103,8 +103,8 @@ func row(shown []*canvas, columns []int, rows int, look Look) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// direct has the terminal draw pictures where they stand, and not where placeholders
-// do: numbers of pictures would have to be found that no earlier command used.
+// direct has the terminal draw pictures in place, without placeholders: those would need
+// numbers that no earlier command used.
 func direct(shown []*canvas, columns []int, rows int) string {
 	height := rows * cellHeight * 2
 	gap := cellWidth * 2
@@ -149,8 +149,7 @@ func direct(shown []*canvas, columns []int, rows int) string {
 	return b.String() + "\n"
 }
 
-// Sketch draws a layout, of a clip at four of its frames, and lists the entities by
-// their letters.
+// Sketch draws a layout, a clip's at four frames, and lists the entities by their letters.
 func Sketch(l Layout, look Look) string {
 	t := &renderView{Layout: l, moved: map[int][]eligen.Entity{}}
 	frames := []int{0}

@@ -15,9 +15,9 @@ import (
 	"github.com/eligen/eligen/internal/drawing"
 )
 
-// A screen is the terminal as Bubble Tea sees it: all of it, or a few lines below
-// the shell's where no keys can be read. It holds a Progress and what people have
-// chosen to look at, and draws them; what it needs from files comes as messages.
+// A screen is the terminal as Bubble Tea sees it: all of it, or a few lines below the
+// shell's if there are no keys to read. It holds a Progress and somebody's choice of what
+// to look at, and draws them. Everything from files comes as messages.
 type screen struct {
 	o    Options
 	look Look
@@ -49,12 +49,12 @@ type screen struct {
 	abort                 bool
 	left                  bool
 
-	unplaced  []eligen.Event              // of stages of which it isn't known yet what pictures they are about
-	planned   map[frameID]bool            // pictures that the run makes
-	artifacts map[frameID]eligen.Artifact // those that it has made
-	shared    map[frameID]frameID         // frames whose pictures are those of others
+	unplaced  []eligen.Event              // of stages whose pictures are unknown yet
+	planned   map[frameID]bool            // pictures of the run
+	artifacts map[frameID]eligen.Artifact // of those, the finished
+	shared    map[frameID]frameID         // frames with another frame's picture
 	ranks     map[frameID]int             // of makers, the one that made each
-	pictures  map[frameID]*image.NRGBA    // those that were looked at; nil could not be read
+	pictures  map[frameID]*image.NRGBA    // those that were shown; nil: unreadable
 	stale     map[frameID]bool            // of those: there is a newer one
 	loading   map[frameID]bool
 
@@ -116,7 +116,7 @@ func (s *screen) ask() tea.Cmd {
 	return s.next()
 }
 
-// Update takes a message into account.
+// Update applies a message.
 func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
@@ -156,7 +156,7 @@ func (s *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return s, tea.Batch(cmds...)
 }
 
-// hear takes news into account.
+// hear applies news.
 func (s *screen) hear(n news) tea.Cmd {
 	s.now = n.now
 	s.look.Interrupted = s.interrupting || n.interrupted
@@ -205,8 +205,8 @@ func (s *screen) event(e eligen.Event) {
 	s.locate(e)
 }
 
-// brief is a problem in two lines: what and where, and the rest. All of it is written
-// below when the screen is closed.
+// brief returns a problem in two lines: summary and position, and the rest. The whole
+// problem is written below the screen once that closes.
 func brief(before string, d *eligen.Diagnostic) string {
 	if d == nil {
 		return before
@@ -255,8 +255,8 @@ func (s *screen) locate(e eligen.Event) {
 	}
 }
 
-// share finds out which frames of a clip have one picture: what a clip's file is made
-// of says it, frame by frame.
+// share finds the frames of a clip with one picture: the inputs of the clip's file name a
+// picture for each frame.
 func (s *screen) share(clip eligen.Event) {
 	t, _, what := s.views.find(clip.Stage)
 	if t == nil || !strings.HasPrefix(what, "clip.") || len(clip.Inputs) != t.count() {
@@ -269,8 +269,8 @@ func (s *screen) share(clip eligen.Event) {
 	}
 }
 
-// makers are what stages that make pictures do, those that make better ones to look at
-// last: without an overlay, and with all that is laid over one another.
+// makers are the stages that make pictures, the best to look at last: without an overlay,
+// and with everything composited.
 var makers = []string{"overlay", "still", "decode", "right", "composite"}
 
 func (s *screen) layout(kind string, recipe json.RawMessage) (Layout, bool) {
@@ -280,8 +280,8 @@ func (s *screen) layout(kind string, recipe json.RawMessage) (Layout, bool) {
 	return s.o.Layout(kind, recipe)
 }
 
-// show takes a scene as it was read. Layouts that there are none of leave the last
-// ones in place: a scene that is being written is broken half of the time.
+// show applies a scene that was read. If it has no layouts, the last ones stay: a scene is
+// broken half of the time that somebody writes it.
 func (s *screen) show(now Shown) {
 	s.progress.Scene, s.progress.Engine = now.Scene, now.Engine
 	if now.Note != "" {
@@ -375,7 +375,8 @@ func (s *screen) beat() tea.Cmd {
 	return tea.Tick(time.Duration(float64(time.Second)/fps), func(time.Time) tea.Msg { return beat{plays} })
 }
 
-// picture is where a frame's picture is: frames that look the same have one.
+// picture returns the frame whose picture shows a frame: frames that look the same share
+// one.
 func (s *screen) picture(t *renderView, frame int) (frameID, bool) {
 	at := frameID{t.Render, frame}
 	if _, ok := s.artifacts[at]; ok {
@@ -396,7 +397,7 @@ func (s *screen) picture(t *renderView, frame int) (frameID, bool) {
 	return at, false
 }
 
-// made are the frames whose pictures are there, looked for only when there may be more.
+// made returns the frames that have a picture. It looks again only when there may be more.
 func (s *screen) made(t *renderView) map[int]bool {
 	key := fmt.Sprint(t.Render, s.version, len(s.artifacts))
 	if s.known.key != key {
@@ -410,7 +411,7 @@ func (s *screen) made(t *renderView) map[int]bool {
 	return s.known.made
 }
 
-// around are the frames of the onion skin.
+// around returns the frames of the onion skin.
 func (s *screen) around() []int {
 	t := s.current()
 	if !s.onion || t == nil || t.count() < 2 {
@@ -426,7 +427,7 @@ func (s *screen) around() []int {
 	return out
 }
 
-// want reads the pictures that are looked at, and the next where they play.
+// want reads the pictures on the screen, and the next ones during playback.
 func (s *screen) want() tea.Cmd {
 	t := s.current()
 	if t == nil || s.o.Picture == nil {
@@ -456,13 +457,14 @@ func (s *screen) want() tea.Cmd {
 	return tea.Batch(cmds...)
 }
 
-// How large pictures are kept, and how many.
+// How large pictures are kept, in pixels a side, and how many.
 const (
 	largest = 512
 	most    = 64
 )
 
-// unload drops a picture where there are too many: the one farthest from at.
+// unload drops pictures, the farthest from at first, until there are at most as many as may
+// be kept.
 func (s *screen) unload(at frameID) {
 	for len(s.pictures) > most {
 		var far frameID
@@ -480,7 +482,7 @@ func (s *screen) unload(at frameID) {
 	}
 }
 
-// shrunk is a picture of at most so many pixels a side.
+// shrunk returns a picture with at most so many pixels a side.
 func shrunk(img image.Image, most int) *image.NRGBA {
 	b := img.Bounds()
 	whole := image.NewNRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
@@ -499,7 +501,7 @@ func shrunk(img image.Image, most int) *image.NRGBA {
 	return out
 }
 
-// canvas is what is looked at.
+// canvas returns the canvas of the current frame.
 func (s *screen) canvas() *canvas {
 	t := s.current()
 	if t == nil {
@@ -519,15 +521,15 @@ func (s *screen) canvas() *canvas {
 	return c
 }
 
-// key tells apart what the canvas may show.
+// key returns a string that changes whenever the canvas may.
 func (s *screen) key(width, height int) string {
 	c := s.canvas()
 	return fmt.Sprint(s.version, s.render, s.frame, s.entity, s.onion, s.hideRegions, s.hidePicture, width, height,
 		fmt.Sprintf("%p %p", c.picture, c.faded))
 }
 
-// give has the terminal draw the canvas, where it can. Two pictures take turns, so
-// that the one that is shown stays until the next is there.
+// give sends the canvas to a terminal that draws pictures. Two pictures take turns, so that
+// one stays until the next has arrived.
 func (s *screen) give() tea.Cmd {
 	c := s.canvas()
 	if s.look.Ink != Kitty || c == nil || s.small() {
@@ -554,8 +556,8 @@ func (s *screen) give() tea.Cmd {
 	}
 }
 
-// settle waits for the screen to be taken, before its first picture: what is sent raw
-// overtakes the frame that takes it, and would belong to the screen below.
+// settle waits, before the first picture, until the terminal has switched screens: raw
+// output overtakes the frame that switches, and would go to the shell's screen.
 func (s *screen) settle() tea.Cmd {
 	if s.given.id != 0 {
 		return nil
@@ -589,9 +591,9 @@ func (s *screen) panes() panes {
 func (s *screen) View() tea.View {
 	text := s.String()
 	if s.full && s.left {
-		// A tmux that was resized meanwhile makes the screen as large as it was before it
-		// takes it away, and keeps rows that don't fit above the prompt: empty ones, and
-		// the cursor at the top, leave nothing to keep.
+		// A tmux that was resized meanwhile restores the screen's old size before it removes
+		// it, and keeps the rows that don't fit above the prompt: with empty rows and the
+		// cursor at the top, there is nothing to keep.
 		text = ""
 	}
 	v := tea.NewView(text)
@@ -603,7 +605,7 @@ func (s *screen) View() tea.View {
 	return v
 }
 
-// String is the screen as lines.
+// String returns the screen as lines.
 func (s *screen) String() string {
 	look := s.look
 	look.Width = s.width
@@ -645,11 +647,11 @@ func (s *screen) lines() []string {
 	return append(lines, (&footLine{s.notice(), s.offered(), s.look}).View(s.width))
 }
 
-// notice is what the last line says in place of the keys.
+// notice returns the message that replaces the keys in the last line.
 func (s *screen) notice() string {
 	switch {
 	case s.look.Interrupted && !s.over:
-		return "Interrupted: the step at hand is finished first, and kept. Again, and it ends at once."
+		return "Finishing and saving this step. Press q again to quit now."
 	case s.over && !s.progress.Began.IsZero():
 		return "The run has ended."
 	}
@@ -694,7 +696,7 @@ func (s *screen) body(p panes, t *renderView) []string {
 	return append(lines, log.View(s.width, p.log)...)
 }
 
-// pane is the canvas's, drawn anew only when what it shows has changed.
+// pane returns the canvas's lines, drawn anew only if the canvas has changed.
 func (s *screen) pane(p panes) []string {
 	c := s.canvas()
 	if c == nil {

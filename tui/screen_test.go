@@ -351,7 +351,7 @@ func TestQuit(t *testing.T) {
 		s.o.Interrupt = func() { calls++ }
 		s.run(t, 28, 0)
 		do(s, pressed(code))
-		if calls != 1 || s.left || !strings.Contains(s.String(), "Interrupted: the step at hand is finished first") {
+		if calls != 1 || s.left || !strings.Contains(s.String(), "Finishing and saving this step") {
 			t.Errorf("%s: %d calls, left: %v\n%s", code, calls, s.left, s)
 		}
 		again := *s

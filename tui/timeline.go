@@ -9,8 +9,8 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// A timelinePane draws the frames as a ruler with the playhead, and below it each
-// track: its keys, and the curve from one to the next.
+// A timelinePane draws the frames as a ruler with the playhead, and below it each track
+// with its keys and the curves between them.
 type timelinePane struct {
 	timeline *eligen.Timeline // nil: frames without one
 	frames   int
@@ -25,7 +25,7 @@ type timelinePane struct {
 // levels are heights of a curve, from 0 to 1.
 var levels = []rune("▁▂▃▄▅▆▇█")
 
-// column is where a frame lies on a ruler.
+// column returns a frame's column on a ruler.
 func column(frame float64, frames, width int) int {
 	if frames < 2 {
 		return 0
@@ -95,7 +95,7 @@ func (p *timelinePane) View(width, height int) []string {
 	return fit(lines, width, height)
 }
 
-// rank puts tracks of the selected entity first.
+// rank sorts the selected entity's tracks first.
 func rank(t eligen.Track, selected string) int {
 	if t.Target.Block == selected {
 		return 0
@@ -103,7 +103,7 @@ func rank(t eligen.Track, selected string) int {
 	return 1
 }
 
-// keyFrames are the frames at which a track has a value of its own.
+// keyFrames returns the frames of a track's keys.
 func keyFrames(t *eligen.Track, frames int) []float64 {
 	if len(t.Keys) == 0 {
 		return []float64{0, float64(frames - 1)}
@@ -115,7 +115,7 @@ func keyFrames(t *eligen.Track, frames int) []float64 {
 	return out
 }
 
-// curve is how far the value has come from one key to the next, at each column, and
+// curve returns, for each column, how far the value has moved from one key to the next, and
 // the name of the ease at the playhead.
 func (p *timelinePane) curve(t *eligen.Track, width int) (cells []rune, name string) {
 	cells = []rune(strings.Repeat(" ", width))

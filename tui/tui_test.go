@@ -228,10 +228,10 @@ func strip(s string) string {
 }
 
 func TestInterrupted(t *testing.T) {
-	if got := viewAt(t, 28, 0, Look{Width: 80, Interrupted: true}); !strings.Contains(got, "Interrupted: the step at hand") {
+	if got := viewAt(t, 28, 0, Look{Width: 80, Interrupted: true}); !strings.Contains(got, "Interrupted: finishing and saving") {
 		t.Errorf("while it runs:\n%s", got)
 	}
-	if got := viewAt(t, 1000, 0, Look{Width: 80, Interrupted: true}); strings.Contains(got, "step at hand") {
+	if got := viewAt(t, 1000, 0, Look{Width: 80, Interrupted: true}); strings.Contains(got, "finishing and saving") {
 		t.Errorf("at the end:\n%s", got)
 	}
 }

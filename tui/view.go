@@ -11,8 +11,8 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// View draws a run as it stands: a line for everything that went wrong, the stage at
-// hand with its bar, and a count of the stages. No line is wider than the terminal.
+// View draws a run: a line for every problem, the running stage with its bar, and a count
+// of the stages. No line is wider than the terminal.
 func View(p *eligen.Progress, now time.Time, look Look) string {
 	width := max(1, look.Width)
 	var lines []string
@@ -47,7 +47,7 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	}
 	lines = append(lines, paint(look, theme.quiet, cut(sum, width)))
 	if look.Interrupted && !p.Ended {
-		lines = append(lines, paint(look, theme.warned, cut("Interrupted: the step at hand is finished first, and kept.", width)))
+		lines = append(lines, paint(look, theme.warned, cut("Interrupted: finishing and saving this step.", width)))
 	}
 	out := strings.Join(lines, "\n")
 	if look.ASCII {
@@ -56,8 +56,8 @@ func View(p *eligen.Progress, now time.Time, look Look) string {
 	return out
 }
 
-// stageLine is the stage at hand. What doesn't fit goes, in this order: the bar, the
-// time taken, the time left, the beginning of the name.
+// stageLine draws the running stage. If there is no room, it drops, in this order: the bar,
+// the elapsed time, the time left, the beginning of the name.
 func stageLine(s *eligen.StageProgress, now time.Time, look Look) string {
 	took, left, name := seconds(now.Sub(s.Began)), "", plain(s.Name)
 	if s.Of == 0 {
@@ -110,9 +110,8 @@ func stretch(name, steps string, times []string, share float64, look Look) strin
 	return cut(t, width)
 }
 
-// problems is everything that went wrong, whole, in the theme's styles and in lines of
-// width cells (0: no limit): a live view has no room for it, and it is written below the
-// view's last frame.
+// problems returns all problems, whole, in the theme's styles and in lines of width cells
+// (0: no limit). A live view has no room for them: they are written below its last frame.
 func problems(p *eligen.Progress, width int) string {
 	var b strings.Builder
 	for _, d := range p.Reports {
@@ -141,7 +140,7 @@ func paint(look Look, colour, s string) string {
 	return lipgloss.NewStyle().Foreground(lipgloss.Color(colour)).Render(s)
 }
 
-// cut keeps the beginning of a text.
+// cut keeps the beginning of a string.
 func cut(s string, width int) string {
 	if lipgloss.Width(s) <= width {
 		return s
@@ -153,7 +152,7 @@ func cut(s string, width int) string {
 	return string(r) + "…"
 }
 
-// cutLeft keeps the end of a text: of an address, that is what tells it apart.
+// cutLeft keeps the end of a string: the end of an address tells it apart.
 func cutLeft(s string, width int) string {
 	if lipgloss.Width(s) <= width {
 		return s
