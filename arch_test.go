@@ -69,6 +69,7 @@ var open = map[string]string{
 	"model/nn":     "bench",
 	"model/text":   "bench",
 	"model/vae":    "bench",
+	"model/vision": "bench",
 }
 
 // floors are the folders of model, from the ground up: each imports only those of the

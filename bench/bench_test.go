@@ -285,13 +285,19 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// Pictures to measure the memory of are named by side and entities.
+// Pictures to measure the memory of are named by model, side and entities, and what else
+// they have.
 func TestReadMemoryCases(t *testing.T) {
-	got, err := readMemoryCases([]string{"256/0", "1024/200"})
-	if err != nil || !slices.Equal(got, []memoryCase{{256, 0}, {1024, 200}}) {
+	got, err := readMemoryCases([]string{"256/0", "flux/1024/200", "flux-2-4/256/1/negative/inpaint"})
+	want := []memoryCase{
+		{side: 256}, {flux: fluxShape{19, 38}, side: 1024, entities: 200},
+		{flux: fluxShape{2, 4}, side: 256, entities: 1, more: []string{"negative", "inpaint"}},
+	}
+	same := func(a, b memoryCase) bool { return a.String() == b.String() }
+	if err != nil || !slices.EqualFunc(got, want, same) {
 		t.Errorf("%v, %v", got, err)
 	}
-	for _, s := range []string{"", "256", "x/4", "0/4", "256/-1"} {
+	for _, s := range []string{"", "256", "x/4", "0/4", "256/-1", "flux-0-4/256/0", "flux", "256/0/inpaint", "256/0/upside"} {
 		if got, err := readMemoryCases([]string{s}); err == nil {
 			t.Errorf("%q is %v", s, got)
 		}

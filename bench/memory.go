@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -17,25 +20,65 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/flux"
 )
 
-// A memoryCase is a picture of the embedded model whose memory is measured.
-type memoryCase struct{ side, entities int }
+// A memoryCase is a picture whose memory is measured.
+type memoryCase struct {
+	flux           fluxShape // zero: the embedded model
+	side, entities int
+	more           []string // of caseExtras
+}
 
-// readMemoryCases reads cases as side/entities, separated by commas.
+// caseExtras are what a case may have beside its size and entities.
+var caseExtras = []string{"negative", "inpaint", "image"}
+
+// readMemoryCases reads cases separated by commas: 1024/4, flux/256/0, flux-2-4/256/1/negative.
 func readMemoryCases(list []string) (cases []memoryCase, err error) {
 	for _, s := range list {
-		var c memoryCase
-		if _, err := fmt.Sscanf(s, "%d/%d", &c.side, &c.entities); err != nil || c.side <= 0 || c.entities < 0 {
-			return nil, fmt.Errorf("-memory %s: a case is a side in pixels and a number of entities, as 1024/4", s)
+		c, err := readMemoryCase(s)
+		if err != nil {
+			return nil, fmt.Errorf("-memory %s: %w", s, err)
 		}
 		cases = append(cases, c)
 	}
 	return cases, nil
 }
 
+func readMemoryCase(s string) (c memoryCase, err error) {
+	words := strings.Split(s, "/")
+	if model, ok := strings.CutPrefix(words[0], "flux"); ok {
+		c.flux = fluxShape{flux.Dev.Double, flux.Dev.Single}
+		if model != "" {
+			if _, err := fmt.Sscanf(model, "-%d-%d", &c.flux.double, &c.flux.single); err != nil || c.flux.double <= 0 || c.flux.single < 0 {
+				return c, errors.New("write FLUX.1's shape with two double and four single blocks as flux-2-4, the whole as flux")
+			}
+		}
+		words = words[1:]
+	}
+	if len(words) < 2 {
+		return c, errors.New("a case is a side in pixels and a number of entities, as 1024/4")
+	}
+	if _, err := fmt.Sscanf(words[0]+"/"+words[1], "%d/%d", &c.side, &c.entities); err != nil || c.side <= 0 || c.entities < 0 {
+		return c, errors.New("a case is a side in pixels and a number of entities, as 1024/4")
+	}
+	for _, w := range words[2:] {
+		if !slices.Contains(caseExtras, w) {
+			return c, fmt.Errorf("%q is none of %s", w, strings.Join(caseExtras, ", "))
+		}
+	}
+	if c.more = words[2:]; c.entities == 0 && slices.Contains(c.more, "inpaint") {
+		return c, errors.New("what is painted into a picture is entities, and there are none")
+	}
+	return c, nil
+}
+
 func (c memoryCase) String() string {
-	return fmt.Sprintf("%d×%d, %d entities", c.side, c.side, c.entities)
+	s := fmt.Sprintf("%d×%d, %d entities", c.side, c.side, c.entities)
+	if c.flux != (fluxShape{}) {
+		s = c.flux.String() + ", " + s
+	}
+	return strings.Join(append([]string{s}, c.more...), ", ")
 }
 
 // memoryCases are what promises are held against, those that take little first.
@@ -46,7 +89,7 @@ func memoryCases(quick bool) (list []memoryCase) {
 	}
 	for _, side := range sides {
 		for _, n := range entities {
-			list = append(list, memoryCase{side, n})
+			list = append(list, memoryCase{side: side, entities: n})
 		}
 	}
 	return list
@@ -56,7 +99,33 @@ func memoryCases(quick bool) (list []memoryCase) {
 // takes what the one before it did.
 func (c memoryCase) scene() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "render \"memory\" {\n  prompt = \"a meadow\"\n  size   = [%d, %d]\n  sampler { steps = 2 }\n}\n", c.side, c.side)
+	adapters := []string{}
+	if c.flux != (fluxShape{}) {
+		fmt.Fprintf(&b, "model \"flux\" \"m\" {\n  source = \"./%s\"\n}\n\n", c.flux)
+	} else {
+		b.WriteString("model \"nano\" \"m\" {}\n\n")
+		if c.entities > 0 {
+			b.WriteString("adapter \"lora\" \"eligen\" {}\n\n")
+			adapters = append(adapters, "adapter.lora.eligen")
+		}
+	}
+	if slices.Contains(c.more, "image") {
+		b.WriteString("adapter \"ip\" \"style\" {\n  image = image(\"picture.png\")\n")
+		if c.flux != (fluxShape{}) {
+			fmt.Fprintf(&b, "  source = \"./%s/ip-adapter.safetensors\"\n  encoder = \"./%[1]s/siglip\"\n", c.flux)
+		}
+		b.WriteString("}\n\n")
+		adapters = append(adapters, "adapter.ip.style")
+	}
+	fmt.Fprintf(&b, "render \"memory\" {\n  model    = model.%s.m\n  adapters = [%s]\n  prompt   = \"a meadow\"\n  size     = [%d, %d]\n  sampler { steps = 2 }\n",
+		c.family(), strings.Join(adapters, ", "), c.side, c.side)
+	if slices.Contains(c.more, "negative") {
+		b.WriteString("  negative = \"a sun\"\n")
+	}
+	if slices.Contains(c.more, "inpaint") {
+		b.WriteString("  inpaint {\n    image = image(\"picture.png\")\n  }\n")
+	}
+	b.WriteString("}\n")
 	columns := int(math.Ceil(math.Sqrt(float64(c.entities))))
 	for i := range c.entities {
 		d := 1 / float64(columns)
@@ -64,6 +133,45 @@ func (c memoryCase) scene() string {
 			float64(i/columns)*d, 0.98*d, 0.98*d)
 	}
 	return b.String()
+}
+
+// family is the case's family of models.
+func (c memoryCase) family() string {
+	if c.flux != (fluxShape{}) {
+		return "flux"
+	}
+	return "nano"
+}
+
+// files writes what the case's scene reads.
+func (c memoryCase) files(dir string) error {
+	if err := os.WriteFile(filepath.Join(dir, "memory.hcl"), []byte(c.scene()), 0o644); err != nil {
+		return err
+	}
+	if len(c.more) > 0 {
+		if err := writePicture(filepath.Join(dir, "picture.png"), c.side); err != nil {
+			return err
+		}
+	}
+	if folder := filepath.Join(dir, c.flux.String()); c.family() == "flux" {
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return writeFlux(folder, c.flux, false)
+		}
+	}
+	return nil
+}
+
+// writePicture writes a picture of a side.
+func writePicture(path string, side int) error {
+	m := image.NewNRGBA(image.Rect(0, 0, side, side))
+	for i := range m.Pix {
+		m.Pix[i] = byte(i * i >> 8)
+		if i%4 == 3 {
+			m.Pix[i] = 255
+		}
+	}
+	var b bytes.Buffer
+	return errors.Join(png.Encode(&b, m), os.WriteFile(path, b.Bytes(), 0o644))
 }
 
 // A promise is what a plan says a render takes, and what its process took.
@@ -82,7 +190,7 @@ func (b *bench) promises() error {
 		"github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
 		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
 	}
-	t := table{head: []string{"backend", "size", "entities", "promised MiB", "taken MiB", "off, %", "prompts", "steps", "decoding"}}
+	t := table{head: []string{"backend", "case", "promised MiB", "taken MiB", "off, %", "start", "prompts", "pictures", "steps", "decoding"}}
 	worst := 0.0
 	for _, c := range b.all {
 		if c.Backend == "" || c.Missing != "" {
@@ -92,17 +200,17 @@ func (b *bench) promises() error {
 			b.progress("memory of %s on %s", m, c.Backend)
 			p, err := measureMemory(b.ctx, program, b.dir, c.Backend, m)
 			if err != nil {
-				t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), firstLine(err), "", "", "", "", "")
+				t.add(c.Backend, m.String(), firstLine(err), "", "", "", "", "", "", "")
 				continue
 			}
 			b.progress("%s promised, %s taken", mebibytes(p.promised), mebibytes(p.taken))
 			worst = max(worst, math.Abs(p.off()))
-			t.add(c.Backend, fmt.Sprint(m.side), fmt.Sprint(m.entities), mebibytes(p.promised), mebibytes(p.taken),
-				fmt.Sprintf("%+.0f", 100*p.off()),
-				mebibytes(p.kinds["encode"]), mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
+			t.add(c.Backend, m.String(), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
+				mebibytes(p.kinds["start"]), mebibytes(p.kinds["encode"]), mebibytes(max(p.kinds["imageprompt"], p.kinds["latents"])),
+				mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
 		}
 	}
-	b.section("Memory: what `eligen plan` promises, and the largest resident memory of `eligen apply`, mapped files included", &t)
+	b.section("Memory: what `eligen plan` promises, and the largest resident memory of `eligen apply`", &t)
 	b.goals.add("P10", "promised memory: the worst miss, %", digits(100*worst), "≤ 10")
 	return b.ctx.Err()
 }
@@ -119,11 +227,11 @@ func measureMemory(ctx context.Context, program, dir, engine string, m memoryCas
 	}
 	defer os.RemoveAll(store)
 	path := filepath.Join(dir, "memory.hcl")
-	if err := os.WriteFile(path, []byte(m.scene()), 0o644); err != nil {
+	if err := m.files(dir); err != nil {
 		return p, err
 	}
 	command := func(verb string) *exec.Cmd {
-		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", engine)
+		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", engine, "--memory", "any")
 		c.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+store, "ELIGEN_PLUGIN_DIR="+plugins)
 		return c
 	}
@@ -196,4 +304,4 @@ func peaks(c *exec.Cmd) (map[string]int64, error) {
 }
 
 // engineKinds are the kinds of stages of a still that a model works in.
-var engineKinds = []string{"encode", "denoise", "decode"}
+var engineKinds = []string{"encode", "imageprompt", "latents", "denoise", "decode"}

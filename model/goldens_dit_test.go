@@ -410,8 +410,8 @@ func newGenerated(t *testing.T, path string) *generated {
 	return g
 }
 
-func (g *generated) Tensors() []tensor.Info { return g.tensors }
-func (g *generated) Raw(string) []byte      { return nil }
+func (g *generated) Tensors() []tensor.Info             { return g.tensors }
+func (g *generated) Bytes(string, []byte) (bool, error) { return false, nil }
 func (g *generated) Floats(name string, from int, dst []float32) error {
 	if copy(dst, g.values[name][min(from, len(g.values[name])):]) != len(dst) {
 		return fmt.Errorf("tensor %q has no elements %d to %d", name, from, from+len(dst))

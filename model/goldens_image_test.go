@@ -152,7 +152,7 @@ func (j joined) of(name string) weights.Loader {
 	return j[0]
 }
 
-func (j joined) Raw(name string) []byte { return j.of(name).Raw(name) }
+func (j joined) Bytes(name string, dst []byte) (bool, error) { return j.of(name).Bytes(name, dst) }
 func (j joined) Floats(name string, from int, dst []float32) error {
 	return j.of(name).Floats(name, from, dst)
 }

@@ -14,7 +14,7 @@ import (
 // blank is a base whose weights are 0: what a LoRA makes of it is the change alone.
 type blank struct{ weights.Loader }
 
-func (blank) Raw(string) []byte { return nil }
+func (blank) Bytes(string, []byte) (bool, error) { return false, nil }
 
 func (z blank) Floats(_ string, _ int, dst []float32) error {
 	clear(dst)

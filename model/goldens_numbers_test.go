@@ -441,7 +441,7 @@ func (z zeros) Tensors() (list []tensor.Info) {
 	}
 	return list
 }
-func (zeros) Raw(string) []byte { return nil }
+func (zeros) Bytes(string, []byte) (bool, error) { return false, nil }
 func (zeros) Floats(_ string, _ int, dst []float32) error {
 	clear(dst)
 	return nil

@@ -430,11 +430,11 @@ func (s scaled) Floats(name string, from int, dst []float32) error {
 	return nil
 }
 
-func (s scaled) Raw(name string) []byte {
+func (s scaled) Bytes(name string, dst []byte) (bool, error) {
 	if s.factor(name) != 1 {
-		return nil
+		return false, nil
 	}
-	return s.Loader.Raw(name)
+	return s.Loader.Bytes(name, dst)
 }
 
 // scale lays a case's "scale_tensors", if it has any, over a loader.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -106,6 +105,7 @@ func (s *Store) ReleaseExcept(keep func(name string) bool) (err error) {
 			delete(s.held, name)
 		}
 	}
+	trim()
 	return err
 }
 
@@ -154,28 +154,14 @@ const chunk = 1 << 16
 // loadTensor reads a tensor straight into the memory that the backend computes
 // from: no second copy is made, neither in the file's dtype nor in the wanted.
 func loadTensor(be compute.Backend, l lora.Loader, name string, shape []int, dtype dtypes.DType) (t *tensors.Tensor, err error) {
-	// A file that shrinks while it is mapped faults where it is read.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer panics.Catch("reading tensor "+name, &err)
 	want := shapes.Make(dtype, shape...)
-	if raw := l.Raw(name); raw != nil && littleEndian && dtypeOf(l, name) == dtype {
-		return tensors.FromRaw(be, 0, want, raw)
-	}
 	t, err = tensors.FromShapeForBackend(be, 0, want)
 	if err != nil {
 		return nil, err
 	}
 	var failed error
-	err = t.MutableBytes(func(b []byte) {
-		switch dtype {
-		case dtypes.Float32:
-			failed = fillFloat32(l, name, b)
-		case dtypes.BFloat16:
-			failed = fillBFloat16(l, name, b)
-		default:
-			failed = fmt.Errorf("weights can't be computed in %s", dtype)
-		}
-	})
+	err = t.MutableBytes(func(b []byte) { failed = fill(l, name, dtype, b) })
 	if err = errors.Join(failed, err); err != nil {
 		return nil, errors.Join(err, t.FinalizeAll())
 	}
@@ -200,6 +186,22 @@ func dtypeOf(l lora.Loader, name string) dtypes.DType {
 		}
 	}
 	return dtypes.InvalidDType
+}
+
+// fill reads a tensor into memory of a dtype: as it is stored, where that is the dtype.
+func fill(l lora.Loader, name string, dtype dtypes.DType, b []byte) error {
+	if littleEndian && dtypeOf(l, name) == dtype {
+		if ok, err := l.Bytes(name, b); ok || err != nil {
+			return err
+		}
+	}
+	switch dtype {
+	case dtypes.Float32:
+		return fillFloat32(l, name, b)
+	case dtypes.BFloat16:
+		return fillBFloat16(l, name, b)
+	}
+	return fmt.Errorf("weights can't be computed in %s", dtype)
 }
 
 func fillFloat32(l lora.Loader, name string, b []byte) error {

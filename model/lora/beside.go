@@ -87,11 +87,11 @@ func kind(name string) string { return blockNumber.ReplaceAllString(name, "_bloc
 
 func (l *beside) Tensors() []tensor.Info { return l.infos }
 
-func (l *beside) Raw(name string) []byte {
+func (l *beside) Bytes(name string, dst []byte) (bool, error) {
 	if _, ok := l.factors[name]; ok {
-		return nil
+		return false, nil
 	}
-	return l.Loader.Raw(name)
+	return l.Loader.Bytes(name, dst)
 }
 
 func (l *beside) Floats(name string, from int, dst []float32) error {

@@ -17,7 +17,7 @@ type Loader interface {
 	Tensors() []tensor.Info
 	// Floats fills dst with a tensor's elements, row-major, from an element on.
 	Floats(name string, from int, dst []float32) error
-	// Raw is all of a tensor's bytes, in the dtype that Tensors says, where they
-	// lie in memory already; else nil. They must not be changed.
-	Raw(name string) []byte
+	// Bytes fills dst with all of a tensor's bytes, little-endian, in the dtype that
+	// Tensors says. It is false for a tensor that is computed, which only Floats gives.
+	Bytes(name string, dst []byte) (ok bool, err error)
 }

@@ -495,12 +495,12 @@ func (l Layer) updates(shapes map[string][]int) (list []update, err error) {
 	return list, nil
 }
 
-// Raw is nil for a tensor that is updated.
-func (f *fused) Raw(name string) []byte {
+// Bytes has none of a tensor that is updated.
+func (f *fused) Bytes(name string, dst []byte) (bool, error) {
 	if len(f.updates[name]) > 0 {
-		return nil
+		return false, nil
 	}
-	return f.Loader.Raw(name)
+	return f.Loader.Bytes(name, dst)
 }
 
 // Floats is the base's numbers with all updates added.

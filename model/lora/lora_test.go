@@ -31,7 +31,7 @@ func (m memory) Floats(name string, from int, dst []float32) error {
 	return fmt.Errorf("no tensor %q", name)
 }
 
-func (m memory) Raw(string) []byte { return nil }
+func (m memory) Bytes(string, []byte) (bool, error) { return false, nil }
 
 func random(seed uint64, shape ...int) tensor.Tensor {
 	rng := rand.New(rand.NewPCG(seed, 0))

@@ -34,10 +34,10 @@ type Checkpoint struct {
 	entries map[string]entry
 }
 
-// A shard is the bytes of one file.
+// A shard is the bytes of one file. They are read, not mapped: a mapped file's pages stay
+// in the process's memory after they were copied, beside the copy.
 type shard struct {
-	data  []byte      // mapped or embedded; nil where the file must be read
-	read  io.ReaderAt // where data is nil
+	read  io.ReaderAt
 	close func() error
 }
 
@@ -101,7 +101,7 @@ func FromBytes(path string, data []byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	s := &shard{data: data}
+	s := &shard{read: bytes.NewReader(data)}
 	c := &Checkpoint{Path: path, Metadata: meta, shards: []*shard{s}}
 	var all []entry
 	for _, t := range infos {
@@ -132,12 +132,7 @@ func openShard(path string) (*shard, []tensor.Info, map[string]string, error) {
 		f.Close()
 		return nil, nil, nil, err
 	}
-	data, unmap, err := mapFile(f, fi.Size())
-	if err != nil {
-		return &shard{read: f, close: f.Close}, infos, meta, nil
-	}
-	f.Close() // the mapping outlives it
-	return &shard{data: data, close: unmap}, infos, meta, nil
+	return &shard{read: f, close: f.Close}, infos, meta, nil
 }
 
 // Close lets go of the files. Nothing may be loaded after it.

@@ -38,17 +38,27 @@ func (c *Checkpoint) Shape(name string) []int {
 	return e.info.Shape
 }
 
-// Raw is a tensor's bytes where they lie in memory in one piece; else nil.
-func (c *Checkpoint) Raw(name string) []byte {
+// Bytes fills dst with all of a tensor's bytes, in the file's dtype. They must be as many.
+func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
 	e, ok := c.entries[name]
-	if !ok || len(e.segments) != 1 || e.segments[0].in.data == nil {
-		return nil
+	if !ok {
+		return false, fmt.Errorf("%s has no tensor %q", c.Path, name)
 	}
-	s := e.segments[0]
-	return s.in.data[s.offset : s.offset+e.info.Size]
+	if int64(len(dst)) != e.info.Size {
+		return false, fmt.Errorf("%s: tensor %q has %d bytes, not %d", c.Path, name, e.info.Size, len(dst))
+	}
+	size := len(dst) / max(1, Elements(e.info.Shape)) // of an element
+	for _, s := range e.segments {
+		part := dst[:s.n*size]
+		if _, err := s.in.read.ReadAt(part, s.offset); err != nil {
+			return false, fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+		}
+		dst = dst[len(part):]
+	}
+	return true, nil
 }
 
-// readAtOnce is how many bytes are read at a time from a file that isn't mapped.
+// readAtOnce is how many bytes are read at a time.
 const readAtOnce = 1 << 20
 
 // Floats fills dst with a tensor's elements from an element on. No more of the
@@ -73,24 +83,19 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 		}
 		n := min(s.n-from, len(dst))
 		at := s.offset + int64(from)*size
-		if s.in.data != nil {
-			convert(dst[:n], e.info.DType, s.in.data[at:at+int64(n)*size])
-			dst, from = dst[n:], 0
-		} else {
-			if buf == nil {
-				buf = make([]byte, min(readAtOnce, int64(len(dst))*size))
-			}
-			for n > 0 {
-				k := min(n, len(buf)/int(size))
-				b := buf[:int64(k)*size]
-				if _, err := s.in.read.ReadAt(b, at); err != nil {
-					return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
-				}
-				convert(dst[:k], e.info.DType, b)
-				dst, n, at = dst[k:], n-k, at+int64(len(b))
-			}
-			from = 0
+		if buf == nil {
+			buf = make([]byte, min(readAtOnce, int64(len(dst))*size))
 		}
+		for n > 0 {
+			k := min(n, len(buf)/int(size))
+			b := buf[:int64(k)*size]
+			if _, err := s.in.read.ReadAt(b, at); err != nil {
+				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+			}
+			convert(dst[:k], e.info.DType, b)
+			dst, n, at = dst[k:], n-k, at+int64(len(b))
+		}
+		from = 0
 		if len(dst) == 0 {
 			return nil
 		}
