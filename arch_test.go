@@ -39,12 +39,12 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset draft",
+	"app": "eligen dsl stage planner runtime store model dataset draft train eval",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset eval fetch draft farm tui web scenes recipes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch draft tui web scenes",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -57,10 +57,10 @@ var inside = map[string]string{
 var open = map[string]string{
 	"model/engine":  "app bench",
 	"model/paint":   "app", // an engine of its own
-	"model/backend": "cmd bench",
-	"model/weights": "cmd bench",
+	"model/backend": "app cmd bench",
+	"model/weights": "app cmd bench",
 	"model/inspect": "app cmd",
-	"model/family":  "cmd", // nano's manifest, which training fills in
+	"model/family":  "app", // nano's manifest, which training fills in
 
 	// What benchmarks measure.
 	"model/exec":   "bench",
@@ -97,14 +97,14 @@ func floor(p string) (n int, known bool) {
 // shared says who may import each folder of internal: low-level code that several
 // folders need, which knows nothing of theirs.
 var shared = map[string]string{
-	"annotated": "dataset train eval cmd",
+	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
 	"files":     "runtime store model app cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset cmd",
 	"words":     "dsl planner model",
-	"tensor":    "eligen stage model train cmd bench",
+	"tensor":    "eligen stage model train app bench",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

@@ -8,71 +8,88 @@ import (
 	"github.com/eligen/eligen/stage/still"
 )
 
-// resolvedFacts is a render with nothing left open, in words. Weights are told by
-// digests, elsewhere.
+// factList collects facts.
+type factList []fact
+
+func (l *factList) add(name, format string, args ...any) {
+	*l = append(*l, fact{name, fmt.Sprintf(format, args...)})
+}
+
+// resolvedFacts returns a render with nothing left open, in words. It leaves out the digests of weights.
 func resolvedFacts(r still.Resolved) []fact {
-	out := []fact{{"prompt", strconv.Quote(r.Prompt)}}
-	add := func(name, format string, args ...any) { out = append(out, fact{name, fmt.Sprintf(format, args...)}) }
+	out := factList{{"prompt", strconv.Quote(r.Prompt)}}
 	if r.Negative != "" {
-		add("negative", "%q", r.Negative)
+		out.add("negative", "%q", r.Negative)
 	}
-	add("size", "[%d, %d]", r.Size.W, r.Size.H)
-	add("seed", "%d", r.Seed)
-	add("noise", "%s", r.Noise)
-	add("steps", "%d", r.Steps)
-	add("cfg", "%g", r.CFG)
-	if r.Guidance != 0 {
-		add("guidance", "%g", r.Guidance)
-	}
-	add("schedule", "%s", r.Schedule)
-	if r.Shift != 0 {
-		add("shift", "%g", r.Shift)
-	}
-	if r.NegativeEntities {
-		add("negative_entities", "true")
-	}
-	if r.Approximate != nil {
-		add("approximate", "%v", r.Approximate)
-	}
-	if r.Overlap != "" && r.Overlap != "blend" {
-		add("overlap", "%s", r.Overlap)
-	}
-	add("model", "%s %s", r.Model.Family, r.Model.DType)
-	for i, a := range r.Adapters {
-		what := fmt.Sprintf("%s × %g", a.Kind, a.Scale)
-		if a.Alpha != "" {
-			what += fmt.Sprintf(", alpha %q", a.Alpha)
-		}
-		for _, p := range a.Pictures {
-			what += ", picture " + p.Short()
-		}
-		what += SeenText(a.Background, "")
-		add(fmt.Sprintf("adapter %d", i+1), "%s", what)
-	}
+	out.add("size", "[%d, %d]", r.Size.W, r.Size.H)
+	out.add("seed", "%d", r.Seed)
+	out.add("noise", "%s", r.Noise)
+	out.sampling(r)
+	out.add("model", "%s %s", r.Model.Family, r.Model.DType)
+	out.adapters(r.Adapters)
 	if r.Init != nil {
-		add("init", "%s, strength %g%s", r.Init.Picture.Short(), r.Init.Strength, SeenText(r.Init.Background, ""))
+		out.add("init", "%s, strength %g%s", r.Init.Picture.Short(), r.Init.Strength, SeenText(r.Init.Background, ""))
 	}
 	if p := r.Inpaint; p != nil {
-		add("inpaint", "%s, %s", p.Picture.Short(), KeepingText(p.Mode, p.Feather, p.Background)+SeenText(p.Colour, p.Profile))
+		out.add("inpaint", "%s, %s", p.Picture.Short(), KeepingText(p.Mode, p.Feather, p.Background)+SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), KeepingText(t.Way(), t.Feather, t.Background)+SeenText(t.Colour, t.Profile))
+		out.add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), KeepingText(t.Way(), t.Feather, t.Background)+SeenText(t.Colour, t.Profile))
 	}
+	out.entities(r.Entities)
+	return out
+}
+
+// sampling adds how a render is denoised.
+func (l *factList) sampling(r still.Resolved) {
+	l.add("steps", "%d", r.Steps)
+	l.add("cfg", "%g", r.CFG)
+	if r.Guidance != 0 {
+		l.add("guidance", "%g", r.Guidance)
+	}
+	l.add("schedule", "%s", r.Schedule)
+	if r.Shift != 0 {
+		l.add("shift", "%g", r.Shift)
+	}
+	if r.NegativeEntities {
+		l.add("negative_entities", "true")
+	}
+	if r.Approximate != nil {
+		l.add("approximate", "%v", r.Approximate)
+	}
+	if r.Overlap != "" && r.Overlap != "blend" {
+		l.add("overlap", "%s", r.Overlap)
+	}
+}
+
+func (l *factList) adapters(adapters []still.Adapter) {
+	for i, a := range adapters {
+		text := fmt.Sprintf("%s × %g", a.Kind, a.Scale)
+		if a.Alpha != "" {
+			text += fmt.Sprintf(", alpha %q", a.Alpha)
+		}
+		for _, p := range a.Pictures {
+			text += ", picture " + p.Short()
+		}
+		l.add(fmt.Sprintf("adapter %d", i+1), "%s", text+SeenText(a.Background, ""))
+	}
+}
+
+func (l *factList) entities(entities []still.Entity) {
 	var list []string
-	for _, e := range r.Entities {
+	for _, e := range entities {
 		list = append(list, e.Address)
 	}
 	if len(list) > 0 {
-		add("entities", "[%s]", strings.Join(list, ", "))
+		l.add("entities", "[%s]", strings.Join(list, ", "))
 	}
-	for _, e := range r.Entities {
-		add(e.Address+".prompt", "%q", e.Prompt)
-		add(e.Address+".region", "%s", shorten(e.Region.String()))
+	for _, e := range entities {
+		l.add(e.Address+".prompt", "%q", e.Prompt)
+		l.add(e.Address+".region", "%s", shorten(e.Region.String()))
 		if e.Strength != 1 {
-			add(e.Address+".strength", "%g", e.Strength)
+			l.add(e.Address+".strength", "%g", e.Strength)
 		}
 	}
-	return out
 }
 
 // KeepingText says how the rest of a picture was kept.

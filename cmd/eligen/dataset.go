@@ -68,18 +68,9 @@ func stylesInWords() string {
 	return strings.Join(list, ", ")
 }
 
-// spritesDir is where `eligen dataset fetch` puts the sprites.
-func spritesDir() (string, error) {
-	return cacheDir("assets", path.Base(dataset.Assets.Name)+"-"+dataset.Assets.Version)
-}
-
 func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
-	dir, err := spritesDir()
-	if err != nil {
-		return err
-	}
 	a := dataset.Assets
-	return fetchAssets(ctx, c, from, dir, fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version, SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
+	return fetchAssets(ctx, c, from, newLab().SpritesFolder(), fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version, SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
 		func(member string) string {
 			name, _ := strings.CutPrefix(member, a.Folder+"/")
 			if name == member || strings.Contains(name, "/") {
@@ -91,11 +82,7 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 }
 
 func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
-	dir, err := cacheDir("assets", s.Folder())
-	if err != nil {
-		return err
-	}
-	return fetchAssets(ctx, c, "", dir, fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version, SHA256: s.SHA256, Limit: 64 << 20},
+	return fetchAssets(ctx, c, "", newLab().StyleFolder(s), fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version, SHA256: s.SHA256, Limit: 64 << 20},
 		func(member string) string {
 			if name := strings.TrimPrefix(member, "package/"); slices.Contains(dataset.StyleFiles, name) {
 				return name
@@ -220,7 +207,7 @@ func (o *composeOptions) composer() (*dataset.Composer, error) {
 		}
 		shares[name] = f
 	}
-	sprites, err := openSprites(o.sprites, slices.Collect(maps.Keys(shares))...)
+	sprites, err := newLab().Sprites(o.sprites, slices.Collect(maps.Keys(shares))...)
 	if err != nil {
 		return nil, err
 	}
@@ -229,39 +216,6 @@ func (o *composeOptions) composer() (*dataset.Composer, error) {
 		split = dataset.Eval
 	}
 	return sprites.Composer(dataset.Options{Classes: o.classes, Size: size, Seed: o.seed, Split: split, MaxObjects: o.objects, Styles: shares})
-}
-
-// openSprites opens a folder of sprites, or the one that was fetched, with styles
-// that were fetched.
-func openSprites(dir string, styles ...string) (*dataset.Sprites, error) {
-	if dir == "" {
-		var err error
-		if dir, err = spritesDir(); err != nil {
-			return nil, err
-		}
-	}
-	sprites, err := dataset.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	return sprites, openStyles(sprites, styles...)
-}
-
-// openStyles adds styles that were fetched; names of none are left to whoever uses them.
-func openStyles(sprites *dataset.Sprites, names ...string) error {
-	for _, s := range dataset.Styles {
-		if !slices.Contains(names, s.Name) {
-			continue
-		}
-		dir, err := cacheDir("assets", s.Folder())
-		if err != nil {
-			return err
-		}
-		if err := sprites.OpenStyle(s.Name, dir); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func newDatasetBuild() *cobra.Command {

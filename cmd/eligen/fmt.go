@@ -53,46 +53,53 @@ func (o *fmtOptions) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	for _, name := range files {
-		src, err := readScene(c, name)
+		changed, ds, err := o.format(c, name)
 		if err != nil {
 			return err
 		}
-		shown := name
-		if name == "-" {
-			shown = "standard input"
-		}
-		out, ds := dsl.Format(shown, src)
-		if problems = append(problems, ds...); out == nil {
-			continue
-		}
-		same := bytes.Equal(src, out)
-		switch {
-		case o.check:
-			if !same {
-				unformatted = true
-				fmt.Fprintln(c.OutOrStdout(), shown)
-			}
-		case o.write && name != "-":
-			if same {
-				continue
-			}
-			if err := rewrite(name, out); err != nil {
-				return err
-			}
-			fmt.Fprintln(c.OutOrStdout(), name)
-		default:
-			if _, err := page.Exact(c.OutOrStdout()).Write(out); err != nil {
-				return err
-			}
-		}
+		problems, unformatted = append(problems, ds...), unformatted || changed
 	}
 	if err := problems.Err(); err != nil {
 		return err
 	}
-	if unformatted {
+	if unformatted && o.check {
 		return exit{code: exitCheck}
 	}
 	return nil
+}
+
+// format formats one file as the flags say, and reports whether that changes it.
+func (o *fmtOptions) format(c *cobra.Command, name string) (changed bool, ds eligen.Diagnostics, err error) {
+	src, err := readScene(c, name)
+	if err != nil {
+		return false, nil, err
+	}
+	shown := name
+	if name == "-" {
+		shown = "standard input"
+	}
+	out, ds := dsl.Format(shown, src)
+	if out == nil {
+		return false, ds, nil
+	}
+	changed = !bytes.Equal(src, out)
+	switch {
+	case o.check:
+		if changed {
+			fmt.Fprintln(c.OutOrStdout(), shown)
+		}
+	case o.write && name != "-":
+		if !changed {
+			return false, ds, nil
+		}
+		if err := rewrite(name, out); err != nil {
+			return false, nil, err
+		}
+		fmt.Fprintln(c.OutOrStdout(), name)
+	default:
+		_, err = page.Exact(c.OutOrStdout()).Write(out)
+	}
+	return changed, ds, err
 }
 
 // files replaces folders by the files below them that fmt lays out.

@@ -54,7 +54,11 @@ func (o *keysOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	for _, t := range list {
 		tables = append(tables, keyTable(t))
 	}
-	w := c.OutOrStdout()
+	return o.print(c.OutOrStdout(), tables)
+}
+
+// print prints tables in the format that was asked for.
+func (o *keysOptions) print(w io.Writer, tables []keyTable) error {
 	switch o.format {
 	case "table":
 		for i, t := range tables {
@@ -77,7 +81,7 @@ func (o *keysOptions) run(c *cobra.Command, a *app.App, args []string) error {
 		out.Flush()
 		return out.Error()
 	case "json":
-		return page.JSON(w, list)
+		return page.JSON(w, tables)
 	}
 	return fmt.Errorf("unknown format %q: use table, csv, json or spark", o.format)
 }

@@ -71,6 +71,11 @@ func (o *replayOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	if display == tui.TUI {
 		return o.live(c, a, events)
 	}
+	return o.lines(c, events)
+}
+
+// lines replays in lines, or as JSON: at once, unless --speed is given.
+func (o *replayOptions) lines(c *cobra.Command, events []eligen.Event) error {
 	show, done, err := o.frontEnd(c)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package lab
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 // A recipe may ask for each style that the dataset draws, and for no other: the
 // language has a list of its own.
 func TestRecipesKnowTheStyles(t *testing.T) {
-	for _, name := range append(styleNames(), dataset.Solid+"x") {
+	for _, name := range append(otherStyles(), dataset.Solid+"x") {
 		path := filepath.Join(t.TempDir(), "r.hcl")
 		if err := os.WriteFile(path, []byte("recipe \"base\" {\n  styles = { \""+name+"\" = 0.5 }\n}\n"), 0o644); err != nil {
 			t.Fatal(err)
