@@ -78,6 +78,10 @@ type Render struct {
 	Outputs  []Output
 	Source   Source
 	At       map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
+	// Broken says which arguments and blocks could not be read, where the render is not to be
+	// made but looked through for more mistakes; nil where all could. "" is what is no argument.
+	Broken map[string]bool   `json:"-"`
+	Uses   map[string][]Note `json:"-"` // what the values of attributes were computed from, where the planner may complain about them
 }
 
 // Where is the place of a dotted attribute, or of the render where it is unset.
@@ -172,6 +176,7 @@ type Output struct {
 	Loop          int    // of a clip: how often it is played; 0 is without end
 	Dither        string // of a GIF: "none", "floyd-steinberg" (also ""), "ordered"
 	Source        Source
+	At            map[string]Source // where arguments are named, those that are set
 }
 
 // A Model names weights. Family says how to run them.

@@ -189,7 +189,7 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 		} else if guess := closest(name, blocks); guess != "" {
 			hint = fmt.Sprintf(" Did you mean the block %q?", guess)
 		} else if len(arguments) > 0 {
-			hint = fmt.Sprintf(" It may have %s.", strings.ReplaceAll(quoted(arguments), " or ", " and "))
+			hint = fmt.Sprintf(" It may have %s.", words.Quoted(arguments, "and"))
 		}
 		b.l.errorf(*d.Subject, summary, "%s has no argument %q.%s", capital(b.g.what), name, hidden(name)+hint)
 	}
@@ -284,16 +284,24 @@ func (b *body) value(name string) (v cty.Value, ok bool) {
 	return v, true
 }
 
-// reason shows the values that an argument's expression used.
-func (b *body) reason(name string) string {
+// uses returns what an argument's expression used, with where it was set.
+func (b *body) uses(name string) (notes []eligen.Note) {
 	a := b.attrs[name]
-	out := ""
+	if a == nil {
+		return nil
+	}
 	b.within(func() {
 		if ctx, bad := b.l.scope(a.Expr); len(bad) == 0 {
-			out = because(a.Expr, ctx)
+			notes = b.l.uses(a.Expr, ctx)
 		}
 	})
-	return out
+	return notes
+}
+
+// wrong reports an argument's value, with what it was computed from.
+func (b *body) wrong(name string, at hcl.Range, summary, detail string, args ...any) {
+	notes := b.uses(name)
+	b.errorf(at, summary, detail, args...).Notes = notes
 }
 
 func (b *body) convert(name string, ty cty.Type, want string) (cty.Value, bool) {
@@ -307,7 +315,7 @@ func (b *body) convert(name string, ty cty.Type, want string) (cty.Value, bool) 
 		if got == "" {
 			got = "something else"
 		}
-		b.errorf(b.place(name), wrongType, "%q must be %s; this is %s.%s", name, want, got, b.reason(name))
+		b.wrong(name, b.place(name), wrongType, "%q must be %s; this is %s.", name, want, got)
 		return v, false
 	}
 	return c, true
@@ -326,7 +334,7 @@ func (b *body) text(name string) (string, bool) {
 func (b *body) choice(name string, values ...string) (string, bool) {
 	s, ok := b.text(name)
 	if ok && !slices.Contains(values, s) {
-		b.errorf(b.place(name), "Unknown value", "%q can be %s, not %q.%s", name, quoted(values), s, didYouMean(s, values))
+		b.errorf(b.place(name), "Unknown value", "%q can be %s, not %q.%s", name, words.Quoted(values, "or"), s, didYouMean(s, values))
 		return "", false
 	}
 	return s, ok
@@ -345,7 +353,7 @@ func (b *body) number(name string, low, high float64) (float64, bool) {
 	}
 	f, _ := v.AsBigFloat().Float64()
 	if math.IsInf(f, 0) || f < low || f > high {
-		b.errorf(b.place(name), outOfRange, "%q must be %s, not %s.%s", name, span("a number", low, high), plain(v.AsBigFloat()), b.reason(name))
+		b.wrong(name, b.place(name), outOfRange, "%q must be %s, not %s.", name, span("a number", low, high), plain(v.AsBigFloat()))
 		return 0, false
 	}
 	return f, true
@@ -359,7 +367,7 @@ func (b *body) whole(name string, low, high int64) (int64, bool) {
 	}
 	n, problem := wholeNumber(v, low, high)
 	if problem != "" {
-		b.errorf(b.place(name), outOfRange, "%q must be %s.%s", name, problem, b.reason(name))
+		b.wrong(name, b.place(name), outOfRange, "%q must be %s.", name, problem)
 		return 0, false
 	}
 	return n, true

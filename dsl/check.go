@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -67,7 +68,7 @@ func (b *body) assert(block *hcl.Block) (out eligen.Assert, ok bool) {
 		return out, false
 	}
 	if met.IsKnown() && len(m.calls) == 0 {
-		a.errorf(condition.Range(), "Invalid condition", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a variable, write a validation block into it.", short(met), strings.ReplaceAll(quoted(metricNames), " or ", " and "))
+		a.errorf(condition.Range(), "Invalid condition", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a variable, write a validation block into it.", short(met), words.Quoted(metricNames, "and"))
 		return out, false
 	}
 	out.Metrics, out.Source = m.calls, b.l.source(condition.Range())

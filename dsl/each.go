@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/eligen/eligen/internal/words"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -227,7 +229,7 @@ func noKey(path string, v, key cty.Value) string {
 	}
 	hint := didYouMean(k, known)
 	if hint == "" && len(known) > 0 && len(known) <= 12 {
-		hint = " It has " + strings.ReplaceAll(quoted(known), " or ", " and ") + "."
+		hint = " It has " + words.Quoted(known, "and") + "."
 	}
 	return fmt.Sprintf("%s has no element %q.%s", path, k, hint)
 }

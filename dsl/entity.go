@@ -67,7 +67,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		return cty.DynamicVal
 	}
 	e.Region = where.region
-	n.entity, n.region, n.where, n.box = e, b.place(set[0]), set[0], boxOf(where)
+	n.entity, n.where = e, set[0]
 
 	v := map[string]cty.Value{
 		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),
@@ -76,7 +76,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		identityName: cty.CapsuleVal(identityType, n),
 	}
 	v[set[0]] = cty.CapsuleVal(shapeType, where)
-	if at := n.box.at; n.box.known {
+	if at, _, problem := boundsOf(where); problem == "" {
 		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
 	}
 	return cty.ObjectVal(v)
@@ -128,84 +128,6 @@ func (b *body) shape(name string, v cty.Value) *shape {
 		b.errorf(r, "Empty region", "%s.", capital(problem))
 	}
 	return s
-}
-
-// unlikely warns of a moving shape whose numbers look like those of the other unit.
-// That it leaves the canvas is no mistake.
-func (b *body) unlikely(r hcl.Range, s *shape) {
-	box := boxOf(s)
-	if hint := box.unitHint(); hint != "" {
-		b.l.warnf(r, "Unlikely region", "%s.%s", box, hint)
-	}
-}
-
-// A shapeBox is the box around a shape.
-type shapeBox struct {
-	known  bool // without a canvas
-	at     [4]float64
-	pixels bool
-}
-
-func boxOf(s *shape) shapeBox {
-	at, pixels, problem := boundsOf(s)
-	return shapeBox{problem == "", at, pixels}
-}
-
-// String is a beginning of a sentence: how far the shape reaches.
-func (s shapeBox) String() string {
-	unit := ""
-	if s.pixels {
-		unit = " pixels"
-	}
-	return fmt.Sprintf("This shape reaches from %s to %s%s across and from %s to %s%[3]s down",
-		plainFloat(round(s.at[0])), plainFloat(round(s.at[2])), unit, plainFloat(round(s.at[1])), plainFloat(round(s.at[3])))
-}
-
-// unitHint guesses that pixels were written as fractions, or fractions as pixels: no
-// canvas is wanted five times as large, and no cell looks at the first four pixels.
-func (s shapeBox) unitHint() string {
-	switch {
-	case !s.known:
-	case !s.pixels && max(s.at[2], s.at[3]) > 4:
-		return " If these numbers are pixels, write px( … ) around the shape."
-	case s.tiny():
-		return " If these numbers are fractions of the canvas, leave out px( … )."
-	}
-	return ""
-}
-
-// tiny reports whether a shape lies in the first four pixels of any canvas, where no
-// image token looks.
-func (s shapeBox) tiny() bool {
-	return s.known && s.pixels && min(s.at[0], s.at[1]) >= 0 && max(s.at[2], s.at[3]) <= 4
-}
-
-// onCanvas complains about a region of which nothing can be seen, and warns of
-// one that is cut off. canvas is zero where it is not known; then only
-// fractions can be judged, and pixels left of or above it.
-func (b *body) onCanvas(r hcl.Range, s shapeBox, canvas eligen.Size, render string) {
-	at := s.at
-	right, bottom, unit := 1.0, 1.0, "the canvas, which reaches from 0 to 1"
-	if s.pixels {
-		right, bottom, unit = float64(canvas.W), float64(canvas.H), "the canvas"
-		if canvas.W == 0 {
-			right, bottom = at[2]+1, at[3]+1
-		} else {
-			unit = fmt.Sprintf("the canvas of %s, which has %d×%d pixels", render, canvas.W, canvas.H)
-		}
-	}
-	const slack = 1e-9
-	switch hint := s.unitHint(); {
-	case at[2] <= 0 || at[3] <= 0 || at[0] >= right || at[1] >= bottom:
-		if hint == "" {
-			hint = " Move it, or remove the entity. A timeline may move it in."
-		}
-		b.errorf(r, "Region outside the canvas", "%s, outside %s.%s", s, unit, hint)
-	case s.tiny():
-		b.errorf(r, "Region covers no image token", "%s, and image tokens have 16×16: none would have it.%s", s, hint)
-	case at[0] < -slack || at[1] < -slack || at[2] > right+slack || at[3] > bottom+slack:
-		b.l.warnf(r, "Region partly outside the canvas", "%s, beyond %s. What is outside is cut off.%s", s, unit, hint)
-	}
 }
 
 // round is for messages: 0.1 + 0.2 reads 0.3.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/bug"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -30,7 +31,8 @@ type node struct {
 	value   cty.Value
 	compute func(*node) cty.Value
 	used    bool
-	again   bool // its name was taken
+	again   bool      // its name was taken
+	set     hcl.Range // of a variable or a local value: what it was set to
 
 	several   bool    // it has for_each or count
 	broken    bool    // they could not be evaluated
@@ -38,13 +40,11 @@ type node struct {
 
 	// What a block of the kind became; nil until it has been evaluated well.
 	entity   *eligen.Entity
-	region   hcl.Range // of the entity's box, mask or region
-	where    string    // which of them it has
-	box      shapeBox  // around it
-	judged   bool      // whether it lies on the canvas, whatever that is, has been said
+	where    string // which of box, mask and region the entity has
 	model    *eligen.Model
 	adapter  *eligen.Adapter
 	render   *eligen.Render
+	draft    *eligen.Render // of a render with mistakes: as far as it could be read
 	timeline *eligen.Timeline
 	shown    []*node // the entities of the render
 	part     *loader // of a module
@@ -398,7 +398,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 		if guess := closest(root, first); guess != "" {
 			complain(rootRange, undeclared, "Nothing is called %q here. Did you mean %q?", root, guess)
 		} else {
-			complain(rootRange, undeclared, "Nothing is called %q here. A reference starts with %s; a text goes in quotes.", root, quoted(first))
+			complain(rootRange, undeclared, "Nothing is called %q here. A reference starts with %s; a text goes in quotes.", root, words.Quoted(first, "or"))
 		}
 		return nil, 0
 	}
@@ -442,7 +442,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 	} else if len(known) == 0 {
 		hint = fmt.Sprintf(" This file declares no %s.", what)
 	} else if len(known) <= 8 {
-		hint = fmt.Sprintf(" There is %s.", quoted(known))
+		hint = fmt.Sprintf(" There is %s.", words.Quoted(known, "or"))
 	}
 	complain(at, undeclared, "There is no %s %q.%s", what, name, hint)
 	return nil, 0
@@ -537,7 +537,7 @@ func noAttribute(path string, v cty.Value, name string) string {
 		known := attributesOf(ty)
 		hint := didYouMean(name, known)
 		if hint == "" && len(known) > 0 && len(known) <= 12 {
-			hint = " It has " + strings.ReplaceAll(quoted(known), " or ", " and ") + "."
+			hint = " It has " + words.Quoted(known, "and") + "."
 		}
 		return fmt.Sprintf("%s has no attribute %q.%s", path, name, hint)
 	}
@@ -627,10 +627,11 @@ func (l *loader) reportEval(d *hcl.Diagnostic) {
 			detail = fmt.Sprintf("It is called as %s.", signature(m[1], f))
 		}
 	}
+	var notes []eligen.Note
 	if d.Expression != nil && d.EvalContext != nil {
-		detail += because(d.Expression, d.EvalContext)
+		notes = l.uses(d.Expression, d.EvalContext)
 	}
-	l.errorf(at, stock(d.Summary), "%s", detail)
+	l.errorf(at, stock(d.Summary), "%s", detail).Notes = notes
 }
 
 var (
@@ -695,9 +696,11 @@ func (l *loader) relativeAttribute(d *hcl.Diagnostic) (hcl.Range, string) {
 	return hcl.Range{}, ""
 }
 
-// because lists the plain values that an expression used: " (var.size is 3)".
-func because(e hcl.Expression, ctx *hcl.EvalContext) string {
-	var facts []string
+// maxUses is how many values that an expression used are shown.
+const maxUses = 4
+
+// uses returns the plain values that an expression used, with where they were set.
+func (l *loader) uses(e hcl.Expression, ctx *hcl.EvalContext) (notes []eligen.Note) {
 	for _, t := range e.Variables() {
 		if len(t) < 2 && ctx.Parent() == nil {
 			continue
@@ -706,20 +709,32 @@ func because(e hcl.Expression, ctx *hcl.EvalContext) string {
 		if diags.HasErrors() || !v.IsWhollyKnown() {
 			continue
 		}
-		if s := short(v); s != "" && s != written(t) {
-			fact := written(t) + " is " + s
-			if !slices.Contains(facts, fact) {
-				facts = append(facts, fact)
-			}
+		name := written(t)
+		text := name + " is " + short(v)
+		known := slices.ContainsFunc(notes, func(n eligen.Note) bool { return n.Text == text })
+		if s := short(v); s == "" || s == name || known {
+			continue
 		}
-		if len(facts) == 4 {
+		if notes = append(notes, eligen.Note{Text: text, Source: l.setAt(t)}); len(notes) == maxUses {
 			break
 		}
 	}
-	if len(facts) == 0 {
-		return ""
+	return notes
+}
+
+// setAt is where the value was set that a reference begins with: a variable's default, or
+// what was given in its place; nil where no file says it.
+func (l *loader) setAt(t hcl.Traversal) *eligen.Source {
+	if len(t) < 2 {
+		return nil
 	}
-	return " Here " + strings.Join(facts, ", ") + "."
+	name, _ := stepName(t[1])
+	n := l.nodes[t.RootName()+"."+name]
+	if n == nil || n.set.Filename == "" {
+		return nil
+	}
+	at := l.source(n.set)
+	return &at
 }
 
 // short shows a value in few characters, or not at all.

@@ -499,12 +499,14 @@ render "r" {
   }
 }
 `
-	_, ds := load(t.Context(), "testdata/s.hcl", []byte(src), Vars{})
+	ds := judgedText(t, src)
 	var got []string
 	for _, d := range ds {
-		got = append(got, fmt.Sprint(d.Source.Line, " ", d.Detail[strings.LastIndex(d.Detail, "Here "):]))
+		for _, n := range d.Notes {
+			got = append(got, fmt.Sprint(d.Source.Line, " ", n.Text, ", ", n.Source.Line))
+		}
 	}
-	want := []string{`7 Here var.quality is "drft".`, `11 Here local.side is 1000.`, `13 Here local.side is 1000.`}
+	want := []string{`7 var.quality is "drft", 3`, `11 local.side is 1000, 6`, `13 local.side is 1000, 6`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s\n%s", diff, ds.Error())
 	}

@@ -46,7 +46,8 @@ type Vars struct {
 	// pictures are read from the disk.
 	Unsaved map[string][]byte
 
-	loaded func(*loader) // is called when all is read, while the scene's folder is open
+	loaded  func(*loader) // is called when all is read, while the scene's folder is open
+	partial bool          // return what is whole of a scene with mistakes
 }
 
 // Load reads the scene at path and everything in it. The Scene is nil exactly
@@ -107,6 +108,14 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		return nil, ds
 	}
 	return load(ctx, path, src, vars)
+}
+
+// LoadPartial is Load, but returns a scene with mistakes too, as far as it could be read
+// and without checks, so that the planner finds what else is wrong; its renders say what
+// in them is broken. The scene is nil where nothing could be read.
+func LoadPartial(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
+	vars.partial = true
+	return Load(ctx, path, vars)
 }
 
 // isScene reports whether a file's name is that of a scene.
@@ -262,6 +271,8 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 			switch {
 			case one.render != nil:
 				scene.Renders = append(scene.Renders, *one.render)
+			case one.draft != nil && vars.partial:
+				scene.Renders = append(scene.Renders, *one.draft)
 			case one.entity != nil:
 				scene.Entities = append(scene.Entities, *one.entity)
 			}
@@ -272,7 +283,11 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}
 	if l.diags.HasErrors() {
-		return nil, tidy(l.diags)
+		scene.Checks = nil // they measure renders that may be missing
+		if !vars.partial {
+			scene = nil
+		}
+		return scene, tidy(l.diags)
 	}
 	if renders > 0 {
 		l.unused()
@@ -452,7 +467,7 @@ func (l *loader) declareLocals(b *hcl.Block) {
 	}
 	for _, a := range inOrder(attrs) {
 		if l.validName(a.NameRange, a.Name) {
-			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, compute: func(*node) cty.Value { return l.eval(a.Expr) }})
+			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, set: a.Expr.Range(), compute: func(*node) cty.Value { return l.eval(a.Expr) }})
 		}
 	}
 }

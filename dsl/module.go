@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -218,7 +219,7 @@ func (b *body) inputs(part *loader) {
 						part.given[guess] = []given{{value: cty.DynamicVal, at: a.Expr.Range()}}
 					}
 				} else if len(declared) > 0 && len(declared) <= 12 {
-					hint = " It has " + strings.ReplaceAll(quoted(declared), " or ", " and ") + "."
+					hint = " It has " + words.Quoted(declared, "and") + "."
 				}
 				b.errorf(a.NameRange, "Unsupported argument", "The module declares no variable %q.%s", a.Name, hint)
 			}

@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -319,24 +318,21 @@ func (f *file) plainer(d *hcl.Diagnostic) string {
 // expression may be evaluated for every element of a loop. What is wrong with some
 // instances of a block is said once, with the key of each.
 func tidy(ds eligen.Diagnostics) eligen.Diagnostics {
-	type key struct {
-		summary, detail string
-		at              eligen.Source
-	}
-	seen := map[key]int{}
+	seen := map[string]int{}
 	var out eligen.Diagnostics
 	var instances [][]named // of each of out
 	for _, d := range ds {
 		detail, instance := unmark(d.Detail)
-		d.Summary, d.Detail = printable(d.Summary), printable(detail)
-		k := key{summary: d.Summary, detail: d.Detail}
-		if d.Source != nil {
-			k.at = *d.Source
+		d.Detail = printable(detail)
+		d.Notes = slices.Clone(d.Notes)
+		for i := range d.Notes {
+			d.Notes[i].Text = printable(d.Notes[i].Text)
 		}
-		i, ok := seen[k]
+		text := d.String()
+		i, ok := seen[text]
 		if !ok {
 			i = len(out)
-			seen[k] = i
+			seen[text] = i
 			out, instances = append(out, d), append(instances, nil)
 		}
 		if !slices.Contains(instances[i], instance) {
@@ -346,25 +342,5 @@ func tidy(ds eligen.Diagnostics) eligen.Diagnostics {
 	for i := range out {
 		out[i].Detail += printable(inWhich(instances[i]))
 	}
-	files := map[string]int{}
-	for _, d := range out {
-		if d.Source != nil {
-			if _, ok := files[d.Source.File]; !ok {
-				files[d.Source.File] = len(files)
-			}
-		}
-	}
-	slices.SortStableFunc(out, func(a, b eligen.Diagnostic) int {
-		switch {
-		case a.Source == nil && b.Source == nil:
-			return 0
-		case a.Source == nil:
-			return 1
-		case b.Source == nil:
-			return -1
-		}
-		return cmp.Or(cmp.Compare(files[a.Source.File], files[b.Source.File]),
-			cmp.Compare(a.Source.Line, b.Source.Line), cmp.Compare(a.Source.Start, b.Source.Start))
-	})
-	return out
+	return out.Tidy()
 }

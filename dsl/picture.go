@@ -15,6 +15,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -85,7 +86,7 @@ func readImageOptions(v cty.Value) (channel, fit string, err error) {
 		default:
 			hint := didYouMean(name, imageOptions)
 			if hint == "" {
-				hint = fmt.Sprintf(" There is %s.", quoted(imageOptions))
+				hint = fmt.Sprintf(" There is %s.", words.Quoted(imageOptions, "or"))
 			}
 			return "", "", function.NewArgErrorf(1, "there is no option %q.%s", name, hint)
 		}
@@ -101,7 +102,7 @@ func readImageOptions(v cty.Value) (channel, fit string, err error) {
 			found = found || x == s
 		}
 		if !found {
-			return "", "", function.NewArgErrorf(1, "%s can be %s, not %s.%s", name, quoted(values), short(e), didYouMean(s, values))
+			return "", "", function.NewArgErrorf(1, "%s can be %s, not %s.%s", name, words.Quoted(values, "or"), short(e), didYouMean(s, values))
 		}
 		if name == "channel" {
 			channel = s

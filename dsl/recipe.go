@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -41,23 +43,16 @@ func (l *loader) recipe(block *hcl.Block) {
 	} else if !b.has("kind") {
 		r.Kind = r.Name
 		if !slices.Contains(trainings, r.Kind) && !b.damaged {
-			b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", quoted(trainings))
+			b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", words.Quoted(trainings, "or"))
 		}
 	}
-	if v, ok := b.value("model"); ok {
-		if n, ok := l.block(b.place("model"), "model", v); !ok {
-			b.failed = true
-		} else {
-			r.Model = *n.model
-			if n.model.Source.File == "" { // predeclared: no line of the scene's
-				r.Model.Source = b.at["model"]
-			}
-		}
-	}
+	b.model(&r.Model)
 	if s, ok := b.text("dataset"); ok {
 		r.Dataset = b.dataset(s)
 	}
 	r.Size, r.Window = b.size("size"), b.size("window")
+	b.wholeTokens("size", r.Size)
+	b.wholeTokens("window", r.Window)
 	if r.Window.W > r.Size.W || r.Window.H > r.Size.H {
 		b.errorf(b.place("window"), outOfRange, "A window is a part of a picture, and pictures are %d×%d here; say how large with \"size\".", r.Size.W, r.Size.H)
 	}
@@ -131,6 +126,20 @@ func (l *loader) recipe(block *hcl.Block) {
 	}
 	if !b.failed {
 		l.recipes = append(l.recipes, r)
+	}
+}
+
+// wholeTokens checks the size of training pictures. They are nano's: no planner, which
+// judges the sizes of renders, sees a recipe.
+func (b *body) wholeTokens(name string, s eligen.Size) {
+	token := eligen.DefaultGeometry.Token()
+	for i, n := range []int{s.W, s.H} {
+		if n%token != 0 {
+			b.errorf(b.place(name), "Invalid size", "The %s must be a multiple of %d pixels; %d is none.", []string{"width", "height"}[i], token, n)
+		}
+	}
+	if s.W*s.H > pixels.MaxPixels {
+		b.errorf(b.place(name), "Invalid size", "%d×%d has more than 16 megapixels, which is the limit.", s.W, s.H)
 	}
 }
 

@@ -22,10 +22,8 @@ import (
 )
 
 const (
-	maxSide   = 16_384
-	maxPixels = 1 << 24 // 16 MP
-	multiple  = 16      // pixels a token covers in each direction
-	maxSteps  = eligen.MaxSteps
+	maxSide  = 16_384
+	maxSteps = eligen.MaxSteps
 )
 
 var (
@@ -85,6 +83,77 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	}
 	r.Name, r.Address, r.Key, r.Source, r.At = n.name, n.address(), n.key, l.source(b.rng), b.at
 
+	var shown []*node
+	known := true
+	broken := map[string]bool{"from": b.failed && b.has("from"), "": b.failed}
+	for _, part := range []struct {
+		name string
+		read func()
+	}{
+		{"prompt", func() { b.prompts(&r) }},
+		{"model", func() { b.model(&r.Model) }},
+		{"adapters", func() {
+			if list := b.adapters(); list != nil {
+				r.Adapters = list
+			}
+		}},
+		{"size", func() {
+			if size := b.size("size"); size.W > 0 {
+				r.Size, r.Uses = size, map[string][]eligen.Note{"size": b.uses("size")}
+			}
+		}},
+		{"seed", func() {
+			if seed, ok := b.whole("seed", 0, math.MaxUint32); ok {
+				r.Seed = uint64(seed)
+			}
+		}},
+		{"overlap", func() {
+			if s, ok := b.choice("overlap", overlaps...); ok {
+				r.Overlap = s
+			}
+		}},
+		{"sampler", func() { b.sampler(&r) }},
+		{"init", func() { b.init(&r) }},
+		{"inpaint", func() { b.inpaint(&r) }},
+		{"transfer", func() { b.transfer(&r) }},
+		{"vae", func() { b.vae(&r) }},
+		{"entities", func() { shown = b.entities(&r, base) }},
+		{"timeline", func() { known = b.clip(&r, shown) }},
+		{"output", func() {
+			if known {
+				b.outputs(&r, n)
+			}
+		}},
+	} {
+		before := b.failed
+		b.failed = false
+		part.read()
+		broken[part.name] = b.failed
+		b.failed = b.failed || before
+	}
+	if b.failed {
+		r.Broken = broken
+		n.draft = &r
+		return cty.DynamicVal
+	}
+	n.render, n.shown = &r, shown
+	return renderValue(n)
+}
+
+func renderValue(n *node) cty.Value {
+	r := n.render
+	size := cty.NullVal(cty.List(cty.Number))
+	if r.Size.W > 0 {
+		size = cty.ListVal([]cty.Value{cty.NumberIntVal(int64(r.Size.W)), cty.NumberIntVal(int64(r.Size.H))})
+	}
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(r.Name), "address": cty.StringVal(r.Address), "prompt": cty.StringVal(r.Prompt), "negative": orNull(r.Negative),
+		"seed": cty.NumberUIntVal(r.Seed), "size": size, identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+// prompts reads what a render shows, and what it must not.
+func (b *body) prompts(r *eligen.Render) {
 	if s, ok := b.text("prompt"); ok {
 		r.Prompt = s
 	} else if !b.has("from") && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
@@ -97,62 +166,23 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	if s, ok := b.text("negative"); ok {
 		r.Negative = s
 	}
-	if v, ok := b.value("model"); ok {
-		if n, ok := l.block(b.place("model"), "model", v); !ok {
-			b.failed = true
-		} else {
-			r.Model = *n.model
-			if n.model.Source.File == "" { // predeclared: no line of the scene's
-				r.Model.Source = b.at["model"]
-			}
-		}
-	}
-	if list := b.adapters(); list != nil {
-		r.Adapters = list
-	}
-	if size := b.size("size"); size.W > 0 {
-		r.Size = size
-	}
-	if seed, ok := b.whole("seed", 0, math.MaxUint32); ok {
-		r.Seed = uint64(seed)
-	}
-	if s, ok := b.choice("overlap", overlaps...); ok {
-		r.Overlap = s
-	}
-	b.sampler(&r)
-	b.init(&r)
-	b.inpaint(&r)
-	b.transfer(&r)
-	b.vae(&r)
-	shown := b.entities(&r, base)
-	known := b.clip(&r, shown)
-	for _, n := range shown {
-		several := 0
-		if n.key != "" {
-			several = len(b.l.order) + 2 // whatever the others do, this one is named
-		}
-		b.l.named(b.l.shown(n), several, func() { b.fits(n, &r, !known || moves(r.Clip, n.address())) })
-	}
-	if known {
-		b.outputs(&r, n)
-	}
+}
 
-	if cfg := r.Sampler.CFG; r.Negative != "" && cfg != nil && *cfg == 1 {
-		b.errorf(b.place("negative"), "Negative prompt without guidance",
-			"A negative prompt acts through classifier-free guidance, and cfg = 1 (at %s) turns that off. Raise cfg, as to 3, or remove one of the two.", r.At["sampler.cfg"])
+// model reads a reference to a model.
+func (b *body) model(into *eligen.Model) {
+	v, ok := b.value("model")
+	if !ok {
+		return
 	}
-	if b.failed {
-		return cty.DynamicVal
+	n, ok := b.l.block(b.place("model"), "model", v)
+	if !ok {
+		b.failed = true
+		return
 	}
-	n.render, n.shown = &r, shown
-	size := cty.NullVal(cty.List(cty.Number))
-	if r.Size.W > 0 {
-		size = cty.ListVal([]cty.Value{cty.NumberIntVal(int64(r.Size.W)), cty.NumberIntVal(int64(r.Size.H))})
+	*into = *n.model
+	if n.model.Source.File == "" { // predeclared: no line of the scene's
+		into.Source = b.at["model"]
 	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"name": cty.StringVal(r.Name), "address": cty.StringVal(r.Address), "prompt": cty.StringVal(r.Prompt), "negative": orNull(r.Negative),
-		"seed": cty.NumberUIntVal(r.Seed), "size": size, identityName: cty.CapsuleVal(identityType, n),
-	})
 }
 
 // base is the render that this one is a variant of, or nil.
@@ -209,22 +239,12 @@ func (b *body) size(name string) eligen.Size {
 			good = false
 			continue
 		}
+		b.at[fmt.Sprintf("%s%s[%d]", b.prefix, name, i)] = b.l.source(places[i])
 		var problem string
 		if n[i], problem = wholeNumber(v, 1, maxSide); problem != "" {
-			b.errorf(places[i], "Invalid size", "The %s must be %s.%s", what, problem, b.reason(name))
-			good = false
-		} else if below := n[i] / multiple * multiple; below != n[i] {
-			if below == 0 {
-				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d is %d.%s", what, multiple, n[i], multiple, b.reason(name))
-			} else {
-				b.errorf(places[i], "Invalid size", "The %s must be a multiple of %d; the nearest to %d are %d and %d.%s", what, multiple, n[i], below, below+multiple, b.reason(name))
-			}
+			b.wrong(name, places[i], outOfRange, "The %s must be %s.", what, problem)
 			good = false
 		}
-	}
-	if good && n[0]*n[1] > maxPixels {
-		b.errorf(b.place(name), "Invalid size", "%d×%d are %d pixels; a picture has at most %d (16 MP).", n[0], n[1], n[0]*n[1], maxPixels)
-		good = false
 	}
 	if !good {
 		return eligen.Size{}
@@ -264,9 +284,6 @@ func (b *body) sampler(r *eligen.Render) {
 		r.Sampler.Shift = &f
 		if f == 0 {
 			s.errorf(s.place("shift"), outOfRange, "\"shift\" must be greater than 0.")
-		}
-		if x := r.Sampler.Schedule; x != "" && x != "eligen" {
-			s.errorf(s.place("shift"), notApplicable, "Only the schedule \"eligen\" takes a shift; %q has its own. Remove one of the two.", x)
 		}
 	}
 	if v, ok := s.boolean("negative_entities"); ok {
@@ -360,9 +377,6 @@ func (b *body) pictureOf(v cty.Value, what string, at hcl.Range) *eligen.Picture
 		b.errorf(at, notYet, "Options of a whole picture: %s. Write image(\"…\") alone; channel and fit are for masks.", notYetDetail)
 	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil:
 		p := *shapeOf(v).picture
-		if p.Unconverted != "" {
-			b.l.warnf(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may look wrong. Save it in sRGB.", p.Path, p.Unconverted)
-		}
 		return &p
 	default:
 		hint := ""
@@ -429,57 +443,6 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 	return nodes
 }
 
-// moves reports whether a clip says where an entity is, so that what the entity itself
-// says is no frame's.
-func moves(c *eligen.Clip, entity string) bool {
-	return c != nil && slices.ContainsFunc(c.Timeline.Tracks, func(t eligen.Track) bool {
-		return t.Target.Block == entity && t.Target.Attribute != "strength"
-	})
-}
-
-// fits checks that an entity is on the canvas, as far as that is known, and the shape
-// of its masks. What moves may be anywhere: its frames are for the planner to look at.
-func (b *body) fits(n *node, r *eligen.Render, moves bool) {
-	at := n.region
-	switch {
-	case moves || !n.box.known:
-	case n.box.pixels && r.Size.W > 0:
-		b.onCanvas(at, n.box, r.Size, r.Address)
-	case !n.judged:
-		n.judged = true // it is the same in all renders
-		b.onCanvas(at, n.box, eligen.Size{}, "")
-	}
-	b.masksFit(b.l.source(at), n.entity.Region, r)
-	if r.Clip == nil {
-		return
-	}
-	for _, t := range r.Clip.Timeline.Tracks {
-		for _, k := range t.Keys {
-			if t.Target.Block == n.address() {
-				b.masksFit(k.Source, k.Value.Region, r)
-			}
-		}
-	}
-}
-
-// masksFit checks the shape of a region's masks, where the canvas's is known.
-func (b *body) masksFit(at eligen.Source, region eligen.Region, r *eligen.Render) {
-	canvas := r.Size
-	if canvas.W == 0 {
-		return
-	}
-	for _, m := range images(region) {
-		w, h := float64(m.Bitmap.W), float64(m.Bitmap.H)
-		// A whole number of pixels can't match every ratio: less than one is no difference.
-		off := math.Abs(w*float64(canvas.H) - h*float64(canvas.W))
-		if m.Fit == "" && off >= math.Max(float64(canvas.W), float64(canvas.H)) {
-			b.failed = true
-			b.l.diags.Errorf(&at, "Mask has another shape", "This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".%s",
-				m.Bitmap.W, m.Bitmap.H, canvas.W, canvas.H, r.Address, b.l.instance.mark())
-		}
-	}
-}
-
 func (b *body) outputs(r *eligen.Render, n *node) {
 	standard := "out/" + fileName(n) + ".png"
 	if r.Clip != nil {
@@ -492,7 +455,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 		}
 		blocks++
 		o := b.child(inner, outputGrammar)
-		out := eligen.Output{Path: standard, Source: b.l.source(o.rng)}
+		out := eligen.Output{Path: standard, Source: b.l.source(o.rng), At: map[string]eligen.Source{}}
 		at := o.rng
 		if s, ok := o.text("path"); ok {
 			out.Path, at = s, o.place("path")
@@ -500,7 +463,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 		}
 		out.Sheet, _ = o.boolean("sheet")
 		if !o.has("path") || at != o.rng {
-			out.Path = o.output(at, out.Path, o.instanceOf(r.Address), r.Clip != nil, out.Sheet)
+			out.Path = o.output(at, out.Path, o.instanceOf(r.Address))
 		}
 		out.Overlay, _ = o.boolean("overlay")
 		out.StripMetadata, _ = o.boolean("strip_metadata")
@@ -511,35 +474,17 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 			out.Loop = int(n)
 		}
 		out.Dither, _ = o.choice("dither", "none", "floyd-steinberg", "ordered")
-		o.effects(&out, r.Clip != nil)
+		for name, a := range o.attrs {
+			if o.has(name) {
+				out.At[name] = b.l.source(a.NameRange)
+			}
+		}
 		b.failed = b.failed || o.failed
 		r.Outputs = append(r.Outputs, out)
 	}
 	if blocks == 0 && !n.again {
-		p := b.output(b.rng, standard, r.Address, r.Clip != nil, false)
+		p := b.output(b.rng, standard, r.Address)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
-	}
-}
-
-// effects refuses options that the file's format doesn't have.
-func (b *body) effects(o *eligen.Output, clip bool) {
-	ext := strings.ToLower(path.Ext(o.Path))
-	jpeg := ext == ".jpg" || ext == ".jpeg"
-	moving := clip && !o.Sheet && !strings.Contains(o.Path, "%")
-	for _, x := range []struct {
-		name string
-		ok   bool
-		of   string
-	}{
-		{"quality", jpeg, "is a JPEG's"},
-		{"dither", ext == ".gif", "is a GIF's"},
-		{"loop", moving && ext != ".mp4" && ext != ".webm", "is a GIF's, APNG's or animated WebP's"},
-		{"overlay", !moving && !o.Sheet, "draws regions over pictures, and not over clips or sheets"},
-		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
-	} {
-		if a := b.attrs[x.name]; !x.ok && o.Path != "" && b.has(x.name) {
-			b.errorf(a.NameRange, notApplicable, "%q %s.", x.name, x.of)
-		}
 	}
 }
 
@@ -560,18 +505,12 @@ func fileName(n *node) string {
 	return name + "-" + key
 }
 
-// Formats by their endings: of pictures, of clips, and of the frames of a clip.
-var (
-	stills = []string{".png", ".jpg", ".jpeg", ".webp"}
-	clips  = []string{".gif", ".apng", ".webp", ".mp4", ".webm"}
-)
-
 // numbered is where a frame's number goes in the name of a file.
 var numbered = regexp.MustCompile(`%(0[1-9])?d`)
 
-// output checks the path of a file that is to be written.
-// who writes it is said where two do.
-func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
+// output checks the path of a file that is to be written, and nothing of its format. who
+// names the writer where two write it.
+func (b *body) output(at hcl.Range, name, who string) string {
 	clean, err := localPath(name, "scene's")
 	verbs := len(numbered.FindAllString(name, -1))
 	switch {
@@ -587,37 +526,6 @@ func (b *body) output(at hcl.Range, name, who string, clip, sheet bool) string {
 		return ""
 	case strings.Contains(name, "%") && (verbs != 1 || strings.Count(name, "%") != 1):
 		b.errorf(at, "Invalid output path", "%q has a %% that is not the place of a frame's number: write %%04d, once.", name)
-		return ""
-	case verbs == 1 && !clip:
-		b.errorf(at, "Invalid output path", "%q numbers the frames of a clip, and this render has no timeline.", name)
-		return ""
-	case verbs == 1 && sheet:
-		b.errorf(at, "Invalid output path", "A sheet is one picture of all frames; %q numbers them.", name)
-		return ""
-	}
-	ext := strings.ToLower(path.Ext(clean))
-	switch {
-	case clip && sheet:
-		if ext != ".png" {
-			b.errorf(at, "Invalid output path", "A sheet is written as .png; %q ends in %q.", name, ext)
-			return ""
-		}
-	case clip && verbs == 0:
-		if slices.Contains(stills, ext) && ext != ".webp" {
-			b.errorf(at, "Invalid output path", "This render is a clip: number its frames, as %q, or set sheet = true, or write a clip, as %q.",
-				strings.TrimSuffix(name, path.Ext(name))+"/%04d"+ext, strings.TrimSuffix(name, path.Ext(name))+".gif")
-			return ""
-		}
-		if !slices.Contains(clips, ext) {
-			b.errorf(at, "Invalid output path", "The name of a clip ends in %s; %q does not.", quoted(clips), name)
-			return ""
-		}
-	case !slices.Contains(stills, ext):
-		hint := ""
-		if slices.Contains(clips, ext) {
-			hint = " A clip needs a timeline."
-		}
-		b.errorf(at, "Invalid output path", "The name of a picture ends in %s; %q does not.%s", quoted(stills), name, hint)
 		return ""
 	}
 	key := fileKey(clean)

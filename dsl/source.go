@@ -165,19 +165,3 @@ func didYouMean(name string, candidates []string) string {
 	}
 	return hidden(name)
 }
-
-// quoted lists words for a sentence: "a", "b" or "c".
-func quoted(words []string) string {
-	var b strings.Builder
-	for i, w := range words {
-		switch {
-		case i == 0:
-		case i == len(words)-1:
-			b.WriteString(" or ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(`"` + w + `"`)
-	}
-	return b.String()
-}

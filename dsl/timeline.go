@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
@@ -434,7 +435,7 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 		c.errorf(r, "Invalid target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
 		return t, nil, false
 	case !slices.Contains(attributes, name):
-		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), quoted(attributes), didYouMean(name, attributes))
+		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), words.Quoted(attributes, "or"), didYouMean(name, attributes))
 		return t, nil, false
 	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil:
 		if n.where != name {
@@ -594,7 +595,6 @@ func (k *body) key(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ea
 		if s == nil {
 			return out, 0, false
 		}
-		k.unlikely(at, s)
 		out.Value.Region = s.region
 	case "center":
 		p, err := pointOf(v)

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -55,7 +56,7 @@ func (l *loader) collect(vars Vars) {
 		if hint := didYouMean(name, declared); hint != "" || len(declared) == 0 {
 			return hint
 		}
-		return " It declares " + strings.ReplaceAll(quoted(declared), " or ", " and ") + "."
+		return " It declares " + words.Quoted(declared, "and") + "."
 	}
 	for _, name := range declared {
 		if vars.Env == nil {
@@ -225,7 +226,7 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	}
 
 	// Conditions refer to the variable itself.
-	n.value, n.state = value, done
+	n.value, n.state, n.set = value, done, place
 	for _, inner := range b.blocks {
 		b.validate(n, inner, place, from)
 	}

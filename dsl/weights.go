@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -81,7 +82,7 @@ func (b *body) family(name string, at hcl.Range) {
 		}
 		names = append(names, f.Name)
 	}
-	b.errorf(at, "Unknown value", "There is no model family %q; there is %s.%s", name, quoted(names), didYouMean(name, names))
+	b.errorf(at, "Unknown value", "There is no model family %q; there is %s.%s", name, words.Quoted(names, "or"), didYouMean(name, names))
 }
 
 func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
@@ -91,7 +92,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 			l.errorf(block.LabelRanges[0], notYet, "Adapters of kind %q: %s.", kind, notYetDetail)
 		} else {
 			kinds := slices.Sorted(maps.Keys(adapterKinds))
-			l.errorf(block.LabelRanges[0], "Unknown value", "There is no adapter kind %q; there is %s.%s", kind, quoted(kinds), didYouMean(kind, kinds))
+			l.errorf(block.LabelRanges[0], "Unknown value", "There is no adapter kind %q; there is %s.%s", kind, words.Quoted(kinds, "or"), didYouMean(kind, kinds))
 		}
 		return cty.DynamicVal
 	}

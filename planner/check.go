@@ -53,9 +53,7 @@ func (b *builder) metric(m eligen.MetricCall, w, other *work) (eligen.Ref, bool)
 		size := eligen.Size{}
 		if m.Picture != nil {
 			op.Picture, op.Path, size = m.Picture.Digest, m.Picture.Path, m.Picture.Size
-			if why := m.Picture.Unconverted; why != "" {
-				b.diags.Warnf(&m.Source, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may measure wrong. Save it in sRGB.", m.Picture.Path, why)
-			}
+			b.converted(&m.Source, *m.Picture, "measure wrong")
 		} else {
 			inputs, size = append(inputs, other.picture), other.size
 		}

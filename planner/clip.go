@@ -20,6 +20,7 @@ func (b *builder) frames(w *work) {
 		return
 	}
 	c := r.Clip
+	b.keys(w)
 	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
 		b.diags.Errorf(r.Where("background"), conflicting, "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
 			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil])
@@ -77,7 +78,7 @@ func (b *builder) frames(w *work) {
 	for i, frames := range gone {
 		e := &r.Entities[i]
 		switch {
-		case len(frames) == 0:
+		case len(frames) == 0 || w.entities[i].outside:
 		case len(frames) == c.Timeline.Frames:
 			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of %[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"), w.spec.Geometry.Token())
 		default:

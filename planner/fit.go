@@ -11,6 +11,7 @@ const maxStretch = 16
 // shape checks that a picture can be laid on a render as it is asked for: one of the
 // render's shape at any size, another one as fit says.
 func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string) {
+	b.converted(at, p, "look wrong")
 	size := p.Size
 	if size.W < 1 || size.H < 1 || w.size.W < 1 || w.size.H < 1 {
 		return // said of the size

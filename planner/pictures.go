@@ -45,6 +45,7 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 			continue
 		}
 		for k, p := range a.Images {
+			b.converted(a.Where("image"), p, "look wrong")
 			name := "adapter.ip." + a.Name + ".image"
 			if len(a.Images) > 1 {
 				name += fmt.Sprintf("[%d]", k)

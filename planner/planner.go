@@ -82,7 +82,7 @@ func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(
 	b := &builder{
 		ctx:  ctx,
 		plan: eligen.NewPlan(scene.Path, engineID), options: o,
-		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
+		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{}, several: map[string]*several{},
 	}
 	if o.Out != "" {
 		b.plan.Folder = o.Out
@@ -110,6 +110,7 @@ func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(
 			b.plan.Renders = append(b.plan.Renders, e)
 		}
 	}
+	b.nameSeveral()
 	if b.diags.HasErrors() {
 		return b.plan, b.diags
 	}
@@ -152,6 +153,7 @@ type builder struct {
 	specs   map[string]*answer
 	names   map[string]bool          // of stages
 	paths   map[string]eligen.Source // of outputs
+	several map[string]*several      // problems that entities of one block share
 	warned  map[string]bool          // places of warnings, since renders share entities
 	video   string                   // the version of what writes videos
 }
@@ -197,7 +199,8 @@ type entity struct {
 	covered  int           // image tokens of the region
 	tokens   []int32       // those that the render's rule for overlaps leaves to it
 	strength float64
-	text     int // tokens of its prompt
+	outside  bool // the canvas, which was reported
+	text     int  // tokens of its prompt
 }
 
 type output struct {
@@ -211,6 +214,9 @@ type output struct {
 func (b *builder) resolve(r *eligen.Render) *work {
 	b.goOn()
 	w := &work{render: r, noise: r.Address + ".noise"}
+	if r.Broken["model"] || r.Broken["from"] {
+		return nil
+	}
 	base, ok := b.ask(r, []eligen.Adapter{})
 	if !ok {
 		return nil
@@ -232,6 +238,10 @@ func (b *builder) resolve(r *eligen.Render) *work {
 		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.", spec.WithoutLoRA)
 	}
 
+	if r.Broken != nil {
+		b.sketch(w)
+		return nil
+	}
 	b.images(w, adapters)
 	b.size(w)
 	b.sampler(w)
@@ -259,6 +269,25 @@ func (b *builder) resolve(r *eligen.Render) *work {
 		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
 	}
 	return w
+}
+
+// sketch judges what can be judged of a render with mistakes: what depends on nothing that
+// is broken.
+func (b *builder) sketch(w *work) {
+	r := w.render
+	b.size(w)
+	if !r.Broken["sampler"] && !r.Broken["timeline"] && !r.Broken["prompt"] {
+		b.sampler(w)
+	}
+	if !r.Broken["timeline"] {
+		for i := range r.Entities {
+			e := entity{Entity: &r.Entities[i]}
+			b.region(w, &e)
+		}
+	}
+	if !r.Broken["timeline"] {
+		b.outputs(w)
+	}
 }
 
 // adaptersOf are a render's adapters: where it names none, those that its family brings.
@@ -323,6 +352,8 @@ func (b *builder) take(ds eligen.Diagnostics, at *eligen.Source) {
 	}
 }
 
+// size checks a render's size. What a model's sides are multiples of is for its family to
+// say, so that nothing but this judges sizes.
 func (b *builder) size(w *work) {
 	r := w.render
 	w.size = r.Size
@@ -330,26 +361,39 @@ func (b *builder) size(w *work) {
 		w.size = w.spec.Native
 	}
 	at := r.Where("size")
+	if r.Broken["size"] {
+		w.size = eligen.Size{}
+		return
+	}
 	m := w.spec.Geometry.Token()
-	for _, side := range []struct {
+	for i, side := range []struct {
 		name string
 		n    int
 	}{{"width", w.size.W}, {"height", w.size.H}} {
-		switch low := side.n / m * m; {
-		case side.n < 1:
-			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; it must be at least %d.", side.name, side.n, m)
-		case side.n%m != 0 && low == 0:
-			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The nearest is %d.", side.name, side.n, m, m)
-		case side.n%m != 0:
-			b.diags.Errorf(at, "Invalid size", "The %s is %d pixels; this model makes pictures whose sides are multiples of %d. The two nearest are %d and %d.", side.name, side.n, m, low, low+m)
+		if side.n > 0 && side.n%m == 0 {
+			continue
 		}
+		near, low := fmt.Sprintf("is %d", m), side.n/m*m
+		if low > 0 {
+			near = fmt.Sprintf("are %d and %d", low, low+m)
+		}
+		at := at
+		if s, ok := r.At[fmt.Sprintf("size[%d]", i)]; ok {
+			at = &s
+		}
+		b.uses(b.diags.Errorf(at, "Invalid size", "The %s must be a multiple of %d pixels for this model; the nearest to %d %s.", side.name, m, side.n, near), r.Uses["size"])
 	}
 	b.known(w)
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
-		b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+		b.uses(b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
 	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
-		b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H)
+		b.uses(b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
 	}
+}
+
+// uses adds what an argument's value comes from to a problem with it.
+func (b *builder) uses(d *eligen.Diagnostic, notes []eligen.Note) {
+	d.Notes = append(d.Notes, notes...)
 }
 
 // sizeOK reports whether the size is one that regions can be laid on.
@@ -391,15 +435,17 @@ func (b *builder) sampler(w *work) {
 	}
 	w.negative = w.guided()
 	if r.Negative != "" && !w.negative {
-		b.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
+		d := b.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
 			"A negative prompt acts through classifier-free guidance only, and cfg is 1, which is off. Set cfg in `sampler` to something above 1, such as 3, or remove the negative prompt.")
+		d.Note(r.At["sampler.cfg"], "cfg is set here")
 	}
 	if s.NegativeEntities != nil && *s.NegativeEntities {
 		w.onBoth = true
 		switch {
 		case !w.negative:
 			b.diags.Errorf(r.Where("sampler.negative_entities"), notApplicable,
-				"negative_entities puts the entities' regions on the negative branch, and with cfg 1 there is none. Set cfg to something above 1, such as 3, or remove negative_entities.")
+				"negative_entities puts the entities' regions on the negative branch, and with cfg 1 there is none. Set cfg to something above 1, such as 3, or remove negative_entities.").
+				Note(r.At["sampler.cfg"], "cfg is set here")
 		case len(r.Entities) == 0:
 			b.diags.Warnf(r.Where("sampler.negative_entities"), noEffect, "negative_entities does nothing: %s has no entities.", r.Address)
 			w.onBoth = false
@@ -432,7 +478,8 @@ func (b *builder) sampler(w *work) {
 		b.diags.Errorf(r.Where("sampler.schedule"), unknown, "There is no schedule %q. Choose one of: %s.", w.schedule.Name, strings.Join(eligen.Schedules, ", "))
 	case s.Shift != nil && w.schedule.Name != "eligen":
 		b.diags.Errorf(r.Where("sampler.shift"), notApplicable,
-			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", w.schedule.Name)
+			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", w.schedule.Name).
+			Note(r.At["sampler.schedule"], "the schedule is set here")
 	case s.Shift != nil && !(*s.Shift > 0 && *s.Shift <= math.MaxFloat32):
 		b.diags.Errorf(r.Where("sampler.shift"), outOfRange, "shift is %v; it must be a finite number above 0.", *s.Shift)
 	case w.schedule.Name == "eligen":
@@ -591,37 +638,19 @@ func (b *builder) region(w *work, e *entity) {
 		return
 	}
 	e.region = e.Region.Round()
-	if !w.sizeOK() {
+	if e.outside = !b.onCanvas(w, e); e.outside || !w.sizeOK() || !b.maskFits(w, at, e.Region) {
 		return
 	}
-	bad := false
-	walk(e.region, func(part eligen.Region) {
-		m := part.Bitmap
-		if part.Kind != "image" || m == nil || part.Fit != "" || bad {
-			return
-		}
-		// Less than a pixel of the mask is rounding.
-		if math.Abs(float64(m.W)*float64(w.size.H)-float64(m.H)*float64(w.size.W)) >= float64(max(w.size.W, w.size.H)) {
-			bad = true
-			b.diags.Errorf(at, "Mask has another shape",
-				"The mask of %s has %d×%d pixels, the canvas %d×%d. Say how to lay it on: fit = \"stretch\", \"cover\" or \"contain\".", e.Address, m.W, m.H, w.size.W, w.size.H)
-		}
-	})
-	if bad {
-		return
-	}
-
 	g := w.spec.Geometry
 	e.tokens = e.region.Tokens(w.size, g)
 	e.covered = len(e.tokens)
-	b.cutOff(w, e)
 	total := g.Tokens(w.size)
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
 		b.diags.Errorf(at, "Region covers no image token",
-			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, or move it.",
-			e.Address, total, g.Token(), w.size.W, w.size.H, g.Factor)
+			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, or move it.%[7]s",
+			e.Address, total, g.Token(), w.size.W, w.size.H, g.Factor, unitHint(e.Region))
 	case n < b.options.MinTokens:
 		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; with fewer than %[7]d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
 			e.Address, n, total, g.Token(), w.size.W, w.size.H, b.options.MinTokens)
@@ -633,16 +662,12 @@ func (b *builder) region(w *work, e *entity) {
 	}
 }
 
-// cutOff warns of a region in pixels that reaches beyond a canvas of the model's own
-// size, which the scene doesn't say.
-func (b *builder) cutOff(w *work, e *entity) {
-	at, pixels, problem := e.Region.Box()
-	if w.render.Size != (eligen.Size{}) || w.render.Clip != nil || !pixels || problem != "" || len(e.tokens) == 0 {
-		return
-	}
-	if width, height := float64(w.size.W), float64(w.size.H); at[0] < 0 || at[1] < 0 || at[2] > width || at[3] > height {
-		b.warn(regionAt(e.Entity), "Region partly outside the canvas", "The region of %s reaches from %.6g to %.6g pixels across and from %.6g to %.6g down, beyond the canvas of %s, which has %d×%d pixels, the model's own size. What is outside is cut off. Move it, or set size.",
-			e.Address, at[0], at[2], at[1], at[3], w.render.Address, w.size.W, w.size.H)
+// once reports an error, once for the same position and text: renders share entities.
+func (b *builder) once(at *eligen.Source, summary, detail string, args ...any) {
+	key := fmt.Sprintf("%s|%s|%s", at, summary, fmt.Sprintf(detail, args...))
+	if !b.warned[key] {
+		b.warned[key] = true
+		b.diags.Errorf(at, summary, detail, args...)
 	}
 }
 
@@ -715,19 +740,15 @@ func (b *builder) outputs(w *work) {
 		outputs = []eligen.Output{{Path: "out/" + r.Name + ext, Source: r.Source}}
 	}
 	for _, o := range outputs {
+		if o.Path == "" && r.Broken["output"] {
+			continue
+		}
 		local, ok := b.path(o.Path, &o.Source)
-		if !ok {
+		if !ok || !b.format(w, o) {
 			continue
 		}
+		b.applicable(w, o)
 		ext := strings.ToLower(filepath.Ext(local))
-		known := stillFormats
-		if r.Clip != nil && !o.Sheet && !strings.Contains(local, "%") {
-			known = clipFormats
-		}
-		if !slices.Contains(known, ext) {
-			b.diags.Errorf(&o.Source, badPath, "%q does not end in one of %s.", o.Path, strings.Join(known, ", "))
-			continue
-		}
 		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && b.options.Video != nil {
 			version, err := b.options.Video(format)
 			if err != nil {
@@ -747,12 +768,6 @@ func (b *builder) outputs(w *work) {
 func sentence(err error) string {
 	return words.Capital(strings.TrimSuffix(err.Error(), "."))
 }
-
-// What can be written, by the ends of names.
-var (
-	stillFormats = []string{".png", ".jpg", ".jpeg", ".webp"}
-	clipFormats  = []string{".gif", ".apng", ".webp", ".mp4", ".webm"}
-)
 
 // path is where a file that the scene names is written, if it may be.
 func (b *builder) path(name string, at *eligen.Source) (string, bool) {

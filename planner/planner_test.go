@@ -167,9 +167,9 @@ func TestDiagnostics(t *testing.T) {
 		change func(*eligen.Render)
 		want   string // severity, line, and a pattern of the detail
 	}{
-		{"a size between multiples names the two nearest", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 1000, H: 512}, at("size") }, `error 99 width is 1000 .* 992 and 1008`},
-		{"a size below the smallest multiple", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 512, H: 7}, at("size") }, `error 99 height is 7 .* nearest is 16`},
-		{"a size without pixels", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: -16, H: 512} }, `error 1 width is -16`},
+		{"a size between multiples names the two nearest", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 1000, H: 512}, at("size") }, `error 99 width must be a multiple of 16 .* 1000 are 992 and 1008`},
+		{"a size below the smallest multiple", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 512, H: 7}, at("size") }, `error 99 height must be a multiple of 16 .* nearest to 7 is 16`},
+		{"a size without pixels", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: -16, H: 512} }, `error 1 width must be a multiple of 16 .* nearest to -16 is 16`},
 		{"a size beyond the limit", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: 1 << 40, H: 1 << 40} }, `error 1 16 megapixels`},
 
 		{"a negative prompt with cfg 1", dev, func(r *eligen.Render) {
@@ -210,7 +210,7 @@ func TestDiagnostics(t *testing.T) {
 		{"an entity without a region", dev, func(r *eligen.Render) { r.Entities[0].Region = eligen.Region{} }, `error 10 what, but not where`},
 		{"a region outside the picture", dev, func(r *eligen.Render) {
 			r.Entities[0].Region, r.Entities[0].At = eligen.Box(1.1, 0, 1.3, 1), at("box")
-		}, `error 99 none of the 4096 image tokens`},
+		}, `error 99 This shape reaches from 1.1 to 1.3 across`},
 		{"a region between the points that are looked at", dev, func(r *eligen.Render) {
 			r.Entities[0].Region, r.Entities[0].At = eligen.Region{Kind: "box", Pixels: true, Numbers: []float64{6, 0, 11, 1000}}, at("region")
 		}, `error 99 8 pixels apart`},
@@ -554,9 +554,9 @@ func TestApproximations(t *testing.T) {
 	}
 }
 
-// A region in pixels is held to the canvas also where the scene leaves its size to the
-// model: the package dsl can't know it.
-func TestPixelsBeyondTheModelsOwnSize(t *testing.T) {
+// A region in pixels is held to the canvas, also where the scene leaves its size to the
+// model.
+func TestPixelsBeyondTheCanvas(t *testing.T) {
 	px := func(x0, y0, x1, y1 float64) eligen.Region {
 		r := eligen.Box(x0, y0, x1, y1)
 		r.Pixels = true
@@ -569,10 +569,10 @@ func TestPixelsBeyondTheModelsOwnSize(t *testing.T) {
 		says string
 	}{
 		{"inside", px(100, 100, 256, 256), eligen.Size{}, ""},
-		{"partly outside", px(200, 200, 300, 300), eligen.Size{}, "Region partly outside the canvas: The region of entity.a reaches from 200 to 300 pixels across and from 200 to 300 down, beyond the canvas of render.r, which has 256×256 pixels, the model's own size."},
-		{"partly outside, of two shapes", eligen.Region{Kind: "union", Parts: []eligen.Region{px(10, 10, 60, 60), px(100, 200, 160, 300)}}, eligen.Size{}, "Region partly outside the canvas: The region of entity.a reaches from 10 to 160 pixels across"},
-		{"outside", px(300, 300, 400, 400), eligen.Size{}, "Region covers no image token: "},
-		{"of a size that is written, the scene's reader has said it", px(200, 200, 300, 300), eligen.Size{W: 256, H: 256}, ""},
+		{"partly outside", px(200, 200, 300, 300), eligen.Size{}, "Region partly outside the canvas: This shape reaches from 200 to 300 pixels across and from 200 to 300 pixels down, beyond the canvas of render.r, which has 256×256 pixels, the model's own size."},
+		{"partly outside, of two shapes", eligen.Region{Kind: "union", Parts: []eligen.Region{px(10, 10, 60, 60), px(100, 200, 160, 300)}}, eligen.Size{}, "Region partly outside the canvas: This shape reaches from 10 to 160 pixels across"},
+		{"outside", px(300, 300, 400, 400), eligen.Size{}, "Region outside the canvas: "},
+		{"of a size that is written", px(200, 200, 300, 300), eligen.Size{W: 256, H: 256}, "Region partly outside the canvas: This shape reaches from 200 to 300 pixels across"},
 	} {
 		r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: c.size,
 			Entities: []eligen.Entity{{Name: "a", Address: "entity.a", Prompt: "a", Strength: 1, Region: c.r, Source: line(1, "a")}}}

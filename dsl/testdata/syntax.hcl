@@ -18,6 +18,6 @@ entity "pear" { # want "Unclosed configuration block: There is no closing brace 
 
 render "x" {
   prompt   = "abc" size = 3             # want "Missing newline after argument"
-  size     = [100, 64]                  # want "The width must be a multiple of 16"
+  size     = [100, 64]                  # want "The width must be a multiple of 16 pixels"
   entities = [entity.dog, entity.pear, entity.kiwi] # want "There is no entity .kiwi."
 }

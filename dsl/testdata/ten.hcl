@@ -26,13 +26,17 @@ entity "apple" { # want "Duplicate declaration: entity.apple was first declared 
 
 render "picnic" {
   prompt   = "a ${entity.dgo.prompt} in the grass" # want "Reference to undeclared name: There is no entity .dgo.. Did you mean .entity.dog.\\?"
-  size     = [1000, 768]                           # want "Invalid size: The width must be a multiple of 16; the nearest to 1000 are 992 and 1008"
+  size     = [1000, 768]                           # want "Invalid size: The width must be a multiple of 16 pixels for this model; the nearest to 1000 are 992 and 1008"
   seed     = 4294967296                            # want "Value out of range: .seed. must be a whole number from 0 to 4294967295"
-  negative = "blurry"                              # want "Negative prompt without guidance"
+  timeline = "leap" # want "Incorrect reference: Here must be a reference to a timeline, as timeline.name; a text can't stand for one."
+}
+
+render "lunch" {
+  prompt   = "an apple"
+  entities = []
+  negative = "blurry" # want "Negative prompt without guidance"
 
   sampler {
     cfg = 1
   }
-
-  timeline = "leap" # want "Incorrect reference: Here must be a reference to a timeline, as timeline.name; a text can't stand for one."
 }

@@ -30,3 +30,19 @@ func Capital(s string) string {
 	}
 	return string(unicode.ToUpper(r)) + s[n:]
 }
+
+// Quoted lists words for a sentence: "a", "b" or "c", with last before the last one.
+func Quoted(list []string, last string) string {
+	var b strings.Builder
+	for i, w := range list {
+		switch {
+		case i == 0:
+		case i == len(list)-1:
+			b.WriteString(" " + last + " ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(`"` + w + `"`)
+	}
+	return b.String()
+}

@@ -27,3 +27,11 @@ func TestCapital(t *testing.T) {
 		}
 	}
 }
+
+func TestQuoted(t *testing.T) {
+	for want, list := range map[string][]string{"": nil, `"a"`: {"a"}, `"a" or "b"`: {"a", "b"}, `"a", "b" or "c"`: {"a", "b", "c"}} {
+		if got := Quoted(list, "or"); got != want {
+			t.Errorf("%v: %s, want %s", list, got, want)
+		}
+	}
+}
