@@ -5,6 +5,8 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/model/paint"
+	"github.com/eligen/eligen/planner"
 )
 
 // An Input is a scene, and the values that its variables get from outside.
@@ -35,7 +37,10 @@ func (a *App) Open(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnos
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := ds.Err(); err != nil {
+	if ds.HasErrors() {
+		if ds, err = a.Validate(ctx, in); err == nil {
+			err = ds.Err()
+		}
 		return nil, nil, err
 	}
 	return scene, ds, nil
@@ -47,9 +52,20 @@ func (a *App) load(ctx context.Context, in Input) (scene *eligen.Scene, ds elige
 	return scene, ds, err
 }
 
-// Validate returns everything that is wrong with a scene, warnings included. The error is ctx's.
-func (a *App) Validate(ctx context.Context, in Input) (eligen.Diagnostics, error) {
-	_, ds, err := a.load(ctx, in)
+// Validate returns everything that is wrong with a scene, warnings included: mistakes in how it is
+// written, and, planned for the paint engine, in what it means. Weights are not looked for, nor what
+// they alone decide: whether they are there, whole and fit one another, whether the model takes guidance,
+// and whether the machine has the memory, and a program to write videos. The error is ctx's.
+func (a *App) Validate(ctx context.Context, in Input) (ds eligen.Diagnostics, err error) {
+	err = await(ctx, func() {
+		var scene *eligen.Scene
+		if scene, ds = dsl.LoadPartial(ctx, in.Path, a.vars(in)); scene == nil {
+			return
+		}
+		var e paint.Engine
+		_, more := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
+		ds = append(ds, more...).Tidy()
+	})
 	return ds, err
 }
 

@@ -133,7 +133,7 @@ func planned(
 	spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o planner.Options,
 ) (p *eligen.Plan, ds eligen.Diagnostics, err error) {
 	err = await(ctx, func() { p, ds = planner.Build(ctx, scene, engineID, spec, o) })
-	return p, ds, err
+	return p, ds.Tidy(), err
 }
 
 // unsound reports whether weights that are there can't be what they should be: they are damaged, or
