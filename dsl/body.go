@@ -132,7 +132,7 @@ func (b *body) read(from hcl.Body) {
 			continue
 		}
 		if first, ok := seen[inner.Type]; ok && !slices.Contains(g.many, inner.Type) {
-			b.errorf(header, duplicateBlock, "%s has one %s block; it was first declared at %s. Merge the two.", capital(g.what), inner.Type, l.source(first))
+			b.errorf(header, duplicateBlock, "%s has one %s block. Merge the two.", capital(g.what), inner.Type).Note(l.source(first), "the first one is here")
 			continue
 		}
 		seen[inner.Type] = header

@@ -256,13 +256,13 @@ func (l *loader) moved(block *hcl.Block) {
 	case from == to:
 		b.errorf(toRange, "Invalid move", "%s is moved to itself. Remove the block.", from)
 	case l.at(from) != nil && !l.at(from).several: // a block that is now repeated was one
-		b.errorf(fromRange, "Invalid move", "%s is still declared at %s. A move names what is gone; remove the block, or the declaration.", from, l.at(from).at)
+		b.errorf(fromRange, "Invalid move", "%s is still declared. A move names what is gone: remove the block, or the declaration.", from).Note(l.at(from).at, "declared here")
 	case l.at(to) == nil:
 		b.errorf(toRange, "Invalid move", "Nothing is declared as %s.%s", to, didYouMean(to, l.addresses(kind(to))))
 	}
 	for _, m := range l.moves {
 		if m.From == from {
-			b.errorf(fromRange, "Invalid move", "%s is moved already, at %s.", from, m.Source)
+			b.errorf(fromRange, "Invalid move", "%s is moved already. Remove one of the two blocks.", from).Note(m.Source, "moved here")
 		}
 	}
 	if !b.failed {

@@ -43,7 +43,7 @@ func TestScenes(t *testing.T) {
 			wants := wantsOf(t, string(src))
 			scene, ds := Load(t.Context(), path, Vars{Families: families})
 			for _, d := range ds {
-				text := d.Summary + ": " + d.Detail
+				text := worded(d)
 				if d.Source == nil {
 					t.Errorf("without a line: %s", text)
 					continue
@@ -57,7 +57,7 @@ func TestScenes(t *testing.T) {
 			_, all := judged(t.Context(), path, Vars{})
 			for _, d := range all {
 				if d.Source != nil && !slices.ContainsFunc(ds, func(o eligen.Diagnostic) bool { return o.String() == d.String() }) {
-					take(wants, d.Source.Line, d.Summary+": "+d.Detail)
+					take(wants, d.Source.Line, worded(d))
 				}
 			}
 			for line, list := range wants {
@@ -73,6 +73,18 @@ func TestScenes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// worded is a diagnostic as comments expect it, with its notes on one line each.
+func worded(d eligen.Diagnostic) string {
+	text := d.Summary + ": " + d.Detail
+	for _, n := range d.Notes {
+		text += fmt.Sprintf("\nNote: %s", n.Text)
+		if n.Source != nil {
+			text += fmt.Sprintf(", at %s", n.Source)
+		}
+	}
+	return text
 }
 
 var (

@@ -55,8 +55,8 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	case len(set) > 1:
 		first := b.attrs[set[0]]
 		for _, other := range set[1:] {
-			b.errorf(b.attrs[other].NameRange, conflicting, "An entity has exactly one of \"box\", \"mask\" and \"region\"; %q was given first, at %s. Put shapes together with union().",
-				set[0], l.source(first.NameRange))
+			b.errorf(b.attrs[other].NameRange, conflicting, "An entity has exactly one of \"box\", \"mask\" and \"region\". Remove all but one, or put shapes together with union().").
+				Note(l.source(first.NameRange), "%q was set first", set[0])
 		}
 	case len(set) == 0 && !b.damaged && !b.guessed["box"] && !b.guessed["mask"] && !b.guessed["region"]:
 		b.errorf(b.rng, missing, "An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")

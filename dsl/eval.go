@@ -101,7 +101,7 @@ func (l *loader) declare(n *node) {
 		if first.at.File == "" {
 			l.errorf(n.rng, duplicate, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
 		} else {
-			l.errorf(n.rng, duplicate, "%s was first declared at %s. Names are unique: rename one of the two.", first.local(), first.at)
+			l.errorf(n.rng, duplicate, "%s is declared twice. Rename one of the two.", first.local()).Note(first.at, "first declared here")
 		}
 		return
 	}

@@ -25,8 +25,8 @@ func TestFilesThatMeet(t *testing.T) {
 		"frames of two widths":        {clip + frames("a", "out/f%d.png") + frames("b", "out/f%02d.png"), `out/f10.png would be written by render.a and by render.b.`},
 		"frames of two widths, apart": {clip + frames("a", "out/f%d.png") + frames("b", "out/f%03d.png"), ""},
 		"a frame and what is read":    {clip + frames("a", "in%d.png") + "render \"b\" {\n  prompt = \"x\"\n  init {\n    image = image(\"in3.png\")\n  }\n}\n", `The scene reads in3.png, so frame 3 can't be written to it.`},
-		"a file and a folder":         {still("a", "out/a.png/b.png") + still("b", "out/A.png"), `out/A.png can't be a folder: the output at `},
-		"an accent in two spellings":  {still("a", "out/\u00e9.png") + still("b", "out/e\u0301.png"), `is already written by the output at `},
+		"a file and a folder":         {still("a", "out/a.png/b.png") + still("b", "out/A.png"), `out/A.png can't be a folder: another output writes it as a file`},
+		"an accent in two spellings":  {still("a", "out/\u00e9.png") + still("b", "out/e\u0301.png"), `Two outputs write `},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "s.hcl")

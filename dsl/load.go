@@ -343,7 +343,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 			}
 			address := b.Type + "." + b.Labels[0]
 			if first, ok := names[address]; ok {
-				l.errorf(at, duplicate, "%s was first declared at %s. Names are unique: rename one of the two.", address, first)
+				l.errorf(at, duplicate, "%s is declared twice. Rename one of the two.", address).Note(first, "first declared here")
 			} else {
 				names[address] = l.source(at)
 			}

@@ -88,7 +88,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
 		}
 		if first := lock.Find(r.Scene, r.Address); first != nil {
-			b.errorf(b.rng, "Recorded twice", "%s of %s was first recorded at %s. Remove one of the two, or record again with eligen verify --update.", r.Address, r.Scene, first.Source)
+			b.errorf(b.rng, "Recorded twice", "%s of %s is recorded twice. Remove one of the two, or record again with eligen verify --update.", r.Address, r.Scene).Note(first.Source, "first recorded here")
 		}
 		lock.Renders = append(lock.Renders, r)
 	}

@@ -56,7 +56,7 @@ func TestLockMistakes(t *testing.T) {
 		"render \"a.hcl\" {\n}\n":                     "Write it as",
 		"render \"a.hcl\" \"render.a\" {\n}\n":        `A recorded render needs the argument "plan"`,
 		strings.Replace(record, digest, "abc", 1):     `"plan" must be a SHA-256 digest`,
-		record + record:                               "was first recorded at",
+		record + record:                               "is recorded twice",
 		strings.Replace(record, "engine", "engin", 1): `Did you mean "engine"?`,
 		"render {":                     "",
 		strings.Repeat("#", maxFile+1): "bytes",

@@ -263,6 +263,9 @@ func (l *loader) exports() cty.Value {
 	return cty.ObjectVal(out)
 }
 
+// module is the address of the module that l reads: "module.birds".
+func (l *loader) moduleAddress() string { return strings.TrimSuffix(l.address, ".") }
+
 // shown is how l's own files call a block: a block of a module's, inside it, has
 // no module before its name.
 func (l *loader) shown(n *node) string { return strings.TrimPrefix(n.address(), l.address) }

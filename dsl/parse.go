@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/eligen/eligen"
@@ -259,7 +260,22 @@ func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 		s := f.source(*d.Subject)
 		at = &s
 	}
-	*ds = append(*ds, eligen.Problem(severity, at, summary, detail))
+	p := eligen.Problem(severity, at, summary, detail)
+	if m := setAlready.FindStringSubmatch(d.Detail); d.Summary == redefined && d.Subject != nil && m != nil {
+		p.Note(f.line(m[1], f.text(*d.Subject)), "set first here")
+	}
+	*ds = append(*ds, p)
+}
+
+// line is where a line of the file, by its number, holds a word.
+func (f *file) line(number, word string) eligen.Source {
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 1 || n > len(f.lines) {
+		return eligen.Source{}
+	}
+	from := f.lines[n-1]
+	start := from + max(0, bytes.Index(f.src[from:], []byte(word)))
+	return f.source(hcl.Range{Start: hcl.Pos{Byte: start}, End: hcl.Pos{Byte: start + len(word)}})
 }
 
 // stock is a summary of the HCL library's in stock words: some of its summaries hold
@@ -279,7 +295,7 @@ func stock(summary string) string {
 }
 
 var (
-	setAlready = regexp.MustCompile(`was already set at (.+:\d+)\.`)
+	setAlready = regexp.MustCompile(`was already set at .+:(\d+),\d+`)
 	// inColumns is a place as HCL writes it; here it is file:line, as everywhere.
 	inColumns = regexp.MustCompile(`(:\d+),\d+-(\d+,)?\d+`)
 )
@@ -291,8 +307,8 @@ func (f *file) plainer(d *hcl.Diagnostic) string {
 	case unclosed:
 		return "There is no closing brace for this block."
 	case redefined:
-		if m := setAlready.FindStringSubmatch(inColumns.ReplaceAllString(d.Detail, "$1")); m != nil && d.Subject != nil {
-			return fmt.Sprintf("%q was set already, at %s. Remove one of the two.", f.text(*d.Subject), m[1])
+		if d.Subject != nil {
+			return fmt.Sprintf("%q is set twice. Remove one of the two.", f.text(*d.Subject))
 		}
 	case "Invalid multi-line string":
 		return "This text has no closing quote on its line. One of several lines is written <<EOT … EOT."

@@ -581,11 +581,11 @@ func (b *body) collides(at hcl.Range, path string, first writer, who string) {
 	case first.at == place && module(first.who) != module(who):
 		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: the two modules are of one folder, and in names of files upper and lower case are one. Write an output block with a variable of the module in its path.", path, first.who, who)
 	case word == "" || first.at != place:
-		b.errorf(at, duplicateOutput, "%s is already written by the output at %s. Give one of the two another path.", path, first.at)
+		b.errorf(at, duplicateOutput, "Two outputs write %s. Give one of them another path.", path).Note(first.at, "the other output is here")
 	case a == nil || a.Expr.Range() != at:
 		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: in names of files, upper and lower case are one, and what is no letter, digit, \"-\", \"_\" or \".\" becomes \"_\". Name the keys so that they differ in more, or write an output block with another path.", path, first.who, who)
 	case !b.variesBy(a.Expr):
-		b.errorf(at, duplicateOutput, "%s is already written by the output at %s. Every instance writes it: put %s into the path.", path, first.at, word)
+		b.errorf(at, duplicateOutput, "Every instance writes %s. Put %s into the path.", path, word)
 	default:
 		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s. Put more of what tells them apart into the path, as %s.", path, first.who, who, word)
 	}
@@ -632,7 +632,7 @@ func (l *loader) filesMeet(renders []eligen.Render) {
 		w := l.outputs[key]
 		for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
 			if file, ok := l.outputs[dir]; ok {
-				l.diags.Errorf(&w.at, "Invalid output path", "%s can't be a folder: the output at %s writes it as a file. Give one of the two another path.", file.path, file.at)
+				l.diags.Errorf(&w.at, "Invalid output path", "%s can't be a folder: another output writes it as a file. Give one of the two another path.", file.path).Note(file.at, "written as a file here")
 			}
 		}
 		if o, f, ok := frameOf(byEnds, key); ok {

@@ -199,7 +199,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	frames, duration := b.has("frames"), b.has("duration")
 	switch {
 	case frames && duration:
-		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both; duration was given at %s.", l.source(b.attrs["duration"].NameRange))
+		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both. Remove one of the two.").Note(l.source(b.attrs["duration"].NameRange), "\"duration\" is here")
 	case frames:
 		if n, ok := b.whole("frames", 1, int64(limit)); ok {
 			t.Frames = int(n)
@@ -307,7 +307,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 	tr.Source = b.l.source(at)
 	// A box and its centre are two ways to move one thing.
 	if first, ok := moved[target.String()]; ok {
-		c.errorf(at, "Duplicate track", "%s is moved by the track at %s already. Put their keys into one track.", target, first)
+		c.errorf(at, "Duplicate track", "Two tracks move %s. Put their keys into one.", target).Note(first, "the first track is here")
 	} else {
 		moved[target.String()] = tr.Source
 	}
@@ -327,7 +327,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 		c.failed = true
 		return
 	case len(given) > 1:
-		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\"; %q was given, too, at %s.", given[0], b.l.source(c.attrs[given[0]].NameRange))
+		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\". Remove all but one.").Note(b.l.source(c.attrs[given[0]].NameRange), "%q is here", given[0])
 		return
 	case len(given) == 1 && given[0] != "keys" && target.Attribute != "center":
 		c.errorf(c.attrs[given[0]].NameRange, notApplicable, "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
@@ -748,7 +748,7 @@ func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
 	}
 	for _, tr := range r.Clip.Timeline.Tracks {
 		if missing := b.unmoved(tr, r, shown); missing != "" {
-			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track at %s.", r.Clip.Timeline.Address, tr.Target, missing, tr.Source)
+			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track.", r.Clip.Timeline.Address, tr.Target, missing).Note(tr.Source, "the track is here")
 		}
 	}
 	return true

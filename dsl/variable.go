@@ -217,7 +217,7 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	}
 	if value == cty.NilVal {
 		if l.address != "" {
-			b.errorf(l.caller, missing, "The module needs the argument %q: its variable at %s has no default.", n.name, n.at)
+			b.errorf(l.caller, missing, "%s needs the argument %q: the variable has no default.", l.moduleAddress(), n.name).Note(n.at, "the variable is declared here")
 			return cty.DynamicVal
 		}
 		b.errorf(b.rng, "No value for variable", "The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
@@ -298,7 +298,7 @@ func (b *body) given(n *node, g given, ty cty.Type, defaults *typeexpr.Defaults)
 		}
 		v, err := toType(v, ty)
 		if err != nil {
-			b.errorf(g.at, wrongType, "The module's variable %q must be %s: %v.", n.name, ty.FriendlyName(), err)
+			b.errorf(g.at, wrongType, "%q of %s must be %s: %v.", n.name, b.l.moduleAddress(), ty.FriendlyName(), err).Note(n.at, "the variable is declared here")
 		}
 		return v, g.at, err == nil
 	}
@@ -348,11 +348,15 @@ func (b *body) validate(n *node, block *hcl.Block, place hcl.Range, from string)
 	message, said := v.text("error_message")
 	met, ok := v.boolean("condition")
 	if ok && said && !met {
-		if n.value.IsNull() || short(n.value) == "" {
-			v.errorf(place, "Invalid value for variable", "%s (From %s; the condition is at %s.)", message, from, b.l.source(v.place("condition")))
-		} else {
-			v.errorf(place, "Invalid value for variable", "%s Here var.%s is %s, from %s. The condition is at %s.", message, n.name, short(n.value), from, b.l.source(v.place("condition")))
+		of := ""
+		if b.l.address != "" {
+			of = b.l.moduleAddress() + ": "
 		}
+		d := v.errorf(place, "Invalid value for variable", "%s%s", of, message)
+		if s := short(n.value); s != "" {
+			d.Detail = strings.Replace(d.Detail, message, fmt.Sprintf("%s Here var.%s is %s, from %s.", message, n.name, s, from), 1)
+		}
+		d.Note(b.l.source(v.place("condition")), "the condition is here")
 	}
 	b.failed = b.failed || v.failed
 }

@@ -23,10 +23,12 @@ func (b *builder) frames(w *work) {
 	b.keys(w)
 	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
 		b.diags.Errorf(r.Where("background"), conflicting, "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
-			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil])
+			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil]).
+			Note(b.block(r, "inpaint", "transfer"), "the picture is here")
 	}
 	if r.Init != nil && c.Warm != nil {
-		b.diags.Errorf(&c.Warm.Source, conflicting, "init starts every frame from a picture, and warm_start from the frame before it: choose one.")
+		b.diags.Errorf(&c.Warm.Source, conflicting, "init starts every frame from a picture, and warm_start from the frame before it: choose one.").
+			Note(r.Init.Source, "init is here")
 	}
 	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
 		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange, "The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
@@ -85,6 +87,16 @@ func (b *builder) frames(w *work) {
 			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
 	}
+}
+
+// block is where the first of some blocks is that a render has.
+func (b *builder) block(r *eligen.Render, names ...string) eligen.Source {
+	for _, name := range names {
+		if at, ok := r.At[name]; ok {
+			return at
+		}
+	}
+	return eligen.Source{}
 }
 
 // ranges says which frames: "frames 0–3 and 7".

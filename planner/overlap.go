@@ -157,8 +157,8 @@ func (b *builder) exclusive(w *work) {
 		for j := range i {
 			if n := shared[int32(j+1)]; n > 0 {
 				other := w.entities[j]
-				b.diags.Errorf(regionAt(e.Entity), "Regions overlap", "%s and %s, at %s, share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
-					e.Address, other.Address, regionAt(other.Entity), n, w.render.Address)
+				b.diags.Errorf(regionAt(e.Entity), "Regions overlap", "%s and %s share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
+					e.Address, other.Address, n, w.render.Address).Note(*regionAt(other.Entity), "%s is here", other.Address)
 			}
 		}
 	}

@@ -49,8 +49,8 @@ func TestOverlap(t *testing.T) {
 		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
 		{"exclusive", layers("exclusive"), nil, []string{
 			"Region is small",
-			"Regions overlap: entity.b and entity.a, at scene.hcl:10, share 1024 pixels",
-			"Regions overlap: entity.c and entity.a, at scene.hcl:10, share 256 pixels"}},
+			"Regions overlap: entity.b and entity.a share 1024 pixels",
+			"Regions overlap: entity.c and entity.a share 256 pixels"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			plan, diags := planner.Build(t.Context(), c.scene, "engine-1", paint.Engine{}.Spec, planner.Options{})

@@ -41,7 +41,7 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 		if first == nil {
 			first, w.imageAdapter = a, digest
 		} else if digest != w.imageAdapter {
-			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those of %q at %s. Several adapters of the same weights may bring in pictures, each at its own scale.", first.Name, first.Source)
+			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those of %q. Use one IP-Adapter: several adapters of its weights may bring in pictures, each at its own scale.", first.Name).Note(first.Source, "%q is here", first.Name)
 			continue
 		}
 		for k, p := range a.Images {

@@ -149,7 +149,7 @@ func TestPictureDiagnostics(t *testing.T) {
 		want   string
 	}{
 		"no picture":    {func(r *eligen.Render) { r.Adapters[0].Images = nil }, `error 50 "first" brings in pictures, and has none`},
-		"other weights": {func(r *eligen.Render) { r.Adapters[2].Path = "./other.bin" }, `error 60 others than those of "first" at scene.hcl:50`},
+		"other weights": {func(r *eligen.Render) { r.Adapters[2].Path = "./other.bin" }, `error 60 others than those of "first"`},
 		"no LoRA on FLUX": {func(r *eligen.Render) {
 			r.Model.Family, r.Adapters = "flux", r.Adapters[:1]
 			r.At = map[string]eligen.Source{"adapters": line(70, "adapters")}

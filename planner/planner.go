@@ -778,7 +778,7 @@ func (b *builder) path(name string, at *eligen.Source) (string, bool) {
 	}
 	local = filepath.Clean(local)
 	if first, taken := b.paths[local]; taken {
-		b.diags.Errorf(at, "Duplicate output", "%s is written already, by the output at %s. Give one of them another path.", name, first)
+		b.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first, "the other output is here")
 		return "", false
 	}
 	b.paths[local] = *at

@@ -257,7 +257,7 @@ func TestDiagnostics(t *testing.T) {
 
 		{"two outputs with one path", dev, func(r *eligen.Render) {
 			r.Outputs = []eligen.Output{{Path: "a/x.png", Source: line(40, "first")}, {Path: "a/./x.png", Source: line(41, "second")}}
-		}, `error 41 scene.hcl:40`},
+		}, `error 41 Two outputs write`},
 		{"an output outside the scene's folder", dev, func(r *eligen.Render) {
 			r.Outputs = []eligen.Output{{Path: "../x.png", Source: line(40, "path")}}
 		}, `error 40 "../x.png" is not there`},

@@ -67,7 +67,7 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 		{"inpaint", r.Inpaint != nil, "both say what picture is painted into"},
 	} {
 		if other.is {
-			b.diags.Errorf(at, conflicting, "%s has transfer and %s (%s): %s. Remove one of the two.", r.Address, other.name, r.Where(other.name), other.why)
+			b.diags.Errorf(at, conflicting, "%s has transfer and %s: %s. Remove one of the two.", r.Address, other.name, other.why).Note(*r.Where(other.name), "%s is here", other.name)
 		}
 	}
 	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)

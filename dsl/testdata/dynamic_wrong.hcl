@@ -56,7 +56,7 @@ render "b" {
   dynamic "output" {
     for_each = ["a", "b"]
     content {
-      path = "out/x.png" # want "Duplicate output: .* Every instance writes it: put ..output.key. into the path"
+      path = "out/x.png" # want "Duplicate output: Every instance writes out.x.png. Put ..output.key. into the path"
     }
   }
 

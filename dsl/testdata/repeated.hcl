@@ -70,7 +70,7 @@ render "g" {
   entities = []
 
   output {
-    path = "out/g.png" # want "Duplicate output: .* Every instance writes it: put \\$.count.index. into the path"
+    path = "out/g.png" # want "Duplicate output: Every instance writes out.g.png. Put \\$.count.index. into the path"
   }
 }
 

@@ -9,7 +9,7 @@ entity "dog" {
 entity "apple" {
   prompt = 'an apple'                   # want "Single quotes are not valid"
   box    = xywh(0.60, 0.10, 0.30, 0.35)
-  box    = xywh(0.60, 0.10, 0.30, 0.30) # want "Duplicate argument: .box. was set already, at testdata.syntax.hcl:11"
+  box    = xywh(0.60, 0.10, 0.30, 0.30) # want "Duplicate argument: .box. is set twice.*set first here, at testdata.syntax.hcl:11"
 }
 
 entity "pear" { # want "Unclosed configuration block: There is no closing brace for this block"

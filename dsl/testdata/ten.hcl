@@ -19,7 +19,7 @@ entity "apple" {
   box    = [0.6, 0.1, 0.3, 0.35] # want "Incorrect type: .box. must be a shape.* Four numbers alone could mean several boxes"
 }
 
-entity "apple" { # want "Duplicate declaration: entity.apple was first declared at testdata/ten.hcl:17"
+entity "apple" { # want "Duplicate declaration: entity.apple is declared twice.*first declared here, at testdata/ten.hcl:17"
   prompt = "another apple"
   box    = xywh(0.1, 0.1, 0.3, 0.3)
 }

@@ -28,7 +28,7 @@ entity "nowhere" { # want "Missing required argument: .*exactly one of"
 entity "everywhere" {
   prompt = "everywhere"
   box    = xywh(0.1, 0.1, 0.2, 0.2)
-  region = ellipse(0.5, 0.5, 0.1, 0.1) # want "Conflicting arguments: .*.box. was given first, at testdata/values.hcl:30"
+  region = ellipse(0.5, 0.5, 0.1, 0.1) # want "Conflicting arguments: .*.box. was set first, at testdata/values.hcl:30"
 }
 
 entity "kinds" {
@@ -131,7 +131,7 @@ render "small" {
   sampler {
   }
 
-  sampler { # want "Duplicate block: A render has one sampler block; it was first declared at testdata/values.hcl:131"
+  sampler { # want "Duplicate block: A render has one sampler block.*the first one is here, at testdata/values.hcl:131"
   }
 }
 
@@ -166,7 +166,7 @@ render "outputs" {
   }
 
   output {
-    path = "out/numbers.png" # want "Duplicate output: out/numbers.png is already written by the output at testdata/values.hcl:105"
+    path = "out/numbers.png" # want "Duplicate output: Two outputs write out/numbers.png.*the other output is here, at testdata/values.hcl:105"
   }
 
   output {
