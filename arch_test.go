@@ -99,7 +99,7 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "runtime store model app cmd",
+	"files":     "dsl runtime store model train dataset fetch app cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset cmd",

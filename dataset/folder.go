@@ -21,6 +21,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/pixels"
 )
 
@@ -79,17 +80,7 @@ func Write(dir string, samples annotated.Samples, n int) error {
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, metadata+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // fails, rightly, after the rename
-	_, err = temp.Write(append(data, '\n'))
-	err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close())
-	if err != nil {
-		return fmt.Errorf("%s: %w", target, err)
-	}
-	return os.Rename(temp.Name(), target)
+	return files.WriteBytes(target, append(data, '\n'))
 }
 
 func writeSample(dir string, i int, s annotated.Sample) (item, error) {

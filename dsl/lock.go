@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
@@ -166,16 +167,7 @@ func WriteLock(folder string, lock *eligen.Lock) (err error) {
 			b.AppendNewBlock("weights", []string{w.Part}).Body().SetAttributeValue("sha256", cty.StringVal(string(w.Digest)))
 		}
 	}
-	temp, err := os.CreateTemp(folder, ".eligen-new-*")
-	if err != nil {
-		return fmt.Errorf("the lock can't be written: %w", err)
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(hclwrite.Format(f.Bytes()))
-	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), filepath.Join(folder, eligen.LockName))
-	}
-	if err != nil {
+	if err := files.WriteBytes(filepath.Join(folder, eligen.LockName), hclwrite.Format(f.Bytes())); err != nil {
 		return fmt.Errorf("the lock can't be written: %w", err)
 	}
 	return nil

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 )
 
 // DefaultLimit is the most bytes that a download may have where its File names
@@ -80,7 +81,7 @@ func (c *Client) Download(ctx context.Context, f File, path string) error {
 		if err == nil {
 			err = check(f, part)
 			if err == nil {
-				return place(part, path)
+				return files.Move(part, path)
 			}
 			os.Remove(part)
 			// A part of something else may have been on disk: once more from the start.
@@ -323,7 +324,7 @@ func (c *Client) getOnce(ctx context.Context, address, accept string, hosts []st
 
 // check reads the file at path and reports how it differs from f.
 func check(f File, path string) error {
-	in, err := os.Open(path)
+	in, err := files.Open(path)
 	if err != nil {
 		return err
 	}
@@ -351,33 +352,6 @@ func check(f File, path string) error {
 		if got := "sha512-" + base64.StdEncoding.EncodeToString(h512.Sum(nil)); got != f.Integrity {
 			return fmt.Errorf("%w: its SHA-512 is %s, the registry says %s", ErrDigest, got, f.Integrity)
 		}
-	}
-	return nil
-}
-
-// SHA256 is the digest of a file's content.
-func SHA256(path string) (eligen.Digest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return eligen.Digest(hex.EncodeToString(h.Sum(nil))), nil
-}
-
-// place moves a finished file to where it belongs, in a way that survives a
-// loss of power: its content was synced before.
-func place(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	if dir, err := os.Open(filepath.Dir(to)); err == nil {
-		_ = dir.Sync() // not possible everywhere, and no reason to fail
-		dir.Close()
 	}
 	return nil
 }

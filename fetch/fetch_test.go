@@ -25,6 +25,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/files"
 )
 
 var content = bytes.Repeat([]byte("every entity in its region\n"), 4000)
@@ -419,7 +420,7 @@ func TestUnpack(t *testing.T) {
 		if err := fetch.Member(archive, "package/a.txt", to, sum(text)); err != nil {
 			t.Error(err)
 		}
-		if got, err := fetch.SHA256(to); err != nil || got != sum(text) {
+		if got, err := files.DigestOf(to); err != nil || got != sum(text) {
 			t.Errorf("%s: the member's digest is %s, %v", archive, got, err)
 		}
 		if err := fetch.Member(archive, "none", to, ""); err == nil || !strings.Contains(err.Error(), `no member "none"`) {

@@ -4,9 +4,6 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 )
 
 // Unpack writes files of an archive (.tgz, .tar.gz, .zip, .whl) below dir. keep
@@ -99,27 +97,19 @@ func Member(archive, member, to string, digest eligen.Digest) error {
 	return nil
 }
 
-// Write puts what r holds at path: whole and with the right digest, or not at
-// all. An empty digest is not checked.
+// Write writes what r gives to a file, whole and with the right digest, or not at all. An
+// empty digest is not checked.
 func Write(r io.Reader, to string, digest eligen.Digest) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(to), ".new-*")
-	if err != nil {
+	return files.WriteFile(to, func(w io.Writer) error {
+		got, _, err := files.Digest(io.TeeReader(io.LimitReader(r, DefaultLimit), w))
+		if err == nil && digest != "" && got != digest {
+			err = fmt.Errorf("%w: its SHA-256 is %s, expected %s", ErrDigest, got, digest)
+		}
 		return err
-	}
-	defer os.Remove(out.Name())
-	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, h), io.LimitReader(r, DefaultLimit))
-	err = errors.Join(err, out.Chmod(0o644), out.Sync(), out.Close())
-	if err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(h.Sum(nil)); digest != "" && got != string(digest) {
-		return fmt.Errorf("%w: its SHA-256 is %s, expected %s", ErrDigest, got, digest)
-	}
-	return place(out.Name(), to)
+	})
 }
 
 // members calls visit for every regular file of an archive, in its order.

@@ -1,13 +1,11 @@
 package train
 
 import (
-	"errors"
 	"image"
 	"image/draw"
 	"image/png"
+	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/gomlx/compute"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
@@ -204,13 +203,5 @@ func paste(img *image.NRGBA, x0, y0 int, pix []float32, w, h int) {
 
 // writePNG writes a file whole or not at all.
 func writePNG(path string, img image.Image) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return files.WriteFile(path, func(w io.Writer) error { return png.Encode(w, img) })
 }

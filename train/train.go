@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 )
@@ -506,15 +508,7 @@ func (s *state) save(o Options, report func(Status)) error {
 }
 
 func writeTensors(path string, meta map[string]string, list ...tensor.Named) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(tensor.Write(f, meta, list...), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return files.WriteFile(path, func(w io.Writer) error { return tensor.Write(w, meta, list...) })
 }
 
 func readCheckpoint(path string) (map[string]tensor.Tensor, map[string]string, error) {

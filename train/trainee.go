@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/family/nano"
 	"github.com/eligen/eligen/model/flux"
@@ -217,7 +218,7 @@ func (t *Trainee) Write(dir string) error {
 		return err
 	}
 	for name, data := range t.tokenizers {
-		if err := weights.WriteWhole(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
+		if err := files.WriteBytes(filepath.Join(dir, name), data); err != nil {
 			return err
 		}
 	}
@@ -229,9 +230,9 @@ func (t *Trainee) Write(dir string) error {
 		if c := t.classes[name]; c != nil {
 			meta = map[string]string{"classes": strings.Join(c, ",")}
 		}
-		if err := weights.WriteWhole(filepath.Join(dir, name), func(w io.Writer) error { return weights.WriteBFloat16(w, meta, tensors) }); err != nil {
+		if err := files.WriteFile(filepath.Join(dir, name), func(w io.Writer) error { return weights.WriteBFloat16(w, meta, tensors) }); err != nil {
 			return err
 		}
 	}
-	return weights.WriteWhole(filepath.Join(dir, nano.ManifestFile), func(w io.Writer) error { _, err := w.Write(append(manifest, '\n')); return err })
+	return files.WriteBytes(filepath.Join(dir, nano.ManifestFile), append(manifest, '\n'))
 }

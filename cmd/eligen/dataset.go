@@ -20,6 +20,7 @@ import (
 	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/files"
 )
 
 func newDataset() *cobra.Command {
@@ -116,7 +117,7 @@ func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetc
 		if err := p.Download(ctx, &fetch.Client{Progress: downloadProgress(c.ErrOrStderr())}, archive); err != nil {
 			return err
 		}
-	} else if got, err := fetch.SHA256(from); err != nil {
+	} else if got, err := files.DigestOf(from); err != nil {
 		return err
 	} else if got != p.SHA256 {
 		return fmt.Errorf("%s: %w: its SHA-256 is %s, that of %s %s is %s", from, fetch.ErrDigest, got, p.Name, p.Version, p.SHA256)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/page"
 )
 
@@ -156,18 +156,5 @@ func rewrite(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	fi, err := os.Stat(name)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(fi.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return files.WriteBytes(name, data)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/fetch"
+	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/backend"
 )
 
@@ -149,7 +150,7 @@ func (p plugin) install(ctx context.Context, c *fetch.Client, path string, log i
 // itself. want is the digest that the user gave; without one, the file must be
 // one that the table knows. member is the plugin's name in a wheel that it doesn't.
 func (p plugin) copyFrom(file, path, member string, want eligen.Digest) error {
-	got, err := fetch.SHA256(file)
+	got, err := files.DigestOf(file)
 	if err != nil {
 		return err
 	}

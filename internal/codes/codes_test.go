@@ -112,7 +112,7 @@ var ofTheLibrary = map[string]bool{
 }
 
 // summaryAt is which argument of a function is a summary.
-var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1, "warn": 1, "complain": 1, "Problem": 2, "end": 1, "warning": 0, "report": 0}
+var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1, "warn": 1, "complain": 1, "Problem": 2, "end": 1, "warning": 0, "report": 0, "reportOnce": 1}
 
 // passedOn are variables that hold summaries of other calls that the test sees, of the
 // table, or of the library, which dsl's stock() looks up.

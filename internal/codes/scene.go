@@ -807,6 +807,8 @@ check "same" {
 	{Code: "E0916", Summary: "Damaged result", Also: []string{"Damaged partial result"}, Text: `A result in the store is not what its digest says: a disk failed, or another program wrote to it. It is set aside and made again.`},
 	{Code: "E0917", Summary: "Partial result is not kept", Text: `The latents of an unfinished stage can't be written. Should the run be interrupted, the stage begins again.`},
 	{Code: "E0918", Summary: "Waiting for another run", Also: []string{"Another run is at it"}, Text: `Another run of eligen makes a result that this one needs. This run waits, and takes the result when it is there.`},
+	{Code: "E0919", Summary: "No leases", Text: `What tells runs of eligen apart that make the same result does not answer. The run goes on; another one may make the same results at the same time, and both get the same.`},
+	{Code: "E0920", Summary: "Lease lost", Text: `This run could not tell others in time that it still makes a result. Another run may make it too; both get the same.`},
 
 	{Code: "E0951", Summary: "Lock can't be read", Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},
 	{Code: "E0952", Summary: "Recorded twice", Text: `The lock holds two records of one render. Remove one, or record again with eligen verify --update.`},

@@ -148,10 +148,50 @@ func WriteFile(path string, fill func(io.Writer) error) error {
 	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		w.mode = info.Mode().Perm()
 	}
-	if err := fill(w); err != nil {
+	if err := fill(named{w, path}); err != nil {
 		return err
 	}
-	return w.Commit()
+	return whole(path, w.Commit())
+}
+
+// named is a NewFile whose errors name the file as its user does.
+type named struct {
+	*NewFile
+	path string
+}
+
+func (w named) Write(p []byte) (int, error) {
+	n, err := w.NewFile.Write(p)
+	return n, whole(w.path, err)
+}
+
+// whole names a file in an error in place of the temporary one.
+func whole(path string, err error) error {
+	var at *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &at):
+		err = at.Err
+	case errors.As(err, &link):
+		err = link.Err
+	default:
+		return err
+	}
+	return &fs.PathError{Op: "write", Path: path, Err: err}
+}
+
+// Move moves a finished file durably: its content must have been synced. It replaces what
+// has the new name.
+func Move(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	folder, err := OpenDir(filepath.Dir(to))
+	if err != nil {
+		return nil // a folder that can't be read can't be synced
+	}
+	defer folder.Close()
+	return folder.syncDir(".")
 }
 
 // WriteBytes is WriteFile of some bytes.

@@ -67,7 +67,7 @@ func ReadAll(f io.Reader, name string, limit int64) ([]byte, error) {
 
 func regular(f *os.File, name string, err error) (*os.File, error) {
 	if err != nil {
-		return nil, named(name, err)
+		return nil, notFile(name, err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {

@@ -4,4 +4,4 @@ package files
 
 const nonblock = 0
 
-func named(_ string, err error) error { return err }
+func notFile(_ string, err error) error { return err }

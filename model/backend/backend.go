@@ -162,7 +162,7 @@ func SetDefault(name string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	return cache.Replace(filepath.Join(dir, "default"), []byte(name+"\n"))
+	return files.WriteBytes(filepath.Join(dir, "default"), []byte(name+"\n"))
 }
 
 // Choose returns a backend's name by order of precedence: the caller's, the environment

@@ -3,7 +3,6 @@
 package cache
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,18 +19,4 @@ func Dir() (string, error) {
 		return "", fmt.Errorf("no cache folder: %w. Set ELIGEN_CACHE_DIR", err)
 	}
 	return filepath.Join(d, "eligen"), nil
-}
-
-// Replace writes a file atomically.
-func Replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

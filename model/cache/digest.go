@@ -84,7 +84,7 @@ func Digest(path string) (eligen.Digest, error) {
 		all[abs] = now
 		// Without a record the next run is slower, and nothing else.
 		if data, err := json.MarshalIndent(all, "", " "); err == nil && os.MkdirAll(filepath.Dir(file), 0o755) == nil {
-			_ = Replace(file, data)
+			_ = files.WriteBytes(file, data)
 		}
 	}
 	return now.Digest, nil

@@ -74,7 +74,7 @@ func Convert(in, out string, force bool) (err error) {
 	if err := hasRoom(out, int64(len(head))+total); err != nil {
 		return err
 	}
-	return WriteWhole(out, func(w io.Writer) error {
+	return files.WriteFile(out, func(w io.Writer) error {
 		if _, err := w.Write(head); err != nil {
 			return err
 		}

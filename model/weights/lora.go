@@ -70,7 +70,7 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	if err := hasRoom(out, size); err != nil {
 		return 0, err
 	}
-	return len(f.Ignored), WriteWhole(out, func(w io.Writer) error {
+	return len(f.Ignored), files.WriteFile(out, func(w io.Writer) error {
 		if exact {
 			return WriteBFloat16(w, metadata, list)
 		}

@@ -1,31 +1,13 @@
 package weights
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/eligen/eligen/internal/tensor"
 )
-
-// WriteWhole writes a file atomically.
-func WriteWhole(path string, fill func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	b := bufio.NewWriter(f)
-	if err := errors.Join(fill(b), b.Flush(), f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
 
 // WriteBFloat16 writes a safetensors file of bfloat16 tensors, in order of name.
 func WriteBFloat16(w io.Writer, metadata map[string]string, tensors map[string]tensor.Tensor) error {

@@ -94,7 +94,7 @@ func startNginx(t *testing.T, nginx, dir string) string {
 	go func() { ended <- c.Wait() }()
 	t.Cleanup(func() {
 		_ = c.Process.Signal(os.Interrupt)
-		<-ended
+		_ = <-ended // it was interrupted
 	})
 	for {
 		conn, err := net.Dial("tcp", address)
