@@ -31,7 +31,6 @@ const Crop = 64
 // is, and so does every transformer trained on its latents: only the decoder
 // learns, and the latents carry no noise.
 func Autoencoder(c vae.Config, r eligen.Recipe, samples annotated.Samples, start map[string]tensor.Tensor, fixed bool) Task {
-	const perPicture = 2 // crops of one composed picture: composing costs more than cropping
 	var params []Param
 	var frozen []tensor.Named
 	for _, w := range c.Weights() {
@@ -46,62 +45,70 @@ func Autoencoder(c vae.Config, r eligen.Recipe, samples annotated.Samples, start
 		Params:   params,
 		Frozen:   frozen,
 		Pictures: r.Batch,
-		Batch: func(step int) ([]*tensors.Tensor, error) {
-			rng := rand.New(rand.NewPCG(r.Seed+1, uint64(step)))
-			data := make([]float32, 0, r.Batch*3*Crop*Crop)
-			for i := 0; i < r.Batch; {
-				s, err := samples(step*r.Batch + i)
-				if err != nil {
-					return nil, err
-				}
-				for range min(perPicture, r.Batch-i) {
-					b := s.Image.Bounds()
-					if b.Dx() < Crop || b.Dy() < Crop {
-						return nil, fmt.Errorf("picture %s is %d×%d pixels; the autoencoder is trained on crops of %d×%d", s.Name, b.Dx(), b.Dy(), Crop, Crop)
-					}
-					x, y := rng.IntN(b.Dx()-Crop+1), rng.IntN(b.Dy()-Crop+1)
-					data = append(data, Pixels(s.Image, x, y, Crop, Crop)...)
-					i++
-				}
-			}
-			noise := make([]float32, r.Batch*c.Z*(Crop/8)*(Crop/8))
-			for i := range noise {
-				noise[i] = float32(rng.NormFloat64())
-			}
-			return []*tensors.Tensor{
-				tensors.FromFlatDataAndDimensions(data, r.Batch, 3, Crop, Crop),
-				tensors.FromFlatDataAndDimensions(noise, r.Batch, c.Z, Crop/8, Crop/8),
-			}, nil
-		},
+		Batch:    func(step int) ([]*tensors.Tensor, error) { return crops(c, r, samples, step) },
 		Loss: func(w nn.Weights, in []*Node) (*Node, map[string]*Node) {
-			img, noise := in[0], in[1]
-			moments := vae.Moments(w, c, img, nil) // [B,2Z,h,w]
-			mean := Slice(moments, AxisRange(), AxisRange(0, c.Z))
-			logvar := Slice(moments, AxisRange(), AxisRange(c.Z))
-			// Bounded without Clip, for which GoMLX has no gradient; around −6, so that
-			// noise as large as the signal doesn't hide the start of the training.
-			logvar = MulScalar(Tanh(MulScalar(AddScalar(logvar, -6), 0.1)), 10)
-			z := mean
-			if !fixed {
-				z = Add(mean, Mul(noise, Exp(MulScalar(logvar, 0.5))))
-			} else {
-				z = Add(z, MulScalar(noise, 0))
-			}
-			plain := c
-			plain.Scale, plain.Shift = 1, 0
-			out := vae.Decode(w, plain, z, nil)
-			d := Sub(out, img)
-			l1 := ReduceAllMean(Abs(d))
-			edges := Add(ReduceAllMean(Abs(difference(d, 2))), ReduceAllMean(Abs(difference(d, 3))))
-			kl := MulScalar(ReduceAllMean(Sub(Add(Square(mean), Exp(logvar)), AddScalar(logvar, 1))), 0.5)
-			mse := ReduceAllMean(Square(d))
-			loss := Add(Add(l1, edges), MulScalar(mse, 2))
-			if !fixed {
-				loss = Add(loss, MulScalar(kl, 1e-4))
-			}
-			return loss, map[string]*Node{"l1": l1, "mse": mse, "kl": kl}
+			return autoencoderLoss(w, c, in[0], in[1], fixed)
 		},
 	}
+}
+
+// crops are a step's pictures [B,3,Crop,Crop], and noise for their latents.
+func crops(c vae.Config, r eligen.Recipe, samples annotated.Samples, step int) ([]*tensors.Tensor, error) {
+	const perPicture = 2 // crops of one composed picture: composing costs more than cropping
+	rng := rand.New(rand.NewPCG(r.Seed+1, uint64(step)))
+	data := make([]float32, 0, r.Batch*3*Crop*Crop)
+	for i := 0; i < r.Batch; {
+		s, err := samples(step*r.Batch + i)
+		if err != nil {
+			return nil, err
+		}
+		for range min(perPicture, r.Batch-i) {
+			b := s.Image.Bounds()
+			if b.Dx() < Crop || b.Dy() < Crop {
+				return nil, fmt.Errorf("picture %s is %d×%d pixels; the autoencoder is trained on crops of %d×%d", s.Name, b.Dx(), b.Dy(), Crop, Crop)
+			}
+			x, y := rng.IntN(b.Dx()-Crop+1), rng.IntN(b.Dy()-Crop+1)
+			data = append(data, Pixels(s.Image, x, y, Crop, Crop)...)
+			i++
+		}
+	}
+	noise := make([]float32, r.Batch*c.Z*(Crop/8)*(Crop/8))
+	for i := range noise {
+		noise[i] = float32(rng.NormFloat64())
+	}
+	return []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(data, r.Batch, 3, Crop, Crop),
+		tensors.FromFlatDataAndDimensions(noise, r.Batch, c.Z, Crop/8, Crop/8),
+	}, nil
+}
+
+// autoencoderLoss is the loss of pictures [B,3,h,w], and what it is made of.
+func autoencoderLoss(w nn.Weights, c vae.Config, img, noise *Node, fixed bool) (*Node, map[string]*Node) {
+	moments := vae.Moments(w, c, img, nil) // [B,2Z,h,w]
+	mean := Slice(moments, AxisRange(), AxisRange(0, c.Z))
+	logvar := Slice(moments, AxisRange(), AxisRange(c.Z))
+	// Bounded without Clip, for which GoMLX has no gradient; around −6, so that
+	// noise as large as the signal doesn't hide the start of the training.
+	logvar = MulScalar(Tanh(MulScalar(AddScalar(logvar, -6), 0.1)), 10)
+	z := mean
+	if !fixed {
+		z = Add(mean, Mul(noise, Exp(MulScalar(logvar, 0.5))))
+	} else {
+		z = Add(z, MulScalar(noise, 0))
+	}
+	plain := c
+	plain.Scale, plain.Shift = 1, 0
+	out := vae.Decode(w, plain, z, nil)
+	d := Sub(out, img)
+	l1 := ReduceAllMean(Abs(d))
+	edges := Add(ReduceAllMean(Abs(difference(d, 2))), ReduceAllMean(Abs(difference(d, 3))))
+	kl := MulScalar(ReduceAllMean(Sub(Add(Square(mean), Exp(logvar)), AddScalar(logvar, 1))), 0.5)
+	mse := ReduceAllMean(Square(d))
+	loss := Add(Add(l1, edges), MulScalar(mse, 2))
+	if !fixed {
+		loss = Add(loss, MulScalar(kl, 1e-4))
+	}
+	return loss, map[string]*Node{"l1": l1, "mse": mse, "kl": kl}
 }
 
 // difference is x minus its neighbour along an axis.

@@ -51,23 +51,21 @@ type Model struct {
 // Where it has image prompts, the IP-Adapter is trained as well: the caption of such a share
 // of the other steps' samples doesn't say the style, and a picture shows it, as IP tells.
 // The rest doesn't meet the adapter, and the vision tower is frozen.
-func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (Task, error) {
-	data, err := samples.records(backend, m, r.Size)
-	if err != nil {
+func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pictures) (t Task, err error) {
+	f := &flowTask{m: m, r: r}
+	if f.data, err = samples.records(backend, m, r.Size); err != nil {
 		return Task{}, err
 	}
-	var pairs *records
 	if r.Pairs > 0 {
-		if pairs, err = panels.records(backend, m, twoPanels(r.Size)); err != nil {
+		if f.pairs, err = panels.records(backend, m, twoPanels(r.Size)); err != nil {
 			return Task{}, err
 		}
-		pairs.pairs = true
+		f.pairs.pairs = true
 	}
-	t := Task{Pictures: r.Batch}
-	var seen [][]*image.NRGBA // that show the styles
+	t = Task{Pictures: r.Batch, Batch: f.batch, Loss: f.loss}
 	if r.ImagePrompts > 0 {
-		data.styles = append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
-		if seen, err = pool(samples.Samples, data.styles, references); err != nil {
+		f.data.styles = append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
+		if f.seen, err = pool(samples.Samples, f.data.styles, references); err != nil {
 			return Task{}, err
 		}
 		t.Params = m.started(m.adapterParams())
@@ -82,57 +80,66 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 			}
 			t.Params = append(t.Params, p)
 		}
-	} else {
-		if t.Params, t.Frozen, err = m.lora(r); err != nil {
-			return Task{}, err
-		}
+	} else if t.Params, t.Frozen, err = m.lora(r); err != nil {
+		return Task{}, err
 	}
 	t.Params = append(t.Params, m.headParams(r)...)
-	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		// Evenly spread: one step in four, say, and not one in four by chance.
-		if pairs != nil && math.Floor(r.Pairs*float64(step+1)) > math.Floor(r.Pairs*float64(step)) {
-			r := r
-			r.Batch = max(1, r.Batch/2)
-			return pairBatch(pairs, r, step, false)
-		}
-		if seen == nil {
-			return flowBatch(data, r, step, nil)
-		}
-		g := newGlimpse(m, r, step, seen)
-		in, err := flowBatch(data, r, step, func(b *batch) {
-			if !b.shown {
-				g.skip()
-				return
-			}
-			style := int(b.get("style")[0])
-			g.show(style, b.bare, style == 0) // the first style goes without saying
-		})
-		if err != nil {
-			return nil, err
-		}
-		return append(in, g.tensors()...), nil
-	}
-	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		if r.Rank > 0 {
-			w = m.Beside(w, r.Rank)
-		}
-		in := inputsOf(nodes)
-		r := r
-		if !in.pairs() {
-			r.Across = 0 // there is no other panel
-			if r.Window == (eligen.Size{}) {
-				in.origin = nil
-			}
-		}
-		measures := map[string]*Node{}
-		v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
-			return m.velocity(w, in.noisy(), in.timestep(), in.conditions, trace, m.shown(w, nodes[given:])...)
-		})
-		d := Square(Sub(v, in.target())) // [B,16,h,w]
-		measures["mse"] = ReduceAllMean(d)
-		return Add(ReduceAllMean(Mul(d, in.weight)), heads), measures
-	}
 	return t, nil
+}
+
+// A flowTask is what Flow trains, and what it is shown.
+type flowTask struct {
+	m     Model
+	r     eligen.Recipe
+	data  *records
+	pairs *records         // nil for none
+	seen  [][]*image.NRGBA // pictures that show the styles; nil for none
+}
+
+func (f *flowTask) batch(step int) ([]*tensors.Tensor, error) {
+	r := f.r
+	// Evenly spread: one step in four, say, and not one in four by chance.
+	if f.pairs != nil && math.Floor(r.Pairs*float64(step+1)) > math.Floor(r.Pairs*float64(step)) {
+		r.Batch = max(1, r.Batch/2)
+		return pairBatch(f.pairs, r, step, false)
+	}
+	if f.seen == nil {
+		return flowBatch(f.data, r, step, nil)
+	}
+	g := newTowerBatch(f.m, r, step, f.seen)
+	in, err := flowBatch(f.data, r, step, func(b *batch) {
+		if !b.shown {
+			g.skip()
+			return
+		}
+		style := int(b.get("style")[0])
+		g.show(style, b.bare, style == 0) // the first style goes without saying
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(in, g.tensors()...), nil
+}
+
+func (f *flowTask) loss(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
+	m, r := f.m, f.r
+	if r.Rank > 0 {
+		w = m.Beside(w, r.Rank)
+	}
+	in := inputsOf(nodes)
+	if !in.pairs() {
+		r.Across = 0 // there is no other panel
+		if r.Window == (eligen.Size{}) {
+			in.origin = nil
+		}
+	}
+	measures := map[string]*Node{}
+	v, heads := m.ask(w, r, in, measures, func(trace func(string, *Node)) *Node {
+		return m.velocity(w, in.noisy(), in.timestep(), in.conditions, trace, m.shown(w, nodes[given:])...)
+	})
+	d := Square(Sub(v, in.target())) // [B,16,h,w]
+	measures["mse"] = ReduceAllMean(d)
+	return Add(ReduceAllMean(Mul(d, in.weight)), heads), measures
 }
 
 // Pictures are what a training sees: samples, how many of them, and the folder that

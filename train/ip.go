@@ -39,7 +39,7 @@ func Vision(m Model, r eligen.Recipe, samples annotated.Samples) (Task, error) {
 	}
 	t := Task{Pictures: r.Batch, Params: m.started(m.visionParams())}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := newGlimpse(m, r, step, seen)
+		g := newTowerBatch(m, r, step, seen)
 		for range r.Batch {
 			g.see(g.rng.IntN(len(seen)), leastPart)
 		}
@@ -52,16 +52,16 @@ func Vision(m Model, r eligen.Recipe, samples annotated.Samples) (Task, error) {
 	return t, nil
 }
 
-// shown is what every block sees of image prompts, of a glimpse's tensors; nothing where
+// shown is what every block sees of image prompts, of a towerBatch's tensors; nothing where
 // there are none.
-func (m Model) shown(w nn.Weights, glimpse []*Node) []flux.KeyValue {
-	if len(glimpse) == 0 {
+func (m Model) shown(w nn.Weights, towerBatch []*Node) []flux.KeyValue {
+	if len(towerBatch) == 0 {
 		return nil
 	}
-	vec := StopGradient(vision.SigLIP(w.In("vision"), m.Vision, glimpse[0], nil))
-	out := m.pictures(w, Mul(vec, glimpse[1]))
+	vec := StopGradient(vision.SigLIP(w.In("vision"), m.Vision, towerBatch[0], nil))
+	out := m.pictures(w, Mul(vec, towerBatch[1]))
 	for i := range out {
-		out[i] = out[i].Scaled(BroadcastToDims(glimpse[2], glimpse[2].Shape().Dim(0), m.IP.Tokens))
+		out[i] = out[i].Scaled(BroadcastToDims(towerBatch[2], towerBatch[2].Shape().Dim(0), m.IP.Tokens))
 	}
 	return out
 }
@@ -106,7 +106,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 		t.Frozen = append(t.Frozen, tensor.Named{Name: p.Name, Tensor: m.Weights[p.Name]})
 	}
 	t.Batch = func(step int) ([]*tensors.Tensor, error) {
-		g := newGlimpse(m, r, step, seen)
+		g := newTowerBatch(m, r, step, seen)
 		var said, clip []int32
 		in, err := flowBatch(data, r, step, func(b *batch) {
 			style := int(b.get("style")[0])
@@ -120,16 +120,16 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 			tensors.FromFlatDataAndDimensions(said, r.Batch, m.Text.Length), tensors.FromFlatDataAndDimensions(clip, r.Batch, m.Text.CLIPLength)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
-		in, more := inputsOf(nodes), nodes[given:] // a glimpse, and prompts that say the style
+		in, more := inputsOf(nodes), nodes[given:] // a towerBatch, and prompts that say the style
 		if r.Window == (eligen.Size{}) {
 			in.origin = nil
 		}
 		v := m.velocity(w, in.noisy(), in.timestep(), in.conditions, nil, m.shown(w, more[:3])...)
 		target := in.target()
 		if r.Words > 0 {
-			told := in.conditions
-			told.prompt, told.clip = more[3], more[4]
-			v := m.velocity(w, in.noisy(), in.timestep(), told, nil)
+			worded := in.conditions
+			worded.prompt, worded.clip = more[3], more[4]
+			v := m.velocity(w, in.noisy(), in.timestep(), worded, nil)
 			target = StopGradient(Add(MulScalar(v, r.Words), MulScalar(target, 1-r.Words)))
 		}
 		d := Square(Sub(v, target))

@@ -275,7 +275,7 @@ func TestImagePrompts(t *testing.T) {
 }
 
 // A tower that sees light and dark tells them apart; one that is asked with the wrong names, never.
-func TestTold(t *testing.T) {
+func TestStyleAccuracy(t *testing.T) {
 	m, _ := tiny(t)
 	see(m)
 	picture := func(swap bool) func(style string, i int) (annotated.Sample, error) {
@@ -287,9 +287,9 @@ func TestTold(t *testing.T) {
 		}
 	}
 	for swap, want := range map[bool]float64{false: 1, true: 0} {
-		got, err := train.Told(backend(t), tower, m.Weights, []string{annotated.DefaultStyle, "dark"}, 3, picture(false), picture(swap))
+		got, err := train.StyleAccuracy(backend(t), tower, m.Weights, []string{annotated.DefaultStyle, "dark"}, 3, picture(false), picture(swap))
 		if err != nil || got != want {
-			t.Errorf("swapped %t: told %v, %v; want %v", swap, got, err, want)
+			t.Errorf("swapped %t: accuracy %v, %v; want %v", swap, got, err, want)
 		}
 	}
 }

@@ -77,75 +77,26 @@ func (d *drawing) keep(before []float32) {
 
 // run draws the pictures with weights over the model's: [n,3,H,W] in [−1,1].
 func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor) ([]float32, error) {
-	n, text := d.n, d.m.Text
 	lw, lh := d.size.W/8, d.size.H/8
-	prompt, clip := slices.Clone(d.prompt), slices.Clone(d.clip)
-	for range n { // the negative branch: an empty prompt, no entities, a vector of zeros
-		prompt = append(prompt, text.T5("", text.Length)...)
-		clip = append(clip, text.CLIP("", text.CLIPLength)...)
-	}
-	twice := func(x []float32) []float32 { return append(slices.Clone(x), make([]float32, len(x))...) }
-	rng := rand.New(rand.NewPCG(11, 0))
-	noise := make([]float32, d.noises*d.m.VAE.Z*lh*lw)
-	for i := range noise {
-		noise[i] = float32(rng.NormFloat64())
-	}
-	noise = slices.Repeat(noise, n/d.noises)
-	fixed := []any{
-		tensors.FromFlatDataAndDimensions(prompt, 2*n, text.Length),
-		tensors.FromFlatDataAndDimensions(clip, 2*n, text.CLIPLength),
-		tensors.FromFlatDataAndDimensions(slices.Concat(d.local, d.local), 2*n, d.entities, text.EntityLength),
-		tensors.FromFlatDataAndDimensions(twice(d.members), 2*n, d.entities, lw/2*(lh/2)),
-	}
-	given := len(fixed)
-	if d.pixels != nil {
-		side := d.m.Vision.Size
-		fixed = append(fixed, tensors.FromFlatDataAndDimensions(twice(d.pixels), 2*n, 3, side, side),
-			tensors.FromFlatDataAndDimensions(append(slices.Repeat([]float32{1}, n), make([]float32, n)...), 2*n, 1))
-	}
+	noise, fixed := d.noise(), d.conditions()
 	if d.before != nil {
-		encode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, d.m.VAE, in[0], nil)} })
+		kept, err := d.clean(backend, noise)
 		if err != nil {
 			return nil, err
 		}
-		defer encode.Finalize()
-		kept, err := encode.Call(tensors.FromFlatDataAndDimensions(d.before, n, 3, d.size.H, d.size.W))
-		if err != nil {
-			return nil, err
-		}
-		// The left panel is clean from the first step on: led from the picture to itself.
-		picture := tensors.MustCopyFlatData[float32](kept[0])
-		for row := 0; row < len(noise); row += lw {
-			copy(noise[row:row+lw/2], picture[row:])
-		}
-		fixed = append(fixed, kept[0], tensors.FromFlatDataAndDimensions(noise, n, d.m.VAE.Z, lh, lw), tensors.FromFlatDataAndDimensions(d.paint, n, 1, lh, lw))
+		fixed = append(fixed, kept, tensors.FromFlatDataAndDimensions(noise, d.n, d.m.VAE.Z, lh, lw), tensors.FromFlatDataAndDimensions(d.paint, d.n, 1, lh, lw))
 	}
 	step, err := Compile(backend, merged(d.m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
 		if d.rank > 0 {
 			w = Adapted(w, d.rank)
 		}
-		x, sigma, next := in[0], Reshape(Slice(in[1], AxisElem(0)), 1), Reshape(Slice(in[1], AxisElem(1)), 1, 1, 1, 1)
-		cond, more := in[2:2+given], in[2+given:]
-		var pictures []flux.KeyValue
-		if d.pixels != nil {
-			pictures, more = d.m.pictures(w, Mul(vision.SigLIP(w.In("vision"), d.m.Vision, more[0], nil), more[1])), more[2:]
-		}
-		v := d.m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), conditions{prompt: cond[0], clip: cond[1], entities: cond[2], members: cond[3]}, nil, pictures...)
-		pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
-		v = Add(neg, MulScalar(Sub(pos, neg), d.cfg))
-		x = Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))
-		if d.before != nil {
-			kept, noise, paint := more[0], more[1], more[2]
-			led := Add(Mul(kept, OneMinus(next)), Mul(noise, next))
-			x = Add(Mul(x, paint), Mul(led, OneMinus(paint)))
-		}
-		return []*Node{x}
+		return []*Node{d.step(w, in[0], in[1], in[2:])}
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer step.Finalize()
-	x := tensors.FromFlatDataAndDimensions(noise, n, d.m.VAE.Z, lh, lw)
+	x := tensors.FromFlatDataAndDimensions(noise, d.n, d.m.VAE.Z, lh, lw)
 	for i := range d.steps {
 		u := func(i int) float32 { return 1 - float32(i)/float32(d.steps) }
 		out, err := step.Call(append([]any{x, []float32{u(i), u(i + 1)}}, fixed...)...)
@@ -167,6 +118,81 @@ func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor)
 		return nil, err
 	}
 	return tensors.MustCopyFlatData[float32](out[0]), nil
+}
+
+// noise is what the pictures begin as, [n,Z,h,w].
+func (d *drawing) noise() []float32 {
+	rng := rand.New(rand.NewPCG(11, 0))
+	noise := make([]float32, d.noises*d.m.VAE.Z*(d.size.H/8)*(d.size.W/8))
+	for i := range noise {
+		noise[i] = float32(rng.NormFloat64())
+	}
+	return slices.Repeat(noise, d.n/d.noises)
+}
+
+// conditions are the inputs that all steps share: those of the pictures, then those of the
+// negative branch, which has an empty prompt, no entities and a vector of zeros.
+func (d *drawing) conditions() []any {
+	n, text := d.n, d.m.Text
+	prompt, clip := slices.Clone(d.prompt), slices.Clone(d.clip)
+	for range n {
+		prompt = append(prompt, text.T5("", text.Length)...)
+		clip = append(clip, text.CLIP("", text.CLIPLength)...)
+	}
+	twice := func(x []float32) []float32 { return append(slices.Clone(x), make([]float32, len(x))...) }
+	fixed := []any{
+		tensors.FromFlatDataAndDimensions(prompt, 2*n, text.Length),
+		tensors.FromFlatDataAndDimensions(clip, 2*n, text.CLIPLength),
+		tensors.FromFlatDataAndDimensions(slices.Concat(d.local, d.local), 2*n, d.entities, text.EntityLength),
+		tensors.FromFlatDataAndDimensions(twice(d.members), 2*n, d.entities, d.size.W/16*(d.size.H/16)),
+	}
+	if d.pixels != nil {
+		side := d.m.Vision.Size
+		fixed = append(fixed, tensors.FromFlatDataAndDimensions(twice(d.pixels), 2*n, 3, side, side),
+			tensors.FromFlatDataAndDimensions(append(slices.Repeat([]float32{1}, n), make([]float32, n)...), 2*n, 1))
+	}
+	return fixed
+}
+
+// clean encodes the pictures that are painted into, [n,Z,h,w]. It puts their left panels in
+// the noise: that panel is clean from the first step on, led from the picture to itself.
+func (d *drawing) clean(backend compute.Backend, noise []float32) (*tensors.Tensor, error) {
+	encode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, d.m.VAE, in[0], nil)} })
+	if err != nil {
+		return nil, err
+	}
+	defer encode.Finalize()
+	kept, err := encode.Call(tensors.FromFlatDataAndDimensions(d.before, d.n, 3, d.size.H, d.size.W))
+	if err != nil {
+		return nil, err
+	}
+	picture, lw := tensors.MustCopyFlatData[float32](kept[0]), d.size.W/8
+	for row := 0; row < len(noise); row += lw {
+		copy(noise[row:row+lw/2], picture[row:])
+	}
+	return kept[0], nil
+}
+
+// step is x [n,Z,h,w] after a step between two noise levels [2]. in are what conditions
+// gives, and, of pictures that are painted into, what is kept, noise and paint.
+func (d *drawing) step(w nn.Weights, x, levels *Node, in []*Node) *Node {
+	n := d.n
+	sigma, next := Reshape(Slice(levels, AxisElem(0)), 1), Reshape(Slice(levels, AxisElem(1)), 1, 1, 1, 1)
+	cond, more := conditions{prompt: in[0], clip: in[1], entities: in[2], members: in[3]}, in[4:]
+	var pictures []flux.KeyValue
+	if d.pixels != nil {
+		pictures, more = d.m.pictures(w, Mul(vision.SigLIP(w.In("vision"), d.m.Vision, more[0], nil), more[1])), more[2:]
+	}
+	v := d.m.velocity(w, Concatenate([]*Node{x, x}, 0), MulScalar(BroadcastToDims(sigma, 2*n), 1000), cond, nil, pictures...) // [2n,Z,h,w]
+	pos, neg := Slice(v, AxisRange(0, n)), Slice(v, AxisRange(n))
+	v = Add(neg, MulScalar(Sub(pos, neg), d.cfg))
+	x = Add(x, Mul(v, Sub(next, Reshape(sigma, 1, 1, 1, 1))))
+	if d.before == nil {
+		return x
+	}
+	kept, noise, paint := more[0], more[1], more[2]
+	led := Add(Mul(kept, OneMinus(next)), Mul(noise, next))
+	return Add(Mul(x, paint), Mul(led, OneMinus(paint)))
 }
 
 // picture is the k-th of what run has drawn.

@@ -99,13 +99,13 @@ func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*
 	}, nil
 }
 
-// recordsKey tells apart what records are made from, so that those of another
-// autoencoder, tokenizer or dataset are never taken for these: the weights, the
-// shares of styles, by which a few samples may not differ, whether their styles are told
-// apart, and the first samples.
-func recordsKey(m Model, styles map[string]float64, told bool, samples annotated.Samples) (eligen.Digest, error) {
+// recordsKey tells records apart by what they are made from, so that those of another
+// autoencoder, tokenizer or dataset are never taken for these: the weights, the shares of
+// styles, in which a few samples may not differ, whether their styles are told apart, and
+// the first samples.
+func recordsKey(m Model, styles map[string]float64, styled bool, samples annotated.Samples) (eligen.Digest, error) {
 	h := sha256.New()
-	if told { // they hold more
+	if styled { // they hold more
 		fmt.Fprintln(h, "with styles")
 	}
 	fmt.Fprintf(h, "records 1\n%v\n%+v\n%d %d %d\n", styles, m.VAE, m.Text.Length, m.Text.EntityLength, m.Text.CLIPLength)
@@ -183,22 +183,12 @@ func (r *records) shard(k int) (shard, error) {
 	return s, nil
 }
 
+// make makes a shard and writes it to path.
 func (r *records) make(k int, path string) (shard, error) {
 	w, h := r.size.W, r.size.H
 	lw, lh := w/8, h/8
 	tokens := lw / 2 * (lh / 2)
-	rows := map[string][]float32{}
-	ids := func(field string, list []int32) {
-		for _, id := range list {
-			rows[field] = append(rows[field], float32(id))
-		}
-	}
-	prompts := func(fields [4]string, prompt, background string) {
-		ids(fields[0], r.text.T5(prompt, r.text.Length))
-		ids(fields[1], r.text.T5(background, r.text.Length))
-		ids(fields[2], r.text.CLIP(prompt, r.text.CLIPLength))
-		ids(fields[3], r.text.CLIP(background, r.text.CLIPLength))
-	}
+	all := rows{}
 	for i := range shardSize {
 		s, err := r.samples(k*shardSize + i)
 		if err != nil {
@@ -207,59 +197,14 @@ func (r *records) make(k int, path string) (shard, error) {
 		if b := s.Image.Bounds(); b.Dx() != w || b.Dy() != h {
 			return nil, fmt.Errorf("sample %s is %d×%d pixels; the recipe asks for %d×%d", s.Name, b.Dx(), b.Dy(), w, h)
 		}
-		latents, err := r.latents(s.Image)
-		if err != nil {
+		if err := r.add(all, s); err != nil {
 			return nil, err
 		}
-		if r.pairs {
-			if err := checkPair(s, r.size); err != nil {
-				return nil, err
-			}
-			if latents, err = r.painted(latents, s); err != nil {
-				return nil, err
-			}
-			reference := make([]float32, tokens)
-			for _, t := range s.Reference.Region.Tokens(r.size, eligen.DefaultGeometry) {
-				reference[t] = 1
-			}
-			rows["reference"] = append(rows["reference"], reference...)
-		}
-		if r.styles != nil {
-			k := slices.Index(r.styles, s.Style)
-			if k < 0 {
-				return nil, fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
-			}
-			rows["style"] = append(rows["style"], float32(k))
-			prompts(saidFields, s.StyledPrompt(s.Prompt), s.StyledPrompt(s.Background))
-			s.Prompt, s.Background = s.PlainPrompt(s.Prompt), s.PlainPrompt(s.Background)
-		}
-		rows["latents"] = append(rows["latents"], latents...)
-		prompts(promptFields, s.Prompt, s.Background)
-		objects := make([]float32, lw*lh)
-		members := make([]float32, MaxEntities*tokens)
-		for e := range MaxEntities {
-			prompt := ""
-			if e < len(s.Entities) {
-				prompt = s.Entities[e].Prompt
-				for _, t := range s.Entities[e].Region.Tokens(r.size, eligen.DefaultGeometry) {
-					members[e*tokens+int(t)] = 1
-				}
-			}
-			ids("entities", r.text.T5(prompt, r.text.EntityLength))
-		}
-		for _, e := range s.Entities {
-			for j, on := range e.Region.LatentMask(r.size, eligen.DefaultGeometry) {
-				if on {
-					objects[j] = 1
-				}
-			}
-		}
-		rows["members"] = append(rows["members"], members...)
-		rows["objects"] = append(rows["objects"], objects...)
 	}
 	shapes := map[string][]int{
 		"latents":  {shardSize, r.z, lh, lw},
-		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens}, "objects": {shardSize, lh, lw}, "reference": {shardSize, tokens}, "style": {shardSize, 1},
+		"entities": {shardSize, MaxEntities, r.text.EntityLength}, "members": {shardSize, MaxEntities, tokens},
+		"objects": {shardSize, lh, lw}, "reference": {shardSize, tokens}, "style": {shardSize, 1},
 	}
 	for _, f := range [][4]string{promptFields, saidFields} {
 		shapes[f[0]], shapes[f[1]] = []int{shardSize, r.text.Length}, []int{shardSize, r.text.Length}
@@ -268,10 +213,86 @@ func (r *records) make(k int, path string) (shard, error) {
 	s := shard{}
 	var list []tensor.Named
 	for _, f := range r.fields() {
-		s[f] = tensor.Tensor{Shape: shapes[f], Data: rows[f]}
+		s[f] = tensor.Tensor{Shape: shapes[f], Data: all[f]}
 		list = append(list, tensor.Named{Name: f, Tensor: s[f]})
 	}
 	return s, writeTensors(path, nil, list...)
+}
+
+// rows are a shard's fields, sample after sample.
+type rows map[string][]float32
+
+func (r rows) ids(field string, list []int32) {
+	for _, id := range list {
+		r[field] = append(r[field], float32(id))
+	}
+}
+
+func (r rows) prompts(text Text, fields [4]string, prompt, background string) {
+	r.ids(fields[0], text.T5(prompt, text.Length))
+	r.ids(fields[1], text.T5(background, text.Length))
+	r.ids(fields[2], text.CLIP(prompt, text.CLIPLength))
+	r.ids(fields[3], text.CLIP(background, text.CLIPLength))
+}
+
+// add adds a sample.
+func (r *records) add(all rows, s annotated.Sample) error {
+	latents, err := r.latents(s.Image)
+	if err != nil {
+		return err
+	}
+	if r.pairs {
+		if err := checkPair(s, r.size); err != nil {
+			return err
+		}
+		if latents, err = r.painted(latents, s); err != nil {
+			return err
+		}
+		reference := make([]float32, r.size.W/16*(r.size.H/16))
+		for _, t := range s.Reference.Region.Tokens(r.size, eligen.DefaultGeometry) {
+			reference[t] = 1
+		}
+		all["reference"] = append(all["reference"], reference...)
+	}
+	if r.styles != nil {
+		k := slices.Index(r.styles, s.Style)
+		if k < 0 {
+			return fmt.Errorf("sample %s has the style %q; the recipe knows %s", s.Name, s.Style, strings.Join(r.styles, ", "))
+		}
+		all["style"] = append(all["style"], float32(k))
+		all.prompts(r.text, saidFields, s.StyledPrompt(s.Prompt), s.StyledPrompt(s.Background))
+		s.Prompt, s.Background = s.PlainPrompt(s.Prompt), s.PlainPrompt(s.Background)
+	}
+	all["latents"] = append(all["latents"], latents...)
+	all.prompts(r.text, promptFields, s.Prompt, s.Background)
+	r.addEntities(all, s.Entities)
+	return nil
+}
+
+func (r *records) addEntities(all rows, entities []annotated.Entity) {
+	lw, lh := r.size.W/8, r.size.H/8
+	tokens := lw / 2 * (lh / 2)
+	members := make([]float32, MaxEntities*tokens)
+	for i := range MaxEntities {
+		prompt := ""
+		if i < len(entities) {
+			prompt = entities[i].Prompt
+			for _, t := range entities[i].Region.Tokens(r.size, eligen.DefaultGeometry) {
+				members[i*tokens+int(t)] = 1
+			}
+		}
+		all.ids("entities", r.text.T5(prompt, r.text.EntityLength))
+	}
+	objects := make([]float32, lw*lh)
+	for _, e := range entities {
+		for i, on := range e.Region.LatentMask(r.size, eligen.DefaultGeometry) {
+			if on {
+				objects[i] = 1
+			}
+		}
+	}
+	all["members"] = append(all["members"], members...)
+	all["objects"] = append(all["objects"], objects...)
 }
 
 // latents are those of a picture of the records' size, [Z,h,w].

@@ -6,7 +6,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +89,7 @@ const (
 
 // Run trains until the recipe's last step, or until ctx ends: then it writes a
 // checkpoint and returns the context's error. Called again with the same
-// directory it goes on from the checkpoint.
+// directory it resumes from the checkpoint.
 func Run(ctx context.Context, t Task, o Options) (err error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return err
@@ -101,30 +100,13 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 		return err
 	}
 	defer s.store.Finalize()
-	log, err := os.OpenFile(filepath.Join(o.Dir, LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := openLog(o)
 	if err != nil {
 		return err
 	}
-	var unlogged error
-	defer func() { err = errors.Join(err, unlogged, log.Close()) }()
-	report := func(st Status) {
-		st.Of = o.Recipe.Steps
-		line, _ := json.Marshal(st)
-		_, werr := log.Write(append(line, '\n'))
-		if o.Report != nil {
-			o.Report(st)
-		}
-		if werr == nil || unlogged != nil {
-			return
-		}
-		// A training of days doesn't end for its log, but says at once that it has none.
-		unlogged = fmt.Errorf("the log can't be written: %w", werr)
-		if o.Report != nil {
-			o.Report(Status{Step: st.Step, Of: st.Of, Pictures: st.Pictures, Seconds: st.Seconds, Note: unlogged.Error()})
-		}
-	}
+	defer func() { err = errors.Join(err, log.close()) }()
 	if s.step > 0 {
-		report(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Note: fmt.Sprintf("resumed from step %d", s.step)})
+		log.note(s, fmt.Sprintf("resumed from step %d", s.step))
 	}
 	exec, err := s.compile(t, o)
 	if err != nil {
@@ -132,20 +114,68 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 	}
 	defer exec.Finalize()
 
-	type batch struct {
-		in  []*tensors.Tensor
-		err error
-	}
-	batches := make(chan batch, 2) // made while the step before runs
+	return s.steps(ctx, exec, t, o, log)
+}
+
+// steps runs all steps that are left.
+func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, log *trainingLog) error {
 	bctx, stop := context.WithCancel(ctx)
 	defer stop()
+	batches := makeBatches(bctx, t, s.step, o.Recipe.Steps)
+	every := max(1, o.Recipe.Every)
+	mean := newMeans()
+	for s.step < o.Recipe.Steps {
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), s.save(o, log))
+		case <-o.Pause:
+			if err := s.pause(ctx, o, log); err != nil {
+				return err
+			}
+		default:
+		}
+		b, ok := <-batches
+		if !ok {
+			return errors.Join(ctx.Err(), s.save(o, log))
+		}
+		if b.err != nil {
+			return fmt.Errorf("making the batch of step %d: %w", s.step, b.err)
+		}
+		rate := Rate(o.Recipe.Optimizer, s.step, o.Recipe.Steps)
+		if err := s.advance(exec, t, b.in, rate, o, mean); err != nil {
+			return err
+		}
+		last := s.step == o.Recipe.Steps
+		if s.step%max(1, min(20, every)) == 0 || last {
+			log.add(mean.status(s, rate, t.Pictures))
+			mean = newMeans()
+		}
+		if s.step%every == 0 || last {
+			if err := s.checkpoint(t, o, log); err != nil {
+				return err
+			}
+			mean.since = time.Now() // a checkpoint's time is no step's
+		}
+	}
+	return nil
+}
+
+// stepInputs are those of a step, or why they couldn't be made.
+type stepInputs struct {
+	in  []*tensors.Tensor
+	err error
+}
+
+// makeBatches makes each step's inputs while the step before runs.
+func makeBatches(ctx context.Context, t Task, from, steps int) <-chan stepInputs {
+	out := make(chan stepInputs, 2)
 	go func() {
-		defer close(batches)
-		for step := s.step; step < o.Recipe.Steps; step++ {
+		defer close(out)
+		for step := from; step < steps; step++ {
 			in, err := t.Batch(step)
 			select {
-			case batches <- batch{in, err}:
-			case <-bctx.Done():
+			case out <- stepInputs{in, err}:
+			case <-ctx.Done():
 				return
 			}
 			if err != nil {
@@ -153,98 +183,60 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 			}
 		}
 	}()
+	return out
+}
 
-	every := max(1, o.Recipe.Every)
-	logEvery := max(1, min(20, every))
-	var sum, norm float64
-	sums, counts := map[string]float64{}, map[string]int{} // of measures, which not every step has
-	n, since := 0, time.Now()
-	for s.step < o.Recipe.Steps {
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), s.save(o, report))
-		case <-o.Pause:
-			report(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Note: "paused"})
-			if err := s.save(o, report); err != nil {
-				return err
-			}
-			select {
-			case <-o.Pause:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			report(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Note: "going on"})
-		default:
-		}
-		b, ok := <-batches
-		if !ok {
-			return errors.Join(ctx.Err(), s.save(o, report))
-		}
-		if b.err != nil {
-			return fmt.Errorf("making the batch of step %d: %w", s.step, b.err)
-		}
-		began := time.Now()
-		rate := Rate(o.Recipe.Optimizer, s.step, o.Recipe.Steps)
-		loss, gnorm, measures, err := s.run(exec, b.in, rate, o)
-		if err != nil {
-			return err
-		}
-		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return fmt.Errorf("the loss is %v at step %d: lower the optimizer's rate or its clip; the checkpoint before it is kept", loss, s.step)
-		}
-		s.step++
-		s.pictures += t.Pictures
-		s.seconds += time.Since(began).Seconds()
-		sum, norm, n = sum+loss, norm+gnorm, n+1
-		for k, v := range measures {
-			sums[k], counts[k] = sums[k]+v, counts[k]+1
-		}
-		if s.step%logEvery == 0 || s.step == o.Recipe.Steps {
-			for k := range sums {
-				sums[k] /= float64(counts[k])
-			}
-			report(Status{Step: s.step, Loss: sum / float64(n), Norm: norm / float64(n), Rate: rate, Measures: sums,
-				Pictures: s.pictures, Seconds: s.seconds, Speed: float64(n*t.Pictures) / time.Since(since).Seconds()})
-			sum, norm, n, since = 0, 0, 0, time.Now()
-			sums, counts = map[string]float64{}, map[string]int{}
-		}
-		if s.step%every == 0 || s.step == o.Recipe.Steps {
-			if err := s.save(o, report); err != nil {
-				return err
-			}
-			if t.Sheet != nil {
-				w, err := s.trained(o)
-				if err != nil {
-					return err
-				}
-				if err := t.Sheet(w, filepath.Join(o.Dir, fmt.Sprintf("sheet-%06d.png", s.step))); err != nil {
-					return fmt.Errorf("drawing the sheet of step %d: %w", s.step, err)
-				}
-			}
-			since = time.Now()
-		}
+// advance runs a step.
+func (s *state) advance(exec *model.Exec, t Task, in []*tensors.Tensor, rate float64, o Options, m *means) error {
+	began := time.Now()
+	loss, norm, measures, err := s.run(exec, in, rate, o)
+	if err != nil {
+		return err
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("the loss is %v at step %d: lower the optimizer's rate or its clip; the checkpoint before it is kept", loss, s.step)
+	}
+	s.step++
+	s.pictures += t.Pictures
+	s.seconds += time.Since(began).Seconds()
+	m.loss, m.norm, m.steps = m.loss+loss, m.norm+norm, m.steps+1
+	for k, v := range measures {
+		m.sums[k], m.counts[k] = m.sums[k]+v, m.counts[k]+1
 	}
 	return nil
 }
 
-// Rate is the learning rate of a step, counted from 0.
-func Rate(o eligen.Optimizer, step, steps int) float64 {
-	r := o.Rate
-	if o.Decay == "reference" {
-		// The reference's ConstantLR with its default arguments.
-		if step < 5 {
-			return r / 3
-		}
-		return r
+// pause writes a checkpoint and waits until the training is to resume.
+func (s *state) pause(ctx context.Context, o Options, log *trainingLog) error {
+	log.note(s, "paused")
+	if err := s.save(o, log); err != nil {
+		return err
 	}
-	if step < o.Warmup {
-		return r * float64(step+1) / float64(o.Warmup)
+	select {
+	case <-o.Pause:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if o.Decay == "cosine" {
-		x := float64(step-o.Warmup) / float64(max(1, steps-o.Warmup))
-		return r * (0.02 + 0.98*0.5*(1+math.Cos(math.Pi*x)))
+	log.note(s, "going on")
+	return nil
+}
+
+// checkpoint writes a checkpoint, and draws the task's sheet.
+func (s *state) checkpoint(t Task, o Options, log *trainingLog) error {
+	if err := s.save(o, log); err != nil {
+		return err
 	}
-	return r
+	if t.Sheet == nil {
+		return nil
+	}
+	w, err := s.trained(o)
+	if err != nil {
+		return err
+	}
+	if err := t.Sheet(w, filepath.Join(o.Dir, fmt.Sprintf("sheet-%06d.png", s.step))); err != nil {
+		return fmt.Errorf("drawing the sheet of step %d: %w", s.step, err)
+	}
+	return nil
 }
 
 // state is a training's numbers: variables under /w, /m, /v and /ema.
@@ -318,11 +310,9 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 	opt := withDefaults(o.Recipe.Optimizer)
 	exec, err := model.NewExec(o.Backend, s.store, func(scope *model.Scope, in []*Node) []*Node {
 		g := in[0].Graph()
-		rate, c1, c2, mean := in[0], in[1], in[2], in[3]
-		value := func(path string) *Node { return s.store.GetVariable(path).NodeValue(g) }
 		trained := map[string]*Node{}
 		for _, p := range s.params {
-			trained[p.Name] = value("/w/" + p.Name)
+			trained[p.Name] = s.value(g, "/w/"+p.Name)
 		}
 		used := map[string]bool{}
 		w := nn.Weights(func(name string) *Node {
@@ -330,10 +320,11 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 				used[name] = true
 				return n
 			}
-			return value("/frozen/" + name)
+			return s.value(g, "/frozen/"+name)
 		})
 		loss, measures := t.Loss(w, in[4:])
-		// What a step has no use for stays as it is: it would go on in the direction of steps before.
+		// A parameter that a step doesn't use stays as it is; else it would move in the
+		// direction of the steps before.
 		var params []Param
 		var nodes []*Node
 		for _, p := range s.params {
@@ -342,44 +333,14 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 			}
 		}
 		grads := Gradient(loss, nodes...)
-		var total *Node
-		for _, d := range grads {
-			q := ReduceAllSum(Square(d))
-			if total == nil {
-				total = q
-			} else {
-				total = Add(total, q)
-			}
-		}
-		norm := Sqrt(total)
+		norm := length(grads)
 		factor := OnesLike(norm)
 		if opt.Clip > 0 {
 			factor = Min(factor, Div(Scalar(g, dtypes.Float32, opt.Clip), AddScalar(norm, 1e-6)))
 		}
+		u := update{state: s, Optimizer: opt, rate: in[0], c1: in[1], c2: in[2], mean: in[3]}
 		for i, p := range params {
-			d := Mul(grads[i], factor)
-			m := Add(MulScalar(value("/m/"+p.Name), opt.Betas[0]), MulScalar(d, 1-opt.Betas[0]))
-			var move *Node
-			if orthogonal(opt.Kind, p) {
-				// Nesterov's look ahead; the length doesn't matter here, so no bias correction.
-				move = orthogonalize(Add(MulScalar(m, opt.Betas[0]), MulScalar(d, 1-opt.Betas[0])))
-			} else {
-				v := Add(MulScalar(value("/v/"+p.Name), opt.Betas[1]), MulScalar(Square(d), 1-opt.Betas[1]))
-				s.store.GetVariable("/v/" + p.Name).SetNodeValue(v)
-				move = Div(Mul(m, c1), AddScalar(Sqrt(Mul(v, c2)), opt.Epsilon))
-			}
-			x := nodes[i]
-			if opt.Weight > 0 && decays(p) {
-				x = Sub(x, Mul(x, MulScalar(rate, opt.Weight)))
-			}
-			x = Sub(x, Mul(move, rate))
-			s.store.GetVariable("/m/" + p.Name).SetNodeValue(m)
-			s.store.GetVariable("/w/" + p.Name).SetNodeValue(x)
-			if s.ema {
-				e := s.store.GetVariable("/ema/" + p.Name)
-				old := e.NodeValue(g)
-				e.SetNodeValue(Add(old, Mul(Sub(x, old), mean)))
-			}
+			u.apply(p, nodes[i], Mul(grads[i], factor))
 		}
 		out := []*Node{loss, norm}
 		names := sortedKeys(measures)
@@ -396,8 +357,8 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 	return exec, nil
 }
 
-// decays reports whether weight decay applies: not to norms and biases.
-func decays(p Param) bool { return len(p.Shape) > 1 }
+// value is a variable in a graph.
+func (s *state) value(g *Graph, path string) *Node { return s.store.GetVariable(path).NodeValue(g) }
 
 func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Options) (loss, norm float64, measures map[string]float64, err error) {
 	opt := withDefaults(o.Recipe.Optimizer)
@@ -428,16 +389,6 @@ func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Opti
 	return loss, norm, measures, nil
 }
 
-func withDefaults(o eligen.Optimizer) eligen.Optimizer {
-	if o.Betas == ([2]float64{}) {
-		o.Betas = [2]float64{0.9, 0.999}
-	}
-	if o.Epsilon == 0 {
-		o.Epsilon = 1e-8
-	}
-	return o
-}
-
 // trained is the weights that the training would end with now.
 func (s *state) trained(o Options) (map[string]tensor.Tensor, error) {
 	kind := "w"
@@ -464,7 +415,7 @@ func (s *state) data(path string) ([]float32, error) {
 }
 
 // save writes the checkpoint and the weights, each whole or not at all.
-func (s *state) save(o Options, report func(Status)) error {
+func (s *state) save(o Options, log *trainingLog) error {
 	kinds := []string{"w", "m", "v"}
 	if s.ema {
 		kinds = append(kinds, "ema")
@@ -503,7 +454,7 @@ func (s *state) save(o Options, report func(Status)) error {
 			return err
 		}
 	}
-	report(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Note: "checkpoint"})
+	log.note(s, "checkpoint")
 	return nil
 }
 

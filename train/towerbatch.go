@@ -18,8 +18,8 @@ import (
 	"github.com/eligen/eligen/model/vision"
 )
 
-// A glimpse is the pictures that the vision tower sees in a step.
-type glimpse struct {
+// A towerBatch is the pictures that the vision tower sees in a step.
+type towerBatch struct {
 	rng         *rand.Rand
 	tower       vision.Config
 	seen        [][]*image.NRGBA // of every style
@@ -28,13 +28,13 @@ type glimpse struct {
 	shown, felt []float32 // of image prompts: whether it is the picture, not zeros; whether there is one at all
 }
 
-func newGlimpse(m Model, r eligen.Recipe, step int, seen [][]*image.NRGBA) *glimpse {
-	return &glimpse{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
+func newTowerBatch(m Model, r eligen.Recipe, step int, seen [][]*image.NRGBA) *towerBatch {
+	return &towerBatch{rng: rand.New(rand.NewPCG(r.Seed+4, uint64(step))), tower: m.Vision, seen: seen}
 }
 
 // show adds an image prompt of a style: zeros instead for nothing, and for half of those
 // that may as well be shown nothing.
-func (g *glimpse) show(style int, nothing, either bool) {
+func (g *towerBatch) show(style int, nothing, either bool) {
 	g.see(style, leastShown)
 	shown := float32(1)
 	if u := g.rng.Float64(); nothing || either && u < 0.5 {
@@ -44,14 +44,14 @@ func (g *glimpse) show(style int, nothing, either bool) {
 }
 
 // skip adds what stands for no image prompt.
-func (g *glimpse) skip() {
+func (g *towerBatch) skip() {
 	g.pixels, g.styles = append(g.pixels, make([]float32, 3*g.tower.Size*g.tower.Size)...), append(g.styles, 0)
 	g.shown, g.felt = append(g.shown, 0), append(g.felt, 0)
 }
 
 // see adds a part of a picture of a style, of at least a share of its sides, sometimes
 // mirrored.
-func (g *glimpse) see(style int, least float64) {
+func (g *towerBatch) see(style int, least float64) {
 	g.styles = append(g.styles, int32(style))
 	img := g.seen[style][g.rng.IntN(len(g.seen[style]))]
 	b := img.Bounds()
@@ -68,13 +68,13 @@ func (g *glimpse) see(style int, least float64) {
 }
 
 // tensors are the pictures [N,3,Size,Size], what is shown [N,1] and what is felt [N,1].
-func (g *glimpse) tensors() []*tensors.Tensor {
+func (g *towerBatch) tensors() []*tensors.Tensor {
 	n := len(g.styles)
 	return []*tensors.Tensor{g.pictures(), tensors.FromFlatDataAndDimensions(g.shown, n, 1), tensors.FromFlatDataAndDimensions(g.felt, n, 1)}
 }
 
 // pictures is the pictures, [N,3,Size,Size].
-func (g *glimpse) pictures() *tensors.Tensor {
+func (g *towerBatch) pictures() *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.tower.Size, g.tower.Size)
 }
 
@@ -101,10 +101,11 @@ func pool(samples annotated.Samples, styles []string, n int) ([][]*image.NRGBA, 
 	return out, nil
 }
 
-// Told is how surely a vision tower tells styles: the share of pictures, n of each style, whose
-// vector is nearest to the mean vector of their own style's n other pictures. Vectors count
-// by their direction. known are the pictures of the means, asked those that are named.
-func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Tensor, styles []string, n int, known, asked func(style string, i int) (annotated.Sample, error)) (float64, error) {
+// StyleAccuracy returns the share of pictures whose vector, made by a vision tower, is nearest,
+// by cosine, to the mean vector of their own style. asked yields n pictures of each style,
+// known n others for the means.
+func StyleAccuracy(backend compute.Backend, c vision.Config, weights map[string]tensor.Tensor, styles []string, n int,
+	known, asked func(style string, i int) (annotated.Sample, error)) (float64, error) {
 	exec, err := Compile(backend, weights, func(w nn.Weights, in []*Node) []*Node {
 		vec := vision.SigLIP(w.In("vision"), c, in[0], nil)
 		return []*Node{Div(vec, Sqrt(ReduceAndKeep(Square(vec), ReduceSum, -1)))}
@@ -147,20 +148,25 @@ func Told(backend compute.Backend, c vision.Config, weights map[string]tensor.Te
 			return 0, err
 		}
 		for i := range n {
-			best, nearest := math.Inf(-1), -1
-			for j, mean := range means {
-				cos, length := 0.0, 0.0
-				for d, x := range mean {
-					cos, length = cos+x*float64(v[i*c.Dim+d]), length+x*x
-				}
-				if cos /= math.Sqrt(length); cos > best {
-					best, nearest = cos, j
-				}
-			}
-			if nearest == k {
+			if nearest(means, v[i*c.Dim:(i+1)*c.Dim]) == k {
 				right++
 			}
 		}
 	}
 	return float64(right) / float64(n*len(styles)), nil
+}
+
+// nearest returns which of some means is nearest to a vector, by cosine; -1 where none is.
+func nearest(means [][]float64, v []float32) int {
+	best, at := math.Inf(-1), -1
+	for j, mean := range means {
+		cos, length := 0.0, 0.0
+		for d, x := range mean {
+			cos, length = cos+x*float64(v[d]), length+x*x
+		}
+		if cos /= math.Sqrt(length); cos > best {
+			best, at = cos, j
+		}
+	}
+	return at
 }
