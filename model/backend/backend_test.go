@@ -148,7 +148,7 @@ func TestFlagsInID(t *testing.T) {
 
 // The versions in the ID are those that go.mod asks for.
 func TestLibraryVersions(t *testing.T) {
-	mod, err := os.ReadFile(filepath.Join("..", "go.mod"))
+	mod, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}

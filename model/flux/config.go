@@ -149,16 +149,6 @@ func (c Config) Weights() []Weight {
 // axes: 128 features get FLUX.1's 16, 56, 56, others a quarter and twice three
 // eighths. Set Axes afterwards where that is known to be different.
 func Detect(shape func(name string) []int) (Config, error) {
-	dims := func(name string, rank int) ([]int, error) {
-		d := shape(name)
-		if d == nil {
-			return nil, fmt.Errorf("this is no FLUX transformer: it has no tensor %q", name)
-		}
-		if len(d) != rank || slices.Min(d) <= 0 {
-			return nil, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, expected %d dimensions", name, d, rank)
-		}
-		return d, nil
-	}
 	count := func(prefix, suffix string) int {
 		n := 0
 		for shape(fmt.Sprintf("%s.%d.%s", prefix, n, suffix)) != nil {
@@ -171,35 +161,18 @@ func Detect(shape func(name string) []int) (Config, error) {
 		Single:   count("single_blocks", "linear1.weight"),
 		Guidance: shape("guidance_in.in_layer.weight") != nil,
 	}
-	img, err := dims("img_in.weight", 2)
-	if err != nil {
+	if err := c.detectStreams(shape); err != nil {
 		return Config{}, err
 	}
-	txt, err := dims("txt_in.weight", 2)
-	if err != nil {
-		return Config{}, err
-	}
-	pooled, err := dims("vector_in.in_layer.weight", 2)
-	if err != nil {
-		return Config{}, err
-	}
-	if img[1]%(Patch*Patch) != 0 {
-		return Config{}, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, Patch, Patch)
-	}
-	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
-		return Config{}, fmt.Errorf("this is %s: %q has %d inputs, where the model makes %d. eligen runs those of FLUX.1's models that see their own latents alone, as [dev] and [schnell] do", variant(img[1], out[0]), "img_in.weight", img[1], out[0])
-	}
-	c.Dim, c.LatentChannels, c.TextDim, c.PooledDim = img[0], img[1]/(Patch*Patch), txt[1], pooled[1]
-
 	norm, mlp := "double_blocks.0.img_attn.norm.query_norm.scale", "double_blocks.0.img_mlp.0.weight"
 	if c.Double == 0 {
 		norm, mlp = "single_blocks.0.norm.query_norm.scale", "single_blocks.0.linear1.weight"
 	}
-	head, err := dims(norm, 1)
+	head, err := dims(shape, norm, 1)
 	if err != nil {
 		return Config{}, err
 	}
-	hidden, err := dims(mlp, 2)
+	hidden, err := dims(shape, mlp, 2)
 	if err != nil {
 		return Config{}, err
 	}
@@ -213,6 +186,44 @@ func Detect(shape func(name string) []int) (Config, error) {
 		return Config{}, err
 	}
 	return c, c.Check(shape)
+}
+
+// detectStreams reads the widths of what goes into the transformer.
+func (c *Config) detectStreams(shape func(name string) []int) error {
+	img, err := dims(shape, "img_in.weight", 2)
+	if err != nil {
+		return err
+	}
+	txt, err := dims(shape, "txt_in.weight", 2)
+	if err != nil {
+		return err
+	}
+	pooled, err := dims(shape, "vector_in.in_layer.weight", 2)
+	if err != nil {
+		return err
+	}
+	if img[1]%(Patch*Patch) != 0 {
+		return fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, Patch, Patch)
+	}
+	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
+		return fmt.Errorf("this is %s: %q has %d inputs, where the model makes %d. "+
+			"eligen runs those of FLUX.1's models that see their own latents alone, as [dev] and [schnell] do",
+			variant(img[1], out[0]), "img_in.weight", img[1], out[0])
+	}
+	c.Dim, c.LatentChannels, c.TextDim, c.PooledDim = img[0], img[1]/(Patch*Patch), txt[1], pooled[1]
+	return nil
+}
+
+// dims is the shape of a tensor that every FLUX transformer has.
+func dims(shape func(name string) []int, name string, rank int) ([]int, error) {
+	d := shape(name)
+	if d == nil {
+		return nil, fmt.Errorf("this is no FLUX transformer: it has no tensor %q", name)
+	}
+	if len(d) != rank || slices.Min(d) <= 0 {
+		return nil, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, expected %d dimensions", name, d, rank)
+	}
+	return d, nil
 }
 
 // variant is which of FLUX.1's models sees more than its own latents: by how many inputs

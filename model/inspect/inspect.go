@@ -14,9 +14,7 @@ import (
 	"github.com/eligen/eligen/model/exec"
 	fluxfamily "github.com/eligen/eligen/model/family/flux"
 	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/text"
-	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/vision"
 	"github.com/eligen/eligen/model/weights"
 )
@@ -106,75 +104,77 @@ func inspect(c *weights.Checkpoint) Report {
 		r.Parameters += int64(weights.Elements(t.Shape))
 		r.DTypes[t.DType]++
 	}
-	var err error
-	switch c.Kind {
-	case weights.KindTransformer:
-		var cfg flux.Config
-		cfg, err = detect.Transformer(c)
-		r.Config, r.Title = cfg, "FLUX transformer"
-		switch cfg {
-		case flux.Dev:
-			r.Title = "FLUX.1 [dev] transformer"
-		case flux.Schnell:
-			r.Title = "FLUX.1 [schnell] transformer"
-		case flux.Nano:
-			r.Title = "nano transformer"
-		}
-		if cfg.Dim == 0 {
-			r.Config, r.Title = nil, "transformer"
-		}
-	case weights.KindAutoencoder:
-		var cfg vae.Config
-		cfg, err = detect.Autoencoder(c)
-		r.Config, r.Title = cfg, "FLUX autoencoder"
-	case weights.KindCLIP:
-		var cfg text.CLIPConfig
-		cfg, err = detect.CLIP(c)
-		r.Config, r.Title = cfg, "CLIP text encoder"
-		if cfg == text.CLIPViTL14 {
-			r.Title = "CLIP ViT-L/14 text encoder"
-		}
-	case weights.KindT5:
-		var cfg text.T5Config
-		cfg, err = detect.T5(c)
-		r.Config, r.Title = cfg, "T5 v1.1 text encoder"
-		if cfg == text.T5XXL {
-			r.Title = "T5 v1.1 XXL text encoder"
-		}
-	case weights.KindSigLIP:
-		var cfg vision.Config
-		cfg, err = detect.SigLIP(c)
-		r.Config, r.Title = cfg, "SigLIP vision tower"
-		if cfg == vision.SO400M {
-			r.Title = "SigLIP SO400M vision tower"
-		}
-	case weights.KindIPAdapter:
-		var cfg flux.IPConfig
-		cfg, err = detect.IPAdapter(c)
-		r.Config, r.Title = cfg, "FLUX IP-Adapter"
-		if cfg == flux.InstantX {
-			r.Title = "FLUX.1 [dev] IP-Adapter"
-		}
-	case weights.KindLoRA:
-		var f *lora.File
-		r.Title = "LoRA"
-		if f, err = weights.ParseLoRA(c); err == nil {
-			err = f.Check()
-			r.LoRA = &LoRA{Dropped: f.Dropped()}
-			r.Format, r.Title = f.Format, f.String()
-			r.Ignored = append(r.Ignored, f.Ignored...)
-			r.LoRA.Modules = f.Modules()
-			r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
-			r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
-		}
-	default:
-		r.Title = "unknown"
-		err = fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
-	}
-	if err != nil {
+	if err := r.describe(c); err != nil {
 		r.Problem = err.Error()
 	}
 	return r
+}
+
+// describe fills in what a checkpoint's kind tells. The error says why it can't be run.
+func (r *Report) describe(c *weights.Checkpoint) error {
+	switch c.Kind {
+	case weights.KindTransformer:
+		cfg, err := detect.Transformer(c)
+		r.about(cfg, "FLUX transformer", known{flux.Dev, "FLUX.1 [dev] transformer"}, known{flux.Schnell, "FLUX.1 [schnell] transformer"}, known{flux.Nano, "nano transformer"})
+		if cfg.Dim == 0 {
+			r.Config, r.Title = nil, "transformer"
+		}
+		return err
+	case weights.KindAutoencoder:
+		cfg, err := detect.Autoencoder(c)
+		r.Config, r.Title = cfg, "FLUX autoencoder" // not comparable
+		return err
+	case weights.KindCLIP:
+		cfg, err := detect.CLIP(c)
+		r.about(cfg, "CLIP text encoder", known{text.CLIPViTL14, "CLIP ViT-L/14 text encoder"})
+		return err
+	case weights.KindT5:
+		cfg, err := detect.T5(c)
+		r.about(cfg, "T5 v1.1 text encoder", known{text.T5XXL, "T5 v1.1 XXL text encoder"})
+		return err
+	case weights.KindSigLIP:
+		cfg, err := detect.SigLIP(c)
+		r.about(cfg, "SigLIP vision tower", known{vision.SO400M, "SigLIP SO400M vision tower"})
+		return err
+	case weights.KindIPAdapter:
+		cfg, err := detect.IPAdapter(c)
+		r.about(cfg, "FLUX IP-Adapter", known{flux.InstantX, "FLUX.1 [dev] IP-Adapter"})
+		return err
+	case weights.KindLoRA:
+		return r.describeLoRA(c)
+	}
+	r.Title = "unknown"
+	return fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
+}
+
+// known is a configuration that has a name.
+type known struct {
+	config any
+	title  string
+}
+
+// about states a configuration, by its own name if it has one.
+func (r *Report) about(config any, title string, named ...known) {
+	r.Config, r.Title = config, title
+	for _, k := range named {
+		if k.config == config {
+			r.Title = k.title
+		}
+	}
+}
+
+func (r *Report) describeLoRA(c *weights.Checkpoint) error {
+	r.Title = "LoRA"
+	f, err := weights.ParseLoRA(c)
+	if err != nil {
+		return err
+	}
+	r.LoRA = &LoRA{Dropped: f.Dropped(), Modules: f.Modules()}
+	r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
+	r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
+	r.Format, r.Title = f.Format, f.String()
+	r.Ignored = append(r.Ignored, f.Ignored...)
+	return f.Check()
 }
 
 func firstName(c *weights.Checkpoint) string {

@@ -91,78 +91,14 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 	for _, t := range l.Tensors() {
 		infos[t.Name] = t
 	}
-	targets := dictionary(infos)
-	alphas := map[string]float64{}
-	pairs := map[string]*factor{}
-	var order, unknown []string
-	formats := map[string]int{}
+	p := parsing{file: f, targets: dictionary(infos), alphas: map[string]float64{}, pairs: map[string]*factor{}, formats: map[string]int{}}
 	for _, t := range l.Tensors() {
-		if part(t.Name) != "" {
-			f.Ignored = append(f.Ignored, t.Name)
-			continue
-		}
-		stem, kind := split(t.Name)
-		to, ok := targets[trim(stem)]
-		if !ok || kind == "" {
-			unknown = append(unknown, t.Name)
-			continue
-		}
-		if kind == "alpha" {
-			var x [1]float32
-			if n := elements(t.Shape); n != 1 {
-				return nil, fmt.Errorf("%s: %s has %d numbers, expected one", path, t.Name, n)
-			}
-			if err := l.Floats(t.Name, 0, x[:]); err != nil {
-				return nil, err
-			}
-			if alphas[stem] = float64(x[0]); !finite(alphas[stem]) {
-				return nil, fmt.Errorf("%s: %s is %v, no finite number: the file is damaged", path, t.Name, x[0])
-			}
-			continue
-		}
-		p := pairs[stem]
-		if p == nil {
-			p = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN(),
-				swap: to.module.Swap && to.format == Diffusers}
-			pairs[stem] = p
-			order = append(order, stem)
-			formats[to.format]++
-		}
-		if !tensor.IsFloat(t.DType) {
-			return nil, fmt.Errorf("%s: %s is stored as %s, of which eligen reads no weights", path, t.Name, t.DType)
-		}
-		rows, cols, ok := matrix(t.Shape)
-		if !ok {
-			return nil, fmt.Errorf("%s: %s has shape %v, expected a matrix", path, t.Name, t.Shape)
-		}
-		name, n := &p.a, &p.in
-		if kind == "b" {
-			name, n = &p.b, &p.out
-			rows, cols = cols, rows
-		}
-		if *name != "" {
-			return nil, fmt.Errorf("%s: %s and %s are the same factor twice", path, *name, t.Name)
-		}
-		*name, *n = t.Name, cols
-		if p.rank != 0 && p.rank != rows {
-			return nil, fmt.Errorf("%s: %s: the two factors have the ranks %d and %d", path, stem, p.rank, rows)
-		}
-		if p.rank = rows; rows == 0 {
-			return nil, fmt.Errorf("%s: %s has rank 0", path, t.Name)
+		if err := p.add(t); err != nil {
+			return nil, err
 		}
 	}
-	if len(unknown) > 0 {
-		kind := ""
-		if k := otherKind(unknown...); k != "" {
-			kind = "it is a " + k + ", and eligen reads plain LoRAs alone: "
-		}
-		return nil, fmt.Errorf("%s: %s%s", path, kind, listed(unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
-	}
-	if n := len(f.Ignored); len(order) == 0 && n > 0 {
-		return nil, fmt.Errorf("%s holds no LoRA for FLUX's transformer: %s alone, which eligen applies to no model", path, f.Dropped())
-	}
-	if len(order) == 0 {
-		return nil, fmt.Errorf("%s holds no LoRA for FLUX's transformer: no tensor is called …lora_A.weight or …lora_down.weight", path)
+	if err := p.check(); err != nil {
+		return nil, err
 	}
 	settings, err := fromMetadata(metadata)
 	if err != nil {
@@ -171,28 +107,136 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 	if settings == nil {
 		settings = beside
 	}
-	for _, stem := range order {
-		p := pairs[stem]
-		if p.a == "" || p.b == "" {
-			return nil, fmt.Errorf("%s: %s has only one of its two factors", path, stem)
+	if err := p.finish(settings); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// A parsing is a LoRA file while its tensors are matched.
+type parsing struct {
+	file           *File
+	targets        map[string]target
+	alphas         map[string]float64 // by stem
+	pairs          map[string]*factor // by stem
+	order, unknown []string           // stems, and names that belong to no module
+	formats        map[string]int     // how many pairs are spelled in each
+}
+
+// add matches a tensor.
+func (p *parsing) add(t tensor.Info) error {
+	if part(t.Name) != "" {
+		p.file.Ignored = append(p.file.Ignored, t.Name)
+		return nil
+	}
+	stem, kind := split(t.Name)
+	to, ok := p.targets[trim(stem)]
+	if !ok || kind == "" {
+		p.unknown = append(p.unknown, t.Name)
+		return nil
+	}
+	if kind == "alpha" {
+		return p.addAlpha(t, stem)
+	}
+	pair := p.pairs[stem]
+	if pair == nil {
+		pair = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN(), swap: to.module.Swap && to.format == Diffusers}
+		p.pairs[stem] = pair
+		p.order = append(p.order, stem)
+		p.formats[to.format]++
+	}
+	if err := pair.add(t, kind); err != nil {
+		return fmt.Errorf("%s: %w", p.file.Path, err)
+	}
+	return nil
+}
+
+func (p *parsing) addAlpha(t tensor.Info, stem string) error {
+	var x [1]float32
+	if n := elements(t.Shape); n != 1 {
+		return fmt.Errorf("%s: %s has %d numbers, expected one", p.file.Path, t.Name, n)
+	}
+	if err := p.file.loader.Floats(t.Name, 0, x[:]); err != nil {
+		return err
+	}
+	if p.alphas[stem] = float64(x[0]); !finite(p.alphas[stem]) {
+		return fmt.Errorf("%s: %s is %v, no finite number: the file is damaged", p.file.Path, t.Name, x[0])
+	}
+	return nil
+}
+
+// add takes a tensor as one of the two matrices; kind is "a" or "b".
+func (f *factor) add(t tensor.Info, kind string) error {
+	if !tensor.IsFloat(t.DType) {
+		return fmt.Errorf("%s is stored as %s, of which eligen reads no weights", t.Name, t.DType)
+	}
+	rows, cols, ok := matrix(t.Shape)
+	if !ok {
+		return fmt.Errorf("%s has shape %v, expected a matrix", t.Name, t.Shape)
+	}
+	name, n := &f.a, &f.in
+	if kind == "b" {
+		name, n = &f.b, &f.out
+		rows, cols = cols, rows
+	}
+	if *name != "" {
+		return fmt.Errorf("%s and %s are the same factor twice", *name, t.Name)
+	}
+	*name, *n = t.Name, cols
+	if f.rank != 0 && f.rank != rows {
+		return fmt.Errorf("%s: the two factors have the ranks %d and %d", f.stem, f.rank, rows)
+	}
+	if f.rank = rows; rows == 0 {
+		return fmt.Errorf("%s has rank 0", t.Name)
+	}
+	return nil
+}
+
+// check refuses a file of which not all, or nothing, belongs to FLUX's transformer.
+func (p *parsing) check() error {
+	path := p.file.Path
+	if len(p.unknown) > 0 {
+		kind := ""
+		if k := otherKind(p.unknown...); k != "" {
+			kind = "it is a " + k + ", and eligen reads plain LoRAs alone: "
 		}
-		if a, ok := alphas[stem]; ok {
-			p.alpha = a
+		return fmt.Errorf("%s: %s%s", path, kind,
+			listed(p.unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
+	}
+	if len(p.order) > 0 {
+		return nil
+	}
+	if len(p.file.Ignored) > 0 {
+		return fmt.Errorf("%s holds no LoRA for FLUX's transformer: %s alone, which eligen applies to no model", path, p.file.Dropped())
+	}
+	return fmt.Errorf("%s holds no LoRA for FLUX's transformer: no tensor is called …lora_A.weight or …lora_down.weight", path)
+}
+
+// finish gives the factors their scales, and the file its format.
+func (p *parsing) finish(settings *Settings) error {
+	f := p.file
+	for _, stem := range p.order {
+		pair := p.pairs[stem]
+		if pair.a == "" || pair.b == "" {
+			return fmt.Errorf("%s: %s has only one of its two factors", f.Path, stem)
+		}
+		if a, ok := p.alphas[stem]; ok {
+			pair.alpha = a
 		} else if settings != nil {
-			settings.apply(p)
+			settings.apply(pair)
 			f.Reading = settings.newly
 		}
-		if s := float32(p.scale(AlphaFile)); !finite(float64(s)) { // in the numbers that it is applied in
-			return nil, fmt.Errorf("%s: the alpha of %s makes its scale %v", path, stem, s)
+		if s := float32(pair.scale(AlphaFile)); !finite(float64(s)) { // in the numbers that it is applied in
+			return fmt.Errorf("%s: the alpha of %s makes its scale %v", f.Path, stem, s)
 		}
-		f.factors = append(f.factors, *p)
+		f.factors = append(f.factors, *pair)
 	}
-	for format, n := range formats {
-		if n > formats[f.Format] || n == formats[f.Format] && format < f.Format {
+	for format, n := range p.formats {
+		if n > p.formats[f.Format] || n == p.formats[f.Format] && format < f.Format {
 			f.Format = format
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // listed is names under a heading, the first twenty of them.

@@ -32,6 +32,53 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 // alpha/rank. Where Diffusers has queries, keys and values apart, each has its rows of
 // B, and of the rank what these rows use.
 func Named(format string, factors ...Factor) ([]tensor.Named, error) {
+	modules := modulesOf(factors)
+	var out []tensor.Named
+	for _, f := range factors {
+		m, ok := modules[f.Module]
+		if !ok {
+			return nil, fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
+		}
+		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
+			return nil, fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
+		}
+		rank := float64(f.A.Shape[0])
+		scale := 1.0
+		if f.Alpha != 0 {
+			scale = f.Alpha / rank
+		}
+		if math.IsNaN(scale) || math.IsInf(scale, 0) {
+			return nil, fmt.Errorf("%s: alpha is %v", f.Module, f.Alpha)
+		}
+		b := f.B
+		if scale != 1 && format != Kohya {
+			b.Data = slices.Clone(b.Data)
+			for i := range b.Data {
+				b.Data[i] = float32(float64(b.Data[i]) * scale)
+			}
+		}
+		named := func(name string, t tensor.Tensor) tensor.Named { return tensor.Named{Name: name, Tensor: t} }
+		switch format {
+		case Native:
+			out = append(out, named(m.Native+".lora_A.weight", f.A), named(m.Native+".lora_B.weight", b))
+		case Kohya:
+			alpha := tensor.Tensor{Data: []float32{float32(scale * rank)}}
+			out = append(out, named(m.Kohya()+".lora_down.weight", f.A), named(m.Kohya()+".lora_up.weight", b), named(m.Kohya()+".alpha", alpha))
+		case Diffusers:
+			parts, err := inDiffusers(m, f.A, b)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Module, err)
+			}
+			out = append(out, parts...)
+		default:
+			return nil, fmt.Errorf("unknown LoRA format %q: use %s, %s or %s", format, Native, Kohya, Diffusers)
+		}
+	}
+	return out, nil
+}
+
+// modulesOf are the linear layers of a transformer with the blocks that factors name.
+func modulesOf(factors []Factor) map[string]names.Module {
 	blocks := 0
 	for _, f := range factors {
 		var n int
@@ -47,61 +94,27 @@ func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 			modules[m.BFL] = m
 		}
 	}
-	var out []tensor.Named
-	add := func(name string, shape []int, data []float32) {
-		out = append(out, tensor.Named{Name: name, Tensor: tensor.Tensor{Shape: shape, Data: data}})
+	return modules
+}
+
+// inDiffusers are factors of a module as those of diffusers' own modules.
+func inDiffusers(m names.Module, a, b tensor.Tensor) (out []tensor.Named, err error) {
+	rank, in, rows := a.Shape[0], a.Shape[1], b.Shape[0]
+	if m.Swap {
+		half := len(b.Data) / 2
+		b.Data = append(slices.Clone(b.Data[half:]), b.Data[:half]...)
 	}
-	for _, f := range factors {
-		m, ok := modules[f.Module]
-		if !ok {
-			return nil, fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
+	for i, d := range m.Diffusers {
+		from, to := m.PartRows(i, []int{rows, in})
+		if from < 0 || to > rows || from >= to {
+			return nil, fmt.Errorf("%d rows can't be queries, keys and values of width %d", rows, in)
 		}
-		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
-			return nil, fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
+		pa, pb := a, tensor.Tensor{Shape: []int{to - from, rank}, Data: b.Data[from*rank : to*rank]}
+		if len(m.Diffusers) > 1 {
+			pa, pb = used(pa, pb)
 		}
-		rank, in, rows := f.A.Shape[0], f.A.Shape[1], f.B.Shape[0]
-		scale := 1.0
-		if f.Alpha != 0 {
-			scale = f.Alpha / float64(rank)
-		}
-		if math.IsNaN(scale) || math.IsInf(scale, 0) {
-			return nil, fmt.Errorf("%s: alpha is %v", f.Module, f.Alpha)
-		}
-		b := f.B.Data
-		if scale != 1 && format != Kohya {
-			b = slices.Clone(b)
-			for i := range b {
-				b[i] = float32(float64(b[i]) * scale)
-			}
-		}
-		switch format {
-		case Native:
-			add(m.Native+".lora_A.weight", f.A.Shape, f.A.Data)
-			add(m.Native+".lora_B.weight", f.B.Shape, b)
-		case Kohya:
-			add(m.Kohya()+".lora_down.weight", f.A.Shape, f.A.Data)
-			add(m.Kohya()+".lora_up.weight", f.B.Shape, b)
-			add(m.Kohya()+".alpha", nil, []float32{float32(scale * float64(rank))})
-		case Diffusers:
-			if m.Swap {
-				half := len(b) / 2
-				b = append(slices.Clone(b[half:]), b[:half]...)
-			}
-			for i, d := range m.Diffusers {
-				from, to := m.PartRows(i, []int{rows, in})
-				if from < 0 || to > rows || from >= to {
-					return nil, fmt.Errorf("%s: %d rows can't be queries, keys and values of width %d", f.Module, rows, in)
-				}
-				pa, pb := f.A, tensor.Tensor{Shape: []int{to - from, rank}, Data: b[from*rank : to*rank]}
-				if len(m.Diffusers) > 1 {
-					pa, pb = used(pa, pb)
-				}
-				add("transformer."+d+".lora_A.weight", pa.Shape, pa.Data)
-				add("transformer."+d+".lora_B.weight", pb.Shape, pb.Data)
-			}
-		default:
-			return nil, fmt.Errorf("no LoRA format %q; there are %s, %s and %s", format, Native, Kohya, Diffusers)
-		}
+		out = append(out, tensor.Named{Name: "transformer." + d + ".lora_A.weight", Tensor: pa},
+			tensor.Named{Name: "transformer." + d + ".lora_B.weight", Tensor: pb})
 	}
 	return out, nil
 }

@@ -216,16 +216,9 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	if len(prompt.Data) < 3 {
 		return tensor.Tensor{}, fmt.Errorf("a prompt of shape %v; expected [length, 3]", prompt.Shape)
 	}
-	var tint [3]float64
-	whole := 1.0
-	for _, p := range d.ImagePrompts {
-		if len(p.Tokens.Data) != 3 {
-			return tensor.Tensor{}, fmt.Errorf("an image prompt of shape %v; expected [1, 3]", p.Tokens.Shape)
-		}
-		for k, v := range p.Tokens.Data {
-			tint[k] += p.Scale * float64(v)
-		}
-		whole += math.Abs(p.Scale)
+	tint, whole, err := tinted(d.ImagePrompts)
+	if err != nil {
+		return tensor.Tensor{}, err
 	}
 	out := tensor.New(channels, h, w)
 	for y := range h {
@@ -251,6 +244,21 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 		}
 	}
 	return out, nil
+}
+
+// tinted is the colour that image prompts add, and the weight of all that is mixed.
+func tinted(prompts []eligen.ImagePrompt) (tint [3]float64, whole float64, err error) {
+	whole = 1
+	for _, p := range prompts {
+		if len(p.Tokens.Data) != 3 {
+			return tint, whole, fmt.Errorf("an image prompt of shape %v; expected [1, 3]", p.Tokens.Shape)
+		}
+		for k, v := range p.Tokens.Data {
+			tint[k] += p.Scale * float64(v)
+		}
+		whole += math.Abs(p.Scale)
+	}
+	return tint, whole, nil
 }
 
 // Decode makes 8×8 pixels of every cell.

@@ -20,7 +20,7 @@ import (
 // A branch is one of the two sides of guidance, ready for the steps: what they
 // share is on the backend.
 type branch struct {
-	parts    parts
+	graphs   stepGraphs
 	txt      []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
 	mods     [][]byte          // of each step, [1,M] in the weights' dtype
 	marks    []*tensors.Tensor // of each group: tokens, and strengths where they are needed
@@ -66,7 +66,37 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		}
 		inputs = append(inputs, exec.Upload(txt, 1))
 	}
-	out, err := t.Runner.Run(exec.Graph{
+	out, err := t.Runner.Run(conditioning(cfg), t.Store, inputs...)
+	if err != nil {
+		return nil, err
+	}
+	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
+	b := &branch{txt: out[1:], graphs: stepGraphs{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
+	err = out[0].ConstBytes(func(data []byte) {
+		size := len(data) / steps
+		for i := range steps {
+			b.mods = append(b.mods, slices.Clone(data[i*size:(i+1)*size]))
+		}
+	})
+	err = errors.Join(err, out[0].FinalizeAll())
+	if d.TeaCache != 0 {
+		b.tea = &teaCache{threshold: d.TeaCache}
+	}
+	b.mark(groups)
+	if len(images) > 0 && err == nil {
+		b.graphs.pictures = true
+		b.pictures, err = t.Images.keysValues(images, cfg, b.graphs.dtype, t.Lean)
+	}
+	if err != nil {
+		b.finalize()
+		return nil, err
+	}
+	return b, nil
+}
+
+// conditioning is the graph that prepare runs.
+func conditioning(cfg flux.Config) exec.Graph {
+	return exec.Graph{
 		Name: "conditioning " + exec.ConfigName(cfg),
 		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 			g := in[1]
@@ -79,22 +109,11 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 			}
 			return out
 		},
-	}, t.Store, inputs...)
-	if err != nil {
-		return nil, err
 	}
-	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
-	b := &branch{txt: out[1:], parts: parts{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
-	err = out[0].ConstBytes(func(data []byte) {
-		size := len(data) / steps
-		for i := range steps {
-			b.mods = append(b.mods, slices.Clone(data[i*size:(i+1)*size]))
-		}
-	})
-	err = errors.Join(err, out[0].FinalizeAll())
-	if d.TeaCache != 0 {
-		b.tea = &teaCache{threshold: d.TeaCache}
-	}
+}
+
+// mark uploads the tokens of the groups' regions, and their strengths where they are needed.
+func (b *branch) mark(groups []entityGroup) {
 	for _, g := range groups {
 		n := len(g.entities)
 		tokens := make([]int32, 0, n*g.bucket)
@@ -102,7 +121,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		for j, e := range g.entities {
 			tokens = append(tokens, e.Tokens...)
 			for len(tokens) < (j+1)*g.bucket {
-				tokens = append(tokens, int32(rows*columns))
+				tokens = append(tokens, int32(b.graphs.rows*b.graphs.columns))
 			}
 			logs[j] = float32(math.Log(e.Strength))
 		}
@@ -110,22 +129,13 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		if g.strong {
 			b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
 		}
-		b.parts.groups = append(b.parts.groups, partGroup{g.length, g.strong})
+		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong})
 	}
-	if len(images) > 0 && err == nil {
-		b.parts.pictures = true
-		b.pictures, err = t.Images.keysValues(images, cfg, b.parts.dtype, t.Lean)
-	}
-	if err != nil {
-		b.finalize()
-		return nil, err
-	}
-	return b, nil
 }
 
 // requests returns all graphs of a branch's steps, to compile before the first.
 func (b *branch) requests(s *exec.Store) []exec.CompileRequest {
-	p, dim := b.parts, b.parts.config.Dim
+	p, dim := b.graphs, b.graphs.config.Dim
 	begin := []shapes.Shape{shapes.Make(dtypes.Float32, 1, p.config.LatentChannels, 2*p.rows, 2*p.columns)}
 	text := b.txt[0].Shape().Dim(1)
 	for _, t := range b.txt {

@@ -57,77 +57,32 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.T
 	if err := t.check(d); err != nil {
 		return tensor.Tensor{}, err
 	}
-	steps := len(d.Sigmas) - 1
-	if err := ctx.Err(); err != nil {
-		return tensor.Tensor{}, err
+	branches, err := t.branches(ctx, d)
+	for _, b := range branches {
+		defer b.finalize()
 	}
-	groups := groupEntities(d.Entities, nil)
-	positive, err := t.prepare(d, d.Prompt, groups, d.ImagePrompts)
 	if err != nil {
 		return tensor.Tensor{}, err
-	}
-	defer positive.finalize()
-	var negative *branch
-	if d.Negative != nil && d.CFG != 1 {
-		var groups []entityGroup
-		if d.NegativeEntities {
-			txt := d.Negative[eligen.Txt]
-			groups = groupEntities(d.Entities, &txt)
-		}
-		if err := ctx.Err(); err != nil {
-			return tensor.Tensor{}, err
-		}
-		negative, err = t.prepare(d, d.Negative, groups, d.NegativeImagePrompts)
-		if err != nil {
-			return tensor.Tensor{}, err
-		}
-		negative.negative = true
-		defer negative.finalize()
 	}
 	if t.Lean {
 		if err := t.Store.ReleaseExcept(StepWeight); err != nil {
 			return tensor.Tensor{}, err
 		}
 	}
-
-	requests := append(positive.requests(t.Store), t.Precompile...)
-	if negative != nil {
-		requests = append(requests, negative.requests(t.Store)...)
+	requests := slices.Clone(t.Precompile)
+	for _, b := range branches {
+		requests = append(requests, b.requests(t.Store)...)
 	}
 	if err := t.Runner.CompileAll(requests...); err != nil {
 		return tensor.Tensor{}, err
 	}
 
+	steps := len(d.Sigmas) - 1
 	x := tensor.Tensor{Shape: slices.Clone(d.Latents.Shape), Data: slices.Clone(d.Latents.Data)}
 	for i := d.From; i < steps; i++ {
-		if err := ctx.Err(); err != nil {
-			return tensor.Tensor{}, err
-		}
-		v, err := t.predict(positive, x, i)
+		v, err := t.guided(ctx, d, branches, x, i)
 		if err != nil {
 			return tensor.Tensor{}, err
-		}
-		if d.Fusion != nil && d.Fusion.Before {
-			d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
-		}
-		if negative != nil {
-			if err := ctx.Err(); err != nil {
-				return tensor.Tensor{}, err
-			}
-			n, err := t.predict(negative, x, i)
-			if err != nil {
-				return tensor.Tensor{}, err
-			}
-			cfg := float32(d.CFG)
-			for j, p := range v.Data {
-				v.Data[j] = n.Data[j] + cfg*(p-n.Data[j])
-			}
-		}
-		if d.Velocity != nil {
-			d.Velocity(i, v.Data)
-		}
-		if d.Fusion != nil && !d.Fusion.Before {
-			d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
 		}
 		dt := d.Sigmas[i+1] - d.Sigmas[i]
 		sum := 0.0
@@ -136,13 +91,78 @@ func (t *Transformer) Denoise(ctx context.Context, d eligen.Denoise) (_ tensor.T
 			sum += float64(x.Data[j])
 		}
 		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters may be damaged, or a scale too large", i+1, steps)
+			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. "+
+				"Its weights or adapters may be damaged, or a scale too large", i+1, steps)
 		}
 		if d.Step != nil {
 			d.Step(i+1, steps, x)
 		}
 	}
 	return x, nil
+}
+
+// branches prepares the prompt's branch, and that of the negative prompt where it acts. What
+// is ready when it fails is returned, too.
+func (t *Transformer) branches(ctx context.Context, d eligen.Denoise) (out []*branch, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	positive, err := t.prepare(d, d.Prompt, groupEntities(d.Entities, nil), d.ImagePrompts)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, positive)
+	if d.Negative == nil || d.CFG == 1 {
+		return out, nil
+	}
+	var groups []entityGroup
+	if d.NegativeEntities {
+		txt := d.Negative[eligen.Txt]
+		groups = groupEntities(d.Entities, &txt)
+	}
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
+	negative, err := t.prepare(d, d.Negative, groups, d.NegativeImagePrompts)
+	if err != nil {
+		return out, err
+	}
+	negative.negative = true
+	return append(out, negative), nil
+}
+
+// guided is the velocity of step i at latents x: that of both branches, fused with what is
+// kept.
+func (t *Transformer) guided(ctx context.Context, d eligen.Denoise, branches []*branch, x tensor.Tensor, i int) (v tensor.Tensor, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, err
+	}
+	if v, err = t.predict(branches[0], x, i); err != nil {
+		return v, err
+	}
+	if d.Fusion != nil && d.Fusion.Before {
+		d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
+	}
+	if len(branches) > 1 {
+		if err := ctx.Err(); err != nil {
+			return v, err
+		}
+		n, err := t.predict(branches[1], x, i)
+		if err != nil {
+			return v, err
+		}
+		cfg := float32(d.CFG)
+		for j, p := range v.Data {
+			v.Data[j] = n.Data[j] + cfg*(p-n.Data[j])
+		}
+	}
+	if d.Velocity != nil {
+		d.Velocity(i, v.Data)
+	}
+	if d.Fusion != nil && !d.Fusion.Before {
+		d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
+	}
+	return v, nil
 }
 
 // StepWeight reports whether a step's graph reads a weight.
@@ -202,8 +222,13 @@ func (t *Transformer) check(d eligen.Denoise) error {
 	if p := d.Fusion; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
 		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
 	}
-	image := s[1] / 2 * (s[2] / 2)
-	for i, e := range d.Entities {
+	return t.checkEntities(d.Entities, s[1]/2*(s[2]/2))
+}
+
+// checkEntities refuses entities of a picture of so many image tokens.
+func (t *Transformer) checkEntities(entities []eligen.EntityConditioning, image int) error {
+	c := t.Config
+	for i, e := range entities {
 		if s := e.Prompt[eligen.Txt].Shape; len(s) != 2 || s[0] == 0 || s[1] != c.TextDim {
 			return fmt.Errorf("entity %d's text has shape %v; this model takes [tokens,%d]", i, s, c.TextDim)
 		}
@@ -236,12 +261,12 @@ func (t *Transformer) velocity(b *branch, x tensor.Tensor, i int) (tensor.Tensor
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
-	c := b.parts.config
+	c := b.graphs.config
 	m, err := t.modulation(b, i, 12*c.Double+3*c.Single, 2)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
-	out, err := t.Runner.Run(b.parts.end(), t.Store, img, m)
+	out, err := t.Runner.Run(b.graphs.end(), t.Store, img, m)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
@@ -257,7 +282,7 @@ func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor,
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.tea.decide(t, b.parts, x, m, i, len(b.mods))
+	s, err := b.tea.decide(t, b.graphs, x, m, i, len(b.mods))
 	if err != nil {
 		return nil, err
 	}
@@ -265,24 +290,24 @@ func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor,
 		t.Tea(i, b.negative, s)
 	}
 	if s.Reused {
-		return b.tea.reuse(t, b.parts, x)
+		return b.tea.reuse(t, b.graphs, x)
 	}
 	img, err := t.blocks(b, x, i)
 	if err != nil {
 		return nil, err
 	}
-	return img, b.tea.keep(t, b.parts, x, img)
+	return img, b.tea.keep(t, b.graphs, x, img)
 }
 
 // modulation is n parts of step i's modulations, from part at on: [1,n·Dim].
 func (t *Transformer) modulation(b *branch, i, at, n int) (*tensors.Tensor, error) {
-	part := int(shapes.Make(b.parts.dtype, 1, b.parts.config.Dim).ByteSize())
-	return tensors.FromRaw(t.Runner.Backend, 0, shapes.Make(b.parts.dtype, 1, n*b.parts.config.Dim), b.mods[i][at*part:(at+n)*part])
+	part := int(shapes.Make(b.graphs.dtype, 1, b.graphs.config.Dim).ByteSize())
+	return tensors.FromRaw(t.Runner.Backend, 0, shapes.Make(b.graphs.dtype, 1, n*b.graphs.config.Dim), b.mods[i][at*part:(at+n)*part])
 }
 
 // blocks runs all blocks of one branch in step i.
 func (t *Transformer) blocks(b *branch, x tensor.Tensor, i int) (img *tensors.Tensor, err error) {
-	p := b.parts
+	p := b.graphs
 	out, err := t.Runner.RunKeeping(p.begin(), t.Store, []*tensors.Tensor{exec.Upload(x, 1)}, b.txt)
 	if err != nil {
 		return nil, err

@@ -11,22 +11,22 @@ import (
 	"github.com/eligen/eligen/model/nn"
 )
 
-// parts are the graphs of one step of a branch. Branches of equal shapes have
+// stepGraphs are the graphs of one step of a branch. Branches of equal shapes have
 // equal graphs.
-type parts struct {
+type stepGraphs struct {
 	config        flux.Config
 	rows, columns int // of image tokens
 	dtype         dtypes.DType
-	groups        []partGroup
+	groups        []groupShape
 	pictures      bool // there are image prompts
 }
 
-type partGroup struct {
+type groupShape struct {
 	length int // of its entities' text
 	strong bool
 }
 
-func (p parts) name(kind string) string {
+func (p stepGraphs) name(kind string) string {
 	name := fmt.Sprintf("%s %s %d×%d %v", kind, exec.ConfigName(p.config), p.rows, p.columns, p.groups)
 	if p.pictures {
 		name += " pictures"
@@ -37,7 +37,7 @@ func (p parts) name(kind string) string {
 // blocks reads a block's last inputs: keys and values of the image prompts, if
 // there are any, and the marks of the groups: tokens [1,N,K], and, where strong,
 // logarithms of strengths [1,N].
-func (p parts) blocks(marks []*graph.Node) flux.Blocks {
+func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 	b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
 	if p.pictures {
 		b.Picture = &flux.KeyValue{K: marks[0], V: marks[1]}
@@ -55,7 +55,7 @@ func (p parts) blocks(marks []*graph.Node) flux.Blocks {
 }
 
 // begin is latents [1,C,h,w], texts → img, txt.
-func (p parts) begin() exec.Graph {
+func (p stepGraphs) begin() exec.Graph {
 	return exec.Graph{Name: p.name("begin"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := flux.Blocks{Config: p.config}.Begin(w, in[0], in[1], in[2:])
 		return []*graph.Node{img, txt}
@@ -63,7 +63,7 @@ func (p parts) begin() exec.Graph {
 }
 
 // double is img, txt, modulation [1,12·Dim], kept → img, txt.
-func (p parts) double(i int) exec.Graph {
+func (p stepGraphs) double(i int) exec.Graph {
 	return exec.Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := p.blocks(in[3:]).Double(w, in[0], in[1], in[2])
 		return []*graph.Node{img, txt}
@@ -71,7 +71,7 @@ func (p parts) double(i int) exec.Graph {
 }
 
 // single is img, txt, modulation [1,3·Dim], kept → img, txt.
-func (p parts) single(i int) exec.Graph {
+func (p stepGraphs) single(i int) exec.Graph {
 	return exec.Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := p.blocks(in[3:]).Single(w, in[0], in[1], in[2])
 		return []*graph.Node{img, txt}
@@ -79,7 +79,7 @@ func (p parts) single(i int) exec.Graph {
 }
 
 // end is img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.
-func (p parts) end() exec.Graph {
+func (p stepGraphs) end() exec.Graph {
 	return exec.Graph{Name: p.name("end"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
 		return []*graph.Node{graph.ConvertDType(b.End(w, in[0], in[1]), dtypes.Float32)}

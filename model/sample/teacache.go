@@ -58,7 +58,7 @@ func replace(old **tensors.Tensor, with *tensors.Tensor) (err error) {
 
 // decide looks at the latents of step i of so many, and says whether the blocks may
 // be left out. The first and the last step run them always.
-func (c *teaCache) decide(t *Transformer, p parts, x tensor.Tensor, modulation *tensors.Tensor, i, steps int) (s TeaStep, err error) {
+func (c *teaCache) decide(t *Transformer, p stepGraphs, x tensor.Tensor, modulation *tensors.Tensor, i, steps int) (s TeaStep, err error) {
 	out, err := t.Runner.Run(p.modulated(), t.Store, exec.Upload(x, 1), modulation)
 	if err != nil {
 		return s, err
@@ -86,7 +86,7 @@ func (c *teaCache) decide(t *Transformer, p parts, x tensor.Tensor, modulation *
 }
 
 // keep remembers what the blocks made of latents.
-func (c *teaCache) keep(t *Transformer, p parts, x tensor.Tensor, img *tensors.Tensor) error {
+func (c *teaCache) keep(t *Transformer, p stepGraphs, x tensor.Tensor, img *tensors.Tensor) error {
 	out, err := t.Runner.RunKeeping(p.added(), t.Store, []*tensors.Tensor{exec.Upload(x, 1)}, []*tensors.Tensor{img})
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *teaCache) keep(t *Transformer, p parts, x tensor.Tensor, img *tensors.T
 }
 
 // reuse does to latents what the blocks last did.
-func (c *teaCache) reuse(t *Transformer, p parts, x tensor.Tensor) (*tensors.Tensor, error) {
+func (c *teaCache) reuse(t *Transformer, p stepGraphs, x tensor.Tensor) (*tensors.Tensor, error) {
 	out, err := t.Runner.RunKeeping(p.reused(), t.Store, []*tensors.Tensor{exec.Upload(x, 1)}, []*tensors.Tensor{c.residual})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (c *teaCache) reuse(t *Transformer, p parts, x tensor.Tensor) (*tensors.Ten
 
 // modulated is latents [1,C,h,w], modulation [1,12·Dim] → the first block's input
 // [1,S,Dim].
-func (p parts) modulated() exec.Graph {
+func (p stepGraphs) modulated() exec.Graph {
 	return exec.Graph{Name: "modulated " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		b := flux.Blocks{Config: p.config}
 		return []*graph.Node{b.Modulated(b.Image(w, in[0]), in[1])}
@@ -114,7 +114,7 @@ func (p parts) modulated() exec.Graph {
 
 // change is two inputs of the first block, now and before → mean|now − before| /
 // mean|before|, [] float32.
-func (p parts) change() exec.Graph {
+func (p stepGraphs) change() exec.Graph {
 	return exec.Graph{Name: "change", Build: func(_ nn.Weights, in []*graph.Node) []*graph.Node {
 		now, before := graph.ConvertDType(in[0], dtypes.Float32), graph.ConvertDType(in[1], dtypes.Float32)
 		mean := func(x *graph.Node) *graph.Node { return graph.ReduceAllMean(graph.Abs(x)) }
@@ -123,14 +123,14 @@ func (p parts) change() exec.Graph {
 }
 
 // added is latents, the last block's img → what the blocks added [1,S,Dim].
-func (p parts) added() exec.Graph {
+func (p stepGraphs) added() exec.Graph {
 	return exec.Graph{Name: "added " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{graph.Sub(in[1], flux.Blocks{Config: p.config}.Image(w, in[0]))}
 	}}
 }
 
 // reused is latents, added's result → img in place of the last block's.
-func (p parts) reused() exec.Graph {
+func (p stepGraphs) reused() exec.Graph {
 	return exec.Graph{Name: "reused " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{graph.Add(flux.Blocks{Config: p.config}.Image(w, in[0]), in[1])}
 	}}

@@ -102,6 +102,11 @@ func parseCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
 		}
 	}
 
+	return t, t.readMerges(merges)
+}
+
+// readMerges reads a merges.txt.
+func (t *CLIPTokenizer) readMerges(merges []byte) error {
 	t.merges = map[[2]int32]merge{}
 	for i, line := range strings.Split(string(merges), "\n") {
 		line = strings.TrimSuffix(line, "\r")
@@ -110,22 +115,22 @@ func parseCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
 		}
 		a, b, ok := strings.Cut(line, " ")
 		if !ok || a == "" || b == "" || strings.Contains(b, " ") {
-			return nil, fmt.Errorf("line %d of merges.txt is %.60q, not two symbols", i+1, line)
+			return fmt.Errorf("line %d of merges.txt is %.60q, not two symbols", i+1, line)
 		}
 		left, ok1 := t.vocab[a]
 		right, ok2 := t.vocab[b]
 		id, ok3 := t.vocab[a+b]
 		if !ok1 || !ok2 || !ok3 {
-			return nil, fmt.Errorf("line %d of merges.txt merges %.60q, which vocab.json does not have: the files do not belong together", i+1, line)
+			return fmt.Errorf("line %d of merges.txt merges %.60q, which vocab.json does not have: the files do not belong together", i+1, line)
 		}
 		if _, twice := t.merges[[2]int32{left, right}]; !twice {
 			t.merges[[2]int32{left, right}] = merge{i, id}
 		}
 	}
 	if len(t.merges) == 0 {
-		return nil, errors.New("merges.txt is empty")
+		return errors.New("merges.txt is empty")
 	}
-	return t, nil
+	return nil
 }
 
 // Vocab is how many rows the encoder's embedding must have: one more than the

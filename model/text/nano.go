@@ -132,100 +132,128 @@ func buildNanoT5(words []string) ([]byte, error) {
 // buildNanoCLIP learns merges as byte pair encoding does, the most frequent pair
 // first, but does not stop before every part is one token.
 func buildNanoCLIP(list []string) (vocabJSON, merges []byte, err error) {
-	t := &CLIPTokenizer{vocab: map[string]int32{}, merges: map[[2]int32]merge{}}
-	var tokens []string // by id
-	id := func(token string) int32 {
-		if _, ok := t.vocab[token]; !ok {
-			t.vocab[token] = int32(len(tokens))
-			tokens = append(tokens, token)
-		}
-		return t.vocab[token]
+	l := newMergeLearner()
+	l.read(list)
+	var out bytes.Buffer
+	out.WriteString("#version: 0.2\n")
+	for len(l.counts) > 0 {
+		a, b := l.merge()
+		fmt.Fprintf(&out, "%s %s\n", a, b)
 	}
-	// The order of CLIP's own vocabulary: printable bytes, the others, then all
-	// again as the last of a word.
+	if len(l.merges) == 0 {
+		return nil, nil, fmt.Errorf("no word has two letters: there is nothing to learn merges from")
+	}
+	l.id(clipBOS)
+	l.id(clipEOS) // the largest id: the encoder finds the end by it
+
+	vocabJSON, err = json.Marshal(l.vocab)
+	return vocabJSON, out.Bytes(), err
+}
+
+// A mergeLearner learns a CLIP tokenizer's merges.
+type mergeLearner struct {
+	CLIPTokenizer
+	tokens  []string // by id
+	parts   []mergePart
+	counts  map[mergePair]int
+	holders map[mergePair]map[int]bool // parts that have, or had, a pair
+}
+
+type mergePair = [2]int32
+
+// A mergePart is a part of words, as it is cut so far.
+type mergePart struct {
+	text  string
+	times int
+	ids   []int32
+}
+
+// newMergeLearner knows single bytes, in the order of CLIP's own vocabulary: printable bytes,
+// the others, then all again as the last of a word.
+func newMergeLearner() *mergeLearner {
+	l := &mergeLearner{CLIPTokenizer: CLIPTokenizer{vocab: map[string]int32{}, merges: map[[2]int32]merge{}},
+		counts: map[mergePair]int{}, holders: map[mergePair]map[int]bool{}}
 	order := slices.SortedFunc(slices.Values(byteSymbols[:]), func(a, b string) int {
 		ra, _ := utf8.DecodeRuneInString(a)
 		rb, _ := utf8.DecodeRuneInString(b)
 		return int(ra - rb)
 	})
 	for _, s := range order {
-		id(s)
+		l.id(s)
 	}
 	for _, s := range order {
-		id(s + wordEnd)
+		l.id(s + wordEnd)
 	}
 	for b, s := range byteSymbols {
-		t.bytes[b], t.lastBytes[b] = t.vocab[s], t.vocab[s+wordEnd]
+		l.bytes[b], l.lastBytes[b] = l.vocab[s], l.vocab[s+wordEnd]
 	}
+	return l
+}
 
-	type pair = [2]int32
-	type part struct {
-		text  string
-		times int
-		ids   []int32
+// id is a token's, which is made where it is new.
+func (l *mergeLearner) id(token string) int32 {
+	if _, ok := l.vocab[token]; !ok {
+		l.vocab[token] = int32(len(l.tokens))
+		l.tokens = append(l.tokens, token)
 	}
-	var parts []part
+	return l.vocab[token]
+}
+
+// read cuts words into parts, and counts the pairs in them.
+func (l *mergeLearner) read(list []string) {
 	at := map[string]int{}
 	for _, w := range list {
 		for _, p := range words(lower(norm.NFC.String(w))) {
 			i, ok := at[p]
 			if !ok {
-				i = len(parts)
+				i = len(l.parts)
 				at[p] = i
-				parts = append(parts, part{text: p})
+				l.parts = append(l.parts, mergePart{text: p})
 			}
-			parts[i].times++
+			l.parts[i].times++
 		}
 	}
-	counts, holders := map[pair]int{}, map[pair]map[int]bool{}
-	tally := func(i, sign int) {
-		p := parts[i]
-		for j := range len(p.ids) - 1 {
-			k := pair{p.ids[j], p.ids[j+1]}
-			if counts[k] += sign * p.times; counts[k] == 0 {
-				delete(counts, k)
-			}
-			if sign > 0 {
-				if holders[k] == nil {
-					holders[k] = map[int]bool{}
-				}
-				holders[k][i] = true
-			}
-		}
+	for i := range l.parts {
+		l.parts[i].ids = l.CLIPTokenizer.merge(nil, l.parts[i].text)
+		l.tally(i, 1)
 	}
-	for i := range parts {
-		parts[i].ids = t.merge(nil, parts[i].text)
-		tally(i, 1)
-	}
+}
 
-	var out bytes.Buffer
-	out.WriteString("#version: 0.2\n")
-	for len(counts) > 0 {
-		var best pair
-		most := 0
-		for k, n := range counts { // in any order: ties go to the smaller ids
-			if n > most || n == most && slices.Compare(k[:], best[:]) < 0 {
-				best, most = k, n
+// tally adds the pairs of a part to the counts, or, with sign −1, takes them away.
+func (l *mergeLearner) tally(i, sign int) {
+	p := l.parts[i]
+	for j := range len(p.ids) - 1 {
+		k := mergePair{p.ids[j], p.ids[j+1]}
+		if l.counts[k] += sign * p.times; l.counts[k] == 0 {
+			delete(l.counts, k)
+		}
+		if sign > 0 {
+			if l.holders[k] == nil {
+				l.holders[k] = map[int]bool{}
 			}
+			l.holders[k][i] = true
 		}
-		a, b := tokens[best[0]], tokens[best[1]]
-		t.merges[best] = merge{len(t.merges), id(a + b)}
-		fmt.Fprintf(&out, "%s %s\n", a, b)
-		// Not only this pair changes: the new token may make a pair that an
-		// earlier merge knows.
-		for i := range holders[best] {
-			tally(i, -1)
-			parts[i].ids = t.merge(nil, parts[i].text)
-			tally(i, 1)
-		}
-		delete(holders, best)
 	}
-	if len(t.merges) == 0 {
-		return nil, nil, fmt.Errorf("no word has two letters: there is nothing to learn merges from")
-	}
-	id(clipBOS)
-	id(clipEOS) // the largest id: the encoder finds the end by it
+}
 
-	vocabJSON, err = json.Marshal(t.vocab)
-	return vocabJSON, out.Bytes(), err
+// merge makes one token of the most frequent pair, which it returns.
+func (l *mergeLearner) merge() (a, b string) {
+	var best mergePair
+	most := 0
+	for k, n := range l.counts { // in any order: ties go to the smaller ids
+		if n > most || n == most && slices.Compare(k[:], best[:]) < 0 {
+			best, most = k, n
+		}
+	}
+	a, b = l.tokens[best[0]], l.tokens[best[1]]
+	l.merges[best] = merge{len(l.merges), l.id(a + b)}
+	// Not only this pair changes: the new token may make a pair that an
+	// earlier merge knows.
+	for i := range l.holders[best] {
+		l.tally(i, -1)
+		l.parts[i].ids = l.CLIPTokenizer.merge(nil, l.parts[i].text)
+		l.tally(i, 1)
+	}
+	delete(l.holders, best)
+	return a, b
 }

@@ -29,34 +29,13 @@ func parseNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 	if depth > maxNesting {
 		return nil, errors.New("its normalizers are nested too deeply")
 	}
-	var n struct {
-		Type        string
-		Normalizers []json.RawMessage
-		Charsmap    string `json:"precompiled_charsmap"`
-		StripLeft   bool   `json:"strip_left"`
-		StripRight  bool   `json:"strip_right"`
-		Pattern     struct{ Regex, String *string }
-		Content     string
-	}
+	var n normalizerJSON
 	if err := json.Unmarshal(raw, &n); err != nil {
 		return nil, fmt.Errorf("its normalizer is damaged: %w", err)
 	}
 	switch n.Type {
 	case "Sequence":
-		var steps []normalizer
-		for _, r := range n.Normalizers {
-			step, err := parseNormalizer(r, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			steps = append(steps, step)
-		}
-		return func(s string) string {
-			for _, step := range steps {
-				s = step(s)
-			}
-			return s
-		}, nil
+		return n.sequence(depth)
 	case "Precompiled":
 		c, err := parseCharsmap(n.Charsmap)
 		if err != nil {
@@ -64,29 +43,9 @@ func parseNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 		}
 		return c.normalize, nil
 	case "Strip":
-		return func(s string) string {
-			if n.StripLeft {
-				s = strings.TrimLeftFunc(s, unicode.IsSpace)
-			}
-			if n.StripRight {
-				s = strings.TrimRightFunc(s, unicode.IsSpace)
-			}
-			return s
-		}, nil
+		return n.strip, nil
 	case "Replace":
-		switch {
-		case n.Pattern.Regex != nil:
-			// The classes \s, \w and the like are Unicode's in these files, and
-			// ASCII's in Go.
-			re, err := regexp.Compile(*n.Pattern.Regex)
-			if err != nil || shorthand.MatchString(*n.Pattern.Regex) {
-				return nil, fmt.Errorf("its normalizer replaces by a pattern that eligen does not know: %q", *n.Pattern.Regex)
-			}
-			return func(s string) string { return re.ReplaceAllLiteralString(s, n.Content) }, nil
-		case n.Pattern.String != nil && *n.Pattern.String != "":
-			return func(s string) string { return strings.ReplaceAll(s, *n.Pattern.String, n.Content) }, nil
-		}
-		return nil, errors.New("its normalizer replaces by a pattern that is neither a Regex nor a String")
+		return n.replace()
 	case "Lowercase":
 		return lower, nil
 	case "NFC":
@@ -99,6 +58,60 @@ func parseNormalizer(raw json.RawMessage, depth int) (normalizer, error) {
 		return norm.NFKD.String, nil
 	}
 	return nil, fmt.Errorf("it has a normalizer of type %q, which eligen does not know", n.Type)
+}
+
+// normalizerJSON is a normalizer as a tokenizer.json has it.
+type normalizerJSON struct {
+	Type        string
+	Normalizers []json.RawMessage
+	Charsmap    string `json:"precompiled_charsmap"`
+	StripLeft   bool   `json:"strip_left"`
+	StripRight  bool   `json:"strip_right"`
+	Pattern     struct{ Regex, String *string }
+	Content     string
+}
+
+func (n *normalizerJSON) sequence(depth int) (normalizer, error) {
+	var steps []normalizer
+	for _, r := range n.Normalizers {
+		step, err := parseNormalizer(r, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, step)
+	}
+	return func(s string) string {
+		for _, step := range steps {
+			s = step(s)
+		}
+		return s
+	}, nil
+}
+
+func (n *normalizerJSON) strip(s string) string {
+	if n.StripLeft {
+		s = strings.TrimLeftFunc(s, unicode.IsSpace)
+	}
+	if n.StripRight {
+		s = strings.TrimRightFunc(s, unicode.IsSpace)
+	}
+	return s
+}
+
+func (n *normalizerJSON) replace() (normalizer, error) {
+	switch p := n.Pattern; {
+	case p.Regex != nil:
+		// The classes \s, \w and the like are Unicode's in these files, and
+		// ASCII's in Go.
+		re, err := regexp.Compile(*p.Regex)
+		if err != nil || shorthand.MatchString(*p.Regex) {
+			return nil, fmt.Errorf("its normalizer replaces by a pattern that eligen does not know: %q", *p.Regex)
+		}
+		return func(s string) string { return re.ReplaceAllLiteralString(s, n.Content) }, nil
+	case p.String != nil && *p.String != "":
+		return func(s string) string { return strings.ReplaceAll(s, *p.String, n.Content) }, nil
+	}
+	return nil, errors.New("its normalizer replaces by a pattern that is neither a Regex nor a String")
 }
 
 var shorthand = regexp.MustCompile(`\\[bBdDhHsSwW]`)

@@ -50,24 +50,27 @@ func NewT5Tokenizer(tokenizerJSON []byte) (*T5Tokenizer, error) {
 	return t, nil
 }
 
-func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
-	var file struct {
-		AddedTokens  []addedToken `json:"added_tokens"`
-		Normalizer   json.RawMessage
-		PreTokenizer *struct {
-			Type           string
-			Replacement    string
-			PrependScheme  string `json:"prepend_scheme"`
-			AddPrefixSpace *bool  `json:"add_prefix_space"`
-			Split          *bool
-		} `json:"pre_tokenizer"`
-		Model struct {
-			Type         string
-			UnkID        *int32 `json:"unk_id"`
-			ByteFallback bool   `json:"byte_fallback"`
-			Vocab        []piece
-		}
+// t5File is what is read of a tokenizer.json.
+type t5File struct {
+	AddedTokens  []addedToken `json:"added_tokens"`
+	Normalizer   json.RawMessage
+	PreTokenizer *struct {
+		Type           string
+		Replacement    string
+		PrependScheme  string `json:"prepend_scheme"`
+		AddPrefixSpace *bool  `json:"add_prefix_space"`
+		Split          *bool
+	} `json:"pre_tokenizer"`
+	Model struct {
+		Type         string
+		UnkID        *int32 `json:"unk_id"`
+		ByteFallback bool   `json:"byte_fallback"`
+		Vocab        []piece
 	}
+}
+
+func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
+	var file t5File
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, err
 	}
@@ -83,15 +86,24 @@ func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
 		return nil, errors.New("its model does not say which piece stands for unknown characters (unk_id)")
 	}
 	t := &T5Tokenizer{raw: addedTokens{}, normalized: addedTokens{}, unkID: *m.UnkID, rows: len(m.Vocab)}
-
 	var err error
 	if t.normalize, err = parseNormalizer(file.Normalizer, 0); err != nil {
 		return nil, err
 	}
+	if err := t.readSpaces(file); err != nil {
+		return nil, err
+	}
+	if err := t.readPieces(m.Vocab); err != nil {
+		return nil, err
+	}
+	return t, t.readAdded(file)
+}
 
+// readSpaces reads how words are told apart.
+func (t *T5Tokenizer) readSpaces(file t5File) error {
 	p := file.PreTokenizer
 	if p == nil || p.Type != "Metaspace" {
-		return nil, errors.New("its pre-tokenizer is not of type Metaspace")
+		return errors.New("its pre-tokenizer is not of type Metaspace")
 	}
 	t.space, t.prepend, t.split = p.Replacement, p.PrependScheme, p.Split == nil || *p.Split
 	if t.prepend == "" {
@@ -101,32 +113,39 @@ func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
 		}
 	}
 	if utf8.RuneCountInString(t.space) != 1 {
-		return nil, fmt.Errorf("its pre-tokenizer replaces spaces by %q, which is not one character", t.space)
+		return fmt.Errorf("its pre-tokenizer replaces spaces by %q, which is not one character", t.space)
 	}
 	if t.prepend != "always" && t.prepend != "first" && t.prepend != "never" {
-		return nil, fmt.Errorf("its pre-tokenizer has a prepend_scheme %q, which eligen does not know", t.prepend)
+		return fmt.Errorf("its pre-tokenizer has a prepend_scheme %q, which eligen does not know", t.prepend)
 	}
+	return nil
+}
 
-	t.pieces = make(map[string]int32, len(m.Vocab))
-	t.scores = make([]float64, len(m.Vocab))
+func (t *T5Tokenizer) readPieces(vocab []piece) error {
+	t.pieces = make(map[string]int32, len(vocab))
+	t.scores = make([]float64, len(vocab))
 	worst := math.Inf(1)
-	for i, v := range m.Vocab {
+	for i, v := range vocab {
 		if v.text == "" {
-			return nil, fmt.Errorf("piece %d of its vocabulary is empty", i)
+			return fmt.Errorf("piece %d of its vocabulary is empty", i)
 		}
 		if _, twice := t.pieces[v.text]; twice {
-			return nil, fmt.Errorf("piece %q is in its vocabulary twice", v.text)
+			return fmt.Errorf("piece %q is in its vocabulary twice", v.text)
 		}
 		t.pieces[v.text], t.scores[i] = int32(i), v.score
 		t.longest = max(t.longest, len(v.text))
 		worst = min(worst, v.score)
 	}
 	t.unk = worst - unknownPenalty
+	return nil
+}
 
+// readAdded reads the added tokens, and finds padding and the end marker.
+func (t *T5Tokenizer) readAdded(file t5File) (err error) {
 	special := map[string]int32{}
 	for _, a := range file.AddedTokens {
-		if a.ID < 0 || int(a.ID) > len(m.Vocab)+len(file.AddedTokens) {
-			return nil, fmt.Errorf("the added token %q has the impossible id %d", a.Content, a.ID)
+		if a.ID < 0 || int(a.ID) > len(file.Model.Vocab)+len(file.AddedTokens) {
+			return fmt.Errorf("the added token %q has the impossible id %d", a.Content, a.ID)
 		}
 		special[a.Content] = a.ID
 		t.rows = max(t.rows, int(a.ID)+1)
@@ -147,12 +166,10 @@ func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
 		return 0, fmt.Errorf("it has no token %s", name)
 	}
 	if t.pad, err = find("<pad>"); err != nil {
-		return nil, err
+		return err
 	}
-	if t.eos, err = find("</s>"); err != nil {
-		return nil, err
-	}
-	return t, nil
+	t.eos, err = find("</s>")
+	return err
 }
 
 // A piece is an entry ["text", score] of a Unigram vocabulary.

@@ -229,11 +229,14 @@ func run(program []byte) (result any, err error) {
 		if op == '.' {
 			return m.pop(), nil
 		}
-		m.step(op)
+		if !m.pushes(op) && !m.collects(op) && !m.remembers(op) {
+			panic(broken(fmt.Sprintf("it holds more than tensors: an instruction %#x", op)))
+		}
 	}
 }
 
-func (m *machine) step(op byte) {
+// pushes runs an instruction that pushes a value of its own, and reports whether it is one.
+func (m *machine) pushes(op byte) bool {
 	switch op {
 	case 0x80: // PROTO
 		if v := m.number(1); v < 2 || v > 5 {
@@ -271,6 +274,15 @@ func (m *machine) step(op byte) {
 		m.push(string(m.bytes(m.number(4))))
 	case 0x8c: // SHORT_BINUNICODE
 		m.push(string(m.bytes(m.number(1))))
+	default:
+		return false
+	}
+	return true
+}
+
+// collects runs an instruction that makes a value of others.
+func (m *machine) collects(op byte) bool {
+	switch op {
 	case '}':
 		m.push(&dict{})
 	case ']':
@@ -315,6 +327,15 @@ func (m *machine) step(op byte) {
 			panic(broken("something that is stored, and no tensor"))
 		}
 		m.push(storage{string(as[global](id[1])), as[string](id[2])})
+	default:
+		return false
+	}
+	return true
+}
+
+// remembers runs an instruction that keeps a value, or recalls one.
+func (m *machine) remembers(op byte) bool {
+	switch op {
 	case 'q': // BINPUT
 		m.memo[uint32(m.number(1))] = m.top()
 	case 'r': // LONG_BINPUT
@@ -326,8 +347,9 @@ func (m *machine) step(op byte) {
 	case 'j': // LONG_BINGET
 		m.recall(m.number(4))
 	default:
-		panic(broken(fmt.Sprintf("it holds more than tensors: an instruction %#x", op)))
+		return false
 	}
+	return true
 }
 
 // known refuses names that stand for code.

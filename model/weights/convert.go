@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,31 +48,15 @@ func Convert(in, out string, force bool) (err error) {
 			return fmt.Errorf("%s is there already, and nothing was converted: --force replaces it", out)
 		}
 	}
-	if !isTorch(src) {
-		if _, _, err := tensor.ReadHeader(io.NewSectionReader(src, 0, fi.Size()), fi.Size()); err == nil {
-			return unreadable("is a safetensors file already")
-		}
-		return unreadable("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that would have to be run")
-	}
-	infos, err := torch.Read(src, fi.Size())
+	sorted, head, err := archive(src, fi.Size())
 	if err != nil {
 		return unreadable("%w", err)
 	}
-	if len(infos) == 0 {
-		return unreadable("it holds no tensors")
+	size := int64(len(head))
+	for _, t := range sorted {
+		size += t.Size
 	}
-	var total int64
-	for _, t := range infos {
-		if total += t.Size; total > maxShared*fi.Size() {
-			return unreadable("its tensors share their numbers so often that they would fill more than %d times its %s when each is written out. Save a file whose tensors have numbers of their own", maxShared, Bytes(fi.Size()))
-		}
-	}
-	sorted := byName(infos)
-	head, err := tensor.Header(map[string]string{"format": "pt"}, sorted)
-	if err != nil {
-		return unreadable("%w", err)
-	}
-	if err := hasRoom(out, int64(len(head))+total); err != nil {
+	if err := hasRoom(out, size); err != nil {
 		return err
 	}
 	return files.WriteFile(out, func(w io.Writer) error {
@@ -87,6 +72,34 @@ func Convert(in, out string, force bool) (err error) {
 		}
 		return nil
 	})
+}
+
+// archive reads which tensors an archive of so many bytes holds, by name, and makes the
+// header of a safetensors file of them.
+func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, err error) {
+	if !isTorch(src) {
+		if _, _, err := tensor.ReadHeader(io.NewSectionReader(src, 0, size), size); err == nil {
+			return nil, nil, errors.New("is a safetensors file already")
+		}
+		return nil, nil, errors.New("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that would have to be run")
+	}
+	infos, err := torch.Read(src, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(infos) == 0 {
+		return nil, nil, errors.New("it holds no tensors")
+	}
+	var total int64
+	for _, t := range infos {
+		if total += t.Size; total > maxShared*size {
+			return nil, nil, fmt.Errorf("its tensors share their numbers so often that they would fill more than %d times its %s when each is written out. "+
+				"Save a file whose tensors have numbers of their own", maxShared, Bytes(size))
+		}
+	}
+	sorted = byName(infos)
+	head, err = tensor.Header(map[string]string{"format": "pt"}, sorted)
+	return sorted, head, err
 }
 
 // maxShared is how many times an archive's size its tensors may have. PyTorch keeps

@@ -43,46 +43,54 @@ func checkpointFiles(path string) (paths []string, index map[string]string, err 
 	if err != nil {
 		return nil, nil, err
 	}
-	indexFile := ""
-	switch {
-	case !fi.IsDir() && strings.HasSuffix(path, ".index.json"):
-		indexFile = path
-	case !fi.IsDir():
-		if err := RefusePickle(path); err != nil {
-			return nil, nil, err
-		}
-		return []string{path}, nil, nil
+	if fi.IsDir() {
+		return folderFiles(path)
+	}
+	if strings.HasSuffix(path, ".index.json") {
+		return shards(path)
+	}
+	if err := RefusePickle(path); err != nil {
+		return nil, nil, err
+	}
+	return []string{path}, nil, nil
+}
+
+// folderFiles finds the safetensors files of a folder, and the index where there is one.
+func folderFiles(dir string) (paths []string, index map[string]string, err error) {
+	found, err := filepath.Glob(filepath.Join(globEscape(dir), "*.safetensors.index.json"))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(found) > 1 { // repositories may hold a half-precision variant next to the usual one
+		found = slices.DeleteFunc(found, func(f string) bool { return strings.Contains(filepath.Base(f), ".fp16.") })
+	}
+	switch len(found) {
+	case 0:
+	case 1:
+		return shards(found[0])
 	default:
-		found, err := filepath.Glob(filepath.Join(globEscape(path), "*.safetensors.index.json"))
-		if err != nil {
-			return nil, nil, err
-		}
-		// Repositories may hold a half-precision variant beside the usual one.
-		found = slices.DeleteFunc(found, func(f string) bool { return len(found) > 1 && strings.Contains(filepath.Base(f), ".fp16.") })
-		switch len(found) {
-		case 0:
-			single, err := filepath.Glob(filepath.Join(globEscape(path), "*.safetensors"))
-			if err != nil {
-				return nil, nil, err
-			}
-			for _, usual := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors"} {
-				if f := filepath.Join(path, usual); slices.Contains(single, f) {
-					return []string{f}, nil, nil
-				}
-			}
-			switch len(single) {
-			case 0:
-				return nil, nil, fmt.Errorf("%s holds no safetensors file", path)
-			case 1:
-				return single, nil, nil
-			}
-			return nil, nil, fmt.Errorf("%s holds %d safetensors files and no index (a file *.safetensors.index.json) that says how they belong together. Name one of them", path, len(single))
-		case 1:
-			indexFile = found[0]
-		default:
-			return nil, nil, fmt.Errorf("%s holds %d indexes: %s. Name one of them", path, len(found), strings.Join(found, ", "))
+		return nil, nil, fmt.Errorf("%s holds %d indexes: %s. Name one of them", dir, len(found), strings.Join(found, ", "))
+	}
+	single, err := filepath.Glob(filepath.Join(globEscape(dir), "*.safetensors"))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, usual := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors"} {
+		if f := filepath.Join(dir, usual); slices.Contains(single, f) {
+			return []string{f}, nil, nil
 		}
 	}
+	switch len(single) {
+	case 0:
+		return nil, nil, fmt.Errorf("%s holds no safetensors file", dir)
+	case 1:
+		return single, nil, nil
+	}
+	return nil, nil, fmt.Errorf("%s holds %d safetensors files and no index (a file *.safetensors.index.json) that says how they belong together. Name one of them", dir, len(single))
+}
+
+// shards reads an index, and finds the files that it names.
+func shards(indexFile string) (paths []string, index map[string]string, err error) {
 	data, err := files.Read(indexFile, 16<<20)
 	if err != nil {
 		return nil, nil, err

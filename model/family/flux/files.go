@@ -42,26 +42,7 @@ func Find(path string) (Files, error) {
 	if err != nil {
 		return l, err
 	}
-	// first is the first of the names that exists; a name may hold * and match
-	// one file only.
-	var ambiguous error
-	first := func(patterns ...string) string {
-		for _, p := range patterns {
-			var found []string
-			for _, e := range entries {
-				if ok, _ := filepath.Match(p, strings.ToLower(e.Name())); ok {
-					found = append(found, filepath.Join(dir, e.Name()))
-				}
-			}
-			if slices.Sort(found); len(found) > 1 && ambiguous == nil {
-				ambiguous = fmt.Errorf("%s and %s are both there, and nothing says which is meant: name the transformer's file itself, or leave one file in the folder", found[0], filepath.Base(found[1]))
-			}
-			if len(found) > 0 {
-				return found[0]
-			}
-		}
-		return ""
-	}
+	in := folder{dir: dir, entries: entries}
 	parts := []struct {
 		what  string
 		at    *string
@@ -75,7 +56,7 @@ func Find(path string) (Files, error) {
 	var missing []string
 	for _, p := range parts {
 		if *p.at == "" {
-			*p.at = first(p.names...)
+			*p.at = in.first(p.names...)
 		}
 		if *p.at == "" {
 			missing = append(missing, fmt.Sprintf("the %s (%s)", p.what, strings.Join(p.names, ", ")))
@@ -84,5 +65,33 @@ func Find(path string) (Files, error) {
 	if len(missing) > 0 {
 		return l, fmt.Errorf("%s lacks %s", dir, strings.Join(missing, ", "))
 	}
-	return l, ambiguous
+	return l, in.ambiguous
+}
+
+// A folder is searched for files by their names.
+type folder struct {
+	dir       string
+	entries   []os.DirEntry
+	ambiguous error // the first name that several files match
+}
+
+// first returns the first of the names that exists. A name may hold *, and match one file
+// only.
+func (f *folder) first(patterns ...string) string {
+	for _, p := range patterns {
+		var found []string
+		for _, e := range f.entries {
+			if ok, _ := filepath.Match(p, strings.ToLower(e.Name())); ok {
+				found = append(found, filepath.Join(f.dir, e.Name()))
+			}
+		}
+		if slices.Sort(found); len(found) > 1 && f.ambiguous == nil {
+			f.ambiguous = fmt.Errorf("%s and %s are both there, and nothing says which is meant: "+
+				"name the transformer's file itself, or leave one file in the folder", found[0], filepath.Base(found[1]))
+		}
+		if len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
 }
