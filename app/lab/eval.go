@@ -132,7 +132,7 @@ func (e *evaluator) open(a *app.App) (*judge.Judge, error) {
 	}
 	e.styles = func(known, asked func(string, int) (annotated.Sample, error)) (float64, error) {
 		const n = 32 // of each style
-		return train.Told(device, e.start.Vision, e.start.Model, dataset.StyleNames(), n, known, asked)
+		return train.StyleAccuracy(device, e.start.Vision, e.start.Model, dataset.StyleNames(), n, known, asked)
 	}
 	return e.judges(classes, weights)
 }
