@@ -32,10 +32,10 @@ var approximations = []approximation{
 	{"tiles_24", "vae {\n    tiled = true\n    tile = 24\n  }", "decode"},
 }
 
-// words is what the scene says of an option, on one line.
+// words returns the scene's text of an option, on one line.
 func (a approximation) words() string { return strings.Join(strings.Fields(a.setting), " ") }
 
-// warm is a render that is made first, so that what is compared finds its graphs.
+// warm is a render that comes first, so that the compared ones find their graphs compiled.
 const warm = "warm"
 
 // approximate makes the scene's picture exactly and with each option, by one engine and
@@ -102,8 +102,8 @@ func warmFirst(s *eligen.Scene) {
 	s.Renders = append(first, then...)
 }
 
-// compareApproximations prints how far each option is from the exact picture, and what
-// it saves.
+// compareApproximations prints each option's distance from the exact picture, and what it
+// saves.
 func (b *bench) compareApproximations() error {
 	t := table{head: []string{"backend", "option", "PSNR, dB", "stage", "exact, s", "with it, s"}}
 	for _, c := range b.all {
@@ -129,8 +129,8 @@ func (b *bench) compareApproximations() error {
 	return b.ctx.Err()
 }
 
-// psnr is how near two pictures of one size are, in decibels over their three channels;
-// without end where they are equal, not a number where they can't be compared.
+// psnr returns the peak signal-to-noise ratio of two pictures of one size over their three
+// channels, in dB: infinite if they are equal, not a number if they can't be compared.
 func psnr(a, b image.Image) float64 {
 	if a == nil || b == nil || a.Bounds().Size() != b.Bounds().Size() {
 		return math.NaN()
@@ -149,7 +149,7 @@ func psnr(a, b image.Image) float64 {
 	return 10 * math.Log10(255*255*float64(3*size.X*size.Y)/sum)
 }
 
-// decibels is a PSNR in words.
+// decibels formats a PSNR.
 func decibels(x float64) string {
 	switch {
 	case math.IsNaN(x):

@@ -46,7 +46,7 @@ render "walk" {
 }
 `
 
-// A clip is what the frames of one cost on a backend.
+// A clip holds the cost of a clip's frames on a backend.
 type clip struct {
 	frames   samples // seconds that the model was at each that was made: those that cover the tokens of another are that one
 	all      float64 // from the first frame's start to the last one's end

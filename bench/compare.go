@@ -66,7 +66,7 @@ func (b *bench) compare(
 	return all, b.ctx.Err()
 }
 
-// open has a worker open a job, and keeps what it answers.
+// open has a worker open a job, and keeps its answer.
 func (m *measurement) open(w *worker, r request) {
 	a, err := w.ask(r)
 	if err == nil && r.Job == "step" {
@@ -94,8 +94,8 @@ func (m *measurement) run(w *worker) {
 	}
 }
 
-// pairs are those whose times are compared: eligen's engines with all others, and
-// then with one another.
+// pairs returns the contenders to compare: eligen's engines with all others, then with one
+// another.
 func (b *bench) pairs() (list [][2]*contender) {
 	var own []*contender
 	for _, c := range b.all {

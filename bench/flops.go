@@ -6,7 +6,7 @@ import (
 	"github.com/eligen/eligen/model/flux"
 )
 
-// A shape is a transformer and the sizes of what it is given.
+// A shape is a transformer and the sizes of its inputs.
 type shape struct {
 	Name   string
 	Config flux.Config
@@ -28,7 +28,7 @@ var wide = shape{
 // nano is the embedded model at its native size, 256×256 pixels.
 var nano = shape{Name: "nano", Config: flux.Nano, Rows: 16, Columns: 16, Text: 24, EntityText: 8}
 
-// training is nano as it is trained, on pictures of 128×128 pixels.
+// training is nano in training, on pictures of 128×128 pixels.
 var training = shape{Name: "nano, training", Config: flux.Nano, Rows: 8, Columns: 8, Text: 24, EntityText: 8}
 
 // area is the share of the image that each entity's region covers.
@@ -36,9 +36,8 @@ const area = 0.15
 
 func (s shape) tokens() int { return s.Rows * s.Columns }
 
-// regions are the image tokens of n entities: boxes spread over the image, the
-// last row of each cut so that it covers exactly its share. Where there are many,
-// they overlap.
+// regions returns the image tokens of n entities: boxes spread over the image, the last row
+// of each cut so that it covers exactly its share. Many of them overlap.
 func (s shape) regions(n int) [][]int32 {
 	size := int(math.Round(area * float64(s.tokens())))
 	width := int(math.Ceil(0.42 * float64(s.Columns)))
@@ -55,10 +54,10 @@ func (s shape) regions(n int) [][]int32 {
 	return list
 }
 
-// blocksFLOP is what one step has to compute with n entities: the matrix
-// products, a multiplication and an addition as two, of unpadded unmasked blocks.
-// Text projections and modulations are made before the first step, and the last
-// single block needs no more of the text than keys and values.
+// blocksFLOP returns the operations of one step with n entities: the matrix products, a
+// multiplication and an addition as two, of unpadded unmasked blocks. Text projections and
+// modulations come before the first step, and the last single block needs no more of the
+// text than keys and values.
 func (s shape) blocksFLOP(n int) float64 {
 	c := s.Config
 	d, mlp := float64(c.Dim), float64(c.MLP())
@@ -82,8 +81,8 @@ func (s shape) blocksFLOP(n int) float64 {
 	return flop
 }
 
-// denseFLOP is what a step takes where all tokens attend to all tokens under a
-// mask, and nothing is made before the first step.
+// denseFLOP returns the operations of a step in which all tokens attend to all tokens under
+// a mask, and nothing is computed before the first step.
 func (s shape) denseFLOP(n int) float64 {
 	c := s.Config
 	d, mlp := float64(c.Dim), float64(c.MLP())
@@ -103,6 +102,6 @@ func (s shape) denseFLOP(n int) float64 {
 	return flop
 }
 
-// trainingFLOP is a training step's on a batch: the backward pass takes twice the
+// trainingFLOP returns a training step's on a batch: the backward pass takes twice the
 // forward's.
 func (s shape) trainingFLOP(n, batch int) float64 { return 3 * float64(batch) * s.denseFLOP(n) }

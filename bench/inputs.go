@@ -103,8 +103,8 @@ func readFloats(path string) ([]float32, error) {
 	return tensor.Floats("F32", b)
 }
 
-// distance is the largest difference of two results; infinite where one has
-// another size or isn't a number.
+// distance returns the largest difference of two results; infinite if one has another size
+// or isn't a number.
 func distance(a, b []float32) (worst float64) {
 	if len(a) != len(b) {
 		return math.Inf(1)

@@ -44,7 +44,7 @@ func (e *backendEngine) about() string {
 	return e.info.Instructions + ", plugin " + e.info.PluginDigest.Short()
 }
 
-// A job is run again and again.
+// A job is work to repeat.
 type job interface {
 	run() (answer, error)
 	close()
@@ -70,7 +70,7 @@ func (e *backendEngine) open(r request) (j job, err error) {
 	return nil, fmt.Errorf("no such job: %q", r.Job)
 }
 
-// matmul is a square float32 matrix product: nothing that a backend does is faster.
+// matmul is a square float32 matrix product: no backend does anything faster.
 type matmul struct {
 	exec *graph.Exec
 	a, b *tensors.Tensor
@@ -179,8 +179,7 @@ func (s *step) run() (answer, error) {
 
 func (s *step) close() { s.stop() }
 
-// denoise is a picture of which every step is like the first: the noise level
-// never changes.
+// denoise returns a picture whose every step is like the first: the noise level never changes.
 func denoise(r request, in map[string]tensor.Tensor) eligen.Denoise {
 	d := eligen.Denoise{
 		Latents:  tensor.Tensor{Shape: in["latents"].Shape[1:], Data: in["latents"].Data},
@@ -210,7 +209,7 @@ func denoise(r request, in map[string]tensor.Tensor) eligen.Denoise {
 	return d
 }
 
-// single is the only sample of a batch of one.
+// single returns the only sample of a batch of one.
 func single(t tensor.Tensor) tensor.Tensor { return tensor.Tensor{Shape: t.Shape[1:], Data: t.Data} }
 
 // dense is the same step under a mask, for comparison only.
@@ -245,7 +244,7 @@ func (e *backendEngine) openDense(r request) (job, error) {
 func (dense) run() (answer, error) { return answer{}, nil }
 func (dense) close()               {}
 
-// denseVelocity is the transformer at noise levels sigma [B]; entities is their
+// denseVelocity returns the transformer at noise levels sigma [B]; entities is their
 // text [B,N,Te,D] and members [B,N,S], or empty.
 func denseVelocity(w nn.Weights, cfg flux.Config, latents, sigma, txt, vec *graph.Node, entities []*graph.Node) *graph.Node {
 	in := flux.Input{Latents: latents, Timestep: graph.MulScalar(sigma, 1000), Txt: txt, Vec: vec}

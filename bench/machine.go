@@ -14,7 +14,7 @@ import (
 
 const unknown = "unknown"
 
-// machine is the processor, its cores, memory, and the Go that this was built with.
+// machine returns the processor, its cores, memory, and the Go that this was built with.
 func machine() string {
 	name := field("/proc/cpuinfo", "model name")
 	if name == "" {
@@ -27,7 +27,7 @@ func machine() string {
 	return fmt.Sprintf("%s; %s/%s, %s", s, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// field is what follows a name and a colon in a file of lines; "" if there is none.
+// field returns the text after a name and a colon in a file of lines, "" if there is none.
 func field(path, name string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -42,11 +42,11 @@ func field(path, name string) string {
 	return ""
 }
 
-// peakMemory is the largest resident memory of this process so far, in bytes; 0
-// where it is unknown.
+// peakMemory returns the largest resident memory of this process so far, in bytes; 0 if
+// unknown.
 func peakMemory() int64 { return residentPeak("/proc/self/status") }
 
-// residentPeak is the largest resident memory of the process whose status is at path.
+// residentPeak returns the largest resident memory of the process whose status is at path.
 func residentPeak(path string) int64 {
 	kb, err := strconv.ParseInt(strings.TrimSuffix(field(path, "VmHWM"), " kB"), 10, 64)
 	if err != nil {
@@ -55,8 +55,8 @@ func residentPeak(path string) int64 {
 	return kb << 10
 }
 
-// loadAverage is the system's own, of the last minute: it still has in it the
-// compiler that built this program.
+// loadAverage returns the system's own, of the last minute: it still includes the compiler
+// that built this program.
 func loadAverage() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -65,8 +65,8 @@ func loadAverage() string {
 	return strings.Fields(string(data))[0]
 }
 
-// ticks is processor time since the machine started: of all processors together,
-// the part of it that was used, and what this process and its ended children used.
+// ticks holds processor time since the machine started: of all processors together, the
+// used part of it, and the part that this process and its ended children used.
 type ticks struct{ all, used, own float64 }
 
 func readTicks() (t ticks, ok bool) {
@@ -110,7 +110,7 @@ func parseTicks(total, self string) (t ticks, ok bool) {
 	return t, true
 }
 
-// others is how many processors other work has used since then, on average.
+// others returns how many processors other work has used since then, on average.
 func (then ticks) others(now ticks, processors int) float64 {
 	all := now.all - then.all
 	if all <= 0 {
@@ -119,8 +119,7 @@ func (then ticks) others(now ticks, processors int) float64 {
 	return max(0, (now.used-then.used)-(now.own-then.own)) / all * float64(processors)
 }
 
-// load is how many processors other work uses, over a while; false where that is
-// unknown.
+// load returns how many processors other work uses, over a while; false if unknown.
 func load(while time.Duration) (float64, bool) {
 	then, ok := readTicks()
 	time.Sleep(while)

@@ -29,7 +29,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// maxLoad is how many processors other work may use while anything is timed.
+// maxLoad is how many processors other work may use during timings.
 const maxLoad = 0.3
 
 const notInstalled = "not installed"
@@ -69,7 +69,7 @@ func main() {
 	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force, cases))
 }
 
-// parts are what is measured, in order.
+// parts are the measurements, in order.
 var parts = []struct {
 	name string
 	do   func(b *bench) error
@@ -195,7 +195,7 @@ func (b *bench) introduce(busy float64, known, timed bool) {
 	}
 }
 
-// progress tells whoever waits, not whoever reads, what is being measured.
+// progress prints the current measurement, for whoever waits.
 func (b *bench) progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05")+" "+format+"\n", args...)
 }
@@ -206,7 +206,7 @@ func (b *bench) section(title string, t *table) {
 	b.print("\n%s\n\n%s", title, strings.TrimSuffix(t.String(), "\n"))
 }
 
-// matmuls is what the machine can do at best.
+// matmuls measures the best that the machine can do.
 func (b *bench) matmuls() error {
 	n := b.matmul
 	flop := 2 * math.Pow(float64(n), 3)
@@ -245,7 +245,7 @@ func (b *bench) allSteps() error {
 	return nil
 }
 
-// machinePeak is the best of all matrix products.
+// machinePeak returns the best of all matrix products.
 func (b *bench) machinePeak() float64 {
 	best := 0.0
 	for _, p := range b.peak {

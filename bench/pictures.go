@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/model/backend"
 )
 
-// twoEntities is a picture of the embedded model with all else default.
+// twoEntities is a picture of the embedded model, by defaults otherwise.
 const twoEntities = `render "bench" {
   prompt = "a cat and a dog in a meadow"
 }
@@ -32,8 +32,8 @@ entity "dog" {
 }
 `
 
-// A picture is what `eligen apply` took on one backend, in seconds, processes
-// started for it and ended.
+// A picture holds the time of `eligen apply` on one backend, in seconds, processes
+// included.
 type picture struct {
 	backend       string
 	first, second samples
@@ -121,8 +121,7 @@ func stagesRun(events []byte) int {
 	return n
 }
 
-// cause is why a run failed: of the diagnostic in its events, or else the last of
-// what it said.
+// cause returns why a run failed: the diagnostic in its events, or else its last line.
 func cause(events []byte, said string) string {
 	for e := range decode(events) {
 		if e.Problem != nil {

@@ -13,7 +13,7 @@ type stepResult struct {
 	forms    map[string]string // how far blocks are from the mask, by engine
 }
 
-// of is a contender's part.
+// of returns a contender's part.
 func (r stepResult) of(c *contender) *measurement {
 	for _, m := range r.all {
 		if m.contender == c {
@@ -23,7 +23,7 @@ func (r stepResult) of(c *contender) *measurement {
 	return nil
 }
 
-// first is the velocity that all are compared with; nil where nobody has one.
+// first returns the velocity that all are compared with; nil if nobody has one.
 func (r stepResult) first() []float32 {
 	for _, m := range r.all {
 		if m.velocity != nil {
@@ -119,7 +119,7 @@ func (b *bench) step(s shape, n int, weights string) (all []*measurement, forms 
 	return all, forms, err
 }
 
-// columns are a table's for all contenders, or for eligen's own engines.
+// columns returns a table's columns, for all contenders or for eligen's own engines.
 func (b *bench) columns(own bool, suffix string, first ...string) table {
 	for _, c := range b.all {
 		if c.Backend != "" || !own {
@@ -207,7 +207,7 @@ func (b *bench) ratioGoal(s shape, r stepResult, slow, fast *contender, ratio st
 	}
 }
 
-// flop is what a contender's step takes.
+// flop returns the operations of a contender's step.
 func (s shape) flop(m *measurement, n int) float64 {
 	if m.ours() {
 		return s.blocksFLOP(n)

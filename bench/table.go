@@ -13,7 +13,7 @@ type table struct {
 	rows [][]string
 }
 
-// none is a cell of what wasn't measured.
+// none is the cell of an unmeasured figure.
 const none = "–"
 
 func (t *table) add(cells ...string) {
@@ -72,7 +72,7 @@ func (t *table) String() string {
 // samples are milliseconds of the same thing, in order of measurement.
 type samples []float64
 
-// median is NaN-free: it is 0 where there are no samples.
+// median returns the median, 0 if there are no samples.
 func (s samples) median() float64 {
 	if len(s) == 0 {
 		return 0
@@ -82,7 +82,7 @@ func (s samples) median() float64 {
 	return (t[(n-1)/2] + t[n/2]) / 2
 }
 
-// String is the median, and the range.
+// String returns the median, and the range.
 func (s samples) String() string {
 	if len(s) == 0 {
 		return ""
@@ -90,8 +90,8 @@ func (s samples) String() string {
 	return fmt.Sprintf("%s (%s–%s)", digits(s.median()), digits(slices.Min(s)), digits(slices.Max(s)))
 }
 
-// over is the ratio of two runs that took turns: the median over the turns, since
-// what slows the machine for a while slows both.
+// over returns the ratio of two runs that took turns: the median over the turns, since
+// whatever slows the machine for a while slows both.
 func (s samples) over(t samples) samples {
 	var out samples
 	for i := range min(len(s), len(t)) {
@@ -100,7 +100,7 @@ func (s samples) over(t samples) samples {
 	return out
 }
 
-// digits is a number with three digits that count.
+// digits formats a number with three significant digits.
 func digits(x float64) string {
 	switch {
 	case x >= 99.95:

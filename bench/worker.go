@@ -21,8 +21,8 @@ import (
 // and its threads sleep while others are timed. Requests and answers are lines of
 // JSON; eligen's own workers and reference.py speak the same.
 
-// A request is "hello" (what is there?), "open" (prepare a job and run it once),
-// "run" (run it again, and say how long that took) or "close" (how much memory?).
+// A request is "hello" (what is there?), "open" (prepare a job and run it once), "run" (run
+// it again, and time it) or "close" (how much memory?).
 type request struct {
 	Do        string            `json:"do"`
 	Job       string            `json:"job,omitempty"` // "matmul", "step", "dense" (eligen's own step, under a mask), "train"
@@ -58,7 +58,7 @@ type contender struct {
 	command []string
 }
 
-// contenders are eligen's backends, then PyTorch, then the reference.
+// contenders returns eligen's backends, then PyTorch, then the reference implementation.
 func contenders(ctx context.Context, dir string, backends []string, python string) ([]*contender, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -94,7 +94,7 @@ type worker struct {
 	errors  *tail
 }
 
-// start runs a contender's process and asks it what there is.
+// start runs a contender's process and greets it.
 func (c *contender) start(ctx context.Context) (*worker, error) {
 	w := &worker{cmd: exec.CommandContext(ctx, c.command[0], c.command[1:]...), errors: &tail{}}
 	w.cmd.Stderr = w.errors
@@ -135,7 +135,7 @@ func (w *worker) ask(r request) (a answer, err error) {
 	return a, nil
 }
 
-// died is a broken pipe with what the process said last.
+// died returns a broken pipe with the process's last words.
 func (w *worker) died(err error) error {
 	if last := w.errors.last(); last != "" {
 		return errors.New(last)
@@ -149,7 +149,7 @@ func (w *worker) stop() {
 	_ = w.cmd.Wait()
 }
 
-// A tail keeps the end of what is written to it.
+// A tail keeps the end of its input.
 type tail struct{ data []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -160,7 +160,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// last is the last line that isn't empty.
+// last returns the last line that isn't empty.
 func (t *tail) last() string {
 	lines := strings.Split(strings.TrimSpace(string(t.data)), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])

@@ -18,7 +18,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Assets says which package the sprites come from.
+// Assets names the package of the sprites.
 var Assets = struct {
 	Name    string // in the npm registry
 	Version string
@@ -39,11 +39,11 @@ var Assets = struct {
 // order, each as its SHA-256 and its name.
 const usedDigest = "525a25bd56d5406469b26734d9ecf2f35d6679bde4e1d242e34544e7cf4bf534"
 
-// ErrNoAssets is what errors about a missing folder of sprites wrap.
+// ErrNoAssets is wrapped by errors about a missing folder of sprites.
 var ErrNoAssets = errors.New("the sprites are not there")
 
-// Sprites are the pictures that objects are drawn with. They are decoded when
-// first used and kept; all methods are safe for concurrent use.
+// Sprites are the pictures of objects. They are decoded when first used and kept; all
+// methods are safe for concurrent use.
 type Sprites struct {
 	classes []Class
 	index   map[string]int
@@ -140,7 +140,7 @@ func decode(name string, data []byte) (*sprite, error) {
 // Classes lists the classes there are sprites of.
 func (s *Sprites) Classes() []Class { return append([]Class(nil), s.classes...) }
 
-// get is a class and its sprite in a style; "" is Solid.
+// get returns a class and its sprite in a style; "" is Solid.
 func (s *Sprites) get(class, style string) (Class, *sprite, error) {
 	i, ok := s.index[class]
 	if !ok {
@@ -156,8 +156,8 @@ func (s *Sprites) get(class, style string) (Class, *sprite, error) {
 	return s.classes[i], p, err
 }
 
-// Cutout is one object alone on a transparent picture of the given size, as
-// large as fits with a margin of a sixteenth.
+// Cutout returns one object alone on a transparent picture of the given size, as large as
+// fits with a margin of a sixteenth.
 func (s *Sprites) Cutout(class string, size eligen.Size) (*image.NRGBA, error) {
 	_, sp, err := s.get(class, Solid)
 	if err != nil {

@@ -50,8 +50,8 @@ var colours = []colour{
 	{"dark green", rgb{28, 78, 52}},
 }
 
-// gradientColours is how many of the colours, from the first, gradients use:
-// those with one word.
+// gradientColours is how many of the colours gradients use, from the first: those with one
+// word.
 const gradientColours = 12
 
 func plain(c colour) Background {
@@ -196,7 +196,7 @@ type painter struct {
 	tint rgb
 }
 
-// paintOn fills img; variant says which of the endless variants of b.
+// paintOn fills img with one of the endless variants of b.
 func (b Background) paintOn(img *image.NRGBA, variant uint64) {
 	p := &painter{img: img, w: img.Rect.Dx(), h: img.Rect.Dy(), s: newStream(variant, tagBackground, 0)}
 	p.tint = rgb{p.s.between(-7, 7), p.s.between(-7, 7), p.s.between(-7, 7)}

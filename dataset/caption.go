@@ -12,7 +12,7 @@ const MaxTokens = 22
 // the background ("a meadow") and the place ("in a meadow").
 type phrasing func(objects, background, place string) string
 
-// plainly is the first phrasing, and the shortest.
+// plainly returns the first phrasing, and the shortest.
 func plainly(objects, _, place string) string { return objects + " " + place }
 
 var trainPhrasings = []phrasing{
@@ -29,7 +29,7 @@ var evalPhrasings = []phrasing{
 	func(o, b, _ string) string { return o + ", " + b },
 }
 
-// relations are said of two objects that lie so.
+// relations are the phrases for two objects' positions.
 var relations = [4]string{"left of", "right of", "above", "below"}
 
 // list joins "a", "b" and "c" to "a, b and c".
@@ -40,8 +40,8 @@ func list(s []string) string {
 	return strings.Join(s[:len(s)-1], ", ") + " and " + s[len(s)-1]
 }
 
-// caption describes the layout, in at most limit tokens. Which phrasing, and in which order the objects
-// are mentioned, is drawn from s.
+// caption describes the layout, in at most limit tokens. s draws the phrasing and the order
+// of the objects.
 func (l *Layout) caption(s stream, split Split, prompts []string, limit int) string {
 	order := s.shuffled(len(prompts))
 	mentioned := make([]string, len(order))
@@ -72,8 +72,8 @@ func (l *Layout) caption(s stream, split Split, prompts []string, limit int) str
 	return c
 }
 
-// relation says how box a lies to box b, where one word says it without doubt:
-// they are apart along one axis, and by more than along the other.
+// relation returns how box a lies to box b, if one word says so without doubt: they are
+// apart along one axis, and by more than along the other.
 func relation(a, b [4]float64) (string, bool) {
 	// Gaps between facing edges: a left of b, right of b, above b, below b.
 	gaps := [4]float64{b[0] - a[2], a[0] - b[2], b[1] - a[3], a[1] - b[3]}

@@ -16,7 +16,7 @@ type Class struct {
 	Bare bool     // takes no article: "grapes"
 }
 
-// Prompt is the name with its article: "an apple".
+// Prompt returns the name with its article: "an apple".
 func (c Class) Prompt() string { return c.called(c.Name) }
 
 func (c Class) called(name string) string {
@@ -34,9 +34,9 @@ func withArticle(name string) string {
 	return article + name
 }
 
-// Classes is the first n classes of the table, which is ordered by how well an
-// object is told from those before it: the first twenty differ most in colour
-// and outline. n ≤ 0 and n beyond the table's end mean all.
+// Classes returns the first n classes of the table, in which each class differs as much as
+// possible from those before it: the first twenty differ most in colour and outline. n ≤ 0
+// and n beyond the table's end mean all.
 func Classes(n int) []Class {
 	if n <= 0 || n > len(classes) {
 		n = len(classes)

@@ -12,8 +12,8 @@ import (
 	"github.com/eligen/eligen/internal/annotated"
 )
 
-// A Split says what samples are for. Eval has layouts of its own, and
-// backgrounds with objects and phrasings that Train never shows.
+// A Split is the purpose of samples. Eval has its own layouts, and backgrounds with objects
+// and phrasings that Train never shows.
 type Split string
 
 // The splits.
@@ -78,14 +78,14 @@ func checkSize(s eligen.Size) error {
 	return nil
 }
 
-// Options are the composer's, with what was left out filled in.
+// Options returns the composer's options, with defaults filled in.
 func (c *Composer) Options() Options { return c.options }
 
 // Classes lists the classes that the composer draws.
 func (c *Composer) Classes() []Class { return slices.Clone(c.classes) }
 
-// A Layout says what is in a picture and where, before it is drawn. It is
-// independent of the picture's size.
+// A Layout lists a picture's objects and their boxes, before it is drawn. It is independent
+// of the picture's size.
 type Layout struct {
 	Name       string
 	Background Background
@@ -95,7 +95,7 @@ type Layout struct {
 	Caption    string   // "" lets Compose write one
 }
 
-// An Object is one class at one place.
+// An Object is a class in a box.
 type Object struct {
 	Class  string
 	Called string     // what captions call it, without article; "" is the class's name
@@ -127,7 +127,7 @@ func HeldOut(class, background string) bool {
 // of the picture's shorter side.
 var sides = [4][2]int{{at(26), at(60)}, {at(24), at(54)}, {at(22), at(44)}, {at(22), at(36)}}
 
-// Layout is what sample i shows.
+// Layout returns the layout of sample i.
 func (c *Composer) Layout(i int) (Layout, error) {
 	if i < 0 {
 		return Layout{}, fmt.Errorf("sample %d; samples are counted from 0", i)
@@ -286,7 +286,7 @@ func place(s stream, ew, eh int, side [2]int, cw, ch, horizon int, sky, overlap 
 	return b, false
 }
 
-// prompts are the objects' local prompts: "a dog".
+// prompts returns the objects' local prompts: "a dog".
 func (s *Sprites) prompts(l *Layout) ([]string, error) {
 	out := make([]string, len(l.Objects))
 	for i, o := range l.Objects {
@@ -302,7 +302,7 @@ func (s *Sprites) prompts(l *Layout) ([]string, error) {
 	return out, nil
 }
 
-// Sample is sample i, an annotated.Samples: the same i is the same sample at any
+// Sample returns sample i; it is an annotated.Samples. The same i is the same sample at any
 // time, in any order, on any 64-bit machine.
 func (c *Composer) Sample(i int) (annotated.Sample, error) {
 	l, err := c.Layout(i)
@@ -312,9 +312,8 @@ func (c *Composer) Sample(i int) (annotated.Sample, error) {
 	return c.Compose(l)
 }
 
-// Compose draws a layout. An entity's region is the box of what was drawn, so
-// it may be smaller than the box that was asked for, and its mask is what is
-// seen of it.
+// Compose draws a layout. An entity's region is the box of its drawing, so it may be
+// smaller than the layout's box; its mask is its visible part.
 func (c *Composer) Compose(l Layout) (annotated.Sample, error) {
 	size := c.options.Size
 	if l.Background.paint == nil {

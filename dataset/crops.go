@@ -2,7 +2,7 @@ package dataset
 
 import "fmt"
 
-// cropsOf is how many crops are taken from one composed picture.
+// cropsOf is how many crops come from one composed picture.
 const cropsOf = 4
 
 // Crops fills out with batch i of n square crops of side × side pixels,

@@ -13,7 +13,7 @@ func newStream(seed, tag, i uint64) stream {
 	return stream{rand.NewPCG(mix(seed^mix(tag)), mix(i+0x5851f42d4c957f2d))}
 }
 
-// mix is the finaliser of splitmix64: neighbouring seeds become unrelated ones.
+// mix returns the finaliser of splitmix64: neighbouring seeds become unrelated ones.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -21,13 +21,13 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// below is uniform on 0 … n-1.
+// below returns a uniform number in 0 … n-1.
 func (s stream) below(n int) int {
 	hi, _ := bits.Mul64(s.Uint64(), uint64(n))
 	return int(hi)
 }
 
-// between is uniform on lo … hi, both included; lo where hi is smaller.
+// between returns a uniform number in lo … hi, both included; lo if hi is smaller.
 func (s stream) between(lo, hi int) int {
 	if hi <= lo {
 		return lo
@@ -35,10 +35,10 @@ func (s stream) between(lo, hi int) int {
 	return lo + s.below(hi-lo+1)
 }
 
-// chance is true in percent of all cases.
+// chance returns true in percent of all cases.
 func (s stream) chance(percent int) bool { return s.below(100) < percent }
 
-// shuffled is a random order of 0 … n-1.
+// shuffled returns a random order of 0 … n-1.
 func (s stream) shuffled(n int) []int {
 	p := make([]int, n)
 	for i := range p {

@@ -45,12 +45,11 @@ type item struct {
 
 const metadata = "metadata.json"
 
-// Write stores samples 0 … n-1 in dir in the format of the reference trainer:
-// images/ and masks/ of PNG files, and metadata.json, which is written last and
-// in one step, so that a folder with it is complete. Masks show the entities'
-// regions, white on black; the objects' own outlines lie beside them in
-// silhouettes/. A folder that already holds a dataset is left alone, with an
-// error.
+// Write stores samples 0 … n-1 in dir in the reference trainer's format: images/ and masks/
+// of PNG files, and metadata.json, which it writes last and atomically, so that a folder
+// with it is complete. Masks show the entities' regions, white on black; the objects' own
+// outlines are in silhouettes/. It leaves a folder that already holds a dataset alone, with
+// an error.
 func Write(dir string, samples annotated.Samples, n int) error {
 	if n <= 0 {
 		return fmt.Errorf("%d samples to write; at least one is needed", n)
@@ -152,16 +151,15 @@ type Folder struct {
 	items []item
 }
 
-// Read opens the dataset in dir: metadata.json, or metadata.jsonl with one item
-// a line. The lengths of the items' lists, that all their files exist and that masks have
-// their picture's size is checked at once; the pixels are read when asked for. Errors
-// name the file, the line and the item.
+// Read opens the dataset in dir: metadata.json, or metadata.jsonl with one item a line. It
+// checks at once the lengths of the items' lists, that all files exist, and that masks have
+// their picture's size; it reads pixels on request. Errors name the file, the line and the
+// item.
 //
-// Pictures are delivered at the given size; the zero size means each one's own,
-// cut to multiples of 16. A picture of another size is scaled by one factor so
-// that it covers the size, and cropped at the centre, as the reference trainer does, to
-// the bit (pixels.Cover); its masks go the same way and are on where they are at least
-// 128. Nothing is resampled where sizes agree.
+// Pictures have the given size; the zero size means each one's own, cut to multiples of 16.
+// A picture of another size is scaled by one factor so that it covers the size, and cropped
+// at the centre, as the reference trainer does, to the bit (pixels.Cover). Its masks are
+// scaled alike and are on where they are at least 128. Nothing is resampled if sizes agree.
 func Read(dir string, size eligen.Size) (*Folder, error) {
 	if size != (eligen.Size{}) {
 		if err := checkSize(size); err != nil {
@@ -183,7 +181,7 @@ func Read(dir string, size eligen.Size) (*Folder, error) {
 	return &Folder{dir: dir, file: file, size: size, items: items}, nil
 }
 
-// at is an error with the item that it is of.
+// at returns an error with its item.
 func (it *item) at(file string, i int, err error) error {
 	return fmt.Errorf("%s:%d: item %d: %w", file, it.line, i, err)
 }
@@ -367,7 +365,7 @@ func sizeOf(dir, what, name string) (eligen.Size, error) {
 	return eligen.Size{W: cfg.Width, H: cfg.Height}, nil
 }
 
-// At is the same dataset with its pictures at another size; see [Read].
+// At returns the same dataset with its pictures at another size; see [Read].
 func (f *Folder) At(size eligen.Size) (*Folder, error) {
 	if size != (eligen.Size{}) {
 		if err := checkSize(size); err != nil {
@@ -379,11 +377,11 @@ func (f *Folder) At(size eligen.Size) (*Folder, error) {
 	return &g, nil
 }
 
-// Len is the number of pictures.
+// Len returns the number of pictures.
 func (f *Folder) Len() int { return len(f.items) }
 
-// Sample is item i modulo Len, an annotated.Samples. An entity of which nothing is
-// left by cropping is left out. It is safe for concurrent use.
+// Sample returns item i modulo Len; it is an annotated.Samples. An entity that cropping
+// removes is left out. It is safe for concurrent use.
 func (f *Folder) Sample(i int) (annotated.Sample, error) {
 	i %= len(f.items)
 	if i < 0 {
@@ -453,7 +451,7 @@ func (f *Folder) read(it *item) (annotated.Sample, error) {
 	return s, nil
 }
 
-// maxSide is the longest side of a picture that is read.
+// maxSide is the longest side of a picture.
 const maxSide = 16384
 
 func (f *Folder) decode(name string) (image.Image, error) {
@@ -498,8 +496,8 @@ func (f *Folder) mask(name, of string, own, size eligen.Size) (*image.Gray, erro
 	return mask, nil
 }
 
-// straight is a picture's red, green and blue. Transparency is dropped, as the reference's conversion
-// to RGB does.
+// straight returns a picture's red, green and blue. It drops transparency, as the
+// reference's conversion to RGB does.
 func straight(img image.Image) []uint8 {
 	b := img.Bounds()
 	n, ok := img.(*image.NRGBA)
@@ -517,8 +515,7 @@ func straight(img image.Image) []uint8 {
 	return out
 }
 
-// A covering is how pixels.Cover scales a picture and cuts its centre, for what is not
-// pixels.
+// A covering is pixels.Cover's scaling and crop, for coordinates.
 type covering struct {
 	w, h int // the scaled picture
 	x, y int // the corner of what is kept
@@ -546,7 +543,7 @@ func (c covering) box(b [4]float64, own, size eligen.Size) eligen.Region {
 	return eligen.Box(x(b[0]), y(b[1]), x(b[2]), y(b[3])).Round()
 }
 
-// bounds is the box of the pixels that are on.
+// bounds returns the box of the pixels that are on.
 func bounds(mask *image.Gray) image.Rectangle {
 	r := image.Rectangle{}
 	for y := range mask.Rect.Dy() {
@@ -559,7 +556,7 @@ func bounds(mask *image.Gray) image.Rectangle {
 	return r
 }
 
-// regionOf is a box where the mask is a filled rectangle, else the mask itself.
+// regionOf returns a box if the mask is a filled rectangle, else the mask itself.
 func regionOf(mask *image.Gray, box image.Rectangle, size eligen.Size) eligen.Region {
 	full := true
 	for y := box.Min.Y; y < box.Max.Y && full; y++ {

@@ -11,22 +11,21 @@ import (
 	"github.com/eligen/eligen/internal/annotated"
 )
 
-// A Pair is two panels that show the same object, in the same colours: what a
-// model learns from to carry an object over from one picture to another.
+// A Pair is two panels that show the same object in the same colours: from pairs, a model
+// learns to carry an object over from one picture to another.
 type Pair struct {
 	Left   Layout // the object alone, large, on a smooth background
 	Right  Layout // an ordinary scene with it
 	Object int    // which of the scene's objects it is
 }
 
-// Hues are the turns of the colour wheel, in degrees, that pairs are drawn in.
+// Hues are the turns of the colour wheel of pairs, in degrees.
 var Hues = [6]int{0, 60, 120, 180, 240, 300}
 
 // The longer side of the object in the left panel, shortest and longest.
 var pairSides = [2]int{at(45), at(80)}
 
-// Pair is what pair i shows. The scene is that of sample i, with three objects
-// at most.
+// Pair returns pair i. The scene is that of sample i, with three objects at most.
 func (c *Composer) Pair(i int) (Pair, error) {
 	few := *c
 	few.options.MaxObjects = min(3, c.options.MaxObjects)
@@ -79,13 +78,13 @@ func (c *Composer) Pair(i int) (Pair, error) {
 	return p, nil
 }
 
-// panels is the caption of two panels: "left a frog, right a frog and an apple
-// in a meadow".
+// panels returns the caption of two panels: "left a frog, right a frog and an apple in a
+// meadow".
 func panels(left, right string) string { return "left " + left + ", right " + right }
 
-// PairSample is pair i as one picture of two panels, an annotated.Samples. Its one
-// entity is the object in the right panel. Its Reference is the object in the
-// left one, and Before the picture without the entity.
+// PairSample returns pair i as one picture of two panels; it is an annotated.Samples. Its
+// one entity is the object in the right panel. Its Reference is the object in the left one,
+// and Before the picture without the entity.
 func (c *Composer) PairSample(i int) (annotated.Sample, error) {
 	p, err := c.Pair(i)
 	if err != nil {
@@ -126,7 +125,7 @@ func (c *Composer) ComposePair(p Pair) (annotated.Sample, error) {
 	return out, nil
 }
 
-// beside is two pictures of one size as one.
+// beside returns two pictures of one size side by side.
 func beside(a, b *image.NRGBA) *image.NRGBA {
 	w, h := a.Rect.Dx(), a.Rect.Dy()
 	out := image.NewNRGBA(image.Rect(0, 0, 2*w, h))
@@ -135,7 +134,7 @@ func beside(a, b *image.NRGBA) *image.NRGBA {
 	return out
 }
 
-// inPanel is an entity of a panel of a size, in the picture of two.
+// inPanel returns an entity of a panel of a size, in the picture of two.
 func inPanel(e annotated.Entity, size eligen.Size, panel int) annotated.Entity {
 	b := e.Region.Numbers
 	px := func(v float64) int { return int(math.Round(v * float64(size.W))) }
@@ -148,7 +147,7 @@ func inPanel(e annotated.Entity, size eligen.Size, panel int) annotated.Entity {
 	return e
 }
 
-// TurnHue is a picture with its colours turned around the colour wheel by a multiple of
+// TurnHue returns a picture with its colours turned around the colour wheel by a multiple of
 // 60 degrees.
 func TurnHue(img *image.NRGBA, degrees int) *image.NRGBA {
 	out := image.NewNRGBA(img.Rect)

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// maxSprite is the longest side of a sprite that is read.
+// maxSprite is the longest side of a sprite.
 const maxSprite = 4096
 
 // A sprite is an object cut out of its picture, at full size and halved again
@@ -23,7 +23,7 @@ type level struct {
 	pix  []uint8
 }
 
-// newSprite crops img to what is visible and builds the smaller levels.
+// newSprite crops img to its visible part and builds the smaller levels.
 func newSprite(img image.Image) (*sprite, error) {
 	b := img.Bounds()
 	if b.Dx() > maxSprite || b.Dy() > maxSprite {
@@ -75,7 +75,7 @@ func newSprite(img image.Image) (*sprite, error) {
 	return s, nil
 }
 
-// half is l with every 2×2 pixels averaged.
+// half returns l with every 2×2 pixels averaged.
 func (l level) half() level {
 	h := level{w: (l.w + 1) / 2, h: (l.h + 1) / 2}
 	h.pix = make([]uint8, 4*h.w*h.h)
@@ -98,8 +98,8 @@ func (l level) half() level {
 // one is 1 in the fixed-point numbers of this package.
 const one = 1 << 16
 
-// sines holds one·sin of every whole degree. Rounding takes away the last bits,
-// in which processors differ.
+// sines holds one·sin of every whole degree. Rounding removes the last bits, in which
+// processors differ.
 var sines = func() (t [360]int) {
 	for d := range t {
 		t[d] = int(math.Round(one * math.Sin(float64(d)*math.Pi/180)))
@@ -107,14 +107,14 @@ var sines = func() (t [360]int) {
 	return t
 }()
 
-// A pose is how an object is turned before it is put in its box: mirrored
-// first, then rotated clockwise by whole degrees.
+// A pose turns an object before it goes into its box: mirrored first, then rotated
+// clockwise by whole degrees.
 type pose struct {
 	mirror bool
 	turn   int
 }
 
-// axes are the columns of the matrix that takes sprite to picture directions.
+// axes returns the columns of the matrix from sprite to picture directions.
 func (p pose) axes() (ux, uy, vx, vy int) {
 	d := ((p.turn % 360) + 360) % 360
 	sin, cos := sines[d], sines[(d+90)%360]
@@ -125,8 +125,8 @@ func (p pose) axes() (ux, uy, vx, vy int) {
 	return
 }
 
-// extent is the box of the posed sprite's outline, in one-ths of full-size
-// pixels, relative to the sprite's corner.
+// extent returns the box of the posed sprite's outline, in one-ths of full-size pixels,
+// relative to the sprite's corner.
 func (s *sprite) extent(p pose) (x0, y0, x1, y1 int) {
 	ux, uy, vx, vy := p.axes()
 	x0, y0, x1, y1 = math.MaxInt, math.MaxInt, math.MinInt, math.MinInt
@@ -234,11 +234,10 @@ func (l *level) texel(sum *[4]uint32, x, y int, share uint32) {
 	sum[3] += share * uint32(t[3])
 }
 
-// turnHue turns the colours around the colour wheel by a multiple of 60 degrees.
-// The largest and the smallest of a pixel's channels stay as they are, and with
-// them its lightness and saturation (of HSL); what is gray stays gray. By 180
-// degrees, each channel takes the others' side between the two; by 120, the
-// channels change places: no rounding.
+// turnHue turns the colours around the colour wheel by a multiple of 60 degrees. The
+// largest and the smallest of a pixel's channels stay, and with them its lightness and
+// saturation (of HSL); gray stays gray. By 180 degrees, each channel takes the other side
+// between the two; by 120, the channels change places: no rounding.
 func (c *cutout) turnHue(degrees int) {
 	sixths := (degrees/60%6 + 6) % 6
 	if sixths == 0 {
@@ -263,7 +262,7 @@ func (c *cutout) turnHue(degrees int) {
 	}
 }
 
-// solid is the box of the pixels that are at least half opaque and on the
+// solid returns the box of the pixels that are at least half opaque and on the
 // canvas, half-open, in picture pixels.
 func (c *cutout) solid(canvas image.Rectangle) image.Rectangle {
 	r := image.Rectangle{Min: image.Pt(math.MaxInt32, math.MaxInt32)}
@@ -339,5 +338,5 @@ func (c *cutout) shadow(img *image.NRGBA, box image.Rectangle) {
 	}
 }
 
-// div255 is x/255 rounded, for 0 ≤ x ≤ 255².
+// div255 returns x/255 rounded, for 0 ≤ x ≤ 255².
 func div255(x int) int { return (x + 128 + (x+128)>>8) >> 8 }

@@ -23,7 +23,7 @@ import (
 // Solid is the style of the sprites that Open reads: shaded, as if made of clay.
 const Solid = annotated.DefaultStyle
 
-// A Style is another way of drawing the same objects, out of a package of SVG icons.
+// A Style is another way of drawing the same objects, from a package of SVG icons.
 type Style struct {
 	Name string // "flat": what captions call it
 
@@ -33,19 +33,19 @@ type Style struct {
 	License string
 }
 
-// Folder is what the folder of the style's unpacked files is called.
+// Folder returns the name of the folder of the style's unpacked files.
 func (s Style) Folder() string {
 	return s.Package[strings.LastIndexByte(s.Package, '/')+1:] + "-" + s.Version
 }
 
-// Styles are all there are beside Solid.
+// Styles are all styles but Solid.
 var Styles = []Style{
 	{"flat", "@iconify-json/fluent-emoji-flat", "1.2.6", "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175", "MIT"},
 	{"ink", "@iconify-json/fluent-emoji-high-contrast", "1.2.6", "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0", "MIT"},
 	{"noto", "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad", "Apache-2.0"},
 }
 
-// StyleNames are the names of all styles, Solid first.
+// StyleNames returns the names of all styles, Solid first.
 func StyleNames() []string {
 	names := []string{Solid}
 	for _, s := range Styles {
@@ -54,10 +54,10 @@ func StyleNames() []string {
 	return names
 }
 
-// StyleFiles are what is read of a style's package.
+// StyleFiles are the files that are read of a style's package.
 var StyleFiles = []string{"icons.json", "chars.json"}
 
-// drawnSide is how large an icon is drawn before it is used as a sprite, in pixels.
+// drawnSide is an icon's size in pixels before it becomes a sprite.
 const drawnSide = 256
 
 // OpenStyle reads a style's icons from the folder that its package was unpacked
@@ -199,8 +199,8 @@ func fillInside(img *image.RGBA) {
 	}
 }
 
-// tagStyle is the random stream that says which style a picture has: one of its
-// own, so that pictures of Solid alone are the same with it and without.
+// tagStyle is the random stream of pictures' styles: a separate one, so that pictures of
+// Solid are the same with and without it.
 const tagStyle = 0x7374
 
 // style draws which style sample i has.
@@ -217,8 +217,8 @@ func (c *Composer) style(i int) string {
 	return Solid
 }
 
-// styleTokens is how many of nano's tokens the naming of a style takes: its
-// tokenizer doesn't know the names and spells them.
+// styleTokens is how many of nano's tokens a style's name takes: its tokenizer doesn't know
+// the names and spells them.
 const styleTokens = 6
 
 // checkStyles refuses shares that can't be.

@@ -12,7 +12,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// styled is the stand-in sprites with a stand-in package of icons for every style:
+// styled returns the stand-in sprites with a stand-in package of icons for every style:
 // a ring of the text's colour for each class.
 func styled(t *testing.T) *Sprites {
 	t.Helper()

@@ -52,7 +52,7 @@ func serve(t *testing.T, answers ...func(w http.ResponseWriter)) *server {
 	return s
 }
 
-// says is a completion with a text.
+// says returns a completion with a text.
 func says(text string) func(w http.ResponseWriter) {
 	return choice(map[string]any{"role": "assistant", "content": text}, "stop")
 }
@@ -65,7 +65,7 @@ func choice(message map[string]any, finish string) func(w http.ResponseWriter) {
 	}
 }
 
-// raw is an answer byte for byte.
+// raw returns an answer byte for byte.
 func raw(code int, kind, body string) func(w http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", kind)
@@ -210,7 +210,7 @@ func TestModelIsUnderstood(t *testing.T) {
 	}
 }
 
-// event is a part of a streamed answer.
+// event returns a part of a streamed answer.
 func event(text string) string {
 	b, _ := json.Marshal(map[string]any{"choices": []any{map[string]any{"delta": map[string]any{"content": text}}}})
 	return string(b)

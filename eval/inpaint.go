@@ -26,8 +26,8 @@ func Inpainted(s annotated.Sample, into eligen.Picture, size eligen.Size, seed u
 	return r
 }
 
-// inpaint paints objects into held-out scenes that lack them: are they what they
-// should be, and which share of the pixels outside their region is not as it was.
+// inpaint paints objects into held-out scenes that lack them, and measures their identity
+// and the share of the pixels outside their region that changed.
 func inpaint(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	type marks struct{ identity, changed []float64 }
 	all := make([]marks, len(Inpaints))
@@ -71,7 +71,7 @@ func inpaint(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	return rows, nil
 }
 
-// changed is the share of the pixels outside a box that differ between two pictures of
+// changed returns the share of the pixels outside a box that differ between two pictures of
 // one size.
 func changed(a, b *image.NRGBA, box image.Rectangle) float64 {
 	n, differ := 0, 0

@@ -12,10 +12,10 @@ import (
 // clipFrames is how many frames a measured clip has.
 const clipFrames = 6
 
-// Motions are the rows of the table of moving entities: what holds frames together.
+// Motions are the rows of the table of moving entities: the ways to hold frames together.
 var Motions = []string{"noise of its own", "shared noise", "warm start", "locked background"}
 
-// Moving is a sample's layout as a clip, in which the first entity goes aside.
+// Moving returns a sample's layout as a clip, in which the first entity goes aside.
 func Moving(s annotated.Sample, size eligen.Size, seed uint64, motion string) eligen.Render {
 	r := Render(s, Mode{Mask: true, Adapter: true}, size, seed)
 	from := r.Entities[0].Region
@@ -100,7 +100,7 @@ func motion(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	return rows, nil
 }
 
-// outside is the mean change of a pixel in no region of the frames, and in none of
+// outside returns the mean change of a pixel in no region of the frames, and in none of
 // their image tokens, in levels of 255.
 func outside(a, b *image.NRGBA, size eligen.Size, g eligen.Geometry, frames ...eligen.Frame) float64 {
 	covered := make([]bool, size.W*size.H)

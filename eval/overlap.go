@@ -9,16 +9,16 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Policies are the rows of the overlap table: what a scene can say of regions that
-// meet. (With "exclusive" there is nothing to measure: it is refused.)
+// Policies are the rows of the overlap table: a scene's policies. ("exclusive" refuses
+// overlaps: there is nothing to measure.)
 var Policies = []string{"blend", "over"}
 
 // overlaps are where the second of two boxes lies to the first, in fractions of
 // the canvas: each covers a fifth to a third of the other.
 var overlaps = [][2]float64{{0.24, 0.10}, {0.10, 0.24}, {-0.22, 0.12}, {0.14, -0.20}}
 
-// Pair is layout i of two entities whose boxes overlap: the first lies over the
-// second where the policy is "over".
+// Pair returns layout i of two entities whose boxes overlap: the first lies over the second
+// if the policy is "over".
 func Pair(i int, classes []string, prompt func(string) string, background, policy string, size eligen.Size) eligen.Render {
 	const side = 0.44
 	n := len(classes)
@@ -94,8 +94,8 @@ func overlap(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	return rows, nil
 }
 
-// nearer is the share of an area's pixels whose colour is nearer to a's than to b's;
-// where these agree, nothing is said.
+// nearer returns the share of an area's pixels whose colour is nearer to a's than to b's.
+// Pixels in which both agree don't count.
 func nearer(img, a, b *image.NRGBA, area image.Rectangle) float64 {
 	won, all := 0, 0
 	for y := area.Min.Y; y < area.Max.Y; y++ {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// String is the report as tables for people.
+// String returns the report as tables for people.
 func (r Report) String() string {
 	var b strings.Builder
 	table(&b, "", []string{"placement", "identity", "binding", "locality"}, r.Rows)

@@ -18,7 +18,7 @@ var Transfers = []string{"without in-context", "with in-context"}
 // anything, in levels of 255.
 const leastChroma = 24
 
-// Transfer is a pair of panels as a scene would ask for it: what its left panel shows
+// Transfer returns a pair of panels as a scene would ask for it: what its left panel shows
 // is painted into the right one, which from and to are.
 func Transfer(s annotated.Sample, from, to eligen.Picture, size eligen.Size, seed uint64, inContext bool) eligen.Render {
 	e := s.Entities[0]
@@ -98,7 +98,7 @@ func transfer(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	return rows, nil
 }
 
-// half is one panel of a picture of two.
+// half returns one panel of a picture of two.
 func half(img *image.NRGBA, panel int) *image.NRGBA {
 	w, h := img.Rect.Dx()/2, img.Rect.Dy()
 	out := image.NewNRGBA(image.Rect(0, 0, w, h))
@@ -108,8 +108,8 @@ func half(img *image.NRGBA, panel int) *image.NRGBA {
 	return out
 }
 
-// meanChroma is where the mean colour under a mask lies on the colour wheel, in levels
-// of 255 from gray. The picture lies at column x of the mask.
+// meanChroma returns the position on the colour wheel of the mean colour under a mask, in
+// levels of 255 from gray. The picture lies at column x of the mask.
 func meanChroma(img *image.NRGBA, mask *image.Gray, x int) (v [2]float64) {
 	n := 0.0
 	for y := range min(img.Rect.Dy(), mask.Rect.Dy()) {

@@ -312,8 +312,8 @@ func (s *terminal) graphics(body string) {
 	s.pictures[id] = p
 }
 
-// see is what is in front of somebody, cells of w×h pixels: text is black. It is where
-// the pictures are, too.
+// see returns what a person sees, in cells of w×h pixels, text in black, and where the
+// pictures are.
 func (s *terminal) see(w, h int) (*image.NRGBA, image.Rectangle) {
 	out := image.NewNRGBA(image.Rect(0, 0, s.width*w, s.height*h))
 	var where image.Rectangle
@@ -352,7 +352,7 @@ func (s *terminal) see(w, h int) (*image.NRGBA, image.Rectangle) {
 	return out, where
 }
 
-// text is the screen's cells as text.
+// text returns the screen's cells as text.
 func (s *terminal) text() string {
 	var b strings.Builder
 	for i, c := range s.cells {
@@ -399,7 +399,7 @@ func (s *terminal) wait(what string, until func() bool) {
 	}
 }
 
-// quarters is a picture of four colours, with a stripe that doesn't compress, so that it
+// quarters returns a picture of four colours, with a stripe that doesn't compress, so that it
 // takes many chunks.
 func quarters() (*image.NRGBA, [4]color.NRGBA) {
 	colours := [4]color.NRGBA{{200, 30, 40, 255}, {20, 160, 60, 255}, {40, 60, 210, 255}, {230, 200, 30, 255}}

@@ -63,8 +63,8 @@ func (l *lines) pulse(now time.Time) {
 	}
 }
 
-// pulsing is Lines for a run in progress: its log shows that the run lives, though no stage
-// begins, steps or ends. The returned function ends it.
+// pulsing shows events as Lines does, for a run in progress: its log shows that the run
+// lives, though no stage begins, steps or ends. The returned function ends it.
 func pulsing(w io.Writer) (eligen.Sink, func()) {
 	l, tick, done := &lines{w: w}, time.NewTicker(quiet/5), make(chan struct{})
 	go func() {

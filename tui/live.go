@@ -140,7 +140,7 @@ func (l *Live) Show(s Shown) {
 	l.items = append(l.items, s)
 }
 
-// Left is closed when the screen is.
+// Left returns a channel that closes with the screen.
 func (l *Live) Left() <-chan struct{} { return l.done }
 
 // Close ends the run and waits until the screen is closed: at once, or once somebody has

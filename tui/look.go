@@ -109,7 +109,7 @@ func ascii(s string) string {
 // flat returns a stranger's text on one line, without anything that a terminal obeys.
 func flat(s string) string { return strings.Join(strings.Fields(plain(s)), " ") }
 
-// plain is flat without losing a line's spaces, so that carets stay under what they mark.
+// plain returns flat's text with a line's spaces, so that carets stay under what they mark.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' || r == '\n' || page.Obeyed(r) {

@@ -144,7 +144,7 @@ func described(e eligen.Entity) string {
 	return s
 }
 
-// text is as much of a prompt as there is room for.
+// text returns as much of a prompt as there is room for.
 func (p *entityPane) text(prompt string, width, room int) []string {
 	lines := wrap(flat(prompt), width)
 	if room > 0 && len(lines) > room {
@@ -197,7 +197,7 @@ func (p *stagePane) View(width, height int) []string {
 	return fit(append([]string{title("stages", p.sum(now), width, p.look)}, lines...), width, height)
 }
 
-// sum is how many stages are there, of how many, and for how long it has been going.
+// sum returns how many stages are there, of how many, and for how long it has been going.
 func (p *stagePane) sum(now time.Time) string {
 	n := p.progress.Counts()
 	s := fmt.Sprintf("%d of %d", n[eligen.Done]+n[eligen.Cached], len(p.progress.Stages))
@@ -214,7 +214,7 @@ func (p *stagePane) sum(now time.Time) string {
 // slow is how long a first step may take before the pane explains why.
 const slow = 2 * time.Second
 
-// stage is one stage: a line, and where it has steps and runs one more, of what
+// stage returns one stage: a line, and where it has steps and runs one more, of what
 // there is room for.
 func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []string {
 	name := flat(s.Name)
@@ -256,7 +256,7 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 	return []string{line("·", theme.quiet, "")}
 }
 
-// steps is a stage's bar. What doesn't fit goes: the bar, then the speed.
+// steps returns a stage's bar. What doesn't fit goes: the bar, then the speed.
 func (p *stagePane) steps(s *eligen.StageProgress, now time.Time, width int) string {
 	steps := fmt.Sprintf("%d/%d", s.Step, s.Of)
 	speed, left := "", ""

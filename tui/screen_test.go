@@ -27,7 +27,7 @@ const (
 	asciiOnly = "LC_ALL=C TERM=xterm NO_COLOR=1"
 )
 
-// shown is a screen of a terminal, without a terminal: Update and View are all there
+// shown returns a screen of a terminal, without a terminal: Update and View are all there
 // is to it.
 func shown(env string, width, height int) *screen {
 	s := newScreen(Options{
@@ -42,7 +42,7 @@ func shown(env string, width, height int) *screen {
 	return s
 }
 
-// sunset is a picture: dark at the bottom, a sun in the middle.
+// sunset returns a picture: dark at the bottom, a sun in the middle.
 func sunset() image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, 64, 48))
 	for y := range 48 {
@@ -56,7 +56,7 @@ func sunset() image.Image {
 	return img
 }
 
-// run is the recorded run up to an event.
+// run returns the recorded run up to an event.
 func (s *screen) run(t *testing.T, seq int, wait time.Duration) *screen {
 	t.Helper()
 	return s.hears(recorded(t), seq, wait)
@@ -122,7 +122,7 @@ func pressed(code string) tea.KeyPressMsg {
 	return tea.KeyPressMsg(k)
 }
 
-// leap is a scene with a clip of 24 frames and a still.
+// leap returns a scene with a clip of 24 frames and a still.
 func leap() Shown {
 	cat := eligen.Box(0.05, 0.5, 0.35, 0.9)
 	at := func(x, y float64) eligen.Value { return eligen.Value{Region: eligen.Box(x, y, x+0.3, y+0.4)} }

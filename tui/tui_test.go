@@ -20,11 +20,11 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the drawings in testdata")
 
-// recorded is a run in which a damaged result was found, one render is made, and
+// recorded returns a run in which a damaged result was found, one render is made, and
 // another goes on from its 17th step and fails.
 func recorded(t *testing.T) []eligen.Event { return journal(t, "events.jsonl") }
 
-// recordedClip is a run of a clip of four frames, on a model that is compiled first: the
+// recordedClip returns a run of a clip of four frames, on a model that is compiled first: the
 // recipes in it are layouts, as cmd would make of them.
 func recordedClip(t *testing.T) []eligen.Event { return journal(t, "clip.jsonl") }
 
@@ -162,7 +162,7 @@ func TestProblems(t *testing.T) {
 	golden(t, "problems.txt", page.Clean(problems(&p, 0)))
 }
 
-// progressAt is the run after the event of a number.
+// progressAt returns the run after the event of a number.
 func progressAt(t *testing.T, seq int) *eligen.Progress {
 	t.Helper()
 	var p eligen.Progress
@@ -268,7 +268,7 @@ func TestMode(t *testing.T) {
 	}
 }
 
-// environment is one of NAME=value words.
+// environment returns one of NAME=value words.
 func environment(words string) func(string) string {
 	return func(name string) string {
 		for word := range strings.FieldsSeq(words) {

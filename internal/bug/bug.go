@@ -44,8 +44,7 @@ func From(recovered any) *Error {
 
 const module = "github.com/eligen/eligen/"
 
-// place is where the innermost function of eligen's was when it panicked, or called what
-// panicked.
+// place returns the position of eligen's innermost function on the stack of a panic.
 func place() string {
 	pcs := make([]uintptr, 100)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
@@ -64,7 +63,7 @@ func place() string {
 	}
 }
 
-// folderOf is the import path of a function's package.
+// folderOf returns the import path of a function's package.
 func folderOf(f runtime.Frame) string {
 	if strings.HasPrefix(f.Function, "main.") {
 		return module + "cmd/eligen"

@@ -14,10 +14,10 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// palette is the regions' colours, in the order of entities. It was searched for in
-// OKLCH around eight named hues for the largest CIEDE2000 distance of the closest two,
-// as people with and without colour blindness see them. A letter goes with each
-// colour: a ninth entity has the first colour again, and its own letter.
+// palette holds the regions' colours, in the order of entities. It was searched in OKLCH
+// around eight named hues for the largest CIEDE2000 distance of the closest two, as people
+// with and without colour blindness see them. A letter goes with each colour: a ninth
+// entity has the first colour again, and its own letter.
 var palette = [...]color.NRGBA{
 	{0xfa, 0xc0, 0x01, 255}, {0x55, 0x7e, 0xbf, 255}, {0xeb, 0x2d, 0x7a, 255}, {0x29, 0xb2, 0xa2, 255},
 	{0xcf, 0x9b, 0xfe, 255}, {0xdd, 0xfc, 0xaa, 255}, {0xa5, 0x75, 0x26, 255}, {0xb6, 0xeb, 0xfe, 255},
@@ -25,19 +25,19 @@ var palette = [...]color.NRGBA{
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// Backdrop is what a layout is drawn on where there is no picture.
+// Backdrop is behind a layout without a picture.
 var Backdrop = color.NRGBA{22, 24, 29, 255}
 
-// casing is around lines on a picture, so that they are seen on any.
+// casing surrounds lines on a picture, so that they are visible on any.
 var casing = color.NRGBA{14, 16, 19, 255}
 
-// Colour is that of entity i.
+// Colour returns the colour of entity i.
 func Colour(i int) color.NRGBA { return palette[i%len(palette)] }
 
-// Letter is that of entity i, as it is drawn and listed.
+// Letter returns the letter of entity i, in drawings and lists.
 func Letter(i int) byte { return letters[i%len(letters)] }
 
-// InkOn is the colour of text on a colour: dark or white, whichever has more contrast.
+// InkOn returns the colour of text on a colour: dark or white, whichever has more contrast.
 func InkOn(c color.NRGBA) color.NRGBA {
 	if Brightness(c) > 0.46 {
 		return casing
@@ -45,12 +45,12 @@ func InkOn(c color.NRGBA) color.NRGBA {
 	return color.NRGBA{255, 255, 255, 255}
 }
 
-// Brightness is a colour's luma, 0 to 1.
+// Brightness returns a colour's luma, 0 to 1.
 func Brightness(c color.NRGBA) float64 {
 	return (0.299*float64(c.R) + 0.587*float64(c.G) + 0.114*float64(c.B)) / 255
 }
 
-// Mix is t of b in a.
+// Mix returns a with a share t of b.
 func Mix(a, b color.NRGBA, t float64) color.NRGBA {
 	m := func(a, b uint8) uint8 { return uint8(float64(a) + (float64(b)-float64(a))*t + 0.5) }
 	return color.NRGBA{m(a.R, b.R), m(a.G, b.G), m(a.B, b.B), 255}
@@ -65,13 +65,13 @@ type Layout struct {
 	Ghosts   [][]eligen.Entity // the same entities at other times, faintly
 }
 
-// New is a layout in which nothing is selected.
+// New returns a layout in which nothing is selected.
 func New(canvas eligen.Size, entities []eligen.Entity) *Layout {
 	return &Layout{Canvas: canvas, Entities: entities, Selected: -1}
 }
 
-// Smoothed is the regions on nothing, drawn in twice the size and made smaller, so that
-// their edges are smooth. What would take long so is drawn as it is.
+// Smoothed returns the regions on nothing, drawn at twice the size and reduced, so that
+// their edges are smooth. Large ones, which would take long, are drawn as they are.
 func (l *Layout) Smoothed(w, h, line int) *image.NRGBA {
 	if w*h*len(l.Entities) > 32<<20 {
 		img := Blank(w, h)
@@ -92,15 +92,15 @@ func (l *Layout) Smoothed(w, h, line int) *image.NRGBA {
 	return out
 }
 
-// Blank is an empty picture to draw on.
+// Blank returns an empty picture to draw on.
 func Blank(w, h int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	draw.Draw(img, img.Rect, image.NewUniform(Backdrop), image.Point{}, draw.Src)
 	return img
 }
 
-// Order is that in which entities are drawn: by their z, those of one z as they are
-// listed, and the selected one last.
+// Order returns the entities in the order of drawing: by their z, those of one z as listed,
+// and the selected one last.
 func (l *Layout) Order() []int {
 	out := make([]int, len(l.Entities))
 	for i := range out {
@@ -115,7 +115,7 @@ func (l *Layout) Order() []int {
 	return out
 }
 
-// Masks are the entities' regions on a grid of w×h over the canvas, by the planner's
+// Masks returns the entities' regions on a grid of w×h over the canvas, by the planner's
 // own rule.
 func (l *Layout) Masks(entities []eligen.Entity, w, h int) [][]bool {
 	out := make([][]bool, len(entities))
@@ -128,8 +128,7 @@ func (l *Layout) Masks(entities []eligen.Entity, w, h int) [][]bool {
 	return out
 }
 
-// Width is how wide lines are drawn in a picture whose shorter side has so many
-// pixels.
+// Width returns the width of lines in a picture whose shorter side has so many pixels.
 func Width(short int) int { return max(2, (short+160)/320) }
 
 // Regions draws the regions. Lines are line pixels wide, and cased in the dark where
@@ -215,7 +214,7 @@ func stroke(img *image.NRGBA, mask []bool, r int, at func(x, y int, depth float6
 	}
 }
 
-// extent is the smallest rectangle around what is on.
+// extent returns the smallest rectangle around the pixels that are on.
 func extent(mask []bool, w, h int) image.Rectangle {
 	r := image.Rectangle{}
 	for y := range h {
@@ -235,7 +234,7 @@ func extent(mask []bool, w, h int) image.Rectangle {
 	return r
 }
 
-// sums are how many of a mask's pixels are on above and to the left of each corner.
+// sums returns how many of a mask's pixels are on above and to the left of each corner.
 func sums(mask []bool, w, h int) []int32 {
 	sum := make([]int32, (w+1)*(h+1))
 	for y := range h {
@@ -250,7 +249,7 @@ func sums(mask []bool, w, h int) []int32 {
 	return sum
 }
 
-// shade lays a colour over an opaque pixel, or over what there is of one.
+// shade lays a colour over an opaque pixel, or over the colour of a translucent one.
 func shade(p []uint8, c color.NRGBA, alpha float64) {
 	for k, v := range [3]uint8{c.R, c.G, c.B} {
 		p[k] = uint8(float64(p[k])*(1-alpha) + float64(v)*alpha + 0.5)

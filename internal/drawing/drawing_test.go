@@ -22,7 +22,7 @@ func entity(name, prompt string, region eligen.Region) eligen.Entity {
 	return eligen.Entity{Address: "entity." + name, Prompt: prompt, Region: region}
 }
 
-// drawn is a layout on nothing, with its labels.
+// drawn returns a layout on nothing, with its labels.
 func drawn(l *drawing.Layout, w, h int) *image.NRGBA {
 	img := drawing.Blank(w, h)
 	l.Regions(img, drawing.Width(min(w, h)))

@@ -28,7 +28,7 @@ var letterFont = sync.OnceValue(func() *sfnt.Font {
 	return f
 })
 
-// Face is the typeface of labels and captions, at a size in pixels. The caller closes
+// Face returns the typeface of labels and captions, at a size in pixels. The caller closes
 // it.
 func Face(pixels float64) font.Face {
 	face, err := opentype.NewFace(letterFont(), &opentype.FaceOptions{Size: pixels, DPI: 72})
@@ -38,8 +38,8 @@ func Face(pixels float64) font.Face {
 	return face
 }
 
-// Writable is a text as the font can write it: what it has no glyphs for is left out,
-// and "…" stands there instead. A text of which nothing is left is "".
+// Writable returns a text as the font can write it: "…" replaces characters without glyphs.
+// It returns "" if nothing is left.
 func Writable(s string) string {
 	var b sfnt.Buffer
 	var out strings.Builder
@@ -70,7 +70,7 @@ func Writable(s string) string {
 	return out.String()
 }
 
-// Name is an entity's name as labels have it: its address without the kinds of block,
+// Name returns an entity's name for labels: its address without the kinds of block,
 // "left.flower[0]" of "module.left.entity.flower[0]".
 func Name(address string) string {
 	modules := ""
@@ -102,8 +102,8 @@ type chip struct {
 	ascent, skip int // skip: from the top to the prompt
 }
 
-// chips are the forms of a label, the fullest first, for a region so wide and high. The
-// fullest is at most a share of the region's height.
+// chips returns the forms of a label, the fullest first, for a region of a width and
+// height. The fullest is at most a share of the region's height.
 func chips(face font.Face, letter byte, e eligen.Entity, room image.Point, share int) []*chip {
 	m := face.Metrics()
 	step := (m.Ascent + m.Descent).Ceil()
@@ -136,7 +136,7 @@ func chips(face font.Face, letter byte, e eligen.Entity, room image.Point, share
 	return out
 }
 
-// article is a prompt without the article that it begins with.
+// article returns a prompt without its leading article.
 func article(prompt string) string {
 	for _, a := range []string{"a ", "an ", "the "} {
 		if rest, ok := strings.CutPrefix(strings.ToLower(prompt), a); ok {
@@ -148,7 +148,7 @@ func article(prompt string) string {
 
 func measure(face font.Face, s string) int { return font.MeasureString(face, s).Ceil() }
 
-// broken is a text in at most so many lines; nil where a word is wider than a line.
+// broken returns a text in at most so many lines, nil if a word is wider than a line.
 func broken(face font.Face, text string, width, most int) []string {
 	var out []string
 	line := ""

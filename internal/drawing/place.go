@@ -2,7 +2,7 @@ package drawing
 
 import "image"
 
-// A Spot is where the label of an entity stands.
+// A Spot is the place of an entity's label.
 type Spot struct {
 	Entity int
 	Size   int // which of the sizes that were offered
@@ -10,11 +10,11 @@ type Spot struct {
 }
 
 // Place finds room for labels on a grid of w×h: pixels, or cells of a terminal. sizes
-// are the forms that an entity's label can have, the best first. A label stands on
-// its own region where that can be seen, in a corner or in the middle; else beside
-// it, where it hides nothing; else in a smaller form; else wherever no other label
-// is, on its region or next to it. Small regions choose first. An entity whose region is
-// off the canvas has none, nor has one for which there is no room.
+// returns the forms of an entity's label, the best first. A label stands on its own visible
+// region, in a corner or in the middle; else next to it, where it hides nothing; else in a
+// smaller form; else wherever no other label is, on its region or next to it. Small regions
+// choose first. An entity has no label if its region is off the canvas or if there is no
+// room.
 func (l *Layout) Place(w, h int, sizes func(entity int) []image.Point) []Spot {
 	masks := l.Masks(l.Entities, w, h)
 	p := placement{canvas: image.Rect(0, 0, w, h), owner: make([]int, w*h)}
@@ -44,7 +44,7 @@ func (l *Layout) Place(w, h int, sizes func(entity int) []image.Point) []Spot {
 	return p.spots
 }
 
-// bySize is the selected entity, and then the others, the smallest first.
+// bySize returns the selected entity, and then the others, the smallest first.
 func bySize(areas []int, selected int) []int {
 	var out []int
 	for i := range areas {
@@ -62,7 +62,7 @@ func bySize(areas []int, selected int) []int {
 	return out
 }
 
-// placement is labels as they are placed, one after the other.
+// A placement places labels one after the other.
 type placement struct {
 	canvas image.Rectangle
 	owner  []int             // of each cell, the entity that is seen there; -1: none
@@ -110,7 +110,7 @@ func box(x, y int, size image.Point) image.Rectangle {
 	return image.Rectangle{image.Pt(x, y), image.Pt(x, y).Add(size)}
 }
 
-// inside are the corners of a region's bounds, and the middle of its longest run on
+// inside returns the corners of a region's bounds, and the middle of its longest run on
 // the row through its middle.
 func (p *placement) inside(b image.Rectangle, mask []bool, size image.Point) []image.Rectangle {
 	out := []image.Rectangle{
@@ -123,7 +123,7 @@ func (p *placement) inside(b image.Rectangle, mask []bool, size image.Point) []i
 	return append(out, box((from+to-size.X)/2, y-size.Y/2, size))
 }
 
-// middle is the mean row of what is on.
+// middle returns the mean row of the cells that are on.
 func middle(mask []bool, w int) int {
 	n, sum := 0, 0
 	for k, on := range mask {
@@ -134,7 +134,7 @@ func middle(mask []bool, w int) int {
 	return sum / max(1, n)
 }
 
-// longest is the longest run of cells that are on.
+// longest returns the longest run of cells that are on.
 func longest(row []bool) (from, to int) {
 	start := -1
 	for i := 0; i <= len(row); i++ {
@@ -152,7 +152,7 @@ func longest(row []bool) (from, to int) {
 	return from, to
 }
 
-// beside are places along the outside of a region's bounds.
+// beside returns places along the outside of a region's bounds.
 func beside(b image.Rectangle, size image.Point) []image.Rectangle {
 	return []image.Rectangle{
 		box(b.Min.X, b.Min.Y-size.Y, size), box(b.Min.X, b.Max.Y, size),
@@ -174,7 +174,7 @@ func (p *placement) free(at image.Rectangle) bool {
 	return true
 }
 
-// seen is how many cells of a place show an entity.
+// seen returns how many cells of a place show an entity.
 func (p *placement) seen(i int, at image.Rectangle) int {
 	n := 0
 	for y := at.Min.Y; y < at.Max.Y; y++ {
@@ -187,8 +187,8 @@ func (p *placement) seen(i int, at image.Rectangle) int {
 	return n
 }
 
-// hides reports whether a place covers what is seen of a smaller region than the
-// entity's own: on a larger one there is more to see.
+// hides reports whether a place covers the visible part of a region smaller than the
+// entity's own: a larger one shows elsewhere, too.
 func (p *placement) hides(i int, at image.Rectangle) bool {
 	own := p.bounds[i].Dx() * p.bounds[i].Dy()
 	for y := at.Min.Y; y < at.Max.Y; y++ {

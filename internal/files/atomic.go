@@ -14,8 +14,8 @@ import (
 // held is how many bytes a NewFile holds before it creates its temporary file.
 const held = 256 << 10
 
-// A NewFile is written under a temporary name, in the folder where it belongs. Commit
-// puts it in place, whole and durably. Without a Commit, Close leaves nothing behind.
+// A NewFile is written under a temporary name, in its final folder. Commit puts it in
+// place, whole and durably. Without a Commit, Close leaves nothing behind.
 type NewFile struct {
 	folder Folder
 	name   string
@@ -65,7 +65,7 @@ func (w *NewFile) Overwrite(p []byte) error {
 	return err
 }
 
-// flush writes what is held, and creates the temporary file first if there is none.
+// flush writes the held bytes. It creates the temporary file if there is none.
 func (w *NewFile) flush() error {
 	if w.file == nil {
 		dir := filepath.Dir(w.name)
@@ -134,9 +134,9 @@ func (w *NewFile) discard() {
 	}
 }
 
-// WriteFile writes a file atomically and durably: afterwards it holds all that fill
-// wrote or, with an error, what it held before. It keeps the mode of a file that exists;
-// a new one gets 0644. A symbolic link is replaced, not followed.
+// WriteFile writes a file atomically and durably: afterwards it holds everything that fill
+// wrote or, after an error, its old content. It keeps the mode of an existing file; a new
+// one gets 0644. It replaces a symbolic link and doesn't follow it.
 func WriteFile(path string, fill func(io.Writer) error) error {
 	folder, err := OpenDir(filepath.Dir(path))
 	if err != nil {
@@ -194,7 +194,7 @@ func Move(from, to string) error {
 	return folder.syncDir(".")
 }
 
-// WriteBytes is WriteFile of some bytes.
+// WriteBytes writes some bytes as WriteFile does.
 func WriteBytes(path string, data []byte) error {
 	return WriteFile(path, func(w io.Writer) error {
 		_, err := w.Write(data)

@@ -1,5 +1,5 @@
-// Package files opens what is a file. A pipe would wait for somebody to write, and a
-// device or a folder holds nothing that can be read as a whole: none of them is opened.
+// Package files opens regular files only. A pipe would wait for somebody to write, and a
+// device or a folder holds nothing that can be read as a whole.
 package files
 
 import (
@@ -20,7 +20,7 @@ func Open(path string) (*os.File, error) {
 	return regular(f, path, err)
 }
 
-// OpenIn is Open below a folder.
+// OpenIn opens a file below a folder, as Open does.
 func OpenIn(root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
 	return regular(f, name, err)
@@ -46,7 +46,7 @@ func OpenFolder(root *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// Read is the content of a regular file. More than limit bytes are an error.
+// Read returns the content of a regular file. More than limit bytes are an error.
 func Read(path string, limit int64) ([]byte, error) {
 	f, err := Open(path)
 	if err != nil {
@@ -56,7 +56,7 @@ func Read(path string, limit int64) ([]byte, error) {
 	return ReadAll(f, path, limit)
 }
 
-// ReadAll is the content of an open file. More than limit bytes are an error.
+// ReadAll returns the content of an open file. More than limit bytes are an error.
 func ReadAll(f io.Reader, name string, limit int64) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(data)) > limit {

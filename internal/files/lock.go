@@ -22,12 +22,12 @@ type Lock struct {
 	lock   *flock.Flock
 }
 
-// Lock locks a regular file; create makes it, and its folder, where they are missing. It
-// doesn't wait: the error is ErrLocked where another holds the lock, and one that is
-// errors.ErrUnsupported where the system has no locks.
+// Lock locks a regular file; create makes it, and its folder, if they are missing. It
+// doesn't wait: the error is ErrLocked if another process holds the lock, and
+// errors.ErrUnsupported if the system has no locks.
 //
-// flock opens files by path, which follows links and waits for pipes. So the file is
-// looked at first, and again afterwards: what was locked must be what has the name.
+// flock opens files by path, which follows links and waits for pipes. So Lock checks the
+// file first and again afterwards: the locked file must be the one with the name.
 func (f Folder) Lock(name string, create bool) (*Lock, error) {
 	if err := f.ask("open", name); err != nil {
 		return nil, err

@@ -7,12 +7,11 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Readable is the widest that prose is set: longer lines are hard to follow.
+// Readable is the widest line of prose: longer ones are hard to follow.
 const Readable = 100
 
-// Diagnostic is a diagnostic as its String is, in colours, and for lines of width cells
-// (0: no limit): prose is wrapped, and of a long line of a scene the part is shown that
-// is meant.
+// Diagnostic returns a diagnostic as String does, in colours, and in lines of width cells
+// (0: no limit): it wraps prose, and shows the marked part of a long line of a scene.
 func Diagnostic(d eligen.Diagnostic, width int) string {
 	style := Failed
 	if d.Severity == eligen.Warning {
@@ -37,7 +36,7 @@ func Diagnostic(d eligen.Diagnostic, width int) string {
 	return b.String()
 }
 
-// prose is words, wrapped where lines would be too long to read.
+// prose wraps words whose lines would be too long to read.
 func prose(text string, width int) string {
 	if width > 0 {
 		width = min(width, Readable)
@@ -69,12 +68,12 @@ func commands(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// gutter is what stands before a line of a scene, in cells.
+// gutter is the room before a line of a scene, in cells.
 const gutter = 8
 
-// excerpt is a source's line as it is shown, how many cells lie before what is meant,
-// and how many that takes. Characters that a terminal obeys are written as their
-// escapes here already, since they take other room then.
+// excerpt returns a source's line for display, how many cells lie before its marked part,
+// and how many that takes. It escapes characters that a terminal obeys here already, since
+// the escapes take other room.
 func excerpt(s eligen.Source, width int) (code string, before, marked int) {
 	runes := []rune(s.Code)
 	start, end := min(max(0, s.Start), len(runes)), min(max(0, s.End), len(runes))

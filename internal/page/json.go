@@ -24,7 +24,7 @@ func JSON(w io.Writer, v any) error {
 	return err
 }
 
-// JSONLine is JSON on one line.
+// JSONLine writes JSON on one line.
 func JSONLine(w io.Writer, v any) error {
 	data, err := lowerJSON(v)
 	if err != nil {
@@ -44,8 +44,8 @@ func lowerJSON(v any) ([]byte, error) {
 	return LowerKeys(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// LowerKeys is JSON in which every key that is a name in Go's style is in lower_snake:
-// HeadDim becomes head_dim. Values, and other keys, stay as they are.
+// LowerKeys returns JSON whose keys in Go's style are in lower_snake: HeadDim becomes
+// head_dim. Values, and other keys, stay.
 func LowerKeys(data []byte) []byte {
 	var out bytes.Buffer
 	for i := 0; i < len(data); {
@@ -82,7 +82,7 @@ func goName(key []byte) bool {
 	return len(key) > 0 && unicode.IsUpper(rune(key[0]))
 }
 
-// snake is a name in lower_snake; an abbreviation is one word.
+// snake returns a name in lower_snake; an abbreviation is one word.
 func snake(name string) string {
 	name = strings.ReplaceAll(name, "DType", "Dtype")
 	var b strings.Builder

@@ -2,9 +2,9 @@ package page
 
 import "strings"
 
-// Nearest is the name that a word was most likely meant to be: the one with the fewest
-// letters to change (one of up to three, two of up to eight, a third of more), or one
-// that it is the beginning of. "" is none.
+// Nearest returns the name that a word most likely stands for: the one with the fewest
+// edits (at most one up to three letters, two up to eight, a third of more), or one that it
+// begins. It returns "" if there is none.
 func Nearest(word string, names []string) string {
 	letters := len([]rune(word))
 	limit := max(2, letters/3)
@@ -28,8 +28,8 @@ func Nearest(word string, names []string) string {
 	return best
 }
 
-// edits is how many letters must be put in, taken out, changed, or swapped with the
-// next one, to make a into b.
+// edits returns how many letters must be inserted, deleted, changed, or swapped with the
+// next one, to turn a into b.
 func edits(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	rows := make([][]int, len(x)+1)

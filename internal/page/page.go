@@ -30,8 +30,8 @@ func Obeyed(r rune) bool {
 	return r == '\u2028' || r == '\u2029'
 }
 
-// Clean is a text in which every character that is [Obeyed], and every byte that isn't
-// UTF-8, is written as its escape: \u001b, \x9b. Marks of styles are left out.
+// Clean returns a text in which every character that is [Obeyed], and every byte that isn't
+// UTF-8, is escaped: \u001b, \x9b. It drops marks of styles.
 func Clean(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
@@ -50,16 +50,16 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// escape is a character as JSON and HCL write it in a string, so that what is printed
-// as JSON stays the same JSON.
+// escape returns a character as JSON and HCL write it in a string, so that printed JSON
+// stays the same JSON.
 func escape(r rune) string { return fmt.Sprintf(`\u%04x`, r) }
 
-// Width is how many of a terminal's cells a line takes. Marks of styles take none.
+// Width returns how many of a terminal's cells a line takes. Marks of styles take none.
 func Width(s string) int {
 	return uniseg.StringWidth(strip(s))
 }
 
-// strip is a text without marks of styles.
+// strip returns a text without marks of styles.
 func strip(s string) string {
 	return strings.Map(func(r rune) rune {
 		if isMark(r) {

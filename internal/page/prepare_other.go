@@ -4,5 +4,5 @@ package page
 
 import "os"
 
-// Prepare makes consoles obey control sequences, where they have to be asked to.
+// Prepare makes consoles obey control sequences, on systems where they must be asked.
 func Prepare(...*os.File) {}

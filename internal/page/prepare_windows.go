@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Prepare makes consoles obey control sequences, where they have to be asked to.
+// Prepare makes consoles obey control sequences, on systems where they must be asked.
 func Prepare(files ...*os.File) {
 	for _, f := range files {
 		var mode uint32

@@ -2,11 +2,10 @@ package page
 
 import "strings"
 
-// A Style is what a piece of text is, and so how the theme shows it.
+// A Style is the role of a piece of text; the theme gives it a look.
 //
 // Marked text carries characters that Unicode keeps for a program's own use
-// (noncharacters). In a text of somebody else's they change that text's colour at the
-// most.
+// (noncharacters). In somebody else's text, they change that text's colour at most.
 type Style rune
 
 // The theme. Its colours are the terminal's own, so that they suit a light terminal as
@@ -25,7 +24,7 @@ const (
 	last
 )
 
-// A look is how a style is shown.
+// A look is the theme's drawing of a style.
 type look struct {
 	bold, faint bool
 	colour      string // its number among the terminal's own; "" is that of text
@@ -43,7 +42,7 @@ var looks = map[Style]look{
 	Value:   {colour: "5"},
 }
 
-// sgr is a style's parameters of the escape sequence "select graphic rendition".
+// sgr returns a style's parameters of the escape sequence "select graphic rendition".
 func (s Style) sgr() string {
 	l := looks[s]
 	switch {
@@ -57,12 +56,12 @@ func (s Style) sgr() string {
 	return "3" + l.colour
 }
 
-// Colour is the number of a style's colour among the terminal's own, for those who draw
+// Colour returns the number of a style's colour among the terminal's own, for those who draw
 // cells and write no text.
 func (s Style) Colour() string { return looks[s].colour }
 
-// Of is a text in a style: of each of its lines, since a writer ends every style with
-// the line. Styles don't lie within one another: the inner one ends both.
+// Of returns a text in a style, line by line, since a writer ends every style with the
+// line. Styles don't nest: the inner one ends both.
 func (s Style) Of(text string) string {
 	if text == "" {
 		return ""

@@ -7,14 +7,14 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// A Column says what becomes of a table's column where a line is too short.
+// A Column tells how a table's column behaves in lines that are too short.
 type Column struct {
 	Right bool // cells stand at the right
 	Tight bool // the next column is near: this one is a sign before it
 	Fit   Fit
 }
 
-// Fit is what becomes of a cell that is too long.
+// Fit tells how a cell that is too long is cut.
 type Fit int
 
 // The ways of a Fit.
@@ -30,7 +30,7 @@ const (
 	ellipsis = "…"
 )
 
-// gap is how many cells lie between a column and the next.
+// gap returns how many cells lie between a column and the next.
 func (c Column) gap() int {
 	if c.Tight {
 		return 1
@@ -67,7 +67,7 @@ func Table(rows [][]string, width int, columns ...Column) string {
 	return b.String()
 }
 
-// cellWidth is how wide a line of a cell is written.
+// cellWidth returns the width of a line of a cell.
 func cellWidth(line string) int { return Width(Clean(strings.ReplaceAll(line, "\t", " "))) }
 
 // shrink takes cells away from the widest columns that may give way, until all fit.
@@ -87,8 +87,8 @@ func shrink(widths []int, columns []Column, width int) {
 	}
 }
 
-// givesWay is the column to make narrower: the widest that ends anywhere, as long as
-// some of it can be read, then the widest of all that may.
+// givesWay returns the column to make narrower: the widest that may be cut anywhere, while
+// some of it stays readable, then the widest of all that may.
 func givesWay(widths []int, columns []Column) int {
 	best, first := -1, false
 	for i, w := range widths {
@@ -163,8 +163,8 @@ func restyle(s Style, text string) string {
 	return s.Of(text)
 }
 
-// Shorten is the beginning of a text that fits, and an ellipsis. Characters that are
-// made of several stay whole.
+// Shorten returns the beginning of a text that fits, and an ellipsis. Composed characters
+// stay whole.
 func Shorten(s string, width int) string {
 	if Width(s) <= width {
 		return s
@@ -180,7 +180,7 @@ func Shorten(s string, width int) string {
 	return b.String() + ellipsis
 }
 
-// shortenLeft is an ellipsis, and the end of a text that fits.
+// shortenLeft returns an ellipsis, and the end of a text that fits.
 func shortenLeft(s string, width int) string {
 	for g := uniseg.NewGraphemes(s); g.Next(); {
 		_, to := g.Positions()

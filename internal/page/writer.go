@@ -43,7 +43,7 @@ func NewWriter(out io.Writer, env func(string) string) *Writer {
 	return w
 }
 
-// Over is w, if it is a Writer, or else one that writes to it.
+// Over returns w if it is a Writer, or else one that writes to it.
 func Over(w io.Writer, env func(string) string) *Writer {
 	if p, ok := w.(*Writer); ok {
 		return p
@@ -57,8 +57,8 @@ func Colours(env func(string) string) bool {
 	return env("NO_COLOR") == "" && env("TERM") != "dumb"
 }
 
-// Terminal is the terminal that w writes to, or nil. Who draws on it cleans what is
-// drawn.
+// Terminal returns the terminal that w writes to, or nil. Whoever draws on it must clean
+// the drawing.
 func Terminal(w io.Writer) *os.File {
 	f, _ := w.(*os.File)
 	if p, ok := w.(*Writer); ok {
@@ -70,7 +70,7 @@ func Terminal(w io.Writer) *os.File {
 	return f
 }
 
-// Columns is how many cells a line of w has; 0 where there is no end: w is no terminal.
+// Columns returns how many cells a line of w has; 0, without limit, if w is no terminal.
 func Columns(w io.Writer) int {
 	f := Terminal(w)
 	if f == nil {
@@ -82,9 +82,8 @@ func Columns(w io.Writer) int {
 	return 80
 }
 
-// Exact is where w's bytes go as they are, for a command whose output is somebody's
-// file. A terminal has none, nor has a CI that reads the log: what they are shown is
-// cleaned all the same.
+// Exact returns a writer for w's bytes without changes, for a command whose output is
+// somebody's file. Terminals and a CI's logs have none: their text is cleaned all the same.
 func Exact(w io.Writer) io.Writer {
 	p, ok := w.(*Writer)
 	if !ok || Terminal(p) != nil || p.actions && !regular(p.file) {
@@ -102,7 +101,7 @@ func (e exact) Write(p []byte) (int, error) {
 	return e.w.put(p)
 }
 
-// Err is the first error of writing, or nil. Those who print lines seldom look.
+// Err returns the first error of writing, or nil. Callers that print lines seldom check.
 func (w *Writer) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -230,8 +229,8 @@ func Redraw(w io.Writer, line string) error {
 	return err
 }
 
-// Bare is where a drawing goes as it is, control sequences and all. Whoever made it
-// answers for every byte: none may come from a text that wasn't cleaned.
+// Bare returns the writer of drawings, control sequences and all. The caller answers for
+// every byte: none may come from a text that wasn't cleaned.
 func Bare(w io.Writer) io.Writer {
 	if p, ok := w.(*Writer); ok {
 		return p.out
@@ -239,5 +238,5 @@ func Bare(w io.Writer) io.Writer {
 	return w
 }
 
-// Prose is how wide lines of prose are set on w; 0 where there is no limit.
+// Prose returns the width of prose on w, 0 without limit.
 func Prose(w io.Writer) int { return min(Columns(w), Readable) }

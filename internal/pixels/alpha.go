@@ -10,7 +10,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// White is what transparent pictures are seen over where nothing else is said.
+// White is the default background of transparent pictures.
 var White = color.NRGBA{255, 255, 255, 255}
 
 // ParseColour reads "#rrggbb"; "" is white.
@@ -26,7 +26,7 @@ func ParseColour(s string) (color.NRGBA, error) {
 	return color.NRGBA{c[0], c[1], c[2], 255}, nil
 }
 
-// Over is a picture as it is seen over a background, opaque. An opaque picture is itself.
+// Over returns a picture over a background, opaque. It returns an opaque picture itself.
 func Over(img *image.NRGBA, background color.NRGBA) *image.NRGBA {
 	if img.Opaque() {
 		return img

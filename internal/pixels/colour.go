@@ -26,8 +26,8 @@ type conversion struct {
 	light func(rgb [3]float64) [3]float64
 }
 
-// conversion is what the file's numbers, of so many channels, need; nil where they are
-// sRGB. Its errors complete "NAME: … ".
+// conversion returns the conversion to sRGB of a file with so many channels, nil if its
+// numbers are sRGB. Its errors complete "NAME: … ".
 func (m metadata) conversion(channels int) (*conversion, error) {
 	if m.grey {
 		channels = 1
@@ -44,8 +44,8 @@ func (m metadata) conversion(channels int) (*conversion, error) {
 	}
 }
 
-// ofProfile is the conversion from an ICC profile's colours. A profile that is sRGB by
-// what it holds, whatever its name, needs none.
+// ofProfile returns the conversion from an ICC profile's colours. A profile that is sRGB by
+// its content, whatever its name, needs none.
 func ofProfile(data []byte, channels int) (c *conversion, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -94,7 +94,7 @@ func ofProfile(data []byte, channels int) (c *conversion, err error) {
 
 var channelNames = map[int]string{1: "grey", 3: "RGB", 4: "CMYK"}
 
-// profileName is a profile's own name.
+// profileName returns a profile's own name.
 func profileName(p *icc.Profile) string {
 	name, err := p.Description()
 	if name = printable(name); err != nil || name == "" {
@@ -103,8 +103,8 @@ func profileName(p *icc.Profile) string {
 	return name
 }
 
-// printable is the first line of a text of the file's, without what a terminal or a
-// message can't show.
+// printable returns the first line of a file's text, without characters that a terminal or
+// a message can't show.
 func printable(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	s = strings.TrimSpace(strings.Map(func(r rune) rune {
@@ -158,7 +158,7 @@ func checkProfile(data []byte) error {
 	}
 }
 
-// of is a colour in sRGB, [0, 1].
+// of returns a colour in sRGB, [0, 1].
 func (c *conversion) of(in [4]float64) (out [4]float64) {
 	if c.channels == 3 {
 		out[0], out[1], out[2] = c.pipeline.Transform(in[0], in[1], in[2])
@@ -206,8 +206,8 @@ func (c *conversion) apply(img image.Image) (out *image.NRGBA, err error) {
 
 var errProfiled = errors.New("not readable: its colour profile is damaged")
 
-// converter is how a worker converts numbers of 16 bits, whose lower half counts only
-// where they are deep. Powers are slow: what can be looked up is.
+// converter returns a worker's function for numbers of 16 bits, whose lower half counts
+// only if they are deep. Powers are slow: it looks up as much as possible.
 func (c *conversion) converter(deep bool) func() func([4]uint16) [3]uint8 {
 	shift, values := 8, 256
 	if deep {
@@ -276,7 +276,7 @@ var levels = func() (l struct {
 	return l
 }()
 
-// level is the level of sRGB that is nearest to linear light.
+// level returns the level of sRGB that is nearest to linear light.
 func level(light float64) uint8 {
 	if !(light > 0) { // also what is no number
 		return 0
@@ -318,8 +318,9 @@ func eightBits(v float64) uint8 {
 	return uint8(math.Round(min(v, 1) * 255))
 }
 
-// numbersOf is how a pixel is read: its three or four channels, and, last, its alpha,
-// which colours are not multiplied by, in 16 bits; deep where the file has as many.
+// numbersOf returns a function that reads a pixel's three or four channels and its alpha,
+// in 16 bits, colours not multiplied by alpha. deep reports whether the file has as many
+// bits.
 func numbersOf(img image.Image) (at func(x, y int) [5]uint16, deep bool) {
 	switch m := img.(type) {
 	case *image.CMYK:
@@ -359,7 +360,7 @@ var (
 	}
 )
 
-// ofCICP is the conversion from a cICP chunk's colours: primaries, transfer, matrix,
+// ofCICP returns the conversion from a cICP chunk's colours: primaries, transfer, matrix,
 // range, by their numbers in ITU-T H.273.
 func ofCICP(chunk []byte) (*conversion, error) {
 	if len(chunk) != 4 || chunk[2] != 0 {
@@ -390,7 +391,7 @@ func power(exponent float64) func(float64) float64 {
 	return func(v float64) float64 { return math.Pow(max(v, 0), exponent) }
 }
 
-// ofPrimaries is the conversion from colours that PNG's gAMA and cHRM chunks describe.
+// ofPrimaries returns the conversion from colours that PNG's gAMA and cHRM chunks describe.
 func (m metadata) ofPrimaries() (*conversion, error) {
 	at, hasPrimaries := m.chromaticities()
 	exponent, hasGamma := m.exponent()

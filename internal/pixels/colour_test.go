@@ -16,12 +16,12 @@ func s15(v float64) []byte {
 	return binary.BigEndian.AppendUint32(nil, uint32(int32(math.Round(v*65536))))
 }
 
-// xyz is a tag of type XYZ.
+// xyz returns a tag of type XYZ.
 func xyz(x, y, z float64) []byte {
 	return bytes.Join([][]byte{[]byte("XYZ \x00\x00\x00\x00"), s15(x), s15(y), s15(z)}, nil)
 }
 
-// curv is a tag of samples, of which one alone is an exponent in 8.8 bits.
+// curv returns a tag of samples, of which one alone is an exponent in 8.8 bits.
 func curv(samples ...uint16) []byte {
 	out := binary.BigEndian.AppendUint32([]byte("curv\x00\x00\x00\x00"), uint32(len(samples)))
 	for _, s := range samples {
@@ -30,7 +30,7 @@ func curv(samples ...uint16) []byte {
 	return out
 }
 
-// para is a tag of a parametric curve.
+// para returns a tag of a parametric curve.
 func para(function uint16, parameters ...float64) []byte {
 	out := append(binary.BigEndian.AppendUint16([]byte("para\x00\x00\x00\x00"), function), 0, 0)
 	for _, p := range parameters {
@@ -44,7 +44,7 @@ type tag struct {
 	body []byte
 }
 
-// profile is an ICC profile of a version ("\x02\x40" is 2.4) and colour space.
+// profile returns an ICC profile of a version ("\x02\x40" is 2.4) and colour space.
 func profile(version, space, name string, tags ...tag) []byte {
 	desc := append(binary.BigEndian.AppendUint32([]byte("desc\x00\x00\x00\x00"), uint32(len(name)+1)), name...)
 	desc = append(desc, make([]byte, 1+4+4+2+1+67)...)
@@ -78,7 +78,7 @@ func profile(version, space, name string, tags ...tag) []byte {
 	return out
 }
 
-// matrix is a profile of an RGB space by its colorants, adapted to D50.
+// matrix returns a profile of an RGB space by its colorants, adapted to D50.
 func matrix(version, name string, colorants [9]float64, trc []byte) []byte {
 	c := colorants
 	return profile(version, "RGB ", name, tag{"rXYZ", xyz(c[0], c[1], c[2])}, tag{"gXYZ", xyz(c[3], c[4], c[5])},
@@ -117,7 +117,7 @@ func profiles() map[string][]byte {
 var colours = []color.NRGBA{{255, 0, 0, 255}, {0, 255, 0, 255}, {0, 0, 255, 255}, {255, 255, 255, 255}, {128, 128, 128, 255},
 	{200, 100, 50, 255}, {12, 34, 56, 255}, {250, 240, 10, 255}}
 
-// converted is a picture's file, read: its colours in a row.
+// converted returns a picture's file, read: its colours in a row.
 func converted(t *testing.T, data []byte) (*File, []color.NRGBA) {
 	t.Helper()
 	f, err := Open(data)
@@ -135,7 +135,7 @@ func converted(t *testing.T, data []byte) (*File, []color.NRGBA) {
 	return f, out
 }
 
-// rows are the colours as a picture, and their reds as a grey one.
+// rows returns the colours as a picture, and their reds as a grey one.
 func rows() (rgb *image.NRGBA, grey *image.Gray) {
 	rgb = image.NewNRGBA(image.Rect(0, 0, len(colours), 1))
 	grey = image.NewGray(rgb.Rect)
@@ -340,7 +340,7 @@ func TestProfileTrouble(t *testing.T) {
 	}
 }
 
-// iccp is the body of a PNG's chunk for a profile.
+// iccp returns the body of a PNG's chunk for a profile.
 func iccp(profile []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString("icc\x00\x00")

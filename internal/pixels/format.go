@@ -15,14 +15,14 @@ import (
 )
 
 // maxScans is how many times a JPEG of [MaxPixels] may go over its pixels; a smaller one
-// may as much more often. Encoders write about ten scans. Each costs as much as all of
-// the picture, in a few bytes.
+// may do so proportionally more often. Encoders write about ten scans. Each costs as much
+// as the whole picture, in a few bytes.
 const maxScans = 25
 
-// scansOf is how many scans are read of a JPEG of a size.
+// scansOf returns how many scans a JPEG of a size may have.
 func scansOf(width, height int) int64 { return maxScans * MaxPixels / (int64(width) * int64(height)) }
 
-// A format is a kind of file that can be read.
+// A format is a readable kind of file.
 type format struct {
 	decode   func(io.Reader) (image.Image, error)
 	config   func(io.Reader) (image.Config, error)
@@ -115,7 +115,7 @@ func notAnimated(frames int) error {
 	return nil
 }
 
-// pngFrames is how many frames an APNG says it has; 0 for a PNG.
+// pngFrames returns how many frames an APNG says it has; 0 for a PNG.
 func pngFrames(data []byte) (frames int) {
 	for kind, body := range pngChunks(data, "acTL", "IDAT") {
 		switch {
@@ -166,7 +166,7 @@ func gifFrames(data []byte) (frames int) {
 	return frames
 }
 
-// colourTable is a colour table's length in bytes, by the flags before it.
+// colourTable returns a colour table's length in bytes, by the flags before it.
 func colourTable(flags byte) int {
 	if flags&0x80 == 0 {
 		return 0
@@ -184,7 +184,7 @@ func jpegScans(data []byte) (scans int64) {
 	return scans
 }
 
-// webpFrame is the largest number of pixels that a frame of a WebP file claims:
+// webpFrame returns the largest number of pixels that a frame of a WebP file claims:
 // the decoder believes the frame, not the file's header.
 func webpFrame(data []byte) (most int64) {
 	for kind, body := range webpChunks(data) {

@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// metadata is what a file says beside its pixels: how they are turned, and what their
-// numbers mean.
+// metadata holds what a file declares about its pixels: their orientation and their
+// colours.
 type metadata struct {
 	exif    []byte
 	profile []byte
@@ -24,7 +24,7 @@ type metadata struct {
 
 var errProfile = errors.New("its colour profile is damaged")
 
-// maxProfile is how many bytes of a profile are read.
+// maxProfile is the largest profile, in bytes.
 const maxProfile = 8 << 20
 
 func pngMetadata(data []byte) (m metadata) {
@@ -55,7 +55,7 @@ func pngMetadata(data []byte) (m metadata) {
 	return m
 }
 
-// inflateProfile is the profile of an iCCP chunk: a name, a zero, a method, the rest.
+// inflateProfile returns the profile of an iCCP chunk: a name, a zero, a method, the rest.
 func inflateProfile(body []byte) ([]byte, error) {
 	_, rest, ok := bytes.Cut(body, []byte{0})
 	if !ok || len(rest) < 1 || rest[0] != 0 {
@@ -112,7 +112,7 @@ func jpegMetadata(data []byte) (m metadata) {
 	return m
 }
 
-// channelsOf is how many numbers a pixel of a colour model has, without alpha.
+// channelsOf returns how many numbers a pixel of a colour model has, without alpha.
 func channelsOf(m color.Model) int {
 	switch m {
 	case color.GrayModel, color.Gray16Model:
@@ -126,7 +126,7 @@ func channelsOf(m color.Model) int {
 // A chromaticity is a point of CIE 1931's diagram.
 type chromaticity struct{ x, y float64 }
 
-// chromaticities are those of a cHRM chunk: white, red, green, blue.
+// chromaticities returns those of a cHRM chunk: white, red, green, blue.
 func (m metadata) chromaticities() (c [4]chromaticity, ok bool) {
 	if len(m.primary) < 32 {
 		return c, false
@@ -138,7 +138,7 @@ func (m metadata) chromaticities() (c [4]chromaticity, ok bool) {
 	return c, true
 }
 
-// exponent is what a gAMA chunk says that numbers are raised by to be light.
+// exponent returns the power of a gAMA chunk that turns numbers into light.
 func (m metadata) exponent() (float64, bool) {
 	if len(m.gamma) < 4 || binary.BigEndian.Uint32(m.gamma) == 0 {
 		return 0, false

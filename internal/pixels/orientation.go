@@ -8,8 +8,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// An orientation says how a stored picture is turned to be seen, 1 to 8, as in EXIF: 1
-// is as it is stored.
+// An orientation is a turn of the stored picture, 1 to 8, as in EXIF: 1 is as stored.
 type orientation int
 
 // orientationOf reads an EXIF block: a TIFF file's header and its first directory. What
@@ -56,7 +55,7 @@ func orientationOf(exif []byte) orientation {
 	return 1
 }
 
-// size is that of a stored picture as it is seen.
+// size returns a stored picture's size after turning.
 func (o orientation) size(stored eligen.Size) eligen.Size {
 	if o >= 5 {
 		return eligen.Size{W: stored.H, H: stored.W}

@@ -1,8 +1,8 @@
-// Package pixels reads the pictures that people bring: PNG, JPEG, WebP and TIFF files.
+// Package pixels reads people's pictures: PNG, JPEG, WebP and TIFF files.
 //
-// A picture is read in one place so that one rule holds everywhere: it is turned as its
-// EXIF orientation says, its colours are converted to sRGB by its colour profile, and
-// where it is transparent, what is looked at is the picture over a stated background.
+// One place reads them so that one rule holds everywhere: pictures are turned by their EXIF
+// orientation, converted to sRGB by their colour profile, and, if transparent, shown over a
+// stated background.
 package pixels
 
 import (
@@ -155,7 +155,7 @@ func (f *File) decode() (img image.Image, err error) {
 	return img, nil
 }
 
-// unsupported reports whether a decoder knows what it is given, and can't read it.
+// unsupported reports whether a decoder knows a file's kind, and can't read it.
 func unsupported(err error) bool {
 	var j jpeg.UnsupportedError
 	var p png.UnsupportedError
@@ -163,9 +163,9 @@ func unsupported(err error) bool {
 	return errors.As(err, &j) || errors.As(err, &p) || errors.As(err, &t)
 }
 
-// Straight is a picture in 8 bits a channel, colours not multiplied by alpha, at (0, 0).
-// What has more bits loses the lower ones; nothing else changes, not even colours that
-// transparency hides. The result may be img itself.
+// Straight returns a picture in 8 bits a channel, colours not multiplied by alpha, at (0,
+// 0). It drops the lower bits of deeper pictures and changes nothing else, not even colours
+// that transparency hides. The result may be img itself.
 func Straight(img image.Image) *image.NRGBA {
 	b := img.Bounds()
 	if n, ok := img.(*image.NRGBA); ok && b.Min == (image.Point{}) && n.Stride == 4*b.Dx() {

@@ -17,7 +17,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// marked is a picture of 32×16 pixels with a red, a green, a blue and a white quarter,
+// marked returns a picture of 32×16 pixels with a red, a green, a blue and a white quarter,
 // clockwise from the upper left.
 func marked() *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, 32, 16))
@@ -104,7 +104,7 @@ func withWebP(data []byte, flag byte, kind string, body []byte) []byte {
 	return append(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(len(all))), all...)
 }
 
-// exif is an EXIF block with another entry and an orientation, of a type.
+// exif returns an EXIF block with another entry and an orientation, of a type.
 func exif(order binary.AppendByteOrder, kind uint16, value int) []byte {
 	out := []byte("II*\x00")
 	if order.String() == "BigEndian" {
@@ -165,7 +165,7 @@ func TestOrientation(t *testing.T) {
 	}
 }
 
-// asTIFF is a picture as an uncompressed TIFF of one strip, with an orientation and the
+// asTIFF returns a picture as an uncompressed TIFF of one strip, with an orientation and the
 // offset of a next page.
 func asTIFF(img *image.NRGBA, order binary.AppendByteOrder, orientation, next int) []byte {
 	out := []byte("II*\x00")
@@ -227,7 +227,7 @@ func TestDamagedOrientation(t *testing.T) {
 	}
 }
 
-// frames is a WebP of some frames, as eligen's own clips are laid out.
+// frames returns a WebP of some frames, as eligen's own clips are laid out.
 func frames(t testing.TB, n int) []byte {
 	t.Helper()
 	le := binary.LittleEndian
@@ -275,7 +275,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// scans is a grey progressive JPEG that goes over its pixels many times: each scan
+// scans returns a grey progressive JPEG that goes over its pixels many times: each scan
 // refines by nothing, in 18 bytes and 4 bits for a block of 8×8 pixels.
 func scans(t testing.TB, side, n int) []byte {
 	t.Helper()

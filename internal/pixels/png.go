@@ -21,7 +21,7 @@ var (
 )
 
 // A PNGReader reads a PNG chunk by chunk, up to its end. It holds one chunk's body at a
-// time, and no body that nobody asked for.
+// time, and only bodies that were requested.
 type PNGReader struct {
 	r    io.Reader
 	lead [8]byte // the chunk's length and kind

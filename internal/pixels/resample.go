@@ -6,7 +6,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// A Filter is how Resample weighs source pixels; the names and the numbers are PIL's.
+// A Filter is Resample's weighting of source pixels; the names and the numbers are PIL's.
 type Filter struct {
 	support float64
 	weight  func(x float64) float64

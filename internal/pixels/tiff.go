@@ -24,7 +24,7 @@ func isTIFF(data []byte) bool {
 	return bytes.HasPrefix(data, []byte("II*\x00")) || bytes.HasPrefix(data, []byte("MM\x00*"))
 }
 
-// A directory is what the first directory of a TIFF says.
+// A directory is the first directory of a TIFF.
 type directory struct {
 	profile []byte
 	grey    bool

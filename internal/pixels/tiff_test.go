@@ -15,7 +15,7 @@ type field struct {
 	bytes  []byte
 }
 
-// tiffOf is a TIFF of 8×8 pixels in one strip; fields are those beside the size's and the
+// tiffOf returns a TIFF of 8×8 pixels in one strip; fields are those beside the size's and the
 // strip's.
 func tiffOf(order binary.AppendByteOrder, strip []byte, fields ...field) []byte {
 	out := []byte("II*\x00")

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/image/webp"
 )
 
-// decodeWebP decodes a WebP. The numbers of a lossy one are those of video, where black
-// is 16 and white 235, and the decoder hands them on as if they were a JPEG's, in which
-// black is 0: as they are, everything would be pale.
+// decodeWebP decodes a WebP. The numbers of a lossy one are those of video, where black is
+// 16 and white 235; the decoder passes them on as if they were a JPEG's, in which black is
+// 0, and everything would be pale.
 func decodeWebP(r io.Reader) (image.Image, error) {
 	img, err := webp.Decode(r)
 	if err != nil {
@@ -38,7 +38,7 @@ func decodeWebP(r io.Reader) (image.Image, error) {
 	return out, nil
 }
 
-// fromVideo is a colour by BT.601 in video's range, in libwebp's fixed-point numbers.
+// fromVideo returns a colour by BT.601 in video's range, in libwebp's fixed-point numbers.
 func fromVideo(c color.YCbCr) (r, g, b uint8) {
 	times := func(v uint8, factor int) int { return int(v) * factor >> 8 }
 	clip := func(v int) uint8 { return uint8(max(0, min(255, v>>6))) }

@@ -10,7 +10,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// tensorFile is a safetensors file of a header and data.
+// tensorFile returns a safetensors file of a header and data.
 func tensorFile(header, data string) []byte {
 	out := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	return append(append(out, header...), data...)

@@ -22,7 +22,7 @@ type Tensor struct {
 	Data  []float32
 }
 
-// New is a zero tensor of a shape.
+// New returns a zero tensor of a shape.
 func New(shape ...int) Tensor {
 	n := 1
 	for _, d := range shape {
@@ -179,7 +179,7 @@ func contiguous(infos []Info, begin, size int64) error {
 	return nil
 }
 
-// A tensorEntry is what a safetensors header says of a tensor.
+// A tensorEntry is a tensor's entry in a safetensors header.
 type tensorEntry struct {
 	DType       string  `json:"dtype"`
 	Shape       []int64 `json:"shape"`
@@ -316,7 +316,7 @@ func Read(data []byte) (map[string]Tensor, error) {
 	return out, nil
 }
 
-// ReadFile is Read of a file.
+// ReadFile reads a file as Read does.
 func ReadFile(path string) (map[string]Tensor, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// names are words that are written small wherever they stand.
+// names are words that stay lower case everywhere.
 var names = []string{"eligen", "nano", "flux", "ffmpeg", "diffusers", "kohya", "safetensors", "gif", "mp4", "webm", "xla"}
 
 // Capital begins a sentence with a capital letter. What begins with a path, an address, a
