@@ -29,13 +29,13 @@ import (
 // no limit.
 const DefaultLimit = 4 << 30
 
-// A File is what to download, and what it must turn out to be.
+// A File names a download and what it must turn out to be.
 type File struct {
 	URL       string        // https
 	SHA256    eligen.Digest // of the content; may be empty where Integrity is set
 	Integrity string        // npm's form, "sha512-…"; checked too where it is set
 	Limit     int64         // most bytes; 0 is DefaultLimit
-	Hosts     []string      // hosts that redirects may lead to, beside the URL's own
+	Hosts     []string      // hosts that redirects may lead to, apart from the URL's own
 }
 
 // A Client downloads. Its zero value is ready to use: it goes through the proxy
@@ -57,13 +57,12 @@ var (
 	ErrRefused  = errors.New("the address is not allowed")
 )
 
-// Download puts a file at path: whole and with the right digest, or not at all.
-// A file that is there already and right is left alone. What arrived of an
-// interrupted download stays beside it as path.part, and the next call goes on
-// from there.
+// Download writes a file to path, whole and with the right digest, or not at all. It
+// leaves a file alone that is right. What has arrived of an interrupted download stays
+// next to it as path.part, and the next call resumes there.
 func (c *Client) Download(ctx context.Context, f File, path string) error {
 	if f.SHA256 == "" && f.Integrity == "" {
-		return fmt.Errorf("%s: without a digest nothing is downloaded", redact(f.URL))
+		return fmt.Errorf("%s: eligen downloads nothing without a digest", redact(f.URL))
 	}
 	if f.Limit <= 0 {
 		f.Limit = DefaultLimit
@@ -98,7 +97,7 @@ func (c *Client) Download(ctx context.Context, f File, path string) error {
 		if size(part) > before {
 			idle = 0
 		} else if idle++; idle == tries {
-			return fmt.Errorf("%s: %w (%d attempts; the next run goes on from byte %d)", redact(f.URL), err, tries, size(part))
+			return fmt.Errorf("%s: %w (%d attempts; the next run resumes at byte %d)", redact(f.URL), err, tries, size(part))
 		}
 		select {
 		case <-ctx.Done():
@@ -131,21 +130,20 @@ func (c *Client) stream(ctx context.Context, f File, part string) error {
 		return stalled(ctx, err)
 	}
 	defer resp.Body.Close()
-	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	switch resp.StatusCode {
 	case http.StatusOK: // the server ignores ranges: from the start
-		flags, have = os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0
+		have = 0
 	case http.StatusPartialContent:
-		if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", have)) {
+		if got := resp.Header.Get("Content-Range"); !strings.HasPrefix(got, fmt.Sprintf("bytes %d-", have)) {
 			os.Remove(part)
-			return passingError{fmt.Errorf("asked for the bytes from %d on, the server sent %q", have, resp.Header.Get("Content-Range"))}
+			return passingError{fmt.Errorf("asked for the bytes from %d on, the server sent %q", have, got)}
 		}
 	case http.StatusRequestedRangeNotSatisfiable:
 		if resp.Header.Get("Content-Range") == fmt.Sprintf("bytes */%d", have) {
-			return nil // all of it was there; the digest will tell
+			return nil // all of it is there; the digest will tell
 		}
 		os.Remove(part)
-		return passingError{errors.New("what was left of an earlier download does not fit the server's file")}
+		return passingError{errors.New("the rest of an earlier download does not fit the server's file")}
 	default:
 		return statusError(resp)
 	}
@@ -156,23 +154,12 @@ func (c *Client) stream(ctx context.Context, f File, part string) error {
 	if of > f.Limit {
 		return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, of, f.Limit)
 	}
-	out, err := os.OpenFile(part, flags, 0o644)
-	if err != nil {
-		return err
-	}
-	w := &meter{w: out, n: have, max: f.Limit, tick: func(n int64) {
+	n, err := save(resp.Body, part, have, f.Limit, func(n int64) {
 		silent.Reset(c.stall())
 		if c.Progress != nil {
 			c.Progress(filepath.Base(strings.TrimSuffix(part, ".part")), n, of)
 		}
-	}}
-	_, err = io.Copy(w, resp.Body)
-	if err == nil {
-		err = out.Sync()
-	}
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
+	})
 	var local *os.PathError
 	switch {
 	case err == nil:
@@ -183,7 +170,29 @@ func (c *Client) stream(ctx context.Context, f File, part string) error {
 	case errors.As(err, &local): // the disk, not the network
 		return err
 	}
-	return stalled(ctx, fmt.Errorf("the connection broke after %d bytes: %w", w.n, err))
+	return stalled(ctx, fmt.Errorf("the connection broke after %d bytes: %w", n, err))
+}
+
+// save writes what comes to part, behind the bytes that it has, up to a limit, and returns
+// how many there are then. tick is called with that number as they arrive.
+func save(body io.Reader, part string, have, limit int64, tick func(int64)) (int64, error) {
+	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	if have == 0 {
+		flags = os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	}
+	out, err := os.OpenFile(part, flags, 0o644)
+	if err != nil {
+		return have, err
+	}
+	w := &meter{w: out, n: have, max: limit, tick: tick}
+	_, err = io.Copy(w, body)
+	if err == nil {
+		err = out.Sync()
+	}
+	if closing := out.Close(); err == nil {
+		err = closing
+	}
+	return w.n, err
 }
 
 // meter counts what passes through, and stops at its limit.
@@ -216,7 +225,7 @@ func (c *Client) watch(cancel context.CancelCauseFunc) *time.Timer {
 	return time.AfterFunc(c.stall(), func() { cancel(errStalled) })
 }
 
-// stalled says that the server fell silent where that is why err came about.
+// stalled returns errStalled where the server's silence is why err came about.
 func stalled(ctx context.Context, err error) error {
 	if errors.Is(context.Cause(ctx), errStalled) {
 		return passingError{errStalled}
@@ -274,7 +283,7 @@ func allowed(u *url.URL, hosts []string) error {
 	return nil
 }
 
-// statusError is a refusal by the server, in words.
+// statusError returns a refusal by the server, in words.
 func statusError(resp *http.Response) error {
 	err := fmt.Errorf("the server answered %s", resp.Status)
 	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout {
@@ -337,7 +346,7 @@ func check(f File, path string) error {
 	var h512 hash.Hash
 	if f.Integrity != "" {
 		if !strings.HasPrefix(f.Integrity, "sha512-") {
-			return fmt.Errorf("%w: the registry gives the digest %q, only sha512 is understood", ErrDigest, f.Integrity)
+			return fmt.Errorf("%w: the registry gives the digest %q; eligen reads sha512 only", ErrDigest, f.Integrity)
 		}
 		h512 = sha512.New()
 		sums = append(sums, h512)
@@ -364,7 +373,7 @@ func size(path string) int64 {
 	return fi.Size()
 }
 
-// redact is an address without the password that it may hold.
+// redact returns an address without its password.
 func redact(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -38,64 +38,93 @@ func (o APNG) Run(ctx context.Context, c *eligen.Call) error {
 	if err := o.Check(); err != nil {
 		return err
 	}
-	r := o.Resolved
-	be := binary.BigEndian
-	f := container.New(c.Out)
-	var prev *image.NRGBA
-	number := uint32(0) // of the next chunk that is animation's own
-	if err := r.each(ctx, c, func(i int, img *image.NRGBA) error {
-		box := changed(prev, img)
-		var b bytes.Buffer
-		if err := png.Encode(&b, img.SubImage(box)); err != nil {
+	w := &apngWriter{op: o, f: container.New(c.Out)}
+	if err := o.Resolved.each(ctx, c, func(i int, img *image.NRGBA) error {
+		if err := w.frame(i, img); err != nil {
 			return err
 		}
-		parts, err := chunks(b.Bytes())
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			f.Add([]byte(pixels.PNGSignature), container.PNGChunk("IHDR", parts[0].body))
-			f.Add(container.PNGChunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
-			if !o.Strip {
-				text, err := container.About(r)
-				if err != nil {
-					return err
-				}
-				about, err := container.TextChunks(keyword, text)
-				if err != nil {
-					return err
-				}
-				f.Add(about)
-			}
-		}
-		control := be.AppendUint32(nil, number)
-		for _, v := range []int{box.Dx(), box.Dy(), box.Min.X, box.Min.Y} {
-			control = be.AppendUint32(control, uint32(v))
-		}
-		num, den := r.lasts(i, 1000), 1000
-		if r.FPS == math.Trunc(r.FPS) {
-			num, den = 1, int(r.FPS)
-		}
-		control = be.AppendUint16(be.AppendUint16(control, uint16(num)), uint16(den))
-		f.Add(container.PNGChunk("fcTL", append(control, 0, 0))) // the frame stays, and replaces what was there
-		number++
-		for _, p := range parts {
-			switch {
-			case p.kind != "IDAT":
-			case i == 0:
-				f.Add(container.PNGChunk("IDAT", p.body))
-			default:
-				f.Add(container.PNGChunk("fdAT", append(be.AppendUint32(nil, number), p.body...)))
-				number++
-			}
-		}
-		prev = img
-		c.Step(i+1, r.Frames)
-		return f.Err()
+		c.Step(i+1, o.Resolved.Frames)
+		return w.f.Err()
 	}); err != nil {
 		return err
 	}
-	return f.Close(container.EndPNG)
+	return w.f.Close(container.EndPNG)
+}
+
+// An apngWriter writes frames as chunks.
+type apngWriter struct {
+	op     APNG
+	f      *container.File
+	prev   *image.NRGBA // the last frame; nil before the first
+	number uint32       // of the next chunk that is animation's own
+}
+
+// header writes what comes before the first frame, which has the header ihdr as a PNG.
+func (w *apngWriter) header(ihdr []byte) error {
+	r, be := w.op.Resolved, binary.BigEndian
+	w.f.Add([]byte(pixels.PNGSignature), container.PNGChunk("IHDR", ihdr))
+	w.f.Add(container.PNGChunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
+	if w.op.Strip {
+		return nil
+	}
+	text, err := container.About(r)
+	if err != nil {
+		return err
+	}
+	about, err := container.TextChunks(keyword, text)
+	if err != nil {
+		return err
+	}
+	w.f.Add(about)
+	return nil
+}
+
+// frame writes a frame.
+func (w *apngWriter) frame(i int, img *image.NRGBA) error {
+	box := changed(w.prev, img)
+	var b bytes.Buffer
+	if err := png.Encode(&b, img.SubImage(box)); err != nil {
+		return err
+	}
+	parts, err := chunks(b.Bytes())
+	if err != nil {
+		return err
+	}
+	if i == 0 {
+		if err := w.header(parts[0].body); err != nil {
+			return err
+		}
+	}
+	w.control(i, box)
+	for _, p := range parts {
+		switch {
+		case p.kind != "IDAT":
+		case i == 0:
+			w.f.Add(container.PNGChunk("IDAT", p.body))
+		default:
+			w.f.Add(container.PNGChunk("fdAT", append(binary.BigEndian.AppendUint32(nil, w.number), p.body...)))
+			w.number++
+		}
+	}
+	w.prev = img
+	return nil
+}
+
+// control writes where a frame is laid and how long it lasts. It stays, and replaces what
+// was there.
+func (w *apngWriter) control(i int, box image.Rectangle) {
+	r, be := w.op.Resolved, binary.BigEndian
+	control := be.AppendUint32(nil, w.number)
+	for _, v := range []int{box.Dx(), box.Dy(), box.Min.X, box.Min.Y} {
+		control = be.AppendUint32(control, uint32(v))
+	}
+	num, den := r.lasts(i, 1000), 1000
+	if r.FPS == math.Trunc(r.FPS) {
+		num, den = 1, int(r.FPS)
+	}
+	control = be.AppendUint16(be.AppendUint16(control, uint16(num)), uint16(den))
+	w.f.Add(container.PNGChunk("fcTL", append(control, 0, 0)))
+	w.number++
 }
 
 // A part is a chunk of a PNG or a WebP, a box of an MP4, an element of a WebM.

@@ -66,77 +66,111 @@ func (o GIF) Run(ctx context.Context, c *eligen.Call) error {
 		return err
 	}
 	p := h.palette()
-	depth := max(2, bits.Len(uint(len(p.colours)))) // with room for the index that means "as before"
-	before := uint8(len(p.colours))
-
-	f := container.New(c.Out)
-	le := binary.LittleEndian
-	head := le.AppendUint16(le.AppendUint16([]byte("GIF89a"), uint16(r.Size.W)), uint16(r.Size.H))
-	head = append(head, 0x80|uint8(depth-1)<<4|uint8(depth-1), 0, 0)
-	table := make([]byte, 3<<depth)
-	for i, c := range p.colours {
-		copy(table[3*i:], c[:])
+	w := &gifWriter{
+		op: o, f: container.New(c.Out), palette: p,
+		depth: max(2, bits.Len(uint(len(p.colours)))), before: uint8(len(p.colours)),
 	}
-	f.Add(head, table)
-	if r.Loop != 1 {
-		again := max(0, r.Loop-1) // 0 is without end
-		f.Add([]byte("\x21\xff\x0bNETSCAPE2.0\x03\x01"), le.AppendUint16(nil, uint16(again)), []byte{0})
+	if err := w.header(); err != nil {
+		return err
 	}
-	if !o.Strip {
-		text, err := container.About(r)
-		if err != nil {
-			return err
-		}
-		f.Add([]byte{0x21, 0xfe})
-		b := blocks{f: f}
-		b.add([]byte(keyword + " "))
-		b.add(ascii(text))
-		b.close()
-	}
-
-	var prev *image.NRGBA
-	var was []uint8 // its indices
 	if err := r.each(ctx, c, func(i int, img *image.NRGBA) error {
-		all := p.draw(img, o.Dither, prev, was)
-		box := image.Rect(0, 0, r.Size.W, r.Size.H)
-		if prev != nil {
-			box = differ(was, all, r.Size.W)
-		}
-		flags := uint8(1 << 2) // the frame stays when the next is drawn
-		if prev != nil {
-			flags |= 1
-		}
-		f.Add([]byte{0x21, 0xf9, 4, flags}, le.AppendUint16(nil, uint16(r.lasts(i, 100))), []byte{before, 0, 0x2c})
-		for _, v := range []int{box.Min.X, box.Min.Y, box.Dx(), box.Dy()} {
-			f.Add(le.AppendUint16(nil, uint16(v)))
-		}
-		f.Add([]byte{0, uint8(depth)})
-		b := blocks{f: f}
-		z := lzw.NewWriter(&b, lzw.LSB, depth)
-		line := make([]uint8, box.Dx())
-		for y := box.Min.Y; y < box.Max.Y; y++ {
-			at := y*r.Size.W + box.Min.X
-			copy(line, all[at:])
-			for x := range line {
-				if prev != nil && was[at+x] == line[x] {
-					line[x] = before
-				}
-			}
-			if _, err := z.Write(line); err != nil {
-				return err
-			}
-		}
-		if err := z.Close(); err != nil {
+		if err := w.frame(i, img); err != nil {
 			return err
 		}
-		b.close()
-		prev, was = img, all
 		c.Step(r.Frames+i+1, 2*r.Frames)
-		return f.Err()
+		return w.f.Err()
 	}); err != nil {
 		return err
 	}
-	return f.Close(endGIF)
+	return w.f.Close(endGIF)
+}
+
+// A gifWriter writes frames by the indices of one palette.
+type gifWriter struct {
+	op      GIF
+	f       *container.File
+	palette *palette
+	depth   int   // bits of an index
+	before  uint8 // index that means "as before"
+
+	prev *image.NRGBA // the last frame; nil before the first
+	was  []uint8      // its indices
+}
+
+// header writes the size, the palette, how often the clip plays, and what it says of
+// itself.
+func (w *gifWriter) header() error {
+	r, le := w.op.Resolved, binary.LittleEndian
+	head := le.AppendUint16(le.AppendUint16([]byte("GIF89a"), uint16(r.Size.W)), uint16(r.Size.H))
+	head = append(head, 0x80|uint8(w.depth-1)<<4|uint8(w.depth-1), 0, 0)
+	table := make([]byte, 3<<w.depth)
+	for i, c := range w.palette.colours {
+		copy(table[3*i:], c[:])
+	}
+	w.f.Add(head, table)
+	if r.Loop != 1 {
+		again := max(0, r.Loop-1) // 0 is without end
+		w.f.Add([]byte("\x21\xff\x0bNETSCAPE2.0\x03\x01"), le.AppendUint16(nil, uint16(again)), []byte{0})
+	}
+	if w.op.Strip {
+		return nil
+	}
+	text, err := container.About(r)
+	if err != nil {
+		return err
+	}
+	w.f.Add([]byte{0x21, 0xfe})
+	b := blocks{f: w.f}
+	b.add([]byte(keyword + " "))
+	b.add(ascii(text))
+	b.close()
+	return nil
+}
+
+// frame writes the rectangle of a frame that differs from the last one.
+func (w *gifWriter) frame(i int, img *image.NRGBA) error {
+	r, le := w.op.Resolved, binary.LittleEndian
+	all := w.palette.draw(img, w.op.Dither, w.prev, w.was)
+	box := image.Rect(0, 0, r.Size.W, r.Size.H)
+	flags := uint8(1 << 2) // the frame stays when the next is drawn
+	if w.prev != nil {
+		box = differ(w.was, all, r.Size.W)
+		flags |= 1
+	}
+	w.f.Add([]byte{0x21, 0xf9, 4, flags}, le.AppendUint16(nil, uint16(r.lasts(i, 100))), []byte{w.before, 0, 0x2c})
+	for _, v := range []int{box.Min.X, box.Min.Y, box.Dx(), box.Dy()} {
+		w.f.Add(le.AppendUint16(nil, uint16(v)))
+	}
+	w.f.Add([]byte{0, uint8(w.depth)})
+	if err := w.pixels(box, all); err != nil {
+		return err
+	}
+	w.prev, w.was = img, all
+	return nil
+}
+
+// pixels compresses a rectangle of a frame's indices.
+func (w *gifWriter) pixels(box image.Rectangle, all []uint8) error {
+	b := blocks{f: w.f}
+	z := lzw.NewWriter(&b, lzw.LSB, w.depth)
+	line := make([]uint8, box.Dx())
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		at := y*w.op.Resolved.Size.W + box.Min.X
+		copy(line, all[at:])
+		for x := range line {
+			if w.prev != nil && w.was[at+x] == line[x] {
+				line[x] = w.before
+			}
+		}
+		if _, err := z.Write(line); err != nil {
+			return err
+		}
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	b.close()
+	return nil
 }
 
 func endGIF(seal string) []byte {

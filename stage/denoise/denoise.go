@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -131,7 +132,8 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	whole := o.TeaCache != 0
 	if c.Saved != nil && !whole {
 		if data, step := c.Saved(); step > 0 && step < of {
-			if saved, err := latents(eligen.Artifact{Data: data}); err == nil && slices.Equal(saved.Shape, d.Latents.Shape) {
+			r := &reader{inputs: []eligen.Artifact{{Data: data}}}
+			if saved := r.latents(d.Latents.Shape); r.err == nil {
 				d.Latents, d.From = saved, step
 			}
 		}
@@ -166,7 +168,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: out})
 }
 
-// latest is the last step that is done and not saved.
+// latest holds the last step that is done and not saved.
 type latest struct {
 	mu   sync.Mutex
 	step int // 0: there is none
@@ -188,120 +190,141 @@ func (l *latest) save(to func(int, tensor.Tensor)) {
 	l.step = 0
 }
 
+// inputs returns how many inputs the Op has.
+func (o Op) inputs() int {
+	n := 2 + len(o.Entities) + len(o.Images)
+	for _, there := range []bool{o.Negative, o.Init, o.Fusion != nil, o.Negative && len(o.Images) > 0} {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
 // work reads the inputs in their order.
 func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 	d := eligen.Denoise{
 		Transformer: o.Transformer, Adapters: o.Adapters, Patch: cmp.Or(o.Patch, eligen.DefaultGeometry.Patch),
-		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache, Decoding: o.Decoding, ImageAdapter: o.ImageAdapter,
+		CFG: o.CFG, Guidance: o.Guidance, NegativeEntities: o.NegativeEntities, TeaCache: o.TeaCache,
+		Decoding: o.Decoding, ImageAdapter: o.ImageAdapter,
 	}
-	want := 2 + len(o.Entities)
+	if len(inputs) != o.inputs() {
+		return d, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(inputs), o.inputs())
+	}
+	r := &reader{inputs: inputs}
+	noise := r.latents(nil)
+	d.Prompt = r.conditioning()
 	if o.Negative {
-		want++
-	}
-	if o.Init {
-		want++
-	}
-	if o.Fusion != nil {
-		want++
-	}
-	want += len(o.Images)
-	if o.Negative && len(o.Images) > 0 {
-		want++
-	}
-	if len(inputs) != want {
-		return d, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(inputs), want)
-	}
-	next := func() eligen.Artifact {
-		in := inputs[0]
-		inputs = inputs[1:]
-		return in
-	}
-
-	noise, err := latents(next())
-	if err != nil {
-		return d, err
-	}
-	if d.Prompt, err = conditioning(next()); err != nil {
-		return d, err
-	}
-	if o.Negative {
-		if d.Negative, err = conditioning(next()); err != nil {
-			return d, err
-		}
+		d.Negative = r.conditioning()
 	}
 	for _, e := range o.Entities {
-		cond, err := conditioning(next())
-		if err != nil {
-			return d, err
-		}
-		d.Entities = append(d.Entities, eligen.EntityConditioning{Prompt: cond, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength})
+		d.Entities = append(d.Entities, eligen.EntityConditioning{
+			Prompt: r.conditioning(), Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength,
+		})
+	}
+	if r.err != nil {
+		return d, r.err
 	}
 	h, w := noise.Shape[1], noise.Shape[2]
-	if d.Sigmas, err = o.Schedule.Sigmas(h / d.Patch * (w / d.Patch)); err != nil {
-		return d, err
+	if d.Sigmas, r.err = o.Schedule.Sigmas(h / d.Patch * (w / d.Patch)); r.err != nil {
+		return d, r.err
 	}
 	d.Latents = noise
-	picture := func() (tensor.Tensor, error) {
-		x, err := latents(next())
-		if err == nil && !slices.Equal(x.Shape, noise.Shape) {
-			err = fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", x.Shape, noise.Shape)
-		}
-		return x, err
-	}
 	if o.Init {
-		start, err := picture()
-		if err != nil {
-			return d, err
+		if start := r.latents(noise.Shape); r.err == nil {
+			d.Latents = mix(start, noise, d.Sigmas[0])
 		}
-		d.Latents = mix(start, noise, d.Sigmas[0])
 	}
-	if f := o.Fusion; f != nil {
-		keep, err := picture()
-		if err != nil {
-			return d, err
-		}
-		d.Fusion = &eligen.Fusion{Picture: keep, Paint: make([]float32, h*w), Before: f.Before, Background: f.Background}
-		for _, i := range f.Paint {
-			if i < 0 || int(i) >= h*w {
-				return d, fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, h*w)
-			}
-			d.Fusion.Paint[i] = 1
-		}
-		// What is kept is led along a straight line, and from the picture to itself that
-		// line is the picture.
-		clean(d.Latents, keep, f.Clean)
+	if o.Fusion != nil {
+		o.fuse(&d, r, h*w)
 	}
 	for _, scale := range o.Images {
-		p, err := imagePrompt(next(), scale)
-		if err != nil {
-			return d, err
-		}
-		d.ImagePrompts = append(d.ImagePrompts, p)
+		d.ImagePrompts = append(d.ImagePrompts, r.imagePrompt(scale))
 	}
 	if o.Negative && len(o.Images) > 0 {
 		// The reference's negative side has no scale of its own.
-		p, err := imagePrompt(next(), 1)
-		if err != nil {
-			return d, err
+		d.NegativeImagePrompts = []eligen.ImagePrompt{r.imagePrompt(1)}
+	}
+	return d, r.err
+}
+
+// fuse reads the picture to keep, of that many cells.
+func (o Op) fuse(d *eligen.Denoise, r *reader, cells int) {
+	f := o.Fusion
+	keep := r.latents(d.Latents.Shape)
+	if r.err != nil {
+		return
+	}
+	d.Fusion = &eligen.Fusion{Picture: keep, Paint: make([]float32, cells), Before: f.Before, Background: f.Background}
+	for _, i := range f.Paint {
+		if i < 0 || int(i) >= cells {
+			r.err = fmt.Errorf("cell %d is none of %d latents. This is a bug in eligen", i, cells)
+			return
 		}
-		d.NegativeImagePrompts = []eligen.ImagePrompt{p}
+		d.Fusion.Paint[i] = 1
 	}
-	return d, nil
+	// What is kept is led along a straight line, and from the picture to itself that
+	// line is the picture.
+	clean(d.Latents, keep, f.Clean)
 }
 
-func imagePrompt(in eligen.Artifact, scale float64) (eligen.ImagePrompt, error) {
-	tensors, err := read(in)
+// A reader reads inputs in their order, until the first error.
+type reader struct {
+	inputs []eligen.Artifact
+	err    error
+}
+
+// next returns the tensors of the next input; nil after an error.
+func (r *reader) next() map[string]tensor.Tensor {
+	if r.err != nil {
+		return nil
+	}
+	data, err := r.inputs[0].Read()
+	r.inputs = r.inputs[1:]
 	if err != nil {
-		return eligen.ImagePrompt{}, err
+		r.err = err
+		return nil
 	}
-	t, ok := tensors["tokens"]
-	if !ok {
-		return eligen.ImagePrompt{}, fmt.Errorf("an input holds no image prompt. This is a bug in eligen")
-	}
-	return eligen.ImagePrompt{Tokens: t, Scale: scale}, nil
+	tensors, err := tensor.Read(data)
+	r.err = err
+	return tensors
 }
 
-// mix is a picture with noise: (1−σ)·x₀ + σ·ε.
+// latents reads latents of a shape, or of any with nil.
+func (r *reader) latents(shape []int) tensor.Tensor {
+	tensors := r.next()
+	if r.err != nil {
+		return tensor.Tensor{}
+	}
+	t, ok := tensors["latents"]
+	switch {
+	case !ok || len(t.Shape) != 3:
+		r.err = errors.New("an input holds no latents. This is a bug in eligen")
+	case shape != nil && !slices.Equal(t.Shape, shape):
+		r.err = fmt.Errorf("the picture's latents are %v, the noise is %v. This is a bug in eligen", t.Shape, shape)
+	}
+	return t
+}
+
+// conditioning reads an encoded prompt.
+func (r *reader) conditioning() eligen.Conditioning {
+	tensors := r.next()
+	if _, ok := tensors[eligen.Txt]; !ok && r.err == nil {
+		r.err = errors.New("an input holds no encoded prompt. This is a bug in eligen")
+	}
+	return tensors
+}
+
+// imagePrompt reads an image prompt.
+func (r *reader) imagePrompt(scale float64) eligen.ImagePrompt {
+	t, ok := r.next()["tokens"]
+	if !ok && r.err == nil {
+		r.err = errors.New("an input holds no image prompt. This is a bug in eligen")
+	}
+	return eligen.ImagePrompt{Tokens: t, Scale: scale}
+}
+
+// mix returns a picture with noise: (1−σ)·x₀ + σ·ε.
 func mix(picture, noise tensor.Tensor, sigma float32) tensor.Tensor {
 	out := tensor.New(noise.Shape...)
 	for i := range out.Data {
@@ -316,36 +339,4 @@ func clean(x, picture tensor.Tensor, columns int) {
 	for row := 0; row < len(x.Data); row += w {
 		copy(x.Data[row:row+min(columns, w)], picture.Data[row:])
 	}
-}
-
-func latents(in eligen.Artifact) (tensor.Tensor, error) {
-	tensors, err := read(in)
-	if err != nil {
-		return tensor.Tensor{}, err
-	}
-	t, ok := tensors["latents"]
-	if !ok || len(t.Shape) != 3 {
-		return t, fmt.Errorf("an input holds no latents. This is a bug in eligen")
-	}
-	return t, nil
-}
-
-func conditioning(in eligen.Artifact) (eligen.Conditioning, error) {
-	tensors, err := read(in)
-	if err != nil {
-		return nil, err
-	}
-	if _, ok := tensors[eligen.Txt]; !ok {
-		return nil, fmt.Errorf("an input holds no encoded prompt. This is a bug in eligen")
-	}
-	return tensors, nil
-}
-
-// read returns the tensors of an input.
-func read(in eligen.Artifact) (map[string]tensor.Tensor, error) {
-	data, err := in.Read()
-	if err != nil {
-		return nil, err
-	}
-	return tensor.Read(data)
 }
