@@ -27,12 +27,14 @@ func newApply() *cobra.Command {
 	var o applyOptions
 	c := &cobra.Command{
 		Use:   "apply SCENE",
-		Short: "Make a scene's pictures",
-		Long: `Make a scene's pictures. What is in the store isn't made again, and an interrupted run goes on where it stopped.
+		Short: "Render a scene",
+		Long: `Render a scene. Cached results are reused; an interrupted run resumes.
 
-With --watch it goes on until ctrl+c, and renders again whenever the scene is saved: first with a quarter of the steps, as a draft in the picture's place, then with all. What is outdated by a newer save is given up.
+With --watch, eligen renders again whenever you save the scene, until ctrl+c: first a draft with a quarter of
+the steps, in the picture's place, then all steps. A newer save stops the render of an older one.
 
-The paths of the pictures go to standard output, all else to standard error. A file that eligen did not write is not replaced, unless --force is given. The run's events are kept in the store's folder "runs".`,
+The paths of the pictures go to standard output, everything else to standard error. A file that eligen did not
+write stays, unless you pass --force. The store's folder "runs" keeps the events of every run.`,
 		Example: `eligen apply scenes/rain.hcl
 eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
 eligen apply scenes/rain.hcl --seed 1..4 --out tries
@@ -47,10 +49,10 @@ eligen apply scenes/seven.hcl --engine paint`,
 	}
 	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
-	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "at most `N` stages at a time (default: one that calls the engine, and others at the same time)")
+	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "maximum concurrent stages, `N` (default one on the engine, others alongside)")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
-	c.Flags().BoolVar(&o.watch, "watch", false, "render again whenever the scene is saved: first a draft of fewer steps, then all")
+	c.Flags().BoolVar(&o.watch, "watch", false, "render again whenever the scene is saved: first a draft, then all steps")
 	c.MarkFlagsMutuallyExclusive("watch", "open")
 	c.MarkFlagsMutuallyExclusive("watch", "replace")
 	return c
@@ -89,7 +91,7 @@ func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
 // request returns what the flags ask for.
 func (o *applyOptions) request(c *cobra.Command, path string) (app.PlanRequest, error) {
 	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
-		return app.PlanRequest{}, usageError{fmt.Errorf("--parallelism %d: choose a number from 1, or leave it out for the default", o.parallelism)}
+		return app.PlanRequest{}, usageError{fmt.Errorf("--parallelism %d: pass 1 or more, or leave it out for the default", o.parallelism)}
 	}
 	return o.makeOptions.request(c, path)
 }

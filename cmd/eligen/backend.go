@@ -14,11 +14,13 @@ import (
 func newBackend() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "backend",
-		Short:   "List and install what models run on",
+		Short:   "List and install backends",
 		Example: "eligen backend list\neligen backend install xla:cpu",
-		Long: `List and install what models run on.
+		Long: `List and install backends, which run models.
 
-go is built in and runs everywhere. xla:cpu is several times faster and needs a plugin, which "eligen backend install" gets. A backend that is installed becomes the default; --backend and the variable GOMLX_BACKEND go before it.`,
+The backend go is built in and runs everywhere. xla:cpu is several times faster and needs a plugin: "eligen
+backend install xla:cpu" gets it. An installed backend becomes the default; --backend and the variable
+GOMLX_BACKEND override it.`,
 	}, newBackendList(), newBackendInstall())
 }
 
@@ -26,7 +28,7 @@ func newBackendList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List the backends, and say which is used",
+		Short:   "List backends and mark the default",
 		Example: "eligen backend list",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return listBackends(c.OutOrStdout(), asJSON) },
@@ -70,20 +72,24 @@ func newBackendInstall() *cobra.Command {
 	var o installOptions
 	c := &cobra.Command{
 		Use:   "install {xla:cpu|xla:cuda}",
-		Short: "Get an XLA plugin, and make it the default backend",
-		Long: `Get an XLA plugin, and make it the default backend.
+		Short: "Install an XLA plugin and make it the default",
+		Long: `Install an XLA plugin and make it the default backend.
 
-The plugin comes as a pinned wheel from PyPI (or the index that pip is set up to use) and is checked by SHA-256. For machines without such a wheel, and with --source go-xla, go-xla's own installer gets it instead, from GitHub or PyPI; what comes is then not pinned, and its digest is printed. --from takes a wheel or a plugin from this machine instead, and then nothing is downloaded; a file that eligen doesn't know needs its digest in --sha256. What is installed stays until the new plugin has been loaded.`,
+The plugin comes as a pinned wheel from PyPI (or the index that pip is configured to use) and is checked by
+SHA-256. On machines without such a wheel, and with --source go-xla, go-xla's own installer gets it from GitHub
+or PyPI; it is then not pinned, and eligen prints its digest. With --from, eligen takes a wheel or a plugin from
+this machine and downloads nothing; for a file that it doesn't know, pass its digest in --sha256. The installed
+plugin stays in place until the new one has been loaded.`,
 		Example: `eligen backend install xla:cpu
 eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 		Args:      cobra.MatchAll(exactly(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"xla:cpu", "xla:cuda"},
 		RunE:      o.run,
 	}
-	c.Flags().StringVar(&o.source, "source", "", "`SOURCE` is pypi (a pinned wheel) or go-xla (its own installer; nothing is pinned) (default pypi, where it has a wheel for this machine)")
+	c.Flags().StringVar(&o.source, "source", "", "get the plugin from `SOURCE`: pypi (a pinned wheel) or go-xla (its installer, not pinned) (default pypi, if it has a wheel)")
 	choices(c, "source", "pypi", "go-xla")
-	c.Flags().StringVar(&o.from, "from", "", "take this `FILE`, a wheel or a plugin, and download nothing")
-	c.Flags().StringVar(&o.sha256, "sha256", "", "the SHA-256 that the file of --from must have, as `HEX`")
+	c.Flags().StringVar(&o.from, "from", "", "install this `FILE`, a wheel or a plugin, and download nothing")
+	c.Flags().StringVar(&o.sha256, "sha256", "", "require this SHA-256, as `HEX`, of the file of --from")
 	c.MarkFlagsMutuallyExclusive("source", "from")
 	return c
 }
@@ -91,10 +97,11 @@ eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 func (o *installOptions) run(c *cobra.Command, args []string) error {
 	name, log := args[0], c.ErrOrStderr()
 	if o.sha256 != "" && o.from == "" {
-		return fmt.Errorf("--sha256 goes with --from: what is downloaded is pinned already")
+		return fmt.Errorf("--sha256 needs --from: downloads are pinned already")
 	}
 	if !cgoBuild {
-		return fmt.Errorf("this build can't load XLA plugins, since it was made without a C compiler. Build eligen again with CGO_ENABLED=1 and a C compiler (gcc or clang)")
+		return fmt.Errorf("this build can't load XLA plugins: it was made without a C compiler. " +
+			"Build eligen again with CGO_ENABLED=1 and a C compiler (gcc or clang)")
 	}
 	path, digest, err := o.installPlugin(c.Context(), name, log)
 	if err != nil {

@@ -22,18 +22,18 @@ import (
 func newCache() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "cache",
-		Short:   "Look into the store of results, check it, and make room",
+		Short:   "List, check and prune the store",
 		Example: "eligen cache ls\neligen cache gc --older-than 30d",
-		Long: `Look into the store of results, check it, and make room.
+		Long: `List, check and prune the store (cached results).
 
-The store holds the result of every stage under the digest of how it was made. Deleting it loses time, and nothing else.`,
+The store holds each stage's result under a hash of its inputs. Deleting it costs time and nothing else.`,
 	}, newCacheList(), newCacheCollect(), newCacheVerify(), newCacheExport(), newCacheImport(), newCachePath())
 }
 
 func newCachePath() *cobra.Command {
 	return &cobra.Command{
 		Use:     "path",
-		Short:   "Print the store's folder",
+		Short:   "Print the path of the store",
 		Example: "du -sh \"$(eligen cache path)\"",
 		Args:    cobra.NoArgs,
 		RunE: withApp(func(c *cobra.Command, a *app.App, _ []string) error {
@@ -54,15 +54,16 @@ func newCacheList() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ls [SCENE…]",
 		Short: "List what the store holds, by scene",
-		Long: `List what the store holds, by the scene that last used it: the scenes last used at the end. --results lists every result instead. With scenes, named as the list names them, only theirs are listed.
+		Long: `List what the store holds, by the scene that used it last; the scenes used last come last. --results lists every
+result instead. Name scenes, as the list does, to see only theirs.
 
-A result that several scenes share is counted for the one that used it last.`,
+A result that several scenes share counts for the one that used it last.`,
 		Example: `eligen cache ls
 # the results of one scene
 eligen cache ls --results scenes/rain.hcl`,
 		RunE: withApp(o.run),
 	}
-	c.Flags().BoolVar(&o.json, "json", false, "print JSON, journals and leftovers included")
+	c.Flags().BoolVar(&o.json, "json", false, "print JSON, with journals and leftovers")
 	c.Flags().BoolVar(&o.results, "results", false, "list every result")
 	c.MarkFlagsMutuallyExclusive("json", "results")
 	return c
@@ -171,25 +172,27 @@ func newCacheCollect() *cobra.Command {
 	var o collectOptions
 	c := &cobra.Command{
 		Use:   "gc",
-		Short: "Remove results that are not wanted any more",
-		Long: `Remove results that are not wanted any more: those that no run has made or found within --older-than, and the ones unused for longest while all take more than --max-size.
+		Short: "Remove old results",
+		Long: `Remove old results: those that no run has used within --older-than, then the ones unused for longest until the
+rest fits into --max-size.
 
-What was used within the last hour stays, since a run may be about to read it. A result that is gone is made again when a scene wants it.`,
+Results used within the last hour stay, since a run may be about to read them. A removed result is made again
+when a scene needs it.`,
 		Example: `eligen cache gc --older-than 30d
 eligen cache gc --max-size 2GiB --dry-run`,
 		Args: cobra.NoArgs,
 		RunE: withApp(o.run),
 	}
 	f := c.Flags()
-	f.StringVar(&o.older, "older-than", "", "remove what was not used for `TIME`: 12h, 30d")
-	f.StringVar(&o.most, "max-size", "", "remove until all results take at most `SIZE`: 500MiB, 2GiB, 0")
-	f.BoolVar(&o.dry, "dry-run", false, "say what would go, and remove nothing")
+	f.StringVar(&o.older, "older-than", "", "remove results unused for `TIME`, such as 12h or 30d")
+	f.StringVar(&o.most, "max-size", "", "remove until the results take at most `SIZE`, such as 500MiB or 0")
+	f.BoolVar(&o.dry, "dry-run", false, "show what would be removed, and remove nothing")
 	return c
 }
 
 func (o *collectOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 	if o.older == "" && o.most == "" {
-		return usageError{errors.New("say what may go: --older-than 30d, --max-size 2GiB, or both")}
+		return usageError{errors.New("pass --older-than 30d, --max-size 2GiB, or both")}
 	}
 	collecting := file.Collecting{MaxSize: -1, DryRun: o.dry}
 	var err error
@@ -219,10 +222,11 @@ func (o *collectOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 func newCacheVerify() *cobra.Command {
 	return &cobra.Command{
 		Use:     "verify",
-		Short:   "Read every result and check it",
+		Short:   "Check every result",
 		Example: "eligen cache verify",
-		Long:    `Read every result and check it against the digest of its content. Damaged ones are moved to the store's folder "quarantine" and made again when they are wanted; the exit code is then 6.`,
-		Args:    cobra.NoArgs,
+		Long: `Check every result against the digest of its content. Damaged results move to the store's folder "quarantine",
+and are made again when a scene needs them; the exit code is then 6.`,
+		Args: cobra.NoArgs,
 		RunE: withApp(func(c *cobra.Command, a *app.App, _ []string) error {
 			sound, damaged, err := a.CheckResults()
 			if err != nil {
@@ -247,10 +251,11 @@ func newCacheExport() *cobra.Command {
 	var o exportOptions
 	c := &cobra.Command{
 		Use:   "export FILE [SCENE]",
-		Short: "Write results to an archive, for another machine's store",
-		Long: `Write results to a tar archive, for another machine's store: all of them, or with a scene those of its plan.
+		Short: "Write results to an archive",
+		Long: `Write results to a tar archive, to be imported on another machine: all results, or those of a scene's plan.
 
-A result is named by how it is made, the engine included: another machine finds those of models only if its engine is the same (eligen version says which).`,
+A result's name depends on the engine: another machine can use results of models only if its engine is the same.
+"eligen version" shows the engine.`,
 		Example: `eligen cache export results.tar scenes/rain.hcl`,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE:    withApp(o.run),
@@ -293,11 +298,14 @@ func (o *exportOptions) run(c *cobra.Command, a *app.App, args []string) error {
 func newCacheImport() *cobra.Command {
 	return &cobra.Command{
 		Use:     "import FILE",
-		Short:   "Take results from an archive",
+		Short:   "Import results from an archive",
 		Example: "# on one machine, and on the other\neligen cache export results.tar\neligen cache import results.tar",
-		Long: `Take results from an archive that "eligen cache export" wrote. Each is checked against the digest of its content; what is not a sound result, and an archive that was cut off, ends the import with exit code 6. Results that are in the store stay as they are.
+		Long: `Import results from an archive that "eligen cache export" wrote. Each is checked against the digest of its
+content. A damaged result, or a truncated archive, ends the import with exit code 6. Results that the store has
+already stay as they are.
 
-The check says that a result is whole, not who made it: take archives from those you would take pictures from.`,
+The check proves that a result is complete, not who made it: import only archives from people whose pictures you
+would trust.`,
 		Args: exactly(1),
 		RunE: withApp(func(c *cobra.Command, a *app.App, args []string) error {
 			f, err := os.Open(args[0])

@@ -26,9 +26,11 @@ func newConsole() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "console SCENE",
 		Short: "Evaluate expressions against a scene",
-		Long: `Evaluate expressions against a scene, one a line of standard input, and print their values as a scene writes them. An empty line is passed over; "exit" ends. On a terminal a line is edited with the usual keys, the arrows bring back earlier ones, and ctrl+c drops it.
+		Long: `Evaluate expressions against a scene, one per line of standard input, and print their values as a scene writes
+them. Empty lines are skipped; "exit" ends. On a terminal you can edit the line, recall earlier ones with the
+arrow keys, and drop it with ctrl+c.
 
-Everything that an argument of the scene may use can be used: references, functions, shapes, variables.`,
+You can use all that an argument of the scene can: references, functions, shapes, variables.`,
 		Example: `eligen console scenes/rain.hcl --expr 'entity.frog.box'
 echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hcl`,
 		Args:              exactly(1),
@@ -36,7 +38,7 @@ echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hc
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
-	c.Flags().StringArrayVar(&o.exprs, "expr", nil, "evaluate `EXPR`, instead of lines of standard input; may be repeated")
+	c.Flags().StringArrayVar(&o.exprs, "expr", nil, "evaluate `EXPR` instead of standard input; may be repeated")
 	return c
 }
 

@@ -26,7 +26,7 @@ import (
 func newDataset() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "dataset",
-		Short:   "Make entity-annotated pictures, the data that models are trained on",
+		Short:   "Compose entity-annotated pictures for training",
 		Example: "eligen dataset fetch\neligen dataset sheet --count 16 --boxes --out sheet.png",
 	}, newDatasetFetch(), newDatasetBuild(), newDatasetSheet())
 }
@@ -36,13 +36,15 @@ func newDatasetFetch() *cobra.Command {
 	var styles bool
 	c := &cobra.Command{
 		Use:     "fetch",
-		Short:   "Get the pictures that datasets are composed of",
+		Short:   "Download the pictures that datasets use",
 		Example: "eligen dataset fetch --styles",
-		Long: fmt.Sprintf(`Get the pictures that datasets are composed of: Microsoft's Fluent emoji (MIT), from the npm package %s %s, checked by SHA-256.
+		Long: fmt.Sprintf(`Download the pictures that datasets are composed of: Microsoft's Fluent emoji (MIT), from the npm package %s %s,
+checked by SHA-256.
 
-It comes from the registry that npm is set up to use. --from takes the package from this machine instead, and then nothing is downloaded.
+It comes from the registry that npm is configured to use. With --from, eligen takes the package from this
+machine and downloads nothing.
 
---styles gets the same objects drawn in other ways too: %s.`, dataset.Assets.Name, dataset.Assets.Version, stylesInWords()),
+--styles also downloads the same objects drawn in other styles: %s.`, dataset.Assets.Name, dataset.Assets.Version, stylesInWords()),
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := fetchSprites(c.Context(), c, from); err != nil || !styles {
@@ -57,7 +59,7 @@ It comes from the registry that npm is set up to use. --from takes the package f
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "take this `FILE`, a .tgz, and download nothing")
-	c.Flags().BoolVar(&styles, "styles", false, "get the other styles of the objects too")
+	c.Flags().BoolVar(&styles, "styles", false, "also download the other styles")
 	return c
 }
 
@@ -166,15 +168,15 @@ type composeOptions struct {
 
 func (o *composeOptions) flags(c *cobra.Command, count int) {
 	f := c.Flags()
-	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
+	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
 	f.IntVar(&o.count, "count", count, "compose `N` pictures")
-	f.IntVar(&o.classes, "classes", 0, "use the first `N` classes of objects (default: all)")
+	f.IntVar(&o.classes, "classes", 0, "use the first `N` classes of objects (default all)")
 	f.IntVar(&o.objects, "objects", 0, "at most `N` objects in a picture, up to 4 (default 4)")
 	f.StringVar(&o.size, "size", "256x256", "pictures of `WIDTHxHEIGHT` pixels")
-	f.Uint64Var(&o.seed, "seed", 0, "another seed, `N`, makes other pictures")
-	f.StringToStringVar(&o.styles, "styles", nil, "which share of pictures is drawn in other styles: `STYLE=SHARE,…`, as flat=0.2,ink=0.1")
-	f.StringVar(&o.kind, "kind", "scenes", "`KIND` is scenes, or pairs: two panels, the same object in the same colours left and right")
-	f.BoolVar(&o.eval, "held-out", false, "layouts, backgrounds and phrasings that training never shows")
+	f.Uint64Var(&o.seed, "seed", 0, "compose other pictures with another seed, `N`")
+	f.StringToStringVar(&o.styles, "styles", nil, "draw shares of the pictures in other styles: `STYLE=SHARE,…`, such as flat=0.2,ink=0.1")
+	f.StringVar(&o.kind, "kind", "scenes", "compose `KIND`: scenes, or pairs (two panels that show the same object)")
+	f.BoolVar(&o.eval, "held-out", false, "use layouts, backgrounds and phrasings that training never shows")
 }
 
 // samples are what is composed.
@@ -189,22 +191,22 @@ func (o *composeOptions) samples() (annotated.Samples, error) {
 	case "pairs":
 		return composer.PairSample, nil
 	}
-	return nil, fmt.Errorf("--kind %q: it is scenes or pairs", o.kind)
+	return nil, fmt.Errorf("--kind %q: use scenes or pairs", o.kind)
 }
 
 func (o *composeOptions) composer() (*dataset.Composer, error) {
 	var size eligen.Size
 	if n, err := fmt.Sscanf(o.size+"\n", "%dx%d\n", &size.W, &size.H); err != nil || n != 2 {
-		return nil, fmt.Errorf("--size %q: write it as width x height, like 256x256", o.size)
+		return nil, fmt.Errorf("--size %q: write WIDTHxHEIGHT, such as 256x256", o.size)
 	}
 	if o.count < 1 || o.count > 10_000_000 {
-		return nil, fmt.Errorf("--count %d: it must be from 1 to 10,000,000", o.count)
+		return nil, fmt.Errorf("--count %d: pass 1 to 10,000,000", o.count)
 	}
 	shares := map[string]float64{}
 	for name, share := range o.styles {
 		f, err := strconv.ParseFloat(share, 64)
 		if err != nil {
-			return nil, fmt.Errorf("--styles %s=%s: a share is a number, as 0.2", name, share)
+			return nil, fmt.Errorf("--styles %s=%s: a share is a number, such as 0.2", name, share)
 		}
 		shares[name] = f
 	}
@@ -223,9 +225,10 @@ func newDatasetBuild() *cobra.Command {
 	var o composeOptions
 	c := &cobra.Command{
 		Use:     "build DIR",
-		Short:   "Write composed pictures to a folder, in the format that EliGen is trained on",
+		Short:   "Write composed pictures to a folder",
 		Example: "eligen dataset build data --count 1000 --size 256x256",
-		Long: `Write composed pictures to a folder, in the format that EliGen is trained on: images, entity masks, and a metadata.json with prompts. The folder can be named as the dataset of a recipe.
+		Long: `Write composed pictures to a folder, in EliGen's training format: images, entity masks, and a metadata.json with
+prompts. A recipe can name the folder as its dataset.
 
 The same options write the same bytes on every machine.`,
 		Args: exactly(1),
@@ -263,9 +266,9 @@ func newDatasetSheet() *cobra.Command {
 	var o sheetOptions
 	c := &cobra.Command{
 		Use:     "sheet [DIR]",
-		Short:   "Draw samples side by side, to look at",
+		Short:   "Draw samples side by side",
 		Example: "eligen dataset sheet --out sheet.png\n# of a folder that dataset build has written\neligen dataset sheet data --boxes",
-		Long:    "Draw samples side by side, to look at: composed ones, or those of a dataset's folder.",
+		Long:    "Draw samples side by side: composed ones, or those of a dataset's folder.",
 		Args:    cobra.MaximumNArgs(1),
 		RunE:    o.run,
 	}

@@ -21,10 +21,11 @@ func newDiff() *cobra.Command {
 	var o diffOptions
 	c := &cobra.Command{
 		Use:   "diff A B",
-		Short: "Say how two scenes, plans or pictures differ",
-		Long: `Say how two scenes, plans or pictures differ.
+		Short: "Compare two scenes, plans or pictures",
+		Long: `Compare two scenes, plans or pictures.
 
-Two scenes are compared by what they mean, not by their text: order, comments and layout don't count, and a box that is computed is the box that comes of it. Plans are what "eligen plan --json" prints. Pictures are PNG, JPEG or WebP.`,
+Scenes are compared by meaning, not by text: order, comments and formatting don't count, and a computed box
+equals the same box written out. Plans are the output of "eligen plan --json". Pictures are PNG, JPEG or WebP.`,
 		Example: `eligen diff scenes/rain.hcl scenes/seven.hcl
 # two plans, as eligen plan --json prints them
 eligen diff before.json after.json
@@ -34,7 +35,7 @@ eligen diff out/a.png out/b.png --out where.png`,
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.out, "out", "", "of two pictures: write a PNG to `FILE` that shows where they differ")
+	c.Flags().StringVar(&o.out, "out", "", "write a PNG to `FILE` that shows where two pictures differ")
 	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if they differ")
 	return c
 }
@@ -52,7 +53,7 @@ func (o *diffOptions) run(c *cobra.Command, a *app.App, args []string) error {
 		return fmt.Errorf("%s is a %s and %s a %s; diff compares two of one kind", args[0], kind, args[1], other)
 	}
 	if o.out != "" && kind != app.PictureFile {
-		return usageError{fmt.Errorf("--out draws where two pictures differ, and these are %ss", kind)}
+		return usageError{fmt.Errorf("--out shows where two pictures differ, and these are %ss", kind)}
 	}
 	var differ bool
 	switch kind {

@@ -25,32 +25,37 @@ func newEval() *cobra.Command {
 	var o evalOptions
 	c := &cobra.Command{
 		Use:     "eval",
-		Short:   "Measure how well a model puts entities where they are asked for",
+		Short:   "Measure how well a model follows layouts",
 		Example: "eligen eval\neligen eval --layouts 8 --swaps 4 --sheet sheet.png",
-		Long: `Measure how well a model puts entities where they are asked for, on held-out layouts that training never shows.
+		Long: `Measure how well a model follows layouts, on held-out ones that training never shows.
 
-Every layout is rendered four times: with neither EliGen's regional attention nor its LoRA, with one of them, and with both. Printed are, with 95 % intervals, placement (IoU of what is drawn with the asked box), identity (a classifier names the asked class), binding (no entity is taken for its neighbour) and locality (a changed prompt changes its own region). The composed pictures themselves come first: what a perfect model would reach, and the classifier's own accuracy. Further tables say what the overlap policies do where two regions meet, and how steady a clip is in which an entity moves; and, of a model with an in-context LoRA, whether an object that is carried over from another picture keeps its colour.
+Every layout is rendered four times: without EliGen's regional attention and LoRA, with one of them, and with
+both. The table gives, with 95 % intervals: placement (IoU of the drawn object with the requested box), identity
+(a classifier names the requested class), binding (no entity is taken for its neighbour) and locality (a changed
+prompt changes its own region). Its first row measures the composed pictures themselves: a perfect model's
+result, and the classifier's accuracy. Further tables compare the overlap policies, and the steadiness of clips;
+for a model with an in-context LoRA, they say how well a transferred object keeps its colour.
 
-Renders go through the store like any other: an interrupted evaluation goes on where it stopped.`,
+Renders are cached: an interrupted evaluation resumes.`,
 		Args: cobra.NoArgs,
 		RunE: withApp(o.run),
 	}
 	f := c.Flags()
-	f.StringVar(&o.Backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
-	f.StringVar(&o.Model, "model", "", "the model in this `FOLDER` (default: the embedded one)")
-	f.StringVar(&o.Sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
+	backendFlag(f, &o.Backend)
+	f.StringVar(&o.Model, "model", "", "the model in this `FOLDER` (default the embedded one)")
+	f.StringVar(&o.Sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
 	f.IntVar(&o.Layouts, "layouts", 64, "render `N` layouts")
 	f.IntVar(&o.Swaps, "swaps", 32, "swap an entity of `N` layouts, to measure locality")
 	f.IntVar(&o.Pairs, "pairs", 20, "render `N` pairs of overlapping entities under each overlap policy")
-	f.IntVar(&o.Clips, "clips", 4, "render `N` layouts as clips, in every way to hold frames together")
-	f.IntVar(&o.Transfers, "transfers", 16, "carry `N` objects over from one picture to another, without and with the in-context LoRA")
+	f.IntVar(&o.Clips, "clips", 4, "render `N` layouts as clips, in every way of keeping frames coherent")
+	f.IntVar(&o.Transfers, "transfers", 16, "transfer `N` objects between pictures, with and without the in-context LoRA")
 	f.IntVar(&o.Inpaints, "inpaints", 12, "paint an object into `N` pictures, in each mode of inpainting")
 	f.IntVar(&o.Styles, "styles", 8, "render `N` layouts by a picture of each style")
-	f.IntVar(&o.Classes, "classes", 0, "only the first `N` classes of objects (default: those that the classifier knows)")
-	f.IntVar(&o.Steps, "steps", 0, "`N` sampler steps (default: the model's)")
-	f.Float64Var(&o.CFG, "cfg", 0, "guidance `X` (default: the model's)")
-	f.IntVar(&o.Size, "size", 0, "width and height, `PIXELS` (default: the model's native size)")
-	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, a row a mode, into a PNG, `FILE`")
+	f.IntVar(&o.Classes, "classes", 0, "only the first `N` classes of objects (default those that the classifier knows)")
+	f.IntVar(&o.Steps, "steps", 0, "`N` sampler steps (default the model's)")
+	f.Float64Var(&o.CFG, "cfg", 0, "guidance `X` (default the model's)")
+	f.IntVar(&o.Size, "size", 0, "width and height in `PIXELS` (default the model's native size)")
+	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, one row per mode, to `FILE`, a PNG")
 	f.BoolVar(&o.json, "json", false, "print the table as JSON")
 	return c
 }

@@ -19,9 +19,10 @@ func newExplain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain [CODE|WORDS…]",
 		Short: "Explain an error or warning",
-		Long: `Explain an error or warning: what it means, why it is one, and how to mend it, with an example of a scene.
+		Long: `Explain an error or warning: what it means, why it is one, and how to fix it, with an example.
 
-A code stands behind each message's title, such as [E0107], and as "code" in JSON. Words find the messages whose title holds all of them. Without either, all are listed.`,
+Each message shows its code behind its title, such as [E0107], and as "code" in JSON. Words find the messages
+whose title holds all of them. Without an argument, explain lists all messages.`,
 		Example: `eligen explain E0107
 eligen explain unsupported argument
 eligen explain`,

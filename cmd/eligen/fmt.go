@@ -27,10 +27,13 @@ func newFmt() *cobra.Command {
 	var o fmtOptions
 	c := &cobra.Command{
 		Use:   "fmt {FILE…|FOLDER…|-}",
-		Short: "Lay scene files out in the one canonical way",
-		Long: `Lay scene files out in the one canonical way.
+		Short: "Format scene files",
+		Long: `Format scene files.
 
-Without a flag the result goes to standard output. -w writes it back and lists the files that changed. --check changes nothing, lists the files that are not formatted, and exits with 3 if there are any. Of a folder, all scene files and files of variables below it are meant (*.hcl, *.hclvars), and one of the flags is needed; folders whose names begin with a dot are left out. - reads standard input.`,
+The result goes to standard output. With -w, fmt writes it back and lists the files that changed. With --check,
+it changes nothing, lists the files that need formatting, and exits with 3 if there are any. For a folder, pass
+one of these flags: fmt then takes every *.hcl and *.hclvars file below it, except in folders whose names begin
+with a dot. - reads standard input.`,
 		Example: `eligen fmt scenes/rain.hcl
 eligen fmt -w scenes/*.hcl
 # in CI: every scene below this folder
@@ -40,7 +43,7 @@ eligen fmt --check .`,
 		RunE:              o.run,
 	}
 	c.Flags().BoolVarP(&o.write, "write", "w", false, "write the result back to the file")
-	c.Flags().BoolVar(&o.check, "check", false, "list the files that are not formatted")
+	c.Flags().BoolVar(&o.check, "check", false, "list the files that need formatting")
 	c.MarkFlagsMutuallyExclusive("write", "check")
 	return c
 }
@@ -111,7 +114,7 @@ func (o *fmtOptions) files(args []string) ([]string, error) {
 			continue
 		}
 		if !o.write && !o.check {
-			return nil, usageError{fmt.Errorf("%s is a folder: -w formats the files in it, --check lists those that are not formatted", name)}
+			return nil, usageError{fmt.Errorf("%s is a folder: pass -w to format its files, or --check to list those that need formatting", name)}
 		}
 		before := len(out)
 		err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {

@@ -19,8 +19,9 @@ func newGraph() *cobra.Command {
 	var o graphOptions
 	c := &cobra.Command{
 		Use:   "graph SCENE",
-		Short: "Draw a plan's stages and what each is made from",
-		Long:  `Draw a plan's stages and what each is made from, for Graphviz, for Mermaid, or as JSON. Stages whose result is in the store are dashed.`,
+		Short: "Draw a plan's stages as a graph",
+		Long: `Draw a plan's stages and what each is made from, for Graphviz, for Mermaid, or as JSON. Cached stages are
+dashed.`,
 		Example: `eligen graph scenes/twins.hcl | dot -Tsvg > twins.svg
 eligen graph scenes/twins.hcl --format mermaid`,
 		Args:              exactly(1),
@@ -28,7 +29,7 @@ eligen graph scenes/twins.hcl --format mermaid`,
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.format, "format", "dot", "`FORMAT` is dot, mermaid or json")
+	c.Flags().StringVar(&o.format, "format", "dot", "print the graph as `FORMAT`: dot, mermaid or json")
 	choices(c, "format", planner.GraphFormats...)
 	return c
 }

@@ -23,7 +23,7 @@ func help(c *cobra.Command, _ []string) {
 	if text == "" {
 		text = c.Short
 	}
-	fmt.Fprintln(w, page.WrapText(text, width))
+	fmt.Fprintln(w, page.WrapText(unwrapped(text), width))
 	if c.Runnable() || c.HasAvailableSubCommands() {
 		heading(w, "Usage")
 		fmt.Fprintf(w, "  %s\n", usageLine(c))
@@ -49,6 +49,15 @@ func help(c *cobra.Command, _ []string) {
 	}
 	section(w, "Flags", flagRows(c.LocalFlags()), width)
 	section(w, "Global flags", flagRows(c.InheritedFlags()), width)
+}
+
+// unwrapped joins the lines of each paragraph: sources wrap help for those who read the source.
+func unwrapped(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		paragraphs[i] = strings.ReplaceAll(p, "\n", " ")
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 func heading(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", page.Title.Of(title)) }
@@ -155,7 +164,7 @@ func completionExamples(root *cobra.Command) {
 		if c.Name() != "completion" {
 			continue
 		}
-		c.Short = "Write a script that completes eligen's commands"
+		c.Short = "Print a completion script for a shell"
 		c.Example = "source <(eligen completion bash)"
 		for _, shell := range c.Commands() {
 			shell.Example = map[string]string{

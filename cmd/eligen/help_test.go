@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,8 +30,8 @@ func TestCommandsHaveExamples(t *testing.T) {
 		if c.Runnable() && c.Example == "" {
 			t.Errorf("%s has no example", c.CommandPath())
 		}
-		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
-			t.Errorf("%s: %q is no short text", c.CommandPath(), c.Short)
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") || len(c.Short) > 50 {
+			t.Errorf("%s: %q is not a short text of at most 50 characters", c.CommandPath(), c.Short)
 		}
 	}
 }
@@ -127,5 +128,33 @@ func TestNothingGoesAroundTheWriters(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The help topic lists every environment variable that the source reads.
+func TestHelpNamesTheEnvironment(t *testing.T) {
+	listed := ""
+	for _, row := range helpEnvironment {
+		listed += " " + strings.ReplaceAll(row[0]+" "+row[1], ",", " ") + " "
+	}
+	elsewhere := []string{"HOME", "USERPROFILE", "OS", "ELIGEN_GOLDENS"} // the system's own, and tests'
+	reads := regexp.MustCompile(`(?i:getenv|lookupenv|\benv)\("([A-Za-z_]+)"\)`)
+	found := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range reads.FindAllStringSubmatch(string(text), -1) {
+			found++
+			known := strings.Contains(strings.ToLower(listed), " "+strings.ToLower(m[1])+" ") || strings.Contains(listed, " variable "+m[1]+")")
+			if !known && !slices.Contains(elsewhere, m[1]) {
+				t.Errorf("%s reads %s, which help environment doesn't list", path, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil || found < 20 {
+		t.Errorf("%d variables were found, %v", found, err)
 	}
 }

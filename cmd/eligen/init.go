@@ -31,10 +31,11 @@ func newInit() *cobra.Command {
 	var o initOptions
 	c := &cobra.Command{
 		Use:   "init [--from NAME] [DIR]",
-		Short: "Begin with a copy of an example scene",
-		Long: `Begin with a copy of an example scene, and of the pictures, tables and modules that it names.
+		Short: "Copy an example scene",
+		Long: `Copy an example scene, with the pictures, tables and modules that it uses.
 
-Without --from, a terminal offers a list to choose from. The scenes are in eligen itself; nothing is downloaded. Files that are there already are left alone, and nothing is copied then, unless --force.`,
+Without --from, a terminal offers a list to choose from. The scenes are embedded in eligen; nothing is
+downloaded. If one of the files exists, init copies nothing, unless you pass --force.`,
 		Example: `eligen init
 eligen init --list
 eligen init --from rain
@@ -44,9 +45,9 @@ eligen init --from flux/harbor`,
 		RunE: o.run,
 	}
 	f := c.Flags()
-	f.StringVar(&o.from, "from", "", "begin with the scene `NAME`")
+	f.StringVar(&o.from, "from", "", "copy the scene `NAME`")
 	f.BoolVar(&o.list, "list", false, "list the scenes")
-	f.BoolVar(&o.force, "force", false, "replace files that are there")
+	f.BoolVar(&o.force, "force", false, "replace existing files")
 	c.MarkFlagsMutuallyExclusive("from", "list")
 	var names []cobra.Completion
 	for _, s := range examples() {
@@ -163,14 +164,14 @@ func (o *initOptions) run(c *cobra.Command, args []string) error {
 		}
 		names = append(names, e.name)
 	}
-	return fmt.Errorf("there is no scene %q; there are %s", o.from, strings.Join(names, ", "))
+	return fmt.Errorf("unknown scene %q: use one of %s", o.from, strings.Join(names, ", "))
 }
 
 // choose asks which example to begin with, where there is somebody to ask.
 func (o *initOptions) choose(c *cobra.Command, all []example) error {
 	in, ok := c.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) || !terminal(c.ErrOrStderr()) {
-		return usageError{errors.New("--from says which scene to begin with, and --list which there are")}
+		return usageError{errors.New("pass --from to choose a scene, or --list to list them")}
 	}
 	var options []tui.Option
 	for _, e := range all {

@@ -25,17 +25,20 @@ func newKeys() *cobra.Command {
 	var o keysOptions
 	c := &cobra.Command{
 		Use:   "keys SCENE",
-		Short: "Print the values of a scene's timelines, frame by frame",
-		Long: `Print the values of a scene's timelines, frame by frame: where each region is, how strong, as eligen apply will render it. No model is needed.
+		Short: "Print a timeline's values, frame by frame",
+		Long: `Print the values of a scene's timelines, frame by frame: where each region is, and how strong, as apply will
+render it. This needs no model.
 
-Boxes are given by their centre and size, other shapes by the box around them, in fractions of the canvas.`,
-		Example: "eligen keys scenes/bounce.hcl\neligen keys scenes/bounce.hcl --format csv > bounce.csv\neligen keys scenes/bounce.hcl --format spark",
-		Args:    cobra.ExactArgs(1),
-		RunE:    withApp(o.run),
+Boxes are given by centre and size, other shapes by the box around them, in fractions of the canvas.`,
+		Example: `eligen keys scenes/bounce.hcl
+eligen keys scenes/bounce.hcl --format csv > bounce.csv
+eligen keys scenes/bounce.hcl --format spark`,
+		Args: cobra.ExactArgs(1),
+		RunE: withApp(o.run),
 	}
 	o.flags(c)
-	c.Flags().StringVar(&o.format, "format", "table", "`FORMAT` is table, csv, json, or spark: a line for each value")
-	c.Flags().StringVar(&o.frames, "frames", "", "only these `FRAMES`, as 0-7,20")
+	c.Flags().StringVar(&o.format, "format", "table", "print the values as `FORMAT`: table, csv, json, or spark (a line for each value)")
+	c.Flags().StringVar(&o.frames, "frames", "", "only these `FRAMES`, such as 0-7,20")
 	choices(c, "format", "table", "csv", "json", "spark")
 	return c
 }

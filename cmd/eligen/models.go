@@ -17,7 +17,7 @@ import (
 func newModels() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "models",
-		Short:   "Look at weights, and convert them",
+		Short:   "Inspect and convert weights",
 		Example: "eligen models inspect flux1-dev.safetensors",
 	}, newModelsInspect(), newModelsConvert())
 }
@@ -29,11 +29,13 @@ func newModelsInspect() *cobra.Command {
 	var o inspectOptions
 	c := &cobra.Command{
 		Use:     "inspect {FILE|FOLDER}",
-		Short:   "Say what a file of weights is, and whether eligen can run it",
+		Short:   "Identify weights and check them",
 		Example: "eligen models inspect flux1-dev.safetensors\neligen models inspect FLUX.1-dev --json",
-		Long: `Say what a file of weights is, and whether eligen can run it: a FLUX transformer, autoencoder or text encoder, a LoRA, or a folder with all parts of a model.
+		Long: `Identify weights and check whether eligen can run them: a FLUX transformer, autoencoder or text encoder, a LoRA,
+or a folder with all components of a model.
 
-Only headers are read, and of a LoRA all numbers. Every tensor that is missing, in excess or of the wrong shape is named, and the exit code is 6.`,
+inspect reads headers only, but all numbers of a LoRA. It lists every tensor that is missing, unexpected or of
+the wrong shape, and then exits with 6.`,
 		Args: exactly(1),
 		RunE: withApp(o.run),
 	}
@@ -72,19 +74,23 @@ func newModelsConvert() *cobra.Command {
 	var o convertOptions
 	c := &cobra.Command{
 		Use:   "convert IN OUT.safetensors",
-		Short: "Write a PyTorch file as safetensors, or a LoRA in another format",
-		Long: `Write the tensors of a file that PyTorch's torch.save made as a safetensors file, in the same numbers.
+		Short: "Convert weights to safetensors, or a LoRA's format",
+		Long: `Convert a file that PyTorch's torch.save wrote to safetensors, with the same numbers.
 
-Such a file is an archive with a pickle, which is a program. It is not run: only tensors in dictionaries are found, and a file that asks for more is refused, with the exit code 6. So is one whose tensors share their numbers until they would fill more than eight times the file's size. The result appears whole or not at all, and a file that is there is left alone, unless --force.
+Such a file is an archive with a pickle, which is a program. eligen doesn't run it: it finds tensors in
+dictionaries, and refuses a file that needs more, with exit code 6. It also refuses a file whose tensors share
+numbers so that they would fill more than eight times the file's size. The result is written atomically, and an
+existing file stays, unless you pass --force.
 
-With --format, IN is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format named: it updates every weight alike. Alpha is multiplied into the factors.`,
+With --format, IN is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format you name:
+it changes every weight by the same amount. Alpha is multiplied into the factors.`,
 		Example: `eligen models convert ip-adapter.bin ip-adapter.safetensors
 eligen models convert --format kohya eligen.safetensors eligen-kohya.safetensors`,
 		Args: exactly(2),
 		RunE: o.run,
 	}
-	c.Flags().BoolVar(&o.force, "force", false, "replace OUT if it is there")
-	c.Flags().StringVar(&o.format, "format", "", "IN is a LoRA, to be written as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
+	c.Flags().BoolVar(&o.force, "force", false, "replace OUT")
+	c.Flags().StringVar(&o.format, "format", "", "convert a LoRA to `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
 	return c
 }
 
@@ -111,14 +117,14 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 // lora converts a LoRA.
 func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
 	if !slices.Contains(weights.LoRAFormats, o.format) {
-		return fmt.Errorf("--format %s is no format of LoRAs; there are %s", o.format, strings.Join(weights.LoRAFormats, ", "))
+		return fmt.Errorf("--format %s: unknown format of LoRAs; use %s", o.format, strings.Join(weights.LoRAFormats, ", "))
 	}
 	ignored, err := weights.ConvertLoRA(in, out, o.format, o.force)
 	if err != nil {
 		return err
 	}
 	if ignored > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "%d tensors are of text encoders, and are left out\n", ignored)
+		fmt.Fprintf(c.ErrOrStderr(), "left out %d tensors of text encoders\n", ignored)
 	}
 	r, err := inspect.Path(out)
 	if err != nil {

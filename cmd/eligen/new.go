@@ -30,14 +30,19 @@ func newNew() *cobra.Command {
 	o := newOptions{}
 	c := &cobra.Command{
 		Use:   "new WORDS…",
-		Short: "Make a scene from words",
-		Long: `Make a scene from words: what is in the picture, and where.
+		Short: "Write a scene from a description",
+		Long: `Write a scene from a description in words: what is in the picture, and where.
 
-Without --endpoint, rules do it. They know the things that the model nano was taught, numbers, big and small, backgrounds, and plain phrases of place: left of, right of, above, below, on, in, in front of, behind, beside, in the middle, at the top left. What they don't understand is an error; what nano was not taught is kept, and said.
+Without --endpoint, rules read the words. They know the objects that the model nano was trained on, numbers, big
+and small, backgrounds, and positions: left of, right of, above, below, on, in, in front of, behind, beside, in
+the middle, at the top left. Unknown phrases are errors. Objects nano wasn't trained on stay, with a note.
 
-With --endpoint, a language model does it: any server that speaks as OpenAI's does, as ollama and vLLM. The words go there, and nowhere else. A key is taken from ELIGEN_LLM_KEY, else OPENAI_API_KEY. What the model answers is checked, and sent back once if it is wrong.
+With --endpoint, a language model reads them: any server with OpenAI's API, such as ollama or vLLM. Your words
+go to this server and nowhere else. The key comes from ELIGEN_LLM_KEY, or else OPENAI_API_KEY. eligen checks the
+answer, and asks for one correction if it is invalid.
 
---refine changes a scene that is there; comments and settings in it stay. The rules know: move X left, right, up or down, or left of Y; make X bigger or smaller; remove X; add a Y left of X.
+--refine changes an existing scene; its comments and settings stay. The rules know: move X left, right, up or
+down, or left of Y; make X bigger or smaller; remove X; add a Y left of X.
 
 The scene goes to standard output, or to --out.`,
 		Example: `eligen new "a cat on a tree, under the moon, in a meadow" > scene.hcl
@@ -47,12 +52,12 @@ eligen new --endpoint http://localhost:11434/v1 --model qwen3 "a busy harbour at
 		RunE: withApp(o.run),
 	}
 	f := c.Flags()
-	f.StringVar(&o.endpoint, "endpoint", "", "ask a language model at this `URL`, as http://localhost:11434/v1")
-	f.StringVar(&o.model, "model", "", "the language model's `NAME` on its server")
-	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "let the language model take at most `TIME`")
+	f.StringVar(&o.endpoint, "endpoint", "", "ask a language model at this `URL`, such as http://localhost:11434/v1")
+	f.StringVar(&o.model, "model", "", "the `NAME` of the language model on its server")
+	f.DurationVar(&o.timeout, "timeout", 2*time.Minute, "wait for the language model at most `TIME`")
 	f.StringVar(&o.refine, "refine", "", "change this `SCENE`")
 	f.StringVar(&o.out, "out", "", "write to this `FILE`")
-	f.BoolVar(&o.force, "force", false, "let --out replace a file")
+	f.BoolVar(&o.force, "force", false, "let --out replace an existing file")
 	return c
 }
 
@@ -60,11 +65,11 @@ func (o *newOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	words := strings.Join(args, " ")
 	switch {
 	case o.model != "" && o.endpoint == "":
-		return usageError{errors.New("--model is of a language model, and needs --endpoint")}
+		return usageError{errors.New("--model needs --endpoint")}
 	case o.force && o.out == "":
-		return usageError{errors.New("--force is about --out")}
+		return usageError{errors.New("--force needs --out")}
 	case o.timeout <= 0:
-		return usageError{fmt.Errorf("--timeout %s is no time to answer in", o.timeout)}
+		return usageError{fmt.Errorf("--timeout %s: pass more than 0", o.timeout)}
 	}
 	if o.out != "" && !o.force { // before anything is asked
 		if _, err := os.Lstat(o.out); err == nil {

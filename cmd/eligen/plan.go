@@ -21,24 +21,30 @@ type planCommand struct {
 func newPlan() *cobra.Command {
 	var o planCommand
 	c := &cobra.Command{
-		Use:     "plan SCENE",
-		Short:   "Say what apply would do",
-		Example: "eligen plan scenes/rain.hcl\neligen plan scenes/drive.hcl --verbose\n# every stage's whole definition\neligen plan scenes/rain.hcl --json | jq '.stages[].definition'",
-		Long: `Say what apply would do: each render with its entities and how many image tokens they cover by the NEAREST rule of EliGen, the operations of a step and the memory at its peak, each stage and whether its result is in the store, and the files that would be written.
+		Use:   "plan SCENE",
+		Short: "Show what apply would do",
+		Example: `eligen plan scenes/rain.hcl
+eligen plan scenes/drive.hcl --verbose
+# every stage's whole definition
+eligen plan scenes/rain.hcl --json | jq '.stages[].definition'`,
+		Long: `Show what apply would do: for each render, its entities and how many image tokens each covers by EliGen's
+NEAREST rule, the operations of a step and the peak memory; then the stages, with those that are cached, and the
+files to be written.
 
-Renders and stages that differ in a key or a frame's number only are put together: --verbose shows each.
+Renders and stages that differ only in a key or a frame number share a line. --verbose lists each.
 
-Where the scene was run before, it says what is different now; where stages of the same kind and a similar size have run on the same engine, how long they will take.
+If the scene was run before, the plan lists what has changed since. If similar stages have run on this engine,
+it estimates how long these will take.
 
-Weights are looked for, and their headers are read; no model runs.`,
+plan finds weights and reads their headers. It runs no model.`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole definition")
-	c.Flags().BoolVar(&o.verbose, "verbose", false, "show every render and every stage by itself")
-	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if something would be made")
+	c.Flags().BoolVar(&o.verbose, "verbose", false, "list every render and every stage")
+	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if apply would make something")
 	return c
 }
 

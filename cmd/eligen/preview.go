@@ -23,12 +23,16 @@ func newPreview() *cobra.Command {
 	var o previewOptions
 	c := &cobra.Command{
 		Use:   "preview SCENE",
-		Short: "Draw a scene's layout, without a model",
-		Long: `Draw a scene's layout, without a model: each region as the planner sees it, in its colour, with its letter, name and prompt. Beside each file that the scene would write, a picture named …-preview.png is written: of a clip, its frames at the timeline's keys, and the ways that entities go. On a terminal the layout is shown too.
+		Short: "Draw a scene's layout without a model",
+		Long: `Draw a scene's layout without a model: each region as the planner sees it, in its colour, with its letter, name
+and prompt. The picture, named …-preview.png, goes next to each file that the scene would write. For a clip it
+shows the frames at the timeline's keys, and the paths of the entities. A terminal shows the layout, too.
 
-A label leaves out what its font can't write (it has Latin, Greek and Cyrillic letters): the letter says which entity it is.
+Labels leave out characters that the font lacks (it has Latin, Greek and Cyrillic letters); the letter still
+identifies the entity.
 
-With --watch nothing is written: the layout fills the terminal, and is drawn again whenever the scene is saved. While the scene has mistakes they are listed, and the last good layout stays.`,
+With --watch, eligen writes nothing: the layout fills the terminal and is drawn again whenever you save the
+scene. While the scene has mistakes, they are listed and the last good layout stays.`,
 		Example: `eligen preview scenes/rain.hcl
 eligen preview --open scenes/drive.hcl
 eligen preview --watch scenes/rain.hcl`,

@@ -24,7 +24,12 @@ type progressOptions struct {
 
 func (o *progressOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.json, "json", false, "print every event as a line of JSON")
-	c.Flags().StringVar(&o.progress, "progress", "", "show progress as `DISPLAY`: tui, plain or none (default tui on a terminal, plain elsewhere)")
+	o.displayFlag(c)
+}
+
+func (o *progressOptions) displayFlag(c *cobra.Command) {
+	c.Flags().StringVar(&o.progress, "progress", "",
+		"show progress as `DISPLAY`: tui, plain or none (default tui on a terminal, plain elsewhere)")
 	choices(c, "progress", "tui", "plain", "none")
 }
 

@@ -25,10 +25,12 @@ func newReplay() *cobra.Command {
 	var o replayOptions
 	c := &cobra.Command{
 		Use:   "replay [RUN|FILE|latest]",
-		Short: "Show an earlier run again",
-		Long: `Show an earlier run again, as it was shown while it ran: from its journal, a file of events in the store's folder "runs". A run is named by what --list prints, or the beginning of it; without a name it is the latest.
+		Short: "Replay an earlier run",
+		Long: `Replay an earlier run from its journal, a file of events in the store's folder "runs". Name a run as --list
+prints it, or by the beginning of its name; without a name, the latest run is replayed.
 
-On a terminal it takes as long as the run did, unless --speed says otherwise; lines and JSON come at once, unless --speed is given.`,
+On a terminal a replay takes as long as the run did, unless you pass --speed. Plain lines and JSON come at once,
+unless you pass --speed.`,
 		Example: `eligen replay
 eligen replay --list
 eligen replay 20261122T1432 --speed 10
@@ -44,14 +46,14 @@ eligen replay latest --json`,
 	}
 	o.flags(c)
 	f := c.Flags()
-	f.BoolVar(&o.list, "list", false, "list the runs, the latest at the end")
-	f.Float64Var(&o.speed, "speed", 1, "play it `X` times as fast as the run was")
+	f.BoolVar(&o.list, "list", false, "list the runs, latest last")
+	f.Float64Var(&o.speed, "speed", 1, "replay `X` times as fast as the run")
 	return c
 }
 
 func (o *replayOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	if !(o.speed > 0 && o.speed <= 1e6) {
-		return usageError{fmt.Errorf("--speed %v: choose a number above 0; 1 is as fast as the run was", o.speed)}
+		return usageError{fmt.Errorf("--speed %v: pass a number above 0; 1 is as fast as the run", o.speed)}
 	}
 	display, err := o.display(c)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 		{"in an exit", exit{exitIntegrity, fmt.Errorf("weights: %w", ds)}, "Error: weights\n\n" + drawn},
 		{"none", errors.New("no such file"), "Error: no such file\n"},
 		{"a code alone", exit{code: exitCheck}, ""},
-		{"interrupted", context.Canceled, "Interrupted. What was finished is kept; the same command goes on from there.\n"},
+		{"interrupted", context.Canceled, "Interrupted. Finished work is kept. Run the same command to resume.\n"},
 		{"nothing", nil, ""},
 	} {
 		var b bytes.Buffer

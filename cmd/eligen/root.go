@@ -89,22 +89,23 @@ func newRoot() *cobra.Command {
 	root := family(&cobra.Command{
 		Use:     "eligen",
 		Version: eligen.Version,
-		Short:   "Make pictures in which every entity is where the scene file says",
-		Long: `Make pictures in which every entity is where the scene file says.
+		Short:   "Render pictures, each entity in its own region",
+		Long: `Render pictures, each entity in its own region.
 
-A scene file names entities, each with a prompt and a region. eligen plans the work, runs a FLUX model with EliGen's regional attention, and writes a PNG.`,
-		Example: `# make a scene's pictures
+A scene file names entities, each with a prompt and a region. eligen plans the work, runs a FLUX model with
+EliGen's regional attention, and writes a picture or a clip.`,
+		Example: `# render a scene
 eligen apply scenes/rain.hcl
-# say what apply would do
+# show what apply would do
 eligen plan scenes/rain.hcl
-# get the faster backend
+# install the faster backend
 eligen backend install xla:cpu`,
 		SilenceUsage: true, SilenceErrors: true, // run reports them
 	})
 	root.SetHelpFunc(help)
 	root.SetFlagErrorFunc(wrongFlag)
 	root.SetHelpCommand(newHelp())
-	root.PersistentFlags().Bool("no-color", false, "no colours (also: the variable NO_COLOR)")
+	root.PersistentFlags().Bool("no-color", false, "no colours (or set NO_COLOR)")
 	group := func(id, title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: id, Title: title})
 		for _, c := range commands {
@@ -112,12 +113,13 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "Scenes", newNew(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache())
+	group("scene", "Scenes", newNew(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(),
+		newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache())
 	group("machine", "Models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "Training", newTrain(), newEval(), newDataset())
 	group("topic", "Topics",
-		helpTopic("environment", "The environment variables that eligen reads", helpEnvironment),
-		helpTopic("exit-codes", "What eligen's exit codes mean", helpExitCodes),
+		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),
+		helpTopic("exit-codes", "Meaning of the exit codes", helpExitCodes),
 	)
 	root.SetHelpCommandGroupID("topic")
 	root.SetCompletionCommandGroupID("topic")
@@ -141,32 +143,35 @@ func helpTopic(name, short string, words [][2]string) *cobra.Command {
 }
 
 var helpEnvironment = [][2]string{
-	{"ELIGEN_CACHE_DIR", "the folder of results, journals, downloads and the console's history (default: eligen in the user's cache folder)"},
-	{"ELIGEN_PLUGIN_DIR", "the folder of XLA plugins (default: eligen/plugins in the user's cache folder)"},
-	{"ELIGEN_NANO_DIR", "a folder to take the model nano from, instead of the embedded one"},
-	{"ELIGEN_VAR_name", "the value of the scene variable \"name\""},
-	{"ELIGEN_LLM_KEY", "the key for the language model of eligen new (default: OPENAI_API_KEY)"},
-	{"GOMLX_BACKEND", "the backend where --backend isn't given"},
-	{"NO_COLOR", "set to anything: no colours"},
+	{"ELIGEN_CACHE_DIR", "folder of the store, journals, downloads and the console's history (default eligen in the user's cache folder)"},
+	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
+	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
+	{"ELIGEN_VAR_name", "value of the scene variable \"name\""},
+	{"ELIGEN_LLM_KEY", "key for the language model of eligen new (default the variable OPENAI_API_KEY)"},
+	{"GOMLX_BACKEND", "backend to use without --backend"},
+	{"XLA_FLAGS", "compiler flags for XLA; results made with other flags are not reused"},
+	{"GOMAXPROCS", "number of threads that the Go backend uses"},
+	{"NO_COLOR", "any value: no colours"},
 	{"TERM", "dumb: no colours, and progress as plain lines"},
-	{"CI", "set: progress as plain lines"},
-	{"GITHUB_ACTIONS", "true: diagnostics are repeated as annotations of the run"},
-	{"LC_ALL, LC_CTYPE, LANG", "the first that is set is not UTF-8, or none is: a screen in ASCII"},
-	{"GOMAXPROCS", "how many threads the Go backend uses"},
-	{"HTTPS_PROXY", "the proxy for downloads"},
-	{"npm_config_registry, PIP_INDEX_URL", "the registries that downloads come from (default: what ~/.npmrc and pip.conf say)"},
+	{"TERM_PROGRAM, TMUX, STY", "which terminal it is: pictures in kitty's protocol, or in blocks"},
+	{"CI", "any value: progress as plain lines"},
+	{"GITHUB_ACTIONS", "true: diagnostics are also printed as annotations"},
+	{"LC_ALL, LC_CTYPE, LANG", "the first one set is not UTF-8: a screen in ASCII"},
+	{"HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxy for downloads, and hosts without one"},
+	{"npm_config_registry, PIP_INDEX_URL", "registries to download from (default those in the files below)"},
+	{"npm_config_userconfig, PIP_CONFIG_FILE", "configuration of npm and pip to read (default ~/.npmrc and pip.conf)"},
 }
 
 var helpExitCodes = [][2]string{
-	{"0", "all is well"},
-	{"1", "an error: in the scene, in the way eligen was called, or in running it"},
-	{"2", "apply would make something (plan --detailed-exitcode); two files differ (diff --detailed-exitcode)"},
-	{"3", "a check failed: of the scene's, or files are not formatted (fmt --check)"},
-	{"4", "a picture is not as it was recorded (verify)"},
-	{"5", "locked: another process is at work there (no command of this release ends so)"},
-	{"6", "a file is not what it should be: weights or a download that are corrupt, or weights that are not those of the lock"},
-	{"130", "interrupted (ctrl-c, SIGINT); what was finished stays in the store"},
-	{"143", "terminated (SIGTERM); what was finished stays in the store"},
+	{"0", "success"},
+	{"1", "an error: in the scene, in the command line, or while running"},
+	{"2", "apply would make something (plan --detailed-exitcode), or two files differ (diff --detailed-exitcode)"},
+	{"3", "a scene's check failed, a file needs formatting (fmt --check), or the loss did not fall (train --smoke)"},
+	{"4", "a picture differs from its record (verify)"},
+	{"5", "locked by another process (reserved: no command of this release exits with it)"},
+	{"6", "a file is not what it should be: weights or a download are damaged, or weights are not those of the lock file"},
+	{"130", "interrupted (ctrl+c, SIGINT); finished work stays in the store"},
+	{"143", "terminated (SIGTERM); finished work stays in the store"},
 }
 
 // An exit is an error that brings its own exit code. Without an error in it,
@@ -214,12 +219,12 @@ func report(w io.Writer, err error) {
 		return
 	}
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(w, "Interrupted. What was finished is kept; the same command goes on from there.")
+		fmt.Fprintln(w, "Interrupted. Finished work is kept. Run the same command to resume.")
 		return
 	}
 	var b *bug.Error
 	if errors.As(err, &b) {
-		complain(w, fmt.Sprintf("%v.\n\nWhat was finished is kept. Please report this, with the scene if you can.", b))
+		complain(w, fmt.Sprintf("%v.\n\nFinished work is kept. Please report this, with the scene if you can.", b))
 		return
 	}
 	rest := err.Error()
@@ -239,7 +244,7 @@ func report(w io.Writer, err error) {
 	}
 	complain(w, rest)
 	if usage(err) {
-		fmt.Fprintf(w, "\n%s says how the command is used.\n", page.Name.Of("--help"))
+		fmt.Fprintf(w, "\nRun it with %s for help.\n", page.Name.Of("--help"))
 	}
 }
 
@@ -311,7 +316,7 @@ func exactly(n int) cobra.PositionalArgs {
 		if len(args) == n {
 			return nil
 		}
-		return usageError{fmt.Errorf("%d arguments instead of %d. The command is\n  %s", len(args), n, strings.TrimSuffix(c.UseLine(), " [flags]"))}
+		return usageError{fmt.Errorf("got %d arguments, want %d. Usage:\n\n    %s", len(args), n, strings.TrimSuffix(c.UseLine(), " [flags]"))}
 	}
 }
 

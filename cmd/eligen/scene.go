@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
@@ -38,7 +39,7 @@ type sceneOptions struct {
 }
 
 func (o *sceneOptions) flags(c *cobra.Command) {
-	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene, as `NAME=VALUE`; may be repeated")
+	c.Flags().StringArrayVar(&o.vars, "var", nil, "set a variable of the scene: `NAME=VALUE`; may be repeated")
 	completed(c, "var", completeVars)
 	c.Flags().StringArrayVar(&o.files, "var-file", nil, "read variables from `FILE`; may be repeated")
 	c.Flags().IntVar(&o.maxFrames, "max-frames", dsl.MaxFrames, "let a timeline have at most `N` frames")
@@ -65,15 +66,20 @@ func (o *planOptions) flags(c *cobra.Command) {
 	o.sceneOptions.flags(c)
 	f := c.Flags()
 	o.targetFlag(c)
-	f.StringVar(&o.seed, "seed", "", "use seed `N` for every render; several, as 1..4 or 1,5,9, render each and lay them side by side")
-	f.StringVar(&o.backend, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
-	f.StringVar(&o.engine, "engine", "model", "make pictures with `ENGINE`: model, or paint (each region in a flat colour, to look at a layout)")
+	f.StringVar(&o.seed, "seed", "", "use seed `N` for every render; with several (1..4 or 1,5,9), render each and lay them side by side")
+	backendFlag(f, &o.backend)
+	f.StringVar(&o.engine, "engine", "model", "make pictures with `ENGINE`: model, or paint (each region in a flat colour)")
 	choices(c, "engine", app.Engines...)
 	choices(c, "backend", "go", "xla:cpu", "xla:cuda")
 }
 
+// backendFlag adds the flag that chooses what models run on.
+func backendFlag(f *pflag.FlagSet, value *string) {
+	f.StringVar(value, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, else the installed one, else go)")
+}
+
 func (o *planOptions) targetFlag(c *cobra.Command) {
-	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this `RENDER`, as render.name or 'render.name[\"key\"]'; may be repeated")
+	c.Flags().StringArrayVar(&o.targets, "target", nil, "only this `RENDER`: render.name or 'render.name[\"key\"]'; may be repeated")
 	completed(c, "target", o.completeTargets)
 }
 
@@ -103,10 +109,10 @@ type makeOptions struct {
 func (o *makeOptions) flags(c *cobra.Command) {
 	o.planOptions.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.memory, "memory", "", "let a render take at most `SIZE` of memory, as 16GiB, or any (default: the machine's)")
+	f.StringVar(&o.memory, "memory", "", "limit a render's memory to `SIZE`, such as 16GiB, or any for no limit (default the machine's)")
 	f.StringVar(&o.out, "out", "", "write below `DIR` instead of the scene's folder: out/x.png becomes DIR/out/x.png")
-	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, as 0-7,20; files made of all frames are then left alone")
-	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE`, or all of a render's, again though it is in the store; may be repeated")
+	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, such as 0-7,20; files made of all frames stay as they are")
+	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE` again, or all stages of a render, though cached; may be repeated")
 }
 
 // request returns what the flags ask for.

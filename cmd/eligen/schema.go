@@ -13,10 +13,11 @@ func newSchema() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "schema",
-		Short:   "Print the language: every block, argument and function",
+		Short:   "Print the scene language's reference",
 		Example: "eligen schema | less\neligen schema --json",
-		Long:    `Print the language: every block, argument and function that a scene may have, from the declarations that scenes are read by. It is the page docs/language.md.`,
-		Args:    cobra.NoArgs,
+		Long: `Print the scene language's reference: every block, argument and function, from the declarations that the parser
+uses. It is the same as docs/language.md.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := dsl.Schema()
 			if asJSON {

@@ -20,10 +20,11 @@ func newShow() *cobra.Command {
 	var o showOptions
 	c := &cobra.Command{
 		Use:     "show FILE",
-		Short:   "Say what made a picture or a clip",
+		Short:   "Show how a picture or a clip was made",
 		Example: "eligen show scenes/out/rain.png\neligen show scenes/out/rain.png --json",
-		Long: `Say what made a picture or a clip: the render with nothing left open, its seed, the engine, and the weights by their digests. Every file that eligen writes carries it:
-PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM. On a terminal the picture is shown too.`,
+		Long: `Show how a picture or a clip was made: the render with every default filled in, its seed, the engine, and the
+digests of the weights. Every file that eligen writes carries this: PNG, JPEG, WebP, GIF, APNG, MP4 and WebM. A
+terminal shows the picture, too.`,
 		Args: exactly(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			return []cobra.Completion{"png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "webm"}, cobra.ShellCompDirectiveFilterFileExt
@@ -31,7 +32,7 @@ PNG, JPEG and WebP, and the clips GIF, APNG, WebP, MP4 and WebM. On a terminal t
 		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
-	c.Flags().BoolVar(&o.open, "open", false, "open the file in the system's viewer too")
+	c.Flags().BoolVar(&o.open, "open", false, "open the file in the system's viewer, too")
 	return c
 }
 

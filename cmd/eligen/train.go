@@ -37,12 +37,15 @@ func newTrain() *cobra.Command {
 	var o trainOptions
 	c := &cobra.Command{
 		Use:   "train RECIPE",
-		Short: "Train a model, or EliGen's LoRA, by a recipe",
+		Short: "Train a model or a LoRA by a recipe",
 		Long: `Train a model, or EliGen's LoRA, by a recipe.
 
-A training keeps its checkpoint, its log (log.jsonl) and sheets of samples in a folder, and goes on from the checkpoint when the same command is given again: after an interrupt (ctrl-c), a crash, or on another day. The folder "model" in it is a whole model with what was trained so far in its place; scenes and other recipes can start from it. A LoRA that is trained can be written in another format beside it, for other programs, by --format; later, by eligen models convert.
+A training keeps a checkpoint, its log (log.jsonl) and sheets of samples in a folder. Run the same command
+again, and it resumes from the checkpoint: after an interrupt (ctrl+c), a crash, or on another day. Its folder
+"model" is a whole model with the weights trained so far; scenes and other recipes can start from it. With
+--format, a LoRA is also written in another format, for other programs; "eligen models convert" does that later.
 
-A running training pauses, and goes on again, at each signal SIGUSR1.`,
+A running training pauses at a signal SIGUSR1, and resumes at the next.`,
 		Example: `eligen train recipes/autoencoder.hcl
 eligen train recipes/base.hcl --model ~/.cache/eligen/training/autoencoder/model
 # a minute's worth, to see that it works
@@ -53,23 +56,23 @@ eligen train recipes/eligen.hcl --smoke`,
 	}
 	o.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.backend, "backend", "", "train on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, or the installed one, or go)")
-	f.StringVar(&o.recipe, "recipe", "", "the recipe `NAME` of the file (default: its only one)")
+	backendFlag(f, &o.backend)
+	f.StringVar(&o.recipe, "recipe", "", "the recipe `NAME` of the file (default its only one)")
 	f.StringVar(&o.out, "out", "", "the training's `FOLDER` (default training/NAME in eligen's cache)")
-	f.StringVar(&o.model, "model", "", "start from the model in this `FOLDER` (default: the one that the recipe names)")
-	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default: where dataset fetch put them)")
-	f.StringVar(&o.format, "format", "", "write the LoRA as `FORMAT` too, for other programs: native (DiffSynth-Studio), kohya or diffusers")
-	f.BoolVar(&o.smoke, "smoke", false, "a few steps of the recipe on small pictures; fails if the loss does not fall")
-	f.BoolVar(&o.json, "json", false, "print the log's lines instead of a progress line")
+	f.StringVar(&o.model, "model", "", "start from the model in this `FOLDER` (default the recipe's)")
+	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
+	f.StringVar(&o.format, "format", "", "also write the LoRA as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
+	f.BoolVar(&o.smoke, "smoke", false, "run a few steps on small pictures; fail if the loss does not fall")
+	f.BoolVar(&o.json, "json", false, "print the log instead of progress")
 	return c
 }
 
 func (o *trainOptions) run(c *cobra.Command, a *app.App, args []string) (err error) {
 	if o.smoke && o.format != "" {
-		return errors.New("--smoke keeps nothing, so there is nothing to write in another --format: give one of the two")
+		return errors.New("--smoke keeps nothing to write in another --format: pass one of the two")
 	}
 	if o.smoke && o.out != "" {
-		return errors.New("--smoke keeps nothing, so --out would be empty: give one of the two")
+		return errors.New("--smoke keeps nothing, so --out would be empty: pass one of the two")
 	}
 	scene, warnings, err := a.Open(c.Context(), o.input(args[0]))
 	warned(c, warnings)

@@ -20,11 +20,12 @@ func newValidate() *cobra.Command {
 	var o validateOptions
 	c := &cobra.Command{
 		Use:     "validate SCENE…",
-		Short:   "Check scenes, and say everything that is wrong with them",
+		Short:   "Check scenes and report every error",
 		Example: "eligen validate scenes/rain.hcl\neligen validate scenes/*.hcl --json",
-		Long: `Check scenes, and say everything that is wrong with them, each mistake at its line.
+		Long: `Check scenes and report every error, each at its line.
 
-Nothing runs, and no weights are looked for: a scene may be valid on a machine that can't render it. "eligen plan" looks further.`,
+Nothing runs, and no weights are needed: a scene may be valid on a machine that can't render it. "eligen plan"
+checks the weights, too.`,
 		Args:              some,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),

@@ -24,16 +24,21 @@ func newVerify() *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify SCENE",
-		Short: "Render again, and hold the pictures to the record",
-		Long: `Render again, and hold the pictures to the record, the file eligen.lock.hcl beside the scene. Nothing is taken from the store.
+		Short: "Re-render and compare with the lock file",
+		Long: `Re-render and compare with the lock file, eligen.lock.hcl next to the scene. Nothing is taken from the store.
 
-The same recipe on the same engine must make the same pixels. On another engine, and on a GPU, the picture must be as like the recorded one as the lock says (psnr, in dB); the recorded one is the file that the render is written to, if nobody has changed it. A render whose scene says something else than it did is a mismatch, and what it says is named.
+The same definition on the same engine must give the same pixels. On another engine, and on a GPU, the picture
+must be as close to the recorded one as the lock file demands (psnr, in dB). The recorded picture is the file
+that the render writes, if nobody has changed it. If the scene has changed since, that is a mismatch, and verify
+lists the changes.
 
-The files that the render was recorded with must lie beside the scene, as they were: one that is gone, was changed, or shows something else is a mismatch too. Where they are not kept with the scene, --lock-only holds the render to the lock alone.
+The files of the render must lie next to the scene as they were recorded: a missing, changed or different file
+is a mismatch, too. If you don't keep them with the scene, pass --lock-only.
 
-A mismatch is exit code 4; weights that are not those of the lock are 6, before anything runs. Where a picture lies beside the scene, one named ….diff.png shows where the new one differs.
+A mismatch exits with 4. Weights that differ from the lock file exit with 6, before anything runs. Next to a
+picture that differs, verify writes one named ….diff.png that shows where.
 
---update makes the record: it renders, writes the pictures as apply does, and then the lock.`,
+--update makes the record: it renders, writes the pictures as apply does, and then the lock file.`,
 		Example: `eligen verify --update scenes/rain.hcl
 eligen verify scenes/rain.hcl`,
 		Args:              exactly(1),
@@ -42,13 +47,12 @@ eligen verify scenes/rain.hcl`,
 	}
 	o.planOptions.flags(c)
 	f := c.Flags()
-	f.StringVar(&o.progress, "progress", "", "show progress as `DISPLAY`: tui, plain or none (default tui on a terminal, plain elsewhere)")
-	choices(c, "progress", "tui", "plain", "none")
-	f.BoolVar(&o.update, "update", false, "record the scene's renders as they are now")
+	o.displayFlag(c)
+	f.BoolVar(&o.update, "update", false, "render and write the lock file")
 	f.BoolVar(&o.force, "force", false, "with --update: replace files that eligen did not write")
-	f.BoolVar(&o.lockOnly, "lock-only", false, "leave out the files beside the scene")
-	f.StringVar(&o.memory, "memory", "", "let a render take at most `SIZE` of memory, as 16GiB, or any (default: the machine's)")
-	f.StringVar(&o.diffDir, "diff-dir", "", "put difference pictures into this `FOLDER`, and what was rendered too")
+	f.BoolVar(&o.lockOnly, "lock-only", false, "ignore the files next to the scene")
+	f.StringVar(&o.memory, "memory", "", "limit a render's memory to `SIZE`, such as 16GiB, or any for no limit (default the machine's)")
+	f.StringVar(&o.diffDir, "diff-dir", "", "write difference pictures, and what was rendered, to this `FOLDER`")
 	return c
 }
 

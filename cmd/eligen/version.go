@@ -20,7 +20,7 @@ func newVersion() *cobra.Command {
 	var o versionOptions
 	c := &cobra.Command{
 		Use:     "version",
-		Short:   "Say which eligen this is",
+		Short:   "Print eligen's version",
 		Example: "eligen version\neligen version --json",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c) },
