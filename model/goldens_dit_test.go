@@ -230,7 +230,8 @@ func ditInputs(in map[string]tensor.Tensor) (inputs map[string]tensor.Tensor, fo
 }
 
 // velocity runs the transformer, with all intermediate results.
-func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, base weights.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
+func (s *suite) velocity(t *testing.T, cfg flux.Config, form string, base weights.Loader, dtype dtypes.DType,
+	inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
 	inputs = maps.Clone(inputs)
 	switch form {

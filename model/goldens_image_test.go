@@ -31,7 +31,8 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 	g.field(t, "config", &want)
 	c := g.open(t, g.text("model"))
 	cfg, err := detect.SigLIP(c)
-	if err != nil || (cfg != vision.Config{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Patch: want.Patch, Side: want.Size / want.Patch, Size: want.Size}) {
+	if err != nil || (cfg != vision.Config{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Patch: want.Patch,
+		Side: want.Size / want.Patch, Size: want.Size}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}
 	if !g.has("images") {
@@ -70,9 +71,10 @@ func testSigLIP(t *testing.T, s *suite, g *golden) {
 
 func (s *suite) siglip(t *testing.T, cfg vision.Config, l weights.Loader, pixels tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
-	return s.run(t, fmt.Sprint("siglip ", cfg), l, dtypes.Float32, map[string]tensor.Tensor{"pixel_values": pixels}, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
-		keep("pooler_output", vision.SigLIP(w, cfg, in["pixel_values"], keep))
-	})
+	return s.run(t, fmt.Sprint("siglip ", cfg), l, dtypes.Float32, map[string]tensor.Tensor{"pixel_values": pixels},
+		func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+			keep("pooler_output", vision.SigLIP(w, cfg, in["pixel_values"], keep))
+		})
 }
 
 func testIPAdapter(t *testing.T, s *suite, g *golden) {
@@ -101,7 +103,8 @@ func (g *golden) openIP(t *testing.T, path, config string) ipAdapter {
 	g.field(t, config, &want)
 	c := g.open(t, path)
 	cfg, err := detect.IPAdapter(c)
-	if err != nil || (cfg != flux.IPConfig{ImageDim: want.ImageDim, Hidden: cfg.Hidden, Tokens: want.Tokens, TokenDim: want.TokenDim, Dim: want.Heads * want.HeadDim, Blocks: want.Blocks}) {
+	if err != nil || (cfg != flux.IPConfig{ImageDim: want.ImageDim, Hidden: cfg.Hidden, Tokens: want.Tokens, TokenDim: want.TokenDim,
+		Dim: want.Heads * want.HeadDim, Blocks: want.Blocks}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", path, cfg, err, want)
 	}
 	return ipAdapter{g.scale(t, c), cfg, want.Heads}
@@ -110,11 +113,12 @@ func (g *golden) openIP(t *testing.T, path, config string) ipAdapter {
 // ip makes the tokens, keys and values of pictures' vectors "image_embeds".
 func (s *suite) ip(t *testing.T, a ipAdapter, inputs map[string]tensor.Tensor) map[string]tensor.Tensor {
 	t.Helper()
-	return s.run(t, fmt.Sprint("ip-adapter ", a.config, a.heads), a, dtypes.Float32, inputs, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
-		tokens := flux.ImageTokens(w, in["image_embeds"])
-		keep("ip_tokens", tokens)
-		pictures(w, flux.Config{Dim: a.config.Dim, Heads: a.heads}, a.config.Blocks, tokens, keep)
-	})
+	return s.run(t, fmt.Sprint("ip-adapter ", a.config, a.heads), a, dtypes.Float32, inputs,
+		func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+			tokens := flux.ImageTokens(w, in["image_embeds"])
+			keep("ip_tokens", tokens)
+			pictures(w, flux.Config{Dim: a.config.Dim, Heads: a.heads}, a.config.Blocks, tokens, keep)
+		})
 }
 
 // pictures are the keys and values of each block, all pictures' [N,T,D] in a row.

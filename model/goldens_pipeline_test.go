@@ -107,7 +107,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		return file, c
 	}
 
-	inputs := [][]byte{runOp(t, e, noise.Op{Seed: args.Seed, Shape: []int{e.transformer.Config.LatentChannels, h, w}, Variant: noise.AVX2, DType: "float32"})}
+	inputs := [][]byte{runOp(t, e, noise.Op{Seed: args.Seed, Shape: []int{e.transformer.Config.LatentChannels, h, w},
+		Variant: noise.AVX2, DType: "float32"})}
 	file, c := prompt(args.Prompt, true)
 	inputs = append(inputs, file)
 	got["prompt_emb"], got["pooled_prompt_emb"] = batch(c["txt"]), batch(c["vec"])
@@ -293,7 +294,8 @@ func (e *pipelineEngine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.
 	return e.transformer.Denoise(ctx, d)
 }
 
-func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents tensor.Tensor, tiles *eligen.Tiling) (_ image.Image, err error) {
+func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents tensor.Tensor,
+	tiles *eligen.Tiling) (_ image.Image, err error) {
 	e.autoencoder.Tiles = tiles
 	if e.picture, err = e.autoencoder.Decode(ctx, latents); err != nil {
 		return nil, err

@@ -342,7 +342,8 @@ type graphFunc func(w nn.Weights, in map[string]*Node, keep func(name string, x 
 
 // run computes a graph over a loader's weights, in a dtype; results are float32.
 // Graphs of one name are one graph, whatever weights they are run with.
-func (s *suite) run(t *testing.T, name string, l weights.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor, f graphFunc) map[string]tensor.Tensor {
+func (s *suite) run(t *testing.T, name string, l weights.Loader, dtype dtypes.DType, inputs map[string]tensor.Tensor,
+	f graphFunc) map[string]tensor.Tensor {
 	t.Helper()
 	store := exec.NewStore(s.runner.Backend, l, dtype)
 	defer func() {

@@ -32,9 +32,10 @@ func testT5(t *testing.T, s *suite, g *golden) {
 	if err != nil || cfg != text.T5Config(want) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}
-	got := s.run(t, fmt.Sprint("t5 ", cfg), g.scale(t, c), dtypes.Float32, g.in, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
-		keep("last_hidden", text.T5(w, cfg, ConvertDType(in["input_ids"], dtypes.Int32), keep))
-	})
+	got := s.run(t, fmt.Sprint("t5 ", cfg), g.scale(t, c), dtypes.Float32, g.in,
+		func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+			keep("last_hidden", text.T5(w, cfg, ConvertDType(in["input_ids"], dtypes.Int32), keep))
+		})
 	bias := got["position_bias"] // [1,H,L,L]
 	h, l := bias.Shape[1], bias.Shape[3]
 	for name, row := range map[string]int{"position_bias_row0": 0, "position_bias_lastrow": l - 1} {
@@ -52,12 +53,14 @@ func testCLIP(t *testing.T, s *suite, g *golden) {
 	g.field(t, "config", &want)
 	c := g.open(t, g.text("model"))
 	cfg, err := detect.CLIP(c)
-	if err != nil || (cfg != text.CLIPConfig{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Vocab: want.Vocab, Positions: cfg.Positions}) {
+	if err != nil || (cfg != text.CLIPConfig{Dim: want.Dim, FF: want.FF, Heads: want.Heads, Layers: want.Layers, Vocab: want.Vocab,
+		Positions: cfg.Positions}) {
 		t.Fatalf("%s is recognised as %+v, %v\nwant %+v", g.text("model"), cfg, err, want)
 	}
-	got := s.run(t, fmt.Sprint("clip ", cfg), g.scale(t, c), dtypes.Float32, g.in, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
-		keep("pooled", text.CLIP(w, cfg, ConvertDType(in["input_ids"], dtypes.Int32), keep))
-	})
+	got := s.run(t, fmt.Sprint("clip ", cfg), g.scale(t, c), dtypes.Float32, g.in,
+		func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+			keep("pooled", text.CLIP(w, cfg, ConvertDType(in["input_ids"], dtypes.Int32), keep))
+		})
 	got["hidden_skip2"] = got[fmt.Sprintf("layer.%d", cfg.Layers-2)]
 	for name, x := range got {
 		// Of some results a case holds the first rows of the batch only.

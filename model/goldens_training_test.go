@@ -203,7 +203,8 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	if gradients == 0 || weights == 0 && decay == "constant" {
 		t.Fatalf("the case has %d gradients and %d weights under %q", gradients, weights, family)
 	}
-	t.Logf("%d gradients within %g; of %d numbers after %d steps, %d are more than %g off", gradients, tolerance.Grad, all, len(steps), off, tolerance.Weights)
+	t.Logf("%d gradients within %g; of %d numbers after %d steps, %d are more than %g off", gradients, tolerance.Grad, all,
+		len(steps), off, tolerance.Weights)
 	if off > all/200 {
 		t.Errorf("after %d steps %d of %d numbers are off by more than %g", len(steps), off, all, tolerance.Weights)
 	}

@@ -50,7 +50,8 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 	// As float32, where bfloat16 would lose something.
 	third := tensor.Tensor{Shape: []int{1, 1}, Data: []float32{1. / 3}}
 	var b strings.Builder
-	if err := lora.Write(&b, lora.Kohya, map[string]string{"format": "pt"}, lora.Factor{Module: "img_in", A: third, B: third, Alpha: 3}); err != nil {
+	if err := lora.Write(&b, lora.Kohya, map[string]string{"format": "pt"},
+		lora.Factor{Module: "img_in", A: third, B: third, Alpha: 3}); err != nil {
 		t.Fatal(err)
 	}
 	single := filepath.Join(dir, "single.safetensors")

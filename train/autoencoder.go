@@ -139,12 +139,14 @@ type Quality struct {
 }
 
 func (q Quality) String() string {
-	return fmt.Sprintf("%d held-out pictures: PSNR %.2f dB; latents before normalisation: mean %.4f, deviation %.4f", q.Pictures, q.PSNR, q.Mean, q.Sigma)
+	return fmt.Sprintf("%d held-out pictures: PSNR %.2f dB; latents before normalisation: mean %.4f, deviation %.4f", q.Pictures,
+		q.PSNR, q.Mean, q.Sigma)
 }
 
 // Measure encodes and decodes n samples, one at a time, and draws them above
 // what came of them into a PNG at path, if that isn't empty.
-func Measure(backend compute.Backend, c vae.Config, weights map[string]tensor.Tensor, samples annotated.Samples, n int, path string) (q Quality, err error) {
+func Measure(backend compute.Backend, c vae.Config, weights map[string]tensor.Tensor, samples annotated.Samples, n int,
+	path string) (q Quality, err error) {
 	var sheet *image.NRGBA
 	plain := c
 	plain.Scale, plain.Shift = 1, 0

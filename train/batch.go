@@ -63,7 +63,8 @@ func (in inputs) noisy() *Node {
 // within is where in its region an image token is, [B,S,2], which tokens have one,
 // [B,S,1], and the variance of numbers between −1 and 1.
 func (in inputs) within() (where, tokens, variance *Node) {
-	return Slice(in.where, AxisRange(), AxisRange(), AxisRange(0, 2)), Slice(in.where, AxisRange(), AxisRange(), AxisRange(2, 3)), ConstAs(in.where, 1.0/3)
+	return Slice(in.where, AxisRange(), AxisRange(), AxisRange(0, 2)), Slice(in.where, AxisRange(), AxisRange(), AxisRange(2, 3)),
+		ConstAs(in.where, 1.0/3)
 }
 
 // across is what the tokens of a pair's object, in the right panel, should know of the left

@@ -20,7 +20,8 @@ import (
 func TestBesideIsAdapted(t *testing.T) {
 	const rank = 2
 	m := Model{
-		Flux: flux.Config{Dim: 16, Heads: 2, Axes: [3]int{2, 2, 4}, Double: 1, Single: 2, TextDim: 8, PooledDim: 8, MLPRatio: 2, LatentChannels: 4},
+		Flux: flux.Config{Dim: 16, Heads: 2, Axes: [3]int{2, 2, 4}, Double: 1, Single: 2, TextDim: 8, PooledDim: 8, MLPRatio: 2,
+			LatentChannels: 4},
 		T5:   text.T5Config{Dim: 8, FF: 8, HeadDim: 4, Heads: 2, Layers: 1, Vocab: 8},
 		CLIP: text.CLIPConfig{Dim: 8, FF: 8, Heads: 2, Layers: 1, Vocab: 8, Positions: 4},
 	}
@@ -65,7 +66,8 @@ func TestBesideIsAdapted(t *testing.T) {
 			latents[i] = float32(x.NormFloat64())
 		}
 		out, err := exec.Call(
-			tensors.FromFlatDataAndDimensions(latents, 1, 4, 4, 4), []float32{300}, [][]int32{{1, 2, 3, 4}}, [][][]int32{{{5, 6}}}, [][][]float32{{{1, 1, 0, 0}}})
+			tensors.FromFlatDataAndDimensions(latents, 1, 4, 4, 4), []float32{300}, [][]int32{{1, 2, 3, 4}}, [][][]int32{{{5, 6}}},
+			[][][]float32{{{1, 1, 0, 0}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -90,7 +90,8 @@ func (m Model) withEliGen() (_ Model, fused int, err error) {
 			down, isA := m.Weights[a]
 			up, isB := m.Weights[b]
 			if isA && isB {
-				if len(down.Shape) != 2 || len(up.Shape) != 2 || up.Shape[1] != down.Shape[0] || up.Shape[0] != p.Shape[0] || down.Shape[1] != p.Shape[1] {
+				if len(down.Shape) != 2 || len(up.Shape) != 2 || up.Shape[1] != down.Shape[0] || up.Shape[0] != p.Shape[0] ||
+					down.Shape[1] != p.Shape[1] {
 					return m, 0, fmt.Errorf("EliGen's LoRA has factors of shape %v and %v for %q of shape %v", down.Shape, up.Shape, p.Name, p.Shape)
 				}
 				w = plus(w, up, down)
@@ -221,7 +222,8 @@ func beside(a, b []float32, row int) []float32 {
 // the whole of inference: both panels, guidance, and all but the region led to the
 // input. From top to bottom: the object, the scene without it, the result, the scene
 // as it was composed.
-func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int,
+	cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	size := twoPanels(r.Size)
 	d := drawing{m: m, size: size, entities: 1, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var object, scene, composed []*image.NRGBA

@@ -114,7 +114,8 @@ func TestInContextBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 1, 1, 8}, {8, 1, 4, 8}, {8, 8, 3}, {8, 4}, {8, 8}, {8, 4}, {8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 2, 2}} {
+	for i, want := range [][]int{{8, 4, 4, 8}, {8, 4, 4, 8}, {8}, {8, 1, 1, 8}, {8, 1, 4, 8}, {8, 8, 3}, {8, 4}, {8, 8}, {8, 4},
+		{8, 4}, {8, 1, 3}, {8, 1, 8}, {8, 2, 2}} {
 		if got := in[i].Shape().Dimensions; len(got) != len(want) || got[0] != want[0] || got[len(got)-1] != want[len(want)-1] {
 			t.Errorf("input %d has shape %v, want %v", i, got, want)
 		}

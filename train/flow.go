@@ -200,7 +200,8 @@ func (m Model) velocity(w nn.Weights, x, timestep *Node, c conditions, trace fun
 	txt := text.T5(w.In("t5"), m.T5, c.prompt)                               // [B,T,D]
 	local := text.T5(w.In("t5"), m.T5, Reshape(c.entities, d[0]*d[1], d[2])) // [B·N,Te,D]
 	in := flux.Input{
-		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, c.clip), Origin: c.origin, Pictures: pictures, Trace: trace,
+		Latents: x, Timestep: timestep, Txt: txt, Vec: text.CLIP(w.In("clip"), m.CLIP, c.clip), Origin: c.origin, Pictures: pictures,
+		Trace:    trace,
 		Entities: []flux.Entities{{Txt: Reshape(local, d[0], d[1], d[2], -1), Members: c.members}},
 	}
 	if m.Flux.Guidance {
@@ -441,7 +442,8 @@ var referenceWeight = func() func(t float64) float64 {
 
 // Preview draws pictures from the weights of a running training: every sample
 // by its global prompt alone in the upper row, with its entities in the lower.
-func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+func Preview(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int,
+	cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	d := drawing{m: m, size: r.Size, entities: MaxEntities, steps: steps, cfg: cfg, rank: r.Rank, noises: n}
 	var truth []*image.NRGBA
 	for _, regional := range []bool{false, true} {

@@ -65,7 +65,8 @@ func (m Model) headParams(r eligen.Recipe) (out []Param) {
 // ask makes a transformer's velocity by a function that is given a trace. Added is what
 // the answers of the recipe's heads add to the loss; measures has each one's error, in
 // units of what a guess costs.
-func (m Model) ask(w nn.Weights, r eligen.Recipe, in inputs, measures map[string]*Node, velocity func(trace func(string, *Node)) *Node) (v, added *Node) {
+func (m Model) ask(w nn.Weights, r eligen.Recipe, in inputs, measures map[string]*Node,
+	velocity func(trace func(string, *Node)) *Node) (v, added *Node) {
 	states := map[string]*Node{}
 	v = velocity(func(name string, value *Node) {
 		if slices.Contains(m.headBlocks(), name) {
@@ -80,7 +81,8 @@ func (m Model) ask(w nn.Weights, r eligen.Recipe, in inputs, measures map[string
 		for _, block := range m.headBlocks() {
 			x := states[block]
 			length := x.Shape().Dim(1)
-			x = nn.LayerNorm(Slice(x, AxisRange(), AxisRange(length-s, length)), 1e-6)                                  // image tokens are behind text
+			// image tokens are behind text
+			x = nn.LayerNorm(Slice(x, AxisRange(), AxisRange(length-s, length)), 1e-6)
 			said := w.In(headPrefix + h.name + "." + block).Linear(x)                                                   // [B,S,width]
 			each := Mul(Square(Sub(said, BroadcastToDims(truth, b, s, h.width))), BroadcastToDims(mask, b, s, h.width)) // of tokens that are asked
 			off = Add(off, Div(ReduceAllSum(each), AddScalar(Mul(variance, MulScalar(ReduceAllSum(mask), float64(h.width))), 1e-6)))

@@ -117,7 +117,8 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 			return nil, err
 		}
 		return append(append(in, g.tensors()...),
-			tensors.FromFlatDataAndDimensions(said, r.Batch, m.Text.Length), tensors.FromFlatDataAndDimensions(clip, r.Batch, m.Text.CLIPLength)), nil
+			tensors.FromFlatDataAndDimensions(said, r.Batch, m.Text.Length),
+			tensors.FromFlatDataAndDimensions(clip, r.Batch, m.Text.CLIPLength)), nil
 	}
 	t.Loss = func(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 		in, more := inputsOf(nodes), nodes[given:] // a towerBatch, and prompts that say the style
@@ -153,7 +154,8 @@ func together(vec, style *Node) (loss, right *Node) {
 		return Div(ReduceAllSum(Mul(of, where)), AddScalar(ReduceAllSum(where), 1e-6))
 	}
 	positive := ConvertDType(GreaterThan(z, ZerosLike(z)), cos.DType())
-	return MulScalar(Add(mean(each, same), mean(each, OneMinus(same))), 0.5), MulScalar(Add(mean(positive, same), mean(positive, OneMinus(same))), 0.5)
+	return MulScalar(Add(mean(each, same), mean(each, OneMinus(same))), 0.5),
+		MulScalar(Add(mean(positive, same), mean(positive, OneMinus(same))), 0.5)
 }
 
 // image is the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and
@@ -172,7 +174,8 @@ func (m Model) sees(s Start) (Model, error) {
 	for _, p := range m.visionParams() {
 		w, ok := s.Model[p.Name]
 		if !ok {
-			return m, fmt.Errorf("an IP-Adapter is trained on what a vision tower sees, and this model has none: train it first, with recipes/vision.hcl")
+			return m, fmt.Errorf("an IP-Adapter is trained on what a vision tower sees, and this model has none: train it first, with " +
+				"recipes/vision.hcl")
 		}
 		m.Weights[p.Name] = w
 	}
@@ -212,7 +215,8 @@ func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 
 // PreviewStyles draws the layouts of n samples in every style, each by an image
 // prompt of that style: a row a style, under it the image prompts.
-func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int, cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
+func PreviewStyles(backend compute.Backend, m Model, r eligen.Recipe, samples annotated.Samples, n, steps int,
+	cfg float64) (func(weights map[string]tensor.Tensor, path string) error, error) {
 	styles := append([]string{annotated.DefaultStyle}, slices.Sorted(maps.Keys(r.Styles))...)
 	shown, err := pool(func(i int) (annotated.Sample, error) { return samples(n + i) }, styles, n)
 	if err != nil {

@@ -23,7 +23,8 @@ import (
 
 // styled is sample i, every second one in a style of its own: its colours are dark.
 func styled(i int) annotated.Sample {
-	s := annotated.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b", Style: annotated.DefaultStyle}
+	s := annotated.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b",
+		Style: annotated.DefaultStyle}
 	c := color.NRGBA{200, 220, 240, 255}
 	if i%2 == 1 {
 		s.Style, c = "dark", color.NRGBA{20, 30, 40, 255}
@@ -61,8 +62,9 @@ func TestIP(t *testing.T) {
 	job := train.Job{
 		Recipe: r, Backend: backend(t), Dir: dir,
 		Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
-		Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
-		Export:  func(w map[string]tensor.Tensor) error { exported = w; return nil },
+		Start: train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP,
+			Text: m.Text, Vision: tower, IP: ip},
+		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "recipes/vision.hcl") {
 		t.Fatalf("without a tower: error %v", err)
@@ -112,12 +114,14 @@ func TestIPWords(t *testing.T) {
 			}
 			return s, nil
 		}
-		r := eligen.Recipe{Name: "ip", Kind: "ip", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 8, Regions: 1, Every: 1, Words: words, Styles: map[string]float64{style: 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2}}
+		r := eligen.Recipe{Name: "ip", Kind: "ip", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 8, Regions: 1, Every: 1,
+			Words: words, Styles: map[string]float64{style: 0.5}, Optimizer: eligen.Optimizer{Rate: 1e-2}}
 		task, err := train.IP(backend(t), m, r, train.Pictures{Samples: samples, N: 1, Cache: filepath.Join(t.TempDir(), "latents")})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := train.Run(t.Context(), task, train.Options{Recipe: r, Backend: backend(t), Dir: t.TempDir(), Report: func(s train.Status) { loss = max(loss, s.Loss) }}); err != nil {
+		if err := train.Run(t.Context(), task, train.Options{Recipe: r, Backend: backend(t), Dir: t.TempDir(),
+			Report: func(s train.Status) { loss = max(loss, s.Loss) }}); err != nil {
 			t.Fatal(err)
 		}
 		return loss
@@ -146,7 +150,8 @@ func TestIPBatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[14])
+	latents, pixels, shown := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[float32](in[13]),
+		tensors.MustCopyFlatData[float32](in[14])
 	n, side := len(latents)/r.Batch, 3*m.Vision.Size*m.Vision.Size
 	// Flat pictures have equal latents: those of a dark sample tell which are dark.
 	dark, bare := map[bool]float32{}, 0
@@ -168,7 +173,8 @@ func TestIPBatch(t *testing.T) {
 	for b := range r.Batch {
 		isDark := pixels[b*side] < 0
 		plain, words := prompt[b*m.Text.Length:][:m.Text.Length], said[b*m.Text.Length:][:m.Text.Length]
-		if isDark && !slices.Equal(words, m.Text.T5("dark, a", m.Text.Length)) || !isDark && !slices.Equal(words, plain) || slices.Equal(plain, m.Text.T5("dark, a", m.Text.Length)) {
+		if isDark && !slices.Equal(words, m.Text.T5("dark, a", m.Text.Length)) || !isDark && !slices.Equal(words, plain) ||
+			slices.Equal(plain, m.Text.T5("dark, a", m.Text.Length)) {
 			t.Errorf("sample %d, dark: %t, has the prompt %v, and %v with the style", b, isDark, plain, words)
 		}
 	}
@@ -195,7 +201,8 @@ func TestImagePrompts(t *testing.T) {
 		Panels: func(eligen.Size, bool) (annotated.Samples, error) {
 			return func(i int) (annotated.Sample, error) { return twins(i, 32, 32), nil }, nil
 		},
-		Start:  train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text, Vision: tower, IP: ip},
+		Start: train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Model: m.Weights, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP,
+			Text: m.Text, Vision: tower, IP: ip},
 		Export: func(w map[string]tensor.Tensor) error { exported = w; return nil },
 	}
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "recipes/vision.hcl") {
@@ -230,7 +237,8 @@ func TestImagePrompts(t *testing.T) {
 		t.Fatal(err)
 	}
 	latents, prompt := tensors.MustCopyFlatData[float32](in[0]), tensors.MustCopyFlatData[int32](in[8])
-	pixels, shown, felt := tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[14]), tensors.MustCopyFlatData[float32](in[15])
+	pixels, shown, felt := tensors.MustCopyFlatData[float32](in[13]), tensors.MustCopyFlatData[float32](in[14]),
+		tensors.MustCopyFlatData[float32](in[15])
 	n, side := len(latents)/r.Batch, 3*tower.Size*tower.Size
 	says := func(b int, s string) bool {
 		return slices.Equal(prompt[b*m.Text.Length:][:m.Text.Length], m.Text.T5(s, m.Text.Length))

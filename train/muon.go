@@ -15,7 +15,8 @@ func orthogonal(kind string, p Param) bool {
 	if kind != "muon" || len(p.Shape) != 2 || min(p.Shape[0], p.Shape[1]) < 2 {
 		return false
 	}
-	for _, part := range []string{"img_in", "final_layer", headPrefix, "mod.lin", "modulation.lin", "shared.weight", "embed_tokens", "_embedding", "relative_attention_bias"} {
+	for _, part := range []string{"img_in", "final_layer", headPrefix, "mod.lin", "modulation.lin", "shared.weight", "embed_tokens",
+		"_embedding", "relative_attention_bias"} {
 		if strings.Contains(p.Name, part) {
 			return false
 		}

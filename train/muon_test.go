@@ -44,7 +44,8 @@ func TestMuonStep(t *testing.T) {
 				},
 			}
 			dir := t.TempDir()
-			r := eligen.Recipe{Name: "muon", Steps: 1, Batch: 1, Every: 1, Optimizer: eligen.Optimizer{Kind: "muon", Rate: rate, Decay: "constant", Betas: [2]float64{0.95, 0.99}}}
+			r := eligen.Recipe{Name: "muon", Steps: 1, Batch: 1, Every: 1,
+				Optimizer: eligen.Optimizer{Kind: "muon", Rate: rate, Decay: "constant", Betas: [2]float64{0.95, 0.99}}}
 			if err := run(t, t.Context(), task, r, dir); err != nil {
 				t.Fatal(err)
 			}

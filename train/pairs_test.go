@@ -45,7 +45,8 @@ func TestPairs(t *testing.T) {
 		if !slices.Equal(shape, []int{4, 4, 4, 8}) || !slices.Equal(origins, []int{4, 2, 2}) {
 			t.Fatalf("step %d: latents %v at %v, want four pairs", step, shape, origins)
 		}
-		share, weight, origin := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]), tensors.MustCopyFlatData[int32](in[12])
+		share, weight, origin := tensors.MustCopyFlatData[float32](in[3]), tensors.MustCopyFlatData[float32](in[4]),
+			tensors.MustCopyFlatData[int32](in[12])
 		for b := range 4 {
 			if o := origin[4*b : 4*b+4]; !slices.Equal(o, []int32{0, 0, 0, 2}) {
 				t.Errorf("pair %d: panels at %v, not side by side", b, o)
@@ -82,7 +83,8 @@ func TestPairs(t *testing.T) {
 	if err := train.Do(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	if len(exported) != len(m.Params()) || slices.ContainsFunc(slices.Collect(maps.Keys(exported)), func(n string) bool { return strings.HasPrefix(n, "head.") }) {
+	if len(exported) != len(m.Params()) || slices.ContainsFunc(slices.Collect(maps.Keys(exported)),
+		func(n string) bool { return strings.HasPrefix(n, "head.") }) {
 		t.Errorf("%d tensors, want %d: %v", len(exported), len(m.Params()), slices.Sorted(maps.Keys(exported)))
 	}
 	job.Panels = nil
@@ -122,7 +124,8 @@ func TestVision(t *testing.T) {
 		t.Errorf("%d tensors are trained, want %d", len(exported), len(tower.Weights()))
 	}
 	if last.Measures["pairs"] < 0.9 || last.Loss >= first.Loss {
-		t.Errorf("light and dark pictures are told apart in %.2f of pairs; the loss went from %.3f to %.3f", last.Measures["pairs"], first.Loss, last.Loss)
+		t.Errorf("light and dark pictures are told apart in %.2f of pairs; the loss went from %.3f to %.3f", last.Measures["pairs"],
+			first.Loss, last.Loss)
 	}
 	job.Recipe.Styles = nil
 	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "there is no \"styles\"") {

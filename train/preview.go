@@ -84,7 +84,8 @@ func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor)
 		if err != nil {
 			return nil, err
 		}
-		fixed = append(fixed, kept, tensors.FromFlatDataAndDimensions(noise, d.n, d.m.VAE.Z, lh, lw), tensors.FromFlatDataAndDimensions(d.paint, d.n, 1, lh, lw))
+		fixed = append(fixed, kept, tensors.FromFlatDataAndDimensions(noise, d.n, d.m.VAE.Z, lh, lw),
+			tensors.FromFlatDataAndDimensions(d.paint, d.n, 1, lh, lw))
 	}
 	step, err := Compile(backend, merged(d.m.Weights, weights), func(w nn.Weights, in []*Node) []*Node {
 		if d.rank > 0 {
@@ -108,7 +109,10 @@ func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor)
 		}
 		x = out[0]
 	}
-	decode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Decode(w, d.m.VAE, in[0], nil)} })
+	decode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights,
+		in []*Node) []*Node {
+		return []*Node{vae.Decode(w, d.m.VAE, in[0], nil)}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +161,10 @@ func (d *drawing) conditions() []any {
 // clean encodes the pictures that are painted into, [n,Z,h,w]. It puts their left panels in
 // the noise: that panel is clean from the first step on, led from the picture to itself.
 func (d *drawing) clean(backend compute.Backend, noise []float32) (*tensors.Tensor, error) {
-	encode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights, in []*Node) []*Node { return []*Node{vae.Encode(w, d.m.VAE, in[0], nil)} })
+	encode, err := Compile(backend, d.m.Autoencoder, func(w nn.Weights,
+		in []*Node) []*Node {
+		return []*Node{vae.Encode(w, d.m.VAE, in[0], nil)}
+	})
 	if err != nil {
 		return nil, err
 	}

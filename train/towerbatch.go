@@ -84,7 +84,8 @@ func pool(samples annotated.Samples, styles []string, n int) ([][]*image.NRGBA, 
 	missing := len(styles)
 	for i := 0; missing > 0; i++ {
 		if i > 100*n*len(styles) {
-			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q", styles, annotated.DefaultStyle)
+			return nil, fmt.Errorf("of the styles %v, some are hardly in the pictures: give each a share in \"styles\", and leave one to %q",
+				styles, annotated.DefaultStyle)
 		}
 		s, err := samples(i)
 		if err != nil {

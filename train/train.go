@@ -360,7 +360,8 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 // value is a variable in a graph.
 func (s *state) value(g *Graph, path string) *Node { return s.store.GetVariable(path).NodeValue(g) }
 
-func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Options) (loss, norm float64, measures map[string]float64, err error) {
+func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Options) (loss, norm float64,
+	measures map[string]float64, err error) {
 	opt := withDefaults(o.Recipe.Optimizer)
 	n := float64(s.step + 1)
 	scalar := func(x float64) any { return float32(x) }

@@ -236,7 +236,8 @@ func TestLoRANames(t *testing.T) {
 func tiny(t *testing.T) (train.Model, annotated.Samples) {
 	t.Helper()
 	m := train.Model{
-		Flux: flux.Config{Dim: 16, Heads: 2, Axes: [3]int{2, 2, 4}, Double: 1, Single: 1, TextDim: 8, PooledDim: 8, MLPRatio: 2, LatentChannels: 4},
+		Flux: flux.Config{Dim: 16, Heads: 2, Axes: [3]int{2, 2, 4}, Double: 1, Single: 1, TextDim: 8, PooledDim: 8, MLPRatio: 2,
+			LatentChannels: 4},
 		T5:   text.T5Config{Dim: 8, FF: 8, HeadDim: 4, Heads: 2, Layers: 1, Vocab: 8},
 		CLIP: text.CLIPConfig{Dim: 8, FF: 8, Heads: 2, Layers: 1, Vocab: 8, Positions: 4},
 		VAE:  vae.Config{Ch: 4, Mult: []int{1, 1, 1, 1}, ResBlocks: 1, Groups: 2, Z: 4, Scale: 1},
@@ -324,7 +325,8 @@ func TestKeptLatentsAreToldApart(t *testing.T) {
 	do := func() {
 		t.Helper()
 		err := train.Do(t.Context(), train.Job{
-			Recipe:  eligen.Recipe{Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 2, Every: 2, Optimizer: eligen.Optimizer{Rate: 1e-3}},
+			Recipe: eligen.Recipe{Name: "base", Kind: "base", Size: eligen.Size{W: 32, H: 32}, Steps: 1, Batch: 2, Every: 2,
+				Optimizer: eligen.Optimizer{Rate: 1e-3}},
 			Backend: backend(t), Dir: dir,
 			Samples: func(eligen.Size, bool) (annotated.Samples, error) { return samples, nil },
 			Start:   train.Start{VAE: m.VAE, Autoencoder: m.Autoencoder, Flux: m.Flux, T5: m.T5, CLIP: m.CLIP, Text: m.Text},
@@ -358,7 +360,8 @@ func TestKeptLatentsAreToldApart(t *testing.T) {
 func TestFlowNeedsABase(t *testing.T) {
 	m, samples := tiny(t)
 	delete(m.Weights, "dit.img_in.weight")
-	_, err := train.Flow(backend(t), m, eligen.Recipe{Rank: 2, Size: eligen.Size{W: 32, H: 32}}, train.Pictures{Samples: samples, N: 1, Cache: t.TempDir()}, train.Pictures{})
+	_, err := train.Flow(backend(t), m, eligen.Recipe{Rank: 2, Size: eligen.Size{W: 32, H: 32}},
+		train.Pictures{Samples: samples, N: 1, Cache: t.TempDir()}, train.Pictures{})
 	if err == nil || !strings.Contains(err.Error(), `"dit.img_in.weight" is missing`) {
 		t.Errorf("error %v", err)
 	}

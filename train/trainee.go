@@ -61,7 +61,8 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{nano.AutoencoderFile, nano.TransformerFile, nano.TextFile, nano.EliGenFile, nano.VisionFile, nano.IPFile, nano.InContextFile, JudgeFile, StyleJudgeFile} {
+	for _, name := range []string{nano.AutoencoderFile, nano.TransformerFile, nano.TextFile, nano.EliGenFile, nano.VisionFile,
+		nano.IPFile, nano.InContextFile, JudgeFile, StyleJudgeFile} {
 		data, err := f.Read(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -98,8 +99,10 @@ func NewTrainee(words []string) (*Trainee, error) {
 		return nil, err
 	}
 	m := nano.Manifest{
-		Name: "nano", Native: eligen.Size{W: 256, H: 256}, Transformer: flux.Nano, T5: text.T5Nano(t5.Vocab()), CLIP: text.CLIPNano(clip.Vocab()), Autoencoder: vae.Nano,
-		TextLength: 24, EntityTextLength: 8, Steps: 20, StepsWithEntities: 20, CFG: 2.5, CFGWithNegative: 2.5, CFGWithEntities: 2.5, Schedule: "flux-schnell",
+		Name: "nano", Native: eligen.Size{W: 256, H: 256}, Transformer: flux.Nano, T5: text.T5Nano(t5.Vocab()),
+		CLIP: text.CLIPNano(clip.Vocab()), Autoencoder: vae.Nano,
+		TextLength: 24, EntityTextLength: 8, Steps: 20, StepsWithEntities: 20, CFG: 2.5, CFGWithNegative: 2.5, CFGWithEntities: 2.5,
+		Schedule: "flux-schnell",
 	}
 	m.Transformer.TextDim, m.Transformer.PooledDim = m.T5.Dim, m.CLIP.Dim
 	return &Trainee{
@@ -111,7 +114,8 @@ func NewTrainee(words []string) (*Trainee, error) {
 }
 
 // prefixes are what the names of a file's weights have before them in training.
-var prefixes = map[string]string{nano.TransformerFile: "dit.", nano.VisionFile: "vision.", nano.IPFile: "ip.", nano.InContextFile: "in-context."}
+var prefixes = map[string]string{nano.TransformerFile: "dit.", nano.VisionFile: "vision.", nano.IPFile: "ip.",
+	nano.InContextFile: "in-context."}
 
 // Start is what a training builds upon.
 func (t *Trainee) Start() (Start, error) {
@@ -230,7 +234,10 @@ func (t *Trainee) Write(dir string) error {
 		if c := t.classes[name]; c != nil {
 			meta = map[string]string{"classes": strings.Join(c, ",")}
 		}
-		if err := files.WriteFile(filepath.Join(dir, name), func(w io.Writer) error { return weights.WriteBFloat16(w, meta, tensors) }); err != nil {
+		if err := files.WriteFile(filepath.Join(dir, name), func(w io.Writer) error {
+			return weights.WriteBFloat16(w, meta,
+				tensors)
+		}); err != nil {
 			return err
 		}
 	}

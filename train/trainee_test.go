@@ -156,7 +156,8 @@ func TestOpenTraineeRefuses(t *testing.T) {
 	if _, err := train.OpenTrainee(empty, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(empty, nano.AutoencoderFile)) {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if err := trainee.Take("ip", map[string]tensor.Tensor{"ip.a": {}, "vision.b": {}}, nil, nil); err == nil || !strings.Contains(err.Error(), "weight vision.b") {
+	if err := trainee.Take("ip", map[string]tensor.Tensor{"ip.a": {}, "vision.b": {}}, nil, nil); err == nil ||
+		!strings.Contains(err.Error(), "weight vision.b") {
 		t.Errorf("a weight of another part: %v", err)
 	}
 	if err := trainee.Take("sculpture", nil, nil, nil); err == nil {

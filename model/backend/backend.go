@@ -72,7 +72,8 @@ func xlaFlags() (string, error) {
 	}
 	data, err := files.Read(value, maxFlags)
 	if err != nil {
-		return "", fmt.Errorf("XLA_FLAGS names a file of flags, since it doesn't begin with a dash, and that can't be read: %w. Unset it, or write the flags themselves", err)
+		return "", fmt.Errorf("XLA_FLAGS names a file of flags, since it doesn't begin with a dash, and that can't be read: %w. "+
+			"Unset it, or write the flags themselves", err)
 	}
 	if words = strings.Fields(string(data)); len(words) == 0 {
 		return "", nil
@@ -197,7 +198,8 @@ func Find(name string) (Info, error) {
 	case name == "go":
 		return info, nil
 	case kind == "go":
-		return info, fmt.Errorf("backend %q: eligen makes the Go backend itself, and takes no options for it. Use the name go; GOMAXPROCS limits its threads", name)
+		return info, fmt.Errorf("backend %q: eligen makes the Go backend itself, and takes no options for it. Use the name go; "+
+			"GOMAXPROCS limits its threads", name)
 	case kind != "xla" || plugin == "":
 		return info, fmt.Errorf("there is no backend %q. The backends are go, xla:cpu, xla:cuda, and xla:/path/to/plugin.so", name)
 	case xlaMissing != "":
@@ -210,7 +212,8 @@ func Find(name string) (Info, error) {
 			return info, err
 		}
 		if _, err := os.Stat(info.Plugin); err != nil {
-			return info, fmt.Errorf("backend %q is not installed: there is no %s. Install it with\n  eligen backend install %s\nor use the backend go", name, info.Plugin, name)
+			return info, fmt.Errorf("backend %q is not installed: there is no %s. Install it with\n  eligen backend install %s\nor "+
+				"use the backend go", name, info.Plugin, name)
 		}
 	default:
 		if !filepath.IsAbs(plugin) {
@@ -226,7 +229,9 @@ func Find(name string) (Info, error) {
 	upper, kind := strings.ToUpper(info.Plugin), pluginKind(info.Plugin)
 	cuda := strings.Contains(upper, "CUDA") || strings.Contains(upper, "NVIDIA")
 	if cuda != (kind == "cuda") || kind == "cpu" && !strings.Contains(upper, "CPU") {
-		return info, fmt.Errorf("the plugin %s seems to be for %s by its own name and for another device by its folder's. Move it to a folder whose path has none of the words cpu, cuda and nvidia in it (ELIGEN_PLUGIN_DIR names the folder of installed plugins)", info.Plugin, kind)
+		return info, fmt.Errorf("the plugin %s seems to be for %s by its own name and for another device by its folder's. Move it "+
+			"to a folder whose path has none of the words cpu, cuda and nvidia in it (ELIGEN_PLUGIN_DIR names the folder of installed plugins)",
+			info.Plugin, kind)
 	}
 	if info.Flags, err = xlaFlags(); err != nil {
 		return info, err

@@ -68,7 +68,8 @@ func TestFindBackendProblems(t *testing.T) {
 			t.Errorf("%s gives %v, want an error with %q", c.name, err, c.want)
 		}
 	}
-	if _, _, err := Open("xla:" + touch("pjrt_c_api_cpu_plugin.so")); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "can't be used") {
+	if _, _, err := Open("xla:" + touch("pjrt_c_api_cpu_plugin.so")); err == nil || strings.Contains(err.Error(), "\n") ||
+		!strings.Contains(err.Error(), "can't be used") {
 		t.Errorf("a file that is no library gives %v", err)
 	}
 	for _, s := range List() {

@@ -46,7 +46,9 @@ func TestIPAdapterIsNamedTensorByTensor(t *testing.T) {
 // config.json, if at all.
 func TestSigLIPConfig(t *testing.T) {
 	small := vision.Config{Dim: 128, FF: 10, Heads: 2, Layers: 1, Patch: 14, Side: 27, Size: 384}
-	c := modeltest.RandomCheckpoint(t, append(weights.List(small.Weights()), weights.Weight{Name: "text_model.embeddings.token_embedding.weight", Shape: []int{3, 2}}, weights.Weight{Name: "logit_scale", Shape: []int{1}}))
+	c := modeltest.RandomCheckpoint(t, append(weights.List(small.Weights()),
+		weights.Weight{Name: "text_model.embeddings.token_embedding.weight", Shape: []int{3, 2}},
+		weights.Weight{Name: "logit_scale", Shape: []int{1}}))
 	cfg, err := SigLIP(c)
 	if c.Kind != weights.KindSigLIP || err != nil || cfg != small {
 		t.Errorf("it is taken for %s, %+v, %v", c.Kind, cfg, err)

@@ -79,7 +79,8 @@ func (a *Autoencoder) Decoder() exec.Graph {
 // numbers of its input and its output a latent is wide. It is the reference's rule,
 // whose tiles fade on all sides over half the stride, with a last tile where the
 // reference leaves an edge without one. What one tile covers is not tiled.
-func (a *Autoencoder) tiled(ctx context.Context, x tensor.Tensor, in, out int, f func(tensor.Tensor) (tensor.Tensor, error)) (tensor.Tensor, error) {
+func (a *Autoencoder) tiled(ctx context.Context, x tensor.Tensor, in, out int,
+	f func(tensor.Tensor) (tensor.Tensor, error)) (tensor.Tensor, error) {
 	t := a.Tiles
 	h, w := x.Shape[1]/in, x.Shape[2]/in
 	if t == nil {

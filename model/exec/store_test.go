@@ -76,7 +76,8 @@ func raw(t *testing.T, parts ...vector) []byte {
 	t.Helper()
 	header, at, body := map[string]any{}, 0, []byte{}
 	for _, p := range parts {
-		header[p.name] = map[string]any{"dtype": p.dtype, "shape": []int{len(p.data) / map[string]int{"F32": 4, "F16": 2, "BF16": 2, "F64": 8}[p.dtype]}, "data_offsets": []int{at, at + len(p.data)}}
+		header[p.name] = map[string]any{"dtype": p.dtype, "shape": []int{len(p.data) / map[string]int{"F32": 4, "F16": 2, "BF16": 2,
+			"F64": 8}[p.dtype]}, "data_offsets": []int{at, at + len(p.data)}}
 		at += len(p.data)
 		body = append(body, p.data...)
 	}

@@ -70,7 +70,8 @@ func (c Config) Validate() error {
 		sizes.Size{Name: "TextDim", N: c.TextDim, Max: sizes.MaxWidth}, sizes.Size{Name: "PooledDim", N: c.PooledDim, Max: sizes.MaxWidth},
 		sizes.Size{Name: "MLPRatio", N: c.MLPRatio, Max: maxRatio}, sizes.Size{Name: "LatentChannels", N: c.LatentChannels, Max: maxChannels},
 		// Either may be 0, and not both.
-		sizes.Size{Name: "1 + Double", N: 1 + c.Double, Max: 1 + sizes.MaxLayers}, sizes.Size{Name: "1 + Single", N: 1 + c.Single, Max: 1 + sizes.MaxLayers},
+		sizes.Size{Name: "1 + Double", N: 1 + c.Double, Max: 1 + sizes.MaxLayers},
+		sizes.Size{Name: "1 + Single", N: 1 + c.Single, Max: 1 + sizes.MaxLayers},
 		sizes.Size{Name: "Double + Single", N: c.Double + c.Single, Max: 2 * sizes.MaxLayers})
 	if err != nil {
 		return fmt.Errorf("flux: %w", err)
@@ -203,7 +204,8 @@ func (c *Config) detectStreams(shape func(name string) []int) error {
 		return err
 	}
 	if img[1]%(Patch*Patch) != 0 {
-		return fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img, Patch, Patch)
+		return fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img,
+			Patch, Patch)
 	}
 	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
 		return fmt.Errorf("this is %s: %q has %d inputs, where the model makes %d. "+

@@ -316,7 +316,8 @@ func TestImageTokenOrder(t *testing.T) {
 func TestStrength(t *testing.T) {
 	be := goBackend(t)
 	sc := newScene(7, 5)
-	if d := distance(t, sc.velocity(t, be, "blocks"), scene{without(sc.inputs, "strength.0", "strength.1"), 2}.velocity(t, be, "blocks")); d != 0 {
+	if d := distance(t, sc.velocity(t, be, "blocks"), scene{without(sc.inputs, "strength.0", "strength.1"), 2}.velocity(t, be,
+		"blocks")); d != 0 {
 		t.Errorf("strength 1 changes the image by %g", d)
 	}
 	r := rand.New(rand.NewPCG(7, 7))

@@ -75,7 +75,8 @@ func DetectIP(shape func(name string) []int) (IPConfig, error) {
 	for _, found := range []struct {
 		name string
 		n    int
-	}{{"image_proj.proj.0.weight", c.ImageDim}, {"image_proj.norm.weight", c.TokenDim}, {"image_proj.proj.2.weight", c.Tokens}, {key(0), c.Dim}} {
+	}{{"image_proj.proj.0.weight", c.ImageDim}, {"image_proj.norm.weight", c.TokenDim}, {"image_proj.proj.2.weight", c.Tokens},
+		{key(0), c.Dim}} {
 		if found.n == 0 {
 			return IPConfig{}, fmt.Errorf("not the weights of an IP-Adapter: %s is missing or has the wrong shape", found.name)
 		}
@@ -85,7 +86,8 @@ func DetectIP(shape func(name string) []int) (IPConfig, error) {
 
 // Validate says what is wrong with sizes that no IP-Adapter can have.
 func (c IPConfig) Validate() error {
-	return sizes.Check(sizes.Size{Name: "ImageDim", N: c.ImageDim, Max: sizes.MaxWidth}, sizes.Size{Name: "Hidden", N: c.Hidden, Max: sizes.MaxHidden},
+	return sizes.Check(sizes.Size{Name: "ImageDim", N: c.ImageDim, Max: sizes.MaxWidth},
+		sizes.Size{Name: "Hidden", N: c.Hidden, Max: sizes.MaxHidden},
 		sizes.Size{Name: "Tokens", N: c.Tokens, Max: maxPictureTokens}, sizes.Size{Name: "TokenDim", N: c.TokenDim, Max: sizes.MaxWidth},
 		sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "Blocks", N: c.Blocks, Max: 2 * sizes.MaxLayers})
 }
@@ -96,7 +98,8 @@ const maxPictureTokens = 4096
 // Fits says why an IP-Adapter was not made for a transformer.
 func (c IPConfig) Fits(t Config) error {
 	if c.Dim != t.Dim || c.Blocks != t.Double+t.Single {
-		return fmt.Errorf("the IP-Adapter is for a transformer of %d blocks and width %d; this one has %d + %d and width %d", c.Blocks, c.Dim, t.Double, t.Single, t.Dim)
+		return fmt.Errorf("the IP-Adapter is for a transformer of %d blocks and width %d; this one has %d + %d and width %d", c.Blocks,
+			c.Dim, t.Double, t.Single, t.Dim)
 	}
 	return nil
 }

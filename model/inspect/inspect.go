@@ -29,12 +29,13 @@ type Report struct {
 	Bytes      int64          `json:"bytes"`
 	Tensors    int            `json:"tensors"`
 	Parameters int64          `json:"parameters"`
-	DTypes     map[string]int `json:"dtypes"`            // tensors of each
-	Config     any            `json:"config,omitempty"`  // flux.Config, flux.IPConfig, vae.Config, vision.Config, text.T5Config, text.CLIPConfig
-	LoRA       *LoRA          `json:"lora,omitempty"`    // of a LoRA
-	Ignored    []string       `json:"ignored,omitempty"` // tensors that no model reads, and that do no harm
-	Problem    string         `json:"problem,omitempty"` // why it can't be run; names every tensor that is missing, in excess or misshapen
-	Parts      []Report       `json:"parts,omitempty"`   // of a model
+	DTypes     map[string]int `json:"dtypes"` // tensors of each
+	// flux.Config, flux.IPConfig, vae.Config, vision.Config, text.T5Config, text.CLIPConfig
+	Config  any      `json:"config,omitempty"`
+	LoRA    *LoRA    `json:"lora,omitempty"`    // of a LoRA
+	Ignored []string `json:"ignored,omitempty"` // tensors that no model reads, and that do no harm
+	Problem string   `json:"problem,omitempty"` // why it can't be run; names every tensor that is missing, in excess or misshapen
+	Parts   []Report `json:"parts,omitempty"`   // of a model
 }
 
 // LoRA is what is known of a LoRA before it is laid over a model.
@@ -54,7 +55,8 @@ func Path(path string) (Report, error) {
 		}
 		return Report{}, err
 	} else if fi.IsDir() {
-		if l, err := fluxfamily.Find(path); err == nil || l.Transformer != "" && l.Transformer != path && (l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
+		if l, err := fluxfamily.Find(path); err == nil || l.Transformer != "" && l.Transformer != path &&
+			(l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
 			return inspectModel(path, l, err)
 		}
 	}
@@ -115,7 +117,8 @@ func (r *Report) describe(c *weights.Checkpoint) error {
 	switch c.Kind {
 	case weights.KindTransformer:
 		cfg, err := detect.Transformer(c)
-		r.about(cfg, "FLUX transformer", known{flux.Dev, "FLUX.1 [dev] transformer"}, known{flux.Schnell, "FLUX.1 [schnell] transformer"}, known{flux.Nano, "nano transformer"})
+		r.about(cfg, "FLUX transformer", known{flux.Dev, "FLUX.1 [dev] transformer"},
+			known{flux.Schnell, "FLUX.1 [schnell] transformer"}, known{flux.Nano, "nano transformer"})
 		if cfg.Dim == 0 {
 			r.Config, r.Title = nil, "transformer"
 		}
@@ -207,7 +210,8 @@ func (r Report) write(b *strings.Builder, indent string) {
 		fmt.Fprintf(b, "%sconfig      %s\n", indent, exec.ConfigName(r.Config))
 	}
 	if l := r.LoRA; l != nil {
-		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0], l.Alpha[1], l.Modules)
+		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0],
+			l.Alpha[1], l.Modules)
 	}
 	if l := r.LoRA; l != nil && l.Dropped != "" {
 		fmt.Fprintf(b, "%snot applied %s\n", indent, l.Dropped)

@@ -99,7 +99,8 @@ func TestInspectFluxDev(t *testing.T) {
 		{"flux1-dev.safetensors", dev, "FLUX.1 [dev] transformer", 11_901_408_320, ""},
 		{"flux1-schnell.safetensors", schnell, "FLUX.1 [schnell] transformer", 11_891_178_560, ""},
 		{"diffusers.safetensors", diffusersDev(), "FLUX.1 [dev] transformer", 11_901_408_320, ""},
-		{"misnamed.safetensors", misnamed, "FLUX.1 [dev] transformer", 11_901_408_320, dev[100].Name + " " + fmt.Sprint(dev[100].Shape) + " is missing; did the file mean it by " + dev[100].Name + "x"},
+		{"misnamed.safetensors", misnamed, "FLUX.1 [dev] transformer", 11_901_408_320, dev[100].Name + " " +
+			fmt.Sprint(dev[100].Shape) + " is missing; did the file mean it by " + dev[100].Name + "x"},
 		{"misshapen.safetensors", misshapen, "", 0, dev[100].Name + " has shape [7]"},
 		{"missing.safetensors", dev[:779], "", 0, dev[779].Name},
 	} {

@@ -77,8 +77,9 @@ func TestBeside(t *testing.T) {
 			t.Errorf("%s: factors are at the wrong weights: %v", format, shapes)
 		}
 	}
-	if _, err := Beside(base, Layer{parse(t, Native, []Factor{second}), 1, AlphaFile}); err == nil || !strings.Contains(err.Error(), "single_blocks.1.linear1: the model has no such layer") &&
-		!strings.Contains(err.Error(), "single_blocks.1.to_qkv_mlp: the model has no such layer") {
+	if _, err := Beside(base, Layer{parse(t, Native, []Factor{second}), 1, AlphaFile}); err == nil ||
+		!strings.Contains(err.Error(), "single_blocks.1.linear1: the model has no such layer") &&
+			!strings.Contains(err.Error(), "single_blocks.1.to_qkv_mlp: the model has no such layer") {
 		t.Errorf("a LoRA for another model: %v", err)
 	}
 }

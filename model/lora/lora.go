@@ -64,7 +64,8 @@ func Is(name string) bool { return matrices.MatchString(name) || otherKind(name)
 // otherKind is whose names some are that are no plain LoRA's: "" for none.
 func otherKind(list ...string) string {
 	for _, k := range []struct{ part, name string }{
-		{".lokr_", "LoKr"}, {".hada_", "LoHa"}, {".oft_", "OFT"}, {".dora_scale", "DoRA"}, {".lora_magnitude_vector", "DoRA"}, {".diff", "file with whole differences (.diff)"},
+		{".lokr_", "LoKr"}, {".hada_", "LoHa"}, {".oft_", "OFT"}, {".dora_scale", "DoRA"}, {".lora_magnitude_vector", "DoRA"},
+		{".diff", "file with whole differences (.diff)"},
 	} {
 		if slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
 			return k.name
@@ -528,7 +529,8 @@ func (l Layer) updates(shapes map[string][]int) (list []update, err error) {
 			u.from, u.to = p.module.PartRows(p.part, shape)
 		}
 		if p.in != shape[1] || p.out != u.to-u.from {
-			misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in, u.to-u.from, shape[1]))
+			misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in,
+				u.to-u.from, shape[1]))
 			continue
 		}
 		list = append(list, u)

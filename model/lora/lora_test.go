@@ -262,7 +262,8 @@ func TestSpellings(t *testing.T) {
 		"base_model.model.blocks.1.attn.a_to_qkv", "lora_unet_double_blocks_1_img_attn_qkv",
 	} {
 		for _, s := range []struct{ a, b string }{
-			{".lora_A.weight", ".lora_B.weight"}, {".lora_A.default.weight", ".lora_B.default.weight"}, {".lora_A.style_0.weight", ".lora_B.style_0.weight"},
+			{".lora_A.weight", ".lora_B.weight"}, {".lora_A.default.weight", ".lora_B.default.weight"},
+			{".lora_A.style_0.weight", ".lora_B.style_0.weight"},
 			{".lora_down.weight", ".lora_up.weight"}, {".lora.down.weight", ".lora.up.weight"},
 		} {
 			f, err := Parse("x", tensors(stem+s.a, []int{2, width}, stem+s.b, []int{3 * width, 2, 1, 1}), nil, nil)
@@ -336,7 +337,8 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 		{"metadata", file(), `{"transformer.lora_alpha": 8, "text_encoder.lora_alpha": 1}`, config(`{"lora_alpha": 16}`), 8. / 4, false},
 		{"metadata without prefix", file(), `{"lora_alpha": 8}`, nil, 8. / 4, true},
 		{"a pattern", file(), `{"transformer.lora_alpha": 8, "transformer.alpha_pattern": {"attn.to_q": 6, ".*": 100}}`, nil, 6. / 4, true},
-		{"the first pattern that fits", file(), `{"lora_alpha": 8, "alpha_pattern": {"to_k": 1, "transformer_blocks\\.\\d+\\..*to_[qk]": 3, "attn.to_q": 6}}`, nil, 3. / 4, true},
+		{"the first pattern that fits", file(),
+			`{"lora_alpha": 8, "alpha_pattern": {"to_k": 1, "transformer_blocks\\.\\d+\\..*to_[qk]": 3, "attn.to_q": 6}}`, nil, 3. / 4, true},
 		{"a pattern for the end of another name", file(), `{"lora_alpha": 8, "alpha_pattern": {"o_q": 6}}`, nil, 8. / 4, true},
 		{"rsLoRA", file(), `{"transformer.lora_alpha": 8, "transformer.use_rslora": true}`, nil, 8. / 2, true},
 		{"beside the file", file(), "", config(`{"r": 4, "lora_alpha": 16, "peft_type": "LORA"}`), 16. / 4, true},
@@ -363,9 +365,12 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 	}
 	for name, metadata := range map[string]string{
 		"are no JSON": `{`, "no number": `{"lora_alpha": "8"}`, "no JSON object": `{"lora_alpha": 8, "alpha_pattern": [1]}`,
-		"makes its scale +Inf": `{"lora_alpha": 1e300}`, "can't read the expression": `{"lora_alpha": 8, "alpha_pattern": {"(?=x)": 1}}`, "neither true nor false": `{"lora_alpha": 8, "use_rslora": 1}`,
+		"makes its scale +Inf":      `{"lora_alpha": 1e300}`,
+		"can't read the expression": `{"lora_alpha": 8, "alpha_pattern": {"(?=x)": 1}}`,
+		"neither true nor false":    `{"lora_alpha": 8, "use_rslora": 1}`,
 	} {
-		if _, err := Parse("x", file(), map[string]string{"lora_adapter_metadata": metadata}, nil); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := Parse("x", file(), map[string]string{"lora_adapter_metadata": metadata}, nil); err == nil ||
+			!strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want %q", metadata, err, name)
 		}
 	}
@@ -389,8 +394,10 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 func TestTextEncodersAreCounted(t *testing.T) {
 	all := tensors("blocks.1.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.1.attn.a_to_qkv.lora_B.weight", []int{18, 2})
 	encoders := tensors(
-		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", []int{2, 4}, "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", []int{4, 2},
-		"lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", []int{}, "text_encoder.text_model.encoder.layers.0.mlp.fc2.lora_A.weight", []int{2, 4},
+		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", []int{2, 4},
+		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", []int{4, 2},
+		"lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", []int{}, "text_encoder.text_model.encoder.layers.0.mlp.fc2.lora_A.weight",
+		[]int{2, 4},
 		"lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", []int{2, 4}, "bundle_emb.frog.t5", []int{4})
 	f, err := Parse("x", append(all, encoders...), nil, nil)
 	if err != nil {
@@ -413,7 +420,8 @@ func TestRefusals(t *testing.T) {
 		m    memory
 		want string
 	}{
-		{"unknown module", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.to_everything.lora_A.weight", []int{2, 2}), "blocks.0.attn.to_everything.lora_A.weight"},
+		{"unknown module", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.to_everything.lora_A.weight", []int{2, 2}),
+			"blocks.0.attn.to_everything.lora_A.weight"},
 		{"a relative", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.a_to_qkv.lokr_w1", []int{2, 2}), "it is a LoKr"},
 		{"unknown kind", tensors(a, []int{2, width}, b, []int{18, 2}, stem+".dora_scale", []int{2}), stem + ".dora_scale"},
 		{"one factor", tensors(a, []int{2, width}), "only one of its two factors"},
@@ -432,7 +440,8 @@ func TestRefusals(t *testing.T) {
 		want string
 	}{
 		{"other width", tensors(a, []int{2, 8}, b, []int{24, 2}), stem + ": the factors make [24 8], the model's layer is [18 6]"},
-		{"no such block", tensors("blocks.7.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.7.attn.a_to_qkv.lora_B.weight", []int{18, 2}), "blocks.7.attn.a_to_qkv: the model has no such layer"},
+		{"no such block", tensors("blocks.7.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.7.attn.a_to_qkv.lora_B.weight",
+			[]int{18, 2}), "blocks.7.attn.a_to_qkv: the model has no such layer"},
 	} {
 		f, err := Parse("x", c.m, nil, nil)
 		if err != nil {

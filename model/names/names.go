@@ -39,12 +39,15 @@ func Modules(double, single int, guidance bool) []Module {
 		{BFL: "img_in", Native: "x_embedder", Diffusers: []string{"x_embedder"}},
 		{BFL: "txt_in", Native: "context_embedder", Diffusers: []string{"context_embedder"}},
 		{BFL: "time_in.in_layer", Native: "time_embedder.timestep_embedder.0", Diffusers: []string{"time_text_embed.timestep_embedder.linear_1"}},
-		{BFL: "time_in.out_layer", Native: "time_embedder.timestep_embedder.2", Diffusers: []string{"time_text_embed.timestep_embedder.linear_2"}},
+		{BFL: "time_in.out_layer", Native: "time_embedder.timestep_embedder.2",
+			Diffusers: []string{"time_text_embed.timestep_embedder.linear_2"}},
 	}
 	if guidance {
 		list = append(list,
-			Module{BFL: "guidance_in.in_layer", Native: "guidance_embedder.timestep_embedder.0", Diffusers: []string{"time_text_embed.guidance_embedder.linear_1"}},
-			Module{BFL: "guidance_in.out_layer", Native: "guidance_embedder.timestep_embedder.2", Diffusers: []string{"time_text_embed.guidance_embedder.linear_2"}})
+			Module{BFL: "guidance_in.in_layer", Native: "guidance_embedder.timestep_embedder.0",
+				Diffusers: []string{"time_text_embed.guidance_embedder.linear_1"}},
+			Module{BFL: "guidance_in.out_layer", Native: "guidance_embedder.timestep_embedder.2",
+				Diffusers: []string{"time_text_embed.guidance_embedder.linear_2"}})
 	}
 	list = append(list,
 		Module{BFL: "vector_in.in_layer", Native: "pooled_text_embedder.0", Diffusers: []string{"time_text_embed.text_embedder.linear_1"}},

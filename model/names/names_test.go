@@ -50,11 +50,16 @@ func TestModuleNames(t *testing.T) {
 		got[m.BFL] = m
 	}
 	for _, c := range []struct{ bfl, native, kohya, diffusers string }{
-		{"double_blocks.18.txt_attn.qkv", "blocks.18.attn.b_to_qkv", "lora_unet_double_blocks_18_txt_attn_qkv", "transformer_blocks.18.attn.add_q_proj transformer_blocks.18.attn.add_k_proj transformer_blocks.18.attn.add_v_proj"},
+		{"double_blocks.18.txt_attn.qkv", "blocks.18.attn.b_to_qkv", "lora_unet_double_blocks_18_txt_attn_qkv",
+			"transformer_blocks.18.attn.add_q_proj transformer_blocks.18.attn.add_k_proj transformer_blocks.18.attn.add_v_proj"},
 		{"double_blocks.0.img_mlp.0", "blocks.0.ff_a.0", "lora_unet_double_blocks_0_img_mlp_0", "transformer_blocks.0.ff.net.0.proj"},
-		{"double_blocks.3.txt_mod.lin", "blocks.3.norm1_b.linear", "lora_unet_double_blocks_3_txt_mod_lin", "transformer_blocks.3.norm1_context.linear"},
-		{"double_blocks.3.txt_attn.proj", "blocks.3.attn.b_to_out", "lora_unet_double_blocks_3_txt_attn_proj", "transformer_blocks.3.attn.to_add_out"},
-		{"single_blocks.37.linear1", "single_blocks.37.to_qkv_mlp", "lora_unet_single_blocks_37_linear1", "single_transformer_blocks.37.attn.to_q single_transformer_blocks.37.attn.to_k single_transformer_blocks.37.attn.to_v single_transformer_blocks.37.proj_mlp"},
+		{"double_blocks.3.txt_mod.lin", "blocks.3.norm1_b.linear", "lora_unet_double_blocks_3_txt_mod_lin",
+			"transformer_blocks.3.norm1_context.linear"},
+		{"double_blocks.3.txt_attn.proj", "blocks.3.attn.b_to_out", "lora_unet_double_blocks_3_txt_attn_proj",
+			"transformer_blocks.3.attn.to_add_out"},
+		{"single_blocks.37.linear1", "single_blocks.37.to_qkv_mlp", "lora_unet_single_blocks_37_linear1",
+			"single_transformer_blocks.37.attn.to_q single_transformer_blocks.37.attn.to_k single_transformer_blocks.37.attn.to_v " +
+				"single_transformer_blocks.37.proj_mlp"},
 		{"final_layer.adaLN_modulation.1", "final_norm_out.linear", "lora_unet_final_layer_adaLN_modulation_1", "norm_out.linear"},
 	} {
 		m, ok := got[c.bfl]
@@ -97,7 +102,8 @@ func TestAutoencoderNames(t *testing.T) {
 			t.Errorf("%s becomes %s, want %s", bfl, got, want)
 		}
 	}
-	for _, strange := range []string{"", "decoder", "decoder.up_blocks.9.resnets.0.conv1.weight", "decoder.up_blocks.x.resnets.0.conv1.weight", "encoder.mid_block.attentions.0.to_p.weight"} {
+	for _, strange := range []string{"", "decoder", "decoder.up_blocks.9.resnets.0.conv1.weight",
+		"decoder.up_blocks.x.resnets.0.conv1.weight", "encoder.mid_block.attentions.0.to_p.weight"} {
 		if got, ok := AutoencoderBFL(strange, levels); ok {
 			t.Errorf("%q becomes %s", strange, got)
 		}

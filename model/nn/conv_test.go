@@ -97,7 +97,8 @@ func TestConv(t *testing.T) {
 					return weights.Conv(x, c.stride, c.top, c.left, c.bottom, c.right)
 				})
 				got := tensors.MustCopyFlatData[float32](e.MustCall(x, w)[0])
-				want := slowConv(tensors.MustCopyFlatData[float32](x), tensors.MustCopyFlatData[float32](w), 2, c.h, c.w, c.in, c.out, c.k, c.k, c.stride, c.top, c.left, c.bottom, c.right)
+				want := slowConv(tensors.MustCopyFlatData[float32](x), tensors.MustCopyFlatData[float32](w), 2, c.h, c.w, c.in, c.out, c.k,
+					c.k, c.stride, c.top, c.left, c.bottom, c.right)
 				if len(got) != len(want) {
 					t.Fatalf("%d numbers, want %d", len(got), len(want))
 				}

@@ -53,7 +53,8 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 	s := eligen.Spec{
 		Family: m.Family, Geometry: eligen.DefaultGeometry, Native: eligen.Size{W: 256, H: 256},
 		Text: text, Transformer: transformer, Autoencoder: autoencoder,
-		Encoders: []eligen.Encoder{{Name: "T5", Role: "the text encoder", Count: func(string) int { return 1 }}}, // a colour, however long the prompt
+		// a colour, however long the prompt
+		Encoders: []eligen.Encoder{{Name: "T5", Role: "the text encoder", Count: func(string) int { return 1 }}},
 		Prompt:   eligen.Reading{Length: 1, Pooled: true}, EntityPrompt: eligen.Reading{Length: 1}, HasGuidance: true, DType: "float32",
 		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
 		Unread: unread(m.Family), EliGen: true, InContext: m.Family == "nano", LeastTeaCache: eligen.LeastTeaCache,
@@ -66,12 +67,14 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 			s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: pictures, Scale: a.Scale})
 			continue
 		}
-		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte("paint 1: " + a.Kind + " " + a.Name)), Scale: a.Scale, Alpha: a.Alpha})
+		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind,
+			Digest: eligen.DigestOf([]byte("paint 1: " + a.Kind + " " + a.Name)), Scale: a.Scale, Alpha: a.Alpha})
 	}
 	return s, nil
 }
 
-const withoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions."
+const withoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to " +
+	"ignore their regions."
 
 // unread is what the text encoder of a family's models can't read, for a scene that is
 // painted before it is rendered. This engine reads everything itself.
@@ -295,10 +298,14 @@ func unit(v uint8) float32 { return float32(v)/127.5 - 1 }
 
 // named are colours that prompts name.
 var named = map[string]color.NRGBA{
-	"red": {205, 58, 52, 255}, "orange": {240, 140, 50, 255}, "yellow": {246, 208, 66, 255}, "gold": {222, 178, 58, 255}, "golden": {222, 178, 58, 255},
-	"green": {92, 158, 88, 255}, "teal": {58, 150, 146, 255}, "cyan": {94, 200, 214, 255}, "blue": {66, 112, 196, 255}, "navy": {38, 54, 104, 255},
-	"purple": {128, 84, 170, 255}, "violet": {140, 96, 190, 255}, "pink": {238, 150, 178, 255}, "brown": {132, 92, 62, 255}, "beige": {224, 208, 178, 255},
-	"black": {34, 34, 38, 255}, "white": {244, 244, 240, 255}, "grey": {142, 146, 150, 255}, "gray": {142, 146, 150, 255}, "silver": {186, 190, 196, 255},
+	"red": {205, 58, 52, 255}, "orange": {240, 140, 50, 255}, "yellow": {246, 208, 66, 255}, "gold": {222, 178, 58, 255},
+	"golden": {222, 178, 58, 255},
+	"green":  {92, 158, 88, 255}, "teal": {58, 150, 146, 255}, "cyan": {94, 200, 214, 255}, "blue": {66, 112, 196, 255},
+	"navy":   {38, 54, 104, 255},
+	"purple": {128, 84, 170, 255}, "violet": {140, 96, 190, 255}, "pink": {238, 150, 178, 255}, "brown": {132, 92, 62, 255},
+	"beige": {224, 208, 178, 255},
+	"black": {34, 34, 38, 255}, "white": {244, 244, 240, 255}, "grey": {142, 146, 150, 255}, "gray": {142, 146, 150, 255},
+	"silver": {186, 190, 196, 255},
 }
 
 // Colour is the colour of a prompt: the last that it names, or else one chosen by

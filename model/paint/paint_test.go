@@ -65,11 +65,13 @@ func TestPoster(t *testing.T) {
 	}
 	red, blue, white := paint.Colour("red"), paint.Colour("blue"), paint.Colour("white")
 	mixed := func(a, b uint8) uint8 { return uint8(math.Round((float64(a) + 3*float64(b)) / 4)) }
-	for token, want := range []color.NRGBA{red, {mixed(red.R, blue.R), mixed(red.G, blue.G), mixed(red.B, blue.B), 255}, blue, white, white, white, white, white} {
+	for token, want := range []color.NRGBA{red, {mixed(red.R, blue.R), mixed(red.G, blue.G), mixed(red.B, blue.B), 255}, blue, white,
+		white, white, white, white} {
 		x, y := token%4*16, token/4*16
 		for _, p := range []image.Point{{x, y}, {x + 15, y + 15}} {
 			got := img.At(p.X, p.Y).(color.NRGBA)
-			if near := func(a, b uint8) bool { return int(a)-int(b) <= 1 && int(b)-int(a) <= 1 }; !near(got.R, want.R) || !near(got.G, want.G) || !near(got.B, want.B) {
+			if near := func(a, b uint8) bool { return int(a)-int(b) <= 1 && int(b)-int(a) <= 1 }; !near(got.R, want.R) ||
+				!near(got.G, want.G) || !near(got.B, want.B) {
 				t.Errorf("token %d, pixel %v: %v, want %v", token, p, got, want)
 			}
 		}

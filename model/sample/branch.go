@@ -50,7 +50,8 @@ func (b *branch) finalize() {
 // prepare projects a branch's text and computes the modulations of all steps in
 // one graph: inputs timesteps [K], guidance [K], vec [K,P], txt [1,T,D] and one
 // text [1,N,Te,D] a group.
-func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup, images []eligen.ImagePrompt) (_ *branch, err error) {
+func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup,
+	images []eligen.ImagePrompt) (_ *branch, err error) {
 	cfg, steps := t.Config, len(d.Sigmas)-1
 	timesteps, guidance, vec := tensor.New(steps), tensor.New(steps), tensor.New(steps, cfg.PooledDim)
 	for i := range steps {

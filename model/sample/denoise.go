@@ -133,7 +133,8 @@ func (t *Transformer) branches(ctx context.Context, d eligen.Denoise) (out []*br
 
 // guided is the velocity of step i at latents x: that of both branches, fused with what is
 // kept.
-func (t *Transformer) guided(ctx context.Context, d eligen.Denoise, branches []*branch, x tensor.Tensor, i int) (v tensor.Tensor, err error) {
+func (t *Transformer) guided(ctx context.Context, d eligen.Denoise, branches []*branch, x tensor.Tensor,
+	i int) (v tensor.Tensor, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
 	}
@@ -220,7 +221,8 @@ func (t *Transformer) check(d eligen.Denoise) error {
 		}
 	}
 	if p := d.Fusion; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
-		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
+		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v",
+			p.Picture.Shape, len(p.Paint), s)
 	}
 	return t.checkEntities(d.Entities, s[1]/2*(s[2]/2))
 }

@@ -70,7 +70,8 @@ func (a *ImageAdapter) check(prompts []eligen.ImagePrompt, t flux.Config) error 
 // keysValues is what each block of a transformer sees of pictures: keys and
 // values [1,T,H,HeadDim] in turns, values multiplied by the pictures' scales. Lean
 // holds one block's weights at a time.
-func (a *ImageAdapter) keysValues(prompts []eligen.ImagePrompt, t flux.Config, dtype dtypes.DType, lean bool) (kv []*tensors.Tensor, err error) {
+func (a *ImageAdapter) keysValues(prompts []eligen.ImagePrompt, t flux.Config, dtype dtypes.DType,
+	lean bool) (kv []*tensors.Tensor, err error) {
 	n := len(prompts) * a.Config.Tokens
 	tokens, scales := tensor.Tensor{Shape: []int{1, n, a.Config.TokenDim}}, tensor.Tensor{Shape: []int{1, n}}
 	for _, p := range prompts {

@@ -30,7 +30,8 @@ func TestImagePrompts(t *testing.T) {
 		return exec.NewStore(be, modeltest.RandomCheckpoint(t, list), dtypes.Float32)
 	}
 	adapter := &ImageAdapter{Config: modeltest.SmallIP, Store: store(weights.List(modeltest.SmallIP.Weights())), Runner: r}
-	transformer := &Transformer{Config: modeltest.SmallFlux, Store: store(weights.List(modeltest.SmallFlux.Weights())), Runner: r, Images: adapter}
+	transformer := &Transformer{Config: modeltest.SmallFlux, Store: store(weights.List(modeltest.SmallFlux.Weights())), Runner: r,
+		Images: adapter}
 
 	vec := tensor.New(modeltest.SmallIP.ImageDim)
 	vec.Data[2] = 1

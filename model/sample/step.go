@@ -64,18 +64,20 @@ func (p stepGraphs) begin() exec.Graph {
 
 // double is img, txt, modulation [1,12·Dim], kept → img, txt.
 func (p stepGraphs) double(i int) exec.Graph {
-	return exec.Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-		img, txt := p.blocks(in[3:]).Double(w, in[0], in[1], in[2])
-		return []*graph.Node{img, txt}
-	}}
+	return exec.Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i),
+		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+			img, txt := p.blocks(in[3:]).Double(w, in[0], in[1], in[2])
+			return []*graph.Node{img, txt}
+		}}
 }
 
 // single is img, txt, modulation [1,3·Dim], kept → img, txt.
 func (p stepGraphs) single(i int) exec.Graph {
-	return exec.Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-		img, txt := p.blocks(in[3:]).Single(w, in[0], in[1], in[2])
-		return []*graph.Node{img, txt}
-	}}
+	return exec.Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i),
+		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+			img, txt := p.blocks(in[3:]).Single(w, in[0], in[1], in[2])
+			return []*graph.Node{img, txt}
+		}}
 }
 
 // end is img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.

@@ -25,7 +25,8 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 	defer be.Finalize()
 	r := exec.NewRunner(be)
 	defer r.Finalize()
-	transformer := &Transformer{Config: modeltest.SmallFlux, Store: exec.NewStore(be, modeltest.RandomCheckpoint(t, weights.List(modeltest.SmallFlux.Weights())), dtypes.Float32), Runner: r}
+	transformer := &Transformer{Config: modeltest.SmallFlux, Store: exec.NewStore(be,
+		modeltest.RandomCheckpoint(t, weights.List(modeltest.SmallFlux.Weights())), dtypes.Float32), Runner: r}
 	prompt := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}
 	negative := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}
 	negative[eligen.Vec].Data[1] = 2
@@ -61,7 +62,8 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 		t.Error("a cache that reuses nothing changes the picture")
 	}
 	entities := denoise(1e9)
-	want := []string{"0 false false", "0 true false", "1 false true", "1 true true", "2 false true", "2 true true", "3 false false", "3 true false"}
+	want := []string{"0 false false", "0 true false", "1 false true", "1 true true", "2 false true", "2 true true", "3 false false",
+		"3 true false"}
 	if !slices.Equal(seen, want) || len(sums) != 2 {
 		t.Errorf("decisions %q, sums of step 1 %v; want %q, and two sums", seen, sums, want)
 	}

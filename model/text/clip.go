@@ -85,14 +85,16 @@ func DetectCLIP(shapes map[string][]int, heads int) (CLIPConfig, error) {
 		Positions: at(clipPositions, 0),
 	}
 	if c.Dim == 0 || c.FF == 0 || c.Positions == 0 || c.Layers == 0 {
-		return c, fmt.Errorf("not the weights of a CLIP text encoder: one of %s, %s and text_model.encoder.layers.0.mlp.fc1.weight is missing or has the wrong number of axes",
+		return c, fmt.Errorf("not the weights of a CLIP text encoder: one of %s, %s and text_model.encoder.layers.0.mlp.fc1.weight "+
+			"is missing or has the wrong number of axes",
 			clipTokens, clipPositions)
 	}
 	if c.Heads == 0 {
 		c.Heads = c.Dim / 64
 	}
 	if c.Heads <= 0 || c.Dim%c.Heads != 0 {
-		return c, fmt.Errorf("a CLIP text encoder of width %d can't have %d heads: give num_attention_heads as its config.json says it", c.Dim, c.Heads)
+		return c, fmt.Errorf("a CLIP text encoder of width %d can't have %d heads: give num_attention_heads as its config.json says it",
+			c.Dim, c.Heads)
 	}
 	return c, check("CLIP text encoder", shapes, c.Weights())
 }

@@ -59,7 +59,8 @@ var byteSymbols = func() (symbols [256]string) {
 func NewCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
 	t, err := parseCLIPTokenizer(vocabJSON, merges)
 	if err != nil {
-		return nil, fmt.Errorf("not a CLIP tokenizer, or a damaged one: %w. Use tokenizer/vocab.json and tokenizer/merges.txt as published with FLUX.1", err)
+		return nil, fmt.Errorf("not a CLIP tokenizer, or a damaged one: %w. Use tokenizer/vocab.json and tokenizer/merges.txt as "+
+			"published with FLUX.1", err)
 	}
 	return t, nil
 }

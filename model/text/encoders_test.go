@@ -190,7 +190,8 @@ func results(t *testing.T, b compute.Backend, dtype dtypes.DType, weights map[st
 }
 
 // compiled is results for more than one call.
-func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType, graph func(w nn.Weights, ids *Node, report Trace)) func(map[string]tensor.Tensor, [][]int32) map[string]tensor.Tensor {
+func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType,
+	graph func(w nn.Weights, ids *Node, report Trace)) func(map[string]tensor.Tensor, [][]int32) map[string]tensor.Tensor {
 	t.Helper()
 	var names, reported []string
 	ex, err := NewExec(b, func(nodes []*Node) []*Node {
@@ -488,10 +489,11 @@ func TestDetectNamesWhatIsWrong(t *testing.T) {
 		"empty clip":  {detectCLIP(nil), "token_embedding"},
 		"t5 for clip": {detectCLIP(t5), "not the weights of a CLIP text encoder"},
 		"clip for t5": {detectT5(clip), "not the weights of a T5"},
-		"missing":     {detectT5(without(t5, "encoder.block.1.layer.1.DenseReluDense.wo.weight")), "encoder.block.1.layer.1.DenseReluDense.wo.weight is missing"},
-		"shape":       {detectT5(with(t5, "encoder.final_layer_norm.weight", 31)), "encoder.final_layer_norm.weight is [31], want [32]"},
-		"rank":        {detectT5(with(t5, "shared.weight", 259)), "shared.weight"},
-		"clip bias":   {detectCLIP(without(clip, "text_model.encoder.layers.2.mlp.fc2.bias")), "fc2.bias is missing"},
+		"missing": {detectT5(without(t5, "encoder.block.1.layer.1.DenseReluDense.wo.weight")),
+			"encoder.block.1.layer.1.DenseReluDense.wo.weight is missing"},
+		"shape":     {detectT5(with(t5, "encoder.final_layer_norm.weight", 31)), "encoder.final_layer_norm.weight is [31], want [32]"},
+		"rank":      {detectT5(with(t5, "shared.weight", 259)), "shared.weight"},
+		"clip bias": {detectCLIP(without(clip, "text_model.encoder.layers.2.mlp.fc2.bias")), "fc2.bias is missing"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want one that says %q", name, c.err, c.want)

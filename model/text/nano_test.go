@@ -64,7 +64,8 @@ func TestNanoCaptions(t *testing.T) {
 	if n := clip.Count(caption); n != 8+2+2 {
 		t.Errorf("CLIP: %d tokens, want 12 with both markers", n)
 	}
-	for _, same := range []string{"A CAT AND AN APPLE, ON THE SEA.", "  a\tcat\nand\u00a0an  apple, on the sea. ", "ａ cat and an apple, on the sea."} {
+	for _, same := range []string{"A CAT AND AN APPLE, ON THE SEA.", "  a\tcat\nand\u00a0an  apple, on the sea. ",
+		"ａ cat and an apple, on the sea."} {
 		if !slices.Equal(t5.tokens(same), t5.tokens(caption)) {
 			t.Errorf("T5: %q is not what %q is", same, caption)
 		}

@@ -123,7 +123,8 @@ func DetectT5(shapes map[string][]int) (T5Config, error) {
 		c.HeadDim = at(b+"0.SelfAttention.q.weight", 0) / c.Heads
 	}
 	if c.Dim == 0 || c.FF == 0 || c.HeadDim == 0 || c.Layers == 0 {
-		return c, fmt.Errorf("not the weights of a T5 v1.1 encoder: one of %s, %s and %s0.SelfAttention.q.weight, %[3]s1.DenseReluDense.wi_0.weight is missing or has the wrong number of axes",
+		return c, fmt.Errorf("not the weights of a T5 v1.1 encoder: one of %s, %s and %s0.SelfAttention.q.weight, "+
+			"%[3]s1.DenseReluDense.wi_0.weight is missing or has the wrong number of axes",
 			t5Embedding, t5Bias, b)
 	}
 	return c, check("T5 v1.1 encoder", shapes, c.Weights())

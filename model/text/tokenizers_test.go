@@ -183,7 +183,8 @@ func TestVocabFitsTheEncoders(t *testing.T) {
 const smallT5 = `{
 	"added_tokens": [{"id": 0, "content": "<pad>"}, {"id": 1, "content": "</s>"}, {"id": 6, "content": "<mask>", "lstrip": true},
 		{"id": 7, "content": "two", "single_word": true}, {"id": 8, "content": "<X>", "normalized": true, "rstrip": true}],
-	"normalizer": {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, {"type": "Replace", "pattern": {"String": "é"}, "content": "e"}]},
+	"normalizer": {"type": "Sequence", "normalizers": [
+		{"type": "Lowercase"}, {"type": "Replace", "pattern": {"String": "é"}, "content": "e"}]},
 	"pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
 	"model": {"type": "Unigram", "unk_id": 2, "vocab": [["<pad>", 0], ["</s>", 0], ["<unk>", 0], ["▁", -2], ["▁on", -3], ["e", -4]]}
 }`
@@ -300,7 +301,8 @@ func FuzzEncode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, s := range []string{"a photo of a cat", "\xff\x00\xf0\x9f", "e\u0301\u0302\r\n</s><|endoftext|>", "<|startoftext|> ﷺ İ ''s", "▁▁  ▁"} {
+	for _, s := range []string{"a photo of a cat", "\xff\x00\xf0\x9f", "e\u0301\u0302\r\n</s><|endoftext|>",
+		"<|startoftext|> ﷺ İ ''s", "▁▁  ▁"} {
 		f.Add(s, 16)
 	}
 	f.Fuzz(func(t *testing.T, prompt string, maxLength int) {
@@ -335,7 +337,8 @@ func FuzzNewTokenizer(f *testing.F) {
 	}
 	f.Add(t5, []byte{}, "red apples")
 	f.Add([]byte(smallT5), []byte{}, "on two on<x>")
-	f.Add([]byte(strings.Replace(smallT5, `{"type": "Lowercase"}`, `{"type": "Precompiled", "precompiled_charsmap": "CAAAAAAAAAAAAAAA"}`, 1)), []byte{}, "é")
+	f.Add([]byte(strings.Replace(smallT5, `{"type": "Lowercase"}`,
+		`{"type": "Precompiled", "precompiled_charsmap": "CAAAAAAAAAAAAAAA"}`, 1)), []byte{}, "é")
 	f.Add(clipVocab, clipMerges, "red apples")
 	f.Fuzz(func(t *testing.T, file, merges []byte, prompt string) {
 		if tok, err := NewT5Tokenizer(file); err == nil {

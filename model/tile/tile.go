@@ -83,7 +83,8 @@ func Crop(x tensor.Tensor, y, x0, h, w int) tensor.Tensor {
 // Check refuses tiles that leave gaps.
 func Check(t *eligen.Tiling) error {
 	if t.Stride < 1 || t.Stride > t.Tile {
-		return fmt.Errorf("tiles of %d latents, %d from one to the next, don't cover a picture; the stride must be from 1 to the tile's side", t.Tile, t.Stride)
+		return fmt.Errorf("tiles of %d latents, %d from one to the next, don't cover a picture; the stride must be from 1 to the tile's side",
+			t.Tile, t.Stride)
 	}
 	return nil
 }

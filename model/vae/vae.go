@@ -41,7 +41,8 @@ func (c Config) Factor() int { return 1 << (len(c.Mult) - 1) }
 
 // Validate says what is wrong with sizes that no autoencoder can have.
 func (c Config) Validate() error {
-	list := []sizes.Size{{Name: "ch", N: c.Ch, Max: 1 << 13}, {Name: "the number of mult", N: len(c.Mult), Max: 8}, {Name: "res_blocks", N: c.ResBlocks, Max: 64},
+	list := []sizes.Size{{Name: "ch", N: c.Ch, Max: 1 << 13}, {Name: "the number of mult", N: len(c.Mult), Max: 8},
+		{Name: "res_blocks", N: c.ResBlocks, Max: 64},
 		{Name: "groups", N: c.Groups, Max: 1 << 13}, {Name: "z", N: c.Z, Max: 1024}}
 	for i, m := range c.Mult {
 		list = append(list, sizes.Size{Name: fmt.Sprintf("mult[%d]", i), N: m, Max: 64})

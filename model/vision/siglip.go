@@ -84,7 +84,8 @@ func (c Config) Weights() []Weight {
 func (c Config) Validate() error {
 	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
 		sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads}, sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers},
-		sizes.Size{Name: "Patch", N: c.Patch, Max: 1024}, sizes.Size{Name: "Side", N: c.Side, Max: 1024}, sizes.Size{Name: "Size", N: c.Size, Max: 1 << 14})
+		sizes.Size{Name: "Patch", N: c.Patch, Max: 1024}, sizes.Size{Name: "Side", N: c.Side, Max: 1024},
+		sizes.Size{Name: "Size", N: c.Size, Max: 1 << 14})
 	switch {
 	case err != nil:
 		return err
@@ -118,7 +119,8 @@ func Detect(shape func(name string) []int, heads, size int) (Config, error) {
 		c.Layers++
 	}
 	if slices.Contains([]int{c.Dim, c.FF, c.Patch, c.Side, c.Layers}, 0) {
-		return Config{}, fmt.Errorf("not the weights of a SigLIP vision tower: one of %s.weight, %s and %s is missing or has the wrong number of axes",
+		return Config{}, fmt.Errorf("not the weights of a SigLIP vision tower: one of %s.weight, %s and %s is missing or has the "+
+			"wrong number of axes",
 			patches, positions, fmt.Sprintf(hidden, 0))
 	}
 	if c.Heads == 0 {
@@ -134,10 +136,12 @@ func Detect(shape func(name string) []int, heads, size int) (Config, error) {
 		}
 	}
 	if c.Heads <= 0 || c.Dim%c.Heads != 0 {
-		return Config{}, fmt.Errorf("a SigLIP vision tower of width %d can't have %d heads: give num_attention_heads as its config.json says it", c.Dim, c.Heads)
+		return Config{}, fmt.Errorf("a SigLIP vision tower of width %d can't have %d heads: give num_attention_heads as its config.json says it",
+			c.Dim, c.Heads)
 	}
 	if c.Size/c.Patch != c.Side {
-		return Config{}, fmt.Errorf("a SigLIP vision tower with %d×%d tokens of %d pixels can't take pictures of %d×%d: give image_size as its config.json says it",
+		return Config{}, fmt.Errorf("a SigLIP vision tower with %d×%d tokens of %d pixels can't take pictures of %d×%d: give "+
+			"image_size as its config.json says it",
 			c.Side, c.Side, c.Patch, c.Size, c.Size)
 	}
 	return c, nil

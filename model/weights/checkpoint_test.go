@@ -42,8 +42,11 @@ func TestNamesGiveTheSameWeights(t *testing.T) {
 // Every mismatch is named at once, with a guess where a name is nearly right.
 func TestCheck(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.safetensors")
-	modeltest.WriteRamps(t, path, weights.Weight{Name: "img_in.weight", Shape: []int{4, 4}}, weights.Weight{Name: "txt_inn.weight", Shape: []int{4, 4}}, weights.Weight{Name: "stranger", Shape: []int{1}}, weights.Weight{Name: "bias", Shape: []int{3}})
-	err := weights.Check("a.safetensors", modeltest.Open(t, path), []weights.Weight{{"img_in.weight", []int{4, 4}}, {"txt_in.weight", []int{4, 4}}, {"bias", []int{4}}, {"gone", []int{2, 2}}})
+	modeltest.WriteRamps(t, path, weights.Weight{Name: "img_in.weight", Shape: []int{4, 4}},
+		weights.Weight{Name: "txt_inn.weight", Shape: []int{4, 4}}, weights.Weight{Name: "stranger", Shape: []int{1}},
+		weights.Weight{Name: "bias", Shape: []int{3}})
+	err := weights.Check("a.safetensors", modeltest.Open(t, path),
+		[]weights.Weight{{"img_in.weight", []int{4, 4}}, {"txt_in.weight", []int{4, 4}}, {"bias", []int{4}}, {"gone", []int{2, 2}}})
 	want := `a.safetensors: the tensors are not those of the model:
   bias has shape [3], expected [4]
   txt_in.weight [4 4] is missing; did the file mean it by txt_inn.weight?
@@ -57,7 +60,8 @@ func TestCheck(t *testing.T) {
 	for i := range 50 {
 		many = append(many, weights.Weight{Name: fmt.Sprintf("layer.%d", i), Shape: []int{1}})
 	}
-	if err := weights.Check("x", modeltest.Open(t, path), many); err == nil || strings.Count(err.Error(), "\n") != 21 || !strings.Contains(err.Error(), "and 34 more") {
+	if err := weights.Check("x", modeltest.Open(t, path), many); err == nil || strings.Count(err.Error(), "\n") != 21 ||
+		!strings.Contains(err.Error(), "and 34 more") {
 		t.Errorf("fifty missing and four extra tensors should be listed up to twenty, and counted:\n%v", err)
 	}
 }

@@ -81,7 +81,8 @@ func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, er
 		if _, _, err := tensor.ReadHeader(io.NewSectionReader(src, 0, size), size); err == nil {
 			return nil, nil, errors.New("is a safetensors file already")
 		}
-		return nil, nil, errors.New("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that would have to be run")
+		return nil, nil, errors.New("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that " +
+			"would have to be run")
 	}
 	infos, err := torch.Read(src, size)
 	if err != nil {
@@ -93,7 +94,8 @@ func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, er
 	var total int64
 	for _, t := range infos {
 		if total += t.Size; total > maxShared*size {
-			return nil, nil, fmt.Errorf("its tensors share their numbers so often that they would fill more than %d times its %s when each is written out. "+
+			return nil, nil, fmt.Errorf("its tensors share their numbers so often that they would fill more than %d times its %s when "+
+				"each is written out. "+
 				"Save a file whose tensors have numbers of their own", maxShared, Bytes(size))
 		}
 	}

@@ -32,7 +32,8 @@ func NotThere(path string) error {
 	if err != nil {
 		where = "the working directory"
 	}
-	return fmt.Errorf("%q is a repository, and eligen downloads nothing: it looked for a folder of that name in %s, and there is none. Download the files, and name their folder by a path that begins with ./ or /:\n\n    source = %q",
+	return fmt.Errorf("%q is a repository, and eligen downloads nothing: it looked for a folder of that name in %s, and there "+
+		"is none. Download the files, and name their folder by a path that begins with ./ or /:\n\n    source = %q",
 		path, where, "./"+filepath.Base(path))
 }
 
@@ -86,7 +87,8 @@ func folderFiles(dir string) (paths []string, index map[string]string, err error
 	case 1:
 		return single, nil, nil
 	}
-	return nil, nil, fmt.Errorf("%s holds %d safetensors files and no index (a file *.safetensors.index.json) that says how they belong together. Name one of them", dir, len(single))
+	return nil, nil, fmt.Errorf("%s holds %d safetensors files and no index (a file *.safetensors.index.json) that says how "+
+		"they belong together. Name one of them", dir, len(single))
 }
 
 // shards reads an index, and finds the files that it names.
@@ -144,7 +146,8 @@ func RefusePickle(path string) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s is a pickle, a program that would run when it is read, and no archive of PyTorch 1.6 or later, whose tensors eligen finds without. Use the model's .safetensors file, or convert it", path)
+		return fmt.Errorf("%s is a pickle, a program that would run when it is read, and no archive of PyTorch 1.6 or later, whose "+
+			"tensors eligen finds without. Use the model's .safetensors file, or convert it", path)
 	case ".gguf":
 		return fmt.Errorf("%s is a GGUF file with quantised weights. eligen reads safetensors and PyTorch's archives", path)
 	}

@@ -23,7 +23,8 @@ type Loader = lora.Loader
 
 // element is the bytes of one element of the dtypes that are read as numbers. Integers
 // are no weights, but alphas of LoRAs.
-var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1}
+var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2,
+	"I8": 1, "U8": 1}
 
 // Tensors lists the tensors in the order of the data, under the names that the
 // models ask for.

@@ -47,7 +47,8 @@ func Params(classes int) []train.Param {
 		in = n
 	}
 	side := Side >> len(widths)
-	return append(out, train.Param{Name: "head.weight", Shape: []int{classes, in * side * side}}, train.Param{Name: "head.bias", Shape: []int{classes}})
+	return append(out, train.Param{Name: "head.weight", Shape: []int{classes, in * side * side}},
+		train.Param{Name: "head.bias", Shape: []int{classes}})
 }
 
 // logits is crops [B,3,Side,Side] in [−1,1] → [B,classes].

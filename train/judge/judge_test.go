@@ -41,7 +41,8 @@ func TestLearnsToTellColoursApart(t *testing.T) {
 	classes := []string{"tomato", "lime"}
 	r := eligen.Recipe{Name: "judge", Steps: 20, Batch: 8, Every: 20, Optimizer: eligen.Optimizer{Rate: 5e-3}}
 	dir := t.TempDir()
-	if err := train.Run(t.Context(), judge.Task(classes, func(_ annotated.Sample, e annotated.Entity) string { return e.Class }, r, sample), train.Options{Recipe: r, Backend: be, Dir: dir}); err != nil {
+	if err := train.Run(t.Context(), judge.Task(classes, func(_ annotated.Sample, e annotated.Entity) string { return e.Class }, r,
+		sample), train.Options{Recipe: r, Backend: be, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	weights, err := train.Result(dir)

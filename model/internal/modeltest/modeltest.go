@@ -31,8 +31,9 @@ func WriteFile(t testing.TB, path string, write func(*bytes.Buffer) error) {
 
 // A transformer with one block of each kind, and an IP-Adapter for it.
 var (
-	SmallFlux = flux.Config{Dim: 16, Heads: 2, Axes: [3]int{4, 2, 2}, Double: 1, Single: 1, TextDim: 6, PooledDim: 4, MLPRatio: 2, LatentChannels: 4}
-	SmallIP   = flux.IPConfig{ImageDim: 5, Hidden: 7, Tokens: 3, TokenDim: 6, Dim: 16, Blocks: 2}
+	SmallFlux = flux.Config{Dim: 16, Heads: 2, Axes: [3]int{4, 2, 2}, Double: 1, Single: 1, TextDim: 6, PooledDim: 4, MLPRatio: 2,
+		LatentChannels: 4}
+	SmallIP = flux.IPConfig{ImageDim: 5, Hidden: 7, Tokens: 3, TokenDim: 6, Dim: 16, Blocks: 2}
 )
 
 // RandomCheckpoint returns a checkpoint in memory with the weights of a list.
