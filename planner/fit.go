@@ -50,3 +50,24 @@ func (b *builder) latents(w *work, name string, at eligen.Source, p eligen.Pictu
 	}
 	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles, Background: p.Behind()}, b.scaled(w, name+".picture", at, p, fit))
 }
+
+func (b *builder) init(w *work) {
+	r := w.render
+	if r.Init == nil {
+		return
+	}
+	at := r.Where("init.strength")
+	if _, ok := r.At["init.strength"]; !ok {
+		at = &r.Init.Source
+	}
+	switch s := r.Init.Strength; {
+	case !(s > 0 && s <= 1):
+		b.diags.Errorf(at, outOfRange, "The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
+	case s == 1:
+		b.diags.Warnf(at, noEffect, "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
+	default:
+		w.schedule.Strength = s
+		w.init = true
+	}
+	b.shape(w, r.Where("init.image"), r.Init.Image, r.Init.Fit)
+}

@@ -174,17 +174,17 @@ func TestDiagnostics(t *testing.T) {
 
 		{"a negative prompt with cfg 1", dev, func(r *eligen.Render) {
 			r.Negative, r.Sampler.CFG, r.At = "blur", ptr(1.0), at("negative")
-		}, `error 99 cfg is 1, which is off`},
+		}, `error 99 cfg = 1 turns that off`},
 		{"negative entities with cfg 1", dev, func(r *eligen.Render) {
 			r.Sampler.NegativeEntities, r.At = ptr(true), at("sampler.negative_entities")
-		}, `error 99 Set cfg`},
+		}, `error 99 .*Raise cfg`},
 		{"negative entities without entities", dev, func(r *eligen.Render) {
 			r.Entities, r.Sampler.CFG, r.Sampler.NegativeEntities = nil, ptr(3.0), ptr(true)
 		}, `warning 1 no entities`},
 		{"guidance on a model without it", schnell, func(r *eligen.Render) { r.Sampler.Guidance, r.At = ptr(3.5), at("sampler.guidance") }, `error 99 no guidance embedding`},
 		{"shift on another schedule", schnell, func(r *eligen.Render) { r.Sampler.Shift, r.At = ptr(3.0), at("sampler.shift") }, `error 99 "flux-schnell" .* schedule = "eligen"`},
-		{"a shift of 0", dev, func(r *eligen.Render) { r.Sampler.Shift = ptr(0.0) }, `error 1 shift is 0`},
-		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") }, `error 99 eligen, flux-dev, flux-schnell, diffusers`},
+		{"a shift of 0", dev, func(r *eligen.Render) { r.Sampler.Shift = ptr(0.0) }, `error 1 "shift" must be`},
+		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") }, `error 99 "eligen", "flux-dev", "flux-schnell" or "diffusers"`},
 		{"no steps", dev, func(r *eligen.Render) { r.Sampler.Steps, r.At = ptr(0), at("sampler.steps") }, `error 99 from 1 to 1000`},
 		{"a step cache that reuses nothing", dev, func(r *eligen.Render) {
 			r.Sampler.TeaCache, r.At = ptr(0.1), at("sampler.tea_cache")
@@ -200,8 +200,8 @@ func TestDiagnostics(t *testing.T) {
 		{"a tile as large as the picture", dev, func(r *eligen.Render) {
 			r.VAE, r.At = &eligen.VAE{Tiled: true, Source: line(70, "vae {")}, at("vae.tiled")
 		}, `warning 99 128 latents, 1024 pixels, covers all of the 1024×1024`},
-		{"numbers that are none", dev, func(r *eligen.Render) { r.Sampler.CFG = ptr(math.NaN()) }, `error 1 cfg is NaN`},
-		{"guidance that is none", dev, func(r *eligen.Render) { r.Sampler.Guidance = ptr(math.Inf(1)) }, `error 1 guidance is \+Inf`},
+		{"numbers that are none", dev, func(r *eligen.Render) { r.Sampler.CFG = ptr(math.NaN()) }, `error 1 "cfg" must be a finite number of at least 0, not NaN`},
+		{"guidance that is none", dev, func(r *eligen.Render) { r.Sampler.Guidance = ptr(math.Inf(1)) }, `error 1 "guidance" must be a finite number of at least 0, not \+Inf`},
 		{"a seed of more than 32 bits", dev, func(r *eligen.Render) { r.Seed, r.At = 1<<32, at("seed") }, `error 99 4294967296 is above 4294967295`},
 		{"an adapter's scale", dev, func(r *eligen.Render) {
 			r.Adapters = []eligen.Adapter{{Kind: "lora", Name: "x", Scale: math.Inf(-1), Source: line(50, "scale")}}

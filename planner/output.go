@@ -1,0 +1,128 @@
+package planner
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
+	"github.com/eligen/eligen/stage/clip"
+	"github.com/eligen/eligen/stage/still"
+)
+
+type output struct {
+	eligen.Output
+	local string // the path, ready to open
+	ext   string
+}
+
+func (b *builder) outputs(w *work) {
+	r := w.render
+	outputs := r.Outputs
+	if len(outputs) == 0 {
+		ext := ".png"
+		if r.Clip != nil {
+			ext = ".gif"
+		}
+		outputs = []eligen.Output{{Path: "out/" + r.Name + ext, Source: r.Source}}
+	}
+	for _, o := range outputs {
+		if o.Path == "" && r.Broken["output"] {
+			continue
+		}
+		local, ok := b.path(o.Path, &o.Source)
+		if !ok || !b.format(w, o) {
+			continue
+		}
+		b.applicable(w, o)
+		ext := strings.ToLower(filepath.Ext(local))
+		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && b.options.Video != nil {
+			version, err := b.options.Video(format)
+			if err != nil {
+				b.diags.Errorf(&o.Source, "Video can't be written", "%s.", sentence(err))
+				continue
+			}
+			b.video = version
+		}
+		if o.Overlay && len(r.Entities) == 0 && !r.Broken["entities"] {
+			b.diags.Warnf(&o.Source, noEffect, "overlay draws regions, and %s has no entities.", r.Address)
+			o.Overlay = false
+		}
+		w.outputs = append(w.outputs, output{o, local, ext})
+	}
+}
+
+func sentence(err error) string {
+	return words.Capital(strings.TrimSuffix(err.Error(), "."))
+}
+
+// path is where a file that the scene names is written, if it may be.
+func (b *builder) path(name string, at *eligen.Source) (string, bool) {
+	local := filepath.FromSlash(name)
+	if !filepath.IsLocal(local) {
+		b.diags.Errorf(at, badPath, "Outputs are written below the folder of the scene, and %q is not there.", name)
+		return "", false
+	}
+	local = filepath.Clean(local)
+	if first, taken := b.paths[local]; taken {
+		b.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first, "the other output is here")
+		return "", false
+	}
+	b.paths[local] = *at
+	return filepath.Join(b.plan.Folder, local), true
+}
+
+// sheet plans a picture of several renders.
+func (b *builder) sheet(s eligen.Sheet, works []*work) {
+	path, ok := b.path(s.Path, &s.Source)
+	if !ok {
+		return
+	}
+	op := still.Sheet{Shown: &still.Shown{}}
+	var inputs []eligen.Ref
+	var first *work
+	for i, address := range s.Renders {
+		for _, w := range works {
+			if w.render.Address != address {
+				continue
+			}
+			if first == nil {
+				first, op.Size = w, w.size
+			}
+			if w.size == op.Size {
+				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, s.Captions[i])
+				resolved := b.resolved(w)
+				op.Shown.Renders = append(op.Shown.Renders, resolved)
+				op.Background = either(op.Background, resolved.Background())
+			}
+		}
+	}
+	if first == nil {
+		return
+	}
+	ref := b.add(first, first.render.Address+".sheet", s.Source, op, inputs...)
+	b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Path: path, Stage: ref, Source: s.Source})
+}
+
+// still plans a picture's file.
+func (b *builder) still(w *work, o output, path string, resolved still.Resolved, picture eligen.Ref) {
+	name := w.render.Address + ".still"
+	if o.Overlay {
+		name = w.render.Address + ".overlay"
+	}
+	var op eligen.Op
+	switch o.ext {
+	case ".jpg", ".jpeg":
+		quality := o.Quality
+		if quality == 0 {
+			quality = 90
+		}
+		op, name = still.JPEG{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Quality: quality}, name+".jpeg"
+	case ".webp":
+		op, name = still.WebP{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}, name+".webp"
+	default:
+		op = still.Op{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}
+	}
+	ref := b.add(w, name, o.Source, op, picture)
+	b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: w.render.Address, Path: path, Stage: ref, Source: o.Source})
+}
