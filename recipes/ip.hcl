@@ -1,4 +1,4 @@
-# An IP-Adapter for a base that stays as it is (nano's own is trained with its base, by
+# An IP-Adapter for a frozen base (nano's own is trained with its base, by
 # recipes/whole.hcl): keys and values, for every block, of what the vision tower sees. Give it, by
 # --model, what recipes/vision.hcl has made: the tower is frozen, and so are the base and
 # EliGen's LoRA. The image prompt of a sample is another picture in the same style, and

@@ -1,4 +1,4 @@
-# The classifier that `eligen eval` asks what is in a picture.
+# The classifier of objects in `eligen eval`.
 recipe "judge" {
   classes = 20
   size    = [256, 256]

@@ -1,4 +1,4 @@
-# The classifier that `eligen eval` asks in which style an object is drawn.
+# The classifier of styles in `eligen eval`.
 recipe "style" {
   classes = 20
   size    = [256, 256]

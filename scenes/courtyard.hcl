@@ -1,6 +1,6 @@
 # The long example of the language's design, at nano's size: a variable with a
 # rule, a choice by its value, entities from a map, a mask, a picture for each
-# time of day, and a check. A cat leaps over a pizza, beside a house, under stars.
+# time of day, and a check. A cat leaps over a pizza, next to a house, under stars.
 
 eligen {
   required_version = "~> 0.1"

@@ -1,5 +1,5 @@
 # One block, three ducks; one render, two times of day; and a check that holds
-# the pictures to what was asked for. The tree stands before the second duck.
+# the pictures to their regions. The tree stands before the second duck.
 
 variable "ducks" {
   description = "Where the ducks are, and how large."

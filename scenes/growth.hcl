@@ -1,5 +1,5 @@
 # A sunflower grows: a polygon becomes a larger one, point by point, and the duck
-# beside it follows the flower's middle at a distance.
+# next to it follows the flower's middle at a distance.
 timeline "spring" {
   duration = "2s"
   fps      = 8

@@ -1,5 +1,5 @@
-# A postcard from each place. Its text is a template's, which lists what is there;
-# its things stand in a row; and some want a second file beside the picture.
+# A postcard from each place. Its prompt comes from a template that lists the objects;
+# they stand in a row; and some postcards have a second file next to the picture.
 
 variable "places" {
   default = {

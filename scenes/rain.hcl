@@ -1,4 +1,4 @@
-# The README's first picture: three entities, each in its box, all else default.
+# The README's first picture: three entities, each in its box, by defaults otherwise.
 
 render "rain" {
   prompt = "a frog, a mushroom and an umbrella in a meadow"

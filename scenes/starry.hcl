@@ -1,5 +1,5 @@
 # A sky that is itself an entity: a region made of two shapes without the moon
-# that hangs in it, beside ellipses and a polygon.
+# that hangs in it, next to ellipses and a polygon.
 
 locals {
   moon = ellipse(0.74, 0.22, 0.14, 0.14)

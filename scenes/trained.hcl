@@ -1,5 +1,5 @@
 # What a LoRA has learnt: without guidance, with the LoRA and without any, from the same
-# noise. With --var lora=./run/eligen.safetensors, it is one that you have trained.
+# noise. With --var lora=./run/eligen.safetensors, it is your own.
 
 variable "lora" {
   description = "What eligen train has written; the embedded one where nothing is said."

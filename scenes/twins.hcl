@@ -1,4 +1,4 @@
-# Two entities with one prompt at two places: the prompt is encoded once, and
+# Two entities with one prompt in two regions: the prompt is encoded once, and
 # both are drawn.
 
 locals {

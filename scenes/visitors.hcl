@@ -1,5 +1,5 @@
 # Inpainting: two visitors are painted into a picture, and the rest of it keeps its
-# pixels. Over the last four pixels inside the regions, the new fades in.
+# pixels. Over the last four pixels inside the regions, the new ones fade in.
 
 render "visitors" {
   prompt = "a frog and a star under a night sky"
