@@ -271,7 +271,7 @@ func (g *golden) reportBFloat16(t *testing.T, s *suite, cfg flux.Config, base we
 	}
 }
 
-// ditInput is an Input of a case's tensors.
+// ditInput returns an Input of a case's tensors.
 func ditInput(in map[string]*Node, keep func(string, *Node)) flux.Input {
 	input := flux.Input{
 		Latents: in["latents"], Timestep: in["timestep"], Guidance: in["guidance"],
@@ -283,7 +283,7 @@ func ditInput(in map[string]*Node, keep func(string, *Node)) flux.Input {
 	return input
 }
 
-// withPictures is an Input with a case's image prompts, if it has any.
+// withPictures returns an Input with a case's image prompts, if it has any.
 func withPictures(w nn.Weights, cfg flux.Config, input flux.Input, in map[string]*Node) flux.Input {
 	vec := in["image_embeds"]
 	if vec == nil {

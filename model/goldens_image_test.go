@@ -121,7 +121,7 @@ func (s *suite) ip(t *testing.T, a ipAdapter, inputs map[string]tensor.Tensor) m
 		})
 }
 
-// pictures are the keys and values of each block, all pictures' [N,T,D] in a row.
+// pictures returns the keys and values of each block, all pictures' [N,T,D] in a row.
 func pictures(w nn.Weights, cfg flux.Config, blocks int, tokens *Node, keep func(string, *Node)) (list []flux.KeyValue) {
 	tokens = Reshape(tokens, 1, -1, tokens.Shape().Dim(2))
 	for i := range blocks {

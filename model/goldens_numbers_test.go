@@ -28,7 +28,7 @@ import (
 	"github.com/eligen/eligen/stage/noise"
 )
 
-// vector is plain numbers as a tensor.
+// vector returns plain numbers as a tensor.
 func vector(x []float32) tensor.Tensor { return tensor.Tensor{Shape: []int{len(x)}, Data: x} }
 
 func testNoise(t *testing.T, g *golden) {
@@ -245,7 +245,7 @@ func (g *golden) readPicture(t *testing.T, name string) image.Image {
 	return img
 }
 
-// maskRegion is a mask picture as a region: on where the mean of the colours is
+// maskRegion returns a mask picture as a region: on where the mean of the colours is
 // above half.
 func maskRegion(img image.Image) eligen.Region {
 	b := img.Bounds()
@@ -255,7 +255,7 @@ func maskRegion(img image.Image) eligen.Region {
 	})}
 }
 
-// bits is a mask as a tensor.
+// bits returns a mask as a tensor.
 func bits(on []bool, shape ...int) tensor.Tensor {
 	x := tensor.New(shape...)
 	for i, v := range on {
@@ -353,7 +353,7 @@ func testImageOps(t *testing.T, g *golden) {
 	}
 }
 
-// samples are a picture's 8-bit samples: all three colours, or the first.
+// samples returns a picture's 8-bit samples: all three colours, or the first.
 func samples(img image.Image, channels int) (pix []uint8, size eligen.Size) {
 	b := img.Bounds()
 	for y := b.Min.Y; y < b.Max.Y; y++ {
@@ -374,7 +374,7 @@ func rgb(pix []uint8, size eligen.Size) image.Image {
 	return img
 }
 
-// soften is a mask picture at the latents' size, in [0,1].
+// soften returns a mask picture at the latents' size, in [0,1].
 func soften(pix []uint8, size, latent eligen.Size) []float32 {
 	out := make([]float32, latent.W*latent.H)
 	for i, v := range pixels.Resample(pix, 3, size, latent, pixels.Bicubic) {

@@ -303,7 +303,7 @@ func (e *pipelineEngine) Decode(ctx context.Context, _ eligen.Digest, latents te
 	return encode.Picture(e.picture), nil
 }
 
-// first is the velocity of the first step of one branch, with the entities or
+// first returns the velocity of the first step of one branch, with the entities or
 // without; text, if not nil, is the negative branch's, and replaces their text.
 func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entities bool, text eligen.Conditioning) (v tensor.Tensor) {
 	t.Helper()
@@ -383,7 +383,7 @@ func runOp(t *testing.T, e eligen.Engine, op eligen.Op, inputs ...[]byte) []byte
 	return out.Bytes()
 }
 
-// tensorFile is a file of tensors: name, tensor, name, tensor.
+// tensorFile returns a file of tensors: name, tensor, name, tensor.
 func tensorFile(t *testing.T, pairs ...any) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -482,7 +482,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 	return e
 }
 
-// findTransformer is the checkpoint in a folder with the sizes of dims.json.
+// findTransformer returns the checkpoint in a folder with the sizes of dims.json.
 func (g *golden) findTransformer(t *testing.T, dir string, want ditConfig) string {
 	t.Helper()
 	entries, err := os.ReadDir(g.path(dir))

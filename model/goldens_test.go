@@ -159,7 +159,7 @@ func (g *golden) load(t *testing.T) {
 	}
 }
 
-// readTensors is tensor.ReadFile that also takes integers, as float32.
+// readTensors reads a file as tensor.ReadFile does, and takes integers too, as float32.
 func readTensors(path string) (map[string]tensor.Tensor, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

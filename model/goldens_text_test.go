@@ -123,7 +123,7 @@ func testTokenize(t *testing.T, g *golden) {
 	}
 }
 
-// t5Tokenizer is the set's own, or the embedded one where the set has none.
+// t5Tokenizer returns the set's own tokenizer, or the embedded one where the set has none.
 func (g *golden) t5Tokenizer(t *testing.T, folder string) *text.T5Tokenizer {
 	t.Helper()
 	data, err := os.ReadFile(g.path(folder, "tokenizer.json"))

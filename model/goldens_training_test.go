@@ -238,13 +238,13 @@ func compareNumbers(t *testing.T, name string, got, want []float64, rtol float64
 	}
 }
 
-// axes are the rotary axes of the set's transformer.
+// axes returns the rotary axes of the set's transformer.
 func (g *golden) axes(t *testing.T) [3]int {
 	t.Helper()
 	return g.dims(t, filepath.Dir(g.text("model"))).DiT.Axes
 }
 
-// initialLoRA is the factors that a training starts from, in the reference's
+// initialLoRA returns the factors that a training starts from, in the reference's
 // names.
 func (g *golden) initialLoRA(t *testing.T) map[string]tensor.Tensor {
 	t.Helper()

@@ -80,7 +80,7 @@ func testVAE(t *testing.T, s *suite, g *golden) {
 	}
 }
 
-// tiles are a case's, in the case's units.
+// tiles returns a case's tiling, in the case's units.
 func (g *golden) tiles(t *testing.T) *eligen.Tiling {
 	t.Helper()
 	tiles := &eligen.Tiling{}

@@ -52,7 +52,7 @@ func Autoencoder(c vae.Config, r eligen.Recipe, samples annotated.Samples, start
 	}
 }
 
-// crops are a step's pictures [B,3,Crop,Crop], and noise for their latents.
+// crops returns a step's pictures [B,3,Crop,Crop], and noise for their latents.
 func crops(c vae.Config, r eligen.Recipe, samples annotated.Samples, step int) ([]*tensors.Tensor, error) {
 	const perPicture = 2 // crops of one composed picture: composing costs more than cropping
 	rng := rand.New(rand.NewPCG(r.Seed+1, uint64(step)))
@@ -82,7 +82,7 @@ func crops(c vae.Config, r eligen.Recipe, samples annotated.Samples, step int) (
 	}, nil
 }
 
-// autoencoderLoss is the loss of pictures [B,3,h,w], and what it is made of.
+// autoencoderLoss returns the loss of pictures [B,3,h,w], and what it is made of.
 func autoencoderLoss(w nn.Weights, c vae.Config, img, noise *Node, fixed bool) (*Node, map[string]*Node) {
 	moments := vae.Moments(w, c, img, nil) // [B,2Z,h,w]
 	mean := Slice(moments, AxisRange(), AxisRange(0, c.Z))
@@ -111,13 +111,13 @@ func autoencoderLoss(w nn.Weights, c vae.Config, img, noise *Node, fixed bool) (
 	return loss, map[string]*Node{"l1": l1, "mse": mse, "kl": kl}
 }
 
-// difference is x minus its neighbour along an axis.
+// difference returns x minus its neighbour along an axis.
 func difference(x *Node, axis int) *Node {
 	n := x.Shape().Dimensions[axis]
 	return Sub(SliceAxis(x, axis, AxisRange(1)), SliceAxis(x, axis, AxisRange(0, n-1)))
 }
 
-// Pixels is part of a picture as [3,h,w] in [−1,1].
+// Pixels returns part of a picture as [3,h,w] in [−1,1].
 func Pixels(img *image.NRGBA, x0, y0, w, h int) []float32 {
 	out := make([]float32, 3*w*h)
 	for y := range h {

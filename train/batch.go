@@ -54,20 +54,20 @@ const given = 13
 // pairs reports whether the samples are pairs of panels.
 func (in inputs) pairs() bool { return in.origin.Rank() == 3 }
 
-// noisy is what the transformer sees, and target what it is to say.
+// noisy returns what the transformer sees, target what it should predict.
 func (in inputs) noisy() *Node {
 	sigma := Mul(Reshape(in.sigma, -1, 1, 1, 1), in.share)
 	return Add(Mul(in.x0, OneMinus(sigma)), Mul(in.noise, sigma))
 }
 
-// within is where in its region an image token is, [B,S,2], which tokens have one,
+// within returns where in its region an image token is, [B,S,2], which tokens have one,
 // [B,S,1], and the variance of numbers between −1 and 1.
 func (in inputs) within() (where, tokens, variance *Node) {
 	return Slice(in.where, AxisRange(), AxisRange(), AxisRange(0, 2)), Slice(in.where, AxisRange(), AxisRange(), AxisRange(2, 3)),
 		ConstAs(in.where, 1.0/3)
 }
 
-// across is what the tokens of a pair's object, in the right panel, should know of the left
+// across returns what the tokens of a pair's object, in the right panel, should know of the left
 // one: what it looks like there, [B,1,16], which tokens those are, [B,S,1], and how much
 // looks differ between the pairs of a batch.
 func (in inputs) across() (look, tokens, variance *Node) {
@@ -122,7 +122,7 @@ func (b *batch) say(fields [4]string, prompt, clip *[]int32) {
 	ids(clip, b.get(fields[at+2]))
 }
 
-// get is a field of the sample at hand. Its error is caught by drawBatch.
+// get returns a field of the current sample. drawBatch catches its error.
 func (b *batch) get(field string) []float32 {
 	row, err := b.data.row(b.sample, field)
 	if err != nil {
@@ -141,7 +141,7 @@ func (b *batch) sigma() float64 {
 	return weight
 }
 
-// tensors are the inputs of a step's graph, for latents of h×w with a number of
+// tensors returns the inputs of a step's graph, for latents of h×w with a number of
 // entities each; noise is drawn last.
 func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 	n, z, text := b.r.Batch, b.data.z, b.data.text

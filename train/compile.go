@@ -10,7 +10,7 @@ import (
 	"github.com/eligen/eligen/model/nn"
 )
 
-// Compile is a graph over fixed weights, ready to be called.
+// Compile returns a graph over fixed weights, ready to be called.
 func Compile(backend compute.Backend, weights map[string]tensor.Tensor, f func(w nn.Weights, in []*Node) []*Node) (*model.Exec, error) {
 	store := model.NewStore()
 	for _, name := range sortedKeys(weights) {

@@ -55,10 +55,10 @@ func InContext(backend compute.Backend, m Model, r eligen.Recipe, panels Picture
 	return t, nil
 }
 
-// twoPanels is the size of a picture of two panels.
+// twoPanels returns the size of a picture of two panels.
 func twoPanels(panel eligen.Size) eligen.Size { return eligen.Size{W: 2 * panel.W, H: panel.H} }
 
-// inContext is the model that an in-context LoRA lies over: EliGen's LoRA is fused
+// inContext returns the model that an in-context LoRA lies over: EliGen's LoRA is fused
 // into its weights, and what there is of an in-context LoRA has plain names.
 func (m Model) inContext() (Model, error) {
 	own := m.Weights
@@ -104,7 +104,7 @@ func (m Model) withEliGen() (_ Model, fused int, err error) {
 	return m, fused, nil
 }
 
-// plus is w + up·down: [out,in], [out,rank], [rank,in].
+// plus returns w + up·down: [out,in], [out,rank], [rank,in].
 func plus(w, up, down tensor.Tensor) tensor.Tensor {
 	out := tensor.Tensor{Shape: w.Shape, Data: append([]float32(nil), w.Data...)}
 	rank, in := down.Shape[0], down.Shape[1]
@@ -187,7 +187,7 @@ func (b *batch) pair(r eligen.Recipe, w, h int) (here []float32) {
 	return here
 }
 
-// average is the mean of latents [z,2h,2w] over the tokens of a region [h·w].
+// average returns the mean of latents [z,2h,2w] over the tokens of a region [h·w].
 func average(latents, region []float32, w, z int) []float32 {
 	plane := len(latents) / z
 	out, n := make([]float32, z), float32(0)

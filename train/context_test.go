@@ -17,7 +17,7 @@ import (
 	"github.com/eligen/eligen/train"
 )
 
-// twins is pair i of panels of a size: a square of one colour, top left in the left one
+// twins returns pair i of panels of a size: a square of one colour, top left in the left one
 // and bottom right in the right one.
 func twins(i, w, h int) annotated.Sample {
 	c := image.NewUniform(color.NRGBA{uint8(41 * i), uint8(97 * i), uint8(59 * i), 255})

@@ -150,7 +150,7 @@ type Pictures struct {
 	Cache   string
 }
 
-// lora is the factors of a LoRA on the linear layers of the blocks, as they start,
+// lora returns the factors of a LoRA on the linear layers of the blocks, as they start,
 // and what they lie over.
 func (m Model) lora(r eligen.Recipe) (params []Param, frozen []tensor.Named, err error) {
 	rng := rand.New(rand.NewPCG(r.Seed, 0x10a))
@@ -193,7 +193,7 @@ func (m Model) Params() []Param {
 	return out
 }
 
-// velocity is text encoders and transformer: x [B,16,h,w], timestep [B]. pictures is
+// velocity runs text encoders and transformer: x [B,16,h,w], timestep [B]. pictures is
 // what each block sees of image prompts, or nothing; trace may be nil.
 func (m Model) velocity(w nn.Weights, x, timestep *Node, c conditions, trace func(string, *Node), pictures ...flux.KeyValue) *Node {
 	d := c.entities.Shape().Dimensions
@@ -244,7 +244,7 @@ func (m Model) Beside(w nn.Weights, rank int) nn.Weights {
 	}
 }
 
-// LoRANames are the names of a weight's LoRA factors, in the reference's own
+// LoRANames returns the names of a weight's LoRA factors, in the reference's own
 // spelling, and whether EliGen's LoRA adapts it: modulations, attention
 // projections and MLPs of the double blocks, all three linears of the single ones.
 func LoRANames(name string) (a, b string, ok bool) {
@@ -361,7 +361,7 @@ func (w *window) near(rng *rand.Rand, region []float32, from, to int) bool {
 	return true
 }
 
-// cut is the window's part of channels [..,H·k,W·k]: [..,h·k,w·k].
+// cut returns the window's part of channels [..,H·k,W·k]: [..,h·k,w·k].
 func (w *window) cut(x []float32, k int) []float32 {
 	if w.w == w.W && w.h == w.H {
 		return append([]float32(nil), x...)

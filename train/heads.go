@@ -31,7 +31,7 @@ type heads struct {
 	truth func(in inputs) (said, tokens, variance *Node)
 }
 
-// heads are what a recipe asks of the transformer besides pictures.
+// heads returns what a recipe asks of the transformer besides pictures.
 func (m Model) heads(r eligen.Recipe) (out []heads) {
 	if r.Within > 0 {
 		out = append(out, heads{"where", 2, r.Within, inputs.within})
@@ -42,7 +42,7 @@ func (m Model) heads(r eligen.Recipe) (out []heads) {
 	return out
 }
 
-// headBlocks are the blocks with heads, by the names of flux.Input.Trace: the last
+// headBlocks returns the blocks with heads, by the names of flux.Input.Trace: the last
 // double one, and the single one in the middle.
 func (m Model) headBlocks() []string {
 	out := []string{fmt.Sprintf("double.%d.img", m.Flux.Double-1)}
@@ -116,7 +116,7 @@ func within(members []float32, w, h int) []float32 {
 	return out
 }
 
-// between is where the middle of token i is among those from first to last.
+// between returns where the middle of token i is among those from first to last.
 func between(i, first, last int) float32 {
 	return float32(2*i-first-last) / float32(last-first+1)
 }

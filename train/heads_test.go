@@ -89,7 +89,7 @@ func TestWhereLoss(t *testing.T) {
 	}
 }
 
-// nested is [1,n,width].
+// nested makes [1,n,width] of rows.
 func nested(x []float32, width int) [][][]float32 {
 	return [][][]float32{slices.Collect(slices.Chunk(x, width))}
 }

@@ -52,7 +52,7 @@ func Vision(m Model, r eligen.Recipe, samples annotated.Samples) (Task, error) {
 	return t, nil
 }
 
-// shown is what every block sees of image prompts, of a towerBatch's tensors; nothing where
+// shown returns what every block sees of image prompts, of a towerBatch's tensors; nothing where
 // there are none.
 func (m Model) shown(w nn.Weights, towerBatch []*Node) []flux.KeyValue {
 	if len(towerBatch) == 0 {
@@ -66,7 +66,7 @@ func (m Model) shown(w nn.Weights, towerBatch []*Node) []flux.KeyValue {
 	return out
 }
 
-// started are parameters that start from the model's weights, where it has them.
+// started returns parameters that start from the model's weights, where it has them.
 func (m Model) started(params []Param) []Param {
 	for i, p := range params {
 		if w, ok := m.Weights[p.Name]; ok {
@@ -139,7 +139,7 @@ func IP(backend compute.Backend, m Model, r eligen.Recipe, pictures Pictures) (T
 	return t, nil
 }
 
-// together is the loss that SigLIP trains with, between pictures: vectors [B,D] of one
+// together returns the loss that SigLIP trains with, between pictures: vectors [B,D] of one
 // style should point the same way, others apart. right is the share of pairs that do.
 // As many pairs as there are of the one kind count as all of the other.
 func together(vec, style *Node) (loss, right *Node) {
@@ -158,7 +158,7 @@ func together(vec, style *Node) (loss, right *Node) {
 		MulScalar(Add(mean(positive, same), mean(positive, OneMinus(same))), 0.5)
 }
 
-// image is the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and
+// image returns the model that an IP-Adapter lies over, EliGen's LoRA fused into it, and
 // what there is of the adapter.
 func (m Model) image(s Start) (Model, error) {
 	m, _, err := m.withEliGen()
@@ -168,7 +168,7 @@ func (m Model) image(s Start) (Model, error) {
 	return m.sees(s)
 }
 
-// sees is the model with the vision tower of s, and with what there is of its adapter.
+// sees returns the model with the vision tower of s, and with what there is of its adapter.
 func (m Model) sees(s Start) (Model, error) {
 	m.Vision, m.IP, m.Weights = s.Vision, s.IP, maps.Clone(m.Weights)
 	for _, p := range m.visionParams() {
@@ -203,7 +203,7 @@ func (m Model) adapterParams() (out []Param) {
 	return out
 }
 
-// pictures is what every block sees of image prompts' vectors [B,Dim].
+// pictures returns what every block sees of image prompts' vectors [B,Dim].
 func (m Model) pictures(w nn.Weights, vec *Node) []flux.KeyValue {
 	tokens := flux.ImageTokens(w.In("ip"), vec)
 	var out []flux.KeyValue

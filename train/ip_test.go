@@ -21,7 +21,7 @@ import (
 	"github.com/eligen/eligen/train"
 )
 
-// styled is sample i, every second one in a style of its own: its colours are dark.
+// styled returns sample i, every second one in a style of its own: its colours are dark.
 func styled(i int) annotated.Sample {
 	s := annotated.Sample{Name: "styled", Image: image.NewNRGBA(image.Rect(0, 0, 32, 32)), Prompt: "a", Background: "b",
 		Style: annotated.DefaultStyle}

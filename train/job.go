@@ -59,7 +59,7 @@ type Start struct {
 // through.
 const defaultPictures = 24 * 1024
 
-// Smoke is the recipe cut down to about a minute's work, still enough for the
+// Smoke returns the recipe cut down to about a minute's work, still enough for the
 // loss to fall.
 func Smoke(r eligen.Recipe) eligen.Recipe {
 	r.Name += " (smoke)"
@@ -219,7 +219,7 @@ func (j Job) latentKind(held annotated.Samples) (k latentKind, err error) {
 	return k, err
 }
 
-// panels are the pairs that a base is trained on besides its n pictures, if any.
+// panels returns the pairs that a base is trained on besides its n pictures, if any.
 func (j Job) panels(m Model, n int) (Pictures, error) {
 	r := j.Recipe
 	if r.Pairs <= 0 {
@@ -235,7 +235,7 @@ func (j Job) panels(m Model, n int) (Pictures, error) {
 	return j.pictures(m, composed, twoPanels(r.Size), int(math.Ceil(r.Pairs*float64(n))), false)
 }
 
-// pictures are n samples of a size, whose latents are kept in the job's folder. With styled,
+// pictures returns n samples of a size, whose latents are kept in the job's folder. With styled,
 // their records tell the styles apart.
 func (j Job) pictures(m Model, samples annotated.Samples, size eligen.Size, n int, styled bool) (Pictures, error) {
 	key, err := recordsKey(m, j.Recipe.Styles, styled, samples)

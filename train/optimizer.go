@@ -8,7 +8,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Rate is the learning rate of a step, counted from 0.
+// Rate returns the learning rate of a step, counted from 0.
 func Rate(o eligen.Optimizer, step, steps int) float64 {
 	r := o.Rate
 	if o.Decay == "reference" {
@@ -28,7 +28,7 @@ func Rate(o eligen.Optimizer, step, steps int) float64 {
 	return r
 }
 
-// length is the length of all gradients as one vector.
+// length returns the length of all gradients as one vector.
 func length(grads []*Node) *Node {
 	var total *Node
 	for _, d := range grads {

@@ -124,7 +124,7 @@ func (d *drawing) run(backend compute.Backend, weights map[string]tensor.Tensor)
 	return tensors.MustCopyFlatData[float32](out[0]), nil
 }
 
-// noise is what the pictures begin as, [n,Z,h,w].
+// noise returns what the pictures begin as, [n,Z,h,w].
 func (d *drawing) noise() []float32 {
 	rng := rand.New(rand.NewPCG(11, 0))
 	noise := make([]float32, d.noises*d.m.VAE.Z*(d.size.H/8)*(d.size.W/8))
@@ -134,7 +134,7 @@ func (d *drawing) noise() []float32 {
 	return slices.Repeat(noise, d.n/d.noises)
 }
 
-// conditions are the inputs that all steps share: those of the pictures, then those of the
+// conditions returns the inputs that all steps share: those of the pictures, then those of the
 // negative branch, which has an empty prompt, no entities and a vector of zeros.
 func (d *drawing) conditions() []any {
 	n, text := d.n, d.m.Text
@@ -180,7 +180,7 @@ func (d *drawing) clean(backend compute.Backend, noise []float32) (*tensors.Tens
 	return kept[0], nil
 }
 
-// step is x [n,Z,h,w] after a step between two noise levels [2]. in are what conditions
+// step returns x [n,Z,h,w] after a step between two noise levels [2]. in are what conditions
 // gives, and, of pictures that are painted into, what is kept, noise and paint.
 func (d *drawing) step(w nn.Weights, x, levels *Node, in []*Node) *Node {
 	n := d.n
@@ -202,7 +202,7 @@ func (d *drawing) step(w nn.Weights, x, levels *Node, in []*Node) *Node {
 	return Add(Mul(x, paint), Mul(led, OneMinus(paint)))
 }
 
-// picture is the k-th of what run has drawn.
+// picture returns the k-th of what run has drawn.
 func (d *drawing) picture(pix []float32, k int) *image.NRGBA {
 	w, h := d.size.W, d.size.H
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))

@@ -82,7 +82,7 @@ func (r *records) fields() []string {
 
 type shard map[string]tensor.Tensor
 
-// records are the pictures' own, of a size: made, or found, in their cache.
+// records returns the pictures' records, of a size: made, or found, in their cache.
 func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*records, error) {
 	if err := os.MkdirAll(p.Cache, 0o755); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func recordsKey(m Model, styles map[string]float64, styled bool, samples annotat
 	return eligen.Digest(hex.EncodeToString(h.Sum(nil))), nil
 }
 
-// index is which sample is the i-th to be seen: shards in an order drawn anew
+// index returns which sample is the i-th to be seen: shards in an order drawn anew
 // every epoch, and so the samples of four shards at a time.
 func (r *records) index(seed uint64, i int) int {
 	const group = 4
@@ -146,7 +146,7 @@ func (r *records) index(seed uint64, i int) int {
 	return members[k/shardSize]*shardSize + k%shardSize
 }
 
-// row is a field of a sample.
+// row returns a field of a sample.
 func (r *records) row(i int, field string) ([]float32, error) {
 	s, err := r.shard(i / shardSize)
 	if err != nil {
@@ -295,7 +295,7 @@ func (r *records) addEntities(all rows, entities []annotated.Entity) {
 	all["objects"] = append(all["objects"], objects...)
 }
 
-// latents are those of a picture of the records' size, [Z,h,w].
+// latents returns those of a picture of the records' size, [Z,h,w].
 func (r *records) latents(img *image.NRGBA) ([]float32, error) {
 	w, h := r.size.W, r.size.H
 	out, err := r.encode.Call(tensors.FromFlatDataAndDimensions(Pixels(img, 0, 0, w, h), 1, 3, h, w))
@@ -306,7 +306,7 @@ func (r *records) latents(img *image.NRGBA) ([]float32, error) {
 	return latents, out[0].FinalizeAll()
 }
 
-// painted are a pair's latents in the tokens of its first entity's region, and
+// painted returns a pair's latents in the tokens of its first entity's region, and
 // around them those of the picture without it.
 func (r *records) painted(latents []float32, s annotated.Sample) ([]float32, error) {
 	before, err := r.latents(s.Before)

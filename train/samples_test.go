@@ -10,7 +10,7 @@ import (
 	"github.com/eligen/eligen/internal/annotated"
 )
 
-// patches is a 32×32 sample: one square of some colour on another.
+// patches returns a 32×32 sample: one square of some colour on another.
 func patches(i int) annotated.Sample {
 	img := image.NewNRGBA(image.Rect(0, 0, 32, 32))
 	c := func(k int) color.NRGBA { return color.NRGBA{uint8(37 * k), uint8(91 * k), uint8(53 * k), 255} }

@@ -67,18 +67,18 @@ func (g *towerBatch) see(style int, least float64) {
 	}
 }
 
-// tensors are the pictures [N,3,Size,Size], what is shown [N,1] and what is felt [N,1].
+// tensors returns the pictures [N,3,Size,Size], what is shown [N,1] and what is felt [N,1].
 func (g *towerBatch) tensors() []*tensors.Tensor {
 	n := len(g.styles)
 	return []*tensors.Tensor{g.pictures(), tensors.FromFlatDataAndDimensions(g.shown, n, 1), tensors.FromFlatDataAndDimensions(g.felt, n, 1)}
 }
 
-// pictures is the pictures, [N,3,Size,Size].
+// pictures returns the pictures, [N,3,Size,Size].
 func (g *towerBatch) pictures() *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(g.pixels, len(g.styles), 3, g.tower.Size, g.tower.Size)
 }
 
-// pool is n pictures of each style.
+// pool collects n pictures of each style.
 func pool(samples annotated.Samples, styles []string, n int) ([][]*image.NRGBA, error) {
 	out := make([][]*image.NRGBA, len(styles))
 	missing := len(styles)

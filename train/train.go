@@ -357,7 +357,7 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 	return exec, nil
 }
 
-// value is a variable in a graph.
+// value returns a variable in a graph.
 func (s *state) value(g *Graph, path string) *Node { return s.store.GetVariable(path).NodeValue(g) }
 
 func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Options) (loss, norm float64,
@@ -390,7 +390,7 @@ func (s *state) run(exec *model.Exec, in []*tensors.Tensor, rate float64, o Opti
 	return loss, norm, measures, nil
 }
 
-// trained is the weights that the training would end with now.
+// trained returns the weights that the training would end with now.
 func (s *state) trained(o Options) (map[string]tensor.Tensor, error) {
 	kind := "w"
 	if s.ema {

@@ -38,7 +38,7 @@ func backend(t *testing.T) compute.Backend {
 	return b
 }
 
-// line is the smallest training: find a and b of y = a·x + b.
+// line returns the smallest training: find a and b of y = a·x + b.
 func line(after func(step int)) train.Task {
 	return train.Task{
 		Params:   []train.Param{{Name: "line.weight", Shape: []int{1, 1}}, {Name: "line.bias", Shape: []int{1}}},
@@ -232,7 +232,7 @@ func TestLoRANames(t *testing.T) {
 	}
 }
 
-// tiny is a model small enough for a test, and samples without any file.
+// tiny returns a model small enough for a test, and samples without any file.
 func tiny(t *testing.T) (train.Model, annotated.Samples) {
 	t.Helper()
 	m := train.Model{

@@ -84,7 +84,7 @@ func OpenTrainee(dir string, words []string) (*Trainee, error) {
 	return t, nil
 }
 
-// NewTrainee is a model without weights, whose tokenizers know the words.
+// NewTrainee returns a model without weights, whose tokenizers know the words.
 func NewTrainee(words []string) (*Trainee, error) {
 	tokenizer, vocab, merges, err := text.BuildNanoTokenizers(words)
 	if err != nil {
@@ -117,7 +117,7 @@ func NewTrainee(words []string) (*Trainee, error) {
 var prefixes = map[string]string{nano.TransformerFile: "dit.", nano.VisionFile: "vision.", nano.IPFile: "ip.",
 	nano.InContextFile: "in-context."}
 
-// Start is what a training builds upon.
+// Start returns what a training builds upon.
 func (t *Trainee) Start() (Start, error) {
 	t5, err := text.NewT5Tokenizer(t.tokenizers[nano.T5TokenizerFile])
 	if err != nil {
@@ -150,7 +150,7 @@ func (t *Trainee) Start() (Start, error) {
 	return s, nil
 }
 
-// Judge is the classes and weights of the classifier in a file, JudgeFile or
+// Judge returns the classes and weights of the classifier in a file, JudgeFile or
 // StyleJudgeFile; nil where there is none.
 func (t *Trainee) Judge(file string) (classes []string, weights map[string]tensor.Tensor) {
 	return t.classes[file], t.parts[file]

@@ -45,7 +45,7 @@ type Info struct {
 	Flags        string        // how XLA is told to compile, by XLA_FLAGS; "" for nothing
 }
 
-// ID is the numeric class of results: two equal IDs give equal bits.
+// ID returns the numeric class of results: two equal IDs give equal bits.
 func (i Info) ID(dtype string) string {
 	kind, libraries := "go", "gomlx "+gomlxVersion+" compute "+computeVersion
 	if i.Plugin != "" {
@@ -61,7 +61,7 @@ func (i Info) ID(dtype string) string {
 // maxFlags is how much of a file of flags is read.
 const maxFlags = 1 << 20
 
-// xlaFlags is what the environment variable XLA_FLAGS tells XLA: the flags themselves,
+// xlaFlags returns what the environment variable XLA_FLAGS tells XLA: the flags themselves,
 // or, where its value doesn't begin with a dash, the digest of those in the file that it
 // names. XLA ends the process where it can't read that file.
 func xlaFlags() (string, error) {
@@ -81,7 +81,7 @@ func xlaFlags() (string, error) {
 	return "from a file, " + eligen.DigestOf([]byte(strings.Join(words, " "))).Short(), nil
 }
 
-// instructions is what the machine's arithmetic depends on. Go's own math
+// instructions names the instruction sets that the machine's arithmetic depends on. Go's own math
 // functions, its SIMD kernels and XLA all choose by the processor.
 func instructions() string {
 	s := runtime.GOARCH
@@ -105,7 +105,7 @@ func instructions() string {
 	return s
 }
 
-// PluginDir is where `eligen backend install` puts PJRT plugins: the
+// PluginDir returns the folder that `eligen backend install` puts PJRT plugins into: the
 // environment variable ELIGEN_PLUGIN_DIR, else plugins in the folder that
 // ELIGEN_CACHE_DIR names, else eligen/plugins in the user's cache folder.
 func PluginDir() (string, error) {
@@ -116,7 +116,7 @@ func PluginDir() (string, error) {
 	return filepath.Join(d, "plugins"), err
 }
 
-// PluginFile is where the plugin of a backend lies, installed or not. name is
+// PluginFile returns the path of a backend's plugin, installed or not. name is
 // "xla:cpu" or "xla:cuda". The CUDA plugin looks for NVIDIA's libraries in the
 // folder nvidia beside its own parent, so it lies in that folder itself.
 func PluginFile(name string) (string, error) {
@@ -240,7 +240,7 @@ func Find(name string) (Info, error) {
 	return info, err
 }
 
-// pluginKind is what a plugin is for, by its file's name: "cpu", "cuda", or the
+// pluginKind returns a plugin's device, by its file's name: "cpu", "cuda", or the
 // name itself.
 func pluginKind(path string) string {
 	base := strings.ToLower(filepath.Base(path))

@@ -35,7 +35,7 @@ var records sync.Mutex
 // a change within one tick of the file system's clock leaves no trace.
 const settled = 2 * time.Second
 
-// recordOf is a file as it is now, without its digest.
+// recordOf returns a file as it is now, without its digest.
 func recordOf(fi fs.FileInfo) digestRecord {
 	r := digestRecord{Size: fi.Size(), MTime: fi.ModTime().UnixNano()}
 	r.CTime, r.Inode, r.Device = identity(fi)
@@ -101,7 +101,7 @@ func recordFile() string {
 // maxRecords is how much of the file of records is read.
 const maxRecords = 64 << 20
 
-// readRecords is empty where the file is missing or damaged.
+// readRecords returns an empty map where the file is missing or damaged.
 func readRecords(file string) map[string]digestRecord {
 	all := map[string]digestRecord{}
 	data, err := files.Read(file, maxRecords)

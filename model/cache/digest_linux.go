@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// identity is when a file last changed in any way, and which it is; zeros where the
+// identity returns when a file last changed in any way, and which it is; zeros where the
 // system doesn't say.
 func identity(fi fs.FileInfo) (ctime int64, inode, device uint64) {
 	s, ok := fi.Sys().(*syscall.Stat_t)

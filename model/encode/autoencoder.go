@@ -24,7 +24,7 @@ type Autoencoder struct {
 	Tiles  *eligen.Tiling // nil: everything at once
 }
 
-// Encode is the deterministic latent [Z,h/8,w/8] of a picture [3,h,w] in [−1,1].
+// Encode returns the deterministic latent [Z,h/8,w/8] of a picture [3,h,w] in [−1,1].
 func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the picture", &err)
 	n := a.Config.Factor()
@@ -43,7 +43,7 @@ func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.T
 	})
 }
 
-// Decode is the picture [3,8h,8w], about [−1,1], of latents [Z,h,w].
+// Decode returns the picture [3,8h,8w], about [−1,1], of latents [Z,h,w].
 func (a *Autoencoder) Decode(ctx context.Context, latents tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer panics.Catch("decoding the latents", &err)
 	n := a.Config.Factor()

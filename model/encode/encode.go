@@ -23,7 +23,7 @@ type Text struct {
 	Runner    *exec.Runner
 }
 
-// States are T5's last hidden states of token ids: [len(ids), width]. Padding
+// States returns T5's last hidden states of token ids: [len(ids), width]. Padding
 // is part of ids, and is attended to.
 func (e *Text) States(ids []int32) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the prompt with T5", &err)
@@ -34,7 +34,7 @@ func (e *Text) States(ids []int32) (_ tensor.Tensor, err error) {
 	return exec.Download(out[0], len(ids), e.T5.Dim)
 }
 
-// Pooled is CLIP's vector of token ids: [width].
+// Pooled returns CLIP's vector of token ids: [width].
 func (e *Text) Pooled(ids []int32) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the prompt with CLIP", &err)
 	out, err := e.Runner.Run(e.clip(), e.CLIPStore, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))

@@ -7,7 +7,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Pixels is a picture as [3,h,w] in [−1,1]: v·(2/255) − 1 in float32.
+// Pixels returns a picture as [3,h,w] in [−1,1]: v·(2/255) − 1 in float32.
 // Transparency is dropped, as PIL's convert("RGB") does.
 func Pixels(img image.Image) tensor.Tensor {
 	b := img.Bounds()
@@ -29,7 +29,7 @@ func Pixels(img image.Image) tensor.Tensor {
 	return t
 }
 
-// Picture is [3,h,w] in [−1,1] as 8-bit pixels, by the rule that the reference
+// Picture returns [3,h,w] in [−1,1] as 8-bit pixels, by the rule that the reference
 // has for float32: clip(y/2 + 0.5, 0, 1)·255, truncated, not rounded.
 func Picture(t tensor.Tensor) *image.NRGBA {
 	h, w := t.Shape[1], t.Shape[2]

@@ -21,7 +21,7 @@ type Vision struct {
 	Runner *exec.Runner
 }
 
-// Vector is what an IP-Adapter knows of a picture: [width].
+// Vector returns all that an IP-Adapter learns of a picture: [width].
 func (e *Vision) Vector(img image.Image) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the image prompt", &err)
 	if img.Bounds().Empty() {

@@ -56,7 +56,7 @@ type Runner struct {
 // and regions, so that a long session sees many.
 const maxPrograms = 48
 
-// NewRunner is a runner with nothing compiled yet.
+// NewRunner returns a runner with nothing compiled yet.
 func NewRunner(backend compute.Backend) *Runner {
 	return &Runner{Backend: backend, cache: map[string]*list.Element{}}
 }
@@ -148,7 +148,7 @@ func (e CompileRequest) key() string {
 	return b.String()
 }
 
-// AtOnce is how many graphs are compiled at the same time: XLA's compiler leaves a part of
+// AtOnce returns how many graphs are compiled concurrently: XLA's compiler leaves a part of
 // the machine idle, and takes 30 to 60 MiB for each graph.
 func AtOnce() int { return min(max(2, runtime.GOMAXPROCS(0)), 8) }
 

@@ -74,7 +74,7 @@ func (s *Store) Scale(scales ...float32) error {
 // they are, too.
 const scalesName = "scales of LoRAs"
 
-// Bytes is the memory that the weights now take.
+// Bytes returns the memory that the weights now take.
 func (s *Store) Bytes() int64 {
 	var n int64
 	for _, t := range s.held {
@@ -173,7 +173,7 @@ func loadTensor(be compute.Backend, l lora.Loader, name string, shape []int, dty
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// dtypeOf is the dtype of a tensor as it is stored.
+// dtypeOf returns the dtype of a tensor as it is stored.
 func dtypeOf(l lora.Loader, name string) dtypes.DType {
 	for _, t := range l.Tensors() {
 		if t.Name == name {

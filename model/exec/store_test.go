@@ -71,7 +71,7 @@ type vector struct {
 	data        []byte
 }
 
-// raw is a safetensors file of vectors.
+// raw returns a safetensors file of vectors.
 func raw(t *testing.T, parts ...vector) []byte {
 	t.Helper()
 	header, at, body := map[string]any{}, 0, []byte{}

@@ -74,7 +74,7 @@ func newRunner(be compute.Backend) *runner { return &runner{be, map[string]*prog
 // seconds, on which fewer graphs are tried.
 func (r *runner) isGo() bool { return r.String() == gobackend.BackendName }
 
-// forms are those in which regions are tried.
+// forms returns the forms in which regions are tried.
 func (r *runner) forms() []string {
 	if r.isGo() {
 		return []string{"blocks", "mask"}
@@ -167,7 +167,7 @@ func randomWeights(r *rand.Rand, cfg Config) tensorMap {
 	return m
 }
 
-// distance is the largest absolute difference.
+// distance returns the largest absolute difference.
 func distance(t *testing.T, a, b tensor.Tensor) (worst float64) {
 	t.Helper()
 	if fmt.Sprint(a.Shape) != fmt.Sprint(b.Shape) {
@@ -192,7 +192,7 @@ func with(m tensorMap, more ...tensorMap) tensorMap {
 	return out
 }
 
-// goBackend is for what doesn't depend on the backend.
+// goBackend opens the Go backend, for what doesn't depend on the backend.
 func goBackend(t *testing.T) *runner {
 	t.Helper()
 	be, err := gobackend.New("ops_sequential")

@@ -17,7 +17,7 @@ type Blocks struct {
 	Picture       *KeyValue  // of the block that is being built; nil for none
 }
 
-// Begin is the image tokens [B,S,Dim] of latents [B,C,h,w], and all text
+// Begin returns the image tokens [B,S,Dim] of latents [B,C,h,w], and all text
 // [B,T,Dim]: the entities' [B,N,Te,Dim], then the global prompt's; text is
 // EmbedText's result.
 func (b Blocks) Begin(w nn.Weights, latents, global *Node, entities []*Node) (img, txt *Node) {
@@ -29,24 +29,24 @@ func (b Blocks) Begin(w nn.Weights, latents, global *Node, entities []*Node) (im
 	return img, joinText(w, b.Config, in)
 }
 
-// Image is the image tokens alone.
+// Image returns the image tokens alone.
 func (b Blocks) Image(w nn.Weights, latents *Node) *Node {
 	return w.In("img_in").Linear(ConvertDType(patchify(latents), w("img_in.weight").DType()))
 }
 
-// Modulated is what the first double block makes its image's queries, keys and
+// Modulated returns what the first double block makes its image's queries, keys and
 // values of: [B,S,Dim]. Modulation is the block's [B,12·Dim].
 func (b Blocks) Modulated(img, modulation *Node) *Node {
 	return modulations(modulation, img.Shape().Dim(0), b.Dim)(6)[0].apply(nn.LayerNorm(img, epsilon))
 }
 
-// Double is a double block; w is scoped to it. Modulation [B,12·Dim] is its
+// Double runs a double block; w is scoped to it. Modulation [B,12·Dim] is its
 // share of Modulation's result.
 func (b Blocks) Double(w nn.Weights, img, txt, modulation *Node) (_, _ *Node) {
 	return doubleBlock(w, b.attention(img, txt), img, txt, modulations(modulation, img.Shape().Dim(0), b.Dim))
 }
 
-// Single is a single block; w is scoped to it. Modulation is [B,3·Dim].
+// Single runs a single block; w is scoped to it. Modulation is [B,3·Dim].
 func (b Blocks) Single(w nn.Weights, img, txt, modulation *Node) (_, _ *Node) {
 	x := Concatenate([]*Node{txt, img}, 1)
 	x = singleBlock(w, b.attention(img, txt), x, modulations(modulation, img.Shape().Dim(0), b.Dim))
@@ -54,7 +54,7 @@ func (b Blocks) Single(w nn.Weights, img, txt, modulation *Node) (_, _ *Node) {
 	return img, txt
 }
 
-// End is the velocity [B,C,h,w], in the weights' dtype. Modulation is [B,2·Dim].
+// End returns the velocity [B,C,h,w], in the weights' dtype. Modulation is [B,2·Dim].
 func (b Blocks) End(w nn.Weights, img, modulation *Node) *Node {
 	m := modulations(modulation, img.Shape().Dim(0), b.Dim)(2)
 	out := w.In("final_layer.linear").Linear(m[0].apply(nn.LayerNorm(img, epsilon)))

@@ -55,13 +55,13 @@ const (
 	maxChannels = 1024
 )
 
-// HeadDim is the features of an attention head.
+// HeadDim returns the features of an attention head.
 func (c Config) HeadDim() int { return c.Dim / c.Heads }
 
-// PatchDim is the features of an image token before it is embedded.
+// PatchDim returns the features of an image token before it is embedded.
 func (c Config) PatchDim() int { return c.LatentChannels * Patch * Patch }
 
-// MLP is the hidden width of a block's MLP.
+// MLP returns the hidden width of a block's MLP.
 func (c Config) MLP() int { return c.MLPRatio * c.Dim }
 
 // Validate says what is wrong with a Config that no transformer can have.
@@ -216,7 +216,7 @@ func (c *Config) detectStreams(shape func(name string) []int) error {
 	return nil
 }
 
-// dims is the shape of a tensor that every FLUX transformer has.
+// dims returns the shape of a tensor that every FLUX transformer has.
 func dims(shape func(name string) []int, name string, rank int) ([]int, error) {
 	d := shape(name)
 	if d == nil {
@@ -228,7 +228,7 @@ func dims(shape func(name string) []int, name string, rank int) ([]int, error) {
 	return d, nil
 }
 
-// variant is which of FLUX.1's models sees more than its own latents: by how many inputs
+// variant names the one of FLUX.1's models that sees more than its own latents, by how many inputs
 // an image token has, and how many outputs.
 func variant(in, out int) string {
 	switch in {

@@ -97,7 +97,7 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 	return a
 }
 
-// Mask is the attention's additive mask, [B,L,L] float32, over the entities'
+// Mask returns the attention's additive mask, [B,L,L] float32, over the entities'
 // text, global text of a length, and the image, for Entities with Members.
 func Mask(entities []Entities, global int) *Node {
 	g := entities[0].Members.Graph()
@@ -162,7 +162,7 @@ func (a *attention) heads(w nn.Weights, x *Node) qkv {
 	return out
 }
 
-// attend is the joint attention of text and image rows, before its projection:
+// attend returns the joint attention of text and image rows, before its projection:
 // [B,T,D] and [B,S,D]. Without wantText, txt needs no queries, and there is no
 // text result.
 func (a *attention) attend(txt, img qkv, wantText bool) (txtOut, imgOut *Node) {
@@ -220,7 +220,7 @@ func (a *attention) attend(txt, img qkv, wantText bool) (txtOut, imgOut *Node) {
 	return txtOut, imgOut
 }
 
-// joint is attention over all rows at once, mask (or nil) added to the logits.
+// joint returns attention over all rows at once, mask (or nil) added to the logits.
 func (a *attention) joint(txt, img qkv, mask *Node, wantText bool) (txtOut, imgOut *Node) {
 	q := img.q
 	if wantText {
@@ -241,7 +241,7 @@ func (a *attention) joint(txt, img qkv, mask *Node, wantText bool) (txtOut, imgO
 	return splitRows(o, a.text)
 }
 
-// text is attention of the entities' text over itself and their regions:
+// text returns attention of the entities' text over itself and their regions:
 // [B,N·Te,H,HeadDim].
 func (g group) text(e, img qkv) *Node {
 	d := g.valid.Shape().Dimensions
@@ -261,7 +261,7 @@ func (g group) text(e, img qkv) *Node {
 // the logarithm l [..,S,H] of the sum of the exponentials of the logits, float32.
 type part struct{ o, l *Node }
 
-// merge is attention over the keys of base and of all groups that cover a row:
+// merge returns attention over the keys of base and of all groups that cover a row:
 // with l = log Σ exp(lᵢ), it is Σ exp(lᵢ − l)·oᵢ.
 func merge(base part, covered []part, groups []group) *Node {
 	dtype := base.o.DType()
@@ -290,10 +290,10 @@ func merge(base part, covered []part, groups []group) *Node {
 // FLUX.1 at 1024×1024 would have eight times as many.
 var maxScores = 64 << 20
 
-// MaxScores is how many attention scores are held at once.
+// MaxScores returns how many attention scores are held at once.
 func MaxScores() int { return maxScores }
 
-// softmaxAttention is softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
+// softmaxAttention returns softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
 // and k, v [..,Sk,H,HeadDim]; bias, which may be nil, broadcasts to [..,H,Sq,Sk].
 // With wantLog it also gives the logarithm of the sum of the exponentials,
 // [..,Sq,H] float32. Long sequences go in chunks of queries.
@@ -347,7 +347,7 @@ func softmaxAttention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
 	return TransposeAllAxes(o, rows...), l
 }
 
-// mergeHeads is [B,S,H,HeadDim] → [B,S,D].
+// mergeHeads maps [B,S,H,HeadDim] → [B,S,D].
 func mergeHeads(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(x, d[0], d[1], d[2]*d[3])

@@ -35,7 +35,7 @@ type Input struct {
 	Trace func(name string, value *Node)
 }
 
-// Velocity is the model's prediction of noise − image, [B,C,h,w].
+// Velocity returns the model's prediction of noise − image, [B,C,h,w].
 func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	trace := in.Trace
 	if trace == nil {
@@ -102,7 +102,7 @@ func EmbedText(w nn.Weights, txt *Node) *Node {
 	return w.In("txt_in").Linear(ConvertDType(txt, w("txt_in.weight").DType()))
 }
 
-// joinText is all text, entity by entity, then the global prompt: [B,T,D].
+// joinText returns all text, entity by entity, then the global prompt: [B,T,D].
 func joinText(w nn.Weights, cfg Config, in Input) *Node {
 	var segments []*Node
 	for _, e := range in.Entities {
@@ -119,7 +119,7 @@ func joinText(w nn.Weights, cfg Config, in Input) *Node {
 	return ConvertDType(txt, w("img_in.weight").DType())
 }
 
-// Embed is the conditioning vector [B,Dim] of a timestep on the scale of 0 to
+// Embed returns the conditioning vector [B,Dim] of a timestep on the scale of 0 to
 // 1000, the guidance scale (nil where the model has none) and the CLIP vector
 // [B,PooledDim].
 func Embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node) *Node {
@@ -148,7 +148,7 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 	return sum
 }
 
-// sinusoid is [cos(s·f), sin(s·f)] of scalars [B]: [B,256].
+// sinusoid returns [cos(s·f), sin(s·f)] of scalars [B]: [B,256].
 func sinusoid(s *Node) *Node {
 	f := Const(s.Graph(), [][]float32{frequencies[:]})
 	angle := Mul(ExpandAxes(ConvertDType(s, dtypes.Float32), -1), f) // [B,128]
@@ -168,7 +168,7 @@ var frequencies = func() (f [timeDim / 2]float32) {
 	return f
 }()
 
-// Modulation is what shifts, scales and gates every block at a conditioning
+// Modulation returns what shifts, scales and gates every block at a conditioning
 // vector [B,Dim]: [B, (12·Double + 3·Single + 2)·Dim]. It knows nothing of
 // image and text, so that the modulations of all steps can be had at once, with
 // the steps as the batch.
@@ -304,7 +304,7 @@ func unpatchify(x *Node, h, w int) *Node {
 // at position 0, where the rotation is the identity.
 type rotation struct{ cos, sin *Node }
 
-// rope is the table for h×w tokens at positions (0, row, column), counted from
+// rope returns the table for h×w tokens at positions (0, row, column), counted from
 // origin, [B,2] or [B,P,2], which may be nil.
 func rope(g *Graph, cfg Config, h, w int, origin *Node) rotation {
 	n := cfg.HeadDim() / 2
@@ -378,7 +378,7 @@ func movedRope(cfg Config, h, w int, origin *Node) rotation {
 	return rotation{Cos(angles), Sin(angles)}
 }
 
-// ropeFrequencies are an axis' angles per position.
+// ropeFrequencies returns an axis' angles per position.
 func ropeFrequencies(features int) []float64 {
 	f := make([]float64, features/2)
 	for j := range f {

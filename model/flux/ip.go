@@ -29,7 +29,7 @@ var InstantX = IPConfig{ImageDim: 1152, Hidden: 2304, Tokens: 128, TokenDim: 409
 // ipEpsilon is of both norms of an IP-Adapter: the tokens' and the keys'.
 const ipEpsilon = 1e-5
 
-// IPBlock is what the names of a block's weights begin with, without the last dot.
+// IPBlock returns the prefix of the names of a block's weights, without the last dot.
 func IPBlock(i int) string { return fmt.Sprintf("ip_adapter.%d", i) }
 
 // Weights lists every tensor that the graphs read.
@@ -104,7 +104,7 @@ func (c IPConfig) Fits(t Config) error {
 	return nil
 }
 
-// ImageTokens is the tokens of pictures' vectors [B,ImageDim]: [B,Tokens,TokenDim].
+// ImageTokens returns the tokens of pictures' vectors [B,ImageDim]: [B,Tokens,TokenDim].
 // A vector of zeros, the picture of a negative prompt, has tokens as well.
 func ImageTokens(w nn.Weights, vec *Node) *Node {
 	w = w.In("image_proj")
@@ -132,7 +132,7 @@ func ImageKeyValue(w nn.Weights, cfg Config, tokens *Node) KeyValue {
 	}
 }
 
-// Scaled is kv with the values, and so the result of attending to them,
+// Scaled returns kv with the values, and so the result of attending to them,
 // multiplied by a number for each token, [B,T].
 func (kv KeyValue) Scaled(by *Node) KeyValue {
 	d := by.Shape().Dimensions
@@ -140,7 +140,7 @@ func (kv KeyValue) Scaled(by *Node) KeyValue {
 	return kv
 }
 
-// seeing is a for a block that sees pictures, or for one that doesn't, with nil.
+// seeing returns a for a block that sees pictures, or for one that doesn't, with nil.
 func (a *attention) seeing(kv *KeyValue) *attention {
 	b := *a
 	b.picture = kv

@@ -187,7 +187,7 @@ func firstName(c *weights.Checkpoint) string {
 	return c.Tensors()[0].Name
 }
 
-// String is the report as lines for people.
+// String writes the report as lines for people.
 func (r Report) String() string {
 	var b strings.Builder
 	r.write(&b, "")
@@ -226,7 +226,7 @@ func (r Report) write(b *strings.Builder, indent string) {
 	}
 }
 
-// thousands is n with its digits in groups of three.
+// thousands returns n with its digits in groups of three.
 func thousands(n int64) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {

@@ -50,7 +50,7 @@ func sparse(t *testing.T, path string, list []weights.Weight) {
 	}
 }
 
-// diffusersDev is FLUX.1 [dev]'s names and shapes by diffusers' names.
+// diffusersDev returns FLUX.1 [dev]'s names and shapes by diffusers' names.
 func diffusersDev() []weights.Weight {
 	var out []weights.Weight
 	transformerNames := names.Transformer(flux.Dev.Double, flux.Dev.Single, flux.Dev.Guidance)

@@ -8,10 +8,10 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// A is what a weight's factor [rank, in] in layer i of Beside is called.
+// A names a weight's factor [rank, in] in layer i of Beside.
 func A(weight string, i int) string { return fmt.Sprintf("%s%s%d.a", weight, besides, i) }
 
-// B is what the other factor is called: [out, rank], which alpha/rank and the layer's
+// B names the other factor: [out, rank], which alpha/rank and the layer's
 // scale are multiplied into.
 func B(weight string, i int) string { return fmt.Sprintf("%s%s%d.b", weight, besides, i) }
 
@@ -37,7 +37,7 @@ type stacked struct {
 	updates []update
 }
 
-// Beside is base with the factors of layers beside the weights, for graphs that take
+// Beside returns base with the factors of layers beside the weights, for graphs that take
 // their scales as inputs. They are stacked so that blocks of one kind have factors of
 // the same shapes, whatever the files have for each: blocks share a graph. It fails as
 // Over does.
@@ -82,7 +82,7 @@ func (l *beside) add(name string, s stacked, rows, cols int) {
 
 var blockNumber = regexp.MustCompile(`_blocks\.\d+\.`)
 
-// kind is a weight's name without the number of its block.
+// kind returns a weight's name without the number of its block.
 func kind(name string) string { return blockNumber.ReplaceAllString(name, "_blocks.") }
 
 func (l *beside) Tensors() []tensor.Info { return l.infos }

@@ -42,7 +42,7 @@ func (f *File) Factors() ([]Factor, error) {
 	return out, nil
 }
 
-// hidden is how wide the hidden layer of single blocks is; 0 where no factor tells.
+// hidden returns the width of single blocks' hidden layer; 0 where no factor tells.
 func (f *File) hidden() int {
 	for _, p := range f.factors {
 		switch {
@@ -57,7 +57,7 @@ func (f *File) hidden() int {
 	return 0
 }
 
-// joined is the updates of one module of so many rows as one.
+// joined returns the updates of one module of so many rows as one.
 func (f *File) joined(parts []factor, rows int) (Factor, error) {
 	type piece struct {
 		factor

@@ -61,7 +61,7 @@ var matrices = regexp.MustCompile(`^(.*)\.(?:lora_([AB])(?:\.[^.]+)?|lora[_.](do
 // relatives that eligen doesn't read.
 func Is(name string) bool { return matrices.MatchString(name) || otherKind(name) != "" }
 
-// otherKind is whose names some are that are no plain LoRA's: "" for none.
+// otherKind names the kind of file that has such names, where it is no plain LoRA; "" for none.
 func otherKind(list ...string) string {
 	for _, k := range []struct{ part, name string }{
 		{".lokr_", "LoKr"}, {".hada_", "LoHa"}, {".oft_", "OFT"}, {".dora_scale", "DoRA"}, {".lora_magnitude_vector", "DoRA"},
@@ -240,7 +240,7 @@ func (p *parsing) finish(settings *Settings) error {
 	return nil
 }
 
-// listed is names under a heading, the first twenty of them.
+// listed returns names under a heading, the first twenty of them.
 func listed(list []string, heading string) string {
 	const most = 20
 	s := fmt.Sprintf(heading, len(list)) + ":\n  " + strings.Join(list[:min(most, len(list))], "\n  ")
@@ -259,7 +259,7 @@ var besideTransformer = []struct{ prefix, what string }{
 	{"bundle_emb.", "embeddings"},
 }
 
-// part is which part a key belongs to that no transformer has: "" for none.
+// part names the component, other than the transformer, that a key belongs to; "" for none.
 func part(name string) string {
 	for _, p := range besideTransformer {
 		if strings.HasPrefix(name, p.prefix) {
@@ -365,7 +365,7 @@ func elements(shape []int) int {
 	return n
 }
 
-// matrix is a shape as rows and columns; trailing axes of a 1×1 convolution are dropped.
+// matrix returns a shape as rows and columns; trailing axes of a 1×1 convolution are dropped.
 func matrix(shape []int) (rows, cols int, ok bool) {
 	for len(shape) > 2 && shape[len(shape)-1] == 1 {
 		shape = shape[:len(shape)-1]
@@ -400,7 +400,7 @@ func (f *File) Check() error {
 	return nil
 }
 
-// Rank is the smallest and the largest rank of the file's factors.
+// Rank returns the smallest and the largest rank of the file's factors.
 func (f *File) Rank() (low, high int) {
 	low = f.factors[0].rank
 	for _, p := range f.factors {
@@ -409,7 +409,7 @@ func (f *File) Rank() (low, high int) {
 	return low, high
 }
 
-// Alpha is the smallest and the largest alpha/rank that the file states, 1 for
+// Alpha returns the smallest and the largest alpha/rank that the file states, 1 for
 // a module that states none.
 func (f *File) Alpha() (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
@@ -420,7 +420,7 @@ func (f *File) Alpha() (low, high float64) {
 	return low, high
 }
 
-// Modules is how many of the transformer's linear layers are updated.
+// Modules counts the transformer's linear layers that are updated.
 func (f *File) Modules() int {
 	seen := map[string]bool{}
 	for _, p := range f.factors {
@@ -478,7 +478,7 @@ type update struct {
 	from, to int // rows
 }
 
-// Over is base with layers laid over it: each module's updates are added up in
+// Over returns base with layers laid over it: each module's updates are added up in
 // float32, in the order of layers, on the original weights. It fails, naming
 // every module, where a factor doesn't fit the base.
 func Over(base Loader, layers ...Layer) (Loader, error) {
@@ -506,7 +506,7 @@ func shapesOf(l Loader) map[string][]int {
 	return shapes
 }
 
-// updates are what a layer adds to the tensors of a base with these shapes.
+// updates returns what a layer adds to the tensors of a base with these shapes.
 func (l Layer) updates(shapes map[string][]int) (list []update, err error) {
 	switch l.Alpha {
 	case "", AlphaFile, AlphaIgnore:
@@ -549,7 +549,7 @@ func (f *fused) Bytes(name string, dst []byte) (bool, error) {
 	return f.Loader.Bytes(name, dst)
 }
 
-// Floats is the base's numbers with all updates added.
+// Floats returns the base's numbers with all updates added.
 func (f *fused) Floats(name string, from int, dst []float32) error {
 	if err := f.Loader.Floats(name, from, dst); err != nil {
 		return err
@@ -587,7 +587,7 @@ func (f *fused) Floats(name string, from int, dst []float32) error {
 	return nil
 }
 
-// row is which row of B belongs to a row of the tensor.
+// row returns the row of B that belongs to a row of the tensor.
 func (u update) row(row int) int {
 	row -= u.from
 	if u.swap {

@@ -64,7 +64,7 @@ func factors(rank int, alpha float64) (out []Factor) {
 	return out
 }
 
-// product is W + s·B·A in float64.
+// product returns W + s·B·A in float64.
 func product(w tensor.Tensor, f Factor, s float64) []float32 {
 	out := make([]float32, len(w.Data))
 	rank, cols := f.A.Shape[0], w.Shape[1]

@@ -27,7 +27,7 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 	return tensor.Write(w, metadata, tensors...)
 }
 
-// Named is factors as the tensors of a file in a format: Native, Kohya or
+// Named returns factors as the tensors of a file in a format: Native, Kohya or
 // Diffusers. Only Kohya has a place for alpha; in the others B is scaled by
 // alpha/rank. Where Diffusers has queries, keys and values apart, each has its rows of
 // B, and of the rank what these rows use.
@@ -77,7 +77,7 @@ func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 	return out, nil
 }
 
-// modulesOf are the linear layers of a transformer with the blocks that factors name.
+// modulesOf returns the linear layers of a transformer with the blocks that factors name.
 func modulesOf(factors []Factor) map[string]names.Module {
 	blocks := 0
 	for _, f := range factors {
@@ -97,7 +97,7 @@ func modulesOf(factors []Factor) map[string]names.Module {
 	return modules
 }
 
-// inDiffusers are factors of a module as those of diffusers' own modules.
+// inDiffusers returns factors of a module as those of diffusers' own modules.
 func inDiffusers(m names.Module, a, b tensor.Tensor) (out []tensor.Named, err error) {
 	rank, in, rows := a.Shape[0], a.Shape[1], b.Shape[0]
 	if m.Swap {
@@ -119,7 +119,7 @@ func inDiffusers(m names.Module, a, b tensor.Tensor) (out []tensor.Named, err er
 	return out, nil
 }
 
-// used is factors without the part of the rank that B has zeros for, which is of other
+// used returns factors without the part of the rank that B has zeros for, which is of other
 // rows. Of a B of zeros one column stays: some readers want all parts of a layer.
 func used(a, b tensor.Tensor) (_, _ tensor.Tensor) {
 	rank, cols := a.Shape[0], a.Shape[1]

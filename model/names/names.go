@@ -18,10 +18,10 @@ type Module struct {
 	Norm      bool     // no linear layer but a scale: ".scale" by BFL, ".weight" by the others
 }
 
-// Kohya is the module's name in kohya's LoRA files.
+// Kohya returns the module's name in kohya's LoRA files.
 func (m Module) Kohya() string { return "lora_unet_" + strings.ReplaceAll(m.BFL, ".", "_") }
 
-// PartRows is which rows of the module's weight [out, in] hold part i of
+// PartRows returns the rows of the module's weight [out, in] that hold part i of
 // Diffusers. Queries, keys and values are as wide as the input.
 func (m Module) PartRows(i int, shape []int) (from, to int) {
 	if len(m.Diffusers) == 1 {
@@ -141,7 +141,7 @@ func Blocks(has func(name string) bool) (double, single int) {
 		count("single_blocks.%d.linear1.weight", "single_transformer_blocks.%d.attn.to_q.weight")
 }
 
-// AutoencoderBFL is BFL's name for diffusers' name of a tensor of an
+// AutoencoderBFL returns BFL's name for diffusers' name of a tensor of an
 // autoencoder with so many levels of resolution, or false where diffusers has
 // no such name. Both number the encoder's levels from the finest; BFL numbers
 // the decoder's in the same way, diffusers in the order they run.
@@ -201,7 +201,7 @@ func AutoencoderBFL(name string, levels int) (string, bool) {
 	return "", false
 }
 
-// AutoencoderDiffusers is the inverse of AutoencoderBFL.
+// AutoencoderDiffusers returns the inverse of AutoencoderBFL.
 func AutoencoderDiffusers(name string, levels int) (string, bool) {
 	p := strings.Split(name, ".")
 	if len(p) < 3 {

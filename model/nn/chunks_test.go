@@ -48,7 +48,7 @@ func TestChunksTakeTurns(t *testing.T) {
 	}
 }
 
-// allocated is what the Go backend can't take from buffers that it has had before,
+// allocated returns what the Go backend can't take from buffers that it has had before,
 // nothing being collected meanwhile: what it holds at once.
 func allocated(f func()) int64 {
 	runtime.GC()
@@ -61,7 +61,7 @@ func allocated(f func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-// grown is by how much the process grows beyond what it is now.
+// grown returns how much the process grows beyond what it is now.
 func grown(t *testing.T, f func()) int64 {
 	resident := func(field string) int64 {
 		status, err := os.ReadFile("/proc/self/status")

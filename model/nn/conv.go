@@ -6,7 +6,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Conv is a 2-d convolution with PyTorch's weight [out, in, kh, kw] and bias
+// Conv applies a 2-d convolution with PyTorch's weight [out, in, kh, kw] and bias
 // [out] of w, in NHWC: x [B,h,w,in] → [B,h',w',out]. pad is rows and columns of
 // zeros added at the top, left, bottom and right.
 //
@@ -28,7 +28,7 @@ func (w Weights) Conv(x *Node, stride int, top, left, bottom, right int) *Node {
 	return Add(y, ExpandLeftToRank(w("bias"), y.Rank()))
 }
 
-// Conv3 is a 3×3 convolution with padding 1: the size stays.
+// Conv3 applies a 3×3 convolution with padding 1: the size stays.
 func (w Weights) Conv3(x *Node) *Node { return w.Conv(x, 1, 1, 1, 1, 1) }
 
 // xlaBackend is what GoMLX calls XLA on any device; the pure-Go backend's name
@@ -57,7 +57,7 @@ func convShifted(x, weight *Node, stride, top, left, bottom, right int) *Node {
 	return sum
 }
 
-// padZeros is not Pad: GoMLX has no gradient for that.
+// padZeros pads without Pad, for which GoMLX has no gradient.
 func padZeros(x *Node, axis, before, after int) *Node {
 	zeros := func(n int) *Node {
 		d := append([]int(nil), x.Shape().Dimensions...)
@@ -105,8 +105,8 @@ func Upsample2(x *Node) *Node {
 	return Reshape(x, d[0], 2*d[1], 2*d[2], d[3])
 }
 
-// ToNHWC is [B,C,h,w] → [B,h,w,C].
+// ToNHWC maps [B,C,h,w] → [B,h,w,C].
 func ToNHWC(x *Node) *Node { return TransposeAllAxes(x, 0, 2, 3, 1) }
 
-// ToNCHW is [B,h,w,C] → [B,C,h,w].
+// ToNCHW maps [B,h,w,C] → [B,C,h,w].
 func ToNCHW(x *Node) *Node { return TransposeAllAxes(x, 0, 3, 1, 2) }

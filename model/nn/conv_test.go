@@ -15,7 +15,7 @@ import (
 	"github.com/eligen/eligen/model/nn"
 )
 
-// backends are the Go backend and, where ELIGEN_XLA_CPU names a plugin, XLA.
+// backends returns the Go backend and, where ELIGEN_XLA_CPU names a plugin, XLA.
 func backends(t *testing.T) map[string]compute.Backend {
 	t.Helper()
 	out := map[string]compute.Backend{}
@@ -46,7 +46,7 @@ func random(rng *rand.Rand, shape ...int) *tensors.Tensor {
 	return tensors.FromFlatDataAndDimensions(data, shape...)
 }
 
-// slowConv is the definition: x [B,h,w,in], weight [out,in,kh,kw].
+// slowConv convolves by the definition: x [B,h,w,in], weight [out,in,kh,kw].
 func slowConv(x, w []float32, b, h, wd, in, out, kh, kw, stride, top, left, bottom, right int) []float32 {
 	oh, ow := (h+top+bottom-kh)/stride+1, (wd+left+right-kw)/stride+1
 	y := make([]float32, b*oh*ow*out)

@@ -20,18 +20,18 @@ import (
 // over another Weights) the graph code never hears.
 type Weights func(name string) *Node
 
-// In is the part of w whose names start with prefix and a dot.
+// In returns the part of w whose names start with prefix and a dot.
 func (w Weights) In(prefix string) Weights {
 	return func(name string) *Node { return w(prefix + "." + name) }
 }
 
-// Linear is x·Wᵀ + b for PyTorch's weight [out, in] and bias [out]: [..., in] to [..., out].
+// Linear returns x·Wᵀ + b for PyTorch's weight [out, in] and bias [out]: [..., in] to [..., out].
 func (w Weights) Linear(x *Node) *Node {
 	y := w.LinearNoBias(x)
 	return Add(y, ExpandLeftToRank(w("bias"), y.Rank()))
 }
 
-// LinearNoBias is x·Wᵀ for PyTorch's weight [out, in], and what updates add to it.
+// LinearNoBias returns x·Wᵀ for PyTorch's weight [out, in], and what updates add to it.
 func (w Weights) LinearNoBias(x *Node) *Node {
 	weight := w("weight")
 	y := MatMulT(x, weight)
@@ -70,20 +70,20 @@ func updateAlias(weight *Node, part string, i int) string {
 	return fmt.Sprintf("%s %s %d", weight.GetAlias(), part, i)
 }
 
-// updateOf is a weight's update i; without nodes where there is none.
+// updateOf returns a weight's update i; without nodes where there is none.
 func updateOf(weight *Node, i int) Update {
 	find := func(part string) *Node { return weight.Graph().GetNodeByAlias(updateAlias(weight, part, i)) }
 	return Update{A: find("A"), B: find("B"), S: find("s")}
 }
 
-// apply is s·(x·Aᵀ)·Bᵀ: [..., in] to [..., out]. The scale acts on the few numbers
+// apply returns s·(x·Aᵀ)·Bᵀ: [..., in] to [..., out]. The scale acts on the few numbers
 // between the matrices, in float32.
 func (u Update) apply(x *Node) *Node {
 	low := ConvertDType(MatMulT(x, u.A), dtypes.Float32) // [..., rank]
 	return MatMulT(ConvertDType(Mul(low, u.S), x.DType()), u.B)
 }
 
-// MatMulT is x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
+// MatMulT maps x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
 // transposed copy of the weight on any backend.
 func MatMulT(x, weight *Node) *Node {
 	return DotGeneral(x, []int{x.Rank() - 1}, nil, weight, []int{1}, nil)
@@ -98,7 +98,7 @@ func LayerNorm(x *Node, epsilon float64) *Node {
 	return ConvertDType(Div(x, Sqrt(AddScalar(v, epsilon))), dtype)
 }
 
-// LayerNorm is LayerNorm with the affine weight and bias of w.
+// LayerNorm returns LayerNorm with the affine weight and bias of w.
 func (w Weights) LayerNorm(x *Node, epsilon float64) *Node {
 	y := LayerNorm(x, epsilon)
 	r := y.Rank()
@@ -119,24 +119,24 @@ func RMSNorm(x, weight *Node, epsilon float64) *Node {
 	return Mul(y, ExpandLeftToRank(weight, y.Rank()))
 }
 
-// SiLU is x·σ(x).
+// SiLU returns x·σ(x).
 func SiLU(x *Node) *Node { return Mul(x, Logistic(x)) }
 
-// GELUTanh is GELU's tanh approximation.
+// GELUTanh returns GELU's tanh approximation.
 func GELUTanh(x *Node) *Node {
 	inner := MulScalar(Add(x, MulScalar(Mul(Square(x), x), 0.044715)), math.Sqrt(2/math.Pi))
 	return Mul(MulScalar(x, 0.5), AddScalar(Tanh(inner), 1))
 }
 
-// GELU is the exact (erf) GELU.
+// GELU returns the exact (erf) GELU.
 func GELU(x *Node) *Node {
 	return Mul(MulScalar(x, 0.5), AddScalar(Erf(MulScalar(x, math.Sqrt(0.5))), 1))
 }
 
-// QuickGELU is x·σ(1.702x), CLIP's activation.
+// QuickGELU returns x·σ(1.702x), CLIP's activation.
 func QuickGELU(x *Node) *Node { return Mul(x, Logistic(MulScalar(x, 1.702))) }
 
-// Scores is scale·q·kᵀ: q [B,H,Sq,D], k [B,H,Sk,D] → [B,H,Sq,Sk].
+// Scores maps scale·q·kᵀ: q [B,H,Sq,D], k [B,H,Sk,D] → [B,H,Sq,Sk].
 func Scores(q, k *Node, scale float64) *Node {
 	s := DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1})
 	if scale == 1 {
@@ -145,18 +145,18 @@ func Scores(q, k *Node, scale float64) *Node {
 	return MulScalar(s, scale)
 }
 
-// Probabilities is the softmax over the last axis, in float32 whatever the
+// Probabilities returns the softmax over the last axis, in float32 whatever the
 // dtype of x.
 func Probabilities(x *Node) *Node {
 	return ConvertDType(Softmax(ConvertDType(x, dtypes.Float32), -1), x.DType())
 }
 
-// Mix is p·v: p [B,H,Sq,Sk], v [B,H,Sk,D] → [B,H,Sq,D].
+// Mix maps p·v: p [B,H,Sq,Sk], v [B,H,Sk,D] → [B,H,Sq,D].
 func Mix(p, v *Node) *Node {
 	return DotGeneral(p, []int{3}, []int{0, 1}, v, []int{2}, []int{0, 1})
 }
 
-// Attention is softmax(scale·q·kᵀ + bias)·v; bias may be nil, else it must
+// Attention returns softmax(scale·q·kᵀ + bias)·v; bias may be nil, else it must
 // broadcast to [B,H,Sq,Sk].
 func Attention(q, k, v *Node, scale float64, bias *Node) *Node {
 	s := Scores(q, k, scale)
@@ -198,13 +198,13 @@ func InChunks(x *Node, axis, n int, f func(rows SliceAxisSpec, part *Node) []*No
 	return out
 }
 
-// SplitHeads is [B,S,H·D] → [B,H,S,D].
+// SplitHeads maps [B,S,H·D] → [B,H,S,D].
 func SplitHeads(x *Node, heads int) *Node {
 	d := x.Shape().Dimensions
 	return TransposeAllAxes(Reshape(x, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
 }
 
-// MergeHeads is [B,H,S,D] → [B,S,H·D].
+// MergeHeads maps [B,H,S,D] → [B,S,H·D].
 func MergeHeads(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(TransposeAllAxes(x, 0, 2, 1, 3), d[0], d[2], d[1]*d[3])

@@ -47,7 +47,7 @@ var _ eligen.Engine = Engine{}
 // ID names the engine.
 func (Engine) ID() string { return "paint/" + eligen.Version }
 
-// Spec is the same for every model and adapter, but for the native size: files that
+// Spec returns the same for every model and adapter, except for the native size: files that
 // they name are not looked for.
 func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s := eligen.Spec{
@@ -76,7 +76,7 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 const withoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to " +
 	"ignore their regions."
 
-// unread is what the text encoder of a family's models can't read, for a scene that is
+// unread returns what the text encoder of a family's models can't read, for a scene that is
 // painted before it is rendered. This engine reads everything itself.
 func unread(family string) func(string) eligen.Unread {
 	load := nanoTokenizer
@@ -121,7 +121,7 @@ func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt stri
 	return out, nil
 }
 
-// EncodeImage is the mean colour of every 8×8 pixels.
+// EncodeImage returns the mean colour of every 8×8 pixels.
 func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (tensor.Tensor, error) {
 	if err := known(weights, autoencoder); err != nil {
 		return tensor.Tensor{}, err
@@ -140,7 +140,7 @@ func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Im
 	return out, nil
 }
 
-// EncodeImagePrompt is a picture's mean colour, [1, 3]; without a picture, that of
+// EncodeImagePrompt returns a picture's mean colour, [1, 3]; without a picture, that of
 // none, grey.
 func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img image.Image) (tensor.Tensor, error) {
 	out := tensor.New(1, 3)
@@ -193,7 +193,7 @@ func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, err
 	return x, nil
 }
 
-// poster is where denoising ends.
+// poster returns the latents that denoising ends at.
 func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	h, w := d.Latents.Shape[1], d.Latents.Shape[2]
 	rows, columns := h/d.Patch, w/d.Patch
@@ -249,7 +249,7 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	return out, nil
 }
 
-// tinted is the colour that image prompts add, and the weight of all that is mixed.
+// tinted returns the colour that image prompts add, and the weight of all that is mixed.
 func tinted(prompts []eligen.ImagePrompt) (tint [3]float64, whole float64, err error) {
 	whole = 1
 	for _, p := range prompts {
@@ -308,7 +308,7 @@ var named = map[string]color.NRGBA{
 	"silver": {186, 190, 196, 255},
 }
 
-// Colour is the colour of a prompt: the last that it names, or else one chosen by
+// Colour returns the colour of a prompt: the last that it names, or else one chosen by
 // its letters.
 func Colour(prompt string) color.NRGBA {
 	words := strings.FieldsFunc(strings.ToLower(prompt), func(r rune) bool { return !unicode.IsLetter(r) })

@@ -31,7 +31,7 @@ func encode(t *testing.T, prompt string) eligen.Conditioning {
 	return c
 }
 
-// work is 64×32 pixels: 4×2 image tokens. Token 0 is the first entity's, token 2 the
+// work returns a job of 64×32 pixels: 4×2 image tokens. Token 0 is the first entity's, token 2 the
 // second's, token 1 belongs to both.
 func work(t *testing.T) eligen.Denoise {
 	sigmas, err := eligen.Sigmas("eligen", 3, nil, 1, 8)

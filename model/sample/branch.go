@@ -29,7 +29,7 @@ type branch struct {
 	negative bool
 }
 
-// kept are the inputs of a block's graph that are there for all steps.
+// kept returns the inputs of a block's graph that are there for all steps.
 func (b *branch) kept(block int) []*tensors.Tensor {
 	if b.pictures == nil {
 		return b.marks
@@ -95,7 +95,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	return b, nil
 }
 
-// conditioning is the graph that prepare runs.
+// conditioning returns the graph that prepare runs.
 func conditioning(cfg flux.Config) exec.Graph {
 	return exec.Graph{
 		Name: "conditioning " + exec.ConfigName(cfg),

@@ -131,7 +131,7 @@ func (t *Transformer) branches(ctx context.Context, d eligen.Denoise) (out []*br
 	return append(out, negative), nil
 }
 
-// guided is the velocity of step i at latents x: that of both branches, fused with what is
+// guided returns the velocity of step i at latents x: that of both branches, fused with what is
 // kept.
 func (t *Transformer) guided(ctx context.Context, d eligen.Denoise, branches []*branch, x tensor.Tensor,
 	i int) (v tensor.Tensor, err error) {
@@ -249,7 +249,7 @@ func (t *Transformer) checkEntities(entities []eligen.EntityConditioning, image 
 	return nil
 }
 
-// predict is the velocity of one branch in step i.
+// predict returns the velocity of one branch in step i.
 func (t *Transformer) predict(b *branch, x tensor.Tensor, i int) (tensor.Tensor, error) {
 	if t.Tiles != nil {
 		return t.tiled(b, x, i)
@@ -275,7 +275,7 @@ func (t *Transformer) velocity(b *branch, x tensor.Tensor, i int) (tensor.Tensor
 	return exec.Download(out[0], x.Shape...)
 }
 
-// image is the last block's image [1,S,Dim] in step i, or the step cache's.
+// image returns the last block's image [1,S,Dim] in step i, or the step cache's.
 func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor, error) {
 	if b.tea == nil {
 		return t.blocks(b, x, i)
@@ -301,7 +301,7 @@ func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor,
 	return img, b.tea.keep(t, b.graphs, x, img)
 }
 
-// modulation is n parts of step i's modulations, from part at on: [1,n·Dim].
+// modulation returns n parts of step i's modulations, from part at on: [1,n·Dim].
 func (t *Transformer) modulation(b *branch, i, at, n int) (*tensors.Tensor, error) {
 	part := int(shapes.Make(b.graphs.dtype, 1, b.graphs.config.Dim).ByteSize())
 	return tensors.FromRaw(t.Runner.Backend, 0, shapes.Make(b.graphs.dtype, 1, n*b.graphs.config.Dim), b.mods[i][at*part:(at+n)*part])

@@ -25,7 +25,7 @@ type ImageAdapter struct {
 	Runner *exec.Runner
 }
 
-// Tokens is a picture's tokens [tokens, width], for an [eligen.ImagePrompt], of
+// Tokens returns a picture's tokens [tokens, width], for an [eligen.ImagePrompt], of
 // its vector. Those of a vector of zeros are for the negative side.
 func (a *ImageAdapter) Tokens(vec tensor.Tensor) (_ tensor.Tensor, err error) {
 	defer panics.Catch("projecting the image prompt", &err)
@@ -67,7 +67,7 @@ func (a *ImageAdapter) check(prompts []eligen.ImagePrompt, t flux.Config) error 
 	return nil
 }
 
-// keysValues is what each block of a transformer sees of pictures: keys and
+// keysValues returns what each block of a transformer sees of pictures: keys and
 // values [1,T,H,HeadDim] in turns, values multiplied by the pictures' scales. Lean
 // holds one block's weights at a time.
 func (a *ImageAdapter) keysValues(prompts []eligen.ImagePrompt, t flux.Config, dtype dtypes.DType,

@@ -54,7 +54,7 @@ func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 	return b
 }
 
-// begin is latents [1,C,h,w], texts → img, txt.
+// begin maps latents [1,C,h,w], texts → img, txt.
 func (p stepGraphs) begin() exec.Graph {
 	return exec.Graph{Name: p.name("begin"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		img, txt := flux.Blocks{Config: p.config}.Begin(w, in[0], in[1], in[2:])
@@ -62,7 +62,7 @@ func (p stepGraphs) begin() exec.Graph {
 	}}
 }
 
-// double is img, txt, modulation [1,12·Dim], kept → img, txt.
+// double maps img, txt, modulation [1,12·Dim], kept → img, txt.
 func (p stepGraphs) double(i int) exec.Graph {
 	return exec.Graph{Name: p.name("double"), Scope: fmt.Sprintf("double_blocks.%d.", i),
 		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
@@ -71,7 +71,7 @@ func (p stepGraphs) double(i int) exec.Graph {
 		}}
 }
 
-// single is img, txt, modulation [1,3·Dim], kept → img, txt.
+// single maps img, txt, modulation [1,3·Dim], kept → img, txt.
 func (p stepGraphs) single(i int) exec.Graph {
 	return exec.Graph{Name: p.name("single"), Scope: fmt.Sprintf("single_blocks.%d.", i),
 		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
@@ -80,7 +80,7 @@ func (p stepGraphs) single(i int) exec.Graph {
 		}}
 }
 
-// end is img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.
+// end maps img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.
 func (p stepGraphs) end() exec.Graph {
 	return exec.Graph{Name: p.name("end"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}

@@ -103,7 +103,7 @@ func (c *teaCache) reuse(t *Transformer, p stepGraphs, x tensor.Tensor) (*tensor
 	return out[0], nil
 }
 
-// modulated is latents [1,C,h,w], modulation [1,12·Dim] → the first block's input
+// modulated maps latents [1,C,h,w], modulation [1,12·Dim] → the first block's input
 // [1,S,Dim].
 func (p stepGraphs) modulated() exec.Graph {
 	return exec.Graph{Name: "modulated " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
@@ -112,7 +112,7 @@ func (p stepGraphs) modulated() exec.Graph {
 	}}
 }
 
-// change is two inputs of the first block, now and before → mean|now − before| /
+// change maps two inputs of the first block, now and before → mean|now − before| /
 // mean|before|, [] float32.
 func (p stepGraphs) change() exec.Graph {
 	return exec.Graph{Name: "change", Build: func(_ nn.Weights, in []*graph.Node) []*graph.Node {
@@ -122,14 +122,14 @@ func (p stepGraphs) change() exec.Graph {
 	}}
 }
 
-// added is latents, the last block's img → what the blocks added [1,S,Dim].
+// added maps latents, the last block's img → what the blocks added [1,S,Dim].
 func (p stepGraphs) added() exec.Graph {
 	return exec.Graph{Name: "added " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{graph.Sub(in[1], flux.Blocks{Config: p.config}.Image(w, in[0]))}
 	}}
 }
 
-// reused is latents, added's result → img in place of the last block's.
+// reused maps latents, added's result → img in place of the last block's.
 func (p stepGraphs) reused() exec.Graph {
 	return exec.Graph{Name: "reused " + exec.ConfigName(p.config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{graph.Add(flux.Blocks{Config: p.config}.Image(w, in[0]), in[1])}

@@ -8,7 +8,7 @@ import (
 	"github.com/eligen/eligen/model/tile"
 )
 
-// tiled is the velocity of one branch, tile by tile: the reference's rule, by which
+// tiled returns the velocity of one branch, tile by tile: the reference's rule, by which
 // each tile is a picture of its own, and fades on the sides that are not the
 // picture's over a quarter of its height and width together.
 func (t *Transformer) tiled(b *branch, x tensor.Tensor, step int) (tensor.Tensor, error) {
@@ -28,7 +28,7 @@ func (t *Transformer) tiled(b *branch, x tensor.Tensor, step int) (tensor.Tensor
 	return all.Done(), nil
 }
 
-// tile is how long a tile is along an axis of latents.
+// tile returns the length of a tile along an axis of latents.
 func (t *Transformer) tile(size int) int {
 	if t.Tiles == nil {
 		return size

@@ -25,7 +25,7 @@ type CLIPConfig struct {
 // CLIPViTL14 is FLUX.1's text_encoder: the text half of OpenAI's CLIP ViT-L/14.
 var CLIPViTL14 = CLIPConfig{Dim: 768, FF: 3072, Heads: 12, Layers: 12, Vocab: 49408, Positions: 77}
 
-// CLIPNano is the size of the embedded model's encoder, for a vocabulary of its own.
+// CLIPNano returns the size of the embedded model's encoder, for a vocabulary of its own.
 func CLIPNano(vocab int) CLIPConfig {
 	return CLIPConfig{Dim: 128, FF: 512, Heads: 2, Layers: 2, Vocab: vocab, Positions: 32}
 }

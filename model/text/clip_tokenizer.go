@@ -134,11 +134,11 @@ func (t *CLIPTokenizer) readMerges(merges []byte) error {
 	return nil
 }
 
-// Vocab is how many rows the encoder's embedding must have: one more than the
+// Vocab returns how many rows the encoder's embedding must have: one more than the
 // largest id.
 func (t *CLIPTokenizer) Vocab() int { return t.rows }
 
-// Count is the number of tokens of a prompt, both markers included: what Encode
+// Count returns the number of tokens of a prompt, both markers included: what Encode
 // would give without a limit.
 func (t *CLIPTokenizer) Count(prompt string) int { return len(t.tokens(prompt)) + 2 }
 
@@ -161,7 +161,7 @@ func (t *CLIPTokenizer) Encode(prompt string, maxLength int) (ids []int32, n int
 	return ids, n
 }
 
-// tokens are the ids of a prompt without its markers.
+// tokens returns the ids of a prompt without its markers.
 func (t *CLIPTokenizer) tokens(prompt string) []int32 {
 	var ids []int32
 	for _, outer := range t.raw.split(strings.ToValidUTF8(prompt, "\uFFFD")) {
@@ -207,7 +207,7 @@ func words(s string) []string {
 	return out
 }
 
-// contraction is the length of the one that s starts with, or 0.
+// contraction returns the length of the one that s starts with, or 0.
 func contraction(s string) int {
 	for _, c := range [...]string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"} {
 		if strings.HasPrefix(s, c) {
@@ -217,7 +217,7 @@ func contraction(s string) int {
 	return 0
 }
 
-// run is the length of the stretch of s that in holds for.
+// run returns the length of the stretch of s that in holds for.
 func run(s string, in func(rune) bool) int {
 	if i := strings.IndexFunc(s, func(r rune) bool { return !in(r) }); i >= 0 {
 		return i

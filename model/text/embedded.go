@@ -19,11 +19,11 @@ var (
 	clipMerges []byte
 )
 
-// EmbeddedT5 is T5 v1.1's tokenizer, for checkpoints that bring none. It is read
+// EmbeddedT5 returns T5 v1.1's tokenizer, for checkpoints that bring none. It is read
 // when first asked for.
 func EmbeddedT5() (*T5Tokenizer, error) { return embeddedT5() }
 
-// EmbeddedCLIP is CLIP ViT-L/14's tokenizer, for checkpoints that bring none. It
+// EmbeddedCLIP returns CLIP ViT-L/14's tokenizer, for checkpoints that bring none. It
 // is read when first asked for.
 func EmbeddedCLIP() (*CLIPTokenizer, error) { return embeddedCLIP() }
 

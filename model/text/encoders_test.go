@@ -138,7 +138,7 @@ func readFixture(t *testing.T, folder string) fixture {
 	return f
 }
 
-// scaled is the weights with the factors of the fixture applied.
+// scaled returns the weights with the factors of the fixture applied.
 func (f fixture) scaled(weights map[string]tensor.Tensor) map[string]tensor.Tensor {
 	out := maps.Clone(weights)
 	for name, w := range out {
@@ -189,7 +189,7 @@ func results(t *testing.T, b compute.Backend, dtype dtypes.DType, weights map[st
 	return compiled(t, b, dtype, graph)(weights, ids)
 }
 
-// compiled is results for more than one call.
+// compiled returns results for more than one call.
 func compiled(t *testing.T, b compute.Backend, dtype dtypes.DType,
 	graph func(w nn.Weights, ids *Node, report Trace)) func(map[string]tensor.Tensor, [][]int32) map[string]tensor.Tensor {
 	t.Helper()

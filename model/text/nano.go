@@ -41,7 +41,7 @@ func BuildNanoTokenizers(words []string) (t5JSON, clipVocab, clipMerges []byte, 
 // nanoMarkers stand for themselves wherever they are written.
 var nanoMarkers = [...]string{"<pad>", "</s>", "<unk>", clipBOS, clipEOS}
 
-// nanoWords is the list as the tokenizers will see it: single words, normalised,
+// nanoWords returns the list as the tokenizers will see it: single words, normalised,
 // each once.
 func nanoWords(entries []string) ([]string, error) {
 	var list []string
@@ -190,7 +190,7 @@ func newMergeLearner() *mergeLearner {
 	return l
 }
 
-// id is a token's, which is made where it is new.
+// id returns a token's id. A new token gets the next one.
 func (l *mergeLearner) id(token string) int32 {
 	if _, ok := l.vocab[token]; !ok {
 		l.vocab[token] = int32(len(l.tokens))

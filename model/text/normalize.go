@@ -116,7 +116,7 @@ func (n *normalizerJSON) replace() (normalizer, error) {
 
 var shorthand = regexp.MustCompile(`\\[bBdDhHsSwW]`)
 
-// lower is Unicode's lower case, each character by itself: a capital sigma is
+// lower returns Unicode's lower case, each character by itself: a capital sigma is
 // never a final one, and a dotted capital I keeps its dot.
 func lower(s string) string {
 	var b strings.Builder
@@ -157,7 +157,7 @@ func parseCharsmap(encoded string) (charsmap, error) {
 	return c, nil
 }
 
-// replacement is what the shortest prefix of s that is in the table becomes.
+// replacement returns what the shortest prefix of s in the table becomes.
 // Callers give it one character, or a cluster that they replace as a whole.
 func (c charsmap) replacement(s string) (string, bool) {
 	offset := func(u uint32) uint32 { return u >> 10 << (u >> 6 & 8) }

@@ -25,7 +25,7 @@ type T5Config struct {
 // T5XXL is FLUX.1's text_encoder_2: 4.76 G parameters.
 var T5XXL = T5Config{Dim: 4096, FF: 10240, HeadDim: 64, Heads: 64, Layers: 24, Vocab: 32128}
 
-// T5Nano is the size of the embedded model's encoder, for a vocabulary of its own.
+// T5Nano returns the size of the embedded model's encoder, for a vocabulary of its own.
 func T5Nano(vocab int) T5Config {
 	return T5Config{Dim: 192, FF: 512, HeadDim: 64, Heads: 3, Layers: 3, Vocab: vocab}
 }
@@ -38,7 +38,7 @@ const t5Buckets = 32
 // 8+⌊8·ln(n/8)/ln(128/8)⌋, solved for n.
 var t5BucketStarts = [...]int{8, 12, 16, 23, 32, 46, 64, 91}
 
-// t5Bucket is the bucket of the relative position key − query.
+// t5Bucket returns the bucket of the relative position key − query.
 func t5Bucket(relative int) int {
 	bucket := 0
 	if relative > 0 {
@@ -62,7 +62,7 @@ const (
 	t5Bias      = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 )
 
-// T5Name is the name under which [T5] asks for a tensor of a checkpoint: some
+// T5Name returns the name under which [T5] asks for a tensor of a checkpoint: some
 // files hold the embedding under the name of the encoder's alias for it.
 func T5Name(name string) string {
 	if name == "encoder.embed_tokens.weight" {

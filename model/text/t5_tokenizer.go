@@ -192,11 +192,11 @@ func (p *piece) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Vocab is how many rows the encoder's embedding must have: one more than the
+// Vocab returns how many rows the encoder's embedding must have: one more than the
 // largest id.
 func (t *T5Tokenizer) Vocab() int { return t.rows }
 
-// Count is the number of tokens of a prompt, the end marker included: what
+// Count returns the number of tokens of a prompt, the end marker included: what
 // Encode would give without a limit.
 func (t *T5Tokenizer) Count(prompt string) int { return len(t.tokens(prompt)) + 1 }
 
@@ -218,7 +218,7 @@ func (t *T5Tokenizer) Encode(prompt string, maxLength int) (ids []int32, n int) 
 	return ids, n
 }
 
-// Unknown is what of a prompt no piece stands for, as it is written there, in order, each
+// Unknown returns the parts of a prompt that no piece stands for, as written there, in order, each
 // once. All of it is the same to the encoder.
 func (t *T5Tokenizer) Unknown(prompt string) []eligen.Stretch {
 	unknown := map[rune]bool{}
@@ -261,7 +261,7 @@ func (t *T5Tokenizer) Unknown(prompt string) []eligen.Stretch {
 	return out
 }
 
-// Words are the pieces that stand for a whole word each, in lower case where the
+// Words returns the pieces that stand for a whole word each, in lower case where the
 // tokenizer folds it.
 func (t *T5Tokenizer) Words() []string {
 	var out []string
@@ -274,10 +274,10 @@ func (t *T5Tokenizer) Words() []string {
 	return out
 }
 
-// tokens are the ids of a prompt without the end marker.
+// tokens returns the ids of a prompt without the end marker.
 func (t *T5Tokenizer) tokens(prompt string) []int32 { return t.cut(prompt, nil) }
 
-// cut is tokens, which also tells of every character that no piece stands for, where
+// cut returns tokens, and also reports every character that no piece stands for, where
 // somebody asks for it.
 func (t *T5Tokenizer) cut(prompt string, unknown func(rune)) []int32 {
 	var ids []int32

@@ -81,7 +81,7 @@ type archive struct {
 	found   []tensor.Info
 }
 
-// locate is where an entry's bytes are in the file.
+// locate returns the offset of an entry's bytes in the file.
 func (a *archive) locate(name string) (at, n int64, err error) {
 	f := a.entries[name]
 	if f == nil {
@@ -156,7 +156,7 @@ func (a *archive) collect(name string, v any, depth int) error {
 	return nil
 }
 
-// place is where a tensor's numbers are.
+// place returns the position of a tensor's numbers.
 func (a *archive) place(t view) (info tensor.Info, err error) {
 	kind := storages[t.in.kind]
 	at, n, err := a.locate("data/" + t.in.key)
@@ -212,7 +212,7 @@ type machine struct {
 // broken is a pickle that makes no sense. The machine's helpers panic with it.
 type broken string
 
-// run is what a pickle describes.
+// run returns the value that a pickle describes.
 func run(program []byte) (result any, err error) {
 	m := &machine{code: bytes.NewReader(program), memo: map[uint32]any{}}
 	defer func() {
@@ -360,7 +360,7 @@ func known(name string) global {
 	return global(name)
 }
 
-// call is what PyTorch makes of arguments.
+// call returns what PyTorch makes of arguments.
 func call(name global, args tuple) any {
 	at := func(i int) any {
 		if i >= len(args) {
@@ -394,7 +394,7 @@ func numbers(v any) (list []int64) {
 	return list
 }
 
-// as is a value that must be of a type.
+// as returns a value that must be of a type.
 func as[T any](v any) T {
 	x, ok := v.(T)
 	if !ok {
@@ -422,7 +422,7 @@ func (m *machine) popN(n int) []any {
 
 func (m *machine) pop() any { return m.popN(1)[0] }
 
-// toMark is everything since the last mark.
+// toMark pops everything since the last mark.
 func (m *machine) toMark() []any {
 	for i := len(m.stack) - 1; i >= 0; i-- {
 		if m.stack[i] == (mark{}) {
@@ -434,7 +434,7 @@ func (m *machine) toMark() []any {
 	panic(broken("it goes back to a mark that isn't there"))
 }
 
-// some is everything since the last mark, or n values.
+// some pops everything since the last mark, or n values.
 func (m *machine) some(marked bool, n int) []any {
 	if marked {
 		return m.toMark()

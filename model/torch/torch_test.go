@@ -49,7 +49,7 @@ func TestReadIsSafetensors(t *testing.T) {
 	}
 }
 
-// save is an archive with a pickle and one storage of 24 bytes.
+// save makes an archive with a pickle and one storage of 24 bytes.
 func save(pickle string, more ...string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)

@@ -190,7 +190,7 @@ func (b *blocks) next(x *Node) *Node {
 	return x
 }
 
-// Moments is the encoder: img [B,3,H,W] in [−1,1] → [B,2Z,H/8,W/8], the mean in
+// Moments runs the encoder: img [B,3,H,W] in [−1,1] → [B,2Z,H/8,W/8], the mean in
 // the first Z channels and the log-variance in the rest.
 func Moments(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	w = w.In("encoder")
@@ -213,7 +213,7 @@ func Moments(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	return nn.ToNCHW(x)
 }
 
-// Encode is the deterministic latent, never a sample: img [B,3,H,W] in [−1,1] →
+// Encode maps the deterministic latent, never a sample: img [B,3,H,W] in [−1,1] →
 // [B,Z,H/8,W/8] = (mean − Shift)·Scale.
 func Encode(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	m := Moments(w, c, img, trace)
@@ -221,7 +221,7 @@ func Encode(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	return MulScalar(AddScalar(mean, -c.Shift), c.Scale)
 }
 
-// Decode is latents [B,Z,h,w] → img [B,3,8h,8w], about [−1,1], not clipped.
+// Decode maps latents [B,Z,h,w] → img [B,3,8h,8w], about [−1,1], not clipped.
 func Decode(w nn.Weights, c Config, latents *Node, trace Trace) *Node {
 	w = w.In("decoder")
 	b := &blocks{trace: trace}
@@ -250,7 +250,7 @@ func indices(n int) []int {
 	return s
 }
 
-// res is a residual block; its shortcut is a 1×1 convolution where the width changes.
+// res applies a residual block; its shortcut is a 1×1 convolution where the width changes.
 func (c Config) res(w nn.Weights, x *Node) *Node {
 	h := w.In("conv1").Conv3(nn.SiLU(w.In("norm1").GroupNorm(x, c.Groups, epsilon)))
 	in, out := x.Shape().Dimensions[3], h.Shape().Dimensions[3]

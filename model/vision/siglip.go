@@ -147,7 +147,7 @@ func Detect(shape func(name string) []int, heads, size int) (Config, error) {
 	return c, nil
 }
 
-// Pixels is a picture as the tower takes it, [3,Size,Size] in [−1,1]: scaled by
+// Pixels returns a picture as the tower takes it, [3,Size,Size] in [−1,1]: scaled by
 // PIL's bicubic filter, whatever its proportions were. Transparency is dropped,
 // as PIL's convert("RGB") does.
 func (c Config) Pixels(img image.Image) tensor.Tensor {
@@ -211,7 +211,7 @@ func (c Config) pool(w nn.Weights, x *Node) *Node {
 	return Reshape(h, b, c.Dim)
 }
 
-// attend is attention of q [B,Sq,D] over k, v [B,S,D]: [B,Sq,D].
+// attend returns attention of q [B,Sq,D] over k, v [B,S,D]: [B,Sq,D].
 func (c Config) attend(q, k, v *Node) *Node {
 	heads := func(x *Node) *Node { return nn.SplitHeads(x, c.Heads) } // [B,H,S,d]
 	return nn.MergeHeads(nn.Attention(heads(q), heads(k), heads(v), 1/math.Sqrt(float64(c.Dim/c.Heads)), nil))

@@ -83,7 +83,7 @@ func Check(what string, l Loader, want []Weight) error {
 	return fmt.Errorf("%s: the tensors are not those of the model:\n  %s%s", what, strings.Join(problems, "\n  "), more)
 }
 
-// nearest is the candidate with the smallest edit distance, if it is small
+// nearest returns the candidate with the smallest edit distance, if it is small
 // enough to be a misspelling.
 func nearest(name string, candidates []string) string {
 	best, at := "", max(3, len(name)/5)+1
@@ -98,7 +98,7 @@ func nearest(name string, candidates []string) string {
 	return best
 }
 
-// distance is Levenshtein's.
+// distance returns Levenshtein's distance.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

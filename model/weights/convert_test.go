@@ -142,7 +142,7 @@ func TestConvertLooksForRoom(t *testing.T) {
 	}
 }
 
-// sharing is an archive of PyTorch's with so many tensors of the same 64 KiB.
+// sharing returns an archive of PyTorch's with so many tensors of the same 64 KiB.
 func sharing(t *testing.T, tensors int) []byte {
 	t.Helper()
 	var p bytes.Buffer

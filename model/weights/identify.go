@@ -125,7 +125,7 @@ func transformerEntries(all []entry) []entry {
 	return out
 }
 
-// stack is tensors one below the other, or false where they don't fit.
+// stack returns tensors one below the other, or false where they don't fit.
 func stack(name string, parts []entry, swap bool) (entry, bool) {
 	e := entry{info: parts[0].info}
 	e.info.Name = name

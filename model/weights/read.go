@@ -30,7 +30,7 @@ var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3
 // models ask for.
 func (c *Checkpoint) Tensors() []tensor.Info { return c.order }
 
-// Shape is a tensor's shape, or nil where there is no such tensor.
+// Shape returns a tensor's shape, or nil where there is no such tensor.
 func (c *Checkpoint) Shape(name string) []int {
 	e, ok := c.entries[name]
 	if !ok {

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// freeSpace is how many bytes a folder's disk has room for, and false where the system
+// freeSpace returns how many bytes a folder's disk has room for, and false where the system
 // doesn't say.
 func freeSpace(dir string) (uint64, bool) {
 	var s unix.Statfs_t

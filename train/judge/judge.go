@@ -51,7 +51,7 @@ func Params(classes int) []train.Param {
 		train.Param{Name: "head.bias", Shape: []int{classes}})
 }
 
-// logits is crops [B,3,Side,Side] in [−1,1] → [B,classes].
+// logits maps crops [B,3,Side,Side] in [−1,1] → [B,classes].
 func logits(w nn.Weights, crops *Node) *Node {
 	x := nn.ToNHWC(crops)
 	for i := range widths {
@@ -156,7 +156,7 @@ func empty(rng *rand.Rand, s annotated.Sample, size eligen.Size) (image.Rectangl
 	return image.Rectangle{}, false
 }
 
-// Crop is the part of a picture in a box, made square, at Side×Side pixels:
+// Crop returns the part of a picture in a box, made square, at Side×Side pixels:
 // [3,Side,Side] in [−1,1]. What lies outside the picture repeats its edge.
 func Crop(img *image.NRGBA, box image.Rectangle) []float32 { return crop(img, box, 0) }
 
@@ -193,7 +193,7 @@ func crop(img *image.NRGBA, box image.Rectangle, blur int) []float32 {
 	return out
 }
 
-// soften is a 3-tap [1 2 1]/4 blur in both directions.
+// soften returns a 3-tap [1 2 1]/4 blur in both directions.
 func soften(in []float32) []float32 {
 	out := make([]float32, len(in))
 	at := func(s []float32, c, y, x int) float32 {

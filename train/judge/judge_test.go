@@ -19,7 +19,7 @@ import (
 
 var colours = map[string]color.NRGBA{"tomato": {220, 40, 30, 255}, "lime": {60, 200, 50, 255}}
 
-// sample is a grey picture with a square tomato or lime on it.
+// sample returns a grey picture with a square tomato or lime on it.
 func sample(i int) (annotated.Sample, error) {
 	rng := rand.New(rand.NewPCG(9, uint64(i)))
 	class := []string{"tomato", "lime"}[rng.IntN(2)]
