@@ -17,7 +17,7 @@ type Event struct {
 	Kind     string          `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
 	Work     float64         `json:"work,omitempty"`   // of Planned: the stage's
 	Recipe   json.RawMessage `json:"recipe,omitempty"` // of Planned: the Op that makes a file, or the stage's Record
-	Inputs   []string        `json:"inputs,omitempty"` // of Planned, of a stage that makes a file: those that it reads, a clip's frame by frame
+	Inputs   []string        `json:"inputs,omitempty"` // of Planned, if the stage makes a file: those that it reads, a clip's frame by frame
 	Step     int             `json:"step,omitempty"`   // steps finished
 	Of       int             `json:"of,omitempty"`     // steps in all
 	Path     string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute

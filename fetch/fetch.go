@@ -25,8 +25,7 @@ import (
 	"github.com/eligen/eligen/internal/files"
 )
 
-// DefaultLimit is the most bytes that a download may have where its File names
-// no limit.
+// DefaultLimit is the most bytes that a download may have if its File has no Limit.
 const DefaultLimit = 4 << 30
 
 // A File names a download and what it must turn out to be.
@@ -50,7 +49,7 @@ type Client struct {
 // tries is how many connections in a row may end without a byte of progress.
 const tries = 3
 
-// Errors that callers tell apart with errors.Is.
+// Errors that callers distinguish with errors.Is.
 var (
 	ErrDigest   = errors.New("the content is not what was expected")
 	ErrTooLarge = errors.New("the file is larger than allowed")
@@ -173,8 +172,8 @@ func (c *Client) stream(ctx context.Context, f File, part string) error {
 	return stalled(ctx, fmt.Errorf("the connection broke after %d bytes: %w", n, err))
 }
 
-// save writes what comes to part, behind the bytes that it has, up to a limit, and returns
-// how many there are then. tick is called with that number as they arrive.
+// save appends a body to part, which keeps its first have bytes, up to a limit. It returns
+// the file's size, and calls tick with it as bytes arrive.
 func save(body io.Reader, part string, have, limit int64, tick func(int64)) (int64, error) {
 	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	if have == 0 {

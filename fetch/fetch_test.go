@@ -275,10 +275,15 @@ func TestRegistries(t *testing.T) {
 			fmt.Fprintf(w, `{"dist":{"tarball":"%s/files/x.tgz"}}`, s.URL)
 		case "/json/cat-plugin/":
 			w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
-			fmt.Fprintf(w, `{"files":[{"filename":"other.whl","url":"x"},{"filename":"cat_plugin-1.whl","url":"%s/files/x.whl","hashes":{"sha256":"%s"}}]}`, s.URL, sum(content))
+			fmt.Fprintf(w,
+				`{"files":[{"filename":"other.whl","url":"x"},{"filename":"cat_plugin-1.whl","url":"%s/files/x.whl","hashes":{"sha256":"%s"}}]}`,
+				s.URL, sum(content))
 		case "/html/cat-plugin/":
 			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(w, `<html><a href="../../files/o.whl">other.whl</a> <a data-requires-python="&gt;=3" href="../../files/x.whl#sha256=%s"> cat_plugin-1.whl </a>`, sum(content))
+			fmt.Fprintf(w,
+				`<html><a href="../../files/o.whl">other.whl</a> `+
+					`<a data-requires-python="&gt;=3" href="../../files/x.whl#sha256=%s"> cat_plugin-1.whl </a>`,
+				sum(content))
 		case "/files/x.tgz", "/files/x.whl":
 			whole(w, r)
 		default:
@@ -288,6 +293,8 @@ func TestRegistries(t *testing.T) {
 	npm := fetch.Package{Registry: "npm", Name: "@cats/pictures", Version: "1.2.3"}
 	pypi := fetch.Package{Registry: "pypi", Name: "Cat_Plugin", Version: "1", File: "cat_plugin-1.whl"}
 	with := func(p fetch.Package, change func(*fetch.Package)) fetch.Package { change(&p); return p }
+	viaNPM := map[string]string{"npm_config_registry": s.URL + "/npm"}
+	viaPyPI := map[string]string{"PIP_INDEX_URL": s.URL + "/json"}
 	for _, test := range []struct {
 		name  string
 		pkg   fetch.Package
@@ -299,15 +306,17 @@ func TestRegistries(t *testing.T) {
 		{name: "npm, variable in capitals", pkg: npm, env: map[string]string{"NPM_CONFIG_REGISTRY": s.URL + "/npm"}},
 		{name: "npm, file", pkg: npm, files: map[string]string{".npmrc": "; mine\nregistry=" + s.URL + "/npm/\n"}},
 		{name: "npm, scope", pkg: npm, files: map[string]string{".npmrc": "registry=https://127.0.0.1:1\n@cats:registry = " + s.URL + "/npm/\n"}},
-		{name: "npm, pinned", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(content) }), env: map[string]string{"npm_config_registry": s.URL + "/npm"}},
-		{name: "npm, pinned to something else", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: map[string]string{"npm_config_registry": s.URL + "/npm"}, says: "expected"},
-		{name: "npm, no digest", pkg: with(npm, func(p *fetch.Package) { p.Name, p.Version = "bare", "1.0.0" }), env: map[string]string{"npm_config_registry": s.URL + "/npm"}, says: "names no digest"},
-		{name: "npm, no such version", pkg: with(npm, func(p *fetch.Package) { p.Version = "9" }), env: map[string]string{"npm_config_registry": s.URL + "/npm"}, says: "404"},
-		{name: "pypi, JSON", pkg: pypi, env: map[string]string{"PIP_INDEX_URL": s.URL + "/json"}},
+		{name: "npm, pinned", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(content) }), env: viaNPM},
+		{name: "npm, pinned to something else", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: viaNPM, says: "expected"},
+		{name: "npm, no digest", pkg: with(npm, func(p *fetch.Package) { p.Name, p.Version = "bare", "1.0.0" }), env: viaNPM, says: "names no digest"},
+		{name: "npm, no such version", pkg: with(npm, func(p *fetch.Package) { p.Version = "9" }), env: viaNPM, says: "404"},
+		{name: "pypi, JSON", pkg: pypi, env: viaPyPI},
 		{name: "pypi, HTML", pkg: pypi, env: map[string]string{"PIP_INDEX_URL": s.URL + "/html/"}},
-		{name: "pypi, file", pkg: pypi, files: map[string]string{".config/pip/pip.conf": "[install]\nindex-url = nonsense\n[global]\nindex-url = " + s.URL + "/json\n"}},
-		{name: "pypi, pinned to something else", pkg: with(pypi, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: map[string]string{"PIP_INDEX_URL": s.URL + "/json"}, says: "the registry's file has SHA-256"},
-		{name: "pypi, no such file", pkg: with(pypi, func(p *fetch.Package) { p.File = "cat_plugin-2.whl" }), env: map[string]string{"PIP_INDEX_URL": s.URL + "/json"}, says: "the index has no file cat_plugin-2.whl"},
+		{name: "pypi, file", pkg: pypi, files: map[string]string{
+			".config/pip/pip.conf": "[install]\nindex-url = nonsense\n[global]\nindex-url = " + s.URL + "/json\n",
+		}},
+		{name: "pypi, pinned to something else", pkg: with(pypi, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: viaPyPI, says: "the registry's file has SHA-256"},
+		{name: "pypi, no such file", pkg: with(pypi, func(p *fetch.Package) { p.File = "cat_plugin-2.whl" }), env: viaPyPI, says: "the index has no file cat_plugin-2.whl"},
 		{name: "unknown", pkg: fetch.Package{Registry: "crates"}, says: `no registry "crates"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -60,7 +60,8 @@ func (c *Client) Locate(ctx context.Context, p Package) (File, error) {
 		return File{}, fmt.Errorf("%s package %s %s: %w", p.Registry, p.Name, p.Version, err)
 	}
 	if p.SHA256 != "" && f.SHA256 != "" && f.SHA256 != p.SHA256 {
-		return File{}, fmt.Errorf("%s package %s %s: %w: the registry's file has SHA-256 %s, expected %s", p.Registry, p.Name, p.Version, ErrDigest, f.SHA256, p.SHA256)
+		return File{}, fmt.Errorf("%s package %s %s: %w: the registry's file has SHA-256 %s, expected %s", p.Registry, p.Name,
+			p.Version, ErrDigest, f.SHA256, p.SHA256)
 	}
 	f.SHA256, f.Limit = cmp.Or(p.SHA256, f.SHA256), p.Limit
 	return f, nil
@@ -139,7 +140,7 @@ func (c *Client) locatePyPI(ctx context.Context, p Package) (File, error) {
 
 var separators = regexp.MustCompile(`[-_.]+`)
 
-// normalize is PEP 503's form of a project's name.
+// normalize returns PEP 503's form of a project's name.
 func normalize(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
 
 func (c *Client) env(name string) string {

@@ -97,8 +97,8 @@ func Member(archive, member, to string, digest eligen.Digest) error {
 	return nil
 }
 
-// Write writes what r gives to a file, whole and with the right digest, or not at all. An
-// empty digest is not checked.
+// Write copies r to a file, whole and with the right digest, or not at all. An empty digest
+// is not checked.
 func Write(r io.Reader, to string, digest eligen.Digest) error {
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err

@@ -29,12 +29,19 @@ func picnic(dir string) *eligen.Scene {
 	entity := func(name, prompt string, region eligen.Region) eligen.Entity {
 		return eligen.Entity{Name: name, Address: "entity." + name, Prompt: prompt, Region: region, Strength: 1}
 	}
-	return &eligen.Scene{Path: filepath.Join(dir, "picnic.hcl"), Renders: []eligen.Render{{
-		Name: "picnic", Address: "render.picnic", Prompt: "a blue cup and a red apple on a green background",
-		Entities: []eligen.Entity{entity("cup", "a blue cup", eligen.Box(0.0625, 0.375, 0.5, 0.875)), entity("apple", "a red apple", eligen.Box(0.625, 0.125, 0.9375, 0.5))},
-		Size:     eligen.Size{W: 256, H: 128},
-		Outputs:  []eligen.Output{{Path: "out/picnic.png"}, {Path: "out/regions.png", Overlay: true}},
-	}}}
+	return &eligen.Scene{Path: filepath.Join(dir, "picnic.hcl"), Renders: []eligen.Render{
+		{
+			Name:    "picnic",
+			Address: "render.picnic",
+			Prompt:  "a blue cup and a red apple on a green background",
+			Entities: []eligen.Entity{
+				entity("cup", "a blue cup", eligen.Box(0.0625, 0.375, 0.5, 0.875)),
+				entity("apple", "a red apple", eligen.Box(0.625, 0.125, 0.9375, 0.5)),
+			},
+			Size:    eligen.Size{W: 256, H: 128},
+			Outputs: []eligen.Output{{Path: "out/picnic.png"}, {Path: "out/regions.png", Overlay: true}},
+		},
+	}}
 }
 
 func build(t *testing.T, scene *eligen.Scene) *eligen.Plan {
@@ -101,7 +108,10 @@ func TestScenePNG(t *testing.T) {
 	for _, c := range []struct {
 		x, y   int
 		prompt string
-	}{{64, 80, "a blue cup"}, {200, 40, "a red apple"}, {250, 120, "on a green background"}, {8, 64, "on a green background"}, {16, 48, "a blue cup"}} {
+	}{
+		{64, 80, "a blue cup"}, {200, 40, "a red apple"}, {250, 120, "on a green background"}, {8, 64, "on a green background"},
+		{16, 48, "a blue cup"},
+	} {
 		if got, want := img.At(c.x, c.y), paint.Colour(c.prompt); !near(got, want) {
 			t.Errorf("pixel (%d, %d) is %v, want %v of %q", c.x, c.y, got, want, c.prompt)
 		}
@@ -111,7 +121,8 @@ func TestScenePNG(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resolved.Prompt != "a blue cup and a red apple on a green background" || len(resolved.Entities) != 2 || resolved.Engine != (paint.Engine{}).ID() {
+	if resolved.Prompt != "a blue cup and a red apple on a green background" || len(resolved.Entities) != 2 ||
+		resolved.Engine != (paint.Engine{}).ID() {
 		t.Errorf("the picture says of itself %+v", resolved)
 	}
 
@@ -265,7 +276,8 @@ func TestOverwrite(t *testing.T) {
 			plan := build(t, scene)
 			progress, err := apply(t, store, plan)
 			var diags eligen.Diagnostics
-			if !errors.As(err, &diags) || len(diags) != 1 || diags[0].Source == nil || diags[0].Source.Line != 7 || !strings.Contains(diags[0].Detail, "--force") {
+			if !errors.As(err, &diags) || len(diags) != 1 || diags[0].Source == nil || diags[0].Source.Line != 7 ||
+				!strings.Contains(diags[0].Detail, "--force") {
 				t.Errorf("Apply: %v", err)
 			}
 			if len(progress.Stages) != 0 {
@@ -293,7 +305,8 @@ func TestOverwrite(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "folder.png"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := apply(t, store, build(t, scene), func(r *runtime.Runner) { r.Force = true }); err == nil || !strings.Contains(err.Error(), "no plain file") {
+		if _, err := apply(t, store, build(t, scene), func(r *runtime.Runner) { r.Force = true }); err == nil ||
+			!strings.Contains(err.Error(), "no plain file") {
 			t.Errorf("Apply: %v", err)
 		}
 	})

@@ -24,16 +24,20 @@ func diagnose(err error, at *eligen.Source) eligen.Diagnostic {
 	summary, hint := "Stage failed", ""
 	switch {
 	case errors.Is(err, ErrNotDeterministic):
-		summary, hint = "Stage is not deterministic", " The store keeps the first result. This is a bug in eligen, unless the engine runs on a GPU."
+		summary = "Stage is not deterministic"
+		hint = " The store keeps the first result. This is a bug in eligen, unless the engine runs on a GPU."
 	case errors.Is(err, syscall.ENOSPC):
-		summary, hint = "Disk is full", " Nothing was half-written. Make room and run the command again: what is finished stays finished."
+		summary, hint = "Disk is full", " Nothing was half-written. Make room and run the command again: finished work is kept."
 	case errors.Is(err, syscall.EROFS):
-		summary, hint = "Read-only file system", " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
+		summary, hint = "Read-only file system", writable
 	case errors.Is(err, fs.ErrPermission):
-		summary, hint = "No permission to write", " Results need a folder that can be written: set ELIGEN_CACHE_DIR to one, and --out for the pictures."
+		summary, hint = "No permission to write", writable
 	}
 	return eligen.Problem(eligen.Error, at, summary, sentence(err)+hint)
 }
+
+// writable is the hint where a folder can't be written.
+const writable = " Set ELIGEN_CACHE_DIR to a folder that can be written, and --out for the pictures."
 
 // sentence returns an error as a sentence.
 func sentence(err error) string {

@@ -276,7 +276,8 @@ func TestFlippedBytes(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%v bytes in %d files: of results %d of %d found, %d others without effect; after %d of them a whole run", bytesOf, len(names), found, bytesOf["results"], harmless, applied)
+	t.Logf("%v bytes in %d files: of results %d of %d found, %d others without effect; after %d of them a whole run", bytesOf,
+		len(names), found, bytesOf["results"], harmless, applied)
 	if found != bytesOf["results"] || found == 0 || harmless == 0 {
 		t.Errorf("%d of %d found", found, bytesOf["results"])
 	}
@@ -396,7 +397,9 @@ func TestKill(t *testing.T) {
 		}
 		store.Close()
 	}
-	t.Logf("%d runs, %d of them killed before they ended (a whole one takes about %v); %d went on from results, %d half-written files were left", runs, killed, whole.Round(time.Millisecond), resumed, len(temporary))
+	t.Logf(
+		"%d runs, %d of them killed before they ended (a whole one takes about %v); %d went on from results, %d half-written files were left",
+		runs, killed, whole.Round(time.Millisecond), resumed, len(temporary))
 	if killed < kills {
 		t.Errorf("only %d were killed", killed)
 	}

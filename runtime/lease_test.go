@@ -48,7 +48,13 @@ func TestLease(t *testing.T) {
 	var progress [2]eligen.Progress
 	errs := make(chan error, 2)
 	run := func(i int, emit eligen.Sink) {
-		r := &runtime.Runner{Store: open(t, cache), Engine: paint.Engine{}, Recognise: still.Untouched, Parallelism: 1, Emit: eligen.Tee(progress[i].Add, emit)}
+		r := &runtime.Runner{
+			Store:       open(t, cache),
+			Engine:      paint.Engine{},
+			Recognise:   still.Untouched,
+			Parallelism: 1,
+			Emit:        eligen.Tee(progress[i].Add, emit),
+		}
 		errs <- r.Apply(t.Context(), build(t, gallery(dirs[i], 2)))
 	}
 	// The first stops in its first denoising until the second waits for it.

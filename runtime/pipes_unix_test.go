@@ -89,7 +89,8 @@ func TestPipesInTheStore(t *testing.T) {
 // waits for it.
 func TestPipeAsOutput(t *testing.T) {
 	dir := t.TempDir()
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "out"), 0o700), syscall.Mkfifo(filepath.Join(dir, "out/picnic.png"), 0o600)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "out"), 0o700),
+		syscall.Mkfifo(filepath.Join(dir, "out/picnic.png"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	var diags eligen.Diagnostics

@@ -58,7 +58,7 @@ type StageError struct {
 
 func (e *StageError) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Err) }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *StageError) Unwrap() error { return e.Err }
 
 // Apply makes everything that the plan's files need and the store lacks, in about

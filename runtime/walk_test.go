@@ -119,7 +119,8 @@ func TestFailure(t *testing.T) {
 		t.Errorf("%s, want %s", got, want)
 	}
 	var stageError *runtime.StageError
-	if !errors.Is(err, boom) || !errors.As(err, &stageError) || stageError.Stage != "bad" || strings.Count(err.Error(), "no such word") != 1 {
+	if !errors.Is(err, boom) || !errors.As(err, &stageError) || stageError.Stage != "bad" ||
+		strings.Count(err.Error(), "no such word") != 1 {
 		t.Errorf("Apply: %v", err)
 	}
 	if !strings.Contains(err.Error(), "out of cheese, at runtime/walk_test.go:36. This is a bug in eligen") {
@@ -284,7 +285,8 @@ func TestCachedIsShown(t *testing.T) {
 			continue
 		}
 		if a, ok, err := store.Get(s.Artifact.Digest); !ok || err != nil || a.Size != s.Artifact.Size || a.Path != s.Artifact.Path {
-			t.Errorf("%s: the event says %d bytes in %s, the store %d in %s, %v", s.Name, s.Artifact.Size, s.Artifact.Path, a.Size, a.Path, err)
+			t.Errorf("%s: the event says %d bytes in %s, the store %d in %s, %v", s.Name, s.Artifact.Size, s.Artifact.Path,
+				a.Size, a.Path, err)
 		}
 	}
 }

@@ -133,7 +133,8 @@ func Decode(data []byte) (Definition, error) {
 		return Definition{}, fmt.Errorf("a stage of kind %s with the engine %q: only stages that use an engine name one", m.Kind, m.Engine)
 	}
 	if got := eligen.StageDigest(d.Op, m.Engine, m.Inputs); got != m.Digest {
-		return Definition{}, fmt.Errorf("the digest of %s is %s, and of its definition %s", strconv.Quote(m.Name), m.Digest.Short(), got.Short())
+		return Definition{}, fmt.Errorf("the digest of %s is %s, and of its definition %s", strconv.Quote(m.Name),
+			m.Digest.Short(), got.Short())
 	}
 	return d, nil
 }

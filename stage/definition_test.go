@@ -80,7 +80,8 @@ func TestScenes(t *testing.T) {
 		for i, s := range p.Stages {
 			d := stage.Of(p, eligen.Ref(i))
 			got := sent(t, d)
-			if got.Name != d.Name || got.Engine != d.Engine || got.Digest != s.Digest || !slices.Equal(got.Inputs, d.Inputs) || reflect.TypeOf(got.Op) != reflect.TypeOf(s.Op) {
+			if got.Name != d.Name || got.Engine != d.Engine || got.Digest != s.Digest || !slices.Equal(got.Inputs, d.Inputs) ||
+				reflect.TypeOf(got.Op) != reflect.TypeOf(s.Op) {
 				t.Errorf("%s: %s becomes %+v", path, s.Name, got)
 			}
 			if digest := eligen.StageDigest(got.Op, p.Engine, got.Inputs); digest != s.Digest {
@@ -270,7 +271,12 @@ func example(t testing.TB) string {
 		Transformer: eligen.DigestOf([]byte("weights")), Schedule: denoise.Schedule{Name: "flow", Steps: 4, Strength: 1}, CFG: 1,
 		Entities: []denoise.Entity{{Tokens: []int32{1, 2, 3}, Bucket: 4, Strength: 1}},
 	}
-	d := stage.Definition{Name: "render.a.denoise", Op: op, Engine: "engine-1", Inputs: []eligen.Digest{eligen.DigestOf([]byte("noise")), eligen.DigestOf([]byte("prompt"))}}
+	d := stage.Definition{
+		Name:   "render.a.denoise",
+		Op:     op,
+		Engine: "engine-1",
+		Inputs: []eligen.Digest{eligen.DigestOf([]byte("noise")), eligen.DigestOf([]byte("prompt"))},
+	}
 	d.Digest = eligen.StageDigest(op, d.Engine, d.Inputs)
 	data, err := d.Encode()
 	if err != nil {

@@ -21,7 +21,8 @@ func TestLockRefuses(t *testing.T) {
 	}
 	defer folder.Close()
 	if err := errors.Join(syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600), os.Mkdir(filepath.Join(dir, "folder"), 0o700),
-		os.Symlink(filepath.Join(outside, "new"), filepath.Join(dir, "link")), os.Symlink(outside, filepath.Join(dir, "away"))); err != nil {
+		os.Symlink(filepath.Join(outside, "new"), filepath.Join(dir, "link")),
+		os.Symlink(outside, filepath.Join(dir, "away"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"pipe", "folder", "link", "away/new"} {

@@ -24,10 +24,10 @@ type APNG struct {
 	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (APNG) Kind() string { return "apng/2" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o APNG) String() string { return fmt.Sprintf("APNG of %d frames", o.Resolved.Frames) }
 
 // Check says why there can be no such APNG. Planning can ask it.

@@ -19,7 +19,7 @@ import (
 	"github.com/eligen/eligen/internal/pixels"
 )
 
-// Resolved is a clip with nothing left open: what has to be known to make it again.
+// Resolved is a clip with nothing left open: all that is needed to render it again.
 // Every clip carries it, as JSON: each format has a place for it, and no file needs
 // another beside it.
 type Resolved struct {
@@ -56,13 +56,13 @@ func (r Resolved) check() error {
 	return nil
 }
 
-// at is when frame i begins, in parts of a second. Rounding it, and not the time
-// between two frames, keeps a long clip from drifting.
+// at returns when frame i begins, in parts of a second. Rounding the beginning, and not
+// the time between two frames, keeps a long clip from drifting.
 func (r Resolved) at(i, parts int) int {
 	return int(math.Round(float64(i) * float64(parts) / r.FPS))
 }
 
-// lasts is how long frame i is seen, in parts of a second.
+// lasts returns how long frame i is seen, in parts of a second.
 func (r Resolved) lasts(i, parts int) int { return r.at(i+1, parts) - r.at(i, parts) }
 
 // each decodes the frames in order and gives them to do, which may keep one for as
@@ -88,7 +88,8 @@ func (r Resolved) each(ctx context.Context, c *eligen.Call, do func(i int, img *
 			return fmt.Errorf("frame %d can't be read: %w", i, err)
 		}
 		if b := img.Rect; b.Dx() != r.Size.W || b.Dy() != r.Size.H {
-			return fmt.Errorf("frame %d has %d×%d pixels instead of %d×%d: the frames of a clip have one size", i, b.Dx(), b.Dy(), r.Size.W, r.Size.H)
+			return fmt.Errorf("frame %d has %d×%d pixels instead of %d×%d: the frames of a clip have one size", i, b.Dx(), b.Dy(),
+				r.Size.W, r.Size.H)
 		}
 		img = pixels.Over(img, background)
 		if err := do(i, img); err != nil {
@@ -98,9 +99,9 @@ func (r Resolved) each(ctx context.Context, c *eligen.Call, do func(i int, img *
 	return nil
 }
 
-// changed is the smallest rectangle outside of which img is like prev; all of it
-// where there is no prev. It is never empty, since a frame in which nothing moves
-// is a frame too.
+// changed returns the smallest rectangle that holds every change from prev to img; all of
+// img without a prev. It is never empty, since a frame in which nothing moves is a frame
+// too.
 func changed(prev, img *image.NRGBA) image.Rectangle {
 	if prev == nil {
 		return img.Rect
@@ -126,8 +127,8 @@ func changed(prev, img *image.NRGBA) image.Rectangle {
 	return r
 }
 
-// ResolvedOf is what the clip that a stage writes says of itself, and false for
-// stages that write none.
+// ResolvedOf returns the record in the clip that a stage writes, and false for stages that
+// write none.
 func ResolvedOf(op eligen.Op) (Resolved, bool) {
 	switch op := op.(type) {
 	case GIF:

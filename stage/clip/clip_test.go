@@ -81,7 +81,15 @@ func reels() []reel {
 		noise.frames = append(noise.frames, n)
 		odd.frames = append(odd.frames, meadow(33, 17, float64(i)/5))
 	}
-	return []reel{moving, still, black, noise, odd, {"one frame", moving.frames[:1]}, {"one pixel", []*image.NRGBA{black.frames[0].SubImage(image.Rect(0, 0, 1, 1)).(*image.NRGBA)}}}
+	return []reel{
+		moving,
+		still,
+		black,
+		noise,
+		odd,
+		{"one frame", moving.frames[:1]},
+		{"one pixel", []*image.NRGBA{black.frames[0].SubImage(image.Rect(0, 0, 1, 1)).(*image.NRGBA)}},
+	}
 }
 
 func (r reel) resolved() clip.Resolved {
@@ -409,7 +417,8 @@ func TestStandsStill(t *testing.T) {
 		for i := 1; i < len(r.frames); i++ {
 			moved := 0
 			for p := 0; p < len(r.frames[i].Pix); p += 4 {
-				if rgba := func(img *image.NRGBA) [4]uint8 { return [4]uint8(img.Pix[p:]) }; rgba(r.frames[i]) == rgba(r.frames[i-1]) && rgba(f.frames[i]) != rgba(f.frames[i-1]) {
+				if rgba := func(img *image.NRGBA) [4]uint8 { return [4]uint8(img.Pix[p:]) }; rgba(r.frames[i]) == rgba(r.frames[i-1]) &&
+					rgba(f.frames[i]) != rgba(f.frames[i-1]) {
 					moved++
 				}
 			}
@@ -595,7 +604,8 @@ func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, op := range ops(r.resolved(), false) {
-		if err := op.Run(ctx, &eligen.Call{Inputs: inputs(t, r.frames), Out: new(bytes.Buffer), Step: func(int, int) {}}); err != context.Canceled {
+		if err := op.Run(ctx,
+			&eligen.Call{Inputs: inputs(t, r.frames), Out: new(bytes.Buffer), Step: func(int, int) {}}); err != context.Canceled {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -604,7 +614,7 @@ func TestInterrupted(t *testing.T) {
 // TestNoFFmpeg: what is missing is named.
 func TestNoFFmpeg(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	if _, err := clip.Available(clip.MP4); err == nil || !strings.Contains(err.Error(), "no ffmpeg in PATH") {
+	if _, err := clip.Available(clip.MP4); err == nil || !strings.Contains(err.Error(), "there is none in PATH") {
 		t.Errorf("Available: %v", err)
 	}
 }
@@ -629,7 +639,8 @@ func TestVideo(t *testing.T) {
 			if err := os.WriteFile(name, data, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			raw, err := exec.CommandContext(t.Context(), "ffmpeg", "-loglevel", "warning", "-i", name, "-f", "rawvideo", "-pix_fmt", "rgba", "pipe:1").Output()
+			raw, err := exec.CommandContext(t.Context(), "ffmpeg", "-loglevel", "warning", "-i", name, "-f", "rawvideo",
+				"-pix_fmt", "rgba", "pipe:1").Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -647,11 +658,20 @@ func TestVideo(t *testing.T) {
 			}
 			t.Logf("%d bytes, %.2f dB", len(data), worst)
 			op.FFmpeg = "0.1"
-			if err := op.Run(t.Context(), &eligen.Call{Inputs: in, Out: new(bytes.Buffer), Step: func(int, int) {}}); err == nil || !strings.Contains(err.Error(), "plan again") {
+			if err := op.Run(t.Context(),
+				&eligen.Call{Inputs: in, Out: new(bytes.Buffer), Step: func(int, int) {}}); err == nil ||
+				!strings.Contains(err.Error(), "plan again") {
 				t.Errorf("another ffmpeg: %v", err)
 			}
 			op.FFmpeg = version
-			err = op.Run(t.Context(), &eligen.Call{Inputs: append(in[:5:5], inputs(t, []*image.NRGBA{flat(64, 48, 0)})...), Out: new(bytes.Buffer), Step: func(int, int) {}})
+			err = op.Run(
+				t.Context(),
+				&eligen.Call{
+					Inputs: append(in[:5:5], inputs(t, []*image.NRGBA{flat(64, 48, 0)})...),
+					Out:    new(bytes.Buffer),
+					Step:   func(int, int) {},
+				},
+			)
 			if err == nil || !strings.Contains(err.Error(), "frame 5 has 64×48") {
 				t.Errorf("a frame of another size: %v", err)
 			}

@@ -26,10 +26,10 @@ type GIF struct {
 // second, and players slow those of one down to a tenth.
 const maxGIF = 50
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (GIF) Kind() string { return "gif/1" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o GIF) String() string { return fmt.Sprintf("GIF of %d frames", o.Resolved.Frames) }
 
 // Check says why there can be no such GIF. Planning can ask it.
@@ -178,8 +178,8 @@ func endGIF(seal string) []byte {
 	return append(append([]byte{0x21, 0xfe, uint8(len(text))}, text...), 0, 0x3b)
 }
 
-// differ is the rectangle of w pixels a row in which two frames' indices differ,
-// never empty.
+// differ returns the rectangle in which two frames' indices differ, in rows of w pixels. It
+// is never empty.
 func differ(a, b []uint8, w int) image.Rectangle {
 	r := image.Rectangle{}
 	for i := range a {
@@ -219,7 +219,7 @@ func (b *blocks) close() {
 	b.f.Add([]byte{0})
 }
 
-// Write is add, for the compressor.
+// Write adds data, for the compressor.
 func (b *blocks) Write(data []byte) (int, error) {
 	b.add(data)
 	return len(data), b.f.Err()

@@ -94,7 +94,9 @@ func Metadata(r io.Reader) (Resolved, error) {
 		return Resolved{}, fmt.Errorf("the clip's eligen metadata is damaged: %w", err)
 	}
 	if res.Format != 1 {
-		return Resolved{}, fmt.Errorf("the clip's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it", res.Format)
+		return Resolved{}, fmt.Errorf(
+			"the clip's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it",
+			res.Format)
 	}
 	return res, nil
 }
@@ -112,7 +114,7 @@ func Untouched(r io.Reader) bool {
 	return false
 }
 
-// ascii is JSON with nothing in it that a GIF's comment must not hold.
+// ascii returns JSON in ASCII, as a GIF's comment holds it.
 func ascii(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -130,7 +132,7 @@ func ascii(text []byte) []byte {
 	return out
 }
 
-// textOfGIF is in a comment before the first frame.
+// textOfGIF returns the text of a comment before the first frame.
 func textOfGIF(data []byte) ([]byte, error) {
 	if len(data) < 13 {
 		return nil, errDamaged
@@ -234,14 +236,14 @@ const (
 	ebmlTagString = "\x44\x87"
 )
 
-// element is an element of a WebM, its size in eight bytes as ffmpeg writes it.
+// element returns an element of a WebM, its size in eight bytes as ffmpeg writes it.
 func element(kind string, body ...[]byte) []byte {
 	all := bytes.Join(body, nil)
 	out := binary.BigEndian.AppendUint64([]byte(kind), uint64(len(all))|1<<56)
 	return append(out, all...)
 }
 
-// webmTag is a text by its name: an element that players skip and tools list.
+// webmTag returns a text by its name: an element that players skip and tools list.
 func webmTag(name string, text []byte) []byte {
 	return element(ebmlTags, element(ebmlTag, element(ebmlTargets),
 		element(ebmlSimpleTag, element(ebmlTagName, []byte(name)), element(ebmlTagString, text))))
@@ -275,7 +277,7 @@ func elements(data []byte) ([]part, error) {
 	return out, nil
 }
 
-// number is the bytes of a number that says by its leading zeros how many they are.
+// number returns the bytes of a number whose leading zeros tell its length.
 func number(data []byte, most int) (string, int, bool) {
 	for n := 1; n <= most && n <= len(data); n++ {
 		if data[0]>>(8-n) == 1 {
@@ -285,7 +287,7 @@ func number(data []byte, most int) (string, int, bool) {
 	return "", 0, false
 }
 
-// size is a number without the bit that says how long it is.
+// size returns a number without the bit that tells its length.
 func size(b []byte) uint64 {
 	v := uint64(0)
 	for _, c := range b {
@@ -294,7 +296,7 @@ func size(b []byte) uint64 {
 	return v &^ (1 << (7 * len(b)))
 }
 
-// textOfWebM is in the segment's tags.
+// textOfWebM returns the text in the segment's tags.
 func textOfWebM(data []byte) ([]byte, error) {
 	inside := func(parts []part, kind string) (out []part, err error) {
 		for _, p := range parts {

@@ -64,7 +64,7 @@ func (h *histogram) add(img *image.NRGBA) {
 	}
 }
 
-// palette is the colours themselves where they are few. Else the cubes are cut in
+// palette returns the colours themselves if they are few. Otherwise the cubes are cut in
 // two where they spread most, until there are enough groups, and the groups' means
 // are moved to where they are nearest to most. It computes in integers, and in
 // floats that no processor rounds in another way, so that a clip has one palette
@@ -204,7 +204,7 @@ var bayer = func() (m [8][8]int) {
 // reach is how far an ordered dither moves a colour at most.
 const reach = 12
 
-// draw is a picture in the palette's colours: an index a pixel. What is as it was in
+// draw returns a picture in the palette's colours: an index a pixel. What is as it was in
 // the frame before, prev and its indices, stays; else a dither would crawl over what
 // stands still.
 func (p *palette) draw(img *image.NRGBA, dither string, prev *image.NRGBA, was []uint8) []uint8 {

@@ -44,21 +44,21 @@ var flags = map[string][]string{
 
 var encoder = map[string]string{MP4: "libx264", WebM: "libvpx-vp9"}
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Video) Kind() string { return "video/1" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o Video) String() string { return fmt.Sprintf("%s of %d frames", o.Format, o.Resolved.Frames) }
 
-// Available is the version of the ffmpeg in PATH, if it can write a format. Planning
-// asks it, so that what is missing is told before anything runs.
+// Available returns the version of the ffmpeg in PATH, if it can write a format. Planning
+// asks it, so that a missing ffmpeg is reported before anything runs.
 func Available(format string) (version string, err error) {
 	if flags[format] == nil {
 		return "", fmt.Errorf("there is no video format %q; there are %s and %s", format, MP4, WebM)
 	}
 	path, err := exec.LookPath("ffmpeg")
 	if err != nil {
-		return "", fmt.Errorf("a file .%s is written by ffmpeg, and there is no ffmpeg in PATH. Install it, or write .gif, .webp or .apng, which need nothing", format)
+		return "", fmt.Errorf("ffmpeg writes files .%s, and there is none in PATH. Install it, or write .gif, .webp or .apng", format)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // something else may have the name
 	defer cancel()
@@ -89,7 +89,7 @@ func (o Video) Check() error {
 	return nil
 }
 
-// rate is fps as ffmpeg takes it, without rounding where it is a whole number.
+// rate returns fps as ffmpeg takes it, without rounding where it is a whole number.
 func (r Resolved) rate() string {
 	if r.FPS == math.Trunc(r.FPS) {
 		return fmt.Sprintf("%d", int(r.FPS))

@@ -17,10 +17,10 @@ type WebP struct {
 	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (WebP) Kind() string { return "webpclip/1" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o WebP) String() string { return fmt.Sprintf("WebP of %d frames", o.Resolved.Frames) }
 
 // Check says why there can be no such WebP. Planning can ask it.
@@ -65,7 +65,8 @@ func (o WebP) Run(ctx context.Context, c *eligen.Call) error {
 		box = box.Union(image.Rectangle{Min: box.Min, Max: box.Min.Add(image.Pt(2, 2))}).Intersect(img.Rect) // the encoder fails over less
 		frame := container.Uint24(nil, box.Min.X/2, box.Min.Y/2, box.Dx()-1, box.Dy()-1, r.lasts(i, 1000))
 		const replace = 1 << 1 // what was there, and don't blend with it
-		parts = append(parts, container.Chunk("ANMF", append(append(frame, replace), container.Lossless(img.SubImage(box).(*image.NRGBA))...)))
+		parts = append(parts,
+			container.Chunk("ANMF", append(append(frame, replace), container.Lossless(img.SubImage(box).(*image.NRGBA))...)))
 		prev = img
 		c.Step(i+1, r.Frames)
 		return nil

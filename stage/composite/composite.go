@@ -22,10 +22,10 @@ type Op struct {
 	Size    eligen.Size
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "composite/1" }
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (o Op) String() string {
 	if o.Feather > 0 {
 		return fmt.Sprintf("the rest as it was, feather %g", o.Feather)
@@ -49,7 +49,8 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 			return fmt.Errorf("a picture to lay together can't be read: %w", err)
 		}
 		if b := img.Rect; b.Dx() != o.Size.W || b.Dy() != o.Size.H {
-			return fmt.Errorf("a picture to lay together has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), o.Size.W, o.Size.H)
+			return fmt.Errorf("a picture to lay together has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(),
+				b.Dy(), o.Size.W, o.Size.H)
 		}
 		in[i] = img
 	}
@@ -75,7 +76,7 @@ func blend(kept, painted []uint8, part float64) {
 	kept[3] = uint8(math.Round(255 * whole))
 }
 
-// alpha is how much of the painted picture is seen at each pixel.
+// alpha returns how much of the painted picture is seen at each pixel.
 func (o Op) alpha() []float64 {
 	mask := o.Region.Mask(o.Size)
 	out := make([]float64, len(mask))

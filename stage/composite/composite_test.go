@@ -70,7 +70,9 @@ func TestTransparent(t *testing.T) {
 	region := eligen.Box(0.25, 0.25, 0.75, 0.75)
 	hidden := color.NRGBA{0, 255, 0, 0}
 	got := run(t, composite.Op{Region: region, Feather: 4, Size: eligen.Size{W: side, H: side}}, hidden)
-	for x, want := range map[int]color.NRGBA{11: hidden, 12: {200, 100, 50, 32}, 13: {200, 100, 50, 96}, 14: {200, 100, 50, 159}, 15: {200, 100, 50, 223}, 24: {200, 100, 50, 255}} {
+	for x, want := range map[int]color.NRGBA{
+		11: hidden, 12: {200, 100, 50, 32}, 13: {200, 100, 50, 96}, 14: {200, 100, 50, 159}, 15: {200, 100, 50, 223}, 24: {200, 100, 50, 255},
+	} {
 		if c := got.NRGBAAt(x, 24); c != want {
 			t.Errorf("over a hole, pixel %d is %v, want %v", x, c, want)
 		}

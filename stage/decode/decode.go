@@ -17,13 +17,13 @@ type Op struct {
 	Tiles       *eligen.Tiling `recipe:"omitzero"`
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "decode/1" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Op) UsesEngine() {}
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (o Op) String() string { return "latents to a picture" + o.Tiles.String() }
 
 // Run decodes the latents.

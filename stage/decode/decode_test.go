@@ -19,7 +19,8 @@ func TestRun(t *testing.T) {
 	}
 	var out bytes.Buffer
 	op := decode.Op{Autoencoder: spec.Autoencoder}
-	if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{{Data: latents.Bytes()}}, Out: &out, Engine: paint.Engine{}}); err != nil {
+	if err := op.Run(t.Context(),
+		&eligen.Call{Inputs: []eligen.Artifact{{Data: latents.Bytes()}}, Out: &out, Engine: paint.Engine{}}); err != nil {
 		t.Fatal(err)
 	}
 	img, err := png.Decode(&out)
@@ -35,7 +36,8 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{"no tensors": []byte("x"), "other tensors": other.Bytes()} {
-		if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{{Data: data}}, Out: new(bytes.Buffer), Engine: paint.Engine{}}); err == nil {
+		if err := op.Run(t.Context(),
+			&eligen.Call{Inputs: []eligen.Artifact{{Data: data}}, Out: new(bytes.Buffer), Engine: paint.Engine{}}); err == nil {
 			t.Errorf("%s were decoded", name)
 		}
 	}

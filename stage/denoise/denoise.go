@@ -68,7 +68,7 @@ type Entity struct {
 	Strength float64
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "denoise/1" }
 
 // UsesEngine marks that its bytes depend on the engine.
@@ -112,7 +112,7 @@ func (o Op) String() string {
 	return s
 }
 
-// Sigmas is the schedule's noise levels for a number of image tokens.
+// Sigmas returns the schedule's noise levels for a number of image tokens.
 func (s Schedule) Sigmas(imageTokens int) ([]float32, error) {
 	var shift *float64
 	if s.Shift != 0 {

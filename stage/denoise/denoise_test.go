@@ -93,10 +93,27 @@ func TestInputs(t *testing.T) {
 	// Image to image: (1 − σ)·picture + σ·noise.
 	mixed := float32((1-sigmas[0])*100) + float32(sigmas[0]*10)
 	want := eligen.Denoise{
-		Transformer: "dit", Adapters: op.Adapters, Patch: 2, Latents: filled(mixed, 16, 4, 6), Sigmas: sigmas, CFG: 3, Guidance: 3.5, NegativeEntities: true,
-		Prompt: eligen.Conditioning{"txt": filled(1, 2, 3), "vec": filled(1, 5)}, Negative: eligen.Conditioning{"txt": filled(2, 2, 3), "vec": filled(2, 5)},
+		Transformer:      "dit",
+		Adapters:         op.Adapters,
+		Patch:            2,
+		Latents:          filled(mixed, 16, 4, 6),
+		Sigmas:           sigmas,
+		CFG:              3,
+		Guidance:         3.5,
+		NegativeEntities: true,
+		Prompt: eligen.Conditioning{
+			"txt": filled(1, 2, 3),
+			"vec": filled(1, 5),
+		},
+		Negative: eligen.Conditioning{"txt": filled(2, 2, 3), "vec": filled(2, 5)},
 		Entities: []eligen.EntityConditioning{
-			{Prompt: eligen.Conditioning{"txt": filled(3, 2, 3), "vec": filled(3, 5)}, Tokens: []int32{1}, Bucket: 16, Strength: 1}, {Prompt: eligen.Conditioning{"txt": filled(4, 2, 3), "vec": filled(4, 5)}, Tokens: []int32{2, 3}, Bucket: 16, Strength: 2},
+			{
+				Prompt:   eligen.Conditioning{"txt": filled(3, 2, 3), "vec": filled(3, 5)},
+				Tokens:   []int32{1},
+				Bucket:   16,
+				Strength: 1,
+			},
+			{Prompt: eligen.Conditioning{"txt": filled(4, 2, 3), "vec": filled(4, 5)}, Tokens: []int32{2, 3}, Bucket: 16, Strength: 2},
 		},
 	}
 	engine.asked.Step = nil
@@ -132,14 +149,16 @@ func TestPictures(t *testing.T) {
 	if got.ImageAdapter != "ip" {
 		t.Errorf("the IP-Adapter is %q", got.ImageAdapter)
 	}
-	if diff := cmp.Diff([]eligen.ImagePrompt{{Tokens: filled(3, 4, 3), Scale: 0.7}, {Tokens: filled(4, 4, 3), Scale: -1}}, got.ImagePrompts); diff != "" {
+	if diff := cmp.Diff([]eligen.ImagePrompt{{Tokens: filled(3, 4, 3), Scale: 0.7}, {Tokens: filled(4, 4, 3), Scale: -1}},
+		got.ImagePrompts); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]eligen.ImagePrompt{{Tokens: filled(5, 4, 3), Scale: 1}}, got.NegativeImagePrompts); diff != "" {
 		t.Error(diff)
 	}
 	op.Negative = false
-	if got, err := run(op, inputs[0], inputs[1], inputs[3], inputs[4]); err != nil || len(got.ImagePrompts) != 2 || got.NegativeImagePrompts != nil {
+	if got, err := run(op, inputs[0], inputs[1], inputs[3], inputs[4]); err != nil || len(got.ImagePrompts) != 2 ||
+		got.NegativeImagePrompts != nil {
 		t.Errorf("without guidance: %d and %d image prompts, %v", len(got.ImagePrompts), len(got.NegativeImagePrompts), err)
 	}
 	if _, err := run(op, inputs[:4]...); err == nil {
@@ -155,7 +174,15 @@ func TestCleanSource(t *testing.T) {
 		Fusion: &denoise.Fusion{Paint: []int32{5}, Clean: 3},
 	}
 	engine := &recorder{}
-	if err := op.Run(t.Context(), &eligen.Call{Inputs: []eligen.Artifact{latents(t, 10), prompt(t, 1), latents(t, 100)}, Out: &bytes.Buffer{}, Engine: engine, Step: func(int, int) {}}); err != nil {
+	if err := op.Run(
+		t.Context(),
+		&eligen.Call{
+			Inputs: []eligen.Artifact{latents(t, 10), prompt(t, 1), latents(t, 100)},
+			Out:    &bytes.Buffer{},
+			Engine: engine,
+			Step:   func(int, int) {},
+		},
+	); err != nil {
 		t.Fatal(err)
 	}
 	v := make([]float32, len(engine.asked.Latents.Data))
@@ -258,9 +285,12 @@ func TestRefuse(t *testing.T) {
 		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}}, []eligen.Artifact{prompt(t, 1), latents(t, 1)}},
 		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}}, []eligen.Artifact{{Data: []byte("x")}, prompt(t, 1)}},
 		{denoise.Op{Schedule: denoise.Schedule{Name: "euler", Steps: 4, Strength: 1}}, []eligen.Artifact{latents(t, 1), prompt(t, 1)}},
-		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}, Init: true}, []eligen.Artifact{latents(t, 1), prompt(t, 1), file(t, tensor.Named{Name: "latents", Tensor: filled(9, 16, 2, 2)})}},
+		{denoise.Op{Schedule: denoise.Schedule{Name: "eligen", Steps: 4, Strength: 1}, Init: true}, []eligen.Artifact{
+			latents(t, 1), prompt(t, 1), file(t, tensor.Named{Name: "latents", Tensor: filled(9, 16, 2, 2)}),
+		}},
 	} {
-		if err := c.op.Run(t.Context(), &eligen.Call{Inputs: c.inputs, Out: new(bytes.Buffer), Engine: &recorder{}, Step: func(int, int) {}}); err == nil {
+		if err := c.op.Run(t.Context(),
+			&eligen.Call{Inputs: c.inputs, Out: new(bytes.Buffer), Engine: &recorder{}, Step: func(int, int) {}}); err == nil {
 			t.Errorf("case %d ran", i)
 		}
 	}

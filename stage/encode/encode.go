@@ -22,13 +22,13 @@ type Op struct {
 	Unpadded bool `recipe:"omitzero"` // a shorter prompt keeps its own length
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "encode/1" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Op) UsesEngine() {}
 
-// String says what is encoded, for people.
+// String describes the stage, for people.
 func (o Op) String() string { return strconv.Quote(o.Prompt) }
 
 // Run encodes the prompt.

@@ -28,7 +28,8 @@ func TestRun(t *testing.T) {
 			t.Errorf("pooled %v: txt %v, vec %v", pooled, txt.Shape, vec)
 		}
 	}
-	if err := (encode.Op{Text: "unknown", Length: 1}).Run(t.Context(), &eligen.Call{Out: new(bytes.Buffer), Engine: paint.Engine{}}); err == nil {
+	if err := (encode.Op{Text: "unknown", Length: 1}).Run(t.Context(),
+		&eligen.Call{Out: new(bytes.Buffer), Engine: paint.Engine{}}); err == nil {
 		t.Error("unknown weights encoded a prompt")
 	}
 }

@@ -22,13 +22,13 @@ type Op struct {
 	Tiles       *eligen.Tiling `recipe:"omitzero"`
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "image/2" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Op) UsesEngine() {}
 
-// String says which picture, for people.
+// String describes the stage, for people.
 func (o Op) String() string { return o.Path + o.Tiles.String() }
 
 // Run reads, checks and encodes the picture.
@@ -64,7 +64,7 @@ func read(path string, picture eligen.Digest, size *eligen.Size) (*image.NRGBA, 
 	return img, nil
 }
 
-// seen is a picture as a model sees it: over a background, "#rrggbb", "" for white.
+// seen returns a picture as a model sees it: on a background, "#rrggbb", or white if "".
 func seen(img *image.NRGBA, background string) (*image.NRGBA, error) {
 	c, err := pixels.ParseColour(background)
 	if err != nil {

@@ -21,10 +21,10 @@ type Resize struct {
 	Fit string
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Resize) Kind() string { return "resize/2" }
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (r Resize) String() string { return fmt.Sprintf("to %d×%d, %s", r.Size.W, r.Size.H, r.Fit) }
 
 // Run scales the picture.
@@ -48,10 +48,10 @@ type Panels struct {
 	Background string `recipe:"omitzero"` // colour behind transparent pictures, "#rrggbb"
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Panels) Kind() string { return "panels/1" }
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (Panels) String() string { return "two pictures side by side" }
 
 // Run lays the pictures side by side.
@@ -67,7 +67,8 @@ func (p Panels) Run(_ context.Context, c *eligen.Call) error {
 	}
 	left, right := in[0], in[1]
 	if left.Rect != right.Rect {
-		return fmt.Errorf("panels of %d×%d and %d×%d pixels. This is a bug in eligen", left.Rect.Dx(), left.Rect.Dy(), right.Rect.Dx(), right.Rect.Dy())
+		return fmt.Errorf("panels of %d×%d and %d×%d pixels. This is a bug in eligen", left.Rect.Dx(), left.Rect.Dy(),
+			right.Rect.Dx(), right.Rect.Dy())
 	}
 	w := left.Rect.Dx()
 	out := image.NewNRGBA(image.Rect(0, 0, 2*w, left.Rect.Dy()))
@@ -80,10 +81,10 @@ func (p Panels) Run(_ context.Context, c *eligen.Call) error {
 // metadata.
 type Right struct{}
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Right) Kind() string { return "right/1" }
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (Right) String() string { return "the right panel" }
 
 // Run cuts the picture.
@@ -106,13 +107,13 @@ type Latents struct {
 	Background  string         `recipe:"omitzero"` // colour behind a transparent picture, "#rrggbb"
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Latents) Kind() string { return "latents/1" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Latents) UsesEngine() {}
 
-// String says what is done, for people.
+// String describes the stage, for people.
 func (l Latents) String() string { return "a picture to latents" + l.Tiles.String() }
 
 // Run encodes the picture.
@@ -132,7 +133,7 @@ func (l Latents) Run(ctx context.Context, c *eligen.Call) error {
 	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: latents})
 }
 
-// inputs are the pictures that a stage is given.
+// inputs returns a stage's input pictures.
 func inputs(c *eligen.Call, n int) ([]*image.NRGBA, error) {
 	if len(c.Inputs) != n {
 		return nil, fmt.Errorf("%d inputs instead of %d. This is a bug in eligen", len(c.Inputs), n)

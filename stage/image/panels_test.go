@@ -92,7 +92,8 @@ func TestResize(t *testing.T) {
 	size := eligen.Size{W: 32, H: 32}
 	for fit, corner := range map[string]color.NRGBA{"stretch": red, "cover": blue} {
 		got := drawn(t, stage.Resize{Size: size, Fit: fit}, wide)
-		if got.Bounds() != image.Rect(0, 0, 32, 32) || at(got, 16, 16) != blue || fit == "stretch" && at(got, 0, 0) != corner || fit == "cover" && at(got, 4, 4) != corner {
+		if got.Bounds() != image.Rect(0, 0, 32, 32) || at(got, 16, 16) != blue || fit == "stretch" && at(got, 0, 0) != corner ||
+			fit == "cover" && at(got, 4, 4) != corner {
 			t.Errorf("%s: %v, %v in the middle, %v at the corner", fit, got.Bounds(), at(got, 16, 16), at(got, 0, 0))
 		}
 	}

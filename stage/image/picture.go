@@ -15,10 +15,10 @@ type Picture struct {
 	Path    string        `recipe:"-"` // where to look for it
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Picture) Kind() string { return "picture/2" }
 
-// String says which picture, for people.
+// String describes the stage, for people.
 func (p Picture) String() string { return p.Path }
 
 // Run reads and checks the picture.

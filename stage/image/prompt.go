@@ -18,13 +18,13 @@ type Prompt struct {
 	Background string `recipe:"omitzero"`
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Prompt) Kind() string { return "imageprompt/2" }
 
 // UsesEngine marks that its bytes depend on the engine.
 func (Prompt) UsesEngine() {}
 
-// String says which picture, for people.
+// String describes the stage, for people.
 func (o Prompt) String() string {
 	if o.Picture == "" {
 		return "no picture"

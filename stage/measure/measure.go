@@ -32,10 +32,10 @@ type Result struct {
 	Value float64 `json:"value"`
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "measure/2" }
 
-// String says what is measured, for people.
+// String describes the stage, for people.
 func (o Op) String() string { return o.Metric }
 
 // Run measures.
@@ -72,7 +72,8 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	case "locality":
 		value, ok := Locality(pictures[0], pictures[1], o.Regions, o.Entity)
 		if !ok {
-			return errors.New("locality can't be measured: without the entity's prompt the picture is the same, or its regions cover all of it")
+			return errors.New(
+				"locality can't be measured: without the entity's prompt the picture is the same, or its regions cover all of it")
 		}
 		r.Value = value
 	case "psnr":
@@ -93,7 +94,8 @@ func (o Op) read(size image.Point) (*image.NRGBA, error) {
 		return nil, err
 	}
 	if f.Size.W != size.X || f.Size.H != size.Y {
-		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal to be compared", o.Path, f.Size.W, f.Size.H, size.X, size.Y)
+		return nil, fmt.Errorf("%s has %d×%d pixels, the render %d×%d; they must be equal to be compared", o.Path, f.Size.W,
+			f.Size.H, size.X, size.Y)
 	}
 	img, err := f.Picture()
 	if err != nil {

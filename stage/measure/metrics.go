@@ -9,7 +9,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// PSNR is the peak signal-to-noise ratio of two pictures of one size, in dB, and
+// PSNR returns the peak signal-to-noise ratio of two pictures of one size, in dB, and
 // 100 where they are equal: a number that conditions can be written about.
 func PSNR(a, b *image.NRGBA) float64 {
 	var sum, n float64
@@ -29,7 +29,7 @@ func PSNR(a, b *image.NRGBA) float64 {
 // Equal is the PSNR of equal pictures, and the largest of all.
 const Equal = 100
 
-// Locality is how much of the change between two pictures, which differ in the
+// Locality returns how much of the change between two pictures, which differ in the
 // prompt of region k alone, is in that region: d_in/(d_in+d_out), d the mean
 // absolute change of a pixel inside region k and outside all regions. It is
 // false where nothing changed, or there is no such pixel.
@@ -119,7 +119,8 @@ func territories(boxes []image.Rectangle, w, h int) []int {
 		for i, b := range boxes {
 			dx, dy := float64(max(b.Min.X-x, x-b.Max.X+1, 0)), float64(max(b.Min.Y-y, y-b.Max.Y+1, 0))
 			d := math.Hypot(dx, dy)
-			inside := max(math.Abs(float64(2*x+1-b.Min.X-b.Max.X))/float64(b.Dx()), math.Abs(float64(2*y+1-b.Min.Y-b.Max.Y))/float64(b.Dy()))
+			inside := max(math.Abs(float64(2*x+1-b.Min.X-b.Max.X))/float64(b.Dx()),
+				math.Abs(float64(2*y+1-b.Min.Y-b.Max.Y))/float64(b.Dy()))
 			if i == 0 || d < best || d == best && inside < bestInside {
 				out[p], best, bestInside = i, d, inside
 			}
@@ -199,7 +200,7 @@ func background(img *image.NRGBA, boxes []image.Rectangle) []bool {
 	return off
 }
 
-// solve is Gaussian elimination with pivoting.
+// solve solves linear equations by Gaussian elimination with pivoting.
 func solve(a [7][8]float64) (x [7]float64) {
 	for i := range 7 {
 		k := i
@@ -231,7 +232,7 @@ func solve(a [7][8]float64) (x [7]float64) {
 	return x
 }
 
-// components are the 4-connected parts of what is on.
+// components returns the 4-connected components of the pixels that are on.
 func components(on []bool, w, h int) [][]int {
 	seen := make([]bool, len(on))
 	var out [][]int

@@ -19,7 +19,7 @@ var logTable = [16][2]float64{
 	{0x1.886e6037841edp-1, 0x1.1058bc8a07ee1p-2}, {0x1.767dcf5534862p-1, 0x1.4043057b6ee09p-2},
 }
 
-// logf is ln x of a normal float32 above 0: ln c + k·ln 2 + log1p(x/(c·2ᵏ) − 1).
+// logf returns ln x of a normal float32 above 0: ln c + k·ln 2 + log1p(x/(c·2ᵏ) − 1).
 func logf(x float32) float32 {
 	const below = 0x3f330000 // bits of 0.7
 	bits := math.Float32bits(x)
@@ -34,7 +34,7 @@ func logf(x float32) float32 {
 	return float32(math.FMA(y, r*r, y0+r))
 }
 
-// sincosf is sin x and cos x for 0 ≤ x < 120: reduced to the nearest multiple n
+// sincosf returns sin x and cos x for 0 ≤ x < 120: reduced to the nearest multiple n
 // of π/2.
 func sincosf(x float32) (sin, cos float32) {
 	y := float64(x)

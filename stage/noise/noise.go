@@ -23,10 +23,10 @@ type Op struct {
 	DType   string // "float32", or "bfloat16": rounded to it, as the reference does for a model that computes in it
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "noise/1" }
 
-// String says what is drawn, for people.
+// String describes the stage, for people.
 func (o Op) String() string {
 	s := fmt.Sprintf("seed %d", o.Seed)
 	if o.Variant != AVX2 {

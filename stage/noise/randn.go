@@ -26,7 +26,7 @@ type Generator struct {
 	pending bool
 }
 
-// NewGenerator is a generator seeded with the low 32 bits of seed, which are all
+// NewGenerator returns a generator seeded with the low 32 bits of seed, which are all
 // that PyTorch's uses.
 func NewGenerator(seed uint64, variant Variant) *Generator {
 	g := &Generator{variant: variant, at: 624}
@@ -38,7 +38,7 @@ func NewGenerator(seed uint64, variant Variant) *Generator {
 	return g
 }
 
-// Randn is torch.randn(shape, dtype=float32) of a fresh CPU generator with a seed.
+// Randn returns torch.randn(shape, dtype=float32) of a fresh CPU generator with a seed.
 func Randn(seed uint64, shape []int, variant Variant) tensor.Tensor {
 	return NewGenerator(seed, variant).Randn(shape...)
 }
@@ -79,7 +79,7 @@ func (g *Generator) fill(u []float32) {
 	}
 }
 
-// Uint32 is the Mersenne Twister's next word (MT19937; Matsumoto and Nishimura,
+// Uint32 returns the Mersenne Twister's next word (MT19937; Matsumoto and Nishimura,
 // 1998).
 func (g *Generator) Uint32() uint32 {
 	if g.at == 624 {
@@ -101,13 +101,13 @@ func (g *Generator) Uint32() uint32 {
 	return y ^ y>>18
 }
 
-// uniform53 is a float64 in [0, 1) of two words, the high one first.
+// uniform53 returns a float64 in [0, 1) of two words, the high one first.
 func (g *Generator) uniform53() float64 {
 	high := uint64(g.Uint32())
 	return float64((high<<32|uint64(g.Uint32()))&(1<<53-1)) * (1.0 / (1 << 53))
 }
 
-// normal is how tensors of fewer than 16 numbers are drawn.
+// normal draws a number as for tensors of fewer than 16.
 func (g *Generator) normal() float64 {
 	if g.pending {
 		g.pending = false
@@ -135,7 +135,7 @@ func (g *Generator) transform(b []float32) {
 	}
 }
 
-// positive is x, and 0 for −0: PyTorch adds a mean of 0.
+// positive returns x, and 0 for −0: PyTorch adds a mean of 0.
 func positive(x float32) float32 {
 	if x == 0 {
 		return 0
@@ -145,7 +145,7 @@ func positive(x float32) float32 {
 
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
-// log8 is the natural logarithm as PyTorch's 8-wide kernel computes it: Cephes'
+// log8 returns the natural logarithm as PyTorch's 8-wide kernel computes it: Cephes'
 // logf (Moshier) with products and sums fused. x is in (0, 1].
 func log8(x float32) float32 {
 	bits := math.Float32bits(x)
@@ -158,7 +158,10 @@ func log8(x float32) float32 {
 	}
 	z := x * x
 	y := float32(7.0376836292e-2)
-	for _, c := range [...]float32{-1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1} {
+	for _, c := range [...]float32{
+		-1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+		-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+	} {
 		y = fma32(y, x, c)
 	}
 	y *= x
@@ -167,7 +170,7 @@ func log8(x float32) float32 {
 	return fma32(e, 0.693359375, x+y)
 }
 
-// sincos8 is sine and cosine as PyTorch's 8-wide kernel computes them: Cephes'
+// sincos8 returns sine and cosine as PyTorch's 8-wide kernel computes them: Cephes'
 // sinf and cosf with products and sums fused. x is at least 0.
 func sincos8(x float32) (sin, cos float32) {
 	j := (int32(x*1.27323954473516) + 1) &^ 1
@@ -200,7 +203,7 @@ func sincos8(x float32) (sin, cos float32) {
 	return s, c
 }
 
-// fma32 is a·b + c rounded once to float32. The product is exact in float64; the
+// fma32 returns a·b + c rounded once to float32. The product is exact in float64; the
 // sum is rounded to odd there, so that rounding again to float32 does no harm.
 func fma32(a, b, c float32) float32 {
 	p, q := float64(a)*float64(b), float64(c)

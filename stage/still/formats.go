@@ -22,10 +22,10 @@ type JPEG struct {
 	Quality  int
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (JPEG) Kind() string { return "jpeg/2" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o JPEG) String() string { return described("JPEG", o.Overlay) }
 
 // Check says why there can be no such JPEG. Planning can ask it.
@@ -54,7 +54,7 @@ const maxComment = 65_000
 // more than one.
 const deflatedKeyword = keyword + "-zlib"
 
-// Run finishes the picture. What made it is in comments, each of which begins with
+// Run finishes the picture. Its record is in comments, each of which begins with
 // a keyword and a zero.
 func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
 	if err := o.Check(); err != nil {
@@ -103,8 +103,8 @@ func endJPEG(seal string) []byte {
 	return append(comment(container.Seal+"\x00"+seal), jpegEnd...)
 }
 
-// textOfJPEG is in comments before the pixels. What lies behind the picture's end is
-// the seal's business.
+// textOfJPEG returns the text in comments before the pixels. The seal judges all that
+// follows the picture's end.
 func textOfJPEG(data []byte) ([]byte, error) {
 	truncated := errors.New("the JPEG file is truncated")
 	var plain, deflated []byte
@@ -150,10 +150,10 @@ type WebP struct {
 	Strip    bool
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (WebP) Kind() string { return "webp/2" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o WebP) String() string { return described("WebP", o.Overlay) }
 
 // Check says why there can be no such WebP. Planning can ask it.

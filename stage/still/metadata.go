@@ -63,13 +63,13 @@ type metadata struct {
 	text    []byte
 }
 
-// about is what a picture says of itself.
+// about returns a picture's record of itself.
 func (r Resolved) about() ([]metadata, error) {
 	text, err := container.About(r)
 	return []metadata{{keyword, text}, {parametersKeyword, []byte(r.Parameters())}}, err
 }
 
-// Parameters is the render in the words that AUTOMATIC1111's web UI made common:
+// Parameters returns the render in the words that AUTOMATIC1111's web UI made common:
 // the prompt, the negative prompt, and a line of settings. Entities have no
 // place in it; the picture's own metadata has them.
 func (r Resolved) Parameters() string {
@@ -85,12 +85,13 @@ func (r Resolved) Parameters() string {
 	if a := r.Approximate; a != nil && a.TeaCache != 0 {
 		fmt.Fprintf(&b, "TeaCache threshold: %g (approximate), ", a.TeaCache)
 	}
-	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H, r.Model.Transformer.Short(), r.Model.Family, r.Version)
+	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H,
+		r.Model.Transformer.Short(), r.Model.Family, r.Version)
 	return b.String()
 }
 
-// Metadata reads from a picture what made it. The error is ErrNoMetadata where the
-// picture is sound and says nothing.
+// Metadata reads a picture's record of itself. The error is ErrNoMetadata if the picture is
+// sound and holds none.
 func Metadata(r io.Reader) (Resolved, error) {
 	data, err := text(r)
 	if err != nil {
@@ -104,12 +105,14 @@ func Metadata(r io.Reader) (Resolved, error) {
 		return Resolved{}, fmt.Errorf("the picture's eligen metadata is damaged: %w", err)
 	}
 	if res.Format != 1 {
-		return Resolved{}, fmt.Errorf("the picture's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it", res.Format)
+		return Resolved{}, fmt.Errorf(
+			"the picture's metadata has format %d, and this version of eligen reads format 1 only: a newer version made it",
+			res.Format)
 	}
 	return res, nil
 }
 
-// SheetOf reads from a sheet what made its pictures. The error is ErrNoMetadata where
+// SheetOf reads a sheet's record of its pictures. The error is ErrNoMetadata where
 // the file is a sound PNG and no sheet.
 func SheetOf(r io.Reader) (Shown, error) {
 	texts, err := readTexts(bufio.NewReader(r))
@@ -127,7 +130,7 @@ func SheetOf(r io.Reader) (Shown, error) {
 	return s, nil
 }
 
-// text is the JSON in a picture, nil where there is none.
+// text returns the JSON in a picture, nil where there is none.
 func text(r io.Reader) ([]byte, error) {
 	b := bufio.NewReader(r)
 	head, err := b.Peek(12) // less where the file has less: what is wrong is told by what it isn't
@@ -196,7 +199,7 @@ func untouchedPixels(data []byte) bool {
 	return err == nil && Pixels(img) == eligen.Digest(sealed)
 }
 
-// Pixels is the digest of a picture's size and colours, whatever file it is in.
+// Pixels returns the digest of a picture's size and colours, whatever file it is in.
 func Pixels(img image.Image) eligen.Digest {
 	n := pixels.Straight(img)
 	head := fmt.Sprintf("pixels %d %d\n", n.Rect.Dx(), n.Rect.Dy())

@@ -18,10 +18,10 @@ type Preview struct {
 	Z        []float64 // of the entities: the higher are drawn above the lower. nil: as they are listed
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Preview) Kind() string { return "preview/1" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (Preview) String() string { return "PNG of the layout" }
 
 // Run draws the layout.
@@ -38,14 +38,14 @@ func (o Preview) Run(_ context.Context, c *eligen.Call) error {
 	return writePNG(c.Out, img, about...)
 }
 
-// raise gives entities their z.
+// raise sets the entities' z.
 func raise(l *drawing.Layout, z []float64) {
 	for i := range min(len(z), len(l.Entities)) {
 		l.Entities[i].Z = z[i]
 	}
 }
 
-// shown is the size in which a layout is drawn: so large that the shorter side has
+// shown returns the size in which a layout is drawn: so large that the shorter side has
 // least pixels, if the longer has at most most then.
 func shown(canvas eligen.Size, least, most int) eligen.Size {
 	short, long := max(1, min(canvas.W, canvas.H)), max(1, max(canvas.W, canvas.H))
@@ -61,7 +61,7 @@ type Storyboard struct {
 	Frames []BoardFrame
 	Ways   []Way
 	Z      []float64 // as a Preview's
-	Shown  *Shown    // what the file says of itself
+	Shown  *Shown    // the file's record of itself
 }
 
 // BoardFrame is a frame of a [Storyboard].
@@ -78,10 +78,10 @@ type Way struct {
 	Places []float64
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Storyboard) Kind() string { return "storyboard/1" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o Storyboard) String() string { return fmt.Sprintf("PNG of %d frames' layouts", len(o.Frames)) }
 
 // Run draws the frames.

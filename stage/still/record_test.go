@@ -102,7 +102,10 @@ func TestMasksAreSmall(t *testing.T) {
 			if !c.kept {
 				want.Entities = slices.Clone(want.Entities)
 				for i, e := range want.Entities[2:] {
-					e.Region = eligen.Region{Kind: "union", Parts: []eligen.Region{{Kind: "image", Bitmap: e.Region.Parts[0].Bitmap.Named()}}}
+					e.Region = eligen.Region{
+						Kind:  "union",
+						Parts: []eligen.Region{{Kind: "image", Bitmap: e.Region.Parts[0].Bitmap.Named()}},
+					}
 					want.Entities[2+i] = e
 				}
 			}
@@ -127,7 +130,15 @@ func TestLongText(t *testing.T) {
 	r := resolved()
 	r.Entities = nil
 	for i := range 999 {
-		r.Entities = append(r.Entities, still.Entity{Address: fmt.Sprint("entity.e", i), Prompt: strings.Repeat("ein Bär, ", 250), Region: eligen.Box(0, 0, 1, 1), Strength: 1})
+		r.Entities = append(
+			r.Entities,
+			still.Entity{
+				Address:  fmt.Sprint("entity.e", i),
+				Prompt:   strings.Repeat("ein Bär, ", 250),
+				Region:   eligen.Box(0, 0, 1, 1),
+				Strength: 1,
+			},
+		)
 	}
 	for format, op := range formats {
 		data := run(t, op(r))
@@ -158,7 +169,8 @@ func before(t *testing.T, img image.Image, json string) []byte {
 	text := func(keyword, text string) []byte {
 		return chunk("iTXt", []byte(keyword+"\x00\x00\x00\x00\x00"+text))
 	}
-	return slices.Concat(b.Bytes()[:33], text("eligen", json), text("parameters", "a dog"), text("eligen-pixels", string(still.Pixels(img))), b.Bytes()[33:])
+	return slices.Concat(b.Bytes()[:33], text("eligen", json), text("parameters", "a dog"),
+		text("eligen-pixels", string(still.Pixels(img))), b.Bytes()[33:])
 }
 
 // TestPicturesOfBefore: pictures of version 0.1 are read, and known as eligen's until
@@ -166,13 +178,15 @@ func before(t *testing.T, img image.Image, json string) []byte {
 func TestPicturesOfBefore(t *testing.T) {
 	img := image.NewNRGBA(image.Rect(0, 0, 4, 4))
 	draw.Draw(img, img.Rect, image.NewUniform(color.NRGBA{10, 20, 30, 255}), image.Point{}, draw.Src)
-	said := `{"format":1,"version":"0.1.0","prompt":"a dog","entities":[{"address":"entity.dog","region":{"kind":"image","bitmap":{"bits":"kkk=","h":4,"w":4}}}]}`
+	said := `{"format":1,"version":"0.1.0","prompt":"a dog",` +
+		`"entities":[{"address":"entity.dog","region":{"kind":"image","bitmap":{"bits":"kkk=","h":4,"w":4}}}]}`
 	data := before(t, img, said)
 	got, err := still.Metadata(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := eligen.NewBitmap(4, 4, func(x, y int) bool { return (4*y+x)%3 == 0 }); got.Prompt != "a dog" || got.Entities[0].Region.Bitmap.Digest != want.Digest {
+	if want := eligen.NewBitmap(4, 4, func(x, y int) bool { return (4*y+x)%3 == 0 }); got.Prompt != "a dog" ||
+		got.Entities[0].Region.Bitmap.Digest != want.Digest {
 		t.Errorf("it is read as %+v", got)
 	}
 	if !still.Untouched(bytes.NewReader(data)) {

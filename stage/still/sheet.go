@@ -36,13 +36,13 @@ type Shown struct {
 	Renders []Resolved      `json:"renders,omitempty"`
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Sheet) Kind() string { return "sheet/2" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o Sheet) String() string { return fmt.Sprintf("PNG of %d pictures", len(o.Captions)) }
 
-// columns is how many pictures stand in a row: as many as make the sheet about as
+// columns returns how many pictures stand in a row: as many as make the sheet about as
 // wide as it is high.
 func (o Sheet) columns() int {
 	n := len(o.Captions)
@@ -86,7 +86,8 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 			return fmt.Errorf("a decoded picture can't be read: %w", err)
 		}
 		if b := img.Bounds(); b.Dx() != o.Size.W || b.Dy() != o.Size.H {
-			return fmt.Errorf("a decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), o.Size.W, o.Size.H)
+			return fmt.Errorf("a decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(),
+				o.Size.W, o.Size.H)
 		}
 		x, y := gap+i%columns*(w+gap), gap+i/columns*(caption+h+gap)
 		d := font.Drawer{Dst: out, Src: image.White, Face: face, Dot: fixed.P(x, y+16)}
@@ -97,7 +98,7 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 	return writeSheet(c.Out, out, o.Shown)
 }
 
-// writeSheet writes a PNG of pictures, with what it says of itself.
+// writeSheet writes a PNG of pictures, with its record.
 func writeSheet(w io.Writer, img *image.NRGBA, shown *Shown) error {
 	if shown == nil {
 		return writePNG(w, img)
@@ -109,7 +110,7 @@ func writeSheet(w io.Writer, img *image.NRGBA, shown *Shown) error {
 	return writePNG(w, img, metadata{sheetKeyword, text})
 }
 
-// smaller is a picture of the means of n×n pixels.
+// smaller returns a picture whose pixels are the means of n×n.
 func smaller(img *image.NRGBA, n int) *image.NRGBA {
 	if n == 1 {
 		return img

@@ -23,7 +23,7 @@ type Op struct {
 	Strip    bool
 }
 
-// Resolved is a render with nothing left open: what has to be known to make its
+// Resolved is a render with nothing left open: all that is needed to make its
 // picture again. Every picture carries it, as JSON.
 type Resolved struct {
 	Format           int         `json:"format"` // of this struct: 1
@@ -70,7 +70,7 @@ type Approximate struct {
 	Tiles    *eligen.Tiling `json:"tiles,omitempty"`     // that the autoencoder worked in; nil for none
 }
 
-// String is in words.
+// String describes the approximations, for people.
 func (a *Approximate) String() string {
 	if a == nil {
 		return ""
@@ -141,7 +141,7 @@ type Transfer struct {
 	Profile    string        `json:"profile,omitempty" recipe:"omitzero"`    // of the target's colours, as an Inpaint's
 }
 
-// Way is the transfer's mode, and what its model sees of the source, for people.
+// Way returns the transfer's mode, and what its model sees of the source, for people.
 func (t Transfer) Way() string {
 	if t.Clean {
 		return t.Mode + ", clean source"
@@ -157,7 +157,7 @@ type Init struct {
 	Background string        `json:"background,omitempty" recipe:"omitzero"` // as an Inpaint's
 }
 
-// Background is the colour behind what is transparent in the render's picture, "#rrggbb";
+// Background returns the colour behind what is transparent in the render's picture, "#rrggbb";
 // "" where nothing can be.
 func (r Resolved) Background() string {
 	switch {
@@ -169,10 +169,10 @@ func (r Resolved) Background() string {
 	return ""
 }
 
-// Kind is the stage's name and version.
+// Kind returns the stage's name and version.
 func (Op) Kind() string { return "still/3" }
 
-// String says what is made, for people.
+// String describes the stage, for people.
 func (o Op) String() string { return described("PNG", o.Overlay) }
 
 func described(format string, overlay bool) string {
@@ -198,7 +198,7 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	return writePNG(c.Out, img, about...)
 }
 
-// finish is the decoded picture, with its regions drawn where they are asked for.
+// finish returns the decoded picture, with its regions drawn if regions is set.
 func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
 	data, err := c.Inputs[0].Read()
 	if err != nil {
@@ -209,7 +209,8 @@ func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
 		return nil, fmt.Errorf("the decoded picture can't be read: %w", err)
 	}
 	if b := in.Bounds(); b.Dx() != r.Size.W || b.Dy() != r.Size.H {
-		return nil, fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(), r.Size.W, r.Size.H)
+		return nil, fmt.Errorf("the decoded picture has %d×%d pixels instead of %d×%d. This is a bug in eligen", b.Dx(), b.Dy(),
+			r.Size.W, r.Size.H)
 	}
 	img := pixels.Straight(in)
 	if regions {
@@ -218,8 +219,8 @@ func finish(c *eligen.Call, r Resolved, regions bool) (*image.NRGBA, error) {
 	return img, nil
 }
 
-// ResolvedOf is what the picture that a stage writes says of itself, and false for
-// stages that write none.
+// ResolvedOf returns the record in the picture that a stage writes, and false for stages
+// that write none.
 func ResolvedOf(op eligen.Op) (Resolved, bool) {
 	switch op := op.(type) {
 	case Op:

@@ -23,13 +23,31 @@ var size = eligen.Size{W: 128, H: 96}
 
 func resolved() still.Resolved {
 	return still.Resolved{
-		Format: 1, Version: "0.1.0", Engine: "paint/0.1.0", Render: "render.picnic", Size: size,
-		Prompt: "a dog, “sleeping”", Negative: "blur", Seed: 1<<32 - 1, Noise: "avx2", Steps: 20, CFG: 2.5, Guidance: 3.5, Schedule: "eligen", Shift: 3,
+		Format:   1,
+		Version:  "0.1.0",
+		Engine:   "paint/0.1.0",
+		Render:   "render.picnic",
+		Size:     size,
+		Prompt:   "a dog, “sleeping”",
+		Negative: "blur",
+		Seed:     1<<32 - 1,
+		Noise:    "avx2",
+		Steps:    20,
+		CFG:      2.5,
+		Guidance: 3.5,
+		Schedule: "eligen",
+		Shift:    3,
 		Model:    still.Model{Family: "nano", DType: "float32", Text: "aa", Transformer: "bb", Autoencoder: "cc"},
 		Adapters: []still.Adapter{{Kind: "lora", Digest: "dd", Scale: 1, Alpha: "file"}},
 		Entities: []still.Entity{
 			{Address: "entity.dog", Prompt: "a dog", Region: eligen.Box(0.25, 0.5, 0.75, 1), Strength: 1, Tokens: 12},
-			{Address: "entity.sky", Prompt: "a sky", Region: eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(128, 96, func(x, y int) bool { return y < 16 })}, Strength: 1, Tokens: 16},
+			{
+				Address:  "entity.sky",
+				Prompt:   "a sky",
+				Region:   eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(128, 96, func(x, y int) bool { return y < 16 })},
+				Strength: 1,
+				Tokens:   16,
+			},
 		},
 		Init: &still.Init{Picture: "ee", Strength: 0.5},
 	}
@@ -167,7 +185,8 @@ func TestHostilePNG(t *testing.T) {
 		{"a chunk without its fields", "can't be read", with(chunk("iTXt", []byte("eligen\x00")))},
 		{"two texts", "two texts", with(text(0, []byte(`{"format":1}`)), text(0, []byte(`{"format":1}`)))},
 		{"no JSON", "damaged", with(text(0, []byte("{")))},
-		{"a mask of impossible size", "damaged", with(text(0, []byte(`{"format":1,"entities":[{"region":{"kind":"image","bitmap":{"w":99999,"h":99999,"bits":""}}}]}`)))},
+		{"a mask of impossible size", "damaged", with(text(0,
+			[]byte(`{"format":1,"entities":[{"region":{"kind":"image","bitmap":{"w":99999,"h":99999,"bits":""}}}]}`)))},
 		{"deep nesting", "damaged", with(text(0, []byte(`{"entities":`+strings.Repeat("[", 20_000))))},
 		{"a later format", "newer version", with(text(0, []byte(`{"format":2}`)))},
 		{"chunks without end", "chunks", with(bytes.Repeat(chunk("teST", nil), 70_000))},
@@ -242,9 +261,20 @@ func TestPreview(t *testing.T) {
 // TestStoryboard: the frames stand side by side, with where things are then and the way
 // that they go.
 func TestStoryboard(t *testing.T) {
-	o := still.Storyboard{Size: eligen.Size{W: 64, H: 64}, Ways: []still.Way{{Places: []float64{0.2, 0.8, 0.5, 0.8, 0.8, 0.8}}}, Shown: &still.Shown{Clip: []byte(`{"render":"render.walk"}`)}}
+	o := still.Storyboard{
+		Size:  eligen.Size{W: 64, H: 64},
+		Ways:  []still.Way{{Places: []float64{0.2, 0.8, 0.5, 0.8, 0.8, 0.8}}},
+		Shown: &still.Shown{Clip: []byte(`{"render":"render.walk"}`)},
+	}
 	for i, x := range []float64{0.1, 0.7} {
-		o.Frames = append(o.Frames, still.BoardFrame{Number: 2 * i, Caption: "frame", Entities: []still.Entity{{Address: "entity.dog", Region: eligen.Box(x, 0.6, x+0.2, 1)}}})
+		o.Frames = append(
+			o.Frames,
+			still.BoardFrame{
+				Number:   2 * i,
+				Caption:  "frame",
+				Entities: []still.Entity{{Address: "entity.dog", Region: eligen.Box(x, 0.6, x+0.2, 1)}},
+			},
+		)
 	}
 	var out bytes.Buffer
 	if err := o.Run(t.Context(), &eligen.Call{Out: &out}); err != nil {
@@ -286,8 +316,10 @@ func TestOverlayAnywhere(t *testing.T) {
 	for _, prompt := range []string{"", " ", "a", strings.Repeat("wool ", 100), strings.Repeat("w", 500), "一只在树下睡觉的狗"} {
 		r := resolved()
 		for range 12 {
-			r.Entities = append(r.Entities, still.Entity{Prompt: prompt, Region: eligen.Region{Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.3, 0.6}}})
-			r.Entities = append(r.Entities, still.Entity{Prompt: prompt, Region: eligen.Box(0.99, 0.99, 1, 1)}, still.Entity{Prompt: prompt, Region: eligen.Box(2, 2, 3, 3)})
+			r.Entities = append(r.Entities,
+				still.Entity{Prompt: prompt, Region: eligen.Region{Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.3, 0.6}}})
+			r.Entities = append(r.Entities, still.Entity{Prompt: prompt, Region: eligen.Box(0.99, 0.99, 1, 1)},
+				still.Entity{Prompt: prompt, Region: eligen.Box(2, 2, 3, 3)})
 		}
 		run(t, still.Op{Resolved: r, Overlay: true})
 	}

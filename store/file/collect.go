@@ -19,21 +19,21 @@ import (
 // An Entry is a file of a Store.
 type Entry struct {
 	Name   string        `json:"name"`             // below the store's folder, slash-separated
-	Digest eligen.Digest `json:"digest,omitempty"` // of the recipe; of results and partial ones
+	Digest eligen.Digest `json:"digest,omitempty"` // of results and partial results: of the stage that makes them
 	Kind   string        `json:"kind"`             // "result", "partial", "quarantine", "run", "lease"
 	Size   int64         `json:"size"`             // bytes of the file
-	Used   time.Time     `json:"used"`             // when a run last made or wanted it; zero is not known
+	Used   time.Time     `json:"used"`             // when a run last made or used it; zero if unknown
 	Stage  string        `json:"stage,omitempty"`  // address, in the last run that had it
 	Scene  string        `json:"scene,omitempty"`  // path of that run's scene file
-	Live   bool          `json:"live,omitempty"`   // a run that is going on has made or found it, or writes it
+	Live   bool          `json:"live,omitempty"`   // a live run has made or found it, or writes it
 }
 
-// maxLine is how much of a journal's line is read.
+// maxLine is the longest line of a journal that is read.
 const maxLine = 64 << 20
 
-// believed is a time that a file or a journal tells, zero where it lies ahead: a clock was
-// wrong, or somebody set it, and what it tells is nothing. An hour is what clocks of
-// machines that share a folder may differ by.
+// believed returns the time of a file or of a journal's event, or zero if it lies ahead by
+// more than Grace: a clock was wrong, or somebody set the time. Clocks of machines that
+// share a folder may differ by as much.
 func believed(at, now time.Time) time.Time {
 	if at.Sub(now) > Grace {
 		return time.Time{}
@@ -41,8 +41,8 @@ func believed(at, now time.Time) time.Time {
 	return at
 }
 
-// Entries lists what the store holds, in the order of names. When and for what a
-// result was last wanted is in the journals of runs.
+// Entries lists the store's files in the order of names. When and by which run a result
+// was last used comes from the runs' journals.
 func (s *Store) Entries() ([]Entry, error) {
 	var out []Entry
 	now := time.Now()
@@ -94,17 +94,17 @@ func (s *Store) Entries() ([]Entry, error) {
 		if e.Kind != "run" {
 			continue
 		}
-		if journal, err := s.files.Open(filepath.FromSlash(e.Name)); err == nil { // without, what is lost is an age
-			wanted(journal, e.Live, out, at, now)
+		if journal, err := s.files.Open(filepath.FromSlash(e.Name)); err == nil { // without it, only an age is lost
+			readUses(journal, e.Live, out, at, now)
 			journal.Close()
 		}
 	}
 	return out, nil
 }
 
-// wanted takes from a run's journal when and for what results were made or wanted. at is
-// where each is among the entries.
-func wanted(journal io.Reader, live bool, entries []Entry, at map[eligen.Digest]int, now time.Time) {
+// readUses reads from a run's journal when and for what results were made or used. at
+// maps results to entries.
+func readUses(journal io.Reader, live bool, entries []Entry, at map[eligen.Digest]int, now time.Time) {
 	scene := ""
 	lines := bufio.NewScanner(journal)
 	lines.Buffer(nil, maxLine)
@@ -136,23 +136,22 @@ func wanted(journal io.Reader, live bool, entries []Entry, at map[eligen.Digest]
 	}
 }
 
-// Grace is how long everything is safe from Collect after it was last wanted: a
-// run that is going on may be about to read it.
+// Grace is how long everything is safe from Collect after its last use: a live run may be
+// about to read it.
 const Grace = time.Hour
 
-// Collecting says what may go.
+// Collecting selects what Collect removes.
 type Collecting struct {
-	OlderThan time.Duration // results that no run has wanted for so long; 0 is no limit
+	OlderThan time.Duration // results unused for so long; 0 is no limit
 	MaxSize   int64         // bytes that the results may take; those unused for longest go first. Below 0 is no limit
 	Grace     time.Duration // 0 is Grace
-	DryRun    bool          // choose, and remove nothing
+	DryRun    bool          // choose and remove nothing
 }
 
-// Collect removes results that are not wanted any more, with whatever is left of
-// interrupted stages, damaged entries and journals of the same age. It is safe
-// beside running writers: what was wanted within the grace period stays, and so does
-// what a run that is going on has made or found, however long ago. It gives what it
-// has removed, or would remove.
+// Collect removes unused results, and partial results, damaged entries and journals of
+// the same age. It is safe while other processes write: results used within the grace
+// period stay, and so do those that a live run has made or found, however long ago. It
+// returns what it has removed or, in a dry run, would remove.
 func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 	entries, err := s.Entries()
 	if err != nil {
@@ -178,7 +177,8 @@ func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 		if age < grace || e.Live || !old && !large && !left {
 			continue
 		}
-		if info, ierr := s.files.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" && now.Sub(believed(info.ModTime(), now)) < grace {
+		if info, ierr := s.files.Lstat(filepath.FromSlash(e.Name)); ierr == nil && e.Kind == "result" &&
+			now.Sub(believed(info.ModTime(), now)) < grace {
 			continue // a run has found it since the list was made
 		}
 		if !c.DryRun {
@@ -198,8 +198,8 @@ func (s *Store) Collect(c Collecting) (removed []Entry, err error) {
 	return removed, err
 }
 
-// Verify reads every result. Those that are damaged are moved out of the way and
-// given back; they are made again when they are wanted.
+// Verify reads every result. It moves damaged ones out of the way and returns them; the
+// next run that needs them makes them again.
 func (s *Store) Verify() (sound int, damaged []Entry, err error) {
 	entries, err := s.Entries()
 	if err != nil {

@@ -167,9 +167,11 @@ func TestCollectTimesAhead(t *testing.T) {
 	// Leftovers of interrupted writes and of leases, too.
 	ahead := time.Now().Add(365 * day)
 	var left []string
-	for _, name := range []string{"leases/" + string(keys[0]), "quarantine/x", filepath.Dir(entryPath(keys[4])) + "/" + files.TempPrefix + "1"} {
+	folder := filepath.Dir(entryPath(keys[4]))
+	for _, name := range []string{"leases/" + string(keys[0]), "quarantine/x", folder + "/" + files.TempPrefix + "1"} {
 		path := filepath.Join(s.Dir(), filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644), os.Chtimes(path, ahead, ahead)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644),
+			os.Chtimes(path, ahead, ahead)); err != nil {
 			t.Fatal(err)
 		}
 		left = append(left, path)
@@ -194,7 +196,15 @@ func TestUseIsInTheJournals(t *testing.T) {
 	j := newRecord(t, s)
 	j.add(eligen.Event{Type: eligen.Opened, Scene: "fox.hcl", Time: time.Now()})
 	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.decode", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[0]}})
-	j.add(eligen.Event{Type: eligen.Cached, Stage: "render.fox.denoise", Time: time.Now(), Artifact: &eligen.Artifact{Digest: keys[1]}, Unused: true})
+	j.add(
+		eligen.Event{
+			Type:     eligen.Cached,
+			Stage:    "render.fox.denoise",
+			Time:     time.Now(),
+			Artifact: &eligen.Artifact{Digest: keys[1]},
+			Unused:   true,
+		},
+	)
 	j.close()
 	entries, err := s.Entries()
 	if err != nil {
@@ -204,7 +214,8 @@ func TestUseIsInTheJournals(t *testing.T) {
 	if e := entries[i]; e.Stage != "render.fox.decode" || e.Scene != "fox.hcl" || time.Since(e.Used) > time.Minute {
 		t.Errorf("the result was used by %q of %q at %v", e.Stage, e.Scene, e.Used)
 	}
-	if removed, err := s.Collect(Collecting{OlderThan: 24 * time.Hour, MaxSize: -1}); err != nil || len(removed) != 1 || removed[0].Digest != keys[1] {
+	if removed, err := s.Collect(Collecting{OlderThan: 24 * time.Hour, MaxSize: -1}); err != nil || len(removed) != 1 ||
+		removed[0].Digest != keys[1] {
 		t.Errorf("what a run has just found stays, and what it did not need goes; removed: %v, %v", removed, err)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// A History is what the journals of earlier runs tell of an engine and a scene.
+// A History sums up earlier runs of a scene and of an engine, from their journals.
 type History struct {
-	// Last is when the scene was last run; zero is never.
+	// Last is when the scene was last run; zero if never.
 	Last time.Time
 	// Recipes are the Ops, as JSON, that made the scene's files, those of the newest
 	// run first.
@@ -22,7 +22,7 @@ type History struct {
 	took map[string][]took // by kind, the newest run's first
 }
 
-// took is how long a stage was made for.
+// A took is how long a stage took.
 type took struct{ work, seconds float64 }
 
 // How much of the journals is read, from the newest run back.
@@ -31,8 +31,8 @@ const (
 	maxBytes = 16 << 20
 )
 
-// History reads the journals of the newest runs: of an engine how long stages took,
-// of a scene what was made. A journal that can't be read tells nothing.
+// History reads the newest runs' journals: how long an engine's stages took, and which
+// files a scene made. It skips journals that it can't read.
 func (s *Store) History(engine, scene string) History {
 	h := History{took: map[string][]took{}}
 	scene = absolute(scene)
@@ -48,7 +48,7 @@ func (s *Store) History(engine, scene string) History {
 		if err != nil {
 			continue
 		}
-		// Of one that is longer the beginning will do: there is what the run made.
+		// The beginning of a longer one will do: it lists the run's files.
 		data, err := io.ReadAll(io.LimitReader(journal, int64(maxBytes-read)))
 		journal.Close()
 		if err == nil {
@@ -61,7 +61,7 @@ func (s *Store) History(engine, scene string) History {
 	return h
 }
 
-// absolute is a path wherever the working directory is.
+// absolute returns a path that holds wherever the working directory is.
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		return abs
@@ -117,8 +117,8 @@ const (
 	enough  = 20
 )
 
-// Seconds is how long a stage of a kind takes for an amount of work: the mean of
-// those of comparable size.
+// Seconds estimates how long a stage of a kind takes for an amount of work: the mean of
+// stages of comparable size.
 func (h History) Seconds(kind string, work float64) (seconds float64, ok bool) {
 	n, sum := 0, 0.0
 	for _, t := range h.took[kind] {

@@ -213,7 +213,9 @@ func (s *Store) setAside(name string) error {
 	if err != nil {
 		return damage{fmt.Sprintf("%s is damaged, and is made again", filepath.Join(s.dir, name))}
 	}
-	return damage{fmt.Sprintf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside))}
+	return damage{
+		fmt.Sprintf("%s was damaged. It has been moved to %s, and is made again", filepath.Join(s.dir, name), filepath.Join(s.dir, aside)),
+	}
 }
 
 // Create starts to write a result.

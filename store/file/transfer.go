@@ -19,19 +19,19 @@ import (
 // maxImport is how many results an archive may hold: as many as a plan has stages.
 const maxImport = 100_000
 
-// maxPadding is how many bytes are looked at behind an archive's end.
+// maxPadding is how many bytes behind an archive's end are checked.
 const maxPadding = 1 << 20
 
-// ErrArchive says that an archive of results is not what it should be.
+// ErrArchive says that an archive of results is damaged, or is none.
 var ErrArchive = errors.New("the archive is damaged, or holds something else than results")
 
 func archiveError(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrArchive, fmt.Errorf(format, args...))
 }
 
-// An archive begins and ends with a mark, so that one that was cut off is told from a
-// whole one: the last says how many results there are, and the digest of their headers.
-// Archives of before 0.2 have neither.
+// An archive begins and ends with a mark, which tells whole archives from truncated ones:
+// the last one holds the number of results and the digest of their headers. Archives from
+// before 0.2 have neither.
 const (
 	beginName = "eligen-archive"
 	endName   = "eligen-archive-end"
@@ -86,7 +86,8 @@ func (s *Store) exportOne(t *tar.Writer, key eligen.Digest, head []byte) error {
 	}
 	defer r.Close()
 	size := int64(len(head)) + r.Info().Size
-	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(entryPath(key)), Mode: 0o644, Size: size}); err != nil {
+	if err := t.WriteHeader(
+		&tar.Header{Typeflag: tar.TypeReg, Name: filepath.ToSlash(entryPath(key)), Mode: 0o644, Size: size}); err != nil {
 		return err
 	}
 	if _, err := t.Write(head); err != nil {
@@ -96,19 +97,18 @@ func (s *Store) exportOne(t *tar.Writer, key eligen.Digest, head []byte) error {
 	return err
 }
 
-// Imported is what came of an Import.
+// Imported counts the results of an Import.
 type Imported struct {
-	Added, Present int  // results that are new to the store, and that it had
-	Whole          bool // the archive says where it ends, and what it holds: none of before 0.2 does
+	Added, Present int  // results that the store lacked, and that it had
+	Whole          bool // the archive has a mark at its end; those from before 0.2 have none
 }
 
-// Import takes results from an archive that Export wrote. Each is checked against the
-// digest of its content before it is kept; what is there already stays. At the first
-// thing that is no sound result it stops with ErrArchive, and where the archive ends
-// before its end: those before it are kept.
+// Import adds the results of an archive that Export wrote. It checks each against the
+// digest of its content; results that the store has stay. At the first damaged result, or
+// where the archive is truncated, it stops with ErrArchive and keeps those before.
 //
-// Digests say that a result is whole, not who made it: whoever made the archive says
-// what comes of its recipes.
+// Digests tell that a result is whole, not who made it: whoever made the archive decides
+// what its stages' results are.
 func (s *Store) Import(r io.Reader) (out Imported, err error) {
 	damaged := func(format string, args ...any) (Imported, error) { return out, archiveError(format, args...) }
 	t, sum, begun := tar.NewReader(r), sha256.New(), false
@@ -136,7 +136,7 @@ func (s *Store) Import(r io.Reader) (out Imported, err error) {
 			if _, err := t.Next(); !errors.Is(err, io.EOF) {
 				return damaged("it goes on behind its end")
 			}
-			// Zeros fill a tar's last record; more archives may follow, which nobody reads.
+			// Zeros fill a tar's last record. Another archive behind it would go unread.
 			if rest, err := io.ReadAll(io.LimitReader(r, maxPadding)); err != nil || len(bytes.Trim(rest, "\x00")) > 0 {
 				return damaged("it goes on behind its end")
 			}
@@ -158,8 +158,8 @@ func (s *Store) Import(r io.Reader) (out Imported, err error) {
 	}
 }
 
-// sparse reports whether a file's holes stand for bytes that the archive doesn't hold:
-// a few of those would fill a disk.
+// sparse reports whether a file has holes for bytes that the archive doesn't hold. A few
+// such files would fill a disk.
 func sparse(h *tar.Header) bool {
 	for name := range h.PAXRecords {
 		if strings.HasPrefix(name, "GNU.sparse.") {
@@ -223,8 +223,7 @@ func (s *Store) importOne(r io.Reader, h *tar.Header) (head []byte, fresh bool, 
 	return head, !had, put()
 }
 
-// A source keeps the error at which reading ended: that is the archive's, and another
-// one the store's.
+// A source keeps the error of reading, which is the archive's: any other is the store's.
 type source struct {
 	r   io.Reader
 	err error

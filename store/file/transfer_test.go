@@ -94,7 +94,8 @@ func TestImportOfDamage(t *testing.T) {
 	for n := 0; n < archive.Len(); n += 13 {
 		try(archive.Bytes()[:n])
 	}
-	t.Logf("%d bytes flipped and %d cuts of %d bytes: %d refused, %d without effect", flips, refused+harmless-flips, archive.Len(), refused, harmless)
+	t.Logf("%d bytes flipped and %d cuts of %d bytes: %d refused, %d without effect", flips, refused+harmless-flips,
+		archive.Len(), refused, harmless)
 	if refused < 200 {
 		t.Errorf("only %d refused", refused)
 	}
@@ -103,6 +104,7 @@ func TestImportOfDamage(t *testing.T) {
 // What is no result doesn't come in, whatever its name.
 func TestImportRefuses(t *testing.T) {
 	key := eligen.DigestOf([]byte("x"))
+	name := "results/" + string(key[:2]) + "/" + string(key)
 	for _, c := range []struct {
 		name string
 		head tar.Header
@@ -111,10 +113,10 @@ func TestImportRefuses(t *testing.T) {
 		{"a path out of the store", tar.Header{Typeflag: tar.TypeReg, Name: "../../" + string(key)}, "no result's name"},
 		{"another folder", tar.Header{Typeflag: tar.TypeReg, Name: "runs/" + string(key)}, "no result's name"},
 		{"a short name", tar.Header{Typeflag: tar.TypeReg, Name: "a"}, "no result's name"},
-		{"a link", tar.Header{Typeflag: tar.TypeSymlink, Name: "results/" + string(key[:2]) + "/" + string(key), Linkname: "/etc/passwd"}, "not a plain file"},
-		{"a partial result", tar.Header{Typeflag: tar.TypeReg, Name: "results/" + string(key[:2]) + "/" + string(key) + ".partial"}, "no result's name"},
-		{"a name in capitals", tar.Header{Typeflag: tar.TypeReg, Name: strings.ToUpper("results/" + string(key[:2]) + "/" + string(key))}, "no result's name"},
-		{"an empty result", tar.Header{Typeflag: tar.TypeReg, Name: "results/" + string(key[:2]) + "/" + string(key)}, "not what its digest says"},
+		{"a link", tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: "/etc/passwd"}, "not a plain file"},
+		{"a partial result", tar.Header{Typeflag: tar.TypeReg, Name: name + ".partial"}, "no result's name"},
+		{"a name in capitals", tar.Header{Typeflag: tar.TypeReg, Name: strings.ToUpper(name)}, "no result's name"},
+		{"an empty result", tar.Header{Typeflag: tar.TypeReg, Name: name}, "not what its digest says"},
 	} {
 		var b bytes.Buffer
 		w := tar.NewWriter(&b)
@@ -129,7 +131,14 @@ func TestImportRefuses(t *testing.T) {
 	// A size that is claimed, and not there: nothing is set aside for it.
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	_ = w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Format: tar.FormatPAX, Name: "results/" + string(key[:2]) + "/" + string(key), Size: runtime.MaxResult + 1})
+	_ = w.WriteHeader(
+		&tar.Header{
+			Typeflag: tar.TypeReg,
+			Format:   tar.FormatPAX,
+			Name:     name,
+			Size:     runtime.MaxResult + 1,
+		},
+	)
 	s, _ := fill(t)
 	if _, err := s.Import(&b); !errors.Is(err, ErrArchive) || !strings.Contains(err.Error(), "at most 4294967296") {
 		t.Errorf("a size beyond the limit: %v", err)
@@ -196,7 +205,8 @@ func TestImportOfCuts(t *testing.T) {
 	if got, err := other.Import(bytes.NewReader(archive)); err != nil || got != (Imported{Added: 3, Whole: true}) {
 		t.Errorf("whole: %+v, %v", got, err)
 	}
-	if got, err := other.Import(bytes.NewReader(slices.Concat(archive, make([]byte, 10240)))); err != nil || got != (Imported{Present: 3, Whole: true}) {
+	if got, err := other.Import(bytes.NewReader(slices.Concat(archive, make([]byte, 10240)))); err != nil ||
+		got != (Imported{Present: 3, Whole: true}) {
 		t.Errorf("whole, in records of 10 KiB: %+v, %v", got, err)
 	}
 
@@ -226,8 +236,10 @@ func TestImportOfHoles(t *testing.T) {
 		return slices.Concat(block('x', "PaxHeaders/x", strings.Join(records, "")), block('0', "GNUSparseFile.0/x", "0\n"))
 	}
 	for format, archive := range map[string][]byte{
-		"posix 1.0": posix(record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", name), record("GNU.sparse.realsize", fmt.Sprint(int64(size)))),
-		"posix 0.1": slices.Concat(block('x', "PaxHeaders/x", record("GNU.sparse.size", fmt.Sprint(int64(size)))+record("GNU.sparse.numblocks", "0")+record("GNU.sparse.map", "")+record("GNU.sparse.name", name)), block('0', name, "")),
+		"posix 1.0": posix(record("GNU.sparse.major", "1"), record("GNU.sparse.minor", "0"), record("GNU.sparse.name", name),
+			record("GNU.sparse.realsize", fmt.Sprint(int64(size)))),
+		"posix 0.1": slices.Concat(block('x', "PaxHeaders/x", record("GNU.sparse.size", fmt.Sprint(int64(size)))+
+			record("GNU.sparse.numblocks", "0")+record("GNU.sparse.map", "")+record("GNU.sparse.name", name)), block('0', name, "")),
 	} {
 		s, _ := fill(t)
 		var before, after goruntime.MemStats

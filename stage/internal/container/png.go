@@ -17,19 +17,19 @@ import (
 // readers refuse a picture with a chunk of more than 1 MiB.
 const MaxTextChunk = 1_000_000
 
-// PNGChunk is a chunk of a PNG.
+// PNGChunk returns a chunk of a PNG.
 func PNGChunk(kind string, body []byte) []byte {
 	out := append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), kind...)
 	out = append(out, body...)
 	return binary.BigEndian.AppendUint32(out, crc32.ChecksumIEEE(out[4:]))
 }
 
-// EndPNG is how a PNG ends, one that moves included: with the seal as a text.
+// EndPNG returns the end of a PNG, animated or not, with the seal as a text.
 func EndPNG(seal string) []byte {
 	return append(PNGChunk("tEXt", []byte(Seal+"\x00"+seal)), PNGChunk("IEND", nil)...)
 }
 
-// TextChunks is a text in iTXt chunks (UTF-8, compressed where it is long). A text that
+// TextChunks returns a text in iTXt chunks (UTF-8, compressed where it is long). A text that
 // is too long for one goes on in chunks named keyword-2, keyword-3, ….
 func TextChunks(keyword string, text []byte) ([]byte, error) {
 	var out []byte
@@ -48,7 +48,7 @@ func TextChunks(keyword string, text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// pieceName is the keyword of a text's n-th chunk, counted from 1.
+// pieceName returns the keyword of a text's n-th chunk, counted from 1.
 func pieceName(keyword string, n int) string {
 	if n == 1 {
 		return keyword
@@ -69,7 +69,7 @@ func textChunk(keyword string, text []byte) ([]byte, error) {
 	return PNGChunk("iTXt", append(body, text...)), nil
 }
 
-// Deflated is a text as a zlib stream.
+// Deflated returns a text as a zlib stream.
 func Deflated(text []byte) ([]byte, error) {
 	var z bytes.Buffer
 	w := zlib.NewWriter(&z)
@@ -82,7 +82,7 @@ func Deflated(text []byte) ([]byte, error) {
 	return z.Bytes(), nil
 }
 
-// inflated is the text in a zlib stream of at most so many bytes.
+// inflated returns the text in a zlib stream of at most so many bytes.
 func inflated(data []byte, limit int) ([]byte, error) {
 	r, err := zlib.NewReader(bytes.NewReader(data))
 	if err != nil {
@@ -100,7 +100,7 @@ func inflated(data []byte, limit int) ([]byte, error) {
 
 var errTooLong = fmt.Errorf("it holds texts of more than %d MiB, which is the limit", MaxText>>20)
 
-// Inflated is the text in a zlib stream.
+// Inflated returns the text in a zlib stream.
 func Inflated(data []byte) ([]byte, error) { return inflated(data, MaxText) }
 
 // Texts are the texts of a PNG whose keywords are wanted.
@@ -110,7 +110,7 @@ type Texts struct {
 	size     int
 }
 
-// NewTexts is for the texts of these keywords.
+// NewTexts returns a reader of the texts with these keywords.
 func NewTexts(keywords ...string) *Texts {
 	return &Texts{keywords: keywords, pieces: map[string][]byte{}}
 }
@@ -162,7 +162,7 @@ func (t *Texts) wants(name string) bool {
 	return slices.Contains(t.keywords, name[:at])
 }
 
-// Get is a text, put together from its pieces; nil where there is none.
+// Get returns a text, put together from its pieces; nil where there is none.
 func (t *Texts) Get(keyword string) []byte {
 	text := t.pieces[keyword]
 	for n := 2; ; n++ {

@@ -1,4 +1,4 @@
-// Package container is what stages share that write files of several formats: the
+// Package container holds what the stages that write files share: the
 // seal that ends each of them, and the containers that several write.
 package container
 
@@ -25,10 +25,10 @@ type End func(seal string) []byte
 // blank stands where the seal will.
 var blank = strings.Repeat("0", 2*sha256.Size)
 
-// Len is how many bytes they are.
+// Len returns the number of bytes.
 func (e End) Len() int { return len(e(blank)) }
 
-// before is the bytes before the seal.
+// before returns the bytes before the seal.
 func (e End) before() []byte {
 	b := e(blank)
 	return b[:bytes.Index(b, []byte(blank))]
@@ -62,7 +62,7 @@ type File struct {
 	err error
 }
 
-// New is a file that is written to w.
+// New returns a file that is written to w.
 func New(w io.Writer) *File { return &File{w: w, sum: sha256.New()} }
 
 // Add writes parts of the file.
@@ -76,7 +76,7 @@ func (f *File) Add(parts ...[]byte) {
 	}
 }
 
-// Err says why what was added last can't be written.
+// Err returns why the last addition can't be written.
 func (f *File) Err() error { return f.err }
 
 // Close writes the file's end.

@@ -8,14 +8,14 @@ import (
 	"slices"
 )
 
-// MaxText is the longest text, in bytes, that a file says of itself, and the longest
-// that is read.
+// MaxText is the longest record, in bytes, that a file holds, and the longest that is
+// read.
 const MaxText = 32 << 20
 
 // fullText is how long a text may be that holds every mask.
 const fullText = 1 << 20
 
-// About is what a file says of itself, as JSON. Where that would be more than 1 MiB,
+// About returns a file's record of itself as JSON. Where that would be more than 1 MiB,
 // masks are named by size and digest alone, as other pictures are, the largest first.
 func About(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
@@ -23,7 +23,9 @@ func About(v any) ([]byte, error) {
 		text, err = withoutMasks(text, len(text)-fullText)
 	}
 	if err == nil && len(text) > MaxText {
-		err = fmt.Errorf("what the file would say of how it was made has %d MiB, and at most %d MiB can be read back. Set strip_metadata = true in its output", len(text)>>20, MaxText>>20)
+		err = fmt.Errorf(
+			"the file's metadata would have %d MiB; at most %d MiB can be read back. Set strip_metadata = true in its output",
+			len(text)>>20, MaxText>>20)
 	}
 	return text, err
 }

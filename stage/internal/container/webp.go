@@ -34,7 +34,7 @@ type Part struct {
 	Body []byte
 }
 
-// Chunk is a chunk of a RIFF file.
+// Chunk returns a chunk of a RIFF file.
 func Chunk(kind string, body []byte) []byte {
 	out := append(binary.LittleEndian.AppendUint32([]byte(kind), uint32(len(body))), body...)
 	if len(body)%2 == 1 {
@@ -43,7 +43,7 @@ func Chunk(kind string, body []byte) []byte {
 	return out
 }
 
-// VP8X is a WebP's first chunk where it holds more than a picture.
+// VP8X returns a WebP's first chunk where it holds more than a picture.
 func VP8X(flags uint8, w, h int) []byte {
 	return Chunk("VP8X", Uint24([]byte{flags, 0, 0, 0}, w-1, h-1))
 }
@@ -71,7 +71,7 @@ func WriteWebP(w io.Writer, chunks ...[]byte) error {
 	return f.Close(EndWebP)
 }
 
-// EndWebP is how a WebP ends: with a chunk that nobody else knows.
+// EndWebP returns the end of a WebP: a chunk that nobody else knows, with the seal.
 func EndWebP(seal string) []byte { return Chunk("SEAL", []byte(seal)) }
 
 // Chunks takes a WebP apart. What lies behind its end is passed over.
@@ -100,7 +100,7 @@ func Chunks(data []byte) ([]Part, error) {
 
 const namespace = "https://github.com/eligen/eligen/ns/1/"
 
-// XMP is a chunk with a text, named, in the XML that pictures carry.
+// XMP returns a chunk with a text, named, in the XML that pictures carry.
 func XMP(name string, text []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString(`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">`)
@@ -110,7 +110,7 @@ func XMP(name string, text []byte) []byte {
 	return Chunk("XMP ", b.Bytes())
 }
 
-// Text is the text of that name in a WebP, nil where there is none.
+// Text returns the text of that name in a WebP, nil where there is none.
 func Text(data []byte, name string) ([]byte, error) {
 	parts, err := Chunks(data)
 	if err != nil {
@@ -144,7 +144,7 @@ func element(data []byte, name string) ([]byte, error) {
 	}
 }
 
-// Lossless is a picture as a chunk. It is read back, since the encoder panics over
+// Lossless returns a picture as a chunk. It is read back, since the encoder panics over
 // some very small pictures and does not bound its codes' lengths; one that it can't
 // write is written without compression.
 func Lossless(img *image.NRGBA) []byte {
@@ -154,7 +154,7 @@ func Lossless(img *image.NRGBA) []byte {
 	return stored(img)
 }
 
-// encode is nil where the encoder breaks off.
+// encode compresses a picture. It returns nil where the encoder fails.
 func encode(img *image.NRGBA) (chunk []byte) {
 	defer func() {
 		if recover() != nil {
@@ -169,7 +169,10 @@ func encode(img *image.NRGBA) (chunk []byte) {
 }
 
 func holds(chunk []byte, img *image.NRGBA) bool {
-	got, err := webp.Decode(io.MultiReader(bytes.NewReader(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(4+len(chunk)))), bytes.NewReader([]byte("WEBP")), bytes.NewReader(chunk)))
+	got, err := webp.Decode(
+		io.MultiReader(bytes.NewReader(binary.LittleEndian.AppendUint32([]byte("RIFF"), uint32(4+len(chunk)))),
+			bytes.NewReader([]byte("WEBP")), bytes.NewReader(chunk)),
+	)
 	if err != nil || got.Bounds().Size() != img.Rect.Size() {
 		return false
 	}
@@ -187,7 +190,7 @@ func holds(chunk []byte, img *image.NRGBA) bool {
 	return true
 }
 
-// stored is a picture as a chunk in which all bytes have codes of eight bits.
+// stored returns a picture as a chunk in which all bytes have codes of eight bits.
 func stored(img *image.NRGBA) []byte {
 	b := bitWriter{}
 	w, h, opaque := img.Rect.Dx(), img.Rect.Dy(), img.Opaque()
