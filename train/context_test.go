@@ -84,7 +84,7 @@ func TestInContext(t *testing.T) {
 		t.Errorf("caches %v", caches)
 	}
 	job.Recipe.Objects = 3
-	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "leave \"objects\" out") {
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "Remove \"object_weight\"") {
 		t.Errorf("with objects: error %v", err)
 	}
 	job.Recipe.Objects = 0

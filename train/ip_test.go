@@ -94,7 +94,7 @@ func TestIP(t *testing.T) {
 		t.Errorf("sheets %v", sheets)
 	}
 	job.Recipe.Styles = nil
-	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "there is no \"styles\"") {
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "Set \"styles\"") {
 		t.Errorf("without styles: error %v", err)
 	}
 }

@@ -128,7 +128,7 @@ func TestVision(t *testing.T) {
 			first.Loss, last.Loss)
 	}
 	job.Recipe.Styles = nil
-	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "there is no \"styles\"") {
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "Set \"styles\"") {
 		t.Errorf("without styles: error %v", err)
 	}
 }

@@ -83,7 +83,7 @@ func (u Update) apply(x *Node) *Node {
 	return MatMulT(ConvertDType(Mul(low, u.S), x.DType()), u.B)
 }
 
-// MatMulT maps x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
+// MatMulT returns x·Wᵀ: x [..., in], W [out, in] → [..., out]. It needs no
 // transposed copy of the weight on any backend.
 func MatMulT(x, weight *Node) *Node {
 	return DotGeneral(x, []int{x.Rank() - 1}, nil, weight, []int{1}, nil)
@@ -136,7 +136,7 @@ func GELU(x *Node) *Node {
 // QuickGELU returns x·σ(1.702x), CLIP's activation.
 func QuickGELU(x *Node) *Node { return Mul(x, Logistic(MulScalar(x, 1.702))) }
 
-// Scores maps scale·q·kᵀ: q [B,H,Sq,D], k [B,H,Sk,D] → [B,H,Sq,Sk].
+// Scores returns scale·q·kᵀ: q [B,H,Sq,D], k [B,H,Sk,D] → [B,H,Sq,Sk].
 func Scores(q, k *Node, scale float64) *Node {
 	s := DotGeneral(q, []int{3}, []int{0, 1}, k, []int{3}, []int{0, 1})
 	if scale == 1 {
@@ -151,7 +151,7 @@ func Probabilities(x *Node) *Node {
 	return ConvertDType(Softmax(ConvertDType(x, dtypes.Float32), -1), x.DType())
 }
 
-// Mix maps p·v: p [B,H,Sq,Sk], v [B,H,Sk,D] → [B,H,Sq,D].
+// Mix returns p·v: p [B,H,Sq,Sk], v [B,H,Sk,D] → [B,H,Sq,D].
 func Mix(p, v *Node) *Node {
 	return DotGeneral(p, []int{3}, []int{0, 1}, v, []int{2}, []int{0, 1})
 }

@@ -213,7 +213,7 @@ func Moments(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	return nn.ToNCHW(x)
 }
 
-// Encode maps the deterministic latent, never a sample: img [B,3,H,W] in [−1,1] →
+// Encode returns the deterministic latent, never a sample: img [B,3,H,W] in [−1,1] →
 // [B,Z,H/8,W/8] = (mean − Shift)·Scale.
 func Encode(w nn.Weights, c Config, img *Node, trace Trace) *Node {
 	m := Moments(w, c, img, trace)
