@@ -27,7 +27,7 @@ const Crop = 64
 // between neighbours (which keeps edges sharp), and a KL term small enough to
 // do no more than keep latents near the unit normal.
 //
-// start is weights to go on from, or nil. With fixed, its encoder stays as it
+// start is weights to start from, or nil. With fixed, its encoder stays as it
 // is, and so does every transformer trained on its latents: only the decoder
 // learns, and the latents carry no noise.
 func Autoencoder(c vae.Config, r eligen.Recipe, samples annotated.Samples, start map[string]tensor.Tensor, fixed bool) Task {

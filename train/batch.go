@@ -15,7 +15,7 @@ type batch struct {
 	r    eligen.Recipe
 	rng  *rand.Rand
 
-	sample         int  // the one at hand
+	sample         int  // the current one
 	regional, bare bool // it carries entities; it has lost its prompt
 	behind         bool // its prompt says the background alone
 	shown          bool // its style is shown by an image prompt, and no caption says it
@@ -83,7 +83,7 @@ func (in inputs) target() *Node   { return Sub(in.noise, in.x0) }
 func (in inputs) timestep() *Node { return MulScalar(in.sigma, 1000) }
 
 // drawBatch draws which samples a step sees and what is dropped of their global
-// prompts; draw adds the rest of the sample at hand.
+// prompts; draw adds the rest of the current sample.
 func drawBatch(data *records, r eligen.Recipe, step int, draw func(b *batch)) (*batch, error) {
 	b := &batch{data: data, r: r, rng: rand.New(rand.NewPCG(r.Seed+2, uint64(step)))}
 	for k := range r.Batch {
@@ -107,7 +107,7 @@ func drawBatch(data *records, r eligen.Recipe, step int, draw func(b *batch)) (*
 	return b, nil
 }
 
-// say appends what the sample at hand is prompted by: nothing, its background, or all of it.
+// say appends what the current sample is prompted by: nothing, its background, or all of it.
 func (b *batch) say(fields [4]string, prompt, clip *[]int32) {
 	at := 0
 	if b.behind {
@@ -131,7 +131,7 @@ func (b *batch) get(field string) []float32 {
 	return row
 }
 
-// unseen reports, of an entity of the sample at hand, that its region is left out.
+// unseen reports, of an entity of the current sample, that its region is left out.
 func (b *batch) unseen() bool { return !b.regional || b.bare || b.rng.Float64() < b.r.Drop.Entity }
 
 // sigma draws the sample's noise level, and gives the loss weight that goes with it.
@@ -170,7 +170,7 @@ func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 	}
 }
 
-// noised says that all columns of the sample at hand, w latents wide, have its noise, but
+// noised says that all columns of the current sample, w latents wide, have its noise, but
 // for the first few, which have none.
 func (b *batch) noised(w, few int) {
 	for x := range w {

@@ -145,7 +145,7 @@ func pairBatch(data *records, r eligen.Recipe, step int, inside bool) ([]*tensor
 	return b.tensors(2*h, 4*w, 1), nil
 }
 
-// pair draws the sample at hand, a pair: a window of w×h tokens of each panel, with the
+// pair draws the current sample, a pair: a window of w×h tokens of each panel, with the
 // object as the entity. It gives the object's region in the two windows, [h·2w]. The left
 // panel has neither noise nor loss.
 func (b *batch) pair(r eligen.Recipe, w, h int) (here []float32) {
@@ -208,7 +208,7 @@ func average(latents, region []float32, w, z int) []float32 {
 	return out
 }
 
-// beside puts rows of two equal pictures into one: a's, then b's.
+// beside joins two equal pictures row by row: a's, then b's.
 func beside(a, b []float32, row int) []float32 {
 	out := make([]float32, 0, 2*len(a))
 	for at := 0; at < len(a); at += row {
@@ -258,7 +258,7 @@ func PreviewPairs(backend compute.Backend, m Model, r eligen.Recipe, samples ann
 // checkPair refuses a sample that is no pair.
 func checkPair(s annotated.Sample, size eligen.Size) error {
 	if s.Before == nil || s.Reference == nil || len(s.Entities) == 0 {
-		return fmt.Errorf("sample %s is no pair of panels that show the same object: an in-context LoRA is trained on composed pictures", s.Name)
+		return fmt.Errorf("sample %s is not a pair of panels that show one object: an in-context LoRA is trained on composed pictures", s.Name)
 	}
 	if b := s.Before.Bounds(); b.Dx() != size.W || b.Dy() != size.H {
 		return fmt.Errorf("sample %s is %d×%d pixels; two panels are %d×%d", s.Name, b.Dx(), b.Dy(), size.W, size.H)

@@ -222,7 +222,7 @@ func Adapted(w nn.Weights, rank int) nn.Weights {
 	}
 }
 
-// Beside keeps a LoRA of w beside w's own weights: layers make W·x + B·(A·x). A
+// Beside keeps a LoRA of w unmerged: layers make W·x + B·(A·x). A
 // gradient of W + B·A would have the size of W and be as much work as the layer
 // itself; this way none is made. It is for graphs of Velocity, whose last block
 // cuts one weight: that one is Adapted.

@@ -176,7 +176,7 @@ type latentKind struct {
 func (j Job) latentKind(held annotated.Samples) (k latentKind, err error) {
 	r := j.Recipe
 	if j.Start.Autoencoder == nil {
-		return k, fmt.Errorf("recipe %q trains on latents, and there is no autoencoder: train one first", r.Name)
+		return k, fmt.Errorf("recipe %q trains on latents and needs an autoencoder: train one first", r.Name)
 	}
 	if whole := r.Kind == "base" || r.Kind == "ip"; whole != (r.Rank == 0) {
 		return k, fmt.Errorf("recipe %q: a base and an IP-Adapter are trained whole, EliGen and in-context as a LoRA", r.Name)

@@ -234,7 +234,7 @@ func paste(img *image.NRGBA, x0, y0 int, pix []float32, w, h int) {
 	}
 }
 
-// writePNG writes a file whole or not at all.
+// writePNG writes a file atomically.
 func writePNG(path string, img image.Image) error {
 	return files.WriteFile(path, func(w io.Writer) error { return png.Encode(w, img) })
 }

@@ -34,8 +34,8 @@ type Task struct {
 	Params []Param // what is trained
 	Frozen []tensor.Named
 	// Batch makes the inputs of a step's graph: float32 or int32 tensors, the
-	// same for the same step on any machine, so that a resumed training goes on
-	// as if it had not stopped.
+	// same for the same step on any machine, so that a resumed training does what
+	// it would have done without stopping.
 	Batch func(step int) ([]*tensors.Tensor, error)
 	// Loss is the scalar to make smaller, and further scalars to log.
 	Loss func(w nn.Weights, in []*Node) (loss *Node, measures map[string]*Node)
@@ -59,7 +59,7 @@ type Options struct {
 	Backend compute.Backend
 	Dir     string // checkpoints, log and sheets go here
 	Report  func(Status)
-	Pause   <-chan struct{} // each receive pauses, the next one goes on; may be nil
+	Pause   <-chan struct{} // each receive pauses, the next one resumes; may be nil
 	// Export is given the trained weights at every checkpoint; may be nil.
 	Export func(weights map[string]tensor.Tensor) error
 }
@@ -217,7 +217,7 @@ func (s *state) pause(ctx context.Context, o Options, log *trainingLog) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	log.note(s, "going on")
+	log.note(s, "resumed")
 	return nil
 }
 
@@ -415,7 +415,7 @@ func (s *state) data(path string) ([]float32, error) {
 	return tensors.CopyFlatData[float32](t)
 }
 
-// save writes the checkpoint and the weights, each whole or not at all.
+// save writes the checkpoint and the weights, each atomically.
 func (s *state) save(o Options, log *trainingLog) error {
 	kinds := []string{"w", "m", "v"}
 	if s.ema {

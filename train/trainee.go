@@ -140,7 +140,7 @@ func (t *Trainee) Start() (Start, error) {
 	if t.parts[nano.TransformerFile] != nil {
 		s.Model = map[string]tensor.Tensor{}
 		maps.Copy(s.Model, t.parts[nano.TextFile])
-		maps.Copy(s.Model, t.parts[nano.EliGenFile]) // a LoRA's training goes on from the one there is
+		maps.Copy(s.Model, t.parts[nano.EliGenFile]) // a LoRA's training starts from the model's own
 		for file, prefix := range prefixes {
 			for name, w := range t.parts[file] {
 				s.Model[prefix+name] = w
@@ -206,7 +206,7 @@ func (t *Trainee) Take(kind string, weights map[string]tensor.Tensor, q *Quality
 	case "style":
 		t.parts[StyleJudgeFile], t.classes[StyleJudgeFile] = weights, classes
 	default:
-		return fmt.Errorf("there is no training called %q", kind)
+		return fmt.Errorf("unknown kind of training %q", kind)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ type Info struct {
 	Plugin       string        // path of the PJRT plugin; "" for go
 	PluginDigest eligen.Digest // SHA-256 of the plugin's file
 	Instructions string        // "amd64-avx2", "arm64"; "+simd" where the build uses them from Go
-	Flags        string        // how XLA is told to compile, by XLA_FLAGS; "" for nothing
+	Flags        string        // XLA_FLAGS, by which XLA compiles; "" for none
 }
 
 // ID returns the numeric class of results: two equal IDs give equal bits.
@@ -118,7 +118,7 @@ func PluginDir() (string, error) {
 
 // PluginFile returns the path of a backend's plugin, installed or not. name is
 // "xla:cpu" or "xla:cuda". The CUDA plugin looks for NVIDIA's libraries in the
-// folder nvidia beside its own parent, so it lies in that folder itself.
+// folder nvidia next to its own parent, so it lies in that folder itself.
 func PluginFile(name string) (string, error) {
 	dir, err := PluginDir()
 	if err != nil {
@@ -137,7 +137,7 @@ func PluginFile(name string) (string, error) {
 	case "xla:cuda":
 		return filepath.Join(dir, "nvidia", "pjrt_c_api_cuda_plugin"+ext), nil
 	}
-	return "", fmt.Errorf("there is no plugin for a backend %q", name)
+	return "", fmt.Errorf("no plugin runs a backend %q: use xla:cpu or xla:cuda", name)
 }
 
 // Default returns the backend that `eligen backend install` made the default, or "" where
@@ -201,7 +201,7 @@ func Find(name string) (Info, error) {
 		return info, fmt.Errorf("backend %q: eligen makes the Go backend itself, and takes no options for it. Use the name go; "+
 			"GOMAXPROCS limits its threads", name)
 	case kind != "xla" || plugin == "":
-		return info, fmt.Errorf("there is no backend %q. The backends are go, xla:cpu, xla:cuda, and xla:/path/to/plugin.so", name)
+		return info, fmt.Errorf("unknown backend %q: use go, xla:cpu, xla:cuda or xla:/path/to/plugin.so", name)
 	case xlaMissing != "":
 		return info, fmt.Errorf("backend %q: %s. Use the backend go", name, xlaMissing)
 	}
@@ -221,7 +221,7 @@ func Find(name string) (Info, error) {
 		}
 		info.Plugin = filepath.Clean(plugin)
 		if _, err := os.Stat(info.Plugin); err != nil {
-			return info, fmt.Errorf("backend %q: there is no plugin: %w", name, err)
+			return info, fmt.Errorf("backend %q: its plugin is missing: %w", name, err)
 		}
 	}
 	// go-xla takes a plugin for CUDA's or for the CPU's by words anywhere in its

@@ -55,13 +55,13 @@ func TestFindBackendProblems(t *testing.T) {
 		return p
 	}
 	for _, c := range []struct{ name, want string }{
-		{"metal", "The backends are go, xla:cpu"},
+		{"metal", "use go, xla:cpu"},
 		{"go:parallelism=1", "takes no options"},
-		{"xla:", "there is no backend"},
+		{"xla:", "unknown backend"},
 		{"xla:cpu", "eligen backend install xla:cpu"},
 		{"xla:cuda", "eligen backend install xla:cuda"},
 		{"xla:plugin.so", "must be absolute"},
-		{"xla:" + filepath.Join(dir, "nothing.so"), "no plugin"},
+		{"xla:" + filepath.Join(dir, "nothing.so"), "its plugin is missing"},
 		{"xla:" + touch("cuda-12/pjrt_c_api_cpu_plugin.so"), "Move it"},
 	} {
 		if _, _, err := Open(c.name); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -255,7 +255,7 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 		}
 		shape, ok := s.shapes[g.Scope+name]
 		if !ok {
-			panic(fmt.Errorf("there is no weight %q", g.Scope+name))
+			panic(fmt.Errorf("the weights lack %q", g.Scope+name))
 		}
 		n := parameter(name, shapes.Make(s.dtype, shape...))
 		nn.Attach(n, name, updates(name))

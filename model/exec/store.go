@@ -32,7 +32,7 @@ type Store struct {
 
 	Loaded int // weights, so far
 
-	// Of LoRAs whose factors lie beside the weights, as lora.Beside has them.
+	// Of unmerged LoRAs, as lora.Beside has them.
 	scales []float32
 	beside string // what tells graphs with these factors from others
 }

@@ -204,7 +204,7 @@ func (c *Config) detectStreams(shape func(name string) []int) error {
 		return err
 	}
 	if img[1]%(Patch*Patch) != 0 {
-		return fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, its inputs are no %d×%d patches", "img_in.weight", img,
+		return fmt.Errorf("not a FLUX transformer: tensor %q has shape %v, and its inputs are not %d×%d patches", "img_in.weight", img,
 			Patch, Patch)
 	}
 	if out := shape("final_layer.linear.weight"); len(out) == 2 && out[0] > 0 && img[1] != out[0] {
@@ -220,10 +220,10 @@ func (c *Config) detectStreams(shape func(name string) []int) error {
 func dims(shape func(name string) []int, name string, rank int) ([]int, error) {
 	d := shape(name)
 	if d == nil {
-		return nil, fmt.Errorf("this is no FLUX transformer: it has no tensor %q", name)
+		return nil, fmt.Errorf("not a FLUX transformer: it has no tensor %q", name)
 	}
 	if len(d) != rank || slices.Min(d) <= 0 {
-		return nil, fmt.Errorf("this is no FLUX transformer: tensor %q has shape %v, expected %d dimensions", name, d, rank)
+		return nil, fmt.Errorf("not a FLUX transformer: tensor %q has shape %v, expected %d dimensions", name, d, rank)
 	}
 	return d, nil
 }
@@ -232,7 +232,7 @@ func dims(shape func(name string) []int, name string, rank int) ([]int, error) {
 // an image token has, and how many outputs.
 func variant(in, out int) string {
 	switch in {
-	case 2 * out: // a picture's latents beside its own
+	case 2 * out: // a picture's latents next to its own
 		return "FLUX.1 Depth or Canny, which takes a control picture"
 	case 6 * out: // a picture's latents, and a mask of 8×8 pixels a latent
 		return "FLUX.1 Fill, which takes a picture and a mask"

@@ -69,7 +69,7 @@ func TestDetectErrors(t *testing.T) {
 			`this is FLUX.1 Fill, which takes a picture and a mask: "img_in.weight" has 384 inputs`},
 		{"Depth", func(m map[string][]int) { m["img_in.weight"] = []int{192, 128} }, "this is FLUX.1 Depth or Canny"},
 		{"another one", func(m map[string][]int) { m["img_in.weight"] = []int{192, 196} }, "a relative of FLUX.1"},
-		{"no patches", func(m map[string][]int) { m["img_in.weight"] = []int{192, 63} }, "no 2×2 patches"},
+		{"no patches", func(m map[string][]int) { m["img_in.weight"] = []int{192, 63} }, "not 2×2 patches"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			shapes := shapesOf(Nano)

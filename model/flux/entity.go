@@ -57,7 +57,7 @@ type attention struct {
 	rotation rotation
 	mask     *Node // [B,L,L] to add to the logits; nil for the block form
 	groups   []group
-	picture  *KeyValue // that the block at hand sees, or nil
+	picture  *KeyValue // that the current block sees, or nil
 }
 
 // group is the block form of an Entities.

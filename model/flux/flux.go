@@ -31,7 +31,7 @@ type Input struct {
 	Embedded   bool  // Txt, here and in Entities, is EmbedText's result: [.., Dim]
 	Modulation *Node // Modulation's result, in place of Timestep, Guidance and Vec
 
-	// Trace, if not nil, is told about intermediate results.
+	// Trace, if not nil, receives intermediate results.
 	Trace func(name string, value *Node)
 }
 

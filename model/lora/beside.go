@@ -37,7 +37,7 @@ type stacked struct {
 	updates []update
 }
 
-// Beside returns base with the factors of layers beside the weights, for graphs that take
+// Beside returns base with the factors of layers next to the weights, for graphs that take
 // their scales as inputs. They are stacked so that blocks of one kind have factors of
 // the same shapes, whatever the files have for each: blocks share a graph. It fails as
 // Over does.

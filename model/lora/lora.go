@@ -82,7 +82,7 @@ type target struct {
 }
 
 // Parse matches a LoRA file's tensors to FLUX's modules. metadata is that of
-// the safetensors header, beside the settings of a file that says nothing of its
+// the safetensors header, beside the settings of a file that states none of its
 // scales itself; nil for none. A key that belongs to no module is an error that
 // names it, as is an alpha that is no finite number; keys of text encoders are listed
 // in Ignored.

@@ -207,7 +207,7 @@ func TestConvert(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := narrow.Factors(); err == nil || !strings.Contains(err.Error(), "how wide single_blocks.0.linear1 is") {
+	if _, err := narrow.Factors(); err == nil || !strings.Contains(err.Error(), "the width of single_blocks.0.linear1") {
 		t.Errorf("keys alone: %v", err)
 	}
 }

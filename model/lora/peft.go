@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Settings are the scales that PEFT keeps beside the factors: in the metadata of a
+// Settings are the scales that PEFT keeps next to the factors: in the metadata of a
 // file of diffusers', or in adapter_config.json. A file's own alphas come first.
 type Settings struct {
 	alpha    float64 // of every module
@@ -28,7 +28,7 @@ type pattern struct {
 const metadataKey = "lora_adapter_metadata"
 
 // fromMetadata reads the settings in a safetensors header; nil where there are none.
-// Their names may begin with "transformer.", beside those of text encoders.
+// Their names may begin with "transformer.", next to those of text encoders.
 func fromMetadata(metadata map[string]string) (*Settings, error) {
 	text, ok := metadata[metadataKey]
 	if !ok {
@@ -55,12 +55,12 @@ func fromMetadata(metadata map[string]string) (*Settings, error) {
 	return nil, nil
 }
 
-// ReadConfig reads an adapter_config.json, as PEFT writes beside a file that says
+// ReadConfig reads an adapter_config.json, as PEFT writes next to a file that says
 // nothing of its scales itself.
 func ReadConfig(data []byte) (*Settings, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
-		return nil, fmt.Errorf("it is no JSON object: %w", err)
+		return nil, fmt.Errorf("it is not a JSON object: %w", err)
 	}
 	field := func(name string) json.RawMessage { return fields[name] }
 	if !saysScale(field) {

@@ -37,7 +37,7 @@ func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 	for _, f := range factors {
 		m, ok := modules[f.Module]
 		if !ok {
-			return nil, fmt.Errorf("%q is no linear layer of FLUX's transformer", f.Module)
+			return nil, fmt.Errorf("%q is not a linear layer of FLUX's transformer", f.Module)
 		}
 		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
 			return nil, fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)

@@ -45,7 +45,7 @@ func (w Weights) LinearNoBias(x *Node) *Node {
 	return y
 }
 
-// An Update is what a LoRA adds to a weight [out, in] when it is kept beside it: the
+// An Update is what a LoRA adds to a weight [out, in] when it is kept unmerged: the
 // layer makes x·Wᵀ + s·(x·Aᵀ)·Bᵀ, so that s can change from run to run.
 type Update struct {
 	A, B *Node // [rank, in], [out, rank]

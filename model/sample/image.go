@@ -51,7 +51,7 @@ func (a *ImageAdapter) check(prompts []eligen.ImagePrompt, t flux.Config) error 
 		return nil
 	}
 	if a == nil {
-		return errors.New("an image prompt needs an IP-Adapter, and there is none")
+		return errors.New("an image prompt needs an IP-Adapter: add an adapter \"ip\"")
 	}
 	if err := a.Config.Fits(t); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // before: what the blocks last added to the image is added again.
 //
 // Source: ali-vilab/TeaCache, with its polynomial for FLUX.1; checked against
-// DiffSynth-Studio, but for its sharing one state between the branches of guidance.
+// DiffSynth-Studio, except for its sharing one state between the branches of guidance.
 type teaCache struct {
 	threshold float64
 	sum       float64         // estimated changes of the output since the blocks last ran

@@ -93,7 +93,7 @@ func DetectCLIP(shapes map[string][]int, heads int) (CLIPConfig, error) {
 		c.Heads = c.Dim / 64
 	}
 	if c.Heads <= 0 || c.Dim%c.Heads != 0 {
-		return c, fmt.Errorf("a CLIP text encoder of width %d can't have %d heads: give num_attention_heads as its config.json says it",
+		return c, fmt.Errorf("a CLIP text encoder of width %d can't have %d heads: set num_attention_heads to that of its config.json",
 			c.Dim, c.Heads)
 	}
 	return c, check("CLIP text encoder", shapes, c.Weights())

@@ -99,7 +99,7 @@ func parseT5Tokenizer(data []byte) (*T5Tokenizer, error) {
 	return t, t.readAdded(file)
 }
 
-// readSpaces reads how words are told apart.
+// readSpaces reads how words are divided.
 func (t *T5Tokenizer) readSpaces(file t5File) error {
 	p := file.PreTokenizer
 	if p == nil || p.Type != "Metaspace" {
@@ -316,7 +316,7 @@ func (t *T5Tokenizer) cut(prompt string, unknown func(rune)) []int32 {
 }
 
 // viterbi appends the ids of the likeliest way to write text as pieces. Unknown
-// characters in a row become one <unk>; unknown, if not nil, is told of each.
+// characters in a row become one <unk>; unknown, if not nil, receives each.
 func (t *T5Tokenizer) viterbi(ids []int32, text string, unknown func(rune)) []int32 {
 	type node struct {
 		score float64 // of the best way to get here

@@ -14,7 +14,7 @@ type Weight = struct {
 	Shape []int
 }
 
-// Trace is told intermediate results while a graph is built, under the names
+// Trace receives intermediate results while a graph is built, under the names
 // that the tests' fixtures use. A nil Trace is never called.
 type Trace func(name string, x *Node)
 

@@ -31,7 +31,7 @@ type Config struct {
 var Flux = Config{Ch: 128, Mult: []int{1, 2, 4, 4}, ResBlocks: 2, Groups: 32, Z: 16, Scale: 0.3611, Shift: 0.1159}
 
 // Nano is the autoencoder of the embedded model; its scale and shift are
-// measured after training and stored beside the weights.
+// measured after training and stored next to the weights.
 var Nano = Config{Ch: 16, Mult: []int{1, 1, 2, 4}, ResBlocks: 1, Groups: 2, Z: 16, Scale: 1, Shift: 0}
 
 const epsilon = 1e-6
@@ -168,7 +168,7 @@ func Detect(shape func(name string) []int) (Config, error) {
 	return c, nil
 }
 
-// Trace is told the output of every block, NCHW, under the names conv_in,
+// Trace receives the output of every block, NCHW, under the names conv_in,
 // block.0, block.1 … and conv_out. It may be nil.
 type Trace func(name string, x *Node)
 

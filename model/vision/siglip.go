@@ -136,12 +136,12 @@ func Detect(shape func(name string) []int, heads, size int) (Config, error) {
 		}
 	}
 	if c.Heads <= 0 || c.Dim%c.Heads != 0 {
-		return Config{}, fmt.Errorf("a SigLIP vision tower of width %d can't have %d heads: give num_attention_heads as its config.json says it",
+		return Config{}, fmt.Errorf("a SigLIP vision tower of width %d can't have %d heads: set num_attention_heads to that of its config.json",
 			c.Dim, c.Heads)
 	}
 	if c.Size/c.Patch != c.Side {
 		return Config{}, fmt.Errorf("a SigLIP vision tower with %d×%d tokens of %d pixels can't take pictures of %d×%d: give "+
-			"image_size as its config.json says it",
+			"image_size as in its config.json",
 			c.Side, c.Side, c.Patch, c.Size, c.Size)
 	}
 	return c, nil
@@ -173,7 +173,7 @@ func (c Config) Pixels(img image.Image) tensor.Tensor {
 }
 
 // SigLIP encodes pictures [B,3,Size,Size] in [−1,1] as one vector each, [B,Dim]:
-// what the reference calls the pooled output. trace, which may be nil, is told the
+// what the reference calls the pooled output. trace, which may be nil, receives the
 // tokens' "last_hidden".
 func SigLIP(w nn.Weights, c Config, pixels *Node, trace func(name string, x *Node)) *Node {
 	embed := w.In(patches)

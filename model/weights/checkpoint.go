@@ -35,7 +35,7 @@ type Checkpoint struct {
 }
 
 // A shard is the bytes of one file. They are read, not mapped: a mapped file's pages stay
-// in the process's memory after they were copied, beside the copy.
+// in the process's memory after they were copied, next to the copy.
 type shard struct {
 	read  io.ReaderAt
 	close func() error

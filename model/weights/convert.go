@@ -16,8 +16,8 @@ import (
 
 // Convert writes the tensors of one of PyTorch's archives as a safetensors file, in
 // their dtypes, in order of name. Those in dictionaries are named by all keys, with
-// dots between. Nothing in the archive is run. The file appears whole or not at all, and
-// one that is there is replaced only where force says so.
+// dots between. Nothing in the archive is run. The file is written atomically, and replaces
+// one that exists only with force.
 //
 // Errors that are of what the archive holds, and not of the file system, are
 // [ErrUnreadable].
@@ -38,7 +38,7 @@ func Convert(in, out string, force bool) (err error) {
 		return fmt.Errorf("%s: %w", in, ErrUnreadable{fmt.Errorf(format, args...)})
 	}
 	if !fi.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file: give the archive itself", in)
+		return fmt.Errorf("%s is not a regular file: name the archive itself", in)
 	}
 	if there, err := os.Stat(out); err == nil {
 		switch {
@@ -81,7 +81,7 @@ func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, er
 		if _, _, err := tensor.ReadHeader(io.NewSectionReader(src, 0, size), size); err == nil {
 			return nil, nil, errors.New("is a safetensors file already")
 		}
-		return nil, nil, errors.New("is no archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that " +
+		return nil, nil, errors.New("is not an archive of PyTorch 1.6 or later. Older files, and other pickles, are programs that " +
 			"would have to be run")
 	}
 	infos, err := torch.Read(src, size)

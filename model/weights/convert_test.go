@@ -77,7 +77,7 @@ func TestConvertRefuses(t *testing.T) {
 		want          string
 	}{
 		{"safetensors", "in.bin", "out.safetensors", plain, true, "safetensors file already"},
-		{"a pickle alone", "in.bin", "out.safetensors", []byte("\x80\x02}q\x00."), true, "no archive of PyTorch"},
+		{"a pickle alone", "in.bin", "out.safetensors", []byte("\x80\x02}q\x00."), true, "not an archive of PyTorch"},
 		{"cut short", "in.bin", "out.safetensors", archive[:len(archive)/2], true, "damaged"},
 		{"another program", "in.bin", "out.safetensors", program, true, "posix._utils.system_of_the_user"},
 		{"another ending", "in.bin", "out.bin", archive, false, "doesn't end in .safetensors"},

@@ -101,10 +101,10 @@ func shards(indexFile string) (paths []string, index map[string]string, err erro
 		Map map[string]string `json:"weight_map"`
 	}
 	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, nil, fmt.Errorf("%s is no index of shards: %w", indexFile, err)
+		return nil, nil, fmt.Errorf("%s is not an index of shards: %w", indexFile, err)
 	}
 	if len(doc.Map) == 0 {
-		return nil, nil, fmt.Errorf("%s is no index of shards: it has no weight_map", indexFile)
+		return nil, nil, fmt.Errorf("%s is not an index of shards: it has no weight_map", indexFile)
 	}
 	var missing []string
 	for _, base := range slices.Compact(slices.Sorted(maps.Values(doc.Map))) {

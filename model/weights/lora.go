@@ -21,8 +21,8 @@ var LoRAFormats = []string{lora.Native, lora.Kohya, lora.Diffusers}
 
 // ConvertLoRA writes a LoRA in another format, with the same update of every weight:
 // in bfloat16 where that loses nothing, else in float32. alpha is the rank, or is left
-// out where the format has none. The file appears whole or not at all, and one that is
-// there is replaced only where force says so. The result is how many tensors of text
+// out where the format has none. The file is written atomically, and replaces one
+// that exists only with force. The result is how many tensors of text
 // encoders were left out, which no model here reads.
 func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	defer panics.Catch("converting the LoRA", &err)
@@ -78,7 +78,7 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	})
 }
 
-// PEFT's names of the file of a LoRA's factors, and of the one beside it with its scales.
+// PEFT's names of the file of a LoRA's factors, and of the one next to it with its scales.
 const (
 	peftFile   = "adapter_model.safetensors"
 	peftConfig = "adapter_config.json"
@@ -110,7 +110,7 @@ func LoRAFile(path string) (string, error) {
 	return paths[0], nil
 }
 
-// OpenLoRA opens a LoRA: a file, or a folder of PEFT's. What is beside the file says how
+// OpenLoRA opens a LoRA: a file, or a folder of PEFT's. A file next to it says how
 // strong it is where the file doesn't.
 func OpenLoRA(path string) (*Checkpoint, *lora.File, error) {
 	file, err := LoRAFile(path)
@@ -139,7 +139,7 @@ func ParseLoRA(c *Checkpoint) (*lora.File, error) {
 		return lora.Parse(c.Path, c, c.Metadata, nil)
 	}
 	if err == nil && !fi.Mode().IsRegular() {
-		err = errors.New("it is no regular file")
+		err = errors.New("it is not a regular file")
 	}
 	var data []byte
 	if err == nil {
@@ -150,7 +150,7 @@ func ParseLoRA(c *Checkpoint) (*lora.File, error) {
 		settings, err = lora.ReadConfig(data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s, which says how strong the LoRA beside it is, can't be read: %w", config, err)
+		return nil, fmt.Errorf("%s, which gives the strength of the LoRA next to it, can't be read: %w", config, err)
 	}
 	return lora.Parse(c.Path, c, c.Metadata, settings)
 }

@@ -1,7 +1,7 @@
 // Package judge is a small classifier: which object of the composed dataset is
 // in a crop of a picture, or none. Evaluation asks it whether a rendered entity
 // is what its prompt says. It is trained on real composed crops and has its own
-// held-out accuracy, which is printed beside whatever it measures.
+// held-out accuracy, which is printed next to whatever it measures.
 package judge
 
 import (
