@@ -27,7 +27,8 @@ func TestFold(t *testing.T) {
 		count[fmt.Sprint(d.Severity, " ", d.Summary)]++
 		last[d.Summary] = d.Detail
 	}
-	for kind, want := range map[string]int{"warning Unused entity": 1, "warning Region is small": 6, "error Empty value": 60, "warning Regions overlap": 6, "warning Prompt is too long": 6} {
+	for kind, want := range map[string]int{"warning Unused entity": 1, "warning Region is small": 6, "error Empty value": 60,
+		"warning Regions overlap": 6, "warning Prompt is too long": 6} {
 		if count[kind] != want {
 			t.Errorf("%s: %d, want %d", kind, count[kind], want)
 		}

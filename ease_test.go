@@ -93,9 +93,13 @@ func second(_ Ease, err error) error { return err }
 // metadata know one name for one curve.
 func TestEaseSpellings(t *testing.T) {
 	for _, c := range []struct{ name, want string }{
-		{"easeInOutCubic", "cubic-in-out"}, {"easeOutBounce", "bounce-out"}, {"easeInSine", "sine-in"}, {"easeInOutElastic", "elastic-in-out"}, // easings.net
-		{"ease-in-out-cubic", "cubic-in-out"}, {"ease_in_quad", "quad-in"}, {"EASE_OUT_BACK", "back-out"}, {"ease in out expo", "expo-in-out"}, // its stylesheets
-		{"cubicInOut", "cubic-in-out"}, {"cubic.inOut", "cubic-in-out"}, {"easeCubicInOut", "cubic-in-out"}, {"easeLinear", "linear"}, {"Linear", "linear"}, // Svelte, Phaser, D3
+		// easings.net
+		{"easeInOutCubic", "cubic-in-out"}, {"easeOutBounce", "bounce-out"}, {"easeInSine", "sine-in"}, {"easeInOutElastic", "elastic-in-out"},
+		// its stylesheets
+		{"ease-in-out-cubic", "cubic-in-out"}, {"ease_in_quad", "quad-in"}, {"EASE_OUT_BACK", "back-out"}, {"ease in out expo", "expo-in-out"},
+		// Svelte, Phaser, D3
+		{"cubicInOut", "cubic-in-out"}, {"cubic.inOut", "cubic-in-out"}, {"easeCubicInOut", "cubic-in-out"}, {"easeLinear", "linear"},
+		{"Linear", "linear"},
 		{"easeIn", "ease-in"}, {"easeInOut", "ease-in-out"}, {"ease", "ease"}, {"EaseOut", "ease-out"}, // CSS's
 	} {
 		if e, ok := ParseEase(c.name); !ok || e.Kind != c.want || e.String() != c.want {
@@ -116,7 +120,8 @@ func TestEaseSpellings(t *testing.T) {
 			t.Errorf("%s is %q, not %q", camel, e.Kind, name)
 		}
 	}
-	for _, name := range []string{"", "easeInOut Cubic Quad", "easeOutInCubic", "cubic-out-in", "inOut", "easeHoldIn", "easeEase", "in", "-", "easeInInCubic"} {
+	for _, name := range []string{"", "easeInOut Cubic Quad", "easeOutInCubic", "cubic-out-in", "inOut", "easeHoldIn", "easeEase", "in", "-",
+		"easeInInCubic"} {
 		if e, ok := ParseEase(name); ok {
 			t.Errorf("%q is %q", name, e.Kind)
 		}

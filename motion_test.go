@@ -21,9 +21,11 @@ func TestTrackBetweenAndBeyondKeys(t *testing.T) {
 		ease        string
 		frame, left float64
 	}{
-		{"", "linear", 0, 0}, {"", "linear", 2, 0}, {"", "linear", 4, 0.2}, {"", "linear", 5, 0.3}, {"", "linear", 6, 0.4}, {"", "linear", 9, 0.4},
+		{"", "linear", 0, 0}, {"", "linear", 2, 0}, {"", "linear", 4, 0.2}, {"", "linear", 5, 0.3}, {"", "linear", 6, 0.4},
+		{"", "linear", 9, 0.4},
 		{"", "quad-in", 4, 0.1}, {"", "hold", 5.9, 0}, {"", "hold", 6, 0.4},
-		{"loop", "linear", 7, 0.1}, {"loop", "linear", 1, 0.3}, {"mirror", "linear", 7, 0.3}, {"mirror", "linear", 1, 0.1}, {"mirror", "linear", 11, 0.1},
+		{"loop", "linear", 7, 0.1}, {"loop", "linear", 1, 0.3}, {"mirror", "linear", 7, 0.3}, {"mirror", "linear", 1, 0.1},
+		{"mirror", "linear", 11, 0.1},
 		{"continue", "linear", 7, 0.5}, {"continue", "linear", 1, -0.1},
 	} {
 		tr.Extrapolate, tr.Keys[0].Ease.Kind = c.extrapolate, c.ease
@@ -79,13 +81,15 @@ func TestBetween(t *testing.T) {
 		return n
 	}
 	for name, pair := range map[string][2]Region{
-		"boxes": {small, big}, "a box and pixels": {small, {Kind: "box", Pixels: true, Numbers: []float64{10, 10, 90, 90}}}, "ellipses": {disc(0.1), disc(0.4)},
+		"boxes": {small, big}, "a box and pixels": {small, {Kind: "box", Pixels: true, Numbers: []float64{10, 10, 90, 90}}},
+		"ellipses":             {disc(0.1), disc(0.4)},
 		"a box becomes a disc": {small, disc(0.4)}, "a disc becomes a star": {disc(0.1), star}, "masks": {picture(small), picture(disc(0.4))},
 		"a mask becomes a box": {picture(small), big}, "moved shapes": {small.Moved(0.1, 0, square), big.Moved(-0.1, 0, square)},
 		"made of parts": {{Kind: "invert", Parts: []Region{big}}, {Kind: "invert", Parts: []Region{small}}},
 	} {
 		a, b := pair[0], pair[1]
-		if !slices.Equal(Between(a, b, 0, square).Mask(square), a.Mask(square)) || !slices.Equal(Between(a, b, 1, square).Mask(square), b.Mask(square)) {
+		if !slices.Equal(Between(a, b, 0, square).Mask(square), a.Mask(square)) ||
+			!slices.Equal(Between(a, b, 1, square).Mask(square), b.Mask(square)) {
 			t.Errorf("%s: the ends are not the shapes themselves", name)
 		}
 		last := count(a)

@@ -67,7 +67,8 @@ func CatmullRom(points []float64) *Path {
 			t := knot[1] + (knot[2]-knot[1])*float64(s)/pathSteps
 			for axis := range 2 {
 				lerp := func(a, b, ta, tb float64) float64 { return a + (b-a)*(t-ta)/(tb-ta) }
-				a1, a2, a3 := lerp(p[0][axis], p[1][axis], knot[0], knot[1]), lerp(p[1][axis], p[2][axis], knot[1], knot[2]), lerp(p[2][axis], p[3][axis], knot[2], knot[3])
+				a1, a2, a3 := lerp(p[0][axis], p[1][axis], knot[0], knot[1]), lerp(p[1][axis], p[2][axis], knot[1], knot[2]), lerp(p[2][axis],
+					p[3][axis], knot[2], knot[3])
 				b1, b2 := lerp(a1, a2, knot[0], knot[2]), lerp(a2, a3, knot[1], knot[3])
 				out = append(out, lerp(b1, b2, knot[1], knot[2]))
 			}

@@ -41,8 +41,10 @@ func digest(engine string, o eligen.Op) eligen.Digest {
 func TestDigestsTellRecipesApart(t *testing.T) {
 	shape := func(kind string, n ...float64) eligen.Region { return eligen.Region{Kind: kind, Numbers: n} }
 	different := []any2{
-		{}, {N: 1}, {F: 1}, {S: "1"}, {L: []string{""}}, {L: []string{"a", "b"}}, {L: []string{"ab"}}, {S: "a;", L: []string{"b"}}, {S: "a", L: []string{";b"}},
-		{R: shape("box", 0, 0, 1, 1)}, {R: shape("ellipse", 0, 0, 1, 1)}, {R: shape("box", 0, 0, 1, 0.9999999)}, {F: math.Nextafter(1, 2)}, {F: -1},
+		{}, {N: 1}, {F: 1}, {S: "1"}, {L: []string{""}}, {L: []string{"a", "b"}}, {L: []string{"ab"}}, {S: "a;", L: []string{"b"}},
+		{S: "a", L: []string{";b"}},
+		{R: shape("box", 0, 0, 1, 1)}, {R: shape("ellipse", 0, 0, 1, 1)}, {R: shape("box", 0, 0, 1, 0.9999999)}, {F: math.Nextafter(1, 2)},
+		{F: -1},
 		{R: eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 1, func(x, y int) bool { return x == 0 })}},
 		{R: eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 1, func(x, y int) bool { return x == 1 })}},
 		{R: eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(1, 2, func(x, y int) bool { return y == 0 })}},

@@ -35,7 +35,8 @@ func (r Region) Box() (b [4]float64, pixels bool, problem string) {
 	case "grow":
 		b, pixels, problem = r.Parts[0].Box()
 		if problem != "" || !pixels {
-			return b, pixels, cmp.Or(problem, "what share of the canvas some pixels are depends on its size, so where a grown shape reaches to does too")
+			return b, pixels, cmp.Or(problem,
+				"what share of the canvas some pixels are depends on its size, so where a grown shape reaches to does too")
 		}
 		b = [4]float64{b[0] - n[0], b[1] - n[0], b[2] + n[0], b[3] + n[0]}
 		if b[0] >= b[2] || b[1] >= b[3] {

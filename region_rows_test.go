@@ -175,7 +175,8 @@ func TestRowsOfAwkwardPolygons(t *testing.T) {
 			agree(t, name+", as a path with a star", path, g.grid, g.canvas)
 			for _, degrees := range []float64{90, 180, 270, 30, 45, -17} {
 				agree(t, name+", turned", Region{Kind: "rotate", Numbers: []float64{degrees, 0.5, 0.5}, Parts: []Region{r}}, g.grid, g.canvas)
-				agree(t, name+", as a path, turned", Region{Kind: "rotate", Numbers: []float64{degrees, 0.5, 0.5}, Parts: []Region{path}}, g.grid, g.canvas)
+				agree(t, name+", as a path, turned", Region{Kind: "rotate", Numbers: []float64{degrees, 0.5, 0.5}, Parts: []Region{path}}, g.grid,
+					g.canvas)
 			}
 		}
 	}
@@ -281,8 +282,10 @@ func FuzzRows(f *testing.F) {
 // Shapes with numbers that are none, or without parts, cover something or nothing, and
 // end nothing else.
 func TestRowsOfNonsense(t *testing.T) {
-	for _, kind := range []string{"box", "ellipse", "polygon", "path", "image", "union", "intersect", "subtract", "invert", "translate", "scale", "mirror", "rotate", "grow", "unheard of"} {
-		for _, n := range [][]float64{nil, {1}, {math.NaN(), 0, 1, 1}, {0, math.Inf(1), math.Inf(-1), 1, math.NaN(), 2}, {math.Inf(1), math.Inf(1)}, {0, 0, 0}} {
+	for _, kind := range []string{"box", "ellipse", "polygon", "path", "image", "union", "intersect", "subtract", "invert", "translate",
+		"scale", "mirror", "rotate", "grow", "unheard of"} {
+		for _, n := range [][]float64{nil, {1}, {math.NaN(), 0, 1, 1}, {0, math.Inf(1), math.Inf(-1), 1, math.NaN(), 2},
+			{math.Inf(1), math.Inf(1)}, {0, 0, 0}} {
 			for _, parts := range [][]Region{nil, {{Kind: "box", Numbers: []float64{0, 0, 1, 1}}}, {{Kind: "polygon", Numbers: n}, {}}} {
 				r := Region{Kind: kind, Numbers: n, Parts: parts}
 				r.Sample(Size{8, 8}, Size{32, 32})

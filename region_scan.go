@@ -79,7 +79,8 @@ func (s *scan) rows(r Region) func(j int) []Span {
 		}
 	case "scale":
 		if len(n) == 4 {
-			return s.moved(r, func(x float64) float64 { return (x-n[2]*sx)/n[0] + n[2]*sx }, func(y float64) float64 { return (y-n[3]*sy)/n[1] + n[3]*sy })
+			return s.moved(r, func(x float64) float64 { return (x-n[2]*sx)/n[0] + n[2]*sx },
+				func(y float64) float64 { return (y-n[3]*sy)/n[1] + n[3]*sy })
 		}
 	case "mirror":
 		same := func(v float64) float64 { return v }

@@ -52,15 +52,19 @@ func TestShapes(t *testing.T) {
 		{"ellipse", eligen.Region{Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.25, 0.5}}, "...##... ..####.. ..####.. ...##..."},
 		{"triangle", eligen.Region{Kind: "polygon", Numbers: []float64{0, 0, 1, 0, 0, 1}}, "#######. #####... ###..... #......."},
 		{"pixels", eligen.Region{Kind: "box", Pixels: true, Numbers: []float64{1, 1, 3, 2}}, "........ .##..... ........ ........"},
-		{"union", eligen.Region{Kind: "union", Parts: []eligen.Region{square, eligen.Box(0.75, 0, 1, 0.5)}}, "####..## ####..## ####.... ####...."},
-		{"subtract", eligen.Region{Kind: "subtract", Parts: []eligen.Region{square, eligen.Box(0, 0, 0.25, 0.5), eligen.Box(0, 0.75, 1, 1)}}, "..##.... ..##.... ####.... ........"},
-		{"intersect", eligen.Region{Kind: "intersect", Parts: []eligen.Region{square, eligen.Box(0.375, 0.5, 1, 1)}}, "........ ........ ...#.... ...#...."},
+		{"union", eligen.Region{Kind: "union", Parts: []eligen.Region{square, eligen.Box(0.75, 0, 1, 0.5)}},
+			"####..## ####..## ####.... ####...."},
+		{"subtract", eligen.Region{Kind: "subtract", Parts: []eligen.Region{square, eligen.Box(0, 0, 0.25, 0.5), eligen.Box(0, 0.75, 1, 1)}},
+			"..##.... ..##.... ####.... ........"},
+		{"intersect", eligen.Region{Kind: "intersect", Parts: []eligen.Region{square, eligen.Box(0.375, 0.5, 1, 1)}},
+			"........ ........ ...#.... ...#...."},
 		{"invert", of("invert", nil, square), "....#### ....#### ....#### ....####"},
 		{"translate", of("translate", []float64{0.25, 0.5}, square), "........ ........ ..####.. ..####.."},
 		{"scale around its centre", of("scale", []float64{0.5, 0.5, 0.25, 0.5}, square), "........ .##..... .##..... ........"},
 		{"mirror left and right", of("mirror", []float64{0, 0.5}, square), "....#### ....#### ....#### ....####"},
 		{"mirror top and bottom", of("mirror", []float64{1, 0.5}, eligen.Box(0, 0, 1, 0.25)), "........ ........ ........ ########"},
-		{"rotate: pixels are square", of("rotate", []float64{90, 0.5, 0.5}, eligen.Box(0.25, 0.25, 0.75, 0.75)), "...##... ...##... ...##... ...##..."},
+		{"rotate: pixels are square", of("rotate", []float64{90, 0.5, 0.5}, eligen.Box(0.25, 0.25, 0.75, 0.75)),
+			"...##... ...##... ...##... ...##..."},
 		{"rotate clockwise", of("rotate", []float64{90, 0.5, 0.5}, eligen.Box(0.25, 0, 0.5, 0.5)), "....##.. ....##.. ........ ........"},
 		{"grow", of("grow", []float64{1}, eligen.Box(0.25, 0.25, 0.375, 0.5)), "..#..... .###.... ..#..... ........"},
 		{"grow further", of("grow", []float64{1.5}, eligen.Box(0.25, 0.25, 0.375, 0.5)), ".###.... .###.... .###.... ........"},
@@ -73,13 +77,18 @@ func TestShapes(t *testing.T) {
 			{Kind: "polygon", Numbers: []float64{0, 0, 1, 0, 1, 1, 0, 1}},
 			{Kind: "polygon", Numbers: []float64{0.25, 0.25, 0.75, 0.25, 0.75, 0.75, 0.25, 0.75}},
 		}}, "######## ######## ######## ########"},
-		{"a bitmap, mirrored", of("mirror", []float64{0, 0.5}, eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}), "....#### ....#### ####.... ####...."},
-		{"in pixels", eligen.Region{Kind: "translate", Pixels: true, Numbers: []float64{3, 1}, Parts: []eligen.Region{eligen.Box(0, 0, 0.25, 0.25)}}, "........ ...##... ........ ........"},
+		{"a bitmap, mirrored", of("mirror", []float64{0, 0.5}, eligen.Region{Kind: "image",
+			Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}), "....#### ....#### ####.... ####...."},
+		{"in pixels", eligen.Region{Kind: "translate", Pixels: true, Numbers: []float64{3, 1},
+			Parts: []eligen.Region{eligen.Box(0, 0, 0.25, 0.25)}}, "........ ...##... ........ ........"},
 		{"without its part", eligen.Region{Kind: "rotate", Numbers: []float64{90, 0, 0}}, "........ ........ ........ ........"},
 		{"no shape", eligen.Region{}, "........ ........ ........ ........"},
-		{"bitmap, stretched", eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "####.... ####.... ....#### ....####"},
-		{"bitmap, contained", eligen.Region{Kind: "image", Fit: "contain", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "..##.... ..##.... ....##.. ....##.."},
-		{"bitmap, covering", eligen.Region{Kind: "image", Fit: "cover", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })}, "####.... ####.... ....#### ....####"},
+		{"bitmap, stretched", eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })},
+			"####.... ####.... ....#### ....####"},
+		{"bitmap, contained", eligen.Region{Kind: "image", Fit: "contain", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })},
+			"..##.... ..##.... ....##.. ....##.."},
+		{"bitmap, covering", eligen.Region{Kind: "image", Fit: "cover", Bitmap: eligen.NewBitmap(2, 2, func(x, y int) bool { return x == y })},
+			"####.... ####.... ....#### ....####"},
 	} {
 		got := ""
 		for i, on := range c.r.Mask(canvas) {
@@ -103,7 +112,8 @@ func TestBoxAgreesWithPolygon(t *testing.T) {
 	for _, b := range [][4]float64{{0.1, 0.2, 0.7, 0.9}, {0, 0, 1, 1}, {0.333, 0.5, 0.334, 0.51}, {-0.5, -0.5, 0.5, 0.5}} {
 		p := eligen.Region{Kind: "polygon", Numbers: []float64{b[0], b[1], b[2], b[1], b[2], b[3], b[0], b[3]}}
 		for _, s := range []eligen.Size{{W: 64, H: 64}, {W: 80, H: 48}, {W: 256, H: 128}} {
-			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s, eligen.DefaultGeometry), p.Tokens(s, eligen.DefaultGeometry); !slices.Equal(got, want) {
+			if got, want := eligen.Box(b[0], b[1], b[2], b[3]).Tokens(s, eligen.DefaultGeometry), p.Tokens(s,
+				eligen.DefaultGeometry); !slices.Equal(got, want) {
 				t.Errorf("box %v at %v: %v, as a polygon %v", b, s, got, want)
 			}
 		}

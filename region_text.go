@@ -50,7 +50,8 @@ func (r Region) text(image func(Region) string, inPixels bool) string {
 		var b strings.Builder
 		for _, ring := range r.Parts {
 			for i := 0; i+1 < len(ring.Numbers); i += 2 {
-				b.WriteString(map[bool]string{true: "M ", false: "L "}[i == 0] + numberText(ring.Numbers[i]) + " " + numberText(ring.Numbers[i+1]) + " ")
+				b.WriteString(map[bool]string{true: "M ", false: "L "}[i == 0] + numberText(ring.Numbers[i]) + " " + numberText(ring.Numbers[i+1]) +
+					" ")
 			}
 			b.WriteString("Z ")
 		}

@@ -23,17 +23,26 @@ func TestSigmas(t *testing.T) {
 		tokens   int
 		want     []float64 // where it is shorter than the schedule: the first ones, a gap (-1), the last ones
 	}{
-		{"DiffSynth-Studio, EliGen's 50 steps", "eligen", 50, nil, 1, 4096, []float64{1, 0.9931244254112244, 0.9860570430755615, -1, 0.06690017133951187, 0.008928571827709675, 0}},
-		{"six steps", "eligen", 6, nil, 1, 256, []float64{1, 0.9233424663543701, 0.8189233541488647, 0.668326735496521, 0.4322250783443451, 0.008928571827709675, 0}},
+		{"DiffSynth-Studio, EliGen's 50 steps", "eligen", 50, nil, 1, 4096,
+			[]float64{1, 0.9931244254112244, 0.9860570430755615, -1, 0.06690017133951187, 0.008928571827709675, 0}},
+		{"six steps", "eligen", 6, nil, 1, 256, []float64{1, 0.9233424663543701, 0.8189233541488647, 0.668326735496521, 0.4322250783443451,
+			0.008928571827709675, 0}},
 		{"one step starts from pure noise", "eligen", 1, nil, 1, 256, []float64{1, 0}},
-		{"image to image spreads its steps over the smaller range", "eligen", 20, nil, 0.6, 256, []float64{0.8189233541488647, 0.7988775372505188, -1, 0.0967627763748169, 0.008928571827709675, 0}},
-		{"shift 1 is a straight line", "eligen", 10, ptr(1.0), 1, 256, []float64{1, 0.8892215490341187, -1, 0.113772451877594, 0.002994012087583542, 0}},
-		{"shift and strength", "eligen", 12, ptr(5.5), 0.8, 256, []float64{0.9566773772239685, 0.9364160299301147, -1, 0.30995675921440125, 0.016248155385255814, 0}},
+		{"image to image spreads its steps over the smaller range", "eligen", 20, nil, 0.6, 256,
+			[]float64{0.8189233541488647, 0.7988775372505188, -1, 0.0967627763748169, 0.008928571827709675, 0}},
+		{"shift 1 is a straight line", "eligen", 10, ptr(1.0), 1, 256,
+			[]float64{1, 0.8892215490341187, -1, 0.113772451877594, 0.002994012087583542, 0}},
+		{"shift and strength", "eligen", 12, ptr(5.5), 0.8, 256, []float64{0.9566773772239685, 0.9364160299301147, -1, 0.30995675921440125,
+			0.016248155385255814, 0}},
 
-		{"diffusers, 1024×1024: µ = 1.15", "diffusers", 28, nil, 1, 4096, []float64{1, 0.988408625125885, 0.9762224555015564, -1, 0.19545459747314453, 0.10472089797258377, 0}},
-		{"diffusers, 512×512: µ = 0.63", "diffusers", 4, nil, 1, 1024, []float64{1, 0.8492348194122314, 0.652489423751831, 0.38494473695755005, 0}},
-		{"diffusers, 2048×1024: µ is extrapolated", "diffusers", 10, nil, 1, 8192, []float64{1, 0.9827163219451904, 0.9619341492652893, -1, 0.6123114824295044, 0.41243910789489746, 0}},
-		{"Black Forest Labs' formula is the same", "flux-dev", 4, nil, 1, 1024, []float64{1, 0.8492348194122314, 0.652489423751831, 0.38494473695755005, 0}},
+		{"diffusers, 1024×1024: µ = 1.15", "diffusers", 28, nil, 1, 4096,
+			[]float64{1, 0.988408625125885, 0.9762224555015564, -1, 0.19545459747314453, 0.10472089797258377, 0}},
+		{"diffusers, 512×512: µ = 0.63", "diffusers", 4, nil, 1, 1024,
+			[]float64{1, 0.8492348194122314, 0.652489423751831, 0.38494473695755005, 0}},
+		{"diffusers, 2048×1024: µ is extrapolated", "diffusers", 10, nil, 1, 8192,
+			[]float64{1, 0.9827163219451904, 0.9619341492652893, -1, 0.6123114824295044, 0.41243910789489746, 0}},
+		{"Black Forest Labs' formula is the same", "flux-dev", 4, nil, 1, 1024,
+			[]float64{1, 0.8492348194122314, 0.652489423751831, 0.38494473695755005, 0}},
 		{"schnell is a straight line to 0", "flux-schnell", 4, nil, 1, 1024, []float64{1, 0.75, 0.5, 0.25, 0}},
 
 		{"image to image leaves out the first steps", "flux-schnell", 4, nil, 0.5, 1024, []float64{0.5, 0.25, 0}},
@@ -103,8 +112,10 @@ func TestTrainingTable(t *testing.T) {
 		{500, 0.7507477402687073, 750.7477416992188, 1.2554763555526733},
 		{999, 0.008928571827709675, 8.928571701049805, 0.049386896193027496},
 	} {
-		if math.Abs(float64(sigmas[c.i])-c.sigma) > 1e-6 || math.Abs(float64(timesteps[c.i])-c.timestep) > 1e-3 || math.Abs(float64(weights[c.i])-c.weight) > 1e-4 {
-			t.Errorf("entry %d: σ %v, t %v, weight %v; want %v, %v, %v", c.i, sigmas[c.i], timesteps[c.i], weights[c.i], c.sigma, c.timestep, c.weight)
+		if math.Abs(float64(sigmas[c.i])-c.sigma) > 1e-6 || math.Abs(float64(timesteps[c.i])-c.timestep) > 1e-3 ||
+			math.Abs(float64(weights[c.i])-c.weight) > 1e-4 {
+			t.Errorf("entry %d: σ %v, t %v, weight %v; want %v, %v, %v", c.i, sigmas[c.i], timesteps[c.i], weights[c.i], c.sigma, c.timestep,
+				c.weight)
 		}
 	}
 

@@ -64,13 +64,15 @@ var (
 )
 
 var faults = []fault{
-	{input: "1-pillow-six-masks.hcl", args: paint, expected: "text chunks under 1 MiB; show reads it; a second apply knows it", check: ownPicture("out/six.png")},
-	{input: "2-inpaint-hole.hcl", args: paint, expected: "the painted box is opaque, the rest stays transparent", check: pixels("out/hole.png", func(at func(x, y float64) color.NRGBA) string {
-		if in, out := at(0.8, 0.8), at(0.1, 0.1); in.A != 255 || out.A != 0 {
-			return fmt.Sprintf("alpha %d inside, %d outside", in.A, out.A)
-		}
-		return ""
-	})},
+	{input: "1-pillow-six-masks.hcl", args: paint, expected: "text chunks under 1 MiB; show reads it; a second apply knows it",
+		check: ownPicture("out/six.png")},
+	{input: "2-inpaint-hole.hcl", args: paint, expected: "the painted box is opaque, the rest stays transparent",
+		check: pixels("out/hole.png", func(at func(x, y float64) color.NRGBA) string {
+			if in, out := at(0.8, 0.8), at(0.1, 0.1); in.A != 255 || out.A != 0 {
+				return fmt.Sprintf("alpha %d inside, %d outside", in.A, out.A)
+			}
+			return ""
+		})},
 	{input: "3-exif.hcl", args: paint, expected: "turned as viewers show it: blue, red, yellow", check: pixels("out/exif.png", turned)},
 	{input: "3b-exif-shape.hcl", args: paint, expected: "128×192, turned", check: pixels("out/exifw.png", turned)},
 	{input: "4-icc.hcl", args: paint, expected: "converted to sRGB, or the profile kept", check: profiled("out/icc.png")},
@@ -105,12 +107,13 @@ var faults = []fault{
 		}
 		return says(1, `crash2\.hcl:\d+`)(r)
 	}},
-	{input: "ga.hcl", args: []string{"validate", "FILE"}, env: []string{"GITHUB_ACTIONS=true"}, expected: "no line of the message is a workflow command", check: func(r result) string {
-		if m := regexp.MustCompile(`(?m)^::(stop-commands|error file=README).*`).FindString(r.said()); m != "" {
-			return "the line " + m
-		}
-		return says(1, `bad`)(r)
-	}},
+	{input: "ga.hcl", args: []string{"validate", "FILE"}, env: []string{"GITHUB_ACTIONS=true"},
+		expected: "no line of the message is a workflow command", check: func(r result) string {
+			if m := regexp.MustCompile(`(?m)^::(stop-commands|error file=README).*`).FindString(r.said()); m != "" {
+				return "the line " + m
+			}
+			return says(1, `bad`)(r)
+		}},
 }
 
 func main() {
@@ -387,13 +390,15 @@ var bombs = []string{
 	`x = setproduct(range(1000), range(1000), range(1000))`,
 	`x = [for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]`,
 	`x = "%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"`,
-	`x = [for a in range(100): length([for b in range(100): length([for c in range(100): length([for d in range(100): length([for e in range(100): length([for f in range(100): 1])])])])])]`,
+	`x = [for a in range(100): length([for b in range(100): length([for c in range(100): length([for d in range(100): length([for e in ` +
+		`range(100): length([for f in range(100): 1])])])])])]`,
 	`b = flatten([for i in range(300): range(300)])` + "\n  " + `x = distinct(local.b)`,
 	`b = flatten([for i in range(300): range(300)])` + "\n  " + `x = chunklist(local.b, 1)`,
 	`b = flatten([for i in range(300): [for j in range(300): "k${i}-${j}"]])` + "\n  " + `x = setsubtract(local.b, local.b)`,
 	`b = flatten([for i in range(300): [for j in range(300): "k${i}-${j}"]])` + "\n  " + `x = sort(local.b)`,
 	`x = tostring(tonumber("1e99999999"))`,
-	`x = setproduct(range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000))`,
+	`x = setproduct(range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), range(1000), ` +
+		`range(1000))`,
 	`x = 1/0 % 1`,
 }
 

@@ -126,7 +126,8 @@ func (h *house) print() {
 	for _, n := range h.folders {
 		total += n
 	}
-	fmt.Printf("lines              %d in %d files, %d packages, %d imports between them\n", total, len(h.files), len(h.packages), len(h.imports))
+	fmt.Printf("lines              %d in %d files, %d packages, %d imports between them\n", total, len(h.files), len(h.packages),
+		len(h.imports))
 	list("folders", h.folders, 12)
 	list("packages", h.packages, 6)
 	list("files", h.files, 6)

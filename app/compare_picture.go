@@ -91,7 +91,8 @@ func (d PictureDifference) String() string {
 		return "The pixels are equal."
 	}
 	r := d.Box
-	return fmt.Sprintf("%.2f dB PSNR; %.3g %% of the pixels differ, all in px(xywh(%d, %d, %d, %d)).", d.PSNR, 100*float64(d.Differ)/float64(d.a.Rect.Dx()*d.a.Rect.Dy()), r.Min.X, r.Min.Y, r.Dx(), r.Dy())
+	return fmt.Sprintf("%.2f dB PSNR; %.3g %% of the pixels differ, all in px(xywh(%d, %d, %d, %d)).", d.PSNR,
+		100*float64(d.Differ)/float64(d.a.Rect.Dx()*d.a.Rect.Dy()), r.Min.X, r.Min.Y, r.Dx(), r.Dy())
 }
 
 // Picture shows where the difference is: the second picture in dark grey, and on top of it what
@@ -134,7 +135,8 @@ func writePicture(folder, name string, img image.Image) (err error) {
 		ours := still.Untouched(old)
 		old.Close()
 		if !ours {
-			return fmt.Errorf("%s is there already, and eligen did not write it, or it was changed since. Move it away, or choose another path", path)
+			return fmt.Errorf("%s is there already, and eligen did not write it, or it was changed since. Move it away, or choose another path",
+				path)
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -38,7 +38,8 @@ func (c *comparison) compare() (verdict, mismatch string) {
 	case c.now == c.record.Plan && !strings.Contains(c.v.plan.engine.ID(), "cuda"): // a GPU adds in whatever order numbers come
 		c.summary = "Picture differs from its record"
 		found, text := c.against()
-		return "other pixels" + found, fmt.Sprintf("The recipe and the engine are those of the record, and %s came out with other pixels: something in this build or machine computes otherwise.%s", c.render.Address, text)
+		return "other pixels" + found, fmt.Sprintf("The recipe and the engine are those of the record, and %s came out with other pixels: "+
+			"something in this build or machine computes otherwise.%s", c.render.Address, text)
 	case c.there == c.record.Plan:
 		return c.likeness()
 	}
@@ -57,10 +58,12 @@ func (c *comparison) compare() (verdict, mismatch string) {
 // likeness compares with the recorded picture, by PSNR: another engine rounds
 // otherwise, and so does a GPU from one time to the next.
 func (c *comparison) likeness() (verdict, mismatch string) {
-	where := fmt.Sprintf("%s was recorded on %s, and this is %s. Engines round differently, so the new picture is compared with the recorded one", c.render.Address, c.record.Engine, c.v.plan.engine.ID())
+	where := fmt.Sprintf("%s was recorded on %s, and this is %s. Engines round differently, so the new picture is compared with the "+
+		"recorded one", c.render.Address, c.record.Engine, c.v.plan.engine.ID())
 	on := "on another engine"
 	if c.now == c.record.Plan {
-		where = fmt.Sprintf("%s was recorded on this engine, a GPU, which makes no two pictures that are equal bit for bit; so the new one is compared with the recorded one", c.render.Address)
+		where = fmt.Sprintf("%s was recorded on this engine, a GPU, which makes no two pictures that are equal bit for bit; so the new one "+
+			"is compared with the recorded one", c.render.Address)
 		on = "on a GPU"
 	}
 	var troubles []string
@@ -89,7 +92,9 @@ func (c *comparison) likeness() (verdict, mismatch string) {
 	}
 	c.summary = "No recorded picture to compare with"
 	found, text := c.against()
-	return "nothing to compare with" + found, fmt.Sprintf("%s, and %s. Put the recorded picture there, or verify on the engine of the record.%s", where, strings.Join(troubles, ", and "), text)
+	return "nothing to compare with" + found,
+		fmt.Sprintf("%s, and %s. Put the recorded picture there, or verify on the engine of the record.%s", where,
+			strings.Join(troubles, ", and "), text)
 }
 
 // named is what a render says now and did not when it was recorded.
@@ -125,7 +130,8 @@ func (c *comparison) against() (found, text string) {
 			continue
 		}
 		if old.Bounds().Size() != c.img.Rect.Size() {
-			return "", fmt.Sprintf(" %s has %s pixels, the new picture %s.%s", path, SizeText(old.Bounds().Size()), SizeText(c.img.Rect.Size()), c.keep())
+			return "", fmt.Sprintf(" %s has %s pixels, the new picture %s.%s", path, SizeText(old.Bounds().Size()), SizeText(c.img.Rect.Size()),
+				c.keep())
 		}
 		d := comparePictures(pixels.Straight(old), c.img)
 		if d.Differ == 0 {

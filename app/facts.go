@@ -34,7 +34,8 @@ func resolvedFacts(r still.Resolved) []fact {
 		out.add("inpaint", "%s, %s", p.Picture.Short(), KeepingText(p.Mode, p.Feather, p.Background)+SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		out.add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), KeepingText(t.Way(), t.Feather, t.Background)+SeenText(t.Colour, t.Profile))
+		out.add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(),
+			KeepingText(t.Way(), t.Feather, t.Background)+SeenText(t.Colour, t.Profile))
 	}
 	out.entities(r.Entities)
 	return out

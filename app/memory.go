@@ -57,7 +57,8 @@ func machineMemory(root fs.FS) memoryLimit {
 	limits := read(root, "proc/self/limits")
 	resident := kilobytes(status, "VmRSS")
 	consider(max(0, resource(limits, "Max address space")-kilobytes(status, "VmSize")+resident), "the limit of address space (ulimit -v)")
-	consider(max(0, resource(limits, "Max data size")-kilobytes(status, "VmData")+kilobytes(status, "RssAnon")), "the limit of data (ulimit -d)")
+	consider(max(0, resource(limits, "Max data size")-kilobytes(status, "VmData")+kilobytes(status, "RssAnon")),
+		"the limit of data (ulimit -d)")
 	return least
 }
 

@@ -92,7 +92,8 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 		return nil, nil, err
 	}
 	memory := limit(r.Memory, r.MemoryFrom, e.ID())
-	p, ds, err := build(ctx, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out, Frames: spans(r.Frames).only()})
+	p, ds, err := build(ctx, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out,
+		Frames: spans(r.Frames).only()})
 	if warnings = append(warnings, ds...); err != nil {
 		return nil, warnings, err
 	}

@@ -118,7 +118,8 @@ func (v *verified) first(r clip.Resolved) {
 
 // weightsOf are the digests of what a render runs.
 func weightsOf(r still.Resolved) []eligen.LockedWeights {
-	out := []eligen.LockedWeights{{Part: "text", Digest: r.Model.Text}, {Part: "transformer", Digest: r.Model.Transformer}, {Part: "autoencoder", Digest: r.Model.Autoencoder}}
+	out := []eligen.LockedWeights{{Part: "text", Digest: r.Model.Text}, {Part: "transformer", Digest: r.Model.Transformer},
+		{Part: "autoencoder", Digest: r.Model.Autoencoder}}
 	for _, a := range r.Adapters {
 		out = append(out, eligen.LockedWeights{Part: "adapter", Digest: a.Digest})
 	}

@@ -117,7 +117,8 @@ func (c memoryCase) scene() string {
 		b.WriteString("}\n\n")
 		adapters = append(adapters, "adapter.ip.style")
 	}
-	fmt.Fprintf(&b, "render \"memory\" {\n  model    = model.%s.m\n  adapters = [%s]\n  prompt   = \"a meadow\"\n  size     = [%d, %d]\n  sampler { steps = 2 }\n",
+	fmt.Fprintf(&b, "render \"memory\" {\n  model    = model.%s.m\n  adapters = [%s]\n  prompt   = \"a meadow\"\n  size     = [%d, %d]\n  "+
+		"sampler { steps = 2 }\n",
 		c.family(), strings.Join(adapters, ", "), c.side, c.side)
 	if slices.Contains(c.more, "negative") {
 		b.WriteString("  negative = \"a sun\"\n")

@@ -14,7 +14,8 @@ func (b *body) background(pictures ...*eligen.Picture) {
 		return
 	}
 	if _, err := pixels.ParseColour(s); err != nil || s == "" {
-		b.errorf(b.place("background"), "Invalid colour", "%q is no colour. Write one as \"#rrggbb\", two hexadecimal digits each for red, green and blue; white is \"#ffffff\".", s)
+		b.errorf(b.place("background"), "Invalid colour",
+			"%q is no colour. Write one as \"#rrggbb\", two hexadecimal digits each for red, green and blue; white is \"#ffffff\".", s)
 		return
 	}
 	for _, p := range pictures {
@@ -29,6 +30,7 @@ func (b *body) kept(name string, p eligen.Picture, k eligen.Keeping) {
 		if strings.Contains(p.Profile, "sRGB") {
 			other = ", which holds other colours than its name says"
 		}
-		b.l.warnf(b.place(name), "Picture is converted to sRGB", "%s has the colour profile %q%s, and eligen makes sRGB. The pixels that are kept are converted: they look the same, as far as sRGB has their colours, and their numbers differ.", p.Path, p.Profile, other)
+		b.l.warnf(b.place(name), "Picture is converted to sRGB", "%s has the colour profile %q%s, and eligen makes sRGB. The pixels that are "+
+			"kept are converted: they look the same, as far as sRGB has their colours, and their numbers differ.", p.Path, p.Profile, other)
 	}
 }

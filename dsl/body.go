@@ -93,7 +93,8 @@ func (b *body) read(from hcl.Body) {
 	b.damaged, b.guessed = l.syntax.damaged[from], map[string]bool{}
 	b.failed = b.damaged
 	schema := &hcl.BodySchema{Blocks: slices.Concat(g.blocks, g.laterBlocks)}
-	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never)), slices.Sorted(maps.Keys(g.renamed))) {
+	for _, name := range slices.Concat(g.required, g.optional, g.later, slices.Sorted(maps.Keys(g.never)),
+		slices.Sorted(maps.Keys(g.renamed))) {
 		schema.Attributes = append(schema.Attributes, hcl.AttributeSchema{Name: name})
 	}
 	content, diags := from.Content(schema)
@@ -132,7 +133,8 @@ func (b *body) read(from hcl.Body) {
 			continue
 		}
 		if first, ok := seen[inner.Type]; ok && !slices.Contains(g.many, inner.Type) {
-			b.errorf(header, duplicateBlock, "%s has one %s block. Merge the two.", capital(g.what), inner.Type).Note(l.source(first), "the first one is here")
+			b.errorf(header, duplicateBlock, "%s has one %s block. Merge the two.", capital(g.what), inner.Type).Note(l.source(first),
+				"the first one is here")
 			continue
 		}
 		seen[inner.Type] = header
@@ -156,7 +158,8 @@ func (b *body) rename() {
 		}
 		delete(b.attrs, old)
 		if other, both := b.attrs[name]; both {
-			b.errorf(a.NameRange, conflicting, "%q is the old name of %q. Remove it.", old, name).Note(b.l.source(other.NameRange), "the new name is here")
+			b.errorf(a.NameRange, conflicting, "%q is the old name of %q. Remove it.", old, name).Note(b.l.source(other.NameRange),
+				"the new name is here")
 			continue
 		}
 		b.l.warnf(a.NameRange, "Deprecated argument", "%q is called %q now. Rename it: the old name goes in eligen 0.4.", old, name)
@@ -183,7 +186,8 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 			hint = fmt.Sprintf(" It belongs in the %s block: %s { … }.", in, in)
 		} else if slices.Contains(blocks, name) {
 			hint = fmt.Sprintf(" %q is a block: write %s { … }, without the equals sign.", name, name)
-		} else if guess := closest(name, slices.DeleteFunc(slices.Clone(arguments), func(s string) bool { return b.attrs[s] != nil })); guess != "" {
+		} else if guess := closest(name, slices.DeleteFunc(slices.Clone(arguments), func(s string) bool { return b.attrs[s] != nil })); guess !=
+			"" {
 			hint = fmt.Sprintf(" Did you mean %q?", guess)
 			b.guessed[guess] = true
 		} else if guess := closest(name, blocks); guess != "" {
@@ -458,7 +462,8 @@ func (b *body) object(name string, g *grammar) (*body, bool) {
 			b.errorf(a.Expr.Range(), wrongType, "%q must be an object, as { %s = … }; this is %s.", name, g.optional[0], short(v))
 			return nil, false
 		}
-		inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + ".", iteration: b.iteration}
+		inner := &body{l: b.l, g: g, attrs: hcl.Attributes{}, rng: a.Expr.Range(), at: b.at, prefix: b.prefix + name + ".",
+			iteration: b.iteration}
 		for it := v.ElementIterator(); it.Next(); {
 			k, e := it.Element()
 			inner.part(k.AsString(), hcl.StaticExpr(e, a.Expr.Range()), a.Expr.Range())

@@ -13,7 +13,8 @@ import (
 // invisible reports whether nobody sees that a character is there, or what it is: it
 // looks like a space or like nothing.
 func invisible(r rune) bool {
-	return r != ' ' && r != '\n' && r != '\t' && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cc, unicode.Cf, unicode.Variation_Selector)
+	return r != ' ' && r != '\n' && r != '\t' && unicode.In(r, unicode.Zs, unicode.Zl, unicode.Zp, unicode.Cc, unicode.Cf,
+		unicode.Variation_Selector)
 }
 
 // unnameable reports whether a character has no place in the name of a file that is

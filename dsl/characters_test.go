@@ -20,7 +20,8 @@ func TestCharactersThatNobodySees(t *testing.T) {
 		{"zero width space after a name", "seed\u200b = 3", "U+200B (zero width space)"},
 		{"zero width space in a function", "seed = m\u200bax(1, 2)", "U+200B (zero width space)"},
 		{"joiner in a name", "se\u200ded = 3", "It holds U+200D (zero width joiner), which can't be seen. Did you mean \"seed\"?"},
-		{"variation selector in a name", "see\ufe0fd = 3", "It holds U+FE0F (variation selector-16), which can't be seen. Did you mean \"seed\"?"},
+		{"variation selector in a name", "see\ufe0fd = 3",
+			"It holds U+FE0F (variation selector-16), which can't be seen. Did you mean \"seed\"?"},
 		{"variation selector in a function", "seed = m\ufe0fax(1, 2)", "It holds U+FE0F (variation selector-16)"},
 		{"soft hyphen", "se\u00aded = 3", "U+00AD (soft hyphen)"},
 		{"byte order mark inside", "seed = \ufeff3", "U+FEFF (byte order mark)"},
@@ -29,7 +30,8 @@ func TestCharactersThatNobodySees(t *testing.T) {
 		{"line separator", "seed = 3\u2028", "U+2028 (line separator), which ends no line here."},
 		{"bell", "seed = 3\a", "U+0007 (control character)"},
 		{"zero", "seed = 3\x00", "U+0000 (control character)"},
-		{"double quotes of a text processor", "negative = \u201cfog\u201d", "U+201C (left double quotation mark). A text stands in straight quotes"},
+		{"double quotes of a text processor", "negative = \u201cfog\u201d",
+			"U+201C (left double quotation mark). A text stands in straight quotes"},
 		{"single ones", "negative = \u2018fog\u2019", "U+2018 (left single quotation mark)"},
 		{"German ones", "negative = \u201efog\u201c", "U+201E (double low-9 quotation mark)"},
 		{"dash for minus", "seed = 4 \u2013 1", "U+2013 (en dash). Replace it with -."},
@@ -38,8 +40,10 @@ func TestCharactersThatNobodySees(t *testing.T) {
 		{"full width", "seed = 2 \uff0b 3", "U+FF0B (fullwidth plus sign). Replace it with +."},
 		{"Latin-1", "seed = 3 \xe9", "This byte, 0xE9, is no text in UTF-8."},
 		{"in a value of a list", "overlap = \"over\u00a0\"", "It holds U+00A0 (no-break space), which can't be seen. Did you mean \"over\"?"},
-		{"in the name of a file", "init {\n    image = image(\"a\u200b.png\")\n    strength = 0.5\n  }", "It holds U+200B (zero width space), which can't be seen."},
-		{"in a label", "}\n\nentity \"do\u200bg\" {\n  prompt = \"a dog\"\n  box = xywh(0, 0, 1, 1)", "It holds U+200B (zero width space), which can't be seen."},
+		{"in the name of a file", "init {\n    image = image(\"a\u200b.png\")\n    strength = 0.5\n  }",
+			"It holds U+200B (zero width space), which can't be seen."},
+		{"in a label", "}\n\nentity \"do\u200bg\" {\n  prompt = \"a dog\"\n  box = xywh(0, 0, 1, 1)",
+			"It holds U+200B (zero width space), which can't be seen."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s.hcl")

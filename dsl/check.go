@@ -43,7 +43,8 @@ func (l *loader) check(block *hcl.Block) {
 		}
 	}
 	if len(b.blocks) == 0 && !b.failed {
-		b.errorf(b.rng, missingBlock, "A check says what must hold of the pictures, as\n\n  assert {\n    condition     = placement(render.poster, entity.cat) > 0.5\n    error_message = \"The cat is not where it was asked for.\"\n  }")
+		b.errorf(b.rng, missingBlock, "A check says what must hold of the pictures, as\n\n  assert {\n    condition     = "+
+			"placement(render.poster, entity.cat) > 0.5\n    error_message = \"The cat is not where it was asked for.\"\n  }")
 	}
 	if !b.failed {
 		l.checks = append(l.checks, c)
@@ -68,7 +69,8 @@ func (b *body) assert(block *hcl.Block) (out eligen.Assert, ok bool) {
 		return out, false
 	}
 	if met.IsKnown() && len(m.calls) == 0 {
-		a.errorf(condition.Range(), "Invalid condition", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a variable, write a validation block into it.", short(met), words.Quoted(metricNames, "and"))
+		a.errorf(condition.Range(), "Invalid condition", "This condition measures nothing, so it is %s whatever is drawn. Use %s; to check a "+
+			"variable, write a validation block into it.", short(met), words.Quoted(metricNames, "and"))
 		return out, false
 	}
 	out.Metrics, out.Source = m.calls, b.l.source(condition.Range())
@@ -216,7 +218,8 @@ func (m *metrics) functions(measure func(eligen.MetricCall) (cty.Value, error)) 
 
 // call reads a metric's arguments; known is false where one of them is the
 // result of something that failed.
-func (m *metrics) call(name string, args []cty.Value, second func(*eligen.MetricCall, *eligen.Render, cty.Value) error) (c eligen.MetricCall, known bool, err error) {
+func (m *metrics) call(name string, args []cty.Value, second func(*eligen.MetricCall, *eligen.Render,
+	cty.Value) error) (c eligen.MetricCall, known bool, err error) {
 	for _, a := range args {
 		if !a.IsKnown() {
 			return c, false, nil
@@ -256,7 +259,8 @@ func (l *loader) moved(block *hcl.Block) {
 	case from == to:
 		b.errorf(toRange, "Invalid move", "%s is moved to itself. Remove the block.", from)
 	case l.at(from) != nil && !l.at(from).several: // a block that is now repeated was one
-		b.errorf(fromRange, "Invalid move", "%s is still declared. A move names what is gone: remove the block, or the declaration.", from).Note(l.at(from).at, "declared here")
+		b.errorf(fromRange, "Invalid move", "%s is still declared. A move names what is gone: remove the block, or the declaration.",
+			from).Note(l.at(from).at, "declared here")
 	case l.at(to) == nil:
 		b.errorf(toRange, "Invalid move", "Nothing is declared as %s.%s", to, didYouMean(to, l.addresses(kind(to))))
 	}

@@ -11,7 +11,8 @@ import (
 // What is typed is as hostile as any scene: it is guarded like one, and its mistakes
 // are at its line.
 func TestConsole(t *testing.T) {
-	path := filepath.Join(write(t, map[string]string{"scene.hcl": "render \"a\" {\n  prompt = \"x\"\n}\n\nentity \"dog\" {\n  prompt = \"a ${upper(\"dog\")}\"\n  region = union(svg(\"M 0 0 H 1 V 1 Z\"), rotate(xywh(0.25, 0.25, 0.5, 0.5), 30))\n}\n"}), "scene.hcl")
+	path := filepath.Join(write(t, map[string]string{"scene.hcl": "render \"a\" {\n  prompt = \"x\"\n}\n\nentity \"dog\" {\n  prompt = " +
+		"\"a ${upper(\"dog\")}\"\n  region = union(svg(\"M 0 0 H 1 V 1 Z\"), rotate(xywh(0.25, 0.25, 0.5, 0.5), 30))\n}\n"}), "scene.hcl")
 	sessions := 0
 	ds := Console(t.Context(), path, Vars{}, func(evaluate Evaluate) {
 		sessions++
@@ -69,7 +70,8 @@ func TestConsole(t *testing.T) {
 	}
 
 	wrong := filepath.Join(write(t, map[string]string{"scene.hcl": "render \"a\" {\n}\n"}), "scene.hcl")
-	if ds := Console(t.Context(), wrong, Vars{}, func(Evaluate) { t.Error("a session with a broken scene") }); !ds.HasErrors() || ds[0].Severity != eligen.Error {
+	if ds := Console(t.Context(), wrong, Vars{}, func(Evaluate) { t.Error("a session with a broken scene") }); !ds.HasErrors() ||
+		ds[0].Severity != eligen.Error {
 		t.Error(ds)
 	}
 }

@@ -40,14 +40,16 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 		}
 	}
 	if !slices.Contains(kinds, kind) {
-		b.errorf(block.LabelRanges[0], "Unsupported block type", "%s has no blocks of type %q.%s", capital(b.g.what), kind, didYouMean(kind, kinds))
+		b.errorf(block.LabelRanges[0], "Unsupported block type", "%s has no blocks of type %q.%s", capital(b.g.what), kind,
+			didYouMean(kind, kinds))
 		return nil
 	}
 	d := l.open(block, dynamicGrammar)
 	defer func() { b.failed = b.failed || d.failed }()
 	content := d.inner("content")
 	if content == nil && !d.damaged {
-		d.errorf(d.rng, missingBlock, "A dynamic block says in a block \"content\" what each %s holds:\n\n  dynamic %q {\n    for_each = …\n    content {\n      …\n    }\n  }", kind, kind)
+		d.errorf(d.rng, missingBlock, "A dynamic block says in a block \"content\" what each %s holds:\n\n  dynamic %q {\n    for_each = …\n "+
+			"   content {\n      …\n    }\n  }", kind, kind)
 	}
 	name := kind
 	if a := d.attrs["iterator"]; a != nil {

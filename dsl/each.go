@@ -51,7 +51,8 @@ func (l *loader) instances(b *hcl.Block) (list []instance, keyed, several, ok bo
 	case each == nil && count == nil:
 		return nil, false, false, true
 	case each != nil && count != nil:
-		l.errorf(count.NameRange, conflicting, "A block has \"for_each\" or \"count\", not both. Remove one of the two.").Note(l.source(each.NameRange), "\"for_each\" is here")
+		l.errorf(count.NameRange, conflicting,
+			"A block has \"for_each\" or \"count\", not both. Remove one of the two.").Note(l.source(each.NameRange), "\"for_each\" is here")
 		return nil, false, true, false
 	case count != nil:
 		list, ok = l.counted(count)

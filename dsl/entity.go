@@ -32,7 +32,8 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	if f, ok := b.number("strength", 0, 1000); ok {
 		e.Strength = f
 		if f == 0 {
-			b.errorf(b.place("strength"), outOfRange, "\"strength\" must be greater than 0: its logarithm is added to the attention. To leave the entity out, remove it from the render's entities.")
+			b.errorf(b.place("strength"), outOfRange, "\"strength\" must be greater than 0: its logarithm is added to the attention. To leave "+
+				"the entity out, remove it from the render's entities.")
 		}
 	}
 
@@ -55,11 +56,13 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	case len(set) > 1:
 		first := b.attrs[set[0]]
 		for _, other := range set[1:] {
-			b.errorf(b.attrs[other].NameRange, conflicting, "An entity has exactly one of \"box\", \"mask\" and \"region\". Remove all but one, or put shapes together with union().").
+			b.errorf(b.attrs[other].NameRange, conflicting,
+				"An entity has exactly one of \"box\", \"mask\" and \"region\". Remove all but one, or put shapes together with union().").
 				Note(l.source(first.NameRange), "%q was set first", set[0])
 		}
 	case len(set) == 0 && !b.damaged && !b.guessed["box"] && !b.guessed["mask"] && !b.guessed["region"]:
-		b.errorf(b.rng, missing, "An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
+		b.errorf(b.rng, missing,
+			"An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
 	case len(set) == 1 && value != cty.NilVal:
 		where = b.shape(set[0], value)
 	}
@@ -89,7 +92,8 @@ func (b *body) shape(name string, v cty.Value) *shape {
 	if v.Type() != shapeType {
 		hint := ""
 		if ty := v.Type(); (ty.IsTupleType() || ty.IsListType()) && v.LengthInt() == 4 {
-			hint = " Four numbers alone could mean several boxes: xywh(left, top, width, height), xyxy(left, top, right, bottom) or cxcywh(centre, centre, width, height), in fractions of the canvas; px(…) around it for pixels."
+			hint = " Four numbers alone could mean several boxes: xywh(left, top, width, height), xyxy(left, top, right, bottom) or " +
+				"cxcywh(centre, centre, width, height), in fractions of the canvas; px(…) around it for pixels."
 		} else if v.Type() == cty.String && strings.Contains(v.AsString(), "(") {
 			hint = " A shape is written without quotes"
 			if isJSON(r.Filename) {

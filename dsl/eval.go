@@ -76,12 +76,15 @@ var (
 		"name": cty.String, "address": cty.String, "family": cty.String, "source": cty.String, "dtype": cty.String, identityName: identityType,
 	})
 	adapterType = cty.Object(map[string]cty.Type{
-		"name": cty.String, "address": cty.String, "kind": cty.String, "source": cty.String, "scale": cty.Number, "alpha": cty.String, identityName: identityType,
+		"name": cty.String, "address": cty.String, "kind": cty.String, "source": cty.String, "scale": cty.Number, "alpha": cty.String,
+		identityName: identityType,
 	})
 	renderType = cty.Object(map[string]cty.Type{
-		"name": cty.String, "address": cty.String, "prompt": cty.String, "negative": cty.String, "seed": cty.Number, "size": cty.List(cty.Number), identityName: identityType,
+		"name": cty.String, "address": cty.String, "prompt": cty.String, "negative": cty.String, "seed": cty.Number, "size": cty.List(cty.Number),
+		identityName: identityType,
 	})
-	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType, "render": renderType, "timeline": timelineType}
+	typeOfKind = map[string]cty.Type{"entity": entityType, "model": modelType, "adapter": adapterType, "render": renderType,
+		"timeline": timelineType}
 )
 
 // roots are the first words of references, with how many names follow.
@@ -398,7 +401,8 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 		if guess := closest(root, first); guess != "" {
 			complain(rootRange, undeclared, "Nothing is called %q here. Did you mean %q?", root, guess)
 		} else {
-			complain(rootRange, undeclared, "Nothing is called %q here. A reference starts with %s; a text goes in quotes.", root, words.Quoted(first, "or"))
+			complain(rootRange, undeclared, "Nothing is called %q here. A reference starts with %s; a text goes in quotes.", root,
+				words.Quoted(first, "or"))
 		}
 		return nil, 0
 	}
@@ -411,7 +415,8 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 		}
 		name, ok := stepName(t[i])
 		if !ok {
-			complain(t.SourceRange(), "Incomplete reference", "%q must be followed by the name of a block, as in %s; an index or [*] can't stand there.", root, example(root))
+			complain(t.SourceRange(), "Incomplete reference",
+				"%q must be followed by the name of a block, as in %s; an index or [*] can't stand there.", root, example(root))
 			return nil, 0
 		}
 		names = append(names, name)
@@ -530,7 +535,8 @@ func noAttribute(path string, v cty.Value, name string) string {
 	ty := v.Type()
 	switch {
 	case ty == shapeType:
-		return fmt.Sprintf("%s is a shape, which has no attributes. bounds(%s).%s may be what you want: it has the numbers x, y, w, h, x0, y0, x1, y1, cx and cy.", path, path, name)
+		return fmt.Sprintf("%s is a shape, which has no attributes. bounds(%s).%s may be what you want: it has the numbers x, y, w, h, x0, "+
+			"y0, x1, y1, cx and cy.", path, path, name)
 	case ty.IsPrimitiveType():
 		return fmt.Sprintf("%s is a %s, which has no attributes.", path, ty.FriendlyName())
 	case ty.IsObjectType() && !ty.HasAttribute(name):
@@ -575,11 +581,13 @@ func (l *loader) unknownFunction(at hcl.Range, name string) {
 		return
 	}
 	if slices.Contains(metricNames, name) {
-		l.errorf(at, "Measure outside a check", "%s() measures a finished picture, so it can only stand in a check block's condition or error_message.", name)
+		l.errorf(at, "Measure outside a check",
+			"%s() measures a finished picture, so it can only stand in a check block's condition or error_message.", name)
 		return
 	}
 	if slices.Contains(impureFunctions, name) {
-		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, and of files only those that image(), file() and templatefile() name. Pass such a value in as a variable.", name)
+		l.errorf(at, "Call to unknown function", "There is no function %q. A scene is data: it reads no clock, no environment, no network, "+
+			"and of files only those that image(), file() and templatefile() name. Pass such a value in as a variable.", name)
 		return
 	}
 	known := slices.Sorted(maps.Keys(l.functions))
@@ -855,7 +863,8 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 	case n.kind != kind:
 		l.errorf(r, "Incorrect reference", "%s is %s; here must be a reference to %s, as %s.", l.shown(n), an(n.kind), an(kind), example(kind))
 	case !v.RawEquals(n.value):
-		l.errorf(r, "Altered block", "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't be used: write a second %s block.", l.shown(n), kind)
+		l.errorf(r, "Altered block", "This is %s with other attributes. What is drawn is always what the block says, so a changed copy can't "+
+			"be used: write a second %s block.", l.shown(n), kind)
 	default:
 		n.used = true
 		return n, true

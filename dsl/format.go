@@ -67,6 +67,7 @@ func Format(filename string, src []byte) ([]byte, eligen.Diagnostics) {
 
 func tooLarge(name string, size int64) eligen.Diagnostics {
 	var ds eligen.Diagnostics
-	ds.Errorf(nil, "File too large", "%s", fmt.Sprintf("%s has %d bytes; a scene has at most %d (1 MiB). Masks and pictures belong in files of their own.", name, size, maxFile))
+	ds.Errorf(nil, "File too large", "%s",
+		fmt.Sprintf("%s has %d bytes; a scene has at most %d (1 MiB). Masks and pictures belong in files of their own.", name, size, maxFile))
 	return ds
 }

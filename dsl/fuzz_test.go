@@ -25,7 +25,8 @@ var (
 		"\xef\xbb\xbf# a byte order mark\r\nlocals { a = 1e300 * 1e300 }\r\n",
 		"entity \"a\" {\n  prompt = \"a\n  box = 'x'\n}\nrender \"b\" {\n  seed = \n",
 		"locals {\n  a = format(\"%5d\", 1)\n  b = jsondecode(\"[[1]]\")\n  c = csvdecode(\"a,b\\n1,2\")\n  d = regex(\"(a\", \"b\")\n}\n",
-		"render \"a\" {\n  count = 2\n  prompt = try(each.value, \"x\")\n  dynamic \"output\" {\n    for_each = [1]\n    iterator = x\n    content {\n      path = \"${x.key}-${count.index}.png\"\n    }\n  }\n}\n",
+		"render \"a\" {\n  count = 2\n  prompt = try(each.value, \"x\")\n  dynamic \"output\" {\n    for_each = [1]\n    iterator = x\n    " +
+			"content {\n      path = \"${x.key}-${count.index}.png\"\n    }\n  }\n}\n",
 		"module \"m\" {\n  source = \"./\"\n  a = module.m.entity.x\n}\nmoved {\n  from = entity.a[0]\n  to = module.m.entity.b\n}\n",
 		"check \"c\" {\n  assert {\n    condition = can(psnr(render.a, render.b))\n    error_message = \"${placement(render.a, 1)}\"\n  }\n}\n",
 	}
@@ -111,7 +112,8 @@ func FuzzFormat(f *testing.F) {
 func FuzzTemplate(f *testing.F) {
 	for _, seed := range []string{
 		"a ${who} in ${place}", "%{ for x in list ~}\n- ${x}\n%{ endfor ~}", "%{ if who == \"a dog\" }woof%{ endif }",
-		"$${who} %%{ who }", "${who", "${templatefile(\"x\", {})}", "${file(\"/etc/passwd\")}", "${var.x}", "${list[9]}", "${[for x in list : x]}",
+		"$${who} %%{ who }", "${who", "${templatefile(\"x\", {})}", "${file(\"/etc/passwd\")}", "${var.x}", "${list[9]}",
+		"${[for x in list : x]}",
 	} {
 		f.Add(seed)
 	}
@@ -123,7 +125,8 @@ func FuzzTemplate(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "t.tmpl"), []byte(src), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		scene, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("render \"r\" {\n  prompt = templatefile(\"t.tmpl\", { who = \"a dog\", place = \"a park\", list = [1, 2] })\n}\n"), Vars{})
+		scene, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"),
+			[]byte("render \"r\" {\n  prompt = templatefile(\"t.tmpl\", { who = \"a dog\", place = \"a park\", list = [1, 2] })\n}\n"), Vars{})
 		if (scene == nil) != ds.HasErrors() {
 			t.Fatalf("scene is nil: %v, errors: %v", scene == nil, ds.HasErrors())
 		}
@@ -142,7 +145,8 @@ func FuzzModule(f *testing.F) {
 			f.Add(string(src))
 		}
 	}
-	const scene = "module \"m\" {\n  source = \"./m\"\n  where = xywh(0, 0, 1, 1)\n}\nrender \"r\" {\n  prompt = \"r\"\n  entities = try([module.m.entity.dog], [])\n}\n"
+	const scene = "module \"m\" {\n  source = \"./m\"\n  where = xywh(0, 0, 1, 1)\n}\nrender \"r\" {\n  prompt = \"r\"\n  entities = " +
+		"try([module.m.entity.dog], [])\n}\n"
 	dir := write(f, map[string]string{"m/m.hcl": ""})
 	f.Fuzz(func(t *testing.T, src string) {
 		if len(src) > 1<<16 {

@@ -50,7 +50,8 @@ var hostile = map[string]string{
 
 // onFormat are the families that Format is tried with too: one for each of the
 // parser's recursions. It has the same guard.
-var onFormat = map[string]bool{"bangs": true, "minuses": true, "splats": true, "blocks": true, "templates": true, "loops": true, "sums": true, "conditions": true}
+var onFormat = map[string]bool{"bangs": true, "minuses": true, "splats": true, "blocks": true, "templates": true, "loops": true,
+	"sums": true, "conditions": true}
 
 // Deep and long input is refused by one diagnostic that names the limit, by
 // Load and Format alike.
@@ -126,7 +127,8 @@ func TestGuardLimits(t *testing.T) {
 		"chain":      chain(20_000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"\n}\nrender \"a\" {\n  prompt = \"x\"\n}\n"), Vars{})
+			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("locals {\n"+src+"\n}\nrender \"a\" {\n  prompt = \"x\"\n}\n"),
+				Vars{})
 			if len(ds) > 0 {
 				t.Errorf("%s", ds.Error()[:min(400, len(ds.Error()))])
 			}
@@ -161,8 +163,10 @@ func TestExpansion(t *testing.T) {
 		"within":   {fmt.Sprintf(entity+render, 300, 300), 0, ""},
 		"entities": {fmt.Sprintf(entity+render, 10_001, 1), 2, "from 0 to 10000"},
 		"product":  {fmt.Sprintf(entity+render, 400, 400), 6, "more than 100000 parts"},
-		"for_each": {"render \"r\" {\n  for_each = jsondecode(file(\"many.json\"))\n  prompt = \"r\"\n}\n", 2, "has 10001 elements; a block has at most 10000"},
-		"dynamic":  {"render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = jsondecode(file(\"many.json\"))\n    content {\n    }\n  }\n}\n", 4, "has 10001 elements"},
+		"for_each": {"render \"r\" {\n  for_each = jsondecode(file(\"many.json\"))\n  prompt = \"r\"\n}\n", 2,
+			"has 10001 elements; a block has at most 10000"},
+		"dynamic": {"render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = jsondecode(file(\"many.json\"))\n    content " +
+			"{\n    }\n  }\n}\n", 4, "has 10001 elements"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(c.src), Vars{})

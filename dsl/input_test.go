@@ -147,7 +147,8 @@ func TestMasks(t *testing.T) {
 // A picture that can't be used is an error at the line that names it.
 func TestBadPictures(t *testing.T) {
 	whole := encodePNG(t, bright(32, 16, 0, 255))
-	frame := "VP8 " + string(binary.LittleEndian.AppendUint32(nil, 20)) + "\x50\x00\x00\x9d\x01\x2a\xff\x3f\xff\x3f" + strings.Repeat("\x00", 10)
+	frame := "VP8 " + string(binary.LittleEndian.AppendUint32(nil, 20)) + "\x50\x00\x00\x9d\x01\x2a\xff\x3f\xff\x3f" +
+		strings.Repeat("\x00", 10)
 	dir := write(t, map[string]string{
 		"good.png":  whole,
 		"cut.png":   whole[:len(whole)-20],
@@ -160,8 +161,9 @@ func TestBadPictures(t *testing.T) {
 		"empty.png": "",
 		"gif.png":   "GIF89a",
 		"big.png":   whole + strings.Repeat("\x00", pixels.MaxBytes),
-		"bomb.webp": "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(4+8+10+len(frame)))) + "WEBPVP8X" + string(binary.LittleEndian.AppendUint32(nil, 10)) + strings.Repeat("\x00", 10) + frame,
-		"dir/x":     "",
+		"bomb.webp": "RIFF" + string(binary.LittleEndian.AppendUint32(nil, uint32(4+8+10+len(frame)))) + "WEBPVP8X" +
+			string(binary.LittleEndian.AppendUint32(nil, 10)) + strings.Repeat("\x00", 10) + frame,
+		"dir/x": "",
 	})
 	outside := write(t, map[string]string{"secret.png": whole})
 	if err := os.Symlink(filepath.Join(outside, "secret.png"), filepath.Join(dir, "link.png")); err != nil {
@@ -206,7 +208,8 @@ func TestBadPictures(t *testing.T) {
 	if _, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte(maskScene(`image("inside.png")`)), Vars{}); len(ds) > 0 {
 		t.Errorf("a link inside the folder: %s", ds.Error())
 	}
-	_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"), []byte("render \"a\" {\n  prompt = \"x\"\n  output {\n    path = \"linked/x.png\"\n  }\n}\n"), Vars{})
+	_, ds := load(t.Context(), filepath.Join(dir, "scene.hcl"),
+		[]byte("render \"a\" {\n  prompt = \"x\"\n  output {\n    path = \"linked/x.png\"\n  }\n}\n"), Vars{})
 	if len(ds) != 1 || ds[0].Source.Line != 4 || !strings.Contains(ds[0].Detail, "leads out of") {
 		t.Errorf("an output through a link: %s", ds.Error())
 	}
@@ -314,7 +317,8 @@ func TestWeightPaths(t *testing.T) {
 		"owner/name":  "owner/name",
 		"./owner/n.x": "./sub/owner/n.x",
 	} {
-		s, ds := load(t.Context(), filepath.Join("sub", "s.hcl"), []byte("model \"flux\" \"m\" {\n  source = \""+source+"\"\n}\nrender \"a\" {\n  prompt = \"x\"\n  model = model.flux.m\n}\n"), Vars{})
+		s, ds := load(t.Context(), filepath.Join("sub", "s.hcl"), []byte("model \"flux\" \"m\" {\n  source = \""+source+
+			"\"\n}\nrender \"a\" {\n  prompt = \"x\"\n  model = model.flux.m\n}\n"), Vars{})
 		if len(ds) > 0 {
 			t.Errorf("%s:\n%s", source, ds.Error())
 		} else if got := filepath.ToSlash(s.Renders[0].Model.Path); got != want {
@@ -325,8 +329,10 @@ func TestWeightPaths(t *testing.T) {
 
 // Formatting makes one layout of all, and what is formatted stays as it is.
 func TestFormat(t *testing.T) {
-	const messy = "\xef\xbb\xbfentity   \"dog\"   {\nprompt=\"a dog\"   # said so\n      box = xywh( 0.1,0.2 ,0.3,  0.4)\n\n\n}\nlocals{\n x={a=1,\n bb=2}\n}\n\n\n"
-	const neat = "entity \"dog\" {\n  prompt = \"a dog\" # said so\n  box    = xywh(0.1, 0.2, 0.3, 0.4)\n\n\n}\nlocals {\n  x = { a = 1,\n  bb = 2 }\n}\n"
+	const messy = "\xef\xbb\xbfentity   \"dog\"   {\nprompt=\"a dog\"   # said so\n      box = xywh( 0.1,0.2 ,0.3,  " +
+		"0.4)\n\n\n}\nlocals{\n x={a=1,\n bb=2}\n}\n\n\n"
+	const neat = "entity \"dog\" {\n  prompt = \"a dog\" # said so\n  box    = xywh(0.1, 0.2, 0.3, 0.4)\n\n\n}\nlocals {\n  x = { a = " +
+		"1,\n  bb = 2 }\n}\n"
 	got, ds := Format("x.hcl", []byte(messy))
 	if diff := cmp.Diff(neat, string(got)); diff != "" || len(ds) > 0 {
 		t.Errorf("-want +got:\n%s\n%s", diff, ds.Error())

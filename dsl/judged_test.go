@@ -15,7 +15,8 @@ func judged(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.
 	return planned(ctx, path, vars, LoadPartial)
 }
 
-func planned(ctx context.Context, path string, vars Vars, load func(context.Context, string, Vars) (*eligen.Scene, eligen.Diagnostics)) (*eligen.Scene, eligen.Diagnostics) {
+func planned(ctx context.Context, path string, vars Vars, load func(context.Context, string, Vars) (*eligen.Scene,
+	eligen.Diagnostics)) (*eligen.Scene, eligen.Diagnostics) {
 	vars.Families = families
 	scene, ds := load(ctx, path, vars)
 	if scene == nil {

@@ -100,7 +100,8 @@ var invertFunction = function.New(&function.Spec{
 	},
 })
 
-var growFunction = shapeFunction("The shape grown by so many pixels in every direction; a negative number shrinks it.", []string{"pixels"}, 0,
+var growFunction = shapeFunction("The shape grown by so many pixels in every direction; a negative number shrinks it.", []string{"pixels"},
+	0,
 	func(s *shape, n []float64) (cty.Value, error) {
 		if math.Abs(n[0]) > 4096 {
 			return cty.NilVal, function.NewArgErrorf(1, "must be from -4096 to 4096 pixels")
@@ -118,7 +119,8 @@ var translateFunction = shapeFunction("The shape moved right by dx and down by d
 		return rederive(s, r)
 	})
 
-var scaleFunction = shapeFunction("The shape made sx times as wide and sy times as high around its centre; one number is both.", []string{"sx", "sy"}, 1,
+var scaleFunction = shapeFunction("The shape made sx times as wide and sy times as high around its centre; one number is both.",
+	[]string{"sx", "sy"}, 1,
 	func(s *shape, n []float64) (cty.Value, error) {
 		sx, sy := n[0], n[0]
 		if len(n) > 1 {
@@ -139,13 +141,15 @@ var scaleFunction = shapeFunction("The shape made sx times as wide and sy times 
 		return rederive(s, r)
 	})
 
-var rotateFunction = shapeFunction("The shape turned clockwise by degrees around its centre, in pixels: nothing is sheared on a canvas that is not square.", []string{"degrees"}, 0,
+var rotateFunction = shapeFunction("The shape turned clockwise by degrees around its centre, in pixels: nothing is sheared on a canvas "+
+	"that is not square.", []string{"degrees"}, 0,
 	func(s *shape, n []float64) (cty.Value, error) {
 		b, pixels, err := boundsFor(s)
 		if err != nil {
 			return cty.NilVal, err
 		}
-		return derive(s, eligen.Region{Kind: "rotate", Pixels: pixels, Numbers: []float64{n[0], (b[0] + b[2]) / 2, (b[1] + b[3]) / 2}, Parts: []eligen.Region{s.region}})
+		return derive(s, eligen.Region{Kind: "rotate", Pixels: pixels, Numbers: []float64{n[0], (b[0] + b[2]) / 2, (b[1] + b[3]) / 2},
+			Parts: []eligen.Region{s.region}})
 	})
 
 var mirrorFunction = function.New(&function.Spec{
@@ -196,7 +200,8 @@ func pixelsIn(r eligen.Region) bool {
 
 // mapped moves the numbers of a region's parts, so that a box stays a box; what
 // has no numbers to move is wrapped.
-func mapped(r eligen.Region, pixels bool, move func(x, y float64) (float64, float64), sx, sy float64, wrap func(eligen.Region, bool) eligen.Region) eligen.Region {
+func mapped(r eligen.Region, pixels bool, move func(x, y float64) (float64, float64), sx, sy float64,
+	wrap func(eligen.Region, bool) eligen.Region) eligen.Region {
 	n := append([]float64(nil), r.Numbers...)
 	switch r.Kind {
 	case "box":
@@ -228,7 +233,8 @@ func mapped(r eligen.Region, pixels bool, move func(x, y float64) (float64, floa
 
 // beside makes a box of a size next to a shape.
 func beside(place func(b [4]float64, w, h, gap float64) (x, y float64)) function.Function {
-	return shapeFunction("A box of the width and height beside the shape, centred on it, with a gap between them (0 where none is given), all in the shape's unit.", []string{"w", "h", "gap"}, 1,
+	return shapeFunction("A box of the width and height beside the shape, centred on it, with a gap between them (0 where none is given), "+
+		"all in the shape's unit.", []string{"w", "h", "gap"}, 1,
 		func(s *shape, n []float64) (cty.Value, error) {
 			for i := range 2 {
 				if !(n[i] > 0) {
@@ -257,7 +263,8 @@ func boxAt(pixels bool, x0, y0, x1, y1 float64) cty.Value {
 // tidyNumber takes the dust of binary fractions off: 0.1 + 0.2 is 0.3.
 func tidyNumber(f float64) float64 { return math.Round(f*1e12) / 1e12 }
 
-var insideFunction = shapeFunction("A box in the middle of the shape, w times as wide and h times as high as the box around it.", []string{"w", "h"}, 0,
+var insideFunction = shapeFunction("A box in the middle of the shape, w times as wide and h times as high as the box around it.",
+	[]string{"w", "h"}, 0,
 	func(s *shape, n []float64) (cty.Value, error) {
 		for i := range 2 {
 			if !(n[i] > 0 && n[i] <= 1) {
@@ -369,10 +376,11 @@ var cellFunction = function.New(&function.Spec{
 // lined divides the box around a shape into n boxes side by side.
 func lined(across bool) function.Function {
 	return function.New(&function.Spec{
-		Description: "The box around the shape, divided into n boxes side by side (row) or one above the other (column), with a gap between them.",
-		Params:      append([]function.Parameter{{Name: "shape", Type: shapeType}}, numberParams("n")...),
-		VarParam:    &function.Parameter{Name: "gap", Type: cty.Number},
-		Type:        function.StaticReturnType(cty.List(shapeType)),
+		Description: "The box around the shape, divided into n boxes side by side (row) or one above the other (column), with a gap " +
+			"between them.",
+		Params:   append([]function.Parameter{{Name: "shape", Type: shapeType}}, numberParams("n")...),
+		VarParam: &function.Parameter{Name: "gap", Type: cty.Number},
+		Type:     function.StaticReturnType(cty.List(shapeType)),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 			s := shapeOf(args[0])
 			if s.trouble != "" {

@@ -91,7 +91,8 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		if files, _ := filepath.Glob(filepath.Join(path, "*.hcl")); len(files) > 0 {
 			such = ", such as " + files[0]
 		}
-		ds.Errorf(nil, "Not a scene", "%s is a folder. A scene is one file: name it%s. A folder can be a module, which a scene takes in by a module block.", path, such)
+		ds.Errorf(nil, "Not a scene",
+			"%s is a folder. A scene is one file: name it%s. A folder can be a module, which a scene takes in by a module block.", path, such)
 	case !info.Mode().IsRegular():
 		ds.Errorf(nil, "Scene can't be read", "%s is no regular file.", path)
 	case !isScene(path):
@@ -280,7 +281,8 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 	})
 	l.filesMeet(scene.Renders)
 	if renders == 0 && len(l.waiting.recipes) == 0 && !l.diags.HasErrors() {
-		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render \"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
+		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render "+
+			"\"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}
 	if l.diags.HasErrors() {
 		scene.Checks = nil // they measure renders that may be missing
@@ -427,7 +429,8 @@ func (l *loader) validName(at hcl.Range, name string) bool {
 	if hclsyntax.ValidIdentifier(name) && len(name) <= 100 {
 		return true
 	}
-	l.errorf(at, "Invalid name", "%q can't be a name: names start with a letter and hold letters, digits, _ and -, at most 100 characters.%s", name, hidden(name))
+	l.errorf(at, "Invalid name", "%q can't be a name: names start with a letter and hold letters, digits, _ and -, at most 100 characters.%s",
+		name, hidden(name))
 	return false
 }
 
@@ -467,7 +470,8 @@ func (l *loader) declareLocals(b *hcl.Block) {
 	}
 	for _, a := range inOrder(attrs) {
 		if l.validName(a.NameRange, a.Name) {
-			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, set: a.Expr.Range(), compute: func(*node) cty.Value { return l.eval(a.Expr) }})
+			l.declare(&node{kind: "local", name: a.Name, rng: a.NameRange, set: a.Expr.Range(),
+				compute: func(*node) cty.Value { return l.eval(a.Expr) }})
 		}
 	}
 }
@@ -494,12 +498,14 @@ func (l *loader) unused() {
 		used := n.used
 		n.each(func(one *node) { used = used || one.used })
 		if n.kind == "entity" && !used {
-			l.warnf(n.rng, "Unused entity", "No render shows %s, and nothing refers to it. Add it to a render's entities, or remove it.", n.address())
+			l.warnf(n.rng, "Unused entity", "No render shows %s, and nothing refers to it. Add it to a render's entities, or remove it.",
+				n.address())
 		}
 		if n.part != nil && !used {
 			n.part.all(func(inner *node) { used = used || inner.kind == "render" })
 			if !used {
-				l.warnf(n.rng, "Unused module", "%s makes no picture, and nothing refers to it. Use what it exports, as %s.entity.name, or remove it.", n.address(), n.address())
+				l.warnf(n.rng, "Unused module", "%s makes no picture, and nothing refers to it. Use what it exports, as %s.entity.name, or remove it.",
+					n.address(), n.address())
 			}
 		}
 	}

@@ -19,7 +19,8 @@ import (
 )
 
 var (
-	lockGrammar       = &grammar{what: "a lock", blocks: []hcl.BlockHeaderSchema{{Type: "render", LabelNames: []string{"scene", "address"}}}, many: []string{"render"}}
+	lockGrammar = &grammar{what: "a lock", blocks: []hcl.BlockHeaderSchema{{Type: "render", LabelNames: []string{"scene", "address"}}},
+		many: []string{"render"}}
 	lockRenderGrammar = &grammar{
 		what:     "a recorded render",
 		required: []string{"plan", "engine", "pixels"},
@@ -51,7 +52,8 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		ds.Errorf(nil, "Lock can't be read", "%v.", err)
 		return nil, ds
 	}
-	l := &loader{ctx: context.Background(), meter: newMeter(context.Background()), dir: folder, scene: newFile(path, src), nodes: map[string]*node{}}
+	l := &loader{ctx: context.Background(), meter: newMeter(context.Background()), dir: folder, scene: newFile(path, src),
+		nodes: map[string]*node{}}
 	l.files = map[string]*file{path: l.scene}
 	l.syntax, l.diags = parse(l.scene)
 	if l.syntax.body == nil {
@@ -89,7 +91,8 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
 		}
 		if first := lock.Find(r.Scene, r.Address); first != nil {
-			b.errorf(b.rng, "Recorded twice", "%s of %s is recorded twice. Remove one of the two, or record again with eligen verify --update.", r.Address, r.Scene).Note(first.Source, "first recorded here")
+			b.errorf(b.rng, "Recorded twice", "%s of %s is recorded twice. Remove one of the two, or record again with eligen verify --update.",
+				r.Address, r.Scene).Note(first.Source, "first recorded here")
 		}
 		lock.Renders = append(lock.Renders, r)
 	}
@@ -133,7 +136,8 @@ func (b *body) digest(name string) eligen.Digest {
 // depends on its content alone.
 func WriteLock(folder string, lock *eligen.Lock) (err error) {
 	f := hclwrite.NewEmptyFile()
-	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Type: 'C', Bytes: []byte("# What eligen verify holds renders to. Made by eligen verify --update.\n")}})
+	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Type: 'C',
+		Bytes: []byte("# What eligen verify holds renders to. Made by eligen verify --update.\n")}})
 	renders := slices.Clone(lock.Renders)
 	slices.SortFunc(renders, func(a, b eligen.LockedRender) int {
 		return cmp.Or(cmp.Compare(a.Scene, b.Scene), cmp.Compare(a.Address, b.Address))

@@ -19,9 +19,11 @@ func TestLock(t *testing.T) {
 	}
 	a, b := eligen.DigestOf([]byte("a")), eligen.DigestOf([]byte("b"))
 	want := &eligen.Lock{Renders: []eligen.LockedRender{
-		{Scene: "a.hcl", Address: `render.x["a \"b\" ${c}"]`, Plan: a, Engine: "paint/1", Pixels: b, PSNR: 30, Weights: []eligen.LockedWeights{{Part: "text", Digest: a}, {Part: "adapter", Digest: b}},
+		{Scene: "a.hcl", Address: `render.x["a \"b\" ${c}"]`, Plan: a, Engine: "paint/1", Pixels: b, PSNR: 30,
+			Weights:  []eligen.LockedWeights{{Part: "text", Digest: a}, {Part: "adapter", Digest: b}},
 			Resolved: map[string]string{"prompt": "a \"dog\" of ${x}\n%{ if y }", "entity.bird[\"near\"].region": "xywh(0, 0, 1, 1)"}},
-		{Scene: "b.hcl", Address: "render.y", Plan: b, Engine: "go", Pixels: a, PSNR: 35.5, Files: []string{"out/y.png", "out/y two.jpg"}, Tiles: &eligen.Tiling{Tile: 128, Stride: 64}},
+		{Scene: "b.hcl", Address: "render.y", Plan: b, Engine: "go", Pixels: a, PSNR: 35.5, Files: []string{"out/y.png", "out/y two.jpg"},
+			Tiles: &eligen.Tiling{Tile: 128, Stride: 64}},
 	}}
 	reversed := &eligen.Lock{Renders: []eligen.LockedRender{want.Renders[1], want.Renders[0]}}
 	if err := WriteLock(dir, reversed); err != nil {

@@ -76,7 +76,8 @@ func (m *meter) work(at hcl.Range, steps int64) {
 	m.steps += max(1, steps)
 	if m.steps > maxWork || m.steps < 0 {
 		m.spent = true
-		m.refuse(at, "The expressions of this scene take more than %d steps, the most that eligen computes. Loops inside loops, and calls over long lists in loops, are what costs: work it out once, in locals.", maxWork)
+		m.refuse(at, "The expressions of this scene take more than %d steps, the most that eligen computes. Loops inside loops, and calls "+
+			"over long lists in loops, are what costs: work it out once, in locals.", maxWork)
 	}
 	if m.ticks++; m.ticks%64 > 0 && steps < 10_000 {
 		return
@@ -86,7 +87,8 @@ func (m *meter) work(at hcl.Range, steps int64) {
 	}
 	if time.Since(m.begun)-m.away > maxThinking {
 		m.spent = true
-		m.refuse(at, "This expression takes more than %v. Loops inside loops, and calls over long lists in loops, are what costs: work it out once, in locals.", maxThinking)
+		m.refuse(at, "This expression takes more than %v. Loops inside loops, and calls over long lists in loops, are what costs: work it "+
+			"out once, in locals.", maxThinking)
 	}
 }
 
@@ -608,7 +610,8 @@ func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
 		}
 	}
 	switch name {
-	case "tolist", "toset", "tomap", "distinct", "chunklist", "sort", "compact", "coalescelist", "setunion", "setintersection", "setsubtract", "setproduct", "sum", "join", "formatlist", "zipmap", "index", "contains":
+	case "tolist", "toset", "tomap", "distinct", "chunklist", "sort", "compact", "coalescelist",
+		"setunion", "setintersection", "setsubtract", "setproduct", "sum", "join", "formatlist", "zipmap", "index", "contains":
 		m.work(at, mixed/2)
 	case "coalesce", "max", "min":
 		m.work(at, int64(len(args))*int64(len(args))/2)

@@ -32,20 +32,23 @@ func TestExpressionsThatCostTooMuch(t *testing.T) {
 		return body
 	}
 	for name, expr := range map[string]string{
-		"replace, text by text":         `replace(local.long, "a", local.long)`,
-		"replace, pattern":              `replace(local.long, "/a/", local.long)`,
-		"replace, groups":               `replace(local.long, "/(a+)/", "` + strings.Repeat("$1", 1000) + `")`,
-		"setproduct":                    `setproduct(range(1000), range(1000), range(1000))`,
-		"setproduct of ten":             `setproduct(` + strings.Repeat("range(1000), ", 9) + `range(1000))`,
-		"for in for in for":             `[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]`,
-		"for over csvdecode":            `[for a in csvdecode(file("table.csv")): [for b in csvdecode(file("table.csv")): [for c in csvdecode(file("table.csv")): a]]]`,
-		"for that makes a number":       `length(` + hundred(6, "1") + `)`,
-		"for that keeps nothing":        `[for a in range(1000): a if length([for b in range(1000): b if length([for c in range(1000): c if false]) > 0]) > 0]`,
-		"for with a key":                `{ for a in range(1000): a => { for b in range(1000): b => { for c in range(1000): c => a } } }`,
-		"for that groups":               `{ for a in range(1000): "x" => [for b in range(1000): b]... }`,
-		"for in try":                    `try([for a in range(1000): [for b in range(1000): [for c in range(1000): a]]], 1)`,
-		"for in can":                    `can([for a in range(1000): [for b in range(1000): [for c in range(1000): a]]])`,
-		"template for":                  `"%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"`,
+		"replace, text by text": `replace(local.long, "a", local.long)`,
+		"replace, pattern":      `replace(local.long, "/a/", local.long)`,
+		"replace, groups":       `replace(local.long, "/(a+)/", "` + strings.Repeat("$1", 1000) + `")`,
+		"setproduct":            `setproduct(range(1000), range(1000), range(1000))`,
+		"setproduct of ten":     `setproduct(` + strings.Repeat("range(1000), ", 9) + `range(1000))`,
+		"for in for in for":     `[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]`,
+		"for over csvdecode": `[for a in csvdecode(file("table.csv")): [for b in csvdecode(file("table.csv")): [for c in ` +
+			`csvdecode(file("table.csv")): a]]]`,
+		"for that makes a number": `length(` + hundred(6, "1") + `)`,
+		"for that keeps nothing": `[for a in range(1000): a if length([for b in range(1000): b if length([for c in range(1000): c if ` +
+			`false]) > 0]) > 0]`,
+		"for with a key":  `{ for a in range(1000): a => { for b in range(1000): b => { for c in range(1000): c => a } } }`,
+		"for that groups": `{ for a in range(1000): "x" => [for b in range(1000): b]... }`,
+		"for in try":      `try([for a in range(1000): [for b in range(1000): [for c in range(1000): a]]], 1)`,
+		"for in can":      `can([for a in range(1000): [for b in range(1000): [for c in range(1000): a]]])`,
+		"template for": `"%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor ` +
+			`}%{ endfor }"`,
 		"template of a text":            `"` + strings.Repeat("${local.long}", 1000) + `"`,
 		"templatefile":                  `templatefile("loop.tmpl", {})`,
 		"templatefiles of each other":   `templatefile("a.tmpl", {})`,
@@ -98,15 +101,19 @@ func TestExpressionsThatCostTooMuch(t *testing.T) {
 		"in a for_each":                 "",
 		"in a dynamic block's for_each": "",
 	} {
-		scene := "locals {\n  long = " + long + "\n  many = flatten([for i in range(9): [for k in range(1000): i * 1000 + k]])\n  x = " + expr + "\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
+		scene := "locals {\n  long = " + long + "\n  many = flatten([for i in range(9): [for k in range(1000): i * 1000 + k]])\n  x = " + expr +
+			"\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
 		bomb := `[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]`
 		switch name {
 		case "in a default":
-			scene = "variable \"v\" {\n  default = [for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]: " + strings.ReplaceAll(bomb, "range(1000)", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]") + "]\n}\nlocals {\n  x = " + bomb + "\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
+			scene = "variable \"v\" {\n  default = [for a in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]: " +
+				strings.ReplaceAll(bomb, "range(1000)", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]") + "]\n}\nlocals {\n  x = " + bomb +
+				"\n}\nrender \"r\" {\n  prompt = \"r\"\n}\n"
 		case "in a for_each":
 			scene = "render \"r\" {\n  for_each = { for k in " + bomb + ": k => k }\n  prompt = \"r\"\n}\n"
 		case "in a dynamic block's for_each":
-			scene = "render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = " + bomb + "\n    content {\n      path = \"x.png\"\n    }\n  }\n}\n"
+			scene = "render \"r\" {\n  prompt = \"r\"\n  dynamic \"output\" {\n    for_each = " + bomb +
+				"\n    content {\n      path = \"x.png\"\n    }\n  }\n}\n"
 		}
 		maxThinking = time.Second
 		if name == "for that makes a number" { // as users have it
@@ -115,10 +122,12 @@ func TestExpressionsThatCostTooMuch(t *testing.T) {
 		t.Run(name, func(t *testing.T) { costs(t, files, "scene.hcl", scene) })
 	}
 	t.Run("for in JSON", func(t *testing.T) {
-		costs(t, files, "scene.json", `{"locals": {"x": "${[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]}"}, "render": {"r": {"prompt": "r"}}}`)
+		costs(t, files, "scene.json",
+			`{"locals": {"x": "${[for a in range(1000): [for b in range(1000): [for c in range(1000): a]]]}"}, "render": {"r": {"prompt": "r"}}}`)
 	})
 	t.Run("deep in JSON", func(t *testing.T) {
-		costs(t, files, "scene.json", `{"locals": {"x": [{"a": "%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"}]}, "render": {"r": {"prompt": "r"}}}`)
+		costs(t, files, "scene.json", `{"locals": {"x": [{"a": "%{ for a in range(1000) }%{ for b in range(1000) }%{ for c in range(1000) `+
+			`}x%{ endfor }%{ endfor }%{ endfor }"}]}, "render": {"r": {"prompt": "r"}}}`)
 	})
 }
 

@@ -55,7 +55,8 @@ func (l *loader) module(block *hcl.Block, n *node) cty.Value {
 	b := &body{l: l, g: moduleGrammar, rng: l.header(block), attrs: attrs, at: map[string]eligen.Source{}, failed: diags.HasErrors()}
 	for _, name := range repetition {
 		if a := attrs[name]; a != nil {
-			b.errorf(a.NameRange, "Unsupported argument", "A module is not repeated. Repeat the blocks in it, by a variable that lists what each gets.")
+			b.errorf(a.NameRange, "Unsupported argument",
+				"A module is not repeated. Repeat the blocks in it, by a variable that lists what each gets.")
 			delete(attrs, name)
 		}
 	}
@@ -149,7 +150,8 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 	part = &loader{
 		ctx: l.ctx, meter: l.meter,
 		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, overlay: l.overlay, out: l.out, sceneDir: l.sceneDir,
-		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules, expanded: l.expanded, families: l.families,
+		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules,
+		expanded: l.expanded, families: l.families,
 		files: l.files, pictures: l.pictures, outputs: l.outputs,
 		nodes: map[string]*node{}, given: map[string][]given{}, stray: map[string]bool{}, texts: map[string]text{},
 	}
@@ -179,7 +181,8 @@ func (b *body) readModule(part *loader, source string) bool {
 			return false
 		}
 		if total += int64(len(src)); total > maxFile {
-			b.errorf(at, "File too large", "The files of %s together have more than %d bytes (1 MiB), the most that a module may have.", source, maxFile)
+			b.errorf(at, "File too large", "The files of %s together have more than %d bytes (1 MiB), the most that a module may have.", source,
+				maxFile)
 			return false
 		}
 		f := newFile(filepath.Join(part.dir, name), src)

@@ -19,7 +19,8 @@ func Variables(path string) []Variable {
 	if parsed.body == nil {
 		return nil
 	}
-	content, _, _ := parsed.body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "variable", LabelNames: []string{"name"}}}})
+	content, _, _ := parsed.body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "variable",
+		LabelNames: []string{"name"}}}})
 	var out []Variable
 	for _, b := range content.Blocks {
 		v := Variable{Name: b.Labels[0]}

@@ -25,7 +25,8 @@ func TestUnsavedTexts(t *testing.T) {
 		}
 	}
 	unsaved := map[string][]byte{
-		at("s.hcl"):         []byte("variable \"what\" {}\nvariable \"where\" {}\nmodule \"birds\" {\n  source = \"./birds\"\n}\nrender \"r\" {\n  prompt = \"${file(\"words.txt\")} ${var.what} ${var.where}\"\n}\n"),
+		at("s.hcl"): []byte("variable \"what\" {}\nvariable \"where\" {}\nmodule \"birds\" {\n  source = \"./birds\"\n}\nrender " +
+			"\"r\" {\n  prompt = \"${file(\"words.txt\")} ${var.what} ${var.where}\"\n}\n"),
 		at("birds/new.hcl"): []byte("entity \"b\" {\n  prompt = \"unsaved\"\n  box = xywh(0.5, 0, 0.5, 0.5)\n}\n"),
 		at("words.txt"):     []byte("unsaved words"),
 		at(autoFile):        []byte("what = \"of mine\"\n"),

@@ -284,7 +284,8 @@ func stock(summary string) string {
 	switch {
 	case codes.Of(summary) != "":
 		return summary
-	case strings.HasPrefix(summary, "Missing ") && strings.Contains(summary, " for "), summary == "Missing block label", strings.HasPrefix(summary, "Extraneous label"):
+	case strings.HasPrefix(summary, "Missing ") && strings.Contains(summary,
+		" for "), summary == "Missing block label", strings.HasPrefix(summary, "Extraneous label"):
 		return "Wrong number of labels"
 	case strings.HasPrefix(summary, "Unexpected ") && strings.HasSuffix(summary, " block"):
 		return "Unsupported block type"

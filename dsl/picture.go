@@ -59,7 +59,8 @@ func (l *loader) imageFunction() function.Function {
 			case channel == "alpha":
 				s.region.Bitmap = p.alpha
 			case channel == "" && p.varies:
-				s.trouble = fmt.Sprintf("the transparency of %s varies, so it could mean two masks: say { channel = \"alpha\" } for what is opaque, or { channel = \"luminance\" } for what is bright", args[0].AsString())
+				s.trouble = fmt.Sprintf("the transparency of %s varies, so it could mean two masks: say { channel = \"alpha\" } for what is "+
+					"opaque, or { channel = \"luminance\" } for what is bright", args[0].AsString())
 			}
 			var on bool
 			if s.bitmap, on = s.region.Bitmap.Box(); !on && s.trouble == "" {

@@ -19,19 +19,23 @@ var trainings = []string{"autoencoder", "base", "eligen", "in-context", "vision"
 var (
 	recipeGrammar = &grammar{
 		what: "a recipe",
-		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions", "dropout",
-			"timesteps", "weighting", "object_weight", "position_loss", "appearance_loss", "pairs", "distill", "image_prompts", "styles", "ema", "every"},
+		optional: []string{"kind", "model", "dataset", "classes", "pictures", "size", "window", "seed", "steps", "batch", "train", "regions",
+			"dropout",
+			"timesteps", "weighting", "object_weight", "position_loss", "appearance_loss", "pairs", "distill", "image_prompts", "styles", "ema",
+			"every"},
 		blocks:  []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
 		later:   []string{"for_each", "count"},
 		renamed: map[string]string{"within": "position_loss", "across": "appearance_loss", "objects": "object_weight", "words": "distill"},
 		inside: map[string]string{
 			"learning_rate": "optimizer", "warmup": "optimizer", "schedule": "optimizer", "weight_decay": "optimizer", "clip": "optimizer",
-			"rate": "optimizer", "decay": "optimizer", "weight": "optimizer", "betas": "optimizer", "epsilon": "optimizer", "prompt": "render", "negative": "render",
+			"rate": "optimizer", "decay": "optimizer", "weight": "optimizer", "betas": "optimizer", "epsilon": "optimizer", "prompt": "render",
+			"negative": "render",
 		},
 	}
 	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
 	stylesGrammar    = &grammar{what: "a set of styles", optional: []string{"flat", "ink", "noto"}}
-	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"learning_rate", "warmup", "schedule", "weight_decay", "clip", "betas", "epsilon"},
+	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"learning_rate", "warmup", "schedule", "weight_decay", "clip",
+		"betas", "epsilon"},
 		renamed: map[string]string{"rate": "learning_rate", "decay": "schedule", "weight": "weight_decay"}}
 )
 
@@ -54,7 +58,8 @@ func (l *loader) recipe(block *hcl.Block) {
 	b.wholeTokens("size", r.Size)
 	b.wholeTokens("window", r.Window)
 	if r.Window.W > r.Size.W || r.Window.H > r.Size.H {
-		b.errorf(b.place("window"), outOfRange, "A window is a part of a picture, and pictures are %d×%d here; say how large with \"size\".", r.Size.W, r.Size.H)
+		b.errorf(b.place("window"), outOfRange, "A window is a part of a picture, and pictures are %d×%d here; say how large with \"size\".",
+			r.Size.W, r.Size.H)
 	}
 	if n, ok := b.whole("seed", 0, 1<<32-1); ok {
 		r.Seed = uint64(n)
@@ -64,7 +69,8 @@ func (l *loader) recipe(block *hcl.Block) {
 		low, high int64
 		to        *int
 	}{
-		{"classes", 0, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch}, {"every", 1, 1_000_000_000, &r.Every},
+		{"classes", 0, 1_000_000, &r.Classes}, {"steps", 1, 1_000_000_000, &r.Steps}, {"batch", 1, 1_000_000, &r.Batch},
+		{"every", 1, 1_000_000_000, &r.Every},
 		{"pictures", 0, 1_000_000_000, &r.Pictures},
 	} {
 		if n, ok := b.whole(x.name, x.low, x.high); ok {
@@ -117,7 +123,8 @@ func (l *loader) recipe(block *hcl.Block) {
 			}
 		}
 		if sum > 1 {
-			b.errorf(b.place("styles"), outOfRange, "The styles' shares of the pictures add up to %v; they can't be more than 1. What is left is drawn in the dataset's own style.", sum)
+			b.errorf(b.place("styles"), outOfRange,
+				"The styles' shares of the pictures add up to %v; they can't be more than 1. What is left is drawn in the dataset's own style.", sum)
 		}
 		b.failed = b.failed || s.failed
 	}
@@ -154,7 +161,8 @@ func (b *body) ofKind(r eligen.Recipe) {
 		}
 	}
 	if !slices.Contains([]string{"base", "eligen", "in-context"}, r.Kind) {
-		refuse("position_loss", "\"position_loss\" applies where the transformer learns: kinds base, eligen and in-context, not %q. Remove it.", r.Kind)
+		refuse("position_loss", "\"position_loss\" applies where the transformer learns: kinds base, eligen and in-context, not %q. Remove it.",
+			r.Kind)
 	}
 	if r.Kind != "base" {
 		refuse("pairs", "\"pairs\" applies to kind base, not %q; in-context sees pairs alone. Remove it.", r.Kind)
@@ -168,7 +176,8 @@ func (b *body) ofKind(r eligen.Recipe) {
 	if r.Kind != "base" {
 		refuse("image_prompts", "\"image_prompts\" applies to kind base, not %q; ip shows the style to all of its samples. Remove it.", r.Kind)
 	} else if !b.has("styles") {
-		refuse("image_prompts", "An image prompt shows a style, and this recipe has no \"styles\". Set \"styles\" to the share of each, or remove \"image_prompts\".")
+		refuse("image_prompts",
+			"An image prompt shows a style, and this recipe has no \"styles\". Set \"styles\" to the share of each, or remove \"image_prompts\".")
 	}
 	if r.Kind == "in-context" {
 		refuse("object_weight", "An in-context LoRA's loss counts in the object's region alone. Remove \"object_weight\".")
@@ -214,7 +223,8 @@ func (b *body) dataset(s string) string {
 	info, err := os.Stat(p)
 	switch {
 	case err != nil:
-		b.errorf(b.place("dataset"), "Dataset not found", "There is no folder %s. A dataset is \"composed\", or a folder in EliGen's format; relative paths start at the scene's folder.%s", p, didYouMean(s, []string{"composed"}))
+		b.errorf(b.place("dataset"), "Dataset not found", "There is no folder %s. A dataset is \"composed\", or a folder in EliGen's format; "+
+			"relative paths start at the scene's folder.%s", p, didYouMean(s, []string{"composed"}))
 	case !info.IsDir():
 		b.errorf(b.place("dataset"), "Dataset not found", "%s is no folder.", p)
 	}
@@ -226,7 +236,8 @@ func (b *body) optimizer(block *hcl.Block) eligen.Optimizer {
 	defer func() { b.failed = b.failed || o.failed }()
 	kinds := []string{"adamw", "muon"}
 	if name := block.Labels[0]; !slices.Contains(kinds, name) {
-		o.errorf(block.LabelRanges[0], "Unknown value", "There is no optimizer %q; there are \"adamw\" and \"muon\".%s", name, didYouMean(name, kinds))
+		o.errorf(block.LabelRanges[0], "Unknown value", "There is no optimizer %q; there are \"adamw\" and \"muon\".%s", name,
+			didYouMean(name, kinds))
 	}
 	out := eligen.Optimizer{Kind: block.Labels[0]}
 	if f, ok := o.number("learning_rate", 0, 10); ok {

@@ -28,16 +28,19 @@ const (
 
 var (
 	renderGrammar = &grammar{
-		what:     "a render",
-		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each", "count"},
-		blocks:   []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "transfer"}, {Type: "vae"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
-		many:     []string{"output"},
+		what: "a render",
+		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each",
+			"count"},
+		blocks: []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "transfer"}, {Type: "vae"},
+			{Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
+		many: []string{"output"},
 		never: map[string]string{
 			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
 		},
 		inside: map[string]string{
-			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler", "tea_cache": "sampler",
-			"tiled": "vae", "tile": "vae", "stride": "vae",
+			"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "shift": "sampler", "negative_entities": "sampler",
+			"tea_cache": "sampler",
+			"tiled":     "vae", "tile": "vae", "stride": "vae",
 			"strength": "init", "image": "init", "path": "output", "overlay": "output", "box": "entity", "mask": "entity", "region": "entity",
 		},
 	}
@@ -318,7 +321,8 @@ func (b *body) vae(r *eligen.Render) {
 		}
 		*into = int(n)
 		if !out.Tiled && !v.failed {
-			v.errorf(v.place(name), notApplicable, "%q is of the tiles that the autoencoder works in, and it works in none. Set tiled = true, or remove it.", name)
+			v.errorf(v.place(name), notApplicable,
+				"%q is of the tiles that the autoencoder works in, and it works in none. Set tiled = true, or remove it.", name)
 		}
 	}
 	number("tile", &out.Tile)
@@ -404,7 +408,8 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 				continue
 			}
 			if seen[n] {
-				b.errorf(places[i], "Entity listed twice", "%s is in this list already. A second copy of what it should look like needs an entity block of its own.", b.l.shown(n))
+				b.errorf(places[i], "Entity listed twice",
+					"%s is in this list already. A second copy of what it should look like needs an entity block of its own.", b.l.shown(n))
 				continue
 			}
 			seen[n] = true
@@ -579,15 +584,19 @@ func (b *body) collides(at hcl.Range, path string, first writer, who string) {
 	module := func(who string) string { before, _, _ := strings.Cut(who, "render."); return before }
 	switch {
 	case first.at == place && module(first.who) != module(who):
-		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: the two modules are of one folder, and in names of files upper and lower case are one. Write an output block with a variable of the module in its path.", path, first.who, who)
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: the two modules are of one folder, and in names of "+
+			"files upper and lower case are one. Write an output block with a variable of the module in its path.", path, first.who, who)
 	case word == "" || first.at != place:
 		b.errorf(at, duplicateOutput, "Two outputs write %s. Give one of them another path.", path).Note(first.at, "the other output is here")
 	case a == nil || a.Expr.Range() != at:
-		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: in names of files, upper and lower case are one, and what is no letter, digit, \"-\", \"_\" or \".\" becomes \"_\". Name the keys so that they differ in more, or write an output block with another path.", path, first.who, who)
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s: in names of files, upper and lower case are one, and "+
+			"what is no letter, digit, \"-\", \"_\" or \".\" becomes \"_\". Name the keys so that they differ in more, or write an output block "+
+			"with another path.", path, first.who, who)
 	case !b.variesBy(a.Expr):
 		b.errorf(at, duplicateOutput, "Every instance writes %s. Put %s into the path.", path, word)
 	default:
-		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s. Put more of what tells them apart into the path, as %s.", path, first.who, who, word)
+		b.l.diags.Errorf(&place, duplicateOutput, "%s would be written by %s and by %s. Put more of what tells them apart into the path, as %s.",
+			path, first.who, who, word)
 	}
 }
 
@@ -622,7 +631,8 @@ func (l *loader) filesMeet(renders []eligen.Render) {
 			n := numberedOutput{ends[0] + o.Path[at[0]:at[1]] + ends[1], r.Clip.Timeline.Frames, writer{o.Source, r.Address, o.Path}}
 			for _, other := range byEnds[ends] {
 				if f, meet := n.meets(other); meet {
-					l.diags.Errorf(&n.at, duplicateOutput, "%s would be written by %s and by %s. Give one of the two another path.", n.frame(f), other.who, n.who)
+					l.diags.Errorf(&n.at, duplicateOutput, "%s would be written by %s and by %s. Give one of the two another path.", n.frame(f), other.who,
+						n.who)
 				}
 			}
 			byEnds[ends] = append(byEnds[ends], n)
@@ -632,11 +642,13 @@ func (l *loader) filesMeet(renders []eligen.Render) {
 		w := l.outputs[key]
 		for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
 			if file, ok := l.outputs[dir]; ok {
-				l.diags.Errorf(&w.at, "Invalid output path", "%s can't be a folder: another output writes it as a file. Give one of the two another path.", file.path).Note(file.at, "written as a file here")
+				l.diags.Errorf(&w.at, "Invalid output path", "%s can't be a folder: another output writes it as a file. Give one of the two "+
+					"another path.", file.path).Note(file.at, "written as a file here")
 			}
 		}
 		if o, f, ok := frameOf(byEnds, key); ok {
-			l.diags.Errorf(&w.at, duplicateOutput, "%s would be written by %s and by %s, as its frame %d. Give one of the two another path.", w.path, w.who, o.who, f)
+			l.diags.Errorf(&w.at, duplicateOutput, "%s would be written by %s and by %s, as its frame %d. Give one of the two another path.", w.path,
+				w.who, o.who, f)
 		}
 	}
 	for name, p := range l.pictures {
@@ -645,7 +657,8 @@ func (l *loader) filesMeet(renders []eligen.Render) {
 			continue
 		}
 		if o, f, ok := frameOf(byEnds, fileKey(clean)); ok {
-			l.diags.Errorf(&o.at, "Output overwrites an input", "The scene reads %s, so frame %d can't be written to it. Give the output another path.", clean, f)
+			l.diags.Errorf(&o.at, "Output overwrites an input",
+				"The scene reads %s, so frame %d can't be written to it. Give the output another path.", clean, f)
 		}
 	}
 }
@@ -694,7 +707,8 @@ func (l *loader) overwrites() {
 			continue
 		}
 		if at, ok := l.outputs[fileKey(clean)]; ok {
-			l.diags.Errorf(&at.at, "Output overwrites an input", "The scene reads %s, so it can't be written too. Give the output another path.", clean)
+			l.diags.Errorf(&at.at, "Output overwrites an input", "The scene reads %s, so it can't be written too. Give the output another path.",
+				clean)
 		}
 	}
 }

@@ -71,7 +71,8 @@ func TestSchemaExamples(t *testing.T) {
 	if _, ds := load(t.Context(), "testdata/examples.hcl", []byte(src.String()), Vars{}); ds.HasErrors() {
 		t.Errorf("%s", ds.Error())
 	}
-	if got, ds := Format("examples.hcl", []byte(strings.TrimSpace(src.String())+"\n")); ds.HasErrors() || string(got) != strings.TrimSpace(src.String())+"\n" {
+	if got, ds := Format("examples.hcl", []byte(strings.TrimSpace(src.String())+"\n")); ds.HasErrors() ||
+		string(got) != strings.TrimSpace(src.String())+"\n" {
 		t.Errorf("the examples are not formatted as fmt would: %s", got)
 	}
 }

@@ -42,7 +42,8 @@ const (
 )
 
 var shapeNames = []string{"xywh", "xyxy", "cxcywh", "px", "ellipse", "polygon", "union", "subtract", "intersect", "image", "bounds",
-	"svg", "invert", "grow", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of", "inside", "grid", "cell", "row", "column", "center", "iou", "area"}
+	"svg", "invert", "grow", "translate", "scale", "rotate", "mirror", "above", "below", "left_of", "right_of", "inside", "grid", "cell",
+	"row", "column", "center", "iou", "area"}
 
 func shapeValue(r eligen.Region) cty.Value {
 	return cty.CapsuleVal(shapeType, &shape{region: r, leaves: 1})

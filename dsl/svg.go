@@ -78,7 +78,8 @@ func readPath(text string) (*svgReader, error) {
 			command = c
 			r.at++
 		case command == 0:
-			return nil, fmt.Errorf("a path begins with M, as \"M 0.1 0.1 L 0.9 0.1 L 0.5 0.9 Z\"; this begins with %q", text[r.at:min(len(text), r.at+12)])
+			return nil, fmt.Errorf("a path begins with M, as \"M 0.1 0.1 L 0.9 0.1 L 0.5 0.9 Z\"; this begins with %q",
+				text[r.at:min(len(text), r.at+12)])
 		case command == 'Z' || command == 'z':
 			return nil, fmt.Errorf("after Z comes a command, not %q (character %d)", text[r.at:min(len(text), r.at+12)], r.at+1)
 		case command == 'M': // numbers that follow are lines
@@ -252,7 +253,8 @@ func (r *svgReader) numbers(n int, command byte) ([]float64, error) {
 			if start >= len(r.text) {
 				return nil, fmt.Errorf("%c needs %d numbers, and has %d before the path's end", command, n, i)
 			}
-			return nil, fmt.Errorf("%c needs %d numbers, and has %d before %q (character %d)", command, n, i, r.text[start:min(len(r.text), start+12)], start+1)
+			return nil, fmt.Errorf("%c needs %d numbers, and has %d before %q (character %d)", command, n, i,
+				r.text[start:min(len(r.text), start+12)], start+1)
 		}
 		out = append(out, f)
 	}

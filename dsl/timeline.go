@@ -25,7 +25,8 @@ var (
 		blocks:   []hcl.BlockHeaderSchema{{Type: "track"}, dynamicBlock},
 		many:     []string{"track"},
 		later:    []string{"for_each", "count"},
-		inside:   map[string]string{"target": "track", "keys": "track", "ease": "track", "path": "output", "entities": "render", "seed": "render"},
+		inside: map[string]string{"target": "track", "keys": "track", "ease": "track", "path": "output", "entities": "render",
+			"seed": "render"},
 	}
 	trackGrammar = &grammar{
 		what:     "a track",
@@ -199,7 +200,8 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	frames, duration := b.has("frames"), b.has("duration")
 	switch {
 	case frames && duration:
-		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both. Remove one of the two.").Note(l.source(b.attrs["duration"].NameRange), "\"duration\" is here")
+		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both. Remove one of "+
+			"the two.").Note(l.source(b.attrs["duration"].NameRange), "\"duration\" is here")
 	case frames:
 		if n, ok := b.whole("frames", 1, int64(limit)); ok {
 			t.Frames = int(n)
@@ -210,7 +212,8 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 			end.seconds = s
 			switch n := math.Round(s * t.FPS); {
 			case n > float64(limit):
-				b.errorf(b.place("duration"), outOfRange, "%v seconds at %v frames a second are %.0f frames; at most %d are rendered, unless --max-frames says otherwise.", s, t.FPS, n, limit)
+				b.errorf(b.place("duration"), outOfRange,
+					"%v seconds at %v frames a second are %.0f frames; at most %d are rendered, unless --max-frames says otherwise.", s, t.FPS, n, limit)
 			case n < 1:
 				b.errorf(b.place("duration"), outOfRange, "%v seconds at %v frames a second are no frame.", s, t.FPS)
 			default:
@@ -322,19 +325,23 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 	switch {
 	case len(given) == 0:
 		if !c.damaged && !c.guessed["keys"] && !c.guessed["path"] && !c.guessed["follow"] {
-			c.errorf(c.rng, missing, "A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
+			c.errorf(c.rng, missing,
+				"A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
 		}
 		c.failed = true
 		return
 	case len(given) > 1:
-		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\". Remove all but one.").Note(b.l.source(c.attrs[given[0]].NameRange), "%q is here", given[0])
+		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\". Remove all "+
+			"but one.").Note(b.l.source(c.attrs[given[0]].NameRange), "%q is here", given[0])
 		return
 	case len(given) == 1 && given[0] != "keys" && target.Attribute != "center":
-		c.errorf(c.attrs[given[0]].NameRange, notApplicable, "%q moves a place, and %s is none: set target = %s.center.", given[0], target, target.Block)
+		c.errorf(c.attrs[given[0]].NameRange, notApplicable, "%q moves a place, and %s is none: set target = %s.center.", given[0], target,
+			target.Block)
 		return
 	}
 	if given[0] != "keys" && c.has("extrapolate") {
-		c.errorf(c.attrs["extrapolate"].NameRange, notApplicable, "\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
+		c.errorf(c.attrs["extrapolate"].NameRange, notApplicable,
+			"\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
 	}
 	ease, eased := c.ease("ease")
 	switch given[0] {
@@ -346,7 +353,8 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 				if v.Type() == cty.String {
 					hint = " Write path(" + short(v) + ")."
 				}
-				c.errorf(c.place("path"), wrongType, "\"path\" must be a path, as path(\"M 0.1 0.5 L 0.9 0.5\"), polyline(…), spline(…) or orbit(…); this is %s.%s", short(v), hint)
+				c.errorf(c.place("path"), wrongType,
+					"\"path\" must be a path, as path(\"M 0.1 0.5 L 0.9 0.5\"), polyline(…), spline(…) or orbit(…); this is %s.%s", short(v), hint)
 			} else {
 				tr.Path = v.EncapsulatedValue().(*eligen.Path)
 			}
@@ -380,7 +388,8 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 	r := a.Expr.Range()
 	traversal, diags := hcl.AbsTraversalForExpr(a.Expr)
 	if diags.HasErrors() {
-		c.errorf(r, "Invalid target", "\"target\" is a reference to what moves, written out, as entity.dog.box, entity.bird[\"near\"].center or adapter.lora.eligen.scale.")
+		c.errorf(r, "Invalid target",
+			"\"target\" is a reference to what moves, written out, as entity.dog.box, entity.bird[\"near\"].center or adapter.lora.eligen.scale.")
 		return t, nil, false
 	}
 	if traversal.RootName() == "sampler" {
@@ -402,7 +411,8 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 	}
 	attributes := movable[n.kind]
 	if attributes == nil {
-		c.errorf(r, "Invalid target", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
+		c.errorf(r, "Invalid target", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and "+
+			"sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
 		return t, nil, false
 	}
 	n.used = true
@@ -435,7 +445,8 @@ func (c *body) target() (t eligen.Target, entity *node, ok bool) {
 		c.errorf(r, "Invalid target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
 		return t, nil, false
 	case !slices.Contains(attributes, name):
-		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), words.Quoted(attributes, "or"), didYouMean(name, attributes))
+		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), words.Quoted(attributes, "or"),
+			didYouMean(name, attributes))
 		return t, nil, false
 	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil:
 		if n.where != name {
@@ -459,7 +470,8 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 		return *v.EncapsulatedValue().(*eligen.Ease), true
 	}
 	if v.Type() != cty.String {
-		c.errorf(c.place(name), wrongType, "%q must be the name of an ease, as \"cubic-in-out\", or bezier(…), steps(…) or spring(…); this is %s.", name, short(v))
+		c.errorf(c.place(name), wrongType,
+			"%q must be the name of an ease, as \"cubic-in-out\", or bezier(…), steps(…) or spring(…); this is %s.", name, short(v))
 		return e, false
 	}
 	e, ok = eligen.ParseEase(v.AsString())
@@ -469,7 +481,8 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 			hint = didYouMean(v.AsString(), eligen.EaseNames())
 		}
 		if hint == "" {
-			hint = " Names are those of easings.net, as \"sine-in\", \"cubic-out\" or \"bounce-in-out\", CSS's \"ease\", \"ease-in\", \"ease-out\" and \"ease-in-out\", \"linear\" and \"hold\"."
+			hint = " Names are those of easings.net, as \"sine-in\", \"cubic-out\" or \"bounce-in-out\", CSS's \"ease\", \"ease-in\", " +
+				"\"ease-out\" and \"ease-in-out\", \"linear\" and \"hold\"."
 		}
 		c.errorf(c.place(name), "Unknown value", "There is no ease %q.%s", v.AsString(), hint)
 	}
@@ -496,7 +509,8 @@ func easeHint(name string) string {
 	case "spring":
 		return " Write it as a function, without quotes: spring()."
 	case "bezier", "steps":
-		return " Write it as a function, without quotes, with its numbers: " + map[string]string{"bezier": "bezier(0.4, 0, 0.2, 1)", "steps": "steps(4)"}[name] + "."
+		return " Write it as a function, without quotes, with its numbers: " +
+			map[string]string{"bezier": "bezier(0.4, 0, 0.2, 1)", "steps": "steps(4)"}[name] + "."
 	case "step-end", "step", "discrete", "none", "constant":
 		return ` A value that stays until the next key is "hold".`
 	case "step-start":
@@ -535,8 +549,9 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 	}
 	before := 0.0 // when the key before is
 	for i, e := range list {
-		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}}, attrs: hcl.Attributes{"key": {Name: "key", Expr: e, Range: ranges[i], NameRange: ranges[i]}},
-			at: map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
+		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}},
+			attrs: hcl.Attributes{"key": {Name: "key", Expr: e, Range: ranges[i], NameRange: ranges[i]}},
+			at:    map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
 		k, ok := one.object("key", keyGrammar)
 		if !ok {
 			if !one.failed {
@@ -552,13 +567,15 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 		}
 		key.Source = c.l.source(ranges[i])
 		if n := len(tr.Keys); n > 0 && at <= before && !end.unknown {
-			c.errorf(k.place("at"), "Keys out of order", "This key is at frame %s, and the one before it at frame %s: keys come in the order of time, each at a time of its own.",
+			c.errorf(k.place("at"), "Keys out of order",
+				"This key is at frame %s, and the one before it at frame %s: keys come in the order of time, each at a time of its own.",
 				plainFloat(round(key.Frame)), plainFloat(round(tr.Keys[n-1].Frame)))
 			continue
 		}
 		before = at
 		if i == len(list)-1 && k.has("ease") && !k.failed {
-			c.l.warnf(k.place("ease"), "Argument without effect", "An ease is that of the way to the next key, and this is the last. Move it to the key before, or remove it.")
+			c.l.warnf(k.place("ease"), "Argument without effect",
+				"An ease is that of the way to the next key, and this is the last. Move it to the key before, or remove it.")
 		}
 		if n := len(tr.Keys); n > 0 && key.Frame == tr.Keys[n-1].Frame {
 			continue // of one frame, which shows where everything begins
@@ -671,14 +688,16 @@ func (k *body) frame(t *eligen.Timeline, end end) (frame, when float64, ok bool)
 			frame = seconds * t.FPS
 			when, inside = frame, seconds <= max(end.seconds, last/t.FPS)+1e-9
 			if !inside && !end.unknown {
-				k.errorf(at, outOfRange, "This is after the end: the timeline is %s long, %d frames at %v a second.", plainSeconds(end.seconds), t.Frames, t.FPS)
+				k.errorf(at, outOfRange, "This is after the end: the timeline is %s long, %d frames at %v a second.", plainSeconds(end.seconds),
+					t.Frames, t.FPS)
 				return 0, 0, false
 			}
 			break
 		}
 		fallthrough
 	default:
-		k.errorf(at, wrongType, "\"at\" is a time, as \"1.2s\", a part of the timeline, as \"40%%\", or the number of a frame; this is %s.", short(v))
+		k.errorf(at, wrongType, "\"at\" is a time, as \"1.2s\", a part of the timeline, as \"40%%\", or the number of a frame; this is %s.",
+			short(v))
 		return 0, 0, false
 	}
 	if !inside && !end.unknown {
@@ -727,7 +746,8 @@ func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
 		if f, ok := w.number("strength", 0, 1); ok {
 			out.Strength = f
 			if f == 0 || f == 1 {
-				w.errorf(w.place("strength"), outOfRange, "\"strength\" lies between 0 and 1: at 0 nothing would change from frame to frame, at 1 a frame would begin from noise alone.")
+				w.errorf(w.place("strength"), outOfRange,
+					"\"strength\" lies between 0 and 1: at 0 nothing would change from frame to frame, at 1 a frame would begin from noise alone.")
 			}
 		}
 		if n, ok := w.whole("every", 1, MaxFrames); ok {
@@ -748,7 +768,8 @@ func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
 	}
 	for _, tr := range r.Clip.Timeline.Tracks {
 		if missing := b.unmoved(tr, r, shown); missing != "" {
-			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track.", r.Clip.Timeline.Address, tr.Target, missing).Note(tr.Source, "the track is here")
+			b.errorf(b.place("timeline"), "Nothing to move", "%s moves %s, and %s is not in this render. Add it, or remove the track.",
+				r.Clip.Timeline.Address, tr.Target, missing).Note(tr.Source, "the track is here")
 		}
 	}
 	return true

@@ -13,7 +13,8 @@ import (
 func timelineOf(t *testing.T, entity, timeline string) (*eligen.Timeline, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s.hcl")
-	src := "render \"r\" {\n  prompt = \"a road\"\n  timeline = timeline.t\n}\n\nentity \"car\" {\n  prompt = \"a car\"\n  " + entity + "\n}\n\ntimeline \"t\" {\n" + timeline + "\n}\n"
+	src := "render \"r\" {\n  prompt = \"a road\"\n  timeline = timeline.t\n}\n\nentity \"car\" {\n  prompt = \"a car\"\n  " + entity +
+		"\n}\n\ntimeline \"t\" {\n" + timeline + "\n}\n"
 	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,17 +48,30 @@ func TestTimelinesThatAreRight(t *testing.T) {
 		name, entity, timeline string
 		frames                 []float64 // of the keys
 	}{
-		{"drive in and out", on, "frames = 5\n" + keysOf("{at = 0, value = xywh(-0.5, 0, 0.3, 0.3)}, {at = 4, value = xywh(1.2, 0, 0.3, 0.3)}"), []float64{0, 4}},
-		{"partly outside", on, "frames = 5\n" + keysOf("{at = 0, value = xywh(-0.1, 0, 0.3, 0.3)}, {at = 4, value = xywh(0.9, 0, 0.3, 0.3)}"), []float64{0, 4}},
-		{"the entity's own box is outside, and moves in", off, "frames = 2\ntrack {\n target = entity.car.center\n path = polyline([[-0.5, 0.5], [0.5, 0.5]])\n}", nil},
-		{"pixels that leave", "box = px(xywh(-200, 10, 100, 100))", "frames = 2\n" + keysOf("{at = 0, value = px(xywh(-200, 10, 100, 100))}, {at = 1, value = px(xywh(9000, 10, 100, 100))}"), []float64{0, 1}},
-		{"one frame", on, "frames = 1\n" + keysOf("{at = \"0%\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"100%\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0}},
-		{"one frame of three keys", on, "frames = 1\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = \"50%\", value = xywh(0.1, 0, 0.3, 0.3)}, {at = \"100%\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0}},
-		{"a key at the very end", on, "duration = \"2s\"\n" + keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"2s\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 24}},
-		{"at the end of so many frames", on, "frames = 24\nfps = 12\n" + keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"2000ms\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 24}},
-		{"at the end of a length that is no whole frames", on, "duration = 1.04\n" + keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"1.04s\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 12.48}},
-		{"one frame, and a key at its end", on, "frames = 1\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = \"0.08s\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 0.96}},
-		{"easings.net's name", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"easeInOutCubic\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 1}},
+		{"drive in and out", on, "frames = 5\n" + keysOf("{at = 0, value = xywh(-0.5, 0, 0.3, 0.3)}, {at = 4, value = xywh(1.2, 0, 0.3, 0.3)}"),
+			[]float64{0, 4}},
+		{"partly outside", on, "frames = 5\n" + keysOf("{at = 0, value = xywh(-0.1, 0, 0.3, 0.3)}, {at = 4, value = xywh(0.9, 0, 0.3, 0.3)}"),
+			[]float64{0, 4}},
+		{"the entity's own box is outside, and moves in", off,
+			"frames = 2\ntrack {\n target = entity.car.center\n path = polyline([[-0.5, 0.5], [0.5, 0.5]])\n}", nil},
+		{"pixels that leave", "box = px(xywh(-200, 10, 100, 100))",
+			"frames = 2\n" + keysOf("{at = 0, value = px(xywh(-200, 10, 100, 100))}, {at = 1, value = px(xywh(9000, 10, 100, 100))}"),
+			[]float64{0, 1}},
+		{"one frame", on, "frames = 1\n" + keysOf("{at = \"0%\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"100%\", value = xywh(0.5, 0, 0.3, 0.3)}"),
+			[]float64{0}},
+		{"one frame of three keys", on, "frames = 1\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = \"50%\", value = xywh(0.1, 0, "+
+			"0.3, 0.3)}, {at = \"100%\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0}},
+		{"a key at the very end", on,
+			"duration = \"2s\"\n" + keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"2s\", value = xywh(0.5, 0, 0.3, 0.3)}"),
+			[]float64{0, 24}},
+		{"at the end of so many frames", on, "frames = 24\nfps = 12\n" +
+			keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"2000ms\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 24}},
+		{"at the end of a length that is no whole frames", on, "duration = 1.04\n" +
+			keysOf("{at = \"0s\", value = xywh(0, 0, 0.3, 0.3)}, {at = \"1.04s\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 12.48}},
+		{"one frame, and a key at its end", on,
+			"frames = 1\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = \"0.08s\", value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 0.96}},
+		{"easings.net's name", on, "frames = 2\n" +
+			keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"easeInOutCubic\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), []float64{0, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			line, says := timelineOf(t, c.entity, c.timeline)
@@ -93,27 +107,46 @@ func TestTimelinesThatAreWrong(t *testing.T) {
 		return keysOf("{at = " + a + ", value = xywh(0, 0, 0.3, 0.3)}, {at = " + b + ", value = xywh(0.5, 0, 0.3, 0.3)}")
 	}
 	for _, c := range []struct{ name, entity, timeline, want string }{
-		{"no length", on, "duration = \"0s\"\n" + two(`"0%"`, `"100%"`), "error: Value out of range: \"duration\" must be longer than 0 seconds."},
+		{"no length", on, "duration = \"0s\"\n" + two(`"0%"`, `"100%"`),
+			"error: Value out of range: \"duration\" must be longer than 0 seconds."},
 		{"a negative length", on, "duration = \"-2s\"\n" + two(`"0%"`, `"100%"`), "error: Incorrect type: \"duration\" is a time"},
 		{"no frames", on, "frames = 0\n" + two("0", "4"), "error: Value out of range: \"frames\" must be"},
 		{"half a frame", on, "frames = 2.5\n" + two("0", "9"), "error: Value out of range: \"frames\" must be"},
 		{"too many frames", on, "frames = 20000\n" + two(`"0s"`, `"1500s"`), "error: Value out of range: \"frames\" must be"},
-		{"too long", on, "duration = \"1000m\"\n" + two(`"0s"`, `"999m"`), "error: Value out of range: 60000 seconds at 12 frames a second are 720000 frames"},
+		{"too long", on, "duration = \"1000m\"\n" + two(`"0s"`, `"999m"`),
+			"error: Value out of range: 60000 seconds at 12 frames a second are 720000 frames"},
 		{"no speed", on, "fps = 0\nduration = \"2s\"\n" + two(`"0s"`, `"2s"`), "error: Value out of range: \"fps\" is the frames of a second"},
 		{"length said twice", on, "frames = 4\nduration = \"2s\"\n" + two(`"0s"`, `"1.9s"`), "error: Conflicting arguments"},
-		{"after the end", on, "duration = \"2s\"\n" + two(`"0s"`, `"2.1s"`), "error: Value out of range: This is after the end: the timeline is 2 s long, 24 frames at 12 a second."},
-		{"a frame that isn't there", on, "frames = 24\n" + two("0", "24"), "error: Value out of range: This is frame 24, and the timeline has the frames 0 to 23."},
+		{"after the end", on, "duration = \"2s\"\n" + two(`"0s"`, `"2.1s"`),
+			"error: Value out of range: This is after the end: the timeline is 2 s long, 24 frames at 12 a second."},
+		{"a frame that isn't there", on, "frames = 24\n" + two("0", "24"),
+			"error: Value out of range: This is frame 24, and the timeline has the frames 0 to 23."},
 		{"more than all of one frame", on, "frames = 1\n" + two(`"0%"`, `"150%"`), "error: Value out of range"},
 		{"one frame, the wrong way round", on, "frames = 1\n" + two(`"100%"`, `"0%"`), "error: Keys out of order"},
 		{"the same time twice", on, "frames = 9\n" + two(`"50%"`, "4"), "error: Keys out of order"},
-		{"an ease on the last key", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3), ease = \"quad-in\"}"), "warning: Argument without effect: An ease is that of the way to the next key, and this is the last."},
-		{"CSS's function", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"cubic-bezier(0.1, 0.2, 0.3, 1)\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), "error: Unknown value: There is no ease \"cubic-bezier(0.1, 0.2, 0.3, 1)\". Write it as a function, without quotes: bezier(0.1, 0.2, 0.3, 1)."},
-		{"CSS's steps", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"steps(4, end)\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), "error: Unknown value: There is no ease \"steps(4, end)\". Write it as a function, without quotes: steps(4)."},
-		{"CSS's step-end", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"step-end\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), "error: Unknown value: There is no ease \"step-end\". A value that stays until the next key is \"hold\"."},
-		{"a function's name", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"spring\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), "error: Unknown value: There is no ease \"spring\". Write it as a function, without quotes: spring()."},
-		{"a curve without its way", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"cubic\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"), "error: Unknown value: There is no ease \"cubic\". It goes \"cubic-in\", \"cubic-out\" or \"cubic-in-out\"."},
-		{"pixels as fractions", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = 1, value = xywh(100, 100, 200, 200)}"), "warning: Unlikely region: This shape reaches from 100 to 300 across and from 100 to 300 down. If these numbers are pixels, write px( … ) around the shape."},
-		{"outside, and nothing moves it", off, "frames = 2\ntrack {\n target = entity.car.strength\n keys = [{at = 0, value = 1}]\n}", "error: Region outside the canvas"},
+		{"an ease on the last key", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = 1, value = xywh(0.5, 0, 0.3, "+
+			"0.3), ease = \"quad-in\"}"), "warning: Argument without effect: An ease is that of the way to the next key, and this is the last."},
+		{"CSS's function", on, "frames = 2\n" +
+			keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"cubic-bezier(0.1, 0.2, 0.3, 1)\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"),
+			"error: Unknown value: There is no ease \"cubic-bezier(0.1, 0.2, 0.3, 1)\". Write it as a function, without quotes: bezier(0.1, " +
+				"0.2, 0.3, 1)."},
+		{"CSS's steps", on, "frames = 2\n" +
+			keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"steps(4, end)\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"),
+			"error: Unknown value: There is no ease \"steps(4, end)\". Write it as a function, without quotes: steps(4)."},
+		{"CSS's step-end", on, "frames = 2\n" +
+			keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"step-end\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"),
+			"error: Unknown value: There is no ease \"step-end\". A value that stays until the next key is \"hold\"."},
+		{"a function's name", on, "frames = 2\n" +
+			keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"spring\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"),
+			"error: Unknown value: There is no ease \"spring\". Write it as a function, without quotes: spring()."},
+		{"a curve without its way", on,
+			"frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3), ease = \"cubic\"}, {at = 1, value = xywh(0.5, 0, 0.3, 0.3)}"),
+			"error: Unknown value: There is no ease \"cubic\". It goes \"cubic-in\", \"cubic-out\" or \"cubic-in-out\"."},
+		{"pixels as fractions", on, "frames = 2\n" + keysOf("{at = 0, value = xywh(0, 0, 0.3, 0.3)}, {at = 1, value = xywh(100, 100, 200, 200)}"),
+			"warning: Unlikely region: This shape reaches from 100 to 300 across and from 100 to 300 down. If these numbers are pixels, write " +
+				"px( … ) around the shape."},
+		{"outside, and nothing moves it", off, "frames = 2\ntrack {\n target = entity.car.strength\n keys = [{at = 0, value = 1}]\n}",
+			"error: Region outside the canvas"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, says := timelineOf(t, c.entity, c.timeline)

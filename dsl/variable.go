@@ -217,10 +217,12 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	}
 	if value == cty.NilVal {
 		if l.address != "" {
-			b.errorf(l.caller, missing, "%s needs the argument %q: the variable has no default.", l.moduleAddress(), n.name).Note(n.at, "the variable is declared here")
+			b.errorf(l.caller, missing, "%s needs the argument %q: the variable has no default.", l.moduleAddress(), n.name).Note(n.at,
+				"the variable is declared here")
 			return cty.DynamicVal
 		}
-		b.errorf(b.rng, "No value for variable", "The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
+		b.errorf(b.rng, "No value for variable",
+			"The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
 			n.name, n.name, envPrefix, n.name)
 		return cty.DynamicVal
 	}
@@ -257,7 +259,8 @@ func (b *body) constant(e hcl.Expression, ty cty.Type, defaults *typeexpr.Defaul
 	for _, d := range diags {
 		b.failed = true
 		if len(e.Variables()) > 0 && (d.Summary == "Variables not allowed" || d.Summary == "Unknown variable") {
-			b.l.errorf(*d.Subject, "References not allowed", "Here must be a plain value: %s can't refer to anything. A text goes in quotes; a value that is computed goes in locals.", what)
+			b.l.errorf(*d.Subject, "References not allowed",
+				"Here must be a plain value: %s can't refer to anything. A text goes in quotes; a value that is computed goes in locals.", what)
 			continue
 		}
 		if d.Subject == nil {
@@ -298,7 +301,8 @@ func (b *body) given(n *node, g given, ty cty.Type, defaults *typeexpr.Defaults)
 		}
 		v, err := toType(v, ty)
 		if err != nil {
-			b.errorf(g.at, wrongType, "%q of %s must be %s: %v.", n.name, b.l.moduleAddress(), ty.FriendlyName(), err).Note(n.at, "the variable is declared here")
+			b.errorf(g.at, wrongType, "%q of %s must be %s: %v.", n.name, b.l.moduleAddress(), ty.FriendlyName(), err).Note(n.at,
+				"the variable is declared here")
 		}
 		return v, g.at, err == nil
 	}
@@ -373,7 +377,8 @@ func (l *loader) settings(block *hcl.Block) {
 	case err != nil:
 		b.errorf(b.place("required_version"), "Invalid version constraint", "%v. Write one as \"~> 0.1\" or \">= 0.1, < 2\".", err)
 	case !met:
-		b.errorf(b.place("required_version"), "Unsupported eligen version", "The scene asks for eligen %s; this is %s. Install another release, or change the constraint.", want, eligen.Version)
+		b.errorf(b.place("required_version"), "Unsupported eligen version",
+			"The scene asks for eligen %s; this is %s. Install another release, or change the constraint.", want, eligen.Version)
 	}
 }
 

@@ -92,7 +92,8 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 			l.errorf(block.LabelRanges[0], notYet, "Adapters of kind %q: %s.", kind, notYetDetail)
 		} else {
 			kinds := slices.Sorted(maps.Keys(adapterKinds))
-			l.errorf(block.LabelRanges[0], "Unknown value", "There is no adapter kind %q; there is %s.%s", kind, words.Quoted(kinds, "or"), didYouMean(kind, kinds))
+			l.errorf(block.LabelRanges[0], "Unknown value", "There is no adapter kind %q; there is %s.%s", kind, words.Quoted(kinds, "or"),
+				didYouMean(kind, kinds))
 		}
 		return cty.DynamicVal
 	}
@@ -165,7 +166,8 @@ func (b *body) imagePrompts() (out []eligen.Picture) {
 		if ok {
 			at = b.place("images")
 		}
-		b.errorf(at, missing, "An adapter \"ip\" needs the argument \"image\": the picture that it brings in, as image(\"refs/painting.jpg\"); or \"images\" with a list of them.")
+		b.errorf(at, missing, "An adapter \"ip\" needs the argument \"image\": the picture that it brings in, as "+
+			"image(\"refs/painting.jpg\"); or \"images\" with a list of them.")
 	}
 	if len(out) > maxImagePrompts {
 		b.errorf(b.place("images"), outOfRange, "An adapter brings in at most %d pictures; these are %d.", maxImagePrompts, len(out))
@@ -200,6 +202,7 @@ func (b *body) weights(name string, own ...string) (string, bool) {
 	case repository.MatchString(s):
 		return s, true
 	}
-	b.errorf(b.place(name), "Invalid source", "%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
+	b.errorf(b.place(name), "Invalid source",
+		"%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
 	return "", false
 }

@@ -36,7 +36,8 @@ func (b *builder) onCanvas(w *work, e *entity) bool {
 		b.ofEach(e, eligen.Error, "Region outside the canvas", fmt.Sprintf("%s, outside %s.%s", where, unit, hint))
 		return false
 	case at[0] < -slack || at[1] < -slack || at[2] > right+slack || at[3] > bottom+slack:
-		b.ofEach(e, eligen.Warning, "Region partly outside the canvas", fmt.Sprintf("%s, beyond %s. What is outside is cut off.%s", where, unit, hint))
+		b.ofEach(e, eligen.Warning, "Region partly outside the canvas",
+			fmt.Sprintf("%s, beyond %s. What is outside is cut off.%s", where, unit, hint))
 	}
 	return true
 }
@@ -133,7 +134,8 @@ func (b *builder) maskFits(w *work, at *eligen.Source, region eligen.Region) boo
 		if math.Abs(float64(m.W)*float64(w.size.H)-float64(m.H)*float64(w.size.W)) >= float64(max(w.size.W, w.size.H)) {
 			ok = false
 			b.once(at, "Mask has another shape",
-				"This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = \"stretch\" }), or \"cover\" or \"contain\".",
+				"This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = "+
+					"\"stretch\" }), or \"cover\" or \"contain\".",
 				m.W, m.H, w.size.W, w.size.H, w.render.Address)
 		}
 	})
@@ -160,6 +162,7 @@ func (b *builder) keys(w *work) {
 // converted warns of a picture whose colour profile can't be read.
 func (b *builder) converted(at *eligen.Source, p eligen.Picture, consequence string) {
 	if p.Unconverted != "" {
-		b.warn(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may %s. Save it in sRGB.", p.Path, p.Unconverted, consequence)
+		b.warn(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may %s. Save it in sRGB.", p.Path, p.Unconverted,
+			consequence)
 	}
 }

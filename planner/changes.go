@@ -58,7 +58,8 @@ func Changes(old, now still.Resolved) []string {
 		for _, part := range []struct {
 			name     string
 			old, now eligen.Digest
-		}{{"text encoders", old.Model.Text, now.Model.Text}, {"transformer", old.Model.Transformer, now.Model.Transformer}, {"autoencoder", old.Model.Autoencoder, now.Model.Autoencoder}} {
+		}{{"text encoders", old.Model.Text, now.Model.Text}, {"transformer", old.Model.Transformer, now.Model.Transformer},
+			{"autoencoder", old.Model.Autoencoder, now.Model.Autoencoder}} {
 			if part.old != part.now {
 				say(now.Render, "model has another %s", strings.TrimSuffix(part.name, "s"))
 			}

@@ -22,7 +22,8 @@ func (b *builder) check(c *eligen.Check, works []*work) {
 		for _, m := range a.Metrics {
 			for _, address := range []string{m.Render, m.Other} {
 				if address != "" && find(address) == nil {
-					b.diags.Warnf(&c.Source, "Check is left out", "%s measures %s, which is not among the renders that were asked for.", c.Address, address)
+					b.diags.Warnf(&c.Source, "Check is left out", "%s measures %s, which is not among the renders that were asked for.", c.Address,
+						address)
 					return
 				}
 			}
@@ -58,7 +59,8 @@ func (b *builder) metric(m eligen.MetricCall, w, other *work) (eligen.Ref, bool)
 			inputs, size = append(inputs, other.picture), other.size
 		}
 		if size != w.size {
-			b.diags.Errorf(&m.Source, "Pictures differ in size", "%s has %d×%d pixels, and what it is compared with %d×%d. A PSNR needs equal sizes.",
+			b.diags.Errorf(&m.Source, "Pictures differ in size",
+				"%s has %d×%d pixels, and what it is compared with %d×%d. A PSNR needs equal sizes.",
 				m.Render, w.size.W, w.size.H, size.W, size.H)
 			return 0, false
 		}

@@ -22,16 +22,19 @@ func (b *builder) frames(w *work) {
 	c := r.Clip
 	b.keys(w)
 	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
-		b.diags.Errorf(r.Where("background"), conflicting, "%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
+		b.diags.Errorf(r.Where("background"), conflicting,
+			"%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
 			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil]).
 			Note(b.block(r, "inpaint", "transfer"), "the picture is here")
 	}
 	if r.Init != nil && c.Warm != nil {
-		b.diags.Errorf(&c.Warm.Source, conflicting, "init starts every frame from a picture, and warm_start from the frame before it: choose one.").
+		b.diags.Errorf(&c.Warm.Source, conflicting,
+			"init starts every frame from a picture, and warm_start from the frame before it: choose one.").
 			Note(r.Init.Source, "init is here")
 	}
 	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
-		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange, "The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
+		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange,
+			"The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
 	}
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
@@ -82,7 +85,9 @@ func (b *builder) frames(w *work) {
 		switch {
 		case len(frames) == 0 || w.entities[i].outside:
 		case len(frames) == c.Timeline.Frames:
-			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of %[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"), w.spec.Geometry.Token())
+			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
+				"%[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"),
+				w.spec.Geometry.Token())
 		default:
 			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
@@ -143,7 +148,8 @@ func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
 		x    float64
 	}{{"guidance", frame.guidance}, {"cfg", frame.cfg}} {
 		if !finite(x.x) || x.x < 0 {
-			b.diags.Errorf(&r.Clip.Timeline.Source, outOfRange, "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
+			b.diags.Errorf(&r.Clip.Timeline.Source, outOfRange, "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and "+
+				"extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
 			return nil
 		}
 	}
@@ -219,7 +225,8 @@ func (b *builder) clip(w *work) {
 			p = b.plate(&frame)
 		case c.Lock && n > 0:
 			first := draw(0)
-			p = &plate{latents: first.latents, exact: true, picture: first.picture, region: w.tokensOf(append(regions(w.frames[0].entities), regions(all)...))}
+			p = &plate{latents: first.latents, exact: true, picture: first.picture,
+				region: w.tokensOf(append(regions(w.frames[0].entities), regions(all)...))}
 			p.fusion = denoise.Fusion{Paint: w.touched(p.region)}
 		}
 		var d drawn
@@ -247,7 +254,8 @@ func (w *work) tokensOf(regions []eligen.Region) eligen.Region {
 			on[t] = true
 		}
 	}
-	return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(grid.W, grid.H, func(x, y int) bool { return on[y*grid.W+x] })}
+	return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(grid.W, grid.H,
+		func(x, y int) bool { return on[y*grid.W+x] })}
 }
 
 func regions(entities []entity) (out []eligen.Region) {
@@ -272,7 +280,8 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 			continue
 		}
 		if len(frames) < t.Frames {
-			b.warn(&o.Source, "Clip is left alone", "%s is made of all %d frames, and %d were asked for: it is not written.", o.Path, t.Frames, len(frames))
+			b.warn(&o.Source, "Clip is left alone", "%s is made of all %d frames, and %d were asked for: it is not written.", o.Path, t.Frames,
+				len(frames))
 			continue
 		}
 		var op eligen.Op
@@ -327,7 +336,8 @@ func (b *builder) clipOp(w *work, o output) eligen.Op {
 		webp := clip.WebP{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata}
 		op, check = webp, webp.Check()
 	default:
-		video := clip.Video{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."), FFmpeg: b.video}
+		video := clip.Video{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."),
+			FFmpeg: b.video}
 		op, check = video, video.Check()
 	}
 	if check != nil {

@@ -22,7 +22,8 @@ func moving(target eligen.Target, from, to float64) *eligen.Scene {
 	ease, _ := eligen.ParseEase("linear")
 	r.Clip = &eligen.Clip{Timeline: eligen.Timeline{Frames: 3, FPS: 8, Tracks: []eligen.Track{{
 		Target: target,
-		Keys:   []eligen.Key{{Frame: 0, Value: eligen.Value{Numbers: []float64{from}}, Ease: ease}, {Frame: 2, Value: eligen.Value{Numbers: []float64{to}}}},
+		Keys: []eligen.Key{{Frame: 0, Value: eligen.Value{Numbers: []float64{from}}, Ease: ease},
+			{Frame: 2, Value: eligen.Value{Numbers: []float64{to}}}},
 	}}}}
 	r.Outputs = []eligen.Output{{Path: "out/%04d.png"}}
 	return scene
@@ -85,11 +86,13 @@ func TestMovingCFG(t *testing.T) {
 	off := moving(cfg, 1, 1)
 	three := 3.0
 	off.Renders[0].Negative, off.Renders[0].Sampler.CFG = "blurry", &three
-	if _, ds := planner.Build(t.Context(), off, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "Negative prompt without guidance") {
+	if _, ds := planner.Build(t.Context(), off, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()),
+		"Negative prompt without guidance") {
 		t.Errorf("a negative prompt without guidance: %v", ds.Err())
 	}
 	below := moving(cfg, 1, -3)
-	if _, ds := planner.Build(t.Context(), below, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()), "In frame 2 cfg is -3") && !strings.Contains(fmt.Sprint(ds.Err()), "In frame 1 cfg is -1") {
+	if _, ds := planner.Build(t.Context(), below, "test", dev, planner.Options{}); !strings.Contains(fmt.Sprint(ds.Err()),
+		"In frame 2 cfg is -3") && !strings.Contains(fmt.Sprint(ds.Err()), "In frame 1 cfg is -1") {
 		t.Errorf("a cfg below 0: %v", ds.Err())
 	}
 }

@@ -92,11 +92,13 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	w.see(&op)
 	total, columns := w.tokens(), s.Geometry.Grid(w.size).W
 	for _, e := range w.entities {
-		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total), Strength: e.strength})
+		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total),
+			Strength: e.strength})
 	}
 
 	inputs := []eligen.Ref{
-		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: s.Geometry.Shape(w.canvas()), Variant: b.options.Noise, DType: s.DType}),
+		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: s.Geometry.Shape(w.canvas()), Variant: b.options.Noise,
+			DType: s.DType}),
 		w.prompt,
 	}
 	if w.negative {
@@ -126,17 +128,21 @@ func (b *builder) resolved(w *work) still.Resolved {
 	out := still.Resolved{
 		Format: 1, Version: eligen.Version, Engine: b.plan.Engine, Render: r.Address,
 		Size: w.size, Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Noise: string(b.options.Noise),
-		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth, Overlap: r.Overlap,
-		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer, Autoencoder: s.Autoencoder},
+		Steps: w.schedule.Steps, CFG: w.cfg, Guidance: w.guidance, Schedule: w.schedule.Name, Shift: w.schedule.Shift, NegativeEntities: w.onBoth,
+		Overlap: r.Overlap,
+		Model: still.Model{Family: s.Family, Name: r.Model.Name, DType: s.DType, Text: s.Text, Transformer: s.Transformer,
+			Autoencoder: s.Autoencoder},
 	}
 	if s.Geometry != eligen.DefaultGeometry {
 		out.Geometry = s.Geometry
 	}
 	for i, a := range s.Adapters {
-		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors, Pictures: w.picturesOf(i), Background: w.backgroundOf(i)})
+		out.Adapters = append(out.Adapters, still.Adapter{Kind: a.Kind, Digest: a.Digest, Scale: a.Scale, Alpha: a.Alpha, Factors: a.Factors,
+			Pictures: w.picturesOf(i), Background: w.backgroundOf(i)})
 	}
 	for _, e := range w.entities {
-		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength, Tokens: len(e.tokens)})
+		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength,
+			Tokens: len(e.tokens)})
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}
@@ -145,10 +151,12 @@ func (b *builder) resolved(w *work) still.Resolved {
 		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
 	}
 	if p := r.Inpaint; p != nil {
-		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather, Background: p.Background, Colour: p.Image.Behind(), Profile: p.Image.Profile}
+		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather,
+			Background: p.Background, Colour: p.Image.Behind(), Profile: p.Image.Profile}
 	}
 	if t := r.Transfer; t != nil {
-		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather, Background: t.Background, Clean: w.cleanSource(), Colour: either(t.From.Behind(), t.To.Behind()), Profile: t.To.Profile}
+		out.Transfer = &still.Transfer{Source: t.From.Digest, Target: t.To.Digest, Fit: t.Fit, Mode: either(t.Mode, "exact"), Feather: t.Feather,
+			Background: t.Background, Clean: w.cleanSource(), Colour: either(t.From.Behind(), t.To.Behind()), Profile: t.To.Profile}
 	}
 	return out
 }

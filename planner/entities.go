@@ -25,7 +25,8 @@ func (b *builder) entities(w *work) {
 			e.strength = 1
 		}
 		if !(e.strength > 0 && finite(e.strength)) {
-			b.diags.Errorf(e.Where("strength"), outOfRange, "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.", e.Address, e.strength)
+			b.diags.Errorf(e.Where("strength"), outOfRange, "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.",
+				e.Address, e.strength)
 			e.strength = 1
 		}
 		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityPrompt, false)
@@ -59,14 +60,18 @@ func (b *builder) region(w *work, e *entity) {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
 		b.diags.Errorf(at, "Region covers no image token",
-			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, or move it.%[7]s",
+			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere "+
+				"to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, "+
+				"or move it.%[7]s",
 			e.Address, total, g.Token(), w.size.W, w.size.H, g.Factor, unitHint(e.Region))
 	case n < b.options.MinTokens:
-		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; with fewer than %[7]d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
+		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; "+
+			"with fewer than %[7]d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
 			e.Address, n, total, g.Token(), w.size.W, w.size.H, b.options.MinTokens)
 	default:
 		if lost := lostShare(e.region, e.tokens, w.size, g); lost > 0.1 {
-			b.warn(at, "Region has thin parts", "Regions are looked at every %[5]d pixels, and %.0[1]f %% of the region of %s, in parts thinner than that, is lost at %d×%d. Make them %[5]d pixels wide or more.",
+			b.warn(at, "Region has thin parts", "Regions are looked at every %[5]d pixels, and %.0[1]f %% of the region of %s, in parts thinner "+
+				"than that, is lost at %d×%d. Make them %[5]d pixels wide or more.",
 				100*lost, e.Address, w.size.W, w.size.H, g.Factor)
 		}
 	}

@@ -175,7 +175,8 @@ func (b *builder) fits(w *work, e eligen.PlannedRender) {
 			way = "It was recorded as it comes out whole: verify it where there is more memory, or record it in tiles, by vae { tiled = true }"
 		}
 	}
-	b.diags.Errorf(&w.render.Source, "Not enough memory", "%s takes about %s at its peak, and there are %s, by %s. %s; if there is more memory, say so with --memory.",
+	b.diags.Errorf(&w.render.Source, "Not enough memory",
+		"%s takes about %s at its peak, and there are %s, by %s. %s; if there is more memory, say so with --memory.",
 		w.render.Address, bytesText(e.Memory), bytesText(limit), b.memoryFrom(), way)
 }
 

@@ -18,7 +18,8 @@ import (
 func tiny(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	s, err := dev(m, adapters)
 	s.Prompt.Length, s.EntityPrompt.Length, s.Native = 8, 4, eligen.Size{W: 64, H: 64}
-	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20, Coding: perPixel(1)}
+	s.Sizes = eligen.Sizes{Dim: 2, MLP: 8, Heads: 1, Double: 1, Single: 2, TokenDim: 3, Transformer: 1000, Text: 10, Autoencoder: 20,
+		Coding: perPixel(1)}
 	return s, err
 }
 
@@ -132,20 +133,24 @@ func TestTilesWhereMemoryIsShort(t *testing.T) {
 	}{
 		{"no limit", 0, nil, nil, nil, "", ""},
 		{"enough", 5 * gib, nil, nil, nil, "", ""},
-		{"too little for the whole", 2 * gib, nil, nil, small, "Decoded in tiles", "2048×2048 pixels at once, and there are 2.0 GiB, by this machine's memory. It works in tiles of 1024 pixels"},
+		{"too little for the whole", 2 * gib, nil, nil, small, "Decoded in tiles",
+			"2048×2048 pixels at once, and there are 2.0 GiB, by this machine's memory. It works in tiles of 1024 pixels"},
 		{"too little for large tiles", gib / 2, nil, nil, smaller, "Decoded in tiles", "tiles of 512 pixels"},
 		{"too little for any", gib / 1024, nil, nil, nil, "Not enough memory", "Render a smaller picture"},
 		{"tiles that the author wants", 2 * gib, &eligen.VAE{Tiled: true}, nil, small, "", ""},
 		{"the author wants none", 2 * gib, &eligen.VAE{}, nil, nil, "Not enough memory", "by vae { tiled = true }"},
 		{"recorded in tiles, verified where there is enough", 5 * gib, nil, recorded(small), small, "", ""},
 		{"recorded whole, verified where there is enough", 5 * gib, nil, recorded(nil), nil, "", ""},
-		{"recorded whole, verified where there is too little", 2 * gib, nil, recorded(nil), nil, "Not enough memory", "It was recorded as it comes out whole"},
+		{"recorded whole, verified where there is too little", 2 * gib, nil, recorded(nil), nil, "Not enough memory",
+			"It was recorded as it comes out whole"},
 	} {
 		scene := picnic()
 		r := &scene.Renders[0]
 		r.Prompt, r.Size, r.VAE = "a picnic", eligen.Size{W: 2048, H: 2048}, c.vae
-		plan, diags := planner.Build(t.Context(), scene, "engine-1", large, planner.Options{Memory: c.memory, MemoryFrom: "this machine's memory", Recorded: c.recorded})
-		if c.summary == "" && len(diags) > 0 || c.summary != "" && (len(diags) != 1 || diags[0].Summary != c.summary || !strings.Contains(diags[0].Detail, c.detail)) {
+		plan, diags := planner.Build(t.Context(), scene, "engine-1", large,
+			planner.Options{Memory: c.memory, MemoryFrom: "this machine's memory", Recorded: c.recorded})
+		if c.summary == "" && len(diags) > 0 || c.summary != "" &&
+			(len(diags) != 1 || diags[0].Summary != c.summary || !strings.Contains(diags[0].Detail, c.detail)) {
 			t.Errorf("%s: %v", c.name, diags)
 			continue
 		}
@@ -174,7 +179,8 @@ func TestChanges(t *testing.T) {
 	}{
 		{"nothing", func(*eligen.Render) {}, nil},
 		{"the prompt", func(r *eligen.Render) { r.Prompt = "a field" }, []string{"render.picnic: prompt changed"}},
-		{"the seed and the steps", func(r *eligen.Render) { r.Seed, r.Sampler.Steps = 7, ptr(8) }, []string{"render.picnic: seed 0 → 7", "render.picnic: steps 50 → 8"}},
+		{"the seed and the steps", func(r *eligen.Render) { r.Seed, r.Sampler.Steps = 7, ptr(8) },
+			[]string{"render.picnic: seed 0 → 7", "render.picnic: steps 50 → 8"}},
 		{"the size", func(r *eligen.Render) { r.Size = eligen.Size{W: 512, H: 512} },
 			[]string{"render.picnic: size 1024×1024 → 512×512"}},
 		{"a box moves", func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0.25, 0.4, 0.7, 0.9) },
@@ -187,8 +193,10 @@ func TestChanges(t *testing.T) {
 		{"an entity's prompt and strength", func(r *eligen.Render) { r.Entities[1].Prompt, r.Entities[1].Strength = "a pear", 2 },
 			[]string{"entity.apple: prompt changed", "entity.apple: strength 1 → 2"}},
 		{"an entity goes", func(r *eligen.Render) { r.Entities = r.Entities[:1] }, []string{"entity.apple: removed"}},
-		{"another order", func(r *eligen.Render) { r.Entities[0], r.Entities[1] = r.Entities[1], r.Entities[0] }, []string{"render.picnic: entities are in another order"}},
-		{"a negative prompt", func(r *eligen.Render) { r.Negative = "blur" }, []string{"render.picnic: negative changed", "render.picnic: cfg 1 → 3"}},
+		{"another order", func(r *eligen.Render) { r.Entities[0], r.Entities[1] = r.Entities[1], r.Entities[0] },
+			[]string{"render.picnic: entities are in another order"}},
+		{"a negative prompt", func(r *eligen.Render) { r.Negative = "blur" },
+			[]string{"render.picnic: negative changed", "render.picnic: cfg 1 → 3"}},
 		{"other weights", func(r *eligen.Render) { r.Model.Name = "other" }, []string{"render.picnic: model has another transformer"}},
 		{"approximations", func(r *eligen.Render) {
 			r.Sampler.TeaCache, r.VAE = ptr(0.2), &eligen.VAE{Tiled: true, Tile: 48}
@@ -211,7 +219,8 @@ func TestChanges(t *testing.T) {
 	}
 	other, _ := planner.Build(t.Context(), picnic(), "engine-2", dev, planner.Options{})
 	plan, _ := planner.Build(t.Context(), picnic(), "engine-1", dev, planner.Options{})
-	if diff := cmp.Diff([]string{"render.picnic: engine engine-1 → engine-2"}, planner.Changes(planner.Resolved(plan)[0], planner.Resolved(other)[0])); diff != "" {
+	if diff := cmp.Diff([]string{"render.picnic: engine engine-1 → engine-2"},
+		planner.Changes(planner.Resolved(plan)[0], planner.Resolved(other)[0])); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -20,13 +20,15 @@ func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string
 	x, y := int64(size.W)*int64(w.size.H), int64(size.H)*int64(w.size.W)
 	switch {
 	case x > maxStretch*y || y > maxStretch*x:
-		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
+		b.diags.Errorf(at, "Picture has another shape",
+			"%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
 			p.Path, size.W, size.H, w.size.W, w.size.H, maxStretch)
 	case fit != "" && fit != "stretch" && fit != "cover":
 		b.diags.Errorf(at, unknown, "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
 	// Less than a pixel of the picture is rounding, as with masks.
 	case fit == "" && max(x-y, y-x) >= int64(max(w.size.W, w.size.H)):
-		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",
+		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is "+
+			"laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",
 			p.Path, size.W, size.H, w.size.W, w.size.H, w.render.Address)
 	}
 }
@@ -46,9 +48,11 @@ func (b *builder) scaled(w *work, name string, at eligen.Source, p eligen.Pictur
 // latents plans the latents of a picture, as large as the render.
 func (b *builder) latents(w *work, name string, at eligen.Source, p eligen.Picture, fit string) eligen.Ref {
 	if p.Size == w.size {
-		return b.add(w, name, at, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Digest, Size: w.size, Path: p.Path, Background: p.Behind(), Tiles: w.tiles})
+		return b.add(w, name, at, image.Op{Autoencoder: w.spec.Autoencoder, Picture: p.Digest, Size: w.size, Path: p.Path, Background: p.Behind(),
+			Tiles: w.tiles})
 	}
-	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles, Background: p.Behind()}, b.scaled(w, name+".picture", at, p, fit))
+	return b.add(w, name, at, image.Latents{Autoencoder: w.spec.Autoencoder, Tiles: w.tiles, Background: p.Behind()},
+		b.scaled(w, name+".picture", at, p, fit))
 }
 
 func (b *builder) init(w *work) {
@@ -62,7 +66,8 @@ func (b *builder) init(w *work) {
 	}
 	switch s := r.Init.Strength; {
 	case !(s > 0 && s <= 1):
-		b.diags.Errorf(at, outOfRange, "The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
+		b.diags.Errorf(at, outOfRange,
+			"The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
 	case s == 1:
 		b.diags.Warnf(at, noEffect, "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
 	default:

@@ -34,7 +34,8 @@ func (b *builder) format(w *work, o eligen.Output) bool {
 		return refuse("A sheet is written as .png; %q ends in %q.", o.Path, ext)
 	case clip && o.Sheet:
 	case clip && !numbered && slices.Contains(stillFormats, ext) && ext != ".webp":
-		return refuse("This render is a clip: number its frames, such as %q, set sheet = true, or write a clip, such as %q.", stem+"/%04d"+ext, stem+".gif")
+		return refuse("This render is a clip: number its frames, such as %q, set sheet = true, or write a clip, such as %q.", stem+"/%04d"+ext,
+			stem+".gif")
 	case clip && !numbered && !slices.Contains(clipFormats, ext):
 		return refuse("The name of a clip ends in %s; %q does not.", words.Quoted(clipFormats, "or"), o.Path)
 	case (!clip || numbered) && !slices.Contains(stillFormats, ext):

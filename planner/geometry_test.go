@@ -60,7 +60,8 @@ func TestGeometry(t *testing.T) {
 		}
 	}
 	whole, one := eligen.Reading{Length: 8, Unpadded: true}, eligen.Reading{Length: 3, Unpadded: true}
-	if diff := cmp.Diff(map[string]eligen.Reading{"a dog and an apple on a green background": whole, "blurry and dull": whole, "a dog": one, "an apple": one}, read); diff != "" {
+	if diff := cmp.Diff(map[string]eligen.Reading{"a dog and an apple on a green background": whole, "blurry and dull": whole, "a dog": one,
+		"an apple": one}, read); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -71,10 +72,13 @@ func TestGeometryRefuses(t *testing.T) {
 		change func(*eligen.Render)
 		want   string
 	}{
-		"a size of another model": {func(r *eligen.Render) { r.Size = eligen.Size{W: 64, H: 36} }, "must be a multiple of 12 pixels for this model; the nearest to 64 are 60 and 72."},
-		"no token":                {func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, 0.001, 0.001) }, "none of the 15 image tokens (12×12 pixels each) of a 60×36 picture"},
-		"a step cache":            {func(r *eligen.Render) { r.Sampler.TeaCache = ptr(0.2) }, "have no step cache"},
-		"one tile":                {func(r *eligen.Render) { r.VAE = &eligen.VAE{Tiled: true, Tile: 16} }, "One tile of 16 latents, 64 pixels, covers all of the 60×36 pixels"},
+		"a size of another model": {func(r *eligen.Render) { r.Size = eligen.Size{W: 64, H: 36} },
+			"must be a multiple of 12 pixels for this model; the nearest to 64 are 60 and 72."},
+		"no token": {func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, 0.001, 0.001) },
+			"none of the 15 image tokens (12×12 pixels each) of a 60×36 picture"},
+		"a step cache": {func(r *eligen.Render) { r.Sampler.TeaCache = ptr(0.2) }, "have no step cache"},
+		"one tile": {func(r *eligen.Render) { r.VAE = &eligen.VAE{Tiled: true, Tile: 16} },
+			"One tile of 16 latents, 64 pixels, covers all of the 60×36 pixels"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scene := picnic()

@@ -14,7 +14,8 @@ func (b *builder) inpaint(w *work) {
 		return
 	}
 	if len(r.Entities) == 0 {
-		b.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.", r.Address)
+		b.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.",
+			r.Address)
 	}
 	b.shape(w, r.Where("inpaint.image"), p.Image, p.Fit)
 	b.keeping(w, "inpaint", p.Keeping)
@@ -26,17 +27,20 @@ func (b *builder) keeping(w *work, block string, k eligen.Keeping) {
 	switch k.Mode {
 	case "", "exact":
 		if k.Background != 0 {
-			b.diags.Errorf(r.Where(block+".background_weight"), notApplicable, "background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
+			b.diags.Errorf(r.Where(block+".background_weight"), notApplicable,
+				"background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
 		}
 		if !(k.Feather >= 0 && finite(k.Feather)) {
 			b.diags.Errorf(r.Where(block+".feather"), outOfRange, "feather is %v; it must be 0 or a number of pixels.", k.Feather)
 		}
 	case "reference":
 		if k.Feather != 0 {
-			b.diags.Errorf(r.Where(block+".feather"), notApplicable, "feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
+			b.diags.Errorf(r.Where(block+".feather"), notApplicable,
+				"feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
 		}
 		if !(k.Background >= 0 && finite(k.Background)) {
-			b.diags.Errorf(r.Where(block+".background_weight"), outOfRange, "background_weight is %v; it must be a finite number, 0 or above.", k.Background)
+			b.diags.Errorf(r.Where(block+".background_weight"), outOfRange, "background_weight is %v; it must be a finite number, 0 or above.",
+				k.Background)
 		}
 	default:
 		b.diags.Errorf(r.Where(block+".mode"), unknown, "There is no mode %q of %s; choose \"exact\" or \"reference\".", k.Mode, block)

@@ -65,7 +65,8 @@ func (b *builder) path(name string, at *eligen.Source) (string, bool) {
 	}
 	local = filepath.Clean(local)
 	if first, taken := b.paths[local]; taken {
-		b.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first, "the other output is here")
+		b.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first,
+			"the other output is here")
 		return "", false
 	}
 	b.paths[local] = *at

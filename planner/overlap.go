@@ -15,7 +15,8 @@ const maxOverlap = 0.2
 func (b *builder) overlaps(w *work) {
 	for _, e := range w.entities {
 		if s, ok := e.At["z"]; ok && w.render.Overlap != "over" {
-			b.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = \"over\" there, or remove z.", w.render.Address, rule(w.render))
+			b.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = "+
+				"\"over\" there, or remove z.", w.render.Address, rule(w.render))
 		}
 	}
 	switch rule(w.render) {
@@ -65,11 +66,13 @@ func (b *builder) blend(w *work) {
 	}
 	for _, p := range worst {
 		x, y := w.entities[p.i], w.entities[p.j]
-		b.warn(regionAt(y.Entity), "Regions overlap", "%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
+		b.warn(regionAt(y.Entity), "Regions overlap",
+			"%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
 			x.Address, y.Address, p.both, p.either, p.share())
 	}
 	if more > 0 {
-		b.warn(w.render.Where("entities"), "Regions overlap", "%d more pairs of entities of %s overlap by more than %.2f. These are the worst %d. If the later is meant to hide the earlier, set overlap = \"over\".",
+		b.warn(w.render.Where("entities"), "Regions overlap", "%d more pairs of entities of %s overlap by more than %.2f. These are the "+
+			"worst %d. If the later is meant to hide the earlier, set overlap = \"over\".",
 			more, w.render.Address, maxOverlap, shownOverlaps)
 	}
 }
@@ -118,12 +121,14 @@ func (b *builder) over(w *work) {
 					names += w.entities[j].Address
 				}
 			}
-			b.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap = \"over\": the higher z, of equals the later). Raise its z, or move one of them.",
+			b.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap "+
+				"= \"over\": the higher z, of equals the later). Raise its z, or move one of them.",
 				len(e.tokens), e.Address, names, w.render.Address)
 			continue
 		}
 		if len(kept) < len(e.tokens) && len(kept) < b.options.MinTokens {
-			b.warn(regionAt(e.Entity), "Region is almost covered", "Of the %d image tokens of %s, %d are left to it in %s; with fewer than %d, an entity is rarely recognisable.",
+			b.warn(regionAt(e.Entity), "Region is almost covered",
+				"Of the %d image tokens of %s, %d are left to it in %s; with fewer than %d, an entity is rarely recognisable.",
 				len(e.tokens), e.Address, len(kept), w.render.Address, b.options.MinTokens)
 		}
 		e.tokens = kept
@@ -157,7 +162,8 @@ func (b *builder) exclusive(w *work) {
 		for j := range i {
 			if n := shared[int32(j+1)]; n > 0 {
 				other := w.entities[j]
-				b.diags.Errorf(regionAt(e.Entity), "Regions overlap", "%s and %s share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
+				b.diags.Errorf(regionAt(e.Entity), "Regions overlap",
+					"%s and %s share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
 					e.Address, other.Address, n, w.render.Address).Note(*regionAt(other.Entity), "%s is here", other.Address)
 			}
 		}

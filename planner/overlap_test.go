@@ -20,7 +20,8 @@ import (
 // half, b the upper half, c the corner where they meet.
 func layers(overlap string, z ...float64) *eligen.Scene {
 	boxes := []eligen.Region{eligen.Box(0, 0, 0.5, 1), eligen.Box(0, 0, 1, 0.5), eligen.Box(0, 0, 0.25, 0.25)}
-	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 64, H: 64}, Overlap: overlap}
+	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 64, H: 64},
+		Overlap: overlap}
 	for i, name := range []string{"a", "b", "c"} {
 		e := eligen.Entity{Name: name, Address: "entity." + name, Prompt: name, Region: boxes[i], Strength: 1, Source: line(10*(i+1), name)}
 		if i < len(z) {
@@ -46,7 +47,8 @@ func TestOverlap(t *testing.T) {
 			[]string{"Region is small", "Argument without effect: z says", "Regions overlap"}},
 		{"over: the later of equals", layers("over"), [][]int32{{8, 9, 12, 13}, {1, 2, 3, 4, 5, 6, 7}, {0}}, []string{"Region is small"}},
 		{"over: the higher z", layers("over", 1, 0, 2), [][]int32{{1, 4, 5, 8, 9, 12, 13}, {2, 3, 6, 7}, {0}}, []string{"Region is small"}},
-		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
+		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small",
+			"Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
 		{"exclusive", layers("exclusive"), nil, []string{
 			"Region is small",
 			"Regions overlap: entity.b and entity.a share 1024 pixels",
@@ -89,18 +91,21 @@ func TestCheckPlan(t *testing.T) {
 	scene := picnic()
 	call := eligen.MetricCall{Name: "locality", Render: "render.picnic", Entity: "entity.dog", Source: line(20, "locality(…)")}
 	place := eligen.MetricCall{Name: "placement", Render: "render.picnic", Entity: "entity.dog", Source: line(21, "placement(…)")}
-	scene.Checks = []eligen.Check{{Name: "dog", Address: "check.dog", Asserts: []eligen.Assert{{Metrics: []eligen.MetricCall{call, place}}, {Metrics: []eligen.MetricCall{call}}}, Source: line(19, "check")}}
+	scene.Checks = []eligen.Check{{Name: "dog", Address: "check.dog",
+		Asserts: []eligen.Assert{{Metrics: []eligen.MetricCall{call, place}}, {Metrics: []eligen.MetricCall{call}}}, Source: line(19, "check")}}
 	plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
 	var added []string
 	for _, s := range plan.Stages {
-		if strings.Contains(s.Name, "without") || strings.Contains(s.Name, "locality") || strings.Contains(s.Name, "placement") || strings.Contains(s.Name, "empty") {
+		if strings.Contains(s.Name, "without") || strings.Contains(s.Name, "locality") || strings.Contains(s.Name, "placement") ||
+			strings.Contains(s.Name, "empty") {
 			added = append(added, s.Name)
 		}
 	}
-	want := []string{"render.picnic.empty", "render.picnic.denoise.without.entity.dog", "render.picnic.decode.without.entity.dog", "render.picnic.locality.entity.dog", "render.picnic.placement.entity.dog"}
+	want := []string{"render.picnic.empty", "render.picnic.denoise.without.entity.dog", "render.picnic.decode.without.entity.dog",
+		"render.picnic.locality.entity.dog", "render.picnic.placement.entity.dog"}
 	// With paint's negative branch the empty prompt is planned already.
 	if diff := cmp.Diff(want, added); diff != "" && len(added) != len(want)-1 {
 		t.Error(diff)
@@ -120,10 +125,12 @@ func TestCheckPlan(t *testing.T) {
 
 // crowd is a render of so many boxes, all of which overlap.
 func crowd(n int) *eligen.Scene {
-	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 1024, H: 1024}, Source: line(1, "render")}
+	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 1024, H: 1024},
+		Source: line(1, "render")}
 	for i := range n {
 		x, y := 0.3*float64(i%100)/100, 0.3*float64(i/100)/100
-		r.Entities = append(r.Entities, eligen.Entity{Address: fmt.Sprintf("entity.f[%d]", i), Prompt: "a frog", Region: eligen.Box(x, y, x+0.6, y+0.6), Strength: 1, Source: line(i+2, "box")})
+		r.Entities = append(r.Entities, eligen.Entity{Address: fmt.Sprintf("entity.f[%d]", i), Prompt: "a frog",
+			Region: eligen.Box(x, y, x+0.6, y+0.6), Strength: 1, Source: line(i+2, "box")})
 	}
 	return &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}
 }

@@ -34,14 +34,17 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 			continue
 		}
 		if len(a.Images) == 0 {
-			b.diags.Errorf(&a.Source, missing, "The IP-Adapter %q brings in pictures, and has none. Give it one, as image = image(\"refs/painting.jpg\").", a.Name)
+			b.diags.Errorf(&a.Source, missing,
+				"The IP-Adapter %q brings in pictures, and has none. Give it one, as image = image(\"refs/painting.jpg\").", a.Name)
 			continue
 		}
 		digest := w.spec.Adapters[at].Digest
 		if first == nil {
 			first, w.imageAdapter = a, digest
 		} else if digest != w.imageAdapter {
-			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those of %q. Use one IP-Adapter: several adapters of its weights may bring in pictures, each at its own scale.", first.Name).Note(first.Source, "%q is here", first.Name)
+			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those "+
+				"of %q. Use one IP-Adapter: several adapters of its weights may bring in pictures, each at its own scale.",
+				first.Name).Note(first.Source, "%q is here", first.Name)
 			continue
 		}
 		for k, p := range a.Images {
@@ -59,7 +62,8 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 // of none. What is planned already is the same stage.
 func (b *builder) imagePrompts(w *work) (out []eligen.Ref) {
 	for _, p := range w.images {
-		out = append(out, b.add(w, p.name, p.at, image.Prompt{Adapter: w.imageAdapter, Picture: p.picture.Digest, Path: p.picture.Path, Background: p.picture.Behind()}))
+		out = append(out, b.add(w, p.name, p.at, image.Prompt{Adapter: w.imageAdapter, Picture: p.picture.Digest, Path: p.picture.Path,
+			Background: p.picture.Behind()}))
 	}
 	if len(out) > 0 && w.negative {
 		out = append(out, b.add(w, w.render.Address+".negative.image", w.images[0].at, image.Prompt{Adapter: w.imageAdapter}))

@@ -85,7 +85,8 @@ func TestPictures(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if s := planner.Print(plan, planner.Known{}, planner.View{}); !strings.Contains(s, "at scale 0.7 of picture "+ref("a.png").Digest.Short()+", "+ref("b.png").Digest.Short()) {
+	if s := planner.Print(plan, planner.Known{}, planner.View{}); !strings.Contains(s,
+		"at scale 0.7 of picture "+ref("a.png").Digest.Short()+", "+ref("b.png").Digest.Short()) {
 		t.Errorf("the plan does not say which pictures are seen:\n%s", s)
 	}
 }
@@ -96,7 +97,8 @@ func TestMovingPictures(t *testing.T) {
 	ease, _ := eligen.ParseEase("linear")
 	scene.Renders[0].Clip = &eligen.Clip{Timeline: eligen.Timeline{Frames: 3, FPS: 8, Tracks: []eligen.Track{{
 		Target: eligen.Target{Block: "adapter.ip.second", Attribute: "scale"},
-		Keys:   []eligen.Key{{Frame: 0, Value: eligen.Value{Numbers: []float64{0}}, Ease: ease}, {Frame: 2, Value: eligen.Value{Numbers: []float64{1}}}},
+		Keys: []eligen.Key{{Frame: 0, Value: eligen.Value{Numbers: []float64{0}}, Ease: ease},
+			{Frame: 2, Value: eligen.Value{Numbers: []float64{1}}}},
 	}}}}
 	plan, diags := planner.Build(t.Context(), scene, "engine-1", seeing, planner.Options{})
 	if diags.HasErrors() {

@@ -23,7 +23,9 @@ import (
 )
 
 // Kinds is an Op of every kind that a plan may hold.
-var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{}, still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, image.Prompt{}, image.Resize{}, image.Panels{}, image.Right{}, image.Latents{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
+var Kinds = []eligen.Op{encode.Op{}, image.Op{}, noise.Op{}, denoise.Op{}, decode.Op{}, still.Op{}, still.JPEG{}, still.WebP{},
+	still.Sheet{}, measure.Op{}, composite.Op{}, image.Picture{}, image.Prompt{}, image.Resize{}, image.Panels{}, image.Right{},
+	image.Latents{}, clip.GIF{}, clip.APNG{}, clip.WebP{}, clip.Video{}}
 
 // Summaries that several places use.
 const (
@@ -63,7 +65,8 @@ type Options struct {
 // starts, then render by render.
 //
 // Where ctx ends before the plan is made, the one diagnostic is an error that says so.
-func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o Options) (plan *eligen.Plan, ds eligen.Diagnostics) {
+func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error),
+	o Options) (plan *eligen.Plan, ds eligen.Diagnostics) {
 	if o.MinTokens == 0 {
 		o.MinTokens = 4
 	}
@@ -73,7 +76,8 @@ func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(
 	b := &builder{
 		ctx:  ctx,
 		plan: eligen.NewPlan(scene.Path, engineID), options: o,
-		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{}, several: map[string]*several{},
+		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
+		several: map[string]*several{},
 	}
 	if o.Out != "" {
 		b.plan.Folder = o.Out
@@ -208,7 +212,8 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	}
 	lora := func(a eligen.Adapter) bool { return a.Kind == "lora" }
 	if spec.WithoutLoRA != "" && len(r.Entities) > 0 && !slices.ContainsFunc(adapters, lora) {
-		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.", spec.WithoutLoRA)
+		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.",
+			spec.WithoutLoRA)
 	}
 
 	b.images(w, adapters)
@@ -231,7 +236,8 @@ func (b *builder) resolve(r *eligen.Render) *work {
 	b.outputs(w)
 
 	if r.Seed > math.MaxUint32 {
-		b.diags.Errorf(r.Where("seed"), outOfRange, "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.", r.Seed)
+		b.diags.Errorf(r.Where("seed"), outOfRange, "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.",
+			r.Seed)
 	}
 	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.Prompt, true)
 	if w.negative && r.Negative != "" {

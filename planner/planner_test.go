@@ -53,7 +53,8 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		},
 		Encoders: []eligen.Encoder{
 			{Name: "T5", Role: "the text encoder", Count: func(p string) int { return len(strings.Fields(p)) + 1 }},
-			{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: 77, Pooled: true, Count: func(p string) int { return len(strings.Fields(p)) + 2 }},
+			{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: 77, Pooled: true,
+				Count: func(p string) int { return len(strings.Fields(p)) + 2 }},
 		},
 		EliGen: true, LeastTeaCache: 0.18,
 	}
@@ -64,7 +65,8 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		s.WithoutLoRA = "It has learned regions by a LoRA only."
 	}
 	for _, a := range adapters {
-		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte(a.Name)), Scale: a.Scale, Alpha: a.Alpha})
+		s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: eligen.DigestOf([]byte(a.Name)), Scale: a.Scale,
+			Alpha: a.Alpha})
 	}
 	return s, nil
 }
@@ -82,8 +84,10 @@ func line(n int, code string) eligen.Source {
 }
 
 func picnic() *eligen.Scene {
-	dog := eligen.Entity{Name: "dog", Address: "entity.dog", Prompt: "a dog", Region: eligen.Box(0.05, 0.4, 0.5, 0.9), Strength: 1, Source: line(10, `entity "dog" {`)}
-	apple := eligen.Entity{Name: "apple", Address: "entity.apple", Prompt: "an apple", Region: eligen.Box(0.6, 0.1, 0.9, 0.45), Strength: 1, Source: line(20, `entity "apple" {`)}
+	dog := eligen.Entity{Name: "dog", Address: "entity.dog", Prompt: "a dog", Region: eligen.Box(0.05, 0.4, 0.5, 0.9), Strength: 1,
+		Source: line(10, `entity "dog" {`)}
+	apple := eligen.Entity{Name: "apple", Address: "entity.apple", Prompt: "an apple", Region: eligen.Box(0.6, 0.1, 0.9, 0.45), Strength: 1,
+		Source: line(20, `entity "apple" {`)}
 	return &eligen.Scene{Path: "scenes/picnic.hcl", Renders: []eligen.Render{{
 		Name: "picnic", Address: "render.picnic", Model: eligen.Model{Family: "nano"},
 		Prompt: "a dog and an apple on a green background", Entities: []eligen.Entity{dog, apple}, Source: line(1, `render "picnic" {`),
@@ -139,7 +143,8 @@ func TestPlans(t *testing.T) {
 			if len(diags) > 0 {
 				t.Fatal(diags)
 			}
-			got := filepath.ToSlash(page.Clean(planner.Print(plan, planner.Known{Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }}, planner.View{})))
+			got := filepath.ToSlash(page.Clean(planner.Print(plan,
+				planner.Known{Cached: func(d eligen.Digest) bool { return d == plan.Stages[0].Digest }}, planner.View{})))
 			file := filepath.Join("testdata", strings.ReplaceAll(strings.ReplaceAll(c.name, ",", ""), " ", "-")+".txt")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -167,9 +172,14 @@ func TestDiagnostics(t *testing.T) {
 		change func(*eligen.Render)
 		want   string // severity, line, and a pattern of the detail
 	}{
-		{"a size between multiples names the two nearest", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 1000, H: 512}, at("size") }, `error 99 width must be a multiple of 16 .* 1000 are 992 and 1008`},
-		{"a size below the smallest multiple", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 512, H: 7}, at("size") }, `error 99 height must be a multiple of 16 .* nearest to 7 is 16`},
-		{"a size without pixels", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: -16, H: 512} }, `error 1 width must be a multiple of 16 .* nearest to -16 is 16`},
+		{"a size between multiples names the two nearest", dev, func(r *eligen.Render) {
+			r.Size, r.At = eligen.Size{W: 1000,
+				H: 512}, at("size")
+		}, `error 99 width must be a multiple of 16 .* 1000 are 992 and 1008`},
+		{"a size below the smallest multiple", dev, func(r *eligen.Render) { r.Size, r.At = eligen.Size{W: 512, H: 7}, at("size") },
+			`error 99 height must be a multiple of 16 .* nearest to 7 is 16`},
+		{"a size without pixels", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: -16, H: 512} },
+			`error 1 width must be a multiple of 16 .* nearest to -16 is 16`},
 		{"a size beyond the limit", dev, func(r *eligen.Render) { r.Size = eligen.Size{W: 1 << 40, H: 1 << 40} }, `error 1 16 megapixels`},
 
 		{"a negative prompt with cfg 1", dev, func(r *eligen.Render) {
@@ -181,15 +191,19 @@ func TestDiagnostics(t *testing.T) {
 		{"negative entities without entities", dev, func(r *eligen.Render) {
 			r.Entities, r.Sampler.CFG, r.Sampler.NegativeEntities = nil, ptr(3.0), ptr(true)
 		}, `warning 1 no entities`},
-		{"guidance on a model without it", schnell, func(r *eligen.Render) { r.Sampler.Guidance, r.At = ptr(3.5), at("sampler.guidance") }, `error 99 no guidance embedding`},
-		{"shift on another schedule", schnell, func(r *eligen.Render) { r.Sampler.Shift, r.At = ptr(3.0), at("sampler.shift") }, `error 99 "flux-schnell" .* schedule = "eligen"`},
+		{"guidance on a model without it", schnell, func(r *eligen.Render) { r.Sampler.Guidance, r.At = ptr(3.5), at("sampler.guidance") },
+			`error 99 no guidance embedding`},
+		{"shift on another schedule", schnell, func(r *eligen.Render) { r.Sampler.Shift, r.At = ptr(3.0), at("sampler.shift") },
+			`error 99 "flux-schnell" .* schedule = "eligen"`},
 		{"a shift of 0", dev, func(r *eligen.Render) { r.Sampler.Shift = ptr(0.0) }, `error 1 "shift" must be`},
-		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") }, `error 99 "eligen", "flux-dev", "flux-schnell" or "diffusers"`},
+		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") },
+			`error 99 "eligen", "flux-dev", "flux-schnell" or "diffusers"`},
 		{"no steps", dev, func(r *eligen.Render) { r.Sampler.Steps, r.At = ptr(0), at("sampler.steps") }, `error 99 from 1 to 1000`},
 		{"a step cache that reuses nothing", dev, func(r *eligen.Render) {
 			r.Sampler.TeaCache, r.At = ptr(0.1), at("sampler.tea_cache")
 		}, `warning 99 reuses no step`},
-		{"a step cache for two steps", dev, func(r *eligen.Render) { r.Sampler.TeaCache, r.Sampler.Steps = ptr(0.3), ptr(2) }, `warning 1 no other`},
+		{"a step cache for two steps", dev, func(r *eligen.Render) { r.Sampler.TeaCache, r.Sampler.Steps = ptr(0.3), ptr(2) },
+			`warning 1 no other`},
 		{"a step cache of no number", dev, func(r *eligen.Render) { r.Sampler.TeaCache = ptr(math.NaN()) }, `error 1 tea_cache is NaN`},
 		{"tiles with gaps", dev, func(r *eligen.Render) {
 			r.VAE, r.At = &eligen.VAE{Tiled: true, Tile: 32, Stride: 48}, at("vae.stride")
@@ -200,9 +214,12 @@ func TestDiagnostics(t *testing.T) {
 		{"a tile as large as the picture", dev, func(r *eligen.Render) {
 			r.VAE, r.At = &eligen.VAE{Tiled: true, Source: line(70, "vae {")}, at("vae.tiled")
 		}, `warning 99 128 latents, 1024 pixels, covers all of the 1024×1024`},
-		{"numbers that are none", dev, func(r *eligen.Render) { r.Sampler.CFG = ptr(math.NaN()) }, `error 1 "cfg" must be a finite number of at least 0, not NaN`},
-		{"guidance that is none", dev, func(r *eligen.Render) { r.Sampler.Guidance = ptr(math.Inf(1)) }, `error 1 "guidance" must be a finite number of at least 0, not \+Inf`},
-		{"a seed of more than 32 bits", dev, func(r *eligen.Render) { r.Seed, r.At = 1<<32, at("seed") }, `error 99 4294967296 is above 4294967295`},
+		{"numbers that are none", dev, func(r *eligen.Render) { r.Sampler.CFG = ptr(math.NaN()) },
+			`error 1 "cfg" must be a finite number of at least 0, not NaN`},
+		{"guidance that is none", dev, func(r *eligen.Render) { r.Sampler.Guidance = ptr(math.Inf(1)) },
+			`error 1 "guidance" must be a finite number of at least 0, not \+Inf`},
+		{"a seed of more than 32 bits", dev, func(r *eligen.Render) { r.Seed, r.At = 1<<32, at("seed") },
+			`error 99 4294967296 is above 4294967295`},
 		{"an adapter's scale", dev, func(r *eligen.Render) {
 			r.Adapters = []eligen.Adapter{{Kind: "lora", Name: "x", Scale: math.Inf(-1), Source: line(50, "scale")}}
 		}, `error 50 "x" is -Inf`},
@@ -222,8 +239,10 @@ func TestDiagnostics(t *testing.T) {
 				{Kind: "box", Pixels: true, Numbers: []float64{0, 0, 64, 64}}, {Kind: "box", Pixels: true, Numbers: []float64{64, 16, 1024, 20}},
 			}}
 		}, `warning 10 48 % of the region of entity.dog`},
-		{"two regions in one place", dev, func(r *eligen.Render) { r.Entities[1].Region = r.Entities[0].Region }, `warning 20 entity.dog and entity.apple share (\d+) of (\d+) .* 1.00`},
-		{"a region of a number that is none", dev, func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, math.NaN(), 1) }, `error 10 not finite`},
+		{"two regions in one place", dev, func(r *eligen.Render) { r.Entities[1].Region = r.Entities[0].Region },
+			`warning 20 entity.dog and entity.apple share (\d+) of (\d+) .* 1.00`},
+		{"a region of a number that is none", dev, func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, math.NaN(), 1) },
+			`error 10 not finite`},
 		{"a mask of another shape than the canvas", dev, func(r *eligen.Render) {
 			m := eligen.NewBitmap(30, 20, func(x, y int) bool { return true })
 			r.Entities[0].Region, r.Entities[0].At = eligen.Region{Kind: "union", Parts: []eligen.Region{{Kind: "image", Bitmap: m}}}, at("mask")
@@ -237,14 +256,18 @@ func TestDiagnostics(t *testing.T) {
 			}
 			r.At = at("entities")
 		}, `error 99 4 entities; this model takes 3`},
-		{"flux without EliGen's adapter", dev, func(r *eligen.Render) { r.Model.Family, r.Adapters, r.At = "flux", []eligen.Adapter{}, at("adapters") }, `warning 99 LoRA only`},
+		{"flux without EliGen's adapter", dev,
+			func(r *eligen.Render) { r.Model.Family, r.Adapters, r.At = "flux", []eligen.Adapter{}, at("adapters") }, `warning 99 LoRA only`},
 
-		{"a prompt that T5 cuts", dev, func(r *eligen.Render) { r.Entities[0].Prompt, r.Entities[0].At = long, at("prompt") }, `warning 99 reads 512 tokens .* need 602.* after "… word word word word"`},
-		{"a prompt that CLIP cuts", dev, func(r *eligen.Render) { r.Prompt, r.At = strings.Repeat("word ", 80)+"end", at("prompt") }, `warning 99 reads 77 .* need 83.*T5 reads it all`},
+		{"a prompt that T5 cuts", dev, func(r *eligen.Render) { r.Entities[0].Prompt, r.Entities[0].At = long, at("prompt") },
+			`warning 99 reads 512 tokens .* need 602.* after "… word word word word"`},
+		{"a prompt that CLIP cuts", dev, func(r *eligen.Render) { r.Prompt, r.At = strings.Repeat("word ", 80)+"end", at("prompt") },
+			`warning 99 reads 77 .* need 83.*T5 reads it all`},
 		{"a prompt that is no text", dev, func(r *eligen.Render) { r.Prompt = "a \xff dog" }, `error 1 not valid UTF-8`},
 
 		{"a picture of another size", dev, func(r *eligen.Render) {
-			r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: eligen.Size{W: 800, H: 600}}, Strength: 0.6, Source: line(30, "init {")}
+			r.Init = &eligen.Init{Image: eligen.Picture{Path: "photo.jpg", Size: eligen.Size{W: 800, H: 600}}, Strength: 0.6,
+				Source: line(30, "init {")}
 			r.At = at("init.image")
 		}, `error 99 photo.jpg has 800×600 pixels, which is another shape than the 1024×1024`},
 		{"a picture that has no effect", dev, func(r *eligen.Render) {
@@ -261,7 +284,8 @@ func TestDiagnostics(t *testing.T) {
 		{"an output outside the scene's folder", dev, func(r *eligen.Render) {
 			r.Outputs = []eligen.Output{{Path: "../x.png", Source: line(40, "path")}}
 		}, `error 40 "../x.png" is not there`},
-		{"an output of an unknown format", dev, func(r *eligen.Render) { r.Outputs = []eligen.Output{{Path: "x.tiff", Source: line(40, "path")}} }, `error 40 \.png`},
+		{"an output of an unknown format", dev,
+			func(r *eligen.Render) { r.Outputs = []eligen.Output{{Path: "x.tiff", Source: line(40, "path")}} }, `error 40 \.png`},
 		{"an overlay of nothing", dev, func(r *eligen.Render) {
 			r.Entities, r.Outputs = nil, []eligen.Output{{Path: "x.png", Overlay: true, Source: line(40, "path")}}
 		}, `warning 40 no entities`},
@@ -341,7 +365,8 @@ func TestDigests(t *testing.T) {
 		r.Init = &eligen.Init{Image: eligen.Picture{Path: "a.png", Digest: eligen.DigestOf([]byte("a")), Size: r.Size}, Strength: 0.6}
 		return scene
 	}
-	const all = "entity.apple.prompt entity.dog.prompt render.picnic.decode render.picnic.denoise render.picnic.init render.picnic.negative render.picnic.noise render.picnic.prompt render.picnic.still"
+	const all = "entity.apple.prompt entity.dog.prompt render.picnic.decode render.picnic.denoise render.picnic.init " +
+		"render.picnic.negative render.picnic.noise render.picnic.prompt render.picnic.still"
 	const rest = "render.picnic.decode render.picnic.denoise"
 	for _, c := range []struct {
 		name   string
@@ -359,7 +384,8 @@ func TestDigests(t *testing.T) {
 		{"another engine: all but the noise", "2", func(*eligen.Render) {}, strings.Replace(all, "render.picnic.noise ", "", 1)},
 		{"the seed", "1", func(r *eligen.Render) { r.Seed = 1 }, rest + " render.picnic.noise render.picnic.still"},
 		{"an entity's region", "1", func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, 0.5, 0.5) }, rest + " render.picnic.still"},
-		{"an entity's prompt", "1", func(r *eligen.Render) { r.Entities[0].Prompt = "a cat" }, "entity.dog.prompt " + rest + " render.picnic.still"},
+		{"an entity's prompt", "1", func(r *eligen.Render) { r.Entities[0].Prompt = "a cat" },
+			"entity.dog.prompt " + rest + " render.picnic.still"},
 		{"the overlay", "1", func(r *eligen.Render) { r.Outputs = []eligen.Output{{Path: "x.png", Overlay: true}} }, "render.picnic.overlay"},
 	} {
 		before := digests(t, base(), "1")
@@ -469,7 +495,8 @@ func checkPlain(t *testing.T, where string, typ reflect.Type) {
 		return // it says itself what it is made of
 	}
 	switch typ.Kind() {
-	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64, reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint32, reflect.Uint64:
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint32, reflect.Uint64:
 	case reflect.Slice, reflect.Array, reflect.Pointer:
 		if typ.Elem() != typ && !strings.Contains(where, "[]"+typ.String()) { // Region holds Regions
 			checkPlain(t, where+"[]"+typ.String(), typ.Elem())
@@ -543,7 +570,8 @@ func TestApproximations(t *testing.T) {
 	scene := picnic()
 	scene.Renders[0].Size = eligen.Size{W: 1536, H: 1024}
 	for memory, want := range map[int64]string{plan.Renders[0].Memory: "vae { tiled = true }", 1: "a smaller model"} {
-		if _, diags := planner.Build(t.Context(), scene, "engine-1", decoding, planner.Options{Memory: memory}); !strings.Contains(fmt.Sprint(diags), want) {
+		if _, diags := planner.Build(t.Context(), scene, "engine-1", decoding,
+			planner.Options{Memory: memory}); !strings.Contains(fmt.Sprint(diags), want) {
 			t.Errorf("with %d bytes of memory: %v", memory, diags)
 		}
 	}
@@ -569,14 +597,18 @@ func TestPixelsBeyondTheCanvas(t *testing.T) {
 		says string
 	}{
 		{"inside", px(100, 100, 256, 256), eligen.Size{}, ""},
-		{"partly outside", px(200, 200, 300, 300), eligen.Size{}, "Region partly outside the canvas: This shape reaches from 200 to 300 pixels across and from 200 to 300 pixels down, beyond the canvas of render.r, which has 256×256 pixels, the model's own size."},
-		{"partly outside, of two shapes", eligen.Region{Kind: "union", Parts: []eligen.Region{px(10, 10, 60, 60), px(100, 200, 160, 300)}}, eligen.Size{}, "Region partly outside the canvas: This shape reaches from 10 to 160 pixels across"},
+		{"partly outside", px(200, 200, 300, 300), eligen.Size{}, "Region partly outside the canvas: This shape reaches from 200 to 300 " +
+			"pixels across and from 200 to 300 pixels down, beyond the canvas of render.r, which has 256×256 pixels, the model's own size."},
+		{"partly outside, of two shapes", eligen.Region{Kind: "union", Parts: []eligen.Region{px(10, 10, 60, 60), px(100, 200, 160, 300)}},
+			eligen.Size{}, "Region partly outside the canvas: This shape reaches from 10 to 160 pixels across"},
 		{"outside", px(300, 300, 400, 400), eligen.Size{}, "Region outside the canvas: "},
-		{"of a size that is written", px(200, 200, 300, 300), eligen.Size{W: 256, H: 256}, "Region partly outside the canvas: This shape reaches from 200 to 300 pixels across"},
+		{"of a size that is written", px(200, 200, 300, 300), eligen.Size{W: 256, H: 256},
+			"Region partly outside the canvas: This shape reaches from 200 to 300 pixels across"},
 	} {
 		r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: c.size,
 			Entities: []eligen.Entity{{Name: "a", Address: "entity.a", Prompt: "a", Strength: 1, Region: c.r, Source: line(1, "a")}}}
-		_, diags := planner.Build(t.Context(), &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}, "engine-1", paint.Engine{}.Spec, planner.Options{})
+		_, diags := planner.Build(t.Context(), &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}, "engine-1", paint.Engine{}.Spec,
+			planner.Options{})
 		var says string
 		for _, d := range diags {
 			says += d.Summary + ": " + d.Detail

@@ -45,7 +45,8 @@ func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 		Changes []string `json:"changes,omitempty"` // since the last run
 	}{p.Scene, p.Engine, []render{}, []stage{}, []output{}, known.Changes}
 	for _, r := range p.Renders {
-		plan.Renders = append(plan.Renders, render{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...), r.Attention, r.Total, r.Memory})
+		plan.Renders = append(plan.Renders, render{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...),
+			r.Attention, r.Total, r.Memory})
 	}
 	for _, s := range p.Stages {
 		inputs := []string{}

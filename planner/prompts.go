@@ -31,11 +31,13 @@ func (b *builder) tooLong(at *eligen.Source, prompt string, encoders []eligen.En
 		switch {
 		case i == 0 && n > limit:
 			first = e.Name + " reads on"
-			b.warn(at, "Prompt is too long", "%s, %s, reads %d tokens of this prompt and would need %d. It is cut after %q.", e.Name, e.Role, limit, n, cut())
+			b.warn(at, "Prompt is too long", "%s, %s, reads %d tokens of this prompt and would need %d. It is cut after %q.", e.Name, e.Role, limit,
+				n, cut())
 		case i == 0:
 			first = e.Name + " reads it all"
 		case n > limit: // the first one reads more
-			b.warn(at, "Prompt is too long for one encoder", "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role, limit, n, cut(), first)
+			b.warn(at, "Prompt is too long for one encoder", "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role,
+				limit, n, cut(), first)
 		}
 	}
 }

@@ -72,8 +72,9 @@ func (b *builder) negativeEntities(w *work) {
 	at := r.Where("sampler.negative_entities")
 	switch {
 	case !w.negative:
-		d := b.diags.Errorf(at, notApplicable, "\"negative_entities\" puts the entities' regions on the negative branch, and with cfg = 1 there is none. "+
-			"Raise cfg, such as to 3, or remove negative_entities.")
+		d := b.diags.Errorf(at, notApplicable,
+			"\"negative_entities\" puts the entities' regions on the negative branch, and with cfg = 1 there is none. "+
+				"Raise cfg, such as to 3, or remove negative_entities.")
 		d.Note(r.At["sampler.cfg"], "cfg is set here")
 	case len(r.Entities) == 0:
 		b.diags.Warnf(at, noEffect, "\"negative_entities\" has no effect: %s has no entities.", r.Address)
@@ -109,7 +110,8 @@ func (b *builder) shift(w *work) {
 	case !slices.Contains(eligen.Schedules, name):
 		b.diags.Errorf(r.Where("sampler.schedule"), unknown, "\"schedule\" can be %s, not %q.", words.Quoted(eligen.Schedules, "or"), name)
 	case given != nil && name != "eligen":
-		d := b.diags.Errorf(at, notApplicable, "Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", name)
+		d := b.diags.Errorf(at, notApplicable,
+			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", name)
 		d.Note(r.At["sampler.schedule"], "the schedule is set here")
 	case given != nil && !(*given > 0 && *given <= math.MaxFloat32):
 		b.diags.Errorf(at, outOfRange, "\"shift\" must be a finite number greater than 0, not %v.", *given)
@@ -133,7 +135,8 @@ func (b *builder) tea(w *work) {
 	case w.spec.LeastTeaCache == 0:
 		b.diags.Errorf(at, notApplicable, "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
 	case x <= w.spec.LeastTeaCache:
-		b.diags.Warnf(at, noEffect, "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or 0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
+		b.diags.Warnf(at, noEffect, "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or "+
+			"0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
 	case w.schedule.Steps < 3:
 		b.diags.Warnf(at, noEffect, "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
 	default:

@@ -38,13 +38,16 @@ func (b *builder) size(w *work) {
 		if s, ok := r.At[fmt.Sprintf("size[%d]", i)]; ok {
 			at = &s
 		}
-		b.uses(b.diags.Errorf(at, "Invalid size", "The %s must be a multiple of %d pixels for this model; the nearest to %d %s.", side.name, m, side.n, near), r.Uses["size"])
+		b.uses(b.diags.Errorf(at, "Invalid size", "The %s must be a multiple of %d pixels for this model; the nearest to %d %s.", side.name, m,
+			side.n, near), r.Uses["size"])
 	}
 	b.known(w)
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
-		b.uses(b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
+		b.uses(b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H),
+			r.Uses["size"])
 	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
-		b.uses(b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
+		b.uses(b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 "+
+			"megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
 	}
 }
 

@@ -30,12 +30,15 @@ func (b *builder) tiles(w *work) {
 	case t.Stride < 1:
 		b.diags.Errorf(where("vae.stride"), outOfRange, "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
 	case t.Stride > t.Tile:
-		b.diags.Errorf(where("vae.stride"), outOfRange, "Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
+		b.diags.Errorf(where("vae.stride"), outOfRange,
+			"Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
 	case canvas.W/factor <= t.Tile && canvas.H/factor <= t.Tile:
-		b.diags.Warnf(where("vae.tiled"), noEffect, "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
+		b.diags.Warnf(where("vae.tiled"), noEffect, "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a "+
+			"smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
 	default:
 		if t.Stride == t.Tile {
-			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap", "Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
+			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap",
+				"Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
 		}
 		w.tiles = &t
 	}
@@ -68,7 +71,9 @@ func (b *builder) fittingTiles(w *work) {
 		if coding(w) > limit {
 			continue
 		}
-		b.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there are %s, by %s. It works in tiles of %d pixels instead: seams may show, and a machine with more memory makes a slightly different picture. "+
+		b.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there "+
+			"are %s, by %s. It works in tiles of %d pixels instead: seams may show, and a machine with more memory makes a slightly different "+
+			"picture. "+
 			"Write vae { tiled = true } to have tiles everywhere, or vae { tiled = false } to have an error where the picture doesn't fit.",
 			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), b.memoryFrom(), factor*t)
 		return

@@ -56,7 +56,8 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	}
 	at := r.Where("transfer")
 	if len(r.Entities) == 0 {
-		b.diags.Errorf(at, "Nothing to paint", "transfer paints what its source shows into the regions of the render's entities, and %s has none.", r.Address)
+		b.diags.Errorf(at, "Nothing to paint",
+			"transfer paints what its source shows into the regions of the render's entities, and %s has none.", r.Address)
 	}
 	for _, other := range []struct {
 		name string
@@ -67,14 +68,16 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 		{"inpaint", r.Inpaint != nil, "both say what picture is painted into"},
 	} {
 		if other.is {
-			b.diags.Errorf(at, conflicting, "%s has transfer and %s: %s. Remove one of the two.", r.Address, other.name, other.why).Note(*r.Where(other.name), "%s is here", other.name)
+			b.diags.Errorf(at, conflicting, "%s has transfer and %s: %s. Remove one of the two.", r.Address, other.name,
+				other.why).Note(*r.Where(other.name), "%s is here", other.name)
 		}
 	}
 	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)
 	b.shape(w, r.Where("transfer.target"), t.To, t.Fit)
 	b.keeping(w, "transfer", t.Keeping)
 	if t.Clean != nil && *t.Clean && t.Mode == "reference" {
-		b.diags.Errorf(r.Where("transfer.clean_source"), conflicting, "The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
+		b.diags.Errorf(r.Where("transfer.clean_source"), conflicting,
+			"The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
 	}
 	loras := 0
 	for _, a := range adapters {
@@ -88,7 +91,8 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 			where = r.Where("adapters")
 		}
 		b.diags.Warnf(where, "Transfer without an in-context LoRA",
-			"A transfer takes two LoRAs, EliGen's and one that has learned to draw one thing in two panels, and %s has %s. Without it, what is painted is likely to be another thing than the source shows. List both: adapters = [adapter.lora.eligen, adapter.lora.in_context].",
+			"A transfer takes two LoRAs, EliGen's and one that has learned to draw one thing in two panels, and %s has %s. Without it, what is "+
+				"painted is likely to be another thing than the source shows. List both: adapters = [adapter.lora.eligen, adapter.lora.in_context].",
 			r.Address, map[int]string{0: "none", 1: "one"}[loras])
 	}
 }

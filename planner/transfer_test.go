@@ -49,9 +49,11 @@ func find[T eligen.Op](t *testing.T, plan *eligen.Plan) (op T, s eligen.Stage) {
 // the right half of a black canvas.
 func TestTransfer(t *testing.T) {
 	panel, canvas := eligen.Size{W: 128, H: 96}, eligen.Size{W: 256, H: 96}
-	mask := eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(50, 40, func(x, y int) bool { return x > 9 && y > 7 && x+y < 60 })}
+	mask := eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(50, 40,
+		func(x, y int) bool { return x > 9 && y > 7 && x+y < 60 })}
 	for name, region := range map[string]eligen.Region{
-		"box": eligen.Box(0.1, 0.3, 0.6, 0.9), "at the seam": eligen.Box(0, 0, 0.3, 1), "ellipse": {Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.4, 0.3}}, "mask": mask,
+		"box": eligen.Box(0.1, 0.3, 0.6, 0.9), "at the seam": eligen.Box(0, 0, 0.3, 1),
+		"ellipse": {Kind: "ellipse", Numbers: []float64{0.5, 0.5, 0.4, 0.3}}, "mask": mask,
 	} {
 		pasted := region.Mask(panel)
 		want := eligen.Region{Kind: "image", Bitmap: eligen.NewBitmap(canvas.W, canvas.H, func(x, y int) bool {
@@ -141,7 +143,8 @@ func TestTransferStages(t *testing.T) {
 	}
 	op, _ := find[still.Op](t, plan)
 	r := op.Resolved
-	if r.Size != (eligen.Size{W: 128, H: 96}) || r.Transfer == nil || r.Transfer.Source != file("dog.png", 0, 0).Digest || r.Transfer.Target != file("park.png", 0, 0).Digest || r.Transfer.Mode != "exact" {
+	if r.Size != (eligen.Size{W: 128, H: 96}) || r.Transfer == nil || r.Transfer.Source != file("dog.png", 0, 0).Digest ||
+		r.Transfer.Target != file("park.png", 0, 0).Digest || r.Transfer.Mode != "exact" {
 		t.Errorf("the picture says %+v, %+v", r.Size, r.Transfer)
 	}
 	// nano's own LoRAs, in the reference's order.
@@ -170,7 +173,8 @@ func TestCleanSource(t *testing.T) {
 		says  *bool
 		want  int
 	}{
-		{false, "", nil, 0}, {false, "", &yes, 16}, {true, "", nil, 16}, {true, "exact", nil, 16}, {true, "", &no, 0}, {true, "reference", nil, 0}, {true, "reference", &no, 0},
+		{false, "", nil, 0}, {false, "", &yes, 16}, {true, "", nil, 16}, {true, "exact", nil, 16}, {true, "", &no, 0},
+		{true, "reference", nil, 0}, {true, "reference", &no, 0},
 	} {
 		scene := carried()
 		scene.Renders[0].Transfer.Mode, scene.Renders[0].Transfer.Clean = c.mode, c.says
@@ -216,7 +220,8 @@ func TestTransferMoves(t *testing.T) {
 	if diff := cmp.Diff([]int32{8, 11, 14}, first); diff != "" { // columns of 16; the right panel begins at 8
 		t.Error(diff)
 	}
-	for kind, n := range map[string]int{"picture/2": 2, "resize/2": 1, "panels/1": 1, "latents/1": 1, "denoise/1": 3, "right/1": 3, "composite/1": 3} {
+	for kind, n := range map[string]int{"picture/2": 2, "resize/2": 1, "panels/1": 1, "latents/1": 1, "denoise/1": 3, "right/1": 3,
+		"composite/1": 3} {
 		if kinds[kind] != n {
 			t.Errorf("%d stages are %s, want %d", kinds[kind], kind, n)
 		}
@@ -244,7 +249,8 @@ func TestTransferDiagnostics(t *testing.T) {
 		{"the same shape, up to a pixel", func(r *eligen.Render) { photo(r, 67, 50) }, ``},
 		{"a thread", func(r *eligen.Render) { photo(r, 1, 16<<20); r.Transfer.Fit = "stretch" }, `error 32 more than 16 times`},
 		{"an unknown mode", func(r *eligen.Render) { r.Transfer.Mode = "exakt" }, `error 1 "exakt" of transfer`},
-		{"a feather in the reference's mode", func(r *eligen.Render) { r.Transfer.Mode, r.Transfer.Feather = "reference", 4 }, `error 1 feather belongs to`},
+		{"a feather in the reference's mode", func(r *eligen.Render) { r.Transfer.Mode, r.Transfer.Feather = "reference", 4 },
+			`error 1 feather belongs to`},
 		{"a clean source in the reference's mode", func(r *eligen.Render) {
 			yes := true
 			r.Transfer.Mode, r.Transfer.Clean = "reference", &yes
@@ -282,7 +288,8 @@ func TestTransferDiagnostics(t *testing.T) {
 	}
 }
 
-var twoLoRAs = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}, {Kind: "lora", Name: "in_context", Path: "./visual-identity.safetensors", Scale: 1, Alpha: "file"}}
+var twoLoRAs = []eligen.Adapter{{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"},
+	{Kind: "lora", Name: "in_context", Path: "./visual-identity.safetensors", Scale: 1, Alpha: "file"}}
 
 // A model may guide its transfers by another factor than other pictures with entities; a
 // scene that says one is heard.

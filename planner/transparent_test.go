@@ -27,16 +27,20 @@ func TestTransparent(t *testing.T) {
 		change func(*eligen.Render)
 		want   string // what the stages that show pictures to a model, and the still, have
 	}{
-		"init":            {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(64, 48, "#112233"), Strength: 0.5} }, "image #112233, still -"},
-		"init, white":     {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(64, 48, ""), Strength: 0.5} }, "image #ffffff, still -"},
-		"init, opaque":    {func(r *eligen.Render) { r.Init = &eligen.Init{Image: opaque, Strength: 0.5} }, "image -, still -"},
-		"init, scaled":    {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(128, 96, "#112233"), Strength: 0.5} }, "latents #112233, still -"},
-		"inpaint":         {func(r *eligen.Render) { r.Inpaint = &eligen.Inpaint{Image: clear(64, 48, "#112233")} }, "image #112233, still #112233"},
+		"init": {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(64, 48, "#112233"), Strength: 0.5} },
+			"image #112233, still -"},
+		"init, white":  {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(64, 48, ""), Strength: 0.5} }, "image #ffffff, still -"},
+		"init, opaque": {func(r *eligen.Render) { r.Init = &eligen.Init{Image: opaque, Strength: 0.5} }, "image -, still -"},
+		"init, scaled": {func(r *eligen.Render) { r.Init = &eligen.Init{Image: clear(128, 96, "#112233"), Strength: 0.5} },
+			"latents #112233, still -"},
+		"inpaint": {func(r *eligen.Render) { r.Inpaint = &eligen.Inpaint{Image: clear(64, 48, "#112233")} },
+			"image #112233, still #112233"},
 		"inpaint, opaque": {func(r *eligen.Render) { r.Inpaint = &eligen.Inpaint{Image: opaque} }, "image -, still -"},
 		"inpaint, reference": {func(r *eligen.Render) {
 			r.Inpaint = &eligen.Inpaint{Image: clear(64, 48, ""), Keeping: eligen.Keeping{Mode: "reference"}}
 		}, "image #ffffff, still -"},
-		"transfer": {func(r *eligen.Render) { r.Transfer = &eligen.Transfer{From: clear(64, 48, ""), To: opaque} }, "panels #ffffff, latents -, still #ffffff"},
+		"transfer": {func(r *eligen.Render) { r.Transfer = &eligen.Transfer{From: clear(64, 48, ""), To: opaque} },
+			"panels #ffffff, latents -, still #ffffff"},
 		"ip": {func(r *eligen.Render) {
 			r.Adapters = []eligen.Adapter{{Kind: "ip", Name: "a", Scale: 1, Images: []eligen.Picture{clear(9, 9, "#112233")}}}
 		}, "prompt #112233, still -"},

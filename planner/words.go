@@ -21,7 +21,8 @@ func (b *builder) read(at *eligen.Source, prompt string, spec eligen.Spec, whole
 	b.warned[key] = true
 	unread := spec.Unread(prompt)
 	if len(unread.Pieces) > 0 {
-		b.warn(at, "Characters that the encoder can't read", "%s has no piece for %s. All that it has none for is one and the same token to it, so that this prompt is the same as many others. Say it in plain English.",
+		b.warn(at, "Characters that the encoder can't read", "%s has no piece for %s. All that it has none for is one and the same token to "+
+			"it, so that this prompt is the same as many others. Say it in plain English.",
 			spec.Encoders[0].Name, listed(unread.Pieces, stretch))
 	}
 	if len(unread.Words) > 0 {
@@ -29,7 +30,8 @@ func (b *builder) read(at *eligen.Source, prompt string, spec eligen.Spec, whole
 		if len(unread.Words) > 1 {
 			word = "words"
 		}
-		b.warn(at, "Words that the model was never taught", "%s was never taught the %s %s.%s", spec.Family, word, listed(unread.Words, strconv.Quote), b.objects(spec))
+		b.warn(at, "Words that the model was never taught", "%s was never taught the %s %s.%s", spec.Family, word,
+			listed(unread.Words, strconv.Quote), b.objects(spec))
 	}
 }
 
@@ -111,7 +113,8 @@ var notations = []notation{
 	{regexp.MustCompile(`\[[^\[\]]*[\p{Ll}][^\[\]]*\]`), ofEntity, ofRender},
 	{regexp.MustCompile(`\{\{[^{}]*\}\}`), ofEntity, ofRender},
 	{regexp.MustCompile(`\S+::-?\d+(?:\.\d+)?`), ofEntity, ofRender},
-	{regexp.MustCompile(`(?:^|\s)--(?:ar|no|v|q|s|c|iw|sref|cref|stylize|chaos|seed|style|niji|tile|weird)\b`), "Leave it out: `size`, `negative` and `seed` are arguments of the render", ""},
+	{regexp.MustCompile(`(?:^|\s)--(?:ar|no|v|q|s|c|iw|sref|cref|stylize|chaos|seed|style|niji|tile|weird)\b`),
+		"Leave it out: `size`, `negative` and `seed` are arguments of the render", ""},
 }
 
 // notation hints at what another program's notation is called here.
@@ -140,6 +143,7 @@ func (b *builder) known(w *work) {
 	if pixels < spec.Pixels[0] {
 		why = "objects have too few image tokens to be recognised"
 	}
-	b.warn(w.render.Where("size"), "Size outside of what the model knows", "%s was trained on pictures of %d×%d pixels; at %d×%d, %s. Leave size out, or take one near %[2]d×%[3]d.",
+	b.warn(w.render.Where("size"), "Size outside of what the model knows",
+		"%s was trained on pictures of %d×%d pixels; at %d×%d, %s. Leave size out, or take one near %[2]d×%[3]d.",
 		spec.Family, spec.Native.W, spec.Native.H, w.size.W, w.size.H, why)
 }

@@ -13,18 +13,20 @@ import (
 // programs would have read. Each prompt is warned of once.
 func TestPromptWarnings(t *testing.T) {
 	at := func(line int) *eligen.Source { return &eligen.Source{File: "s.hcl", Line: line} }
-	spec := eligen.Spec{Family: "nano", Geometry: eligen.DefaultGeometry, Encoders: []eligen.Encoder{{Name: "T5", Count: func(string) int { return 0 }}}, Objects: []string{"apple", "dog"}, Unread: func(prompt string) (out eligen.Unread) {
-		for _, w := range strings.Fields(prompt) {
-			if word, part, ok := strings.Cut(w, "/"); ok {
-				out.Pieces = append(out.Pieces, eligen.Stretch{Text: part, Word: word})
-			} else if w[0] > 0x7f {
-				out.Pieces = append(out.Pieces, eligen.Stretch{Text: w})
-			} else if w != "a" && w != "dog" {
-				out.Words = append(out.Words, w)
+	spec := eligen.Spec{Family: "nano", Geometry: eligen.DefaultGeometry,
+		Encoders: []eligen.Encoder{{Name: "T5", Count: func(string) int { return 0 }}}, Objects: []string{"apple", "dog"},
+		Unread: func(prompt string) (out eligen.Unread) {
+			for _, w := range strings.Fields(prompt) {
+				if word, part, ok := strings.Cut(w, "/"); ok {
+					out.Pieces = append(out.Pieces, eligen.Stretch{Text: part, Word: word})
+				} else if w[0] > 0x7f {
+					out.Pieces = append(out.Pieces, eligen.Stretch{Text: w})
+				} else if w != "a" && w != "dog" {
+					out.Words = append(out.Words, w)
+				}
 			}
-		}
-		return out
-	}}
+			return out
+		}}
 	for _, c := range []struct {
 		name, prompt string
 		whole        bool // a render's
@@ -38,7 +40,8 @@ func TestPromptWarnings(t *testing.T) {
 		{"an emoji of several", "👩🏽\u200d🚀", false, []string{"T5 has no piece for 👩🏽\u200d🚀."}},
 		{"a long one", strings.Repeat("蛙", 30), false, []string{"T5 has no piece for " + strings.Repeat("蛙", 20) + "…."}},
 		{"one word", "a unicorn", false, []string{`nano was never taught the word "unicorn". It knows 2 kinds of object: apple, dog.`}},
-		{"many words", "one two three four five six seven eight", false, []string{`nano was never taught the words "one", "two", "three", "four", "five", "six" and 2 more.`}},
+		{"many words", "one two three four five six seven eight", false,
+			[]string{`nano was never taught the words "one", "two", "three", "four", "five", "six" and 2 more.`}},
 	} {
 		b := &builder{warned: map[string]bool{}}
 		for range 2 {
@@ -111,7 +114,8 @@ func TestSizesOutsideOfWhatAModelKnows(t *testing.T) {
 		{[2]int{}, eligen.Size{W: 2048, H: 2048}, ""},
 	} {
 		b := &builder{warned: map[string]bool{}}
-		w := &work{render: &eligen.Render{}, size: c.size, spec: eligen.Spec{Family: "nano", Native: eligen.Size{W: 256, H: 256}, Pixels: c.pixels}}
+		w := &work{render: &eligen.Render{}, size: c.size, spec: eligen.Spec{Family: "nano", Native: eligen.Size{W: 256, H: 256},
+			Pixels: c.pixels}}
 		for range 2 {
 			b.known(w)
 		}

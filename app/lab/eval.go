@@ -105,7 +105,8 @@ func (e *evaluator) open(a *app.App) (*judge.Judge, error) {
 		return nil, errors.New("the model has no classifier to judge its pictures with: train one with\n\n    eligen train recipes/judge.hcl")
 	}
 	if r.Classes < 0 || r.Classes > len(classes) {
-		return nil, &app.InputError{Field: "classes", Value: fmt.Sprint(r.Classes), Problem: fmt.Sprintf("the model's classifier knows %d", len(classes))}
+		return nil, &app.InputError{Field: "classes", Value: fmt.Sprint(r.Classes),
+			Problem: fmt.Sprintf("the model's classifier knows %d", len(classes))}
 	}
 	if r.Classes == 0 {
 		r.Classes = len(classes)
@@ -146,7 +147,8 @@ func (e *evaluator) options(classify *judge.Judge) (eval.Options, error) {
 		out.Size = eligen.Size{W: r.Size, H: r.Size}
 	}
 	var err error
-	if out.composer, err = e.sprites.Composer(dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval, Smooth: true}); err != nil {
+	if out.composer, err = e.sprites.Composer(dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval,
+		Smooth: true}); err != nil {
 		return eval.Options{}, err
 	}
 	panels, err := e.sprites.Composer(dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval})
@@ -303,7 +305,8 @@ func (e *Evaluation) Sheet() (image.Image, error) {
 	for m, mode := range eval.Modes {
 		for i := range layouts {
 			if i < n {
-				samples = append(samples, annotated.Sample{Name: fmt.Sprint(mode.Name, i), Image: e.shown[at], Prompt: mode.Name, Entities: samples[i].Entities})
+				samples = append(samples, annotated.Sample{Name: fmt.Sprint(mode.Name, i), Image: e.shown[at], Prompt: mode.Name,
+					Entities: samples[i].Entities})
 			}
 			at++
 			if m == len(eval.Modes)-1 && i < e.request.Swaps {

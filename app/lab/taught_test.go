@@ -49,7 +49,8 @@ func TestTrainingsTeach(t *testing.T) {
 	}
 	teach(&m, eligen.Recipe{Classes: 2}, true)
 	teach(&m, eligen.Recipe{Classes: 3, Dataset: "composed", Styles: map[string]float64{"ink": 1}}, false)
-	if want := []string{"apple", "banana", "dog"}; !slices.Equal(m.Taught.Objects, want) || !slices.Contains(m.Taught.Words, "puppy") || !slices.Contains(m.Taught.Words, "ink") {
+	if want := []string{"apple", "banana", "dog"}; !slices.Equal(m.Taught.Objects, want) || !slices.Contains(m.Taught.Words, "puppy") ||
+		!slices.Contains(m.Taught.Words, "ink") {
 		t.Errorf("taught %v", m.Taught)
 	}
 	teach(&m, eligen.Recipe{Dataset: "./pictures"}, false)

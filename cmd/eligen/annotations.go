@@ -32,7 +32,8 @@ func annotation(d eligen.Diagnostic) string {
 	if s := d.Source; s != nil && s.File != "" {
 		parts = append(parts, "file="+property.Replace(s.File))
 		if s.Line > 0 {
-			parts = append(parts, fmt.Sprintf("line=%d", s.Line), fmt.Sprintf("col=%d", s.Start+1), fmt.Sprintf("endColumn=%d", max(s.End, s.Start+1)))
+			parts = append(parts, fmt.Sprintf("line=%d", s.Line), fmt.Sprintf("col=%d", s.Start+1),
+				fmt.Sprintf("endColumn=%d", max(s.End, s.Start+1)))
 		}
 	}
 	title, message := d.Summary, d.Detail

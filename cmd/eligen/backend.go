@@ -86,7 +86,8 @@ eligen backend install xla:cpu --from pjrt_c_api_cpu_plugin.so`,
 		ValidArgs: []string{"xla:cpu", "xla:cuda"},
 		RunE:      o.run,
 	}
-	c.Flags().StringVar(&o.source, "source", "", "get the plugin from `SOURCE`: pypi (a pinned wheel) or go-xla (its installer, not pinned) (default pypi, if it has a wheel)")
+	c.Flags().StringVar(&o.source, "source", "",
+		"get the plugin from `SOURCE`: pypi (a pinned wheel) or go-xla (its installer, not pinned) (default pypi, if it has a wheel)")
 	choices(c, "source", "pypi", "go-xla")
 	c.Flags().StringVar(&o.from, "from", "", "install this `FILE`, a wheel or a plugin, and download nothing")
 	c.Flags().StringVar(&o.sha256, "sha256", "", "require this SHA-256, as `HEX`, of the file of --from")

@@ -73,7 +73,8 @@ func stylesInWords() string {
 
 func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 	a := dataset.Assets
-	return fetchAssets(ctx, c, from, newLab().SpritesFolder(), fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version, SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
+	return fetchAssets(ctx, c, from, newLab().SpritesFolder(), fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version,
+		SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
 		func(member string) string {
 			name, _ := strings.CutPrefix(member, a.Folder+"/")
 			if name == member || strings.Contains(name, "/") {
@@ -85,7 +86,8 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 }
 
 func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
-	return fetchAssets(ctx, c, "", newLab().StyleFolder(s), fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version, SHA256: s.SHA256, Limit: 64 << 20},
+	return fetchAssets(ctx, c, "", newLab().StyleFolder(s), fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version,
+		SHA256: s.SHA256, Limit: 64 << 20},
 		func(member string) string {
 			if name := strings.TrimPrefix(member, "package/"); slices.Contains(dataset.StyleFiles, name) {
 				return name
@@ -104,7 +106,8 @@ func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
 
 // fetchAssets puts the members of a package that pick names into a folder, whole
 // or not at all, where ready does not find them there already.
-func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetch.Package, pick func(member string) string, ready func(dir string) error) error {
+func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetch.Package, pick func(member string) string,
+	ready func(dir string) error) error {
 	if ready(dir) == nil {
 		fmt.Fprintln(c.OutOrStdout(), dir)
 		return nil

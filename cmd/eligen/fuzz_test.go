@@ -35,7 +35,8 @@ func FuzzCommands(f *testing.F) {
 	for _, src := range mistaken {
 		f.Add(src, false)
 	}
-	f.Add(`{"render": {"a": {"prompt": "x ${1 + 1}", "timeline": "${timeline.t}"}}, "timeline": {"t": {"frames": 2, "track": {"target": "${sampler.cfg}", "keys": [{"at": 0, "value": 2}]}}}}`, true)
+	f.Add(`{"render": {"a": {"prompt": "x ${1 + 1}", "timeline": "${timeline.t}"}}, "timeline": {"t": {"frames": 2, "track": {"target": `+
+		`"${sampler.cfg}", "keys": [{"at": 0, "value": 2}]}}}}`, true)
 	dir := f.TempDir()
 	f.Setenv("ELIGEN_CACHE_DIR", filepath.Join(dir, ".cache"))
 	f.Fuzz(func(t *testing.T, src string, json bool) {
@@ -73,10 +74,14 @@ func FuzzCommands(f *testing.F) {
 
 // Scenes with plain mistakes, each of which ended a command with a stack once, or might.
 var mistaken = []string{
-	"entity \"cat\" {\n  prompt = \"a cat\"\n  box = xywh(0, 0, 1, 1)\n}\n\ntimeline \"walk\" {\n  frames = 4\n  track {\n    target = entity.cat.box\n    keys\n  }\n}\n\nrender \"x\" {\n  prompt = \"x\"\n  timeline = timeline.walk\n}\n",
-	"entity \"cat\" {\n  prompt = \"a cat\"\n  box = xywh(0, 0, 1, 1)\n}\n\ntimeline \"walk\" {\n  frames = 4\n  track {\n    target = entity.cat.center\n    key = []\n    keys = [null, { at = null, value = null }]\n  }\n}\n\nrender \"x\" {\n  prompt = \"x\"\n  timeline = timeline.walk\n}\n",
+	"entity \"cat\" {\n  prompt = \"a cat\"\n  box = xywh(0, 0, 1, 1)\n}\n\ntimeline \"walk\" {\n  frames = 4\n  track {\n    target = " +
+		"entity.cat.box\n    keys\n  }\n}\n\nrender \"x\" {\n  prompt = \"x\"\n  timeline = timeline.walk\n}\n",
+	"entity \"cat\" {\n  prompt = \"a cat\"\n  box = xywh(0, 0, 1, 1)\n}\n\ntimeline \"walk\" {\n  frames = 4\n  track {\n    target = " +
+		"entity.cat.center\n    key = []\n    keys = [null, { at = null, value = null }]\n  }\n}\n\nrender \"x\" {\n  prompt = \"x\"\n  " +
+		"timeline = timeline.walk\n}\n",
 	"locals {\n  a = 1 / 0 % 1\n  b = setproduct([], null)\n}\nrender \"x\" {\n  prompt = \"${local.a}\"\n}\n",
-	"render \"x\" {\n  prompt = \"x\"\n  size = null\n  timeline = null\n  entities = null\n  adapters = [null]\n  dynamic \"output\" {\n    for_each = { a = null }\n    content {\n      path = output.value\n    }\n  }\n}\n",
+	"render \"x\" {\n  prompt = \"x\"\n  size = null\n  timeline = null\n  entities = null\n  adapters = [null]\n  dynamic \"output\" {\n " +
+		"   for_each = { a = null }\n    content {\n      path = output.value\n    }\n  }\n}\n",
 }
 
 // pixelsToLookAt is how many pixels of regions a plan looks at, about.
@@ -122,7 +127,8 @@ func TestNullIsAbsent(t *testing.T) {
 		text := string(src)
 		for _, at := range argument.FindAllStringSubmatchIndex(text, -1) {
 			name := text[at[2]:at[3]]
-			if line := text[at[0]:at[1]]; strings.HasSuffix(line, "[") || strings.HasSuffix(line, "{") || strings.HasSuffix(line, "(") || name == "default" || name == "type" {
+			if line := text[at[0]:at[1]]; strings.HasSuffix(line, "[") || strings.HasSuffix(line, "{") || strings.HasSuffix(line, "(") ||
+				name == "default" || name == "type" {
 				continue // of several lines; or a value that may be null
 			}
 			tried++

@@ -109,7 +109,8 @@ func setup(folder string) func(*testscript.Env) error {
 	return func(e *testscript.Env) error {
 		e.Setenv("ELIGEN_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
 		e.Setenv("ELIGEN_PLUGIN_DIR", filepath.Join(e.WorkDir, ".plugins"))
-		for name, folder := range map[string]string{"NANO": "../../model/family/nano/weights", "CI_SCRIPTS": "../../.ci", "WEIGHTS": "../../model/testdata/goldens/models"} {
+		for name, folder := range map[string]string{"NANO": "../../model/family/nano/weights", "CI_SCRIPTS": "../../.ci",
+			"WEIGHTS": "../../model/testdata/goldens/models"} {
 			path, err := filepath.Abs(folder)
 			if err != nil {
 				return err

@@ -18,17 +18,21 @@ import (
 // answer that is none leaves no file.
 func TestNewByLanguageModel(t *testing.T) {
 	answers := map[string]string{
-		"good":    `{"prompt": "a sign that says \"${file(\"x\")}\" %{ if true }", "entities": [{"name": "render", "prompt": "a \\ and \"} render \"x\" {", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
-		"refined": `{"prompt": "a sign and a cat", "entities": [{"name": "render", "prompt": "a sign", "x": 0, "y": 0, "w": 0.5, "h": 1}, {"name": "cat", "prompt": "a cat", "x": 0.6, "y": 0.5, "w": 0.3, "h": 0.4}]}`,
+		"good": `{"prompt": "a sign that says \"${file(\"x\")}\" %{ if true }", "entities": [{"name": "render", "prompt": "a \\ and \"} ` +
+			`render \"x\" {", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
+		"refined": `{"prompt": "a sign and a cat", "entities": [{"name": "render", "prompt": "a sign", "x": 0, "y": 0, "w": 0.5, "h": 1}, ` +
+			`{"name": "cat", "prompt": "a cat", "x": 0.6, "y": 0.5, "w": 0.3, "h": 0.4}]}`,
 		"hostile": `{"prompt": "p", "entities": [{"name": "a\" {}", "prompt": "b\u001b[31m", "x": 0, "y": 0, "w": 1, "h": 1}]}`,
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var req struct{ Model string }
-		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || r.URL.Path != "/v1/chat/completions" || r.Header.Get("Authorization") != "Bearer k" {
+		if err := json.NewDecoder(r.Body).Decode(&req); err != nil || r.URL.Path != "/v1/chat/completions" ||
+			r.Header.Get("Authorization") != "Bearer k" {
 			t.Errorf("%s: %v", r.URL, err)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"role": "assistant", "content": answers[req.Model]}}}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"choices": []any{map[string]any{"message": map[string]any{"role": "assistant",
+			"content": answers[req.Model]}}}})
 	}))
 	defer s.Close()
 	t.Setenv("ELIGEN_LLM_KEY", "k")
@@ -44,10 +48,12 @@ func TestNewByLanguageModel(t *testing.T) {
 		t.Fatalf("exit code %d", got)
 	}
 	scene, ds := dsl.Load(t.Context(), file, dsl.Vars{})
-	if len(ds) > 0 || scene.Renders[0].Prompt != `a sign that says "${file("x")}" %{ if true }` || scene.Entities[0].Prompt != `a \ and "} render "x" {` {
+	if len(ds) > 0 || scene.Renders[0].Prompt != `a sign that says "${file("x")}" %{ if true }` ||
+		scene.Entities[0].Prompt != `a \ and "} render "x" {` {
 		t.Errorf("%v %+v", ds, scene)
 	}
-	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "refined", "--refine", file, "--out", file, "--force", "put a cat beside it"}); got != exitOK {
+	if got := run([]string{"new", "--endpoint", s.URL + "/v1", "--model", "refined", "--refine", file, "--out", file, "--force",
+		"put a cat beside it"}); got != exitOK {
 		t.Fatalf("exit code %d", got)
 	}
 	text, err := os.ReadFile(file)
@@ -97,7 +103,8 @@ func TestInitCopiesAreWhole(t *testing.T) {
 // A scene that an editor began with a byte order mark is refined as any other.
 func TestRefineAfterAByteOrderMark(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "cat.hcl")
-	scene := "\ufeff# a cat\n\nrender \"cat\" {\n  prompt = \"a cat\"\n}\n\nentity \"cat\" {\n  prompt = \"a cat\"\n  box    = xywh(0.30, 0.30, 0.40, 0.40)\n}\n"
+	scene := "\ufeff# a cat\n\nrender \"cat\" {\n  prompt = \"a cat\"\n}\n\nentity \"cat\" {\n  prompt = \"a cat\"\n  box    = xywh(0.30, " +
+		"0.30, 0.40, 0.40)\n}\n"
 	if err := os.WriteFile(file, []byte(scene), 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -49,29 +49,40 @@ var plugins = []plugin{
 	{
 		backend:  "xla:cpu",
 		platform: "linux/amd64",
-		wheel:    wheel{"lammps-jax-pjrt-cpu", "0.11.2", "py3-none-manylinux_2_27_x86_64", "1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1"},
-		member:   "lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so",
-		digest:   "ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2",
+		wheel: wheel{"lammps-jax-pjrt-cpu", "0.11.2", "py3-none-manylinux_2_27_x86_64",
+			"1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1"},
+		member: "lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so",
+		digest: "ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2",
 	},
 	{
 		backend:  "xla:cuda",
 		platform: "linux/amd64",
-		wheel:    wheel{"jax-cuda12-pjrt", "0.9.2", "py3-none-manylinux_2_27_x86_64", "536a305292276c5745efbba7eb57576849c5a7c77398a3a9e61fd31baf5102f0"},
-		member:   "jax_plugins/xla_cuda12/xla_cuda_plugin.so",
+		wheel: wheel{"jax-cuda12-pjrt", "0.9.2", "py3-none-manylinux_2_27_x86_64",
+			"536a305292276c5745efbba7eb57576849c5a7c77398a3a9e61fd31baf5102f0"},
+		member: "jax_plugins/xla_cuda12/xla_cuda_plugin.so",
 		// What jax-cuda12-plugin[with-cuda] 0.9.2 asks for.
 		needs: []wheel{
 			{"nvidia-cublas-cu12", "12.9.1.4", "py3-none-manylinux_2_27_x86_64", "453611eb21a7c1f2c2156ed9f3a45b691deda0440ec550860290dc901af5b4c2"},
-			{"nvidia-cuda-cupti-cu12", "12.9.79", "py3-none-manylinux_2_25_x86_64", "096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f"},
-			{"nvidia-cuda-nvcc-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64", "5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0"},
-			{"nvidia-cuda-nvrtc-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64", "210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4"},
-			{"nvidia-cuda-runtime-cu12", "12.9.79", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64", "25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3"},
+			{"nvidia-cuda-cupti-cu12", "12.9.79", "py3-none-manylinux_2_25_x86_64",
+				"096bcf334f13e1984ba36685ad4c1d6347db214de03dbb6eebb237b41d9d934f"},
+			{"nvidia-cuda-nvcc-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64",
+				"5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0"},
+			{"nvidia-cuda-nvrtc-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64",
+				"210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4"},
+			{"nvidia-cuda-runtime-cu12", "12.9.79", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
+				"25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3"},
 			{"nvidia-cudnn-cu12", "9.8.0.87", "py3-none-manylinux_2_27_x86_64", "d6b02cd0e3e24aa31d0193a8c39fec239354360d7d81055edddb69f35d53a4c8"},
-			{"nvidia-cufft-cu12", "11.4.1.4", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64", "c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28"},
-			{"nvidia-cusolver-cu12", "11.7.5.82", "py3-none-manylinux_2_27_x86_64", "15da72d1340d29b5b3cf3fd100e3cd53421dde36002eda6ed93811af63c40d88"},
-			{"nvidia-cusparse-cu12", "12.5.9.5", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64", "b2f816d34a7bceab4cb00f0eaadb6a99fc9c285204da6401b42b952e4d61b77b"},
+			{"nvidia-cufft-cu12", "11.4.1.4", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
+				"c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28"},
+			{"nvidia-cusolver-cu12", "11.7.5.82", "py3-none-manylinux_2_27_x86_64",
+				"15da72d1340d29b5b3cf3fd100e3cd53421dde36002eda6ed93811af63c40d88"},
+			{"nvidia-cusparse-cu12", "12.5.9.5", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
+				"b2f816d34a7bceab4cb00f0eaadb6a99fc9c285204da6401b42b952e4d61b77b"},
 			{"nvidia-nccl-cu12", "2.30.7", "py3-none-manylinux_2_18_x86_64", "8ce1b8213f61f2bfac132e6df890af6450b77cbd140c6ce4e98cb0c2d8e678c9"},
-			{"nvidia-nvjitlink-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64", "e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9"},
-			{"nvidia-nvshmem-cu12", "3.7.2", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64", "02b6d3482d90ea8ba214bc400362297f573257763990a98c9846ec5c786a7227"},
+			{"nvidia-nvjitlink-cu12", "12.9.86", "py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64",
+				"e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9"},
+			{"nvidia-nvshmem-cu12", "3.7.2", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
+				"02b6d3482d90ea8ba214bc400362297f573257763990a98c9846ec5c786a7227"},
 		},
 	},
 }
@@ -164,7 +175,8 @@ func (p plugin) copyFrom(file, path, member string, want eligen.Digest) error {
 	case want != "" && !strings.EqualFold(string(want), string(got)):
 		return fmt.Errorf("%s: %w: its SHA-256 is %s, --sha256 says %s", file, fetch.ErrDigest, got, want)
 	case want == "" && !slices.Contains(known, got):
-		return fmt.Errorf("%s: %w: its SHA-256 is %s, which is none of the plugins that eligen knows for this machine. A plugin is code that runs as you: if you trust it, say so with\n  --sha256 %s", file, fetch.ErrDigest, got, got)
+		return fmt.Errorf("%s: %w: its SHA-256 is %s, which is none of the plugins that eligen knows for this machine. A plugin is code that "+
+			"runs as you: if you trust it, say so with\n  --sha256 %s", file, fetch.ErrDigest, got, got)
 	}
 	if !strings.HasSuffix(file, ".whl") {
 		in, err := os.Open(file)
@@ -196,7 +208,8 @@ func (o *installOptions) getPlugin(ctx context.Context, name, path string, log i
 	case o.source != "" && o.source != "pypi":
 		return "", usageError{fmt.Errorf("there is no source %q; there is pypi, and go-xla", o.source)}
 	case !known:
-		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", name, runtime.GOOS, runtime.GOARCH, name)
+		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and "+
+			"install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", name, runtime.GOOS, runtime.GOARCH, name)
 	}
 	return staged, p.install(ctx, &fetch.Client{Progress: downloadProgress(log)}, staged, log)
 }

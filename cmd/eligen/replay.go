@@ -150,9 +150,11 @@ func printRuns(w io.Writer, runs []app.PastRun) error {
 				parts = append(parts, fmt.Sprintf("%d %s", n, state))
 			}
 		}
-		rows = append(rows, []string{page.Name.Of(r.Name), page.Quiet.Of(r.Began.Local().Format("2006-01-02 15:04")), r.Scene, strings.Join(parts, ", ")})
+		rows = append(rows, []string{page.Name.Of(r.Name), page.Quiet.Of(r.Began.Local().Format("2006-01-02 15:04")), r.Scene,
+			strings.Join(parts, ", ")})
 	}
-	if _, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft}, page.Column{Fit: page.Wrap})); err != nil {
+	if _, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft},
+		page.Column{Fit: page.Wrap})); err != nil {
 		return err
 	}
 	if len(runs) == 0 {

@@ -22,7 +22,8 @@ func TestReport(t *testing.T) {
 		want string
 	}{
 		{"alone", ds, drawn},
-		{"wrapped", fmt.Errorf("the change does not fit the rest of a.hcl: %w", ds), "Error: the change does not fit the rest of a.hcl\n\n" + drawn},
+		{"wrapped", fmt.Errorf("the change does not fit the rest of a.hcl: %w", ds),
+			"Error: the change does not fit the rest of a.hcl\n\n" + drawn},
 		{"with words after it", fmt.Errorf("%w\n\nNothing was written", ds), drawn + "\nError: Nothing was written\n"},
 		{"joined", errors.Join(ds, errors.New("the store can't be closed")), drawn + "\nError: the store can't be closed\n"},
 		{"joined and wrapped", fmt.Errorf("apply: %w", errors.Join(errors.New("no space"), ds)), "Error: apply: no space\n\n" + drawn},

@@ -75,7 +75,8 @@ func (o *planOptions) flags(c *cobra.Command) {
 
 // backendFlag adds the flag that chooses what models run on.
 func backendFlag(f *pflag.FlagSet, value *string) {
-	f.StringVar(value, "backend", "", "run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, else the installed one, else go)")
+	f.StringVar(value, "backend", "",
+		"run models on `BACKEND`: go, xla:cpu or xla:cuda (default GOMLX_BACKEND, else the installed one, else go)")
 }
 
 func (o *planOptions) targetFlag(c *cobra.Command) {

@@ -137,7 +137,8 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("inpaint", "picture %s, %s", p.Picture.Short(), app.KeepingText(p.Mode, p.Feather, p.Background)+app.SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), app.KeepingText(t.Way(), t.Feather, t.Background)+app.SeenText(t.Colour, t.Profile))
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(),
+			app.KeepingText(t.Way(), t.Feather, t.Background)+app.SeenText(t.Colour, t.Profile))
 	}
 	if r.Init != nil {
 		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, app.SeenText(r.Init.Background, ""))

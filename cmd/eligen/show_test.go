@@ -66,7 +66,8 @@ func TestShow(t *testing.T) {
 			return out.String(), said.String()
 		}
 		out, said := show(data.Bytes())
-		if !strings.Contains(out, "a duck") || strings.HasPrefix(name, "leap") && !strings.Contains(out, "3 of 16 × 16, 12 a second") || said != "" {
+		if !strings.Contains(out, "a duck") || strings.HasPrefix(name, "leap") && !strings.Contains(out, "3 of 16 × 16, 12 a second") ||
+			said != "" {
 			t.Errorf("%s:\n%s%s", name, out, said)
 		}
 		if out, _ := show(data.Bytes(), "--json"); !json.Valid([]byte(out)) || !strings.Contains(out, "a duck") {

@@ -43,7 +43,8 @@ func typing(ts *testscript.TestScript, neg bool, args []string) {
 	var keys []string
 	for line := range strings.Lines(ts.ReadFile(args[0])) {
 		line = strings.TrimSuffix(line, "\n") + "\n"
-		keys = append(keys, strings.NewReplacer(`\c`+"\n", "", `\x1b`, "\x1b", `\x7f`, "\x7f", `\x03`, "\x03", `\x04`, "\x04", "\n", "\r").Replace(line))
+		keys = append(keys, strings.NewReplacer(`\c`+"\n", "", `\x1b`, "\x1b", `\x7f`, "\x7f", `\x03`, "\x03", `\x04`, "\x04", "\n",
+			"\r").Replace(line))
 	}
 	runShown(ts, neg, args[1:], 80, keys)
 }

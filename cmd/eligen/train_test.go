@@ -35,7 +35,8 @@ func tinyModel(t *testing.T) string {
 	man := &m.Manifest
 	man.T5 = text.T5Config{Dim: 16, FF: 16, HeadDim: 8, Heads: 1, Layers: 1, Vocab: man.T5.Vocab}
 	man.CLIP = text.CLIPConfig{Dim: 16, FF: 16, Heads: 1, Layers: 1, Vocab: man.CLIP.Vocab, Positions: 8}
-	man.Transformer = flux.Config{Dim: 16, Heads: 1, Axes: [3]int{4, 6, 6}, Double: 1, Single: 1, TextDim: 16, PooledDim: 16, MLPRatio: 4, LatentChannels: 16}
+	man.Transformer = flux.Config{Dim: 16, Heads: 1, Axes: [3]int{4, 6, 6}, Double: 1, Single: 1, TextDim: 16, PooledDim: 16, MLPRatio: 4,
+		LatentChannels: 16}
 	man.Autoencoder = vae.Config{Ch: 2, Mult: []int{1, 1, 1, 1}, ResBlocks: 1, Groups: 1, Z: 16, Scale: 1}
 	man.TextLength, man.EntityTextLength = 6, 4
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -168,7 +169,8 @@ func TestTrainOnAFolder(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(ok, err)
 	}
-	if _, err := run("train", "--backend", "go", "--model", tiny, "--out", busy, recipe); err == nil || !strings.Contains(err.Error(), "another training is at work in "+busy) {
+	if _, err := run("train", "--backend", "go", "--model", tiny, "--out", busy, recipe); err == nil ||
+		!strings.Contains(err.Error(), "another training is at work in "+busy) {
 		if system.GOOS != "windows" { // files can't be locked there
 			t.Errorf("two trainings in one folder: %v", err)
 		}
@@ -182,7 +184,8 @@ func TestTrainOnAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	if _, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Scale: 1, Path: kohya}, {Kind: "lora", Name: "eligen", Scale: 1}}); err != nil {
+	if _, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Scale: 1, Path: kohya},
+		{Kind: "lora", Name: "eligen", Scale: 1}}); err != nil {
 		t.Error(err)
 	}
 
@@ -202,7 +205,8 @@ func TestTrainOnAFolder(t *testing.T) {
 		}
 		write(list, bad)
 		other := filepath.Join(dir, "other")
-		if _, err := run("train", "--backend", "go", "--model", tiny, "--out", other, recipe); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := run("train", "--backend", "go", "--model", tiny, "--out", other, recipe); err == nil ||
+			!strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v\ndoes not say %q", err, c.want)
 		}
 		if _, err := os.Stat(other); err == nil {

@@ -23,7 +23,8 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("ELIGEN_CACHE_DIR", filepath.Join(dir, ".cache"))
 	path := filepath.Join(dir, "scene.hcl")
-	src := "render \"one\" {\n  prompt = \"a grey dog\"\n}\n\nentity \"dog\" {\n  prompt = \"a brown dog\"\n  box    = xywh(0.2, 0.2, 0.5, 0.5)\n}\n"
+	src := "render \"one\" {\n  prompt = \"a grey dog\"\n}\n\nentity \"dog\" {\n  prompt = \"a brown dog\"\n  box    = xywh(0.2, 0.2, " +
+		"0.5, 0.5)\n}\n"
 	if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +115,8 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 		if code != c.code || !strings.Contains(out, c.want) {
 			t.Errorf("%s: exit code %d, %s%s", c.name, code, out, errs)
 		}
-		if explained := strings.Contains(errs, "Put the recorded picture there, or verify on the engine of the record"); explained != strings.HasPrefix(c.want, "nothing") {
+		if explained := strings.Contains(errs, "Put the recorded picture there, or verify on the engine of the record"); explained !=
+			strings.HasPrefix(c.want, "nothing") {
 			t.Errorf("%s: %s", c.name, errs)
 		}
 	}
@@ -124,7 +126,8 @@ func TestVerifyOnAnotherEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, errs, code := verify()
-	if code != exitMismatch || !strings.Contains(errs, `entity.dog.prompt: "a brown dog" → "a white dog"`) || !strings.Contains(errs, "engine: "+other+" → "+paint.Engine{}.ID()) {
+	if code != exitMismatch || !strings.Contains(errs, `entity.dog.prompt: "a brown dog" → "a white dog"`) ||
+		!strings.Contains(errs, "engine: "+other+" → "+paint.Engine{}.ID()) {
 		t.Errorf("exit code %d, %s", code, errs)
 	}
 }

@@ -22,7 +22,8 @@ const pause = 250 * time.Millisecond
 func (o *previewOptions) follow(c *cobra.Command, a *app.App, scene string) error {
 	options := screenOptions(c, a, nil)
 	if options.Keys == nil {
-		return usageError{errors.New("--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as a picture")}
+		return usageError{errors.New("--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as " +
+			"a picture")}
 	}
 	if _, err := os.Stat(scene); err != nil {
 		return err

@@ -107,12 +107,14 @@ func TestSummariesHaveCodes(t *testing.T) {
 
 // ofTheLibrary are summaries that the HCL library gives to what we report.
 var ofTheLibrary = map[string]bool{
-	"Invalid function argument": true, "Not enough function arguments": true, "Error in function call": true, "Unknown variable": true, "Invalid operand": true,
+	"Invalid function argument": true, "Not enough function arguments": true, "Error in function call": true, "Unknown variable": true,
+	"Invalid operand":     true,
 	"Missing map element": true, "Invalid template interpolation value": true,
 }
 
 // summaryAt is which argument of a function is a summary.
-var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1, "warn": 1, "complain": 1, "Problem": 2, "end": 1, "warning": 0, "report": 0, "reportOnce": 1}
+var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1, "warn": 1, "complain": 1, "Problem": 2, "end": 1,
+	"warning": 0, "report": 0, "reportOnce": 1}
 
 // passedOn are variables that hold summaries of other calls that the test sees, of the
 // table, or of the library, which dsl's stock() looks up.
@@ -135,7 +137,8 @@ func (p *pkg) call(t *testing.T, c *ast.CallExpr, used map[string]bool) {
 		name = f.Name
 	}
 	at, ok := summaryAt[name]
-	if !ok || len(c.Args) < 2 || at >= len(c.Args) || name == "report" && len(c.Args) != 2 || name == "end" && len(c.Args) != 3 || name == "complain" && len(c.Args) < 3 {
+	if !ok || len(c.Args) < 2 || at >= len(c.Args) || name == "report" && len(c.Args) != 2 || name == "end" && len(c.Args) != 3 ||
+		name == "complain" && len(c.Args) < 3 {
 		return
 	}
 	switch s := c.Args[at].(type) {
@@ -171,7 +174,8 @@ func packages(t *testing.T, root string) map[string]*pkg {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "storetest" || strings.HasPrefix(d.Name(), ".") && !strings.HasPrefix(d.Name(), "..")):
+		case d.IsDir() && (d.Name() == "testdata" || d.Name() == "storetest" ||
+			strings.HasPrefix(d.Name(), ".") && !strings.HasPrefix(d.Name(), "..")):
 			return fs.SkipDir
 		case d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go"):
 			return nil

@@ -2,7 +2,9 @@ package codes
 
 // E03: values of arguments.
 var values = []Entry{
-	{Code: "E0301", Summary: "Incorrect type", Also: []string{"Invalid type specification", "Invalid default value for optional attribute"}, Text: `The argument takes a value of another type: a number and not a text, a list and not one value, a shape and not four numbers. The message says what it takes, and what it got.`,
+	{Code: "E0301", Summary: "Incorrect type", Also: []string{"Invalid type specification", "Invalid default value for optional attribute"},
+		Text: `The argument takes a value of another type: a number and not a text, a list and not one value, a shape and not four numbers. ` +
+			`The message says what it takes, and what it got.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -22,7 +24,8 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0302", Summary: "Value out of range", Text: `The value is of the right type, and lies outside of what the argument means. The message gives the range. Where the value is computed, it also names what it was computed from.`,
+	{Code: "E0302", Summary: "Value out of range", Text: `The value is of the right type, and lies outside of what the argument means. ` +
+		`The message gives the range. Where the value is computed, it also names what it was computed from.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -40,7 +43,8 @@ render "picnic" {
   }
 }
 `},
-	{Code: "E0303", Summary: "Unknown value", Text: `The argument, or the label, is one of a few words, and this is none of them. The message lists them, or names the closest.`,
+	{Code: "E0303", Summary: "Unknown value",
+		Text: `The argument, or the label, is one of a few words, and this is none of them. The message lists them, or names the closest.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -58,7 +62,8 @@ render "picnic" {
   }
 }
 `},
-	{Code: "E0304", Summary: "Conflicting arguments", Text: `Two arguments, or two blocks, say the same thing in two ways, or things that can't both hold. eligen doesn't guess which you mean: remove one. The note shows where the other is.`,
+	{Code: "E0304", Summary: "Conflicting arguments", Text: `Two arguments, or two blocks, say the same thing in two ways, or things that ` +
+		`can't both hold. eligen doesn't guess which you mean: remove one. The note shows where the other is.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -79,7 +84,9 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0305", Summary: "Argument not applicable", Text: `The argument exists, and means nothing with what the rest of the block says: quality is a JPEG's, shift belongs to one schedule, an encoder to image prompts. It is an error, since you set it to have an effect. Remove it, or change what it depends on.`,
+	{Code: "E0305", Summary: "Argument not applicable", Text: `The argument exists, and means nothing with what the rest of the block ` +
+		`says: quality is a JPEG's, shift belongs to one schedule, an encoder to image prompts. It is an error, since you set it to have an ` +
+		`effect. Remove it, or change what it depends on.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -99,7 +106,8 @@ render "picnic" {
   }
 }
 `},
-	{Code: "E0306", Summary: "Argument without effect", Text: `The argument changes nothing in this scene, though it could in another: an overlay where there are no entities, a step cache of two steps. The picture is made without it.`,
+	{Code: "E0306", Summary: "Argument without effect", Text: `The argument changes nothing in this scene, though it could in another: an ` +
+		`overlay where there are no entities, a step cache of two steps. The picture is made without it.`,
 		Wrong: `
 render "picnic" {
   prompt   = "a dog"
@@ -120,8 +128,10 @@ render "picnic" {
   }
 }
 `},
-	{Code: "E0307", Summary: "Invalid colour", Text: `A colour is written as "#rrggbb": two hexadecimal digits each for red, green and blue. White is "#ffffff". Names of colours aren't read.`},
-	{Code: "E0308", Summary: "Empty value", Text: `The text or the list is empty, and without anything in it the block would say nothing: an entity's prompt, a track's keys. To leave an entity out, remove it from the render's entities.`,
+	{Code: "E0307", Summary: "Invalid colour", Text: `A colour is written as "#rrggbb": two hexadecimal digits each for red, green and ` +
+		`blue. White is "#ffffff". Names of colours aren't read.`},
+	{Code: "E0308", Summary: "Empty value", Text: `The text or the list is empty, and without anything in it the block would say nothing: ` +
+		`an entity's prompt, a track's keys. To leave an entity out, remove it from the render's entities.`,
 		Wrong: `
 entity "dog" {
   prompt = ""
@@ -145,7 +155,8 @@ render "picnic" {
 
 // E04: variables, modules, moves, and files that a scene names.
 var parts = []Entry{
-	{Code: "E0401", Summary: "No value for variable", Text: `The variable has no default, and no value was given. Give one with --var NAME=VALUE, in a file for --var-file, in the environment as ELIGEN_VAR_NAME, or write a default.`,
+	{Code: "E0401", Summary: "No value for variable", Text: `The variable has no default, and no value was given. Give one with --var ` +
+		`NAME=VALUE, in a file for --var-file, in the environment as ELIGEN_VAR_NAME, or write a default.`,
 		Wrong: `
 variable "prompt" {
   type = string
@@ -164,7 +175,9 @@ render "picnic" {
   prompt = var.prompt
 }
 `},
-	{Code: "E0402", Summary: "Invalid value for variable", Text: `The value breaks a rule that the variable's own validation block states, or --var was not written as NAME=VALUE. The words are those of the scene's author; the notes show the rule, and where the value comes from.`,
+	{Code: "E0402", Summary: "Invalid value for variable", Text: `The value breaks a rule that the variable's own validation block ` +
+		`states, or --var was not written as NAME=VALUE. The words are those of the scene's author; the notes show the rule, and where the ` +
+		`value comes from.`,
 		Wrong: `
 variable "quality" {
   default = "best"
@@ -192,9 +205,14 @@ render "picnic" {
   prompt = "a dog, ${var.quality}"
 }
 `},
-	{Code: "E0403", Summary: "Value for an undeclared variable", Text: `A value was given for a variable that the scene doesn't declare. On the command line this is an error, since it was meant for this scene; in a variable file, which several scenes may share, a warning.`},
-	{Code: "E0404", Summary: "Variable file can't be read", Text: `The file of values that --var-file names, or .auto.eligen.hclvars beside the scene, is missing, is a folder, or the system doesn't let eligen read it. A link out of the scene's folder isn't followed.`},
-	{Code: "E0405", Summary: "Module not found", Text: `The folder that a module block names isn't there. Paths begin at the folder of the file that names them, and stay below the scene's.`,
+	{Code: "E0403", Summary: "Value for an undeclared variable", Text: `A value was given for a variable that the scene doesn't declare. ` +
+		`On the command line this is an error, since it was meant for this scene; in a variable file, which several scenes may share, a ` +
+		`warning.`},
+	{Code: "E0404", Summary: "Variable file can't be read", Text: `The file of values that --var-file names, or .auto.eligen.hclvars ` +
+		`beside the scene, is missing, is a folder, or the system doesn't let eligen read it. A link out of the scene's folder isn't followed.`},
+	{Code: "E0405", Summary: "Module not found",
+		Text: `The folder that a module block names isn't there. Paths begin at the folder of the file that names them, and stay below the ` +
+			`scene's.`,
 		Wrong: `
 module "birds" {
   source = "./no-such-folder"
@@ -205,9 +223,13 @@ render "picnic" {
   entities = [module.birds.entity.heron]
 }
 `},
-	{Code: "E0406", Summary: "Not a module", Text: `A module is a folder with scene files, *.hcl. What source names is a file, or a folder without any.`},
-	{Code: "E0407", Summary: "Module can't be read", Text: `The module's folder, or a file in it, is there, and the system doesn't let eligen read it. The message holds the system's own words.`},
-	{Code: "E0408", Summary: "Circular module", Text: `A module takes in itself, directly or through others, or the scene's own folder. The message shows the circle.`,
+	{Code: "E0406", Summary: "Not a module",
+		Text: `A module is a folder with scene files, *.hcl. What source names is a file, or a folder without any.`},
+	{Code: "E0407", Summary: "Module can't be read",
+		Text: `The module's folder, or a file in it, is there, and the system doesn't let eligen read it. The message holds the system's ` +
+			`own words.`},
+	{Code: "E0408", Summary: "Circular module",
+		Text: `A module takes in itself, directly or through others, or the scene's own folder. The message shows the circle.`,
 		Wrong: `
 module "self" {
   source = "./"
@@ -217,7 +239,9 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0409", Summary: "Invalid source", Text: `The source says neither which file or folder is meant nor which repository: begin a path with ./ (from the scene's folder), ../ or /; a repository is owner/name, a folder of that name where eligen runs. Modules lie below the scene's folder, and no link leads them out of it.`,
+	{Code: "E0409", Summary: "Invalid source", Text: `The source says neither which file or folder is meant nor which repository: begin a ` +
+		`path with ./ (from the scene's folder), ../ or /; a repository is owner/name, a folder of that name where eligen runs. Modules lie ` +
+		`below the scene's folder, and no link leads them out of it.`,
 		Wrong: `
 model "flux" "base" {
   source = "weights"
@@ -237,8 +261,10 @@ render "picnic" {
   model  = model.flux.base
 }
 `},
-	{Code: "E0410", Summary: "Unused module", Text: `The module makes no picture, and nothing refers to what it has. Use it, or remove the block.`},
-	{Code: "E0411", Summary: "Unused entity", Text: `No render shows the entity, and nothing refers to it. A render without entities shows all of the file; one with a list shows those alone.`,
+	{Code: "E0410", Summary: "Unused module",
+		Text: `The module makes no picture, and nothing refers to what it has. Use it, or remove the block.`},
+	{Code: "E0411", Summary: "Unused entity", Text: `No render shows the entity, and nothing refers to it. A render without entities ` +
+		`shows all of the file; one with a list shows those alone.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -260,7 +286,8 @@ render "picnic" {
   entities = [entity.dog]
 }
 `},
-	{Code: "E0412", Summary: "Invalid move", Text: `A moved block gives the record of an old address to a new one: nothing has the old address any more, something of the same kind has the new one, and an address moves once.`,
+	{Code: "E0412", Summary: "Invalid move", Text: `A moved block gives the record of an old address to a new one: nothing has the old ` +
+		`address any more, something of the same kind has the new one, and an address moves once.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -280,12 +307,15 @@ moved {
   to   = render.picnic
 }
 `},
-	{Code: "E0413", Summary: "Dataset not found", Text: `A recipe's dataset is "composed", which eligen makes itself, or a folder in EliGen's format. Relative paths begin at the scene's folder.`},
+	{Code: "E0413", Summary: "Dataset not found", Text: `A recipe's dataset is "composed", which eligen makes itself, or a folder in ` +
+		`EliGen's format. Relative paths begin at the scene's folder.`},
 }
 
 // E05: sizes, regions and pictures.
 var regions = []Entry{
-	{Code: "E0501", Summary: "Invalid size", Text: `A model makes pictures whose sides are multiples of a number of pixels, 16 for nano and FLUX.1, and eligen makes pictures of at most 16 megapixels. The message gives the two nearest sides. A transfer works on two panels side by side, which count together.`,
+	{Code: "E0501", Summary: "Invalid size", Text: `A model makes pictures whose sides are multiples of a number of pixels, 16 for nano ` +
+		`and FLUX.1, and eligen makes pictures of at most 16 megapixels. The message gives the two nearest sides. A transfer works on two ` +
+		`panels side by side, which count together.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -297,9 +327,14 @@ render "picnic" {
   size   = [256, 256]
 }
 `},
-	{Code: "E0502", Summary: "Size outside of what the model knows", Text: `The model was trained on pictures of another size. Far above it, objects tear and repeat; far below, they have too few image tokens to be recognised. Leave size out, or take one near the model's own.`},
-	{Code: "E0503", Summary: "Empty region", Text: `Nothing is left of the shape: what is subtracted covers all of it, or the shapes of an intersection have nothing in common.`},
-	{Code: "E0504", Summary: "Region outside the canvas", Text: `The entity's region lies beyond the picture, so that nothing of it would be seen. Coordinates are fractions of the canvas, from 0 to 1, from its upper left corner; px( … ) around a shape makes its numbers pixels. A timeline may move an entity in from outside.`,
+	{Code: "E0502", Summary: "Size outside of what the model knows", Text: `The model was trained on pictures of another size. Far above ` +
+		`it, objects tear and repeat; far below, they have too few image tokens to be recognised. Leave size out, or take one near the ` +
+		`model's own.`},
+	{Code: "E0503", Summary: "Empty region",
+		Text: `Nothing is left of the shape: what is subtracted covers all of it, or the shapes of an intersection have nothing in common.`},
+	{Code: "E0504", Summary: "Region outside the canvas", Text: `The entity's region lies beyond the picture, so that nothing of it would ` +
+		`be seen. Coordinates are fractions of the canvas, from 0 to 1, from its upper left corner; px( … ) around a shape makes its numbers ` +
+		`pixels. A timeline may move an entity in from outside.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -319,7 +354,8 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0505", Summary: "Region partly outside the canvas", Text: `A part of the region lies beyond the picture. It is cut off, and the entity is drawn into the rest.`,
+	{Code: "E0505", Summary: "Region partly outside the canvas",
+		Text: `A part of the region lies beyond the picture. It is cut off, and the entity is drawn into the rest.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -339,7 +375,9 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0506", Summary: "Region covers no image token", Text: `A model draws image tokens, squares of 16×16 pixels each for nano and FLUX.1, and looks at regions every 8 pixels. This region lies between these points, so that the entity's prompt has nowhere to act. Make it larger, or move it. Where the numbers are fractions, leave out px( … ).`,
+	{Code: "E0506", Summary: "Region covers no image token", Text: `A model draws image tokens, squares of 16×16 pixels each for nano and ` +
+		`FLUX.1, and looks at regions every 8 pixels. This region lies between these points, so that the entity's prompt has nowhere to act. ` +
+		`Make it larger, or move it. Where the numbers are fractions, leave out px( … ).`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -359,7 +397,8 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0507", Summary: "Region is small", Text: `The region covers so few image tokens that the entity is rarely recognisable. Make it larger, or render a larger picture.`,
+	{Code: "E0507", Summary: "Region is small",
+		Text: `The region covers so few image tokens that the entity is rarely recognisable. Make it larger, or render a larger picture.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -379,7 +418,8 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0508", Summary: "Region has thin parts", Text: `Regions are looked at every 8 pixels, so that what is thinner than that may be lost. Make such parts 8 pixels wide or more.`,
+	{Code: "E0508", Summary: "Region has thin parts",
+		Text: `Regions are looked at every 8 pixels, so that what is thinner than that may be lost. Make such parts 8 pixels wide or more.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -399,7 +439,9 @@ render "picnic" {
   prompt = "a dog"
 }
 `},
-	{Code: "E0509", Summary: "Regions overlap", Text: `Where regions share image tokens, EliGen draws both prompts at once (overlap = "blend"), and much shared room makes mixtures. With overlap = "over" the entity with the higher z takes the tokens; with "exclusive" an overlap is an error.`,
+	{Code: "E0509", Summary: "Regions overlap", Text: `Where regions share image tokens, EliGen draws both prompts at once (overlap = ` +
+		`"blend"), and much shared room makes mixtures. With overlap = "over" the entity with the higher z takes the tokens; with ` +
+		`"exclusive" an overlap is an error.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -431,7 +473,8 @@ render "picnic" {
   overlap = "exclusive"
 }
 `},
-	{Code: "E0510", Summary: "Region is covered", Text: `With overlap = "over", other entities lie above all of this one's image tokens, so that nothing of it would be drawn. Raise its z, or move one of them.`,
+	{Code: "E0510", Summary: "Region is covered", Text: `With overlap = "over", other entities lie above all of this one's image tokens, ` +
+		`so that nothing of it would be drawn. Raise its z, or move one of them.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -464,14 +507,24 @@ render "picnic" {
   overlap = "over"
 }
 `},
-	{Code: "E0511", Summary: "Region is almost covered", Text: `With overlap = "over", other entities leave this one so few image tokens that it is rarely recognisable. Raise its z, or move one of them.`},
-	{Code: "E0512", Summary: "Unlikely region", Text: `The numbers of a moving shape look like those of the other unit: pixels where fractions are meant, or fractions inside px( … ).`},
-	{Code: "E0513", Summary: "Unusable mask", Text: `The picture can't be a mask: none of its pixels is bright enough (128 of 255), or its transparency varies, so that two masks could be meant. Say { channel = "alpha" } for what is opaque, or { channel = "luminance" } for what is bright.`},
-	{Code: "E0514", Summary: "Mask has another shape", Text: `The mask's width and height have another ratio than the picture's. Say how it is laid on: image("mask.png", { fit = "stretch" }), "cover" or "contain".`},
-	{Code: "E0515", Summary: "Picture has another shape", Text: `The picture's width and height have another ratio than the render's. Say how it is laid on: fit = "stretch", or "cover", which cuts what is outside. A picture of the same ratio is scaled without a word.`},
-	{Code: "E0516", Summary: "Colours can't be converted", Text: `The picture's file has a colour profile that eligen can't read. Its numbers are taken for sRGB, and may look wrong. Save it in sRGB.`},
-	{Code: "E0517", Summary: "Picture is converted to sRGB", Text: `The picture whose pixels are kept has a colour profile of its own, and eligen makes sRGB. The kept pixels look the same, as far as sRGB has their colours, and their numbers differ.`},
-	{Code: "E0518", Summary: "Entity listed twice", Text: `A render's entities holds an entity twice. One block is one thing in the picture: a second copy needs a block of its own.`,
+	{Code: "E0511", Summary: "Region is almost covered", Text: `With overlap = "over", other entities leave this one so few image tokens ` +
+		`that it is rarely recognisable. Raise its z, or move one of them.`},
+	{Code: "E0512", Summary: "Unlikely region",
+		Text: `The numbers of a moving shape look like those of the other unit: pixels where fractions are meant, or fractions inside px( … ).`},
+	{Code: "E0513", Summary: "Unusable mask", Text: `The picture can't be a mask: none of its pixels is bright enough (128 of 255), or ` +
+		`its transparency varies, so that two masks could be meant. Say { channel = "alpha" } for what is opaque, or { channel = "luminance" ` +
+		`} for what is bright.`},
+	{Code: "E0514", Summary: "Mask has another shape", Text: `The mask's width and height have another ratio than the picture's. Say how ` +
+		`it is laid on: image("mask.png", { fit = "stretch" }), "cover" or "contain".`},
+	{Code: "E0515", Summary: "Picture has another shape", Text: `The picture's width and height have another ratio than the render's. Say ` +
+		`how it is laid on: fit = "stretch", or "cover", which cuts what is outside. A picture of the same ratio is scaled without a word.`},
+	{Code: "E0516", Summary: "Colours can't be converted",
+		Text: `The picture's file has a colour profile that eligen can't read. Its numbers are taken for sRGB, and may look wrong. Save it ` +
+			`in sRGB.`},
+	{Code: "E0517", Summary: "Picture is converted to sRGB", Text: `The picture whose pixels are kept has a colour profile of its own, ` +
+		`and eligen makes sRGB. The kept pixels look the same, as far as sRGB has their colours, and their numbers differ.`},
+	{Code: "E0518", Summary: "Entity listed twice",
+		Text: `A render's entities holds an entity twice. One block is one thing in the picture: a second copy needs a block of its own.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -493,17 +546,24 @@ render "picnic" {
   entities = [entity.dog]
 }
 `},
-	{Code: "E0519", Summary: "Too many entities", Text: `The render has more entities than the model takes. Draw fewer, or in several renders, each of which paints into the one before (inpaint).`},
-	{Code: "E0520", Summary: "Nothing to paint", Text: `inpaint and transfer paint into the regions of the render's entities, and the render has none.`},
-	{Code: "E0521", Summary: "Entity is away", Text: `In some frames of the clip the entity's region covers no image token. It is left out there, prompt and all, as when it drives out of the picture.`},
+	{Code: "E0519", Summary: "Too many entities", Text: `The render has more entities than the model takes. Draw fewer, or in several ` +
+		`renders, each of which paints into the one before (inpaint).`},
+	{Code: "E0520", Summary: "Nothing to paint",
+		Text: `inpaint and transfer paint into the regions of the render's entities, and the render has none.`},
+	{Code: "E0521", Summary: "Entity is away", Text: `In some frames of the clip the entity's region covers no image token. It is left ` +
+		`out there, prompt and all, as when it drives out of the picture.`},
 }
 
 // E06: models, adapters, prompts, and how they are sampled.
 var models = []Entry{
-	{Code: "E0601", Summary: "Model can't be used", Text: `The model's files are not where the scene says, are damaged, or are none that eligen can run. "eligen plan" reads their headers; "eligen validate" doesn't look for weights at all.`},
-	{Code: "E0602", Summary: "Adapter can't be used", Text: `The adapter's files are not where the scene says, are damaged, or don't fit the model.`},
-	{Code: "E0603", Summary: "Adapter is applied in part", Text: `The LoRA's file also changes text encoders, and eligen applies LoRAs to the transformer alone. The picture is another than the LoRA's author saw, and a word that it was trained on may act less.`},
-	{Code: "E0604", Summary: "Entities without EliGen's adapter", Text: `FLUX.1 has learned regional attention through EliGen's LoRA only. Without it, entities are likely to ignore their regions. Leave out adapters to have it, or list it among them.`,
+	{Code: "E0601", Summary: "Model can't be used", Text: `The model's files are not where the scene says, are damaged, or are none that ` +
+		`eligen can run. "eligen plan" reads their headers; "eligen validate" doesn't look for weights at all.`},
+	{Code: "E0602", Summary: "Adapter can't be used",
+		Text: `The adapter's files are not where the scene says, are damaged, or don't fit the model.`},
+	{Code: "E0603", Summary: "Adapter is applied in part", Text: `The LoRA's file also changes text encoders, and eligen applies LoRAs to ` +
+		`the transformer alone. The picture is another than the LoRA's author saw, and a word that it was trained on may act less.`},
+	{Code: "E0604", Summary: "Entities without EliGen's adapter", Text: `FLUX.1 has learned regional attention through EliGen's LoRA ` +
+		`only. Without it, entities are likely to ignore their regions. Leave out adapters to have it, or list it among them.`,
 		Wrong: `
 model "flux" "base" {
   source = "./weights"
@@ -534,8 +594,11 @@ render "picnic" {
   model  = model.flux.base
 }
 `},
-	{Code: "E0605", Summary: "Transfer without an in-context LoRA", Text: `A transfer takes two LoRAs: EliGen's, and one that has learned to draw one thing in two panels. Without the second, what is painted is likely to be another thing than the source shows. List both in adapters.`},
-	{Code: "E0606", Summary: "Negative prompt without guidance", Text: `A negative prompt acts through classifier-free guidance only, and cfg = 1 turns that off. Raise cfg, such as to 3, or remove the negative prompt.`,
+	{Code: "E0605", Summary: "Transfer without an in-context LoRA", Text: `A transfer takes two LoRAs: EliGen's, and one that has learned ` +
+		`to draw one thing in two panels. Without the second, what is painted is likely to be another thing than the source shows. List both ` +
+		`in adapters.`},
+	{Code: "E0606", Summary: "Negative prompt without guidance", Text: `A negative prompt acts through classifier-free guidance only, and ` +
+		`cfg = 1 turns that off. Raise cfg, such as to 3, or remove the negative prompt.`,
 		Wrong: `
 render "picnic" {
   prompt   = "a dog"
@@ -556,11 +619,18 @@ render "picnic" {
 }
 `},
 	{Code: "E0607", Summary: "Prompt is no text", Text: `The prompt holds bytes that are not UTF-8.`},
-	{Code: "E0608", Summary: "Prompt is too long", Text: `The text encoder reads so many tokens, and the prompt has more. It is cut where the message says; what is behind doesn't act.`},
-	{Code: "E0609", Summary: "Prompt is too long for one encoder", Text: `A model with several text encoders follows one of them in detail. Another, such as CLIP, which sums the prompt up in one vector, reads fewer tokens: the message says where it cuts the prompt. The first reads on.`},
-	{Code: "E0610", Summary: "Characters that the encoder can't read", Text: `T5 has no piece for these characters: all that it has none for is one and the same token to it. Write the prompt in plain English.`},
-	{Code: "E0611", Summary: "Words that the model was never taught", Text: `nano was trained on twenty kinds of object and few words. Others are read, and mean nothing to it.`},
-	{Code: "E0612", Summary: "Another program's notation", Text: `Other programs weigh words by (brackets:1.2), or read options out of prompts. Text encoders read both as any other text. Write the words alone; an entity's strength weighs its prompt.`,
+	{Code: "E0608", Summary: "Prompt is too long",
+		Text: `The text encoder reads so many tokens, and the prompt has more. It is cut where the message says; what is behind doesn't act.`},
+	{Code: "E0609", Summary: "Prompt is too long for one encoder", Text: `A model with several text encoders follows one of them in ` +
+		`detail. Another, such as CLIP, which sums the prompt up in one vector, reads fewer tokens: the message says where it cuts the ` +
+		`prompt. The first reads on.`},
+	{Code: "E0610", Summary: "Characters that the encoder can't read",
+		Text: `T5 has no piece for these characters: all that it has none for is one and the same token to it. Write the prompt in plain ` +
+			`English.`},
+	{Code: "E0611", Summary: "Words that the model was never taught",
+		Text: `nano was trained on twenty kinds of object and few words. Others are read, and mean nothing to it.`},
+	{Code: "E0612", Summary: "Another program's notation", Text: `Other programs weigh words by (brackets:1.2), or read options out of ` +
+		`prompts. Text encoders read both as any other text. Write the words alone; an entity's strength weighs its prompt.`,
 		Wrong: `
 render "picnic" {
   prompt = "a (brown:1.3) dog"
@@ -570,14 +640,20 @@ render "picnic" {
   prompt = "a brown dog"
 }
 `},
-	{Code: "E0613", Summary: "Tiles don't overlap", Text: `Tiles of the autoencoder that lie edge to edge show their seams. A stride of half a tile blends well.`},
-	{Code: "E0614", Summary: "Decoded in tiles", Text: `The picture doesn't fit the memory where the autoencoder works on it at once, so that it works in tiles: seams may show, and a machine with more memory makes a slightly different picture. Write vae { tiled = true } to have tiles everywhere, or vae { tiled = false } to have an error instead.`},
-	{Code: "E0615", Summary: "Not enough memory", Text: `The render needs more memory than --memory allows, or than the machine has. Render a smaller picture, decode it in tiles (vae), or raise --memory.`},
+	{Code: "E0613", Summary: "Tiles don't overlap",
+		Text: `Tiles of the autoencoder that lie edge to edge show their seams. A stride of half a tile blends well.`},
+	{Code: "E0614", Summary: "Decoded in tiles", Text: `The picture doesn't fit the memory where the autoencoder works on it at once, so ` +
+		`that it works in tiles: seams may show, and a machine with more memory makes a slightly different picture. Write vae { tiled = true ` +
+		`} to have tiles everywhere, or vae { tiled = false } to have an error instead.`},
+	{Code: "E0615", Summary: "Not enough memory", Text: `The render needs more memory than --memory allows, or than the machine has. ` +
+		`Render a smaller picture, decode it in tiles (vae), or raise --memory.`},
 }
 
 // E07: timelines.
 var motion = []Entry{
-	{Code: "E0701", Summary: "Invalid target", Text: `A track moves one attribute, named by a reference that is written out: the box, mask, region, center or strength of an entity, the scale of an adapter, or sampler.guidance and sampler.cfg. A place moves by the argument that the entity has it by.`,
+	{Code: "E0701", Summary: "Invalid target", Text: `A track moves one attribute, named by a reference that is written out: the box, ` +
+		`mask, region, center or strength of an entity, the scale of an adapter, or sampler.guidance and sampler.cfg. A place moves by the ` +
+		`argument that the entity has it by.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"
@@ -617,7 +693,8 @@ render "picnic" {
   timeline = timeline.walk
 }
 `},
-	{Code: "E0702", Summary: "Duplicate track", Text: `Two tracks move one attribute. Put their keys into one track. An entity may have one track for its shape and one for its center.`},
+	{Code: "E0702", Summary: "Duplicate track",
+		Text: `Two tracks move one attribute. Put their keys into one track. An entity may have one track for its shape and one for its center.`},
 	{Code: "E0703", Summary: "Keys out of order", Text: `Keys come in the order of time, each at a time of its own.`,
 		Wrong: `
 entity "dog" {
@@ -658,14 +735,19 @@ render "picnic" {
   timeline = timeline.walk
 }
 `},
-	{Code: "E0704", Summary: "Nothing to move", Text: `The render's timeline moves something that the render doesn't show. Add it to the render, or remove the track.`},
-	{Code: "E0705", Summary: "Invalid timeline", Text: `The timeline can't be followed in some frame: an entity follows one that follows it, or a value leaves what it can be.`},
-	{Code: "E0706", Summary: "Clip is left alone", Text: `The file is made of all frames of the clip, and --frames asks for some. It is not written.`},
+	{Code: "E0704", Summary: "Nothing to move",
+		Text: `The render's timeline moves something that the render doesn't show. Add it to the render, or remove the track.`},
+	{Code: "E0705", Summary: "Invalid timeline",
+		Text: `The timeline can't be followed in some frame: an entity follows one that follows it, or a value leaves what it can be.`},
+	{Code: "E0706", Summary: "Clip is left alone",
+		Text: `The file is made of all frames of the clip, and --frames asks for some. It is not written.`},
 }
 
 // E08: files that are written.
 var outputs = []Entry{
-	{Code: "E0801", Summary: "Invalid output path", Text: `Outputs lie below the scene's folder, so that a scene of somebody else's can't write elsewhere, and the name's end says the format: .png, .jpg or .webp for pictures; .gif, .apng, .webp, .mp4 or .webm for clips. %04d in the name numbers the frames of a clip.`,
+	{Code: "E0801", Summary: "Invalid output path", Text: `Outputs lie below the scene's folder, so that a scene of somebody else's can't ` +
+		`write elsewhere, and the name's end says the format: .png, .jpg or .webp for pictures; .gif, .apng, .webp, .mp4 or .webm for clips. ` +
+		`%04d in the name numbers the frames of a clip.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -683,7 +765,9 @@ render "picnic" {
   }
 }
 `},
-	{Code: "E0802", Summary: "Duplicate output", Text: `Two renders, or two instances of one, would write one file. In names of files upper and lower case count as one, since they do on many systems. Give one of the two another path; in a repeated render put each.key or count.index into it.`,
+	{Code: "E0802", Summary: "Duplicate output", Text: `Two renders, or two instances of one, would write one file. In names of files ` +
+		`upper and lower case count as one, since they do on many systems. Give one of the two another path; in a repeated render put ` +
+		`each.key or count.index into it.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -717,17 +801,24 @@ render "portrait" {
   }
 }
 `},
-	{Code: "E0803", Summary: "Output overwrites an input", Text: `The scene reads the file that it would write. The next run would read another picture. Give the output another path.`},
-	{Code: "E0804", Summary: "Clip can't be written", Text: `The format can't hold the clip: so many frames, such a size, or such a time for each. The message says what it can hold.`},
-	{Code: "E0805", Summary: "Video can't be written", Text: `MP4 and WebM are written by ffmpeg, which is not in PATH, or lacks the encoder. GIF, APNG and WebP need no other program.`},
-	{Code: "E0806", Summary: "File can't be written", Text: `A file of that name is there, and eligen did not write it, or it was changed since. Move it away, choose another path, or pass --force.`},
-	{Code: "E0807", Summary: "Folder can't be written", Text: `The folder that outputs go to can't be made or written to. The message holds the system's own words.`},
-	{Code: "E0808", Summary: "No place for a file", Gone: true, Text: `eligen new would write its scene over a file that is there. Choose another name, or pass --force.`},
+	{Code: "E0803", Summary: "Output overwrites an input",
+		Text: `The scene reads the file that it would write. The next run would read another picture. Give the output another path.`},
+	{Code: "E0804", Summary: "Clip can't be written",
+		Text: `The format can't hold the clip: so many frames, such a size, or such a time for each. The message says what it can hold.`},
+	{Code: "E0805", Summary: "Video can't be written",
+		Text: `MP4 and WebM are written by ffmpeg, which is not in PATH, or lacks the encoder. GIF, APNG and WebP need no other program.`},
+	{Code: "E0806", Summary: "File can't be written", Text: `A file of that name is there, and eligen did not write it, or it was changed ` +
+		`since. Move it away, choose another path, or pass --force.`},
+	{Code: "E0807", Summary: "Folder can't be written",
+		Text: `The folder that outputs go to can't be made or written to. The message holds the system's own words.`},
+	{Code: "E0808", Summary: "No place for a file", Gone: true,
+		Text: `eligen new would write its scene over a file that is there. Choose another name, or pass --force.`},
 }
 
 // E09: checks, records, and what happens in a run.
 var runs = []Entry{
-	{Code: "E0901", Summary: "Invalid condition", Text: `The condition of a check measures no picture, so that it is the same whatever is drawn. Use placement(), locality() or psnr(); a rule for a variable goes in the variable's validation block.`,
+	{Code: "E0901", Summary: "Invalid condition", Text: `The condition of a check measures no picture, so that it is the same whatever is ` +
+		`drawn. Use placement(), locality() or psnr(); a rule for a variable goes in the variable's validation block.`,
 		Wrong: `
 render "picnic" {
   prompt = "a dog"
@@ -793,32 +884,58 @@ check "same" {
 }
 `},
 	{Code: "E0904", Summary: "Check is left out", Text: `The check measures a render that --target left out of this run.`},
-	{Code: "E0905", Summary: "Checks are left out", Text: `A check is a promise about the scene's own seeds, and --seed tries others. With one seed, checks are tested.`},
-	{Code: "E0906", Summary: "Check failed", Text: `The pictures are made and the check's condition doesn't hold. The words are those of the scene's author. The exit code is 3.`},
-	{Code: "E0907", Summary: "Check can't be evaluated", Text: `The pictures are measured, and the condition can't be worked out with the numbers.`},
-	{Code: "E0908", Summary: "Scene can't be rendered", Text: `While eligen apply --watch waits for changes, the scene got a mistake that has no line.`},
+	{Code: "E0905", Summary: "Checks are left out",
+		Text: `A check is a promise about the scene's own seeds, and --seed tries others. With one seed, checks are tested.`},
+	{Code: "E0906", Summary: "Check failed",
+		Text: `The pictures are made and the check's condition doesn't hold. The words are those of the scene's author. The exit code is 3.`},
+	{Code: "E0907", Summary: "Check can't be evaluated",
+		Text: `The pictures are measured, and the condition can't be worked out with the numbers.`},
+	{Code: "E0908", Summary: "Scene can't be rendered",
+		Text: `While eligen apply --watch waits for changes, the scene got a mistake that has no line.`},
 	{Code: "E0909", Summary: "No such render", Text: `--target names a render that the scene no longer has.`},
-	{Code: "E0910", Summary: "Stage failed", Text: `A stage of the plan could not be made. What needs it is left out; the rest is made and kept. The message holds the cause.`},
-	{Code: "E0911", Summary: "Stage is not deterministic", Text: `A stage was made again and gave another result than the store holds, bit for bit. Report this with the engine's name: the same definition must give the same result.`},
-	{Code: "E0912", Summary: "Disk is full", Text: `There is no room for a result or a file. What was finished is kept. Make room (eligen cache prune), and run the same command again.`},
-	{Code: "E0913", Summary: "Read-only file system", Text: `The store or the scene's folder lies on a file system that can't be written to. Set ELIGEN_CACHE_DIR, or pass --out.`},
-	{Code: "E0914", Summary: "No permission to write", Text: `You may not write to the store or to the scene's folder. Set ELIGEN_CACHE_DIR, or pass --out.`},
-	{Code: "E0915", Summary: "Run is not recorded", Text: `The journal of the run can't be written, so that eligen replay can't show it later. The pictures are made all the same.`},
-	{Code: "E0916", Summary: "Damaged result", Also: []string{"Damaged partial result"}, Text: `A result in the store is not what its digest says: a disk failed, or another program wrote to it. It is set aside and made again.`},
-	{Code: "E0917", Summary: "Partial result is not kept", Text: `The latents of an unfinished stage can't be written. Should the run be interrupted, the stage begins again.`},
-	{Code: "E0918", Summary: "Waiting for another run", Also: []string{"Another run is at it"}, Text: `Another run of eligen makes a result that this one needs. This run waits, and takes the result when it is there.`},
-	{Code: "E0919", Summary: "No leases", Text: `What tells runs of eligen apart that make the same result does not answer. The run goes on; another one may make the same results at the same time, and both get the same.`},
-	{Code: "E0920", Summary: "Lease lost", Text: `This run could not tell others in time that it still makes a result. Another run may make it too; both get the same.`},
+	{Code: "E0910", Summary: "Stage failed",
+		Text: `A stage of the plan could not be made. What needs it is left out; the rest is made and kept. The message holds the cause.`},
+	{Code: "E0911", Summary: "Stage is not deterministic", Text: `A stage was made again and gave another result than the store holds, ` +
+		`bit for bit. Report this with the engine's name: the same definition must give the same result.`},
+	{Code: "E0912", Summary: "Disk is full",
+		Text: `There is no room for a result or a file. What was finished is kept. Make room (eligen cache prune), and run the same ` +
+			`command again.`},
+	{Code: "E0913", Summary: "Read-only file system",
+		Text: `The store or the scene's folder lies on a file system that can't be written to. Set ELIGEN_CACHE_DIR, or pass --out.`},
+	{Code: "E0914", Summary: "No permission to write",
+		Text: `You may not write to the store or to the scene's folder. Set ELIGEN_CACHE_DIR, or pass --out.`},
+	{Code: "E0915", Summary: "Run is not recorded",
+		Text: `The journal of the run can't be written, so that eligen replay can't show it later. The pictures are made all the same.`},
+	{Code: "E0916", Summary: "Damaged result", Also: []string{"Damaged partial result"},
+		Text: `A result in the store is not what its digest says: a disk failed, or another program wrote to it. It is set aside and ` +
+			`made again.`},
+	{Code: "E0917", Summary: "Partial result is not kept",
+		Text: `The latents of an unfinished stage can't be written. Should the run be interrupted, the stage begins again.`},
+	{Code: "E0918", Summary: "Waiting for another run", Also: []string{"Another run is at it"},
+		Text: `Another run of eligen makes a result that this one needs. This run waits, and takes the result when it is there.`},
+	{Code: "E0919", Summary: "No leases", Text: `What tells runs of eligen apart that make the same result does not answer. The run goes ` +
+		`on; another one may make the same results at the same time, and both get the same.`},
+	{Code: "E0920", Summary: "Lease lost",
+		Text: `This run could not tell others in time that it still makes a result. Another run may make it too; both get the same.`},
 
-	{Code: "E0951", Summary: "Lock can't be read", Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},
-	{Code: "E0952", Summary: "Recorded twice", Text: `The lock holds two records of one render. Remove one, or record again with eligen verify --update.`},
+	{Code: "E0951", Summary: "Lock can't be read",
+		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},
+	{Code: "E0952", Summary: "Recorded twice",
+		Text: `The lock holds two records of one render. Remove one, or record again with eligen verify --update.`},
 	{Code: "E0953", Summary: "Nothing is recorded", Text: `The lock holds no record of this scene. Make one with eligen verify --update.`},
-	{Code: "E0954", Summary: "Render is not recorded", Text: `The scene has a render that the lock doesn't. It is not compared. Record it with eligen verify --update.`},
-	{Code: "E0955", Summary: "Recorded render is gone", Text: `The lock records a render that the scene doesn't have. If it has another name now, say so with a moved block; else record again with eligen verify --update.`},
-	{Code: "E0956", Summary: "Recorded with another kind of engine", Text: `The record was made with another kind of engine, such as paint, whose pictures can't be compared with this one's.`},
-	{Code: "E0957", Summary: "Weights are not those of the lock", Text: `The record was made with other weights. Get those, or record again with eligen verify --update.`},
+	{Code: "E0954", Summary: "Render is not recorded",
+		Text: `The scene has a render that the lock doesn't. It is not compared. Record it with eligen verify --update.`},
+	{Code: "E0955", Summary: "Recorded render is gone", Text: `The lock records a render that the scene doesn't have. If it has another ` +
+		`name now, say so with a moved block; else record again with eligen verify --update.`},
+	{Code: "E0956", Summary: "Recorded with another kind of engine",
+		Text: `The record was made with another kind of engine, such as paint, whose pictures can't be compared with this one's.`},
+	{Code: "E0957", Summary: "Weights are not those of the lock",
+		Text: `The record was made with other weights. Get those, or record again with eligen verify --update.`},
 	{Code: "E0958", Summary: "File differs from its record", Text: `A file that the lock records has other pixels now, or is gone.`},
-	{Code: "E0959", Summary: "Picture differs from its record", Text: `The same definition gives another picture than the lock records. If it is meant to be as it is now, record it with eligen verify --update.`},
-	{Code: "E0960", Summary: "Scene differs from its record", Text: `The scene was changed since it was recorded, so that its picture can't be the recorded one. If it is meant to be as it is now, record it with eligen verify --update.`},
-	{Code: "E0961", Summary: "No recorded picture to compare with", Text: `The record was made by another engine, so that digests differ, and the recorded picture is not in its place to be compared with pixel by pixel.`},
+	{Code: "E0959", Summary: "Picture differs from its record", Text: `The same definition gives another picture than the lock records. ` +
+		`If it is meant to be as it is now, record it with eligen verify --update.`},
+	{Code: "E0960", Summary: "Scene differs from its record", Text: `The scene was changed since it was recorded, so that its picture ` +
+		`can't be the recorded one. If it is meant to be as it is now, record it with eligen verify --update.`},
+	{Code: "E0961", Summary: "No recorded picture to compare with", Text: `The record was made by another engine, so that digests differ, ` +
+		`and the recorded picture is not in its place to be compared with pixel by pixel.`},
 }
