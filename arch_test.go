@@ -55,21 +55,22 @@ var inside = map[string]string{
 
 // open are the folders inside model that others than model and train may import.
 var open = map[string]string{
-	"model/engine":  "app bench",
-	"model/paint":   "app", // an engine of its own
-	"model/backend": "app cmd bench",
-	"model/weights": "app cmd bench",
-	"model/inspect": "app cmd",
-	"model/family":  "app", // nano's manifest, which training fills in
+	"model/engine":   "app bench",
+	"model/paint":    "app", // an engine of its own
+	"model/backend":  "app cmd bench",
+	"model/weights":  "app cmd bench",
+	"model/inspect":  "app cmd",
+	"model/family":   "app", // nano's manifest, which training fills in
+	"model/families": "app", // a loader of scenes is told their names
 
 	// What benchmarks measure.
-	"model/exec":   "bench",
-	"model/sample": "bench",
-	"model/flux":   "bench",
-	"model/nn":     "bench",
-	"model/text":   "bench",
-	"model/vae":    "bench",
-	"model/vision": "bench",
+	"model/exec":      "bench",
+	"model/fluxmodel": "bench",
+	"model/flux":      "bench",
+	"model/nn":        "bench",
+	"model/text":      "bench",
+	"model/vae":       "bench",
+	"model/vision":    "bench",
 }
 
 // floors are the folders of model, from the ground up: each imports only those of the
@@ -80,7 +81,9 @@ var floors = []string{
 	"backend exec flux text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",
-	"family/flux family/nano",
+	"fluxmodel",
+	"family/flux family/nano family/testfamily",
+	"families",
 	"engine inspect paint",
 }
 
@@ -320,7 +323,7 @@ func TestCheck(t *testing.T) {
 
 // nameless are the folders that know no family of models, and no encoder of one: all that
 // they must know of a model it says itself, in its Spec.
-const nameless = "planner runtime stage tui"
+const nameless = "planner runtime stage tui model/engine model/sample model/exec"
 
 // families are the names that nameless folders don't speak of, in code or comments.
 var families = regexp.MustCompile(`(?i:\b(flux|nano|qwen|t5|siglip)\b)|\bCLIP\b`)

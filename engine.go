@@ -229,10 +229,6 @@ type Denoise struct {
 	ImagePrompts, NegativeImagePrompts []ImagePrompt
 }
 
-// LeastTeaCache is a change that no step's estimate goes below: a TeaCache up to it
-// reuses nothing.
-const LeastTeaCache = 0.18
-
 // ImagePrompt is a picture as an IP-Adapter sees it. What tokens find in it is
 // multiplied by Scale; even at 0 it draws their attention from the other pictures.
 type ImagePrompt struct {

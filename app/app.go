@@ -16,6 +16,8 @@ import (
 
 	"github.com/eligen/eligen"
 	modelengine "github.com/eligen/eligen/model/engine"
+	"github.com/eligen/eligen/model/families"
+	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/store/file"
 )
@@ -28,6 +30,8 @@ type Options struct {
 	// Env looks up a variable of the environment, for scenes' variables: ELIGEN_VAR_name. Nil is an
 	// empty environment.
 	Env func(name string) (string, bool)
+	// Families are the kinds of model that scenes may name; nil is families.All.
+	Families family.Table
 }
 
 // ErrNoFolder says that an App has no folder for its store.
@@ -52,7 +56,12 @@ type engine struct {
 }
 
 // New returns an App. It opens nothing: each operation opens what it needs.
-func New(o Options) *App { return &App{options: o, engines: map[engineKey]engine{}} }
+func New(o Options) *App {
+	if o.Families == nil {
+		o.Families = families.All
+	}
+	return &App{options: o, engines: map[engineKey]engine{}}
+}
 
 // Close frees engines and closes the store.
 func (a *App) Close() error {
@@ -101,12 +110,15 @@ var Engines = []string{"model", "paint"}
 func (a *App) engine(kind, backend string) (eligen.Engine, error) {
 	switch kind {
 	case "paint":
-		return paint.Engine{}, nil
+		return a.painter(), nil
 	case "", "model":
 		return a.modelEngine(backend, "")
 	}
 	return nil, &InputError{Field: "engine", Value: strconv.Quote(kind), Problem: "unknown engine; use " + strings.Join(Engines, " or ")}
 }
+
+// painter returns the engine that needs no weights.
+func (a *App) painter() paint.Engine { return paint.Engine{Families: a.options.Families} }
 
 // modelEngine returns the engine that runs models, with nano from a folder; "" is the usual one.
 func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
@@ -116,7 +128,7 @@ func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
 	if e, ok := a.engines[key]; ok {
 		return e, nil
 	}
-	e, err := modelengine.New(modelengine.Options{Backend: backend, Nano: nano})
+	e, err := modelengine.New(modelengine.Options{Backend: backend, Embedded: nano, Families: a.options.Families})
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
@@ -44,7 +43,7 @@ func (a *App) Layouts(ctx context.Context, r LayoutRequest) ([]Layout, eligen.Di
 	if problems.HasErrors() {
 		return nil, problems, nil
 	}
-	e := paint.Engine{}
+	e := a.painter()
 	p, ds, err := planned(ctx, scene, e.ID(), e.Spec, planner.Options{})
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +146,7 @@ func (a *App) Preview(ctx context.Context, r LayoutRequest) (*Preview, eligen.Di
 		return nil, warnings, errors.New(r.Path + " has no render block, so it has no layout")
 	}
 	scene.Checks = nil // they are about pictures that a model has made
-	e := paint.Engine{}
+	e := a.painter()
 	p, ds, err := planned(ctx, scene, e.ID(), e.Spec, planner.Options{})
 	if err != nil {
 		return nil, warnings, err

@@ -21,13 +21,7 @@ type Input struct {
 }
 
 func (a *App) vars(in Input) dsl.Vars {
-	return dsl.Vars{Set: in.Vars, Files: in.VarFiles, Env: a.options.Env, MaxFrames: in.MaxFrames, Unsaved: in.Unsaved, Families: families}
-}
-
-// families are the kinds of model that scenes may name.
-var families = []eligen.Family{
-	{Name: "nano"},
-	{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`},
+	return dsl.Vars{Set: in.Vars, Files: in.VarFiles, Env: a.options.Env, MaxFrames: in.MaxFrames, Unsaved: in.Unsaved, Families: a.options.Families.Known()}
 }
 
 // Open reads a scene. It returns warnings; mistakes in the scene are an error of type

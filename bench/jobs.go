@@ -17,8 +17,8 @@ import (
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 	"github.com/eligen/eligen/train"
 )
@@ -119,7 +119,7 @@ func (e *backendEngine) openStep(r request) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &sample.Transformer{Config: r.Config, Runner: exec.NewRunner(e.backend), Store: exec.NewStore(e.backend, checkpoint, dtypes.Float32)}
+	t := &fluxmodel.Transformer{Config: r.Config, Runner: exec.NewRunner(e.backend), Store: exec.NewStore(e.backend, checkpoint, dtypes.Float32)}
 	d := denoise(r, in)
 
 	// A first picture loads the weights and compiles, and ends with its first step;

@@ -23,10 +23,10 @@ import (
 	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 )
 
@@ -184,7 +184,7 @@ func (g *golden) compareTiled(t *testing.T, s *suite, cfg flux.Config, base weig
 		x := g.in[name]
 		return tensor.Tensor{Shape: x.Shape[1:], Data: x.Data}
 	}
-	transformer := sample.Transformer{Config: cfg, Store: exec.NewStore(s.runner.Backend, base, dtypes.Float32), Runner: s.runner}
+	transformer := fluxmodel.Transformer{Config: cfg, Store: exec.NewStore(s.runner.Backend, base, dtypes.Float32), Runner: s.runner}
 	defer func() {
 		if err := transformer.Store.Release(); err != nil {
 			t.Error(err)

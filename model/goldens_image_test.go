@@ -15,8 +15,8 @@ import (
 	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/nn"
-	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/vision"
 	"github.com/eligen/eligen/model/weights"
 )
@@ -176,7 +176,7 @@ func (g *golden) readImagePrompts(t *testing.T, s *suite, e *pipelineEngine, dir
 		return st
 	}
 	encoder := encode.Vision{Store: store(tower), Runner: s.runner}
-	e.transformer.Images = &sample.ImageAdapter{Store: store(adapter), Runner: s.runner}
+	e.transformer.Images = &fluxmodel.ImageAdapter{Store: store(adapter), Runner: s.runner}
 	var err error
 	if encoder.Config, err = detect.SigLIP(tower); err != nil {
 		t.Fatal(err)

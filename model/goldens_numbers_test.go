@@ -23,7 +23,7 @@ import (
 	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/model/sample"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/stage/denoise"
 	"github.com/eligen/eligen/stage/noise"
 )
@@ -472,7 +472,7 @@ func (g *golden) testSteps(t *testing.T) {
 	cfg.LatentChannels = latents.Shape[1]
 	runner := exec.NewRunner(be)
 	defer runner.Finalize()
-	e := &pipelineEngine{transformer: sample.Transformer{Config: cfg, Store: exec.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
+	e := &pipelineEngine{transformer: fluxmodel.Transformer{Config: cfg, Store: exec.NewStore(be, zeros{cfg}, dtypes.Float32), Runner: runner}}
 	follow := func(_ int, v []float32) { copy(v, velocity.Data) }
 	e.velocity = follow
 	prompt := eligen.Conditioning{eligen.Txt: tensor.New(1, cfg.TextDim), eligen.Vec: tensor.New(cfg.PooledDim)}

@@ -23,8 +23,8 @@ import (
 	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
 	fluxfamily "github.com/eligen/eligen/model/family/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/lora"
-	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/decode"
@@ -88,8 +88,8 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 		decoding.Tiles = &eligen.Tiling{Tile: args.Tile, Stride: args.Stride}
 		e.transformer.Tiles = decoding.Tiles
 	}
-	var tea []sample.TeaStep
-	e.transformer.Tea = func(_ int, negative bool, s sample.TeaStep) {
+	var tea []fluxmodel.TeaStep
+	e.transformer.Tea = func(_ int, negative bool, s fluxmodel.TeaStep) {
 		if !negative {
 			tea = append(tea, s)
 		}
@@ -215,7 +215,7 @@ func clone(x tensor.Tensor) tensor.Tensor {
 // count bytes. It keeps what it sees.
 type pipelineEngine struct {
 	encoders    encode.Text
-	transformer sample.Transformer
+	transformer fluxmodel.Transformer
 	autoencoder encode.Autoencoder
 	bos, eos    int32 // CLIP's
 
@@ -329,7 +329,7 @@ func (e *pipelineEngine) first(t *testing.T, prompt eligen.Conditioning, entitie
 }
 
 // compareTea holds what a step cache decided to a case's steps.
-func (g *golden) compareTea(t *testing.T, got []sample.TeaStep) {
+func (g *golden) compareTea(t *testing.T, got []fluxmodel.TeaStep) {
 	t.Helper()
 	var want []struct {
 		Change *float64 `json:"rel_l1"`
@@ -465,7 +465,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 			t.Fatal(err)
 		}
 	}
-	e.transformer = sample.Transformer{Config: dims.DiT.flux(), Store: store(weights), Runner: s.runner}
+	e.transformer = fluxmodel.Transformer{Config: dims.DiT.flux(), Store: store(weights), Runner: s.runner}
 
 	t5, clip := g.open(t, in(layout.T5)), g.open(t, in(layout.CLIP))
 	e.encoders = encode.Text{T5Store: store(t5), CLIPStore: store(clip), Runner: s.runner}

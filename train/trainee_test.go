@@ -127,7 +127,7 @@ func TestTraineeGrows(t *testing.T) {
 		t.Errorf("the manifest does not say the image side's sizes: %+v, %+v", m.Vision, m.IP)
 	}
 	// And it is a model that the engine takes.
-	e, err := engine.New(engine.Options{Backend: "go", Nano: whole})
+	e, err := engine.New(engine.Options{Backend: "go", Embedded: whole})
 	if err != nil {
 		t.Fatal(err)
 	}

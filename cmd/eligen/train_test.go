@@ -179,7 +179,7 @@ func TestTrainOnAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The model that was trained takes it as its own.
-	e, err := modelengine.New(modelengine.Options{Backend: "go", Nano: filepath.Join(dir, "training", "model")})
+	e, err := modelengine.New(modelengine.Options{Backend: "go", Embedded: filepath.Join(dir, "training", "model")})
 	if err != nil {
 		t.Fatal(err)
 	}

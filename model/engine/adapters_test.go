@@ -59,7 +59,7 @@ func TestLoRAs(t *testing.T) {
 	list := adapters(t)
 	for _, backend := range []string{"go", "xla"} {
 		t.Run(backend, func(t *testing.T) {
-			e, fresh := newEngine(t, backend, Options{Nano: dir}), newEngine(t, backend, Options{Nano: dir})
+			e, fresh := newEngine(t, backend, Options{Embedded: dir}), newEngine(t, backend, Options{Embedded: dir})
 			t.Run("moving", func(t *testing.T) { testMovingLoRA(t, e, list) })
 			t.Run("several", func(t *testing.T) { testSeveralLoRAs(t, e, fresh, list) })
 		})
@@ -204,7 +204,7 @@ func TestLoRAInEightBits(t *testing.T) {
 		}
 		return float32s(f)
 	})
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	var got [2]tensor.Tensor
 	for i, path := range []string{eight, plain} {
 		got[i] = denoise(t, e, loraJob(t, e, eligen.Adapter{Kind: "lora", Name: "a", Path: path, Scale: 1}))
@@ -224,7 +224,7 @@ func TestSpecSaysWhatALoRALacks(t *testing.T) {
 		}
 		return float32s(f)
 	})
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	at := eligen.Source{File: "scene.hcl", Line: 3}
 	spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: out, Scale: 1, At: map[string]eligen.Source{"source": at}}})
 	if err != nil {
@@ -247,7 +247,7 @@ func TestPEFTFolder(t *testing.T) {
 		info.Name = "base_model.model." + strings.TrimPrefix(info.Name, "transformer.")
 		return float32s(f)
 	})
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	digest := func(path string) eligen.Digest {
 		t.Helper()
 		spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
@@ -282,7 +282,7 @@ func TestPEFTFolder(t *testing.T) {
 // A folder with one file of weights, by whatever name, is that file, as for models
 // inspect; one with several or none says so.
 func TestFolderOfALoRA(t *testing.T) {
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	spec := func(path string) (eligen.Spec, error) {
 		return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
 	}
@@ -310,7 +310,7 @@ func TestFolderOfALoRA(t *testing.T) {
 func TestRepositoriesAreNotDownloaded(t *testing.T) {
 	where := t.TempDir()
 	t.Chdir(where)
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	for name, spec := range map[string]func(path string) (eligen.Spec, error){
 		"flux": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "flux", Path: path}, nil) },
 		"nano": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "nano", Path: path}, nil) },

@@ -13,13 +13,13 @@ import (
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/shapes"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/families"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/panics"
@@ -32,23 +32,26 @@ type Options struct {
 	Backend string // as for OpenBackend; "" is ChooseBackend's
 	DType   string // "float32" or "bfloat16" for models that name none; "" is what suits family and backend
 	Keep    int64  // bytes of weights to keep when another part's are needed; 0 is 2 GiB
-	Nano    string // folder to take the model nano from; "" is ELIGEN_NANO_DIR, else the embedded one
+	// Embedded is a folder to take a family's embedded weights from; "" leaves it to the family.
+	Embedded string
+	Families family.Table // nil is families.All
 }
 
 // Engine runs models on GoMLX. Its methods may be called from several
 // goroutines; they take turns, since a backend uses the whole machine.
 type Engine struct {
-	options Options
-	info    backend.Info
-	turn    chan struct{} // holds a token while nobody runs
+	options  Options
+	families family.Table
+	info     backend.Info
+	turn     chan struct{} // holds a token while nobody runs
 
 	mu       sync.Mutex // guards what Spec finds
 	models   map[eligen.Model]*family.Model
-	texts    map[eligen.Digest]*family.Text
-	dits     map[eligen.Digest]*family.Transformer
-	vaes     map[eligen.Digest]*family.Autoencoder
+	texts    map[eligen.Digest]family.Encoders
+	dits     map[eligen.Digest]family.Transformer
+	vaes     map[eligen.Digest]family.Autoencoder
 	adapters map[eligen.Digest]*lora.File
-	images   map[eligen.Digest]*imagePart
+	images   map[eligen.Digest]family.Images
 	open     []*weights.Checkpoint
 
 	// Used by whoever has the turn.
@@ -71,9 +74,12 @@ func New(o Options) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e := &Engine{options: o, info: info, turn: make(chan struct{}, 1),
-		models: map[eligen.Model]*family.Model{}, texts: map[eligen.Digest]*family.Text{}, dits: map[eligen.Digest]*family.Transformer{},
-		vaes: map[eligen.Digest]*family.Autoencoder{}, adapters: map[eligen.Digest]*lora.File{}, images: map[eligen.Digest]*imagePart{}, stores: map[string]*exec.Store{}}
+	e := &Engine{options: o, families: o.Families, info: info, turn: make(chan struct{}, 1),
+		models: map[eligen.Model]*family.Model{}, texts: map[eligen.Digest]family.Encoders{}, dits: map[eligen.Digest]family.Transformer{},
+		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]*lora.File{}, images: map[eligen.Digest]family.Images{}, stores: map[string]*exec.Store{}}
+	if e.families == nil {
+		e.families = families.All
+	}
 	e.turn <- struct{}{}
 	return e, nil
 }
@@ -205,78 +211,54 @@ func (e *Engine) store(key string, l func() (weights.Loader, error), dtype dtype
 
 func (e *Engine) keepBytes() int64 { return cmp.Or(e.options.Keep, 2<<30) }
 
-// part finds what Spec has resolved.
-func part[P any](e *Engine, parts map[eligen.Digest]*P, d eligen.Digest) (*P, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if p := parts[d]; p != nil {
-		return p, nil
-	}
-	return nil, fmt.Errorf("the weights %s are not among those that were planned with in this process. This is a bug in eligen", d.Short())
+// A host is the engine as a part sees it that has the turn.
+type host struct{ *Engine }
+
+var _ family.Host = host{}
+
+// Runner returns what runs graphs.
+func (h host) Runner() *exec.Runner { return h.runner }
+
+// Store returns a part's weights.
+func (h host) Store(key string, l weights.Loader, dtype dtypes.DType) (*exec.Store, error) {
+	return h.store(key, given(l), dtype)
 }
 
-// EncodePrompt runs T5 on a prompt cut or padded to its length, and CLIP where it is to
-// be pooled.
+// Lean reports whether weights are more than are kept.
+func (h host) Lean(s *exec.Store) bool { return s.Whole() > h.keepBytes() }
+
+// part finds what Spec has resolved.
+func part[P any](e *Engine, parts map[eligen.Digest]P, d eligen.Digest) (P, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := parts[d]
+	if !ok {
+		return p, fmt.Errorf("the weights %s are not among those that were planned with in this process. This is a bug in eligen", d.Short())
+	}
+	return p, nil
+}
+
+// EncodePrompt runs a model's text encoders on a prompt.
 func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt string, as eligen.Reading) (c eligen.Conditioning, err error) {
 	defer panics.Catch("encoding the prompt", &err)
 	p, err := part(e, e.texts, text)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
-	length := as.Length
-	if length <= 0 {
-		return c, fmt.Errorf("a prompt can't be encoded in %d tokens", length)
+	if as.Length <= 0 {
+		return nil, fmt.Errorf("a prompt can't be encoded in %d tokens", as.Length)
 	}
-	tokens, err := p.Tokens.Get()
-	if err != nil {
-		return c, err
-	}
-	ids := tokens.T5(prompt, length)
-	err = e.run(ctx, func() error {
-		encoders := encode.Text{T5: p.T5, CLIP: p.CLIP, Runner: e.runner}
-		if encoders.T5Store, err = e.store("t5 "+string(text), given(p.T5Weights), p.DType); err != nil {
-			return err
-		}
-		if as.Pooled {
-			// A prompt with a vector is a render's: its entities' prompts come next.
-			encoders.CLIPStore = exec.NewStore(e.backend, p.CLIPWeights, p.DType)
-			if err := encoders.Ready(length, e.entityLength(text, length)); err != nil {
-				return err
-			}
-		}
-		txt, err := encoders.States(ids)
-		if err == nil {
-			err = allFinite("T5 gave", txt)
-		}
-		c = eligen.Conditioning{eligen.Txt: txt}
-		if err != nil || !as.Pooled {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if encoders.CLIPStore, err = e.store("clip "+string(text), given(p.CLIPWeights), p.DType); err != nil {
-			return err
-		}
-		vec, err := encoders.Pooled(tokens.CLIP(prompt, p.CLIP.Positions))
-		if err != nil {
-			return err
-		}
-		c[eligen.Vec] = vec
-		return allFinite("CLIP gave", vec)
+	err = e.run(ctx, func() (err error) {
+		c, err = p.Encode(ctx, host{e}, prompt, as)
+		return err
 	})
-	return c, err
-}
-
-// allFinite says of the first number that is none: one makes the rest of a picture black,
-// and nothing after it would say so.
-func allFinite(what string, t tensor.Tensor) error {
-	for _, x := range t.Data {
-		if x-x != 0 { // of infinity and of NaN alone
-			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, or compute in float32 where they were made for it", what, x)
-		}
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	for name, t := range c {
+		err = errors.Join(err, family.Finite("the text encoders gave "+name, t))
+	}
+	return c, err
 }
 
 // decoding is the graph that will decode what a transformer made of latents.
@@ -285,38 +267,21 @@ func (e *Engine) decoding(d eligen.Denoise) []exec.CompileRequest {
 	defer e.mu.Unlock()
 	for _, r := range e.models {
 		if r.Spec.Transformer == d.Transformer && len(d.Latents.Shape) == 3 {
-			a := encode.Autoencoder{Config: r.Autoencoder.Config}
 			shape := slices.Clone(d.Latents.Shape)
 			if tiles := d.Decoding; tiles != nil {
 				shape[1], shape[2] = min(shape[1], tiles.Tile), min(shape[2], tiles.Tile)
 			}
-			s := exec.NewStore(e.backend, r.Autoencoder.Weights, dtypes.Float32)
-			return []exec.CompileRequest{a.Decoder().Request(s, shapes.Make(dtypes.Float32, append([]int{1}, shape...)...))}
+			return []exec.CompileRequest{r.Autoencoder.Decoding(exec.NewStore(e.backend, r.Autoencoder.Weights(), dtypes.Float32), shape...)}
 		}
 	}
 	return nil
-}
-
-// entityLength is how many tokens the entities' prompts have where a text
-// encoder is used; length, if it isn't known.
-func (e *Engine) entityLength(text eligen.Digest, length int) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, r := range e.models {
-		if r.Spec.Text == text {
-			return r.Spec.EntityPrompt.Length
-		}
-	}
-	return length
 }
 
 func given(l weights.Loader) func() (weights.Loader, error) {
 	return func() (weights.Loader, error) { return l, nil }
 }
 
-// EncodeImage is the autoencoder's deterministic latent [Z,h/8,w/8]. The
-// autoencoder always computes in float32: its weights are few, and pictures
-// show its rounding.
+// EncodeImage returns the autoencoder's deterministic latents of a picture.
 func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (out tensor.Tensor, err error) {
 	defer panics.Catch("encoding the picture", &err)
 	p, err := part(e, e.vaes, autoencoder)
@@ -324,19 +289,33 @@ func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img
 		return out, err
 	}
 	err = e.run(ctx, func() error {
-		s, err := e.store("vae "+string(autoencoder), given(p.Weights), dtypes.Float32)
+		s, err := e.store("vae "+string(autoencoder), given(p.Weights()), dtypes.Float32)
 		if err != nil {
 			return err
 		}
-		if out, err = (&encode.Autoencoder{Config: p.Config, Store: s, Runner: e.runner, Tiles: tiles}).Encode(ctx, encode.Pixels(img)); err != nil {
+		if out, err = p.Encode(ctx, e.runner, s, encode.Pixels(img), tiles); err != nil {
 			return err
 		}
-		return allFinite("the autoencoder gave", out)
+		return family.Finite("the autoencoder gave", out)
 	})
 	return out, err
 }
 
-// Decode turns latents [Z,h,w] into a picture of 8h×8w pixels.
+// EncodeImagePrompt returns a picture's tokens [tokens,width], or, of nil, those of none.
+func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, img image.Image) (out tensor.Tensor, err error) {
+	defer panics.Catch("encoding the image prompt", &err)
+	p, err := part(e, e.images, adapter)
+	if err != nil {
+		return out, err
+	}
+	err = e.run(ctx, func() (err error) {
+		out, err = p.Tokens(ctx, host{e}, img)
+		return err
+	})
+	return out, err
+}
+
+// Decode turns latents [C,h,w] into a picture.
 func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents tensor.Tensor, tiles *eligen.Tiling) (img image.Image, err error) {
 	defer panics.Catch("decoding the latents", &err)
 	p, err := part(e, e.vaes, autoencoder)
@@ -344,15 +323,15 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 		return nil, err
 	}
 	err = e.run(ctx, func() error {
-		s, err := e.store("vae "+string(autoencoder), given(p.Weights), dtypes.Float32)
+		s, err := e.store("vae "+string(autoencoder), given(p.Weights()), dtypes.Float32)
 		if err != nil {
 			return err
 		}
-		t, err := (&encode.Autoencoder{Config: p.Config, Store: s, Runner: e.runner, Tiles: tiles}).Decode(ctx, latents)
+		t, err := p.Decode(ctx, e.runner, s, latents, tiles)
 		if err != nil {
 			return err
 		}
-		if err := allFinite("the autoencoder gave", t); err != nil {
+		if err := family.Finite("the autoencoder gave", t); err != nil {
 			return err
 		}
 		img = encode.Picture(t)
@@ -364,64 +343,80 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 	return img, nil
 }
 
-// Denoise integrates latents along the schedule; see [Transformer.Denoise].
+// Denoise integrates latents along the schedule; see [sample.Integrate].
 func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tensor, err error) {
 	defer panics.Catch("denoising", &err)
 	p, err := part(e, e.dits, d.Transformer)
 	if err != nil {
 		return out, err
 	}
-	key := "dit " + string(d.Transformer)
-	var within, beside []lora.Layer
-	var scales []float32
-	for _, a := range d.Adapters {
-		if a.Kind != "lora" {
-			return out, fmt.Errorf("there is no adapter %q", a.Kind)
-		}
-		f, err := part(e, e.adapters, a.Digest)
-		if err != nil {
-			return out, err
-		}
-		if a.Factors {
-			key += fmt.Sprintf(" %s beside %s", a.Digest, a.Alpha)
-			beside, scales = append(beside, lora.Layer{File: f, Scale: 1, Alpha: a.Alpha}), append(scales, float32(a.Scale))
-			continue
-		}
-		key += fmt.Sprintf(" %s %v %s", a.Digest, a.Scale, a.Alpha)
-		within = append(within, lora.Layer{File: f, Scale: a.Scale, Alpha: a.Alpha})
+	l, err := e.layers(d)
+	if err != nil {
+		return out, err
 	}
-	var images *imagePart
+	w := family.Work{Denoise: d, Store: func() (*exec.Store, error) { return e.layered(p, l) }}
 	if d.ImageAdapter != "" {
-		if images, err = part(e, e.images, d.ImageAdapter); err != nil {
+		if w.Images, err = part(e, e.images, d.ImageAdapter); err != nil {
 			return out, err
 		}
 	}
 	err = e.run(ctx, func() error {
-		var reader *sample.ImageAdapter
-		if images != nil {
-			// It comes first: if not all fits, what has read the pictures goes.
-			s, err := e.store("image keys "+string(d.ImageAdapter), given(only{images.adapter, keysValuesWeights}), images.dtype)
-			if err != nil {
-				return err
-			}
-			reader = &sample.ImageAdapter{Config: images.ip, Store: s, Runner: e.runner}
-		}
-		s, err := e.store(key, func() (weights.Loader, error) {
-			l, err := lora.Over(p.Weights, within...)
-			if err != nil {
-				return nil, err
-			}
-			return lora.Beside(l, beside...)
-		}, p.DType)
+		w.Precompile = e.decoding(d)
+		positive, negative, err := p.Begin(ctx, host{e}, w)
 		if err != nil {
 			return err
 		}
-		if err := s.Scale(scales...); err != nil {
-			return err
+		defer positive.Close()
+		if negative != nil {
+			defer negative.Close()
 		}
-		t := &sample.Transformer{Config: p.Config, Store: s, Runner: e.runner, Images: reader, Lean: s.Whole() > e.keepBytes(), Precompile: e.decoding(d)}
-		out, err = t.Denoise(ctx, d)
+		out, err = sample.Integrate(ctx, d, positive, negative)
 		return err
 	})
 	return out, err
+}
+
+// layers are the LoRAs over a transformer's weights: some in the weights, some beside
+// them, each of the latter with its scale.
+type layers struct {
+	key            string // of the weights with them
+	within, beside []lora.Layer
+	scales         []float32
+}
+
+// layers finds the LoRAs of a picture's work.
+func (e *Engine) layers(d eligen.Denoise) (l layers, err error) {
+	l.key = "dit " + string(d.Transformer)
+	for _, a := range d.Adapters {
+		if a.Kind != "lora" {
+			return l, fmt.Errorf("there is no adapter %q", a.Kind)
+		}
+		f, err := part(e, e.adapters, a.Digest)
+		if err != nil {
+			return l, err
+		}
+		if a.Factors {
+			l.key += fmt.Sprintf(" %s beside %s", a.Digest, a.Alpha)
+			l.beside, l.scales = append(l.beside, lora.Layer{File: f, Scale: 1, Alpha: a.Alpha}), append(l.scales, float32(a.Scale))
+			continue
+		}
+		l.key += fmt.Sprintf(" %s %v %s", a.Digest, a.Scale, a.Alpha)
+		l.within = append(l.within, lora.Layer{File: f, Scale: a.Scale, Alpha: a.Alpha})
+	}
+	return l, nil
+}
+
+// layered returns the store of a transformer's weights under LoRAs.
+func (e *Engine) layered(p family.Transformer, l layers) (*exec.Store, error) {
+	s, err := e.store(l.key, func() (weights.Loader, error) {
+		loader, err := lora.Over(p.Weights(), l.within...)
+		if err != nil {
+			return nil, err
+		}
+		return lora.Beside(loader, l.beside...)
+	}, p.DType())
+	if err != nil {
+		return nil, err
+	}
+	return s, s.Scale(l.scales...)
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family/nano"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
@@ -131,7 +132,7 @@ func TestEngine(t *testing.T) {
 	var reference tensor.Tensor // of the Go backend
 	for _, backend := range []string{"go", "xla"} {
 		t.Run(backend, func(t *testing.T) {
-			e := newEngine(t, backend, Options{Nano: dir})
+			e := newEngine(t, backend, Options{Embedded: dir})
 			t.Run("agreement", func(t *testing.T) {
 				_, d := job(t, e)
 				x := denoise(t, e, d)
@@ -150,7 +151,7 @@ func TestEngine(t *testing.T) {
 			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
 			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
 			t.Run("image prompts", func(t *testing.T) { testImagePrompts(t, e) })
-			t.Run("little memory", func(t *testing.T) { testLittleMemory(t, e, newEngine(t, backend, Options{Nano: dir, Keep: 1})) })
+			t.Run("little memory", func(t *testing.T) { testLittleMemory(t, e, newEngine(t, backend, Options{Embedded: dir, Keep: 1})) })
 		})
 	}
 }
@@ -293,11 +294,11 @@ func testDefinition(t *testing.T, e *Engine) {
 // defined is Denoise by its definition.
 func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) tensor.Tensor {
 	t.Helper()
-	p := e.dits[d.Transformer]
+	p := e.dits[d.Transformer].(*fluxmodel.DiT)
 	cfg := p.Config
 	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
 	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, text eligen.Conditioning) []float32 {
-		s := exec.NewStore(e.backend, p.Weights, p.DType)
+		s := exec.NewStore(e.backend, p.Loader, p.Computed)
 		defer func() { _ = s.Release() }()
 		scalar := func(v float32) tensor.Tensor { return tensor.Tensor{Shape: []int{1}, Data: []float32{v}} }
 		vec := tensor.Tensor{Shape: []int{len(c[eligen.Vec].Data)}, Data: c[eligen.Vec].Data}
@@ -452,7 +453,7 @@ func testAdapters(t *testing.T, e *Engine) {
 	own := eligen.Adapter{Kind: "lora", Name: "eligen", Scale: 1, Alpha: "file"}
 	off, file := own, own
 	off.Scale = 0
-	file.Path = filepath.Join(e.options.Nano, nano.EliGenFile)
+	file.Path = filepath.Join(e.options.Embedded, nano.EliGenFile)
 	_, without := job(t, e)
 	_, with := job(t, e, own)
 	_, zero := job(t, e, off)
@@ -525,7 +526,7 @@ func testImagePrompts(t *testing.T, e *Engine) {
 	if d := modeltest.Differ(denoise(t, e, d).Data, plain.Data); d != 0 {
 		t.Errorf("at scale 0 a picture changed latents by %g", d)
 	}
-	if again, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 2, Path: filepath.Join(e.options.Nano, nano.IPFile)}}); err != nil || again.Adapters[0].Digest != d.ImageAdapter {
+	if again, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 2, Path: filepath.Join(e.options.Embedded, nano.IPFile)}}); err != nil || again.Adapters[0].Digest != d.ImageAdapter {
 		t.Errorf("the IP-Adapter named by its path is another: %v, %v", again.Adapters, err)
 	}
 	if _, err := e.EncodeImagePrompt(t.Context(), "0123456789abcdef", nil); err == nil || !strings.Contains(err.Error(), "0123456789ab") {
@@ -605,7 +606,7 @@ func TestImageAdapterProblems(t *testing.T) {
 				}
 			}
 			c.adapter.Kind, c.adapter.Scale, c.adapter.At = "ip", 1, map[string]eligen.Source{"source": at(2), "encoder": at(3)}
-			e := newEngine(t, "go", Options{Nano: dir})
+			e := newEngine(t, "go", Options{Embedded: dir})
 			_, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{c.adapter})
 			var ds eligen.Diagnostics
 			if !errors.As(err, &ds) || len(ds) != len(c.want) {
@@ -666,8 +667,8 @@ func writeTorch(w io.Writer, list []tensor.Named) error {
 // In bfloat16 latents come near those of float32; how near is logged.
 func TestBFloat16(t *testing.T) {
 	dir := tinyFolder(t)
-	half := newEngine(t, "xla", Options{Nano: dir, DType: "bfloat16"})
-	full := newEngine(t, "go", Options{Nano: dir})
+	half := newEngine(t, "xla", Options{Embedded: dir, DType: "bfloat16"})
+	full := newEngine(t, "go", Options{Embedded: dir})
 	latents := func(e *Engine) []float32 {
 		_, d := job(t, e)
 		d.Entities, d.Negative = d.Entities[:1], nil
@@ -716,7 +717,7 @@ func TestSpecProblems(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			e := newEngine(t, "go", Options{Nano: dir})
+			e := newEngine(t, "go", Options{Embedded: dir})
 			c.model.Source = at
 			_, err := e.Spec(c.model, c.adapters)
 			var ds eligen.Diagnostics
@@ -747,7 +748,7 @@ func rename(path, from, to string) error {
 // Digests follow content and dtype, not paths.
 func TestSpecDigests(t *testing.T) {
 	a, b := tinyFolder(t), tinyFolder(t)
-	e := newEngine(t, "go", Options{Nano: a})
+	e := newEngine(t, "go", Options{Embedded: a})
 	spec := func(m eligen.Model) eligen.Spec {
 		t.Helper()
 		m.Family = "nano"
@@ -777,14 +778,14 @@ func TestSpecDigests(t *testing.T) {
 
 // Bad work is refused with its reason.
 func TestDenoiseRefuses(t *testing.T) {
-	e := newEngine(t, "go", Options{Nano: tinyFolder(t)})
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
 	_, good := job(t, e)
 	for _, c := range []struct {
 		name   string
 		change func(d *eligen.Denoise)
 		want   string
 	}{
-		{"odd latents", func(d *eligen.Denoise) { d.Latents = tensor.New(16, 5, 8) }, "h and w even"},
+		{"odd latents", func(d *eligen.Denoise) { d.Latents = tensor.New(16, 5, 8) }, "h and w multiples of 2"},
 		{"no steps", func(d *eligen.Denoise) { d.Sigmas = []float32{1} }, "has no step"},
 		{"no vector", func(d *eligen.Denoise) { d.Prompt = eligen.Conditioning{eligen.Txt: d.Prompt[eligen.Txt]} }, "takes 12"},
 		{"token outside", func(d *eligen.Denoise) {
@@ -848,7 +849,7 @@ func tensorsOf(list []tensor.Tensor, leading ...int) []*tensors.Tensor {
 // folders, and an EliGen LoRA beside them, make the same latents.
 func TestFluxFamily(t *testing.T) {
 	from := tinyFolder(t)
-	e := newEngine(t, "go", Options{Nano: from})
+	e := newEngine(t, "go", Options{Embedded: from})
 	dir := t.TempDir()
 	move := func(name, to string) {
 		data, err := os.ReadFile(filepath.Join(from, name))

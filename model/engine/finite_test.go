@@ -71,7 +71,7 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 				list = append(list, tensor.Named{Name: name, Tensor: x})
 			}
 			modeltest.WriteFile(t, filepath.Join(dir, c.file), func(b *bytes.Buffer) error { return tensor.Write(b, nil, list...) })
-			e := newEngine(t, "go", Options{Nano: dir})
+			e := newEngine(t, "go", Options{Embedded: dir})
 			spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{ip})
 			if err != nil {
 				t.Fatal(err)
@@ -111,7 +111,7 @@ func TestManifestNumbersAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			modeltest.WriteFile(t, file, func(b *bytes.Buffer) error { b.Write(text); return nil })
-			_, err = newEngine(t, "go", Options{Nano: dir}).Spec(eligen.Model{Family: "nano"}, nil)
+			_, err = newEngine(t, "go", Options{Embedded: dir}).Spec(eligen.Model{Family: "nano"}, nil)
 			if err == nil || !strings.Contains(err.Error(), nano.ManifestFile) {
 				t.Errorf("%s = %v: %v", at, absurd, err)
 			}

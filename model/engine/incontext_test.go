@@ -11,6 +11,7 @@ import (
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/family/nano"
 	"github.com/eligen/eligen/model/internal/modeltest"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // A model's own LoRA for transfers is a file of its folder; where there is none, that
@@ -19,7 +20,7 @@ func TestInContext(t *testing.T) {
 	dir := tinyFolder(t)
 	both := []eligen.Adapter{{Kind: "lora", Scale: 1}, {Kind: "lora", Path: eligen.InContext, Scale: 1}}
 	own := eligen.Model{Family: "nano"}
-	_, err := newEngine(t, "go", Options{Nano: dir}).Spec(own, both)
+	_, err := newEngine(t, "go", Options{Embedded: dir}).Spec(own, both)
 	if err == nil || !strings.Contains(err.Error(), nano.InContextFile) || !strings.Contains(err.Error(), "which a transfer needs") {
 		t.Errorf("without the file: %v", err)
 	}
@@ -31,7 +32,7 @@ func TestInContext(t *testing.T) {
 	data[len(data)-1] ^= 1 // another LoRA, by a bit
 	file := filepath.Join(dir, nano.InContextFile)
 	modeltest.WriteFile(t, file, func(b *bytes.Buffer) error { _, err := b.Write(data); return err })
-	spec, err := newEngine(t, "go", Options{Nano: dir}).Spec(own, both)
+	spec, err := newEngine(t, "go", Options{Embedded: dir}).Spec(own, both)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func TestInContext(t *testing.T) {
 	}
 
 	e := newEngine(t, "go", Options{})
-	if _, _, err := e.adapter(&family.Model{}, &both[1]); err == nil || !strings.Contains(err.Error(), "no in-context LoRA of its own") {
+	if _, _, err := e.adapter(&family.Model{LoRA: weights.ParseLoRA}, &both[1]); err == nil || !strings.Contains(err.Error(), "no in-context LoRA of its own") {
 		t.Errorf("a family without one: %v", err)
 	}
 }

@@ -3,8 +3,7 @@ package engine
 import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
-	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/family"
 )
 
 // A cost is what a backend takes beside weights: measured with the embedded model, by
@@ -44,9 +43,9 @@ func (c cost) scores(n, chunk int64) int64 {
 }
 
 // step is eligen.Sizes.Step of a transformer whose numbers have a size in bytes.
-func (c cost) step(f flux.Config, number int64) func(eligen.StepSizes) (n, stay int64) {
+func (c cost) step(f family.Shape, number int64) func(eligen.StepSizes) (n, stay int64) {
 	return func(s eligen.StepSizes) (n, stay int64) {
-		heads, chunk := int64(f.Heads), int64(flux.MaxScores())
+		heads, chunk := int64(f.Heads), int64(f.Scores)
 		rows, scores := int64(s.Image+s.Text), c.scores(heads*int64(s.Image+s.Text)*int64(s.Image+s.Text), chunk)
 		covered := int64(0) // rows of the entities' regions, padding included
 		stay = c.compile
@@ -63,23 +62,23 @@ func (c cost) step(f flux.Config, number int64) func(eligen.StepSizes) (n, stay 
 		// A block's input, queries, keys, values, the attention's result, the hidden
 		// layer before and after its activation, and the block's result; in float32, queries
 		// of regions and what attention to the entities' text gives them.
-		tensors := rows*number*int64(7*f.Dim+2*f.MLP()) + covered*4*int64(4*f.Dim)
+		tensors := rows*number*int64(7*f.Dim+2*f.MLP) + covered*4*int64(4*f.Dim)
 		tensors += int64(s.Pictures) * 2 * int64(f.Double+f.Single) * int64(f.Dim) * number // their keys and values
 		return stay + tensors + scores, stay
 	}
 }
 
 // coding is eligen.Sizes.Coding of an autoencoder, which computes in float32.
-func (c cost) coding(a vae.Config) func(eligen.Size) (decode, encode int64) {
+func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int64) {
 	return func(s eligen.Size) (decode, encode int64) {
-		factor := a.Factor()
-		positions := int64(s.W/factor) * int64(s.H/factor)
-		width := int64(a.Ch * a.Mult[len(a.Mult)-1])
-		attention := c.scores(positions*positions, int64(vae.MaxScores)) + 8*4*positions*width
+		positions := int64(s.W/a.Factor) * int64(s.H/a.Factor)
+		last := len(a.Widths) - 1
+		width := int64(a.Widths[last])
+		attention := c.scores(positions*positions, int64(a.Scores)) + 8*4*positions*width
 		// The largest tensors are at full size: of the first level's width where a picture is
 		// encoded, of the second's where it is decoded.
 		full := func(level int, tensors float64) int64 {
-			return int64(tensors * 4 * float64(a.Ch*a.Mult[min(level, len(a.Mult)-1)]) * float64(s.W) * float64(s.H))
+			return int64(tensors * 4 * float64(a.Widths[min(level, last)]) * float64(s.W) * float64(s.H))
 		}
 		return c.coder + max(full(1, c.decode), attention), c.coder + max(full(0, c.encode), attention)
 	}

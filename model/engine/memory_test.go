@@ -46,8 +46,8 @@ func TestMemoryPromises(t *testing.T) {
 		if c.entities > 0 {
 			of.Groups = []eligen.GroupSizes{{Entities: c.entities, Text: r.Spec.EntityPrompt.Length, Region: max(16, of.Image/c.entities)}}
 		}
-		step, stay := cost.step(r.Transformer.Config, 4)(of)
-		decode, _ := cost.coding(r.Autoencoder.Config)(eligen.Size{W: c.side, H: c.side})
+		step, stay := cost.step(r.Transformer.Shape(), 4)(of)
+		decode, _ := cost.coding(r.Autoencoder.Shape())(eligen.Size{W: c.side, H: c.side})
 		promised := (cost.program + s.Text + s.Transformer + s.Autoencoder + max(step, stay+decode)) >> 20
 		if off := float64(promised)/float64(c.taken) - 1; math.Abs(off) > 0.1 {
 			t.Errorf("%s, %d×%d, %d entities: %d MiB are promised, %d were taken (%+.0f %%)", c.backend, c.side, c.side, c.entities, promised, c.taken, 100*off)

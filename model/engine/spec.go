@@ -14,19 +14,10 @@ import (
 	"github.com/eligen/eligen/model/cache"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
-	fluxfamily "github.com/eligen/eligen/model/family/flux"
-	"github.com/eligen/eligen/model/family/nano"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/panics"
-	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 )
-
-// families are the kinds of model that a scene can name.
-var families = map[string]family.Resolver{
-	"nano": nano.Resolve,
-	"flux": fluxfamily.Resolve,
-}
 
 // Spec is what planning must know of a model and its adapters. Problems are
 // Diagnostics at the model's or the adapter's block.
@@ -46,7 +37,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		if a.Kind == "ip" {
 			w := e.imageAdapter(r, a, &ds)
 			if p := e.images[w.Digest]; p != nil {
-				p.sizes(&spec.Sizes)
+				p.Sizes(&spec.Sizes)
 			}
 			spec.Adapters = append(spec.Adapters, w)
 			continue
@@ -66,20 +57,20 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 
 // sizes are for the planner's estimates.
 func (e *Engine) sizes(r *family.Model) eligen.Sizes {
-	c := r.Transformer.Config
+	t, number := r.Transformer.Shape(), int64(r.Transformer.DType().Size())
 	s := eligen.Sizes{
-		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(),
-		Text:        exec.NewStore(nil, r.Text.T5Weights, r.Text.DType).Whole(),
-		Transformer: exec.NewStore(nil, r.Transformer.Weights, r.Transformer.DType).Whole(),
-		Autoencoder: exec.NewStore(nil, r.Autoencoder.Weights, dtypes.Float32).Whole(),
+		Dim: t.Dim, MLP: t.MLP, Heads: t.Heads, Double: t.Double, Single: t.Single, TokenDim: t.TokenDim,
+		Text:        r.Encoders.Bytes(),
+		Transformer: exec.NewStore(nil, r.Transformer.Weights(), r.Transformer.DType()).Whole(),
+		Autoencoder: exec.NewStore(nil, r.Autoencoder.Weights(), dtypes.Float32).Whole(),
 	}
 	cost := costOf(e.info)
-	s.Program, s.Step, s.Coding = cost.program, cost.step(c, int64(r.Transformer.DType.Size())), cost.coding(r.Autoencoder.Config)
+	s.Program, s.Step, s.Coding = cost.program, cost.step(t, number), cost.coding(r.Autoencoder.Shape())
 	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
 		s.Transformer = 0 // Lean: modulations are gone before the first step
-		for _, w := range c.Weights() {
-			if sample.StepWeight(w.Name) {
-				s.Transformer += int64(weights.Elements(w.Shape)) * int64(r.Transformer.DType.Size())
+		for _, w := range r.Transformer.Weights().Tensors() {
+			if r.Transformer.StepWeight(w.Name) {
+				s.Transformer += int64(weights.Elements(w.Shape)) * number
 			}
 		}
 	}
@@ -105,20 +96,46 @@ func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
 	if r, ok := e.models[key]; ok {
 		return r, nil
 	}
-	find, ok := families[m.Family]
-	if !ok {
-		return nil, fmt.Errorf("there is no model family %q. The families are flux and nano", m.Family)
+	f, err := e.families.Find(m.Family)
+	if err != nil {
+		return nil, err
 	}
-	r, err := find(m, family.Settings{Nano: e.options.Nano, DType: e.dtype})
+	r, err := f.Resolve(m, family.Settings{Embedded: e.options.Embedded, DType: e.dtype})
 	if err != nil {
 		return nil, err
 	}
 	e.open = append(e.open, r.Open...)
 	e.models[key] = r
-	e.texts[r.Spec.Text] = r.Text
+	e.texts[r.Spec.Text] = r.Encoders
 	e.dits[r.Spec.Transformer] = r.Transformer
 	e.vaes[r.Spec.Autoencoder] = r.Autoencoder
 	return r, nil
+}
+
+// imageAdapter opens what reads an adapter's pictures. Each problem is a diagnostic at its
+// own argument.
+func (e *Engine) imageAdapter(r *family.Model, a *eligen.Adapter, ds *eligen.Diagnostics) (w eligen.AdapterWeights) {
+	if r.Images == nil {
+		ds.Errorf(&a.Source, "Adapter can't be used", "Models of the family %s take no image prompts.", r.Spec.Family)
+		return w
+	}
+	i, errs := r.Images(a)
+	for _, x := range errs {
+		ds.Errorf(a.Where(x.Argument), "Adapter can't be used", "%s", sentence(x.Err))
+	}
+	if len(errs) > 0 {
+		return w
+	}
+	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Digest: i.Digest()}
+	if _, known := e.images[w.Digest]; known {
+		for _, c := range i.Open() {
+			c.Close() // it is open already
+		}
+		return w
+	}
+	e.images[w.Digest] = i
+	e.open = append(e.open, i.Open()...)
+	return w
 }
 
 // adapter opens a LoRA, and checks that it fits the model. dropped is what of the file
@@ -127,6 +144,9 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 	defer panics.Catch("reading the adapter", &err)
 	if a.Kind != "lora" {
 		return w, "", fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
+	}
+	if r.LoRA == nil {
+		return w, "", fmt.Errorf("models of the family %s take no LoRAs", r.Spec.Family)
 	}
 	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
 	var c *weights.Checkpoint
@@ -156,7 +176,7 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 	if err != nil {
 		return w, "", err
 	}
-	f, err := weights.ParseLoRA(c)
+	f, err := r.LoRA(c)
 	if err != nil {
 		c.Close()
 		return w, "", err
@@ -174,7 +194,7 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 		}
 		e.keep(c)
 	}
-	if _, err := lora.Over(r.Transformer.Weights, lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
+	if _, err := lora.Over(r.Transformer.Weights(), lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
 		return w, "", err
 	}
 	e.adapters[w.Digest] = f

@@ -1,44 +1,84 @@
-// Package family is what a family of models gives the engine. Each family is a folder below.
+// Package family is what a family of models gives the engine, and what the engine lends
+// it. Each family is a folder below this one, and a line in a table of them.
 package family
 
 import (
+	"context"
 	"fmt"
+	"image"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/exec"
-	"github.com/eligen/eligen/model/flux"
-	"github.com/eligen/eligen/model/text"
-	"github.com/eligen/eligen/model/vae"
-	"github.com/eligen/eligen/model/vision"
+	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 )
 
-// A resolver finds a model's parts and defaults, from headers and digests alone.
-type Resolver func(m eligen.Model, s Settings) (*Model, error)
+// A Family is a kind of model that a scene can name.
+type Family struct {
+	eligen.Family
 
-// Settings say how a family resolves a model.
-type Settings struct {
-	Nano string // folder to take the model nano from; "" is ELIGEN_NANO_DIR, else the embedded one
-	// dtype chooses what the transformer and the text encoders are computed in, by its
-	// name and as GoMLX has it; family is the dtype that suits the family best.
-	DType func(m eligen.Model, family string) (string, dtypes.DType, error)
+	// Outline returns what holds of all models of the family before a file is read: for
+	// an engine without weights, which shows where things will be.
+	Outline func() eligen.Spec
+	// Resolve finds a model's parts and defaults, from headers and digests alone.
+	Resolve func(m eligen.Model, s Settings) (*Model, error)
 }
 
-// A Model is what a plan needs to know of a model, and its parts, open.
+// A Table is the families that an engine knows.
+type Table []Family
+
+// Find returns a family by its name.
+func (t Table) Find(name string) (Family, error) {
+	var names []string
+	for _, f := range t {
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	if last := len(names) - 1; last > 0 {
+		names = []string{strings.Join(names[:last], ", "), names[last]}
+	}
+	return Family{}, fmt.Errorf("there is no model family %q. The families are %s", name, strings.Join(names, " and "))
+}
+
+// Known returns the families as loading a scene must know them.
+func (t Table) Known() (list []eligen.Family) {
+	for _, f := range t {
+		list = append(list, f.Family)
+	}
+	return list
+}
+
+// Settings are what a model is resolved under.
+type Settings struct {
+	Embedded string // folder to take weights from in place of embedded ones; "" is the family's choice
+	// DType chooses what the transformer and the text encoders are computed in, by its
+	// name and as GoMLX has it; best is the dtype that suits the family best.
+	DType func(m eligen.Model, best string) (string, dtypes.DType, error)
+}
+
+// A Model is what a plan needs to know of it, and its parts, open.
 type Model struct {
-	Spec        eligen.Spec
-	Text        *Text
-	Transformer *Transformer
-	Autoencoder *Autoencoder
-	EliGen      func() (*weights.Checkpoint, eligen.Digest, error) // the family's own EliGen LoRA; nil where it has none
-	InContext   func() (*weights.Checkpoint, eligen.Digest, error) // its own LoRA for transfers; nil where it has none
-	// The family's own IP-Adapter and vision tower; nil where it has none.
-	IPAdapter func() (ImageFile[flux.IPConfig], error)
-	Tower     func() (ImageFile[vision.Config], error)
+	Spec        eligen.Spec // without adapters and sizes
+	Encoders    Encoders
+	Transformer Transformer
+	Autoencoder Autoencoder
+
+	// The family's own LoRAs: EliGen's, and that for transfers. Nil where it has none.
+	EliGen, InContext func() (*weights.Checkpoint, eligen.Digest, error)
+	// LoRA reads an open file as a LoRA for the transformer; nil: the family takes none.
+	LoRA func(*weights.Checkpoint) (*lora.File, error)
+	// Images opens what reads an adapter's pictures; nil: the family takes no image
+	// prompts. Files of a failure are closed.
+	Images func(*eligen.Adapter) (Images, []AdapterError)
 
 	Open []*weights.Checkpoint // that the parts are read from
 }
@@ -51,128 +91,92 @@ func (r *Model) Close() {
 	r.Open = nil
 }
 
-// Text is a model's text encoders: how to load them, and how they compute.
-type Text struct {
-	TextConfig
-	T5Weights, CLIPWeights weights.Loader
-	Tokens                 *Tokenizers
-	DType                  dtypes.DType
+// A Host is the engine as it lends itself to a part that has the turn.
+type Host interface {
+	Runner() *exec.Runner
+	// Store returns the store of weights under a key that no other weights of any model
+	// have. Those of other parts go where all together would take too much memory.
+	Store(key string, l weights.Loader, dtype dtypes.DType) (*exec.Store, error)
+	// Lean reports whether a store's weights take so much memory that those which are done
+	// with should go at once.
+	Lean(s *exec.Store) bool
 }
 
-// A Transformer is a model's: how to load it, and how it computes.
-type Transformer struct {
-	Config  flux.Config
-	Weights weights.Loader
-	DType   dtypes.DType
+// Encoders turn prompts into what a transformer takes.
+type Encoders interface {
+	// Bytes returns how many bytes of weights are held while prompts are read.
+	Bytes() int64
+	// Encode reads a prompt. as.Length is 1 or more.
+	Encode(ctx context.Context, h Host, prompt string, as eligen.Reading) (eligen.Conditioning, error)
 }
 
-// An Autoencoder is a model's: how to load it, and how it computes.
-type Autoencoder struct {
-	Config  vae.Config
-	Weights weights.Loader
+// A Transformer gives velocities.
+type Transformer interface {
+	Weights() weights.Loader // LoRAs are laid over it
+	DType() dtypes.DType
+	Shape() Shape
+	// StepWeight reports whether steps read a weight; others are done with before them.
+	StepWeight(name string) bool
+	// Begin checks a picture's work, computes what its steps share, and compiles their
+	// graphs. negative is nil where there is no negative side.
+	Begin(ctx context.Context, h Host, w Work) (positive, negative sample.Branch, err error)
 }
 
-// Fit refuses parts that were not made for one another.
-func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
-	if ae.Z == dit.LatentChannels && text.T5.Dim == dit.TextDim && text.CLIP.Dim == dit.PooledDim {
-		return nil
-	}
-	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; the others make %d, %d and %d",
-		dit.LatentChannels, dit.TextDim, dit.PooledDim, ae.Z, text.T5.Dim, text.CLIP.Dim)
+// Work is what a transformer is given for one picture.
+type Work struct {
+	eligen.Denoise
+	Images     Images                      // that its image prompts were read by; nil for none
+	Store      func() (*exec.Store, error) // of the transformer's weights under the work's LoRAs
+	Precompile []exec.CompileRequest       // graphs that are wanted after it, to be compiled along
 }
 
-// An ImageFile is an IP-Adapter or a vision tower: an open checkpoint, the sizes that its
-// shapes and its model's files state, and the digests of what it is read from.
-type ImageFile[Config any] struct {
-	*weights.Checkpoint
-	Config  Config
-	Digests []eligen.Digest
+// An Autoencoder turns pictures into latents and back. It computes in float32: its weights
+// are few, and pictures show its rounding.
+type Autoencoder interface {
+	Weights() weights.Loader
+	Shape() CoderShape
+	// Encode returns the deterministic latents [C,h,w] of a picture [3,H,W] in [−1,1].
+	Encode(ctx context.Context, r *exec.Runner, s *exec.Store, picture tensor.Tensor, tiles *eligen.Tiling) (tensor.Tensor, error)
+	// Decode returns the picture [3,H,W], about [−1,1], of latents [C,h,w].
+	Decode(ctx context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor, tiles *eligen.Tiling) (tensor.Tensor, error)
+	// Decoding asks for the graph that decodes latents of a shape [C,h,w].
+	Decoding(s *exec.Store, latents ...int) exec.CompileRequest
 }
 
-// A TextConfig is the sizes of both text encoders.
-type TextConfig struct {
-	T5   text.T5Config
-	CLIP text.CLIPConfig
+// Images reads image prompts for a transformer: an IP-Adapter with its vision tower.
+type Images interface {
+	Digest() eligen.Digest
+	Open() []*weights.Checkpoint // that it is read from
+	// Sizes puts its sizes among those of its model.
+	Sizes(s *eligen.Sizes)
+	// Tokens returns what a transformer sees of a picture: [tokens,width]; of nil, what it
+	// sees of none.
+	Tokens(ctx context.Context, h Host, picture image.Image) (tensor.Tensor, error)
 }
 
-// Tokenizers are read when a prompt is first counted or encoded.
-type Tokenizers struct {
-	once sync.Once
-	load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)
-	t    Tokenize
-	err  error
+// An AdapterError is what is wrong with an adapter, at one of its arguments.
+type AdapterError struct {
+	Argument string
+	Err      error
 }
 
-// Tokenize cuts prompts into tokens.
-type Tokenize struct {
-	T5, CLIP func(prompt string, length int) []int32
-
-	CountT5, CountCLIP func(prompt string) int
-
-	Unknown func(prompt string) []eligen.Stretch // what T5 has no piece for
-	Words   func() []string                      // that T5 has a piece for
+// A Shape is what estimates must know of a transformer.
+type Shape struct {
+	Dim, MLP, Heads int // widths of its streams and of its blocks' hidden layers
+	Double, Single  int // blocks with separate weights for text and image, and with one set
+	TokenDim        int // features of an image token before it is embedded
+	Scores          int // the most attention scores that are computed at once
 }
 
-// Get reads the tokenizers when it is first called.
-func (t *Tokenizers) Get() (Tokenize, error) {
-	t.once.Do(func() {
-		t5, clip, err := t.load()
-		if err != nil {
-			t.err = err
-			return
-		}
-		t.t = Tokenize{
-			T5:      func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
-			CLIP:    func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
-			CountT5: t5.Count, CountCLIP: clip.Count,
-
-			Unknown: t5.Unknown, Words: t5.Words,
-		}
-	})
-	return t.t, t.err
+// A CoderShape is what estimates must know of an autoencoder.
+type CoderShape struct {
+	Widths []int // of its levels, from full size down
+	Factor int   // pixels that a latent covers in each direction
+	Scores int   // as a Shape's
 }
 
-// Checked returns tokenizers that load refuses to read where the encoders have no rows for
-// some of their ids.
-func Checked(c TextConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)) *Tokenizers {
-	return &Tokenizers{load: func() (*text.T5Tokenizer, *text.CLIPTokenizer, error) {
-		t5, clip, err := load()
-		if err != nil {
-			return nil, nil, err
-		}
-		if t5.Vocab() > c.T5.Vocab {
-			return nil, nil, fmt.Errorf("the T5 tokenizer has %d pieces, the T5 weights have rows for %d: they don't belong together", t5.Vocab(), c.T5.Vocab)
-		}
-		if clip.Vocab() > c.CLIP.Vocab {
-			return nil, nil, fmt.Errorf("the CLIP tokenizer has %d tokens, the CLIP weights have rows for %d: they don't belong together", clip.Vocab(), c.CLIP.Vocab)
-		}
-		return t5, clip, nil
-	}}
-}
-
-// Encoders returns a Spec's text encoders.
-func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
-	count := func(of func(Tokenize) func(string) int) func(string) int {
-		return func(prompt string) int {
-			tokens, err := t.Get()
-			if err != nil {
-				return 0 // EncodePrompt reports it
-			}
-			return of(tokens)(prompt)
-		}
-	}
-	return []eligen.Encoder{
-		{Name: "T5", Role: "the text encoder", Count: count(func(t Tokenize) func(string) int { return t.CountT5 })},
-		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true, Count: count(func(t Tokenize) func(string) int { return t.CountCLIP })},
-	}
-}
-
-// Geometry returns how a transformer and its autoencoder cut pictures.
-func Geometry(t flux.Config, a vae.Config) eligen.Geometry {
-	return eligen.Geometry{Channels: t.LatentChannels, Factor: a.Factor(), Patch: flux.Patch}
-}
-
-// Digest stands for a part in a plan: it covers what the part is made from, and how it computes.
+// Digest returns the digest that stands for a part: of what it is made from, and of how
+// it computes.
 func Digest(part, dtype string, config any, from ...eligen.Digest) eligen.Digest {
 	var b strings.Builder
 	fmt.Fprintf(&b, "eligen weights 1\n%s\n%s\n%s\n", part, dtype, exec.ConfigName(config))
@@ -182,13 +186,13 @@ func Digest(part, dtype string, config any, from ...eligen.Digest) eligen.Digest
 	return eligen.DigestOf([]byte(b.String()))
 }
 
-// Reader returns a Spec's Unread, for a model that was trained on more words than anybody lists.
-func Reader(t *Tokenizers) func(string) eligen.Unread {
-	return func(prompt string) eligen.Unread {
-		tokens, err := t.Get()
-		if err != nil {
-			return eligen.Unread{} // EncodePrompt reports it
+// Finite returns an error that names the first number that is none: one makes the rest of
+// a picture black, and nothing after it would say so.
+func Finite(what string, t tensor.Tensor) error {
+	for _, x := range t.Data {
+		if x-x != 0 { // of infinity and of NaN alone
+			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, or compute in float32 where they were made for it", what, x)
 		}
-		return eligen.Unread{Pieces: tokens.Unknown(prompt)}
 	}
+	return nil
 }

@@ -16,52 +16,74 @@ import (
 	"hash/fnv"
 	"image"
 	"image/color"
-	"io/fs"
 	"math"
 	"strings"
-	"sync"
 	"unicode"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/family/nano"
-	encoders "github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/internal/words"
+	"github.com/eligen/eligen/model/families"
+	"github.com/eligen/eligen/model/family"
 )
 
 // Digests that stand for the weights which this engine does without.
 var (
 	text        = eligen.DigestOf([]byte("paint 1: text"))
 	transformer = eligen.DigestOf([]byte("paint 1: transformer"))
-	autoencoder = eligen.DigestOf([]byte("paint 1: autoencoder"))
 	pictures    = eligen.DigestOf([]byte("paint 1: ip"))
 )
 
-// channels of latents; the first three hold red, green and blue in [-1, 1].
-const channels = 16
+// autoencoder is the digest of the autoencoder that a family's pictures would have.
+func autoencoder(g eligen.Geometry) eligen.Digest {
+	if g == eligen.DefaultGeometry {
+		return eligen.DigestOf([]byte("paint 1: autoencoder"))
+	}
+	return eligen.DigestOf(fmt.Appendf(nil, "paint 1: autoencoder %d %d", g.Channels, g.Factor))
+}
+
+// colours is how many channels of latents hold red, green and blue in [-1, 1]: the first.
+const colours = 3
 
 // Engine paints. Its zero value is ready.
-type Engine struct{}
+type Engine struct {
+	Families family.Table // nil is families.All
+}
 
 var _ eligen.Engine = Engine{}
 
 // ID names the engine.
 func (Engine) ID() string { return "paint/" + eligen.Version }
 
-// Spec returns the same for every model and adapter, except for the native size: files that
-// they name are not looked for.
-func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
-	s := eligen.Spec{
-		Family: m.Family, Geometry: eligen.DefaultGeometry, Native: eligen.Size{W: 256, H: 256},
-		Text: text, Transformer: transformer, Autoencoder: autoencoder,
-		// a colour, however long the prompt
-		Encoders: []eligen.Encoder{{Name: "T5", Role: "the text encoder", Count: func(string) int { return 1 }}},
-		Prompt:   eligen.Reading{Length: 1, Pooled: true}, EntityPrompt: eligen.Reading{Length: 1}, HasGuidance: true, DType: "float32",
-		Steps: 4, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 1, Schedule: "eligen",
-		Unread: unread(m.Family), EliGen: true, InContext: m.Family == "nano", LeastTeaCache: eligen.LeastTeaCache,
+func (e Engine) table() family.Table {
+	if e.Families == nil {
+		return families.All
 	}
-	if m.Family == "flux" {
-		s.Native, s.WithoutLoRA = eligen.Size{W: 1024, H: 1024}, withoutLoRA
+	return e.Families
+}
+
+// Spec returns the same for every model and adapter of a family: files that they name are not
+// looked for. What the family says of its models before a file is read holds.
+func (e Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
+	f, err := e.table().Find(m.Family)
+	if err != nil {
+		var ds eligen.Diagnostics
+		ds.Errorf(&m.Source, "Model can't be used", "%s.", words.Capital(err.Error()))
+		return eligen.Spec{}, ds
 	}
+	s := f.Outline()
+	if s.Geometry.Channels < colours {
+		s.Geometry.Channels = colours
+	}
+	for i := range s.Encoders { // a colour, however long the prompt
+		s.Encoders[i].Limit, s.Encoders[i].Count = 0, func(string) int { return 1 }
+	}
+	s.Family, s.DType, s.Unread = m.Family, "float32", unread(s.Unread)
+	s.Text, s.Transformer, s.Autoencoder = text, transformer, autoencoder(s.Geometry)
+	s.Prompt, s.EntityPrompt = eligen.Reading{Length: 1, Pooled: true}, eligen.Reading{Length: 1}
+	s.HasGuidance, s.Guidance, s.Schedule = true, 0, "eligen"
+	s.Steps, s.StepsWithEntities = 4, 4
+	s.CFG, s.CFGWithNegative, s.CFGWithEntities, s.CFGWithSource = 1, 3, 1, 0
 	for _, a := range adapters {
 		if a.Kind == "ip" {
 			s.Adapters = append(s.Adapters, eligen.AdapterWeights{Kind: a.Kind, Digest: pictures, Scale: a.Scale})
@@ -73,36 +95,27 @@ func (Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, erro
 	return s, nil
 }
 
-const withoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to " +
-	"ignore their regions."
-
 // unread returns what the text encoder of a family's models can't read, for a scene that is
 // painted before it is rendered. This engine reads everything itself.
-func unread(family string) func(string) eligen.Unread {
-	load := nanoTokenizer
-	if family == "flux" {
-		load = encoders.EmbeddedT5
-	}
+func unread(of func(string) eligen.Unread) func(string) eligen.Unread {
 	return func(prompt string) eligen.Unread {
-		// Both tokenizers read English, and one of them takes a moment to load.
-		if !strings.ContainsFunc(prompt, func(r rune) bool { return r > unicode.MaxASCII }) {
+		// All encoders read English, and a tokenizer takes a moment to load.
+		if of == nil || !strings.ContainsFunc(prompt, func(r rune) bool { return r > unicode.MaxASCII }) {
 			return eligen.Unread{}
 		}
-		t, err := load()
-		if err != nil { // a build without weights
-			return eligen.Unread{}
-		}
-		return eligen.Unread{Pieces: t.Unknown(prompt)}
+		return of(prompt)
 	}
 }
 
-var nanoTokenizer = sync.OnceValues(func() (*encoders.T5Tokenizer, error) {
-	file, err := fs.ReadFile(nano.Files(), "tokenizer.json")
-	if err != nil {
-		return nil, err
+// geometry is that of the families whose autoencoder a digest stands for.
+func (e Engine) geometry(weights eligen.Digest) (eligen.Geometry, error) {
+	for _, f := range e.table() {
+		if g := f.Outline().Geometry; autoencoder(g) == weights {
+			return g, nil
+		}
 	}
-	return encoders.NewT5Tokenizer(file)
-})
+	return eligen.Geometry{}, known(weights, autoencoder(eligen.DefaultGeometry))
+}
 
 // EncodePrompt returns a prompt's colour: txt [length, 3], every row the same, and vec [3].
 func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt string, as eligen.Reading) (eligen.Conditioning, error) {
@@ -121,19 +134,20 @@ func (Engine) EncodePrompt(_ context.Context, weights eligen.Digest, prompt stri
 	return out, nil
 }
 
-// EncodeImage returns the mean colour of every 8×8 pixels.
-func (Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (tensor.Tensor, error) {
-	if err := known(weights, autoencoder); err != nil {
+// EncodeImage returns the mean colour of each latent's pixels.
+func (e Engine) EncodeImage(_ context.Context, weights eligen.Digest, img image.Image, _ *eligen.Tiling) (tensor.Tensor, error) {
+	g, err := e.geometry(weights)
+	if err != nil {
 		return tensor.Tensor{}, err
 	}
-	b := img.Bounds()
-	w, h := b.Dx()/8, b.Dy()/8
-	out := tensor.New(channels, h, w)
-	for y := range 8 * h {
-		for x := range 8 * w {
+	b, n := img.Bounds(), g.Factor
+	out := tensor.New(g.Shape(eligen.Size{W: b.Dx(), H: b.Dy()})...)
+	h, w := out.Shape[1], out.Shape[2]
+	for y := range n * h {
+		for x := range n * w {
 			c := color.NRGBAModel.Convert(img.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
-			for k, v := range [3]uint8{c.R, c.G, c.B} {
-				out.Data[(k*h+y/8)*w+x/8] += unit(v) / 64
+			for k, v := range [colours]uint8{c.R, c.G, c.B} {
+				out.Data[(k*h+y/n)*w+x/n] += unit(v) / float32(n*n)
 			}
 		}
 	}
@@ -163,14 +177,14 @@ func (Engine) EncodeImagePrompt(_ context.Context, weights eligen.Digest, img im
 	return out, nil
 }
 
-// Denoise moves latents [16, h, w] to the poster along the schedule, by Euler's
+// Denoise moves latents [C, h, w] to the poster along the schedule, by Euler's
 // method. It stops between two steps when ctx ends.
 func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, error) {
 	if err := known(d.Transformer, transformer); err != nil {
 		return tensor.Tensor{}, err
 	}
-	if len(d.Latents.Shape) != 3 || d.Latents.Shape[0] != channels {
-		return tensor.Tensor{}, fmt.Errorf("latents of shape %v; expected [%d, h, w]", d.Latents.Shape, channels)
+	if len(d.Latents.Shape) != 3 || d.Latents.Shape[0] < colours || d.Patch < 1 {
+		return tensor.Tensor{}, fmt.Errorf("latents of shape %v in tokens of %d; expected [channels, h, w], three channels or more", d.Latents.Shape, d.Patch)
 	}
 	poster, err := poster(d)
 	if err != nil {
@@ -223,7 +237,7 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
-	out := tensor.New(channels, h, w)
+	out := tensor.New(d.Latents.Shape...)
 	for y := range h {
 		for x := range w {
 			t := min(y/d.Patch, rows-1)*columns + min(x/d.Patch, columns-1)
@@ -264,21 +278,22 @@ func tinted(prompts []eligen.ImagePrompt) (tint [3]float64, whole float64, err e
 	return tint, whole, nil
 }
 
-// Decode makes 8×8 pixels of every cell.
-func (Engine) Decode(_ context.Context, weights eligen.Digest, latents tensor.Tensor, _ *eligen.Tiling) (image.Image, error) {
-	if err := known(weights, autoencoder); err != nil {
+// Decode makes a square of pixels of every cell.
+func (e Engine) Decode(_ context.Context, weights eligen.Digest, latents tensor.Tensor, _ *eligen.Tiling) (image.Image, error) {
+	g, err := e.geometry(weights)
+	if err != nil {
 		return nil, err
 	}
-	if len(latents.Shape) != 3 || latents.Shape[0] != channels {
-		return nil, fmt.Errorf("latents of shape %v; expected [%d, h, w]", latents.Shape, channels)
+	if len(latents.Shape) != 3 || latents.Shape[0] < colours {
+		return nil, fmt.Errorf("latents of shape %v; expected [channels, h, w], three channels or more", latents.Shape)
 	}
-	h, w := latents.Shape[1], latents.Shape[2]
-	img := image.NewNRGBA(image.Rect(0, 0, 8*w, 8*h))
-	for y := range 8 * h {
-		for x := range 8 * w {
+	h, w, n := latents.Shape[1], latents.Shape[2], g.Factor
+	img := image.NewNRGBA(image.Rect(0, 0, n*w, n*h))
+	for y := range n * h {
+		for x := range n * w {
 			p := img.Pix[img.PixOffset(x, y):]
-			for k := range 3 {
-				v := latents.Data[(k*h+y/8)*w+x/8]
+			for k := range colours {
+				v := latents.Data[(k*h+y/n)*w+x/n]
 				p[k] = uint8(math.Round(float64(min(255, max(0, (v+1)*127.5)))))
 			}
 			p[3] = 255

@@ -15,7 +15,7 @@ import (
 
 func spec(t *testing.T) eligen.Spec {
 	t.Helper()
-	s, err := paint.Engine{}.Spec(eligen.Model{}, nil)
+	s, err := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestPicture(t *testing.T) {
 // by their scales.
 func TestTint(t *testing.T) {
 	var e paint.Engine
-	s, err := e.Spec(eligen.Model{}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
+	s, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestRefuse(t *testing.T) {
 	blind := work(t)
 	blind.Prompt = nil
 	flat := work(t)
-	flat.Latents = tensor.New(3, 4, 8)
+	flat.Latents = tensor.New(2, 4, 8)
 	odd := work(t)
 	odd.ImagePrompts = []eligen.ImagePrompt{{Tokens: tensor.New(2, 5)}}
 	for name, f := range map[string]func() error{

@@ -15,13 +15,26 @@ import (
 	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/weights"
 )
 
-// Resolve opens a FLUX.1 model's files, by a folder or by the transformer's own file.
-func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
+// Family is FLUX.1: models that a scene names by their files.
+var Family = family.Family{
+	Family:  eligen.Family{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`},
+	Outline: outline, Resolve: resolve,
+}
+
+func outline() eligen.Spec {
+	s := fluxmodel.Outline(text.EmbeddedT5)
+	s.Native = eligen.Size{W: 1024, H: 1024}
+	s.WithoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions."
+	return s
+}
+
+func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if m.Path == "" {
 		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its transformer's file, with the autoencoder and the text encoders beside it")
 	}
@@ -51,15 +64,19 @@ func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens := family.Checked(p.TextConfig, load)
+	tokens := fluxmodel.Checked(p.TextConfig, load)
 	r.Spec = spec(p, tokens)
 	r.Spec.Family, r.Spec.DType = m.Family, dtype
 	if err := p.handles(&r.Spec, digests); err != nil {
 		return nil, err
 	}
-	r.Text = &family.Text{TextConfig: p.TextConfig, T5Weights: p.t5, CLIPWeights: p.clip, Tokens: tokens, DType: computed}
-	r.Transformer = &family.Transformer{Config: p.ditConfig, Weights: p.dit, DType: computed}
-	r.Autoencoder = &family.Autoencoder{Config: p.aeConfig, Weights: p.ae}
+	r.Encoders = &fluxmodel.Text{
+		TextConfig: p.TextConfig, T5Weights: p.t5, CLIPWeights: p.clip, Tokens: tokens, DType: computed,
+		Digest: r.Spec.Text, EntityLength: r.Spec.EntityPrompt.Length,
+	}
+	dit := &fluxmodel.DiT{Config: p.ditConfig, Loader: p.dit, Computed: computed}
+	r.Transformer, r.Autoencoder = dit, &fluxmodel.VAE{Config: p.aeConfig, Loader: p.ae}
+	r.LoRA, r.Images = weights.ParseLoRA, fluxmodel.ImageOpener{Family: m.Family, DType: dtype, Transformer: dit}.Open
 	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) { return eligenLoRA(dir) }
 	return r, nil
 }
@@ -69,7 +86,7 @@ type parts struct {
 	dit, ae, clip, t5 *weights.Checkpoint
 	ditConfig         flux.Config
 	aeConfig          vae.Config
-	family.TextConfig
+	fluxmodel.TextConfig
 }
 
 // open opens a model's parts, and checks that each is what it should be and that they fit.
@@ -97,7 +114,7 @@ func open(l Files, r *family.Model) (p parts, err error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return p, err
 	}
-	return p, family.Fit(p.ditConfig, p.aeConfig, p.TextConfig)
+	return p, fluxmodel.Fit(p.ditConfig, p.aeConfig, p.TextConfig)
 }
 
 // handles digests the parts' files.
@@ -116,15 +133,14 @@ func (p parts) handles(spec *eligen.Spec, tokenizers []eligen.Digest) error {
 }
 
 // spec returns the reference's defaults, and those of EliGen's examples.
-func spec(p parts, tokens *family.Tokenizers) eligen.Spec {
-	spec := eligen.Spec{
-		Geometry: family.Geometry(p.ditConfig, p.aeConfig), Native: eligen.Size{W: 1024, H: 1024},
-		Prompt: eligen.Reading{Length: 512, Pooled: true}, EntityPrompt: eligen.Reading{Length: 512}, HasGuidance: p.ditConfig.Guidance,
-		Steps: 30, StepsWithEntities: 50, CFG: 1, CFGWithNegative: 3, CFGWithEntities: 3,
-		Guidance: 3.5, Schedule: "eligen", Encoders: family.Encoders(tokens, p.CLIP.Positions), Unread: family.Reader(tokens),
-		EliGen: true, WithoutLoRA: "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions.",
-		LeastTeaCache: eligen.LeastTeaCache,
-	}
+func spec(p parts, tokens *fluxmodel.Tokenizers) eligen.Spec {
+	spec := outline()
+	spec.Geometry = fluxmodel.Geometry(p.ditConfig, p.aeConfig)
+	spec.Prompt, spec.EntityPrompt = eligen.Reading{Length: 512, Pooled: true}, eligen.Reading{Length: 512}
+	spec.Encoders, spec.Unread = fluxmodel.Encoders(tokens, p.CLIP.Positions), fluxmodel.Reader(tokens)
+	spec.Steps, spec.StepsWithEntities = 30, 50
+	spec.CFG, spec.CFGWithNegative, spec.CFGWithEntities = 1, 3, 3
+	spec.HasGuidance, spec.Guidance, spec.Schedule = p.ditConfig.Guidance, 3.5, "eligen"
 	if !p.ditConfig.Guidance {
 		// FLUX.1 [schnell] is distilled to four steps without guidance.
 		spec.Steps, spec.StepsWithEntities, spec.Prompt.Length, spec.EntityPrompt.Length = 4, 4, 256, 256

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/cache"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/sizes"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
@@ -184,7 +186,7 @@ func (f Folder) Manifest() (m Manifest, err error) {
 	if err := m.validate(); err != nil {
 		return m, fmt.Errorf("%s: %w", f.Where(ManifestFile), err)
 	}
-	if err := family.Fit(m.Transformer, m.Autoencoder, family.TextConfig{T5: m.T5, CLIP: m.CLIP}); err != nil {
+	if err := fluxmodel.Fit(m.Transformer, m.Autoencoder, fluxmodel.TextConfig{T5: m.T5, CLIP: m.CLIP}); err != nil {
 		return m, fmt.Errorf("%s: %w", f.Where(ManifestFile), err)
 	}
 	if err := m.checkImageSide(); err != nil {
@@ -277,9 +279,29 @@ func (m Manifest) ImageSide() (vision.Config, flux.IPConfig) {
 	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim, Blocks: m.Transformer.Double + m.Transformer.Single}
 }
 
-// Resolve opens a model in nano's layout.
-func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
-	f, err := Find(m.Path, s.Nano)
+// Family is the embedded model, and others in its layout.
+var Family = family.Family{
+	Family:  eligen.Family{Name: "nano"},
+	Outline: outline, Resolve: resolve,
+}
+
+func outline() eligen.Spec {
+	s := fluxmodel.Outline(tokenizer)
+	s.Native, s.InContext = eligen.Size{W: 256, H: 256}, true
+	return s
+}
+
+// tokenizer is the embedded model's.
+var tokenizer = sync.OnceValues(func() (*text.T5Tokenizer, error) {
+	file, err := fs.ReadFile(Files(), T5TokenizerFile)
+	if err != nil {
+		return nil, err
+	}
+	return text.NewT5Tokenizer(file)
+})
+
+func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
+	f, err := Find(m.Path, s.Embedded)
 	if err != nil {
 		return nil, err
 	}
@@ -319,21 +341,25 @@ func Resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err := man.check(dit, ae, t5, clip); err != nil {
 		return nil, err
 	}
-	cfg := family.TextConfig{T5: man.T5, CLIP: man.CLIP}
+	cfg := fluxmodel.TextConfig{T5: man.T5, CLIP: man.CLIP}
 	load, digests, err := f.tokenizers()
 	if err != nil {
 		return nil, err
 	}
-	tokens := family.Checked(cfg, load)
+	tokens := fluxmodel.Checked(cfg, load)
 	r.Spec = man.spec(tokens)
 	r.Spec.Family, r.Spec.DType = m.Family, dtype
 	r.Spec.Text = family.Digest("text", dtype, cfg, append(digests, txtDigest)...)
 	r.Spec.Transformer = family.Digest("transformer", dtype, man.Transformer, ditDigest)
 	r.Spec.Autoencoder = family.Digest("autoencoder", "float32", man.Autoencoder, aeDigest)
-	r.Text = &family.Text{TextConfig: cfg, T5Weights: t5, CLIPWeights: clip, Tokens: tokens, DType: computed}
-	r.Transformer = &family.Transformer{Config: man.Transformer, Weights: dit, DType: computed}
-	r.Autoencoder = &family.Autoencoder{Config: man.Autoencoder, Weights: ae}
-	f.adapters(man, r)
+	r.Encoders = &fluxmodel.Text{
+		TextConfig: cfg, T5Weights: t5, CLIPWeights: clip, Tokens: tokens, DType: computed,
+		Digest: r.Spec.Text, EntityLength: man.EntityTextLength,
+	}
+	part := &fluxmodel.DiT{Config: man.Transformer, Loader: dit, Computed: computed}
+	r.Transformer, r.Autoencoder = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: ae}
+	r.LoRA = weights.ParseLoRA
+	f.adapters(man, r, part)
 	return r, nil
 }
 
@@ -348,17 +374,17 @@ func (m Manifest) check(dit, ae, t5, clip *weights.Checkpoint) error {
 }
 
 // spec returns the defaults and limits that the manifest states.
-func (m Manifest) spec(tokens *family.Tokenizers) eligen.Spec {
-	return eligen.Spec{
-		Geometry: family.Geometry(m.Transformer, m.Autoencoder), Native: m.Native,
-		Prompt: eligen.Reading{Length: m.TextLength, Pooled: true}, EntityPrompt: eligen.Reading{Length: m.EntityTextLength}, HasGuidance: m.Transformer.Guidance,
-		Steps: m.Steps, StepsWithEntities: m.StepsWithEntities,
-		CFG: m.CFG, CFGWithNegative: m.CFGWithNegative, CFGWithEntities: m.CFGWithEntities,
-		CFGWithSource: m.CFGWithSource, CleanSource: m.CleanSource,
-		Guidance: m.Guidance, Schedule: m.Schedule,
-		Encoders: family.Encoders(tokens, m.CLIP.Positions), Unread: m.reader(tokens), Pixels: m.Pixels, Objects: m.objects(),
-		EliGen: true, InContext: true, LeastTeaCache: eligen.LeastTeaCache,
-	}
+func (m Manifest) spec(tokens *fluxmodel.Tokenizers) eligen.Spec {
+	s := outline()
+	s.Geometry, s.Native = fluxmodel.Geometry(m.Transformer, m.Autoencoder), m.Native
+	s.Prompt, s.EntityPrompt = eligen.Reading{Length: m.TextLength, Pooled: true}, eligen.Reading{Length: m.EntityTextLength}
+	s.Encoders, s.Unread = fluxmodel.Encoders(tokens, m.CLIP.Positions), m.reader(tokens)
+	s.Steps, s.StepsWithEntities, s.Schedule = m.Steps, m.StepsWithEntities, m.Schedule
+	s.CFG, s.CFGWithNegative, s.CFGWithEntities = m.CFG, m.CFGWithNegative, m.CFGWithEntities
+	s.CFGWithSource, s.CleanSource = m.CFGWithSource, m.CleanSource
+	s.HasGuidance, s.Guidance = m.Transformer.Guidance, m.Guidance
+	s.Pixels, s.Objects = m.Pixels, m.objects()
+	return s
 }
 
 // tokenizers reads the tokenizers' files, and returns what makes tokenizers of them.
@@ -386,7 +412,8 @@ func (f Folder) tokenizers() (load func() (*text.T5Tokenizer, *text.CLIPTokenize
 }
 
 // adapters has a model open its own adapters when a scene asks for them.
-func (f Folder) adapters(man Manifest, r *family.Model) {
+func (f Folder) adapters(man Manifest, r *family.Model, dit *fluxmodel.DiT) {
+	o := fluxmodel.ImageOpener{Family: r.Spec.Family, DType: r.Spec.DType, Transformer: dit}
 	own := func(name string) (*weights.Checkpoint, []eligen.Digest, error) {
 		if man.Vision == nil || man.IP == nil {
 			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none", f.Where(ManifestFile))
@@ -394,18 +421,19 @@ func (f Folder) adapters(man Manifest, r *family.Model) {
 		c, d, err := f.checkpoint(name)
 		return c, []eligen.Digest{d}, err
 	}
-	r.IPAdapter = func() (file family.ImageFile[flux.IPConfig], err error) {
+	o.Adapter = func() (file fluxmodel.ImageFile[flux.IPConfig], err error) {
 		if file.Checkpoint, file.Digests, err = own(IPFile); err == nil {
 			file.Config, err = *man.IP, weights.Check(file.Path, file.Checkpoint, weights.List(man.IP.Weights()))
 		}
 		return file, err
 	}
-	r.Tower = func() (file family.ImageFile[vision.Config], err error) {
+	o.Tower = func() (file fluxmodel.ImageFile[vision.Config], err error) {
 		if file.Checkpoint, file.Digests, err = own(VisionFile); err == nil {
 			file.Config, err = *man.Vision, weights.Check(file.Path, file.Checkpoint, weights.List(man.Vision.Weights()))
 		}
 		return file, err
 	}
+	r.Images = o.Open
 	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) {
 		c, d, err := f.checkpoint(EliGenFile)
 		if errors.Is(err, fs.ErrNotExist) {

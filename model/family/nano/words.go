@@ -8,13 +8,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/model/family"
+	"github.com/eligen/eligen/model/fluxmodel"
 )
 
 // reader is the Spec's Unread of a model that was taught few words.
-func (m Manifest) reader(t *family.Tokenizers) func(string) eligen.Unread {
+func (m Manifest) reader(t *fluxmodel.Tokenizers) func(string) eligen.Unread {
 	return func(prompt string) eligen.Unread {
-		out := family.Reader(t)(prompt)
+		out := fluxmodel.Reader(t)(prompt)
 		tokens, err := t.Get()
 		if err != nil {
 			return out

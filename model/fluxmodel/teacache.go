@@ -1,4 +1,4 @@
-package sample
+package fluxmodel
 
 import (
 	"errors"
@@ -12,6 +12,10 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 )
+
+// LeastTeaCache is a change that no step's estimate goes below: a threshold up to it reuses
+// nothing.
+const LeastTeaCache = 0.18
 
 // A teaCache leaves out the blocks in steps whose input is much like that of the step
 // before: what the blocks last added to the image is added again.
@@ -41,7 +45,7 @@ func teaChange(r float64) float64 {
 func (c *teaCache) finalize() {
 	for _, t := range []*tensors.Tensor{c.modulated, c.residual} {
 		if t != nil {
-			// As in branch.finalize.
+			// As in branch.Close.
 			_ = t.FinalizeAll()
 		}
 	}

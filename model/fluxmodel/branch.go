@@ -1,4 +1,4 @@
-package sample
+package fluxmodel
 
 import (
 	"errors"
@@ -20,6 +20,7 @@ import (
 // A branch is one of the two sides of guidance, ready for the steps: what they
 // share is on the backend.
 type branch struct {
+	t        *Transformer
 	graphs   stepGraphs
 	txt      []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
 	mods     [][]byte          // of each step, [1,M] in the weights' dtype
@@ -37,7 +38,8 @@ func (b *branch) kept(block int) []*tensors.Tensor {
 	return append(slices.Clone(b.pictures[2*block:2*block+2]), b.marks...)
 }
 
-func (b *branch) finalize() {
+// Close frees the tensors that the steps share.
+func (b *branch) Close() {
 	for _, t := range slices.Concat(b.marks, b.txt, b.pictures) {
 		// The picture is done; a leak would show in the next one.
 		_ = t.FinalizeAll()
@@ -72,7 +74,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		return nil, err
 	}
 	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
-	b := &branch{txt: out[1:], graphs: stepGraphs{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
+	b := &branch{t: t, txt: out[1:], graphs: stepGraphs{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
 	err = out[0].ConstBytes(func(data []byte) {
 		size := len(data) / steps
 		for i := range steps {
@@ -89,7 +91,7 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 		b.pictures, err = t.Images.keysValues(images, cfg, b.graphs.dtype, t.Lean)
 	}
 	if err != nil {
-		b.finalize()
+		b.Close()
 		return nil, err
 	}
 	return b, nil

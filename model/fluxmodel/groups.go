@@ -1,10 +1,9 @@
-package sample
+package fluxmodel
 
 import (
 	"slices"
 
 	"github.com/eligen/eligen"
-	"github.com/eligen/eligen/internal/tensor"
 )
 
 // An entityGroup is entities that one tensor holds.
@@ -19,15 +18,15 @@ const mergedRows = 128
 
 // groupEntities puts entities of one text length and bucket together, in an
 // order that doesn't depend on their own. Those without a token are left out,
-// since nothing attends to them. txt, if not nil, replaces their text.
-func groupEntities(all []eligen.EntityConditioning, txt *tensor.Tensor) []entityGroup {
+// since nothing attends to them. text, if not nil, replaces their prompts.
+func groupEntities(all []eligen.EntityConditioning, text eligen.Conditioning) []entityGroup {
 	var groups []entityGroup
 	for _, e := range all {
 		if len(e.Tokens) == 0 {
 			continue
 		}
-		if txt != nil {
-			e.Prompt = eligen.Conditioning{eligen.Txt: *txt}
+		if text != nil {
+			e.Prompt = text
 		}
 		length := e.Prompt[eligen.Txt].Shape[0]
 		e.Bucket = max(e.Bucket, len(e.Tokens))

@@ -1,4 +1,4 @@
-package sample
+package fluxmodel
 
 import (
 	"fmt"
@@ -75,7 +75,7 @@ func TestTeaCacheOfTwoBranches(t *testing.T) {
 		t.Error("entities have no effect")
 	}
 	for r := 0.0; r < 2; r += 1e-4 {
-		if x := teaChange(r); !(x > eligen.LeastTeaCache) {
+		if x := teaChange(r); !(x > LeastTeaCache) {
 			t.Fatalf("a change of %g is estimated at %g", r, x)
 		}
 	}

@@ -1,0 +1,181 @@
+// Package fluxmodel runs models of FLUX.1's architecture: T5 and CLIP, a transformer of
+// double and single blocks, an autoencoder, IP-Adapters with a vision tower. The families
+// nano and flux are two registrations of it.
+package fluxmodel
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/gomlx/compute/dtypes"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/encode"
+	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/family"
+	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/text"
+	"github.com/eligen/eligen/model/vae"
+	"github.com/eligen/eligen/model/weights"
+)
+
+// Text is a model's T5 and CLIP, with their tokenizers.
+type Text struct {
+	TextConfig
+	T5Weights, CLIPWeights weights.Loader
+	Tokens                 *Tokenizers
+	DType                  dtypes.DType
+
+	Digest       eligen.Digest // of the weights
+	EntityLength int           // T5 tokens of an entity's prompt
+}
+
+var _ family.Encoders = (*Text)(nil)
+
+// Bytes returns how many bytes of weights are held while prompts are read.
+func (p *Text) Bytes() int64 { return exec.NewStore(nil, p.T5Weights, p.DType).Whole() }
+
+// Encode runs T5 on a prompt cut or padded to its length, and CLIP where it is to be
+// pooled.
+func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as eligen.Reading) (eligen.Conditioning, error) {
+	if as.Unpadded {
+		return nil, fmt.Errorf("T5 was trained on padded prompts, and is asked for one without. This is a bug in eligen")
+	}
+	tokens, err := p.Tokens.Get()
+	if err != nil {
+		return nil, err
+	}
+	encoders := encode.Text{T5: p.T5, CLIP: p.CLIP, Runner: h.Runner()}
+	if encoders.T5Store, err = h.Store("t5 "+string(p.Digest), p.T5Weights, p.DType); err != nil {
+		return nil, err
+	}
+	if as.Pooled {
+		// A prompt with a vector is a render's: its entities' prompts come next.
+		encoders.CLIPStore = exec.NewStore(h.Runner().Backend, p.CLIPWeights, p.DType)
+		if err := encoders.Ready(as.Length, p.EntityLength); err != nil {
+			return nil, err
+		}
+	}
+	txt, err := encoders.States(tokens.T5(prompt, as.Length))
+	if err == nil {
+		err = family.Finite("T5 gave", txt)
+	}
+	c := eligen.Conditioning{eligen.Txt: txt}
+	if err != nil || !as.Pooled {
+		return c, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if encoders.CLIPStore, err = h.Store("clip "+string(p.Digest), p.CLIPWeights, p.DType); err != nil {
+		return nil, err
+	}
+	if c[eligen.Vec], err = encoders.Pooled(tokens.CLIP(prompt, p.CLIP.Positions)); err != nil {
+		return nil, err
+	}
+	return c, family.Finite("CLIP gave", c[eligen.Vec])
+}
+
+// Fit refuses parts that were not made for one another.
+func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
+	if ae.Z == dit.LatentChannels && text.T5.Dim == dit.TextDim && text.CLIP.Dim == dit.PooledDim {
+		return nil
+	}
+	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; the others make %d, %d and %d",
+		dit.LatentChannels, dit.TextDim, dit.PooledDim, ae.Z, text.T5.Dim, text.CLIP.Dim)
+}
+
+// TextConfig holds the sizes of both text encoders.
+type TextConfig struct {
+	T5   text.T5Config
+	CLIP text.CLIPConfig
+}
+
+// Tokenizers are read when a prompt is first counted or encoded.
+type Tokenizers struct {
+	once sync.Once
+	load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)
+	t    Tokenize
+	err  error
+}
+
+// Tokenize cuts prompts.
+type Tokenize struct {
+	T5, CLIP func(prompt string, length int) []int32
+
+	CountT5, CountCLIP func(prompt string) int
+
+	Unknown func(prompt string) []eligen.Stretch // what T5 has no piece for
+	Words   func() []string                      // that T5 has a piece for
+}
+
+// Get returns the tokenizers, read at the first call.
+func (t *Tokenizers) Get() (Tokenize, error) {
+	t.once.Do(func() {
+		t5, clip, err := t.load()
+		if err != nil {
+			t.err = err
+			return
+		}
+		t.t = Tokenize{
+			T5:      func(p string, n int) []int32 { ids, _ := t5.Encode(p, n); return ids },
+			CLIP:    func(p string, n int) []int32 { ids, _ := clip.Encode(p, n); return ids },
+			CountT5: t5.Count, CountCLIP: clip.Count,
+
+			Unknown: t5.Unknown, Words: t5.Words,
+		}
+	})
+	return t.t, t.err
+}
+
+// Checked returns tokenizers that refuse to load where ids the encoders
+// have no rows for their ids.
+func Checked(c TextConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error)) *Tokenizers {
+	return &Tokenizers{load: func() (*text.T5Tokenizer, *text.CLIPTokenizer, error) {
+		t5, clip, err := load()
+		if err != nil {
+			return nil, nil, err
+		}
+		if t5.Vocab() > c.T5.Vocab {
+			return nil, nil, fmt.Errorf("the T5 tokenizer has %d pieces, the T5 weights have rows for %d: they don't belong together", t5.Vocab(), c.T5.Vocab)
+		}
+		if clip.Vocab() > c.CLIP.Vocab {
+			return nil, nil, fmt.Errorf("the CLIP tokenizer has %d tokens, the CLIP weights have rows for %d: they don't belong together", clip.Vocab(), c.CLIP.Vocab)
+		}
+		return t5, clip, nil
+	}}
+}
+
+// Encoders returns the encoders of a Spec: T5, and CLIP, which reads clipMax tokens.
+func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
+	count := func(of func(Tokenize) func(string) int) func(string) int {
+		return func(prompt string) int {
+			tokens, err := t.Get()
+			if err != nil {
+				return 0 // EncodePrompt reports it
+			}
+			return of(tokens)(prompt)
+		}
+	}
+	return []eligen.Encoder{
+		{Name: "T5", Role: "the text encoder", Count: count(func(t Tokenize) func(string) int { return t.CountT5 })},
+		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true, Count: count(func(t Tokenize) func(string) int { return t.CountCLIP })},
+	}
+}
+
+// Geometry returns how a transformer and its autoencoder cut pictures.
+func Geometry(t flux.Config, a vae.Config) eligen.Geometry {
+	return eligen.Geometry{Channels: t.LatentChannels, Factor: a.Factor(), Patch: flux.Patch}
+}
+
+// Reader returns the Unread of a model that was taught more words than anybody lists.
+func Reader(t *Tokenizers) func(string) eligen.Unread {
+	return func(prompt string) eligen.Unread {
+		tokens, err := t.Get()
+		if err != nil {
+			return eligen.Unread{} // EncodePrompt reports it
+		}
+		return eligen.Unread{Pieces: tokens.Unknown(prompt)}
+	}
+}
