@@ -12,5 +12,5 @@ package exec
 import "C"
 
 // trim gives memory that was freed back to the system. XLA's compiler leaves it in pieces
-// that the C library would keep: 1.5 GiB after a T5-XXL of twenty-four layers.
+// that the C library would keep: 1.5 GiB after a text encoder of twenty-four layers.
 func trim() { C.trim() }
