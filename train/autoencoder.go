@@ -82,7 +82,7 @@ func crops(c vae.Config, r eligen.Recipe, samples annotated.Samples, step int) (
 	}, nil
 }
 
-// autoencoderLoss returns the loss of pictures [B,3,h,w], and what it is made of.
+// autoencoderLoss returns the loss of pictures [B,3,h,w], and its terms.
 func autoencoderLoss(w nn.Weights, c vae.Config, img, noise *Node, fixed bool) (*Node, map[string]*Node) {
 	moments := vae.Moments(w, c, img, nil) // [B,2Z,h,w]
 	mean := Slice(moments, AxisRange(), AxisRange(0, c.Z))
@@ -131,7 +131,7 @@ func Pixels(img *image.NRGBA, x0, y0, w, h int) []float32 {
 	return out
 }
 
-// Quality is how well an autoencoder does on whole pictures.
+// Quality measures an autoencoder on whole pictures.
 type Quality struct {
 	PSNR        float64 // of all pixels of all pictures, dB; peak 255
 	Mean, Sigma float64 // of the encoder's mean, over all channels: what Shift and 1/Scale should be

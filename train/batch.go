@@ -25,7 +25,7 @@ type batch struct {
 	prompt, clip, entities, origin []int32
 }
 
-// inputs are what a step's graph is given of a batch, of latents of h×w.
+// inputs are a batch as a step's graph gets it, of latents of h×w.
 type inputs struct {
 	x0, noise *Node // [B,16,h,w]
 	sigma     *Node // [B]
@@ -37,7 +37,7 @@ type inputs struct {
 	conditions
 }
 
-// conditions are what a picture is made by.
+// conditions guide a picture.
 type conditions struct {
 	prompt, clip      *Node // [B,T], [B,C]
 	entities, members *Node // [B,N,Te], [B,N,S]
@@ -48,7 +48,7 @@ func inputsOf(in []*Node) inputs {
 	return inputs{in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7], conditions{in[8], in[9], in[10], in[11], in[12]}}
 }
 
-// given is how many inputs those are.
+// given is the number of those inputs.
 const given = 13
 
 // pairs reports whether the samples are pairs of panels.
@@ -170,7 +170,7 @@ func (b *batch) tensors(h, w, entities int) []*tensors.Tensor {
 	}
 }
 
-// noised says that all columns of the current sample, w latents wide, have its noise, but
+// noised gives all columns of the current sample, w latents wide, its noise, except
 // for the first few, which have none.
 func (b *batch) noised(w, few int) {
 	for x := range w {

@@ -24,7 +24,7 @@ import (
 	"github.com/eligen/eligen/model/vision"
 )
 
-// Model is what a flow-matching training works on. Weights carry their
+// A Model is trained by flow matching. Weights carry their
 // component as a prefix: dit., t5., clip.; the autoencoder's are apart.
 type Model struct {
 	Flux        flux.Config
@@ -87,7 +87,7 @@ func Flow(backend compute.Backend, m Model, r eligen.Recipe, samples, panels Pic
 	return t, nil
 }
 
-// A flowTask is what Flow trains, and what it is shown.
+// A flowTask is a training of Flow's, with the records that it sees.
 type flowTask struct {
 	m     Model
 	r     eligen.Recipe
@@ -142,7 +142,7 @@ func (f *flowTask) loss(w nn.Weights, nodes []*Node) (*Node, map[string]*Node) {
 	return Add(ReduceAllMean(Mul(d, in.weight)), heads), measures
 }
 
-// Pictures are what a training sees: samples, how many of them, and the folder that
+// Pictures are a training's: samples, how many of them, and the folder that
 // their latents are kept in.
 type Pictures struct {
 	Samples annotated.Samples
@@ -323,7 +323,7 @@ func flowBatch(data *records, r eligen.Recipe, step int, each func(b *batch)) ([
 	return b.tensors(lh, lw, count), nil
 }
 
-// windowEntities is how many entities a sample carries that shows a window:
+// windowEntities is the number of entities in a sample that shows a window:
 // those that take up most of it.
 const windowEntities = 3
 

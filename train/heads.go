@@ -18,7 +18,7 @@ import (
 // blocks say these things, and how far off they are counts in the loss. The heads are not
 // part of the model.
 
-// headPrefix is where the heads' weights are, which no model holds.
+// headPrefix begins the names of the heads' weights, which no model holds.
 const headPrefix = "head."
 
 // heads say one thing of image tokens: so many numbers.

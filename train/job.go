@@ -55,7 +55,7 @@ type Start struct {
 	Text   Text
 }
 
-// defaultPictures is how many composed pictures a base or LoRA training cycles
+// defaultPictures is the number of composed pictures that a base or LoRA training cycles
 // through.
 const defaultPictures = 24 * 1024
 

@@ -48,7 +48,7 @@ func (l *trainingLog) note(s *state, text string) {
 	l.add(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Note: text})
 }
 
-// means are what a line of the log holds of the steps since the line before.
+// means sum up the steps since the log's last line.
 type means struct {
 	loss, norm float64
 	steps      int

@@ -29,7 +29,7 @@ import (
 // A Tokenizer turns a prompt into token ids, padded or cut to a length.
 type Tokenizer func(prompt string, length int) []int32
 
-// Text says how prompts become tokens.
+// Text turns prompts into tokens.
 type Text struct {
 	T5, CLIP     Tokenizer
 	Length       int // T5 tokens of the global prompt
@@ -37,7 +37,7 @@ type Text struct {
 	CLIPLength   int
 }
 
-// MaxEntities is how many entities a training sample carries; of a picture with
+// MaxEntities is the number of entities in a training sample; of a picture with
 // more, the rest are in the global prompt alone.
 const MaxEntities = 4
 

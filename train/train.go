@@ -64,7 +64,7 @@ type Options struct {
 	Export func(weights map[string]tensor.Tensor) error
 }
 
-// Status is what the log holds of a step.
+// Status is a line of the log.
 type Status struct {
 	Step     int                `json:"step"` // steps done
 	Of       int                `json:"of"`

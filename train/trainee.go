@@ -21,11 +21,11 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
-// JudgeFile is the classifier that evaluation asks what is in a picture, and
+// JudgeFile is the classifier that tells evaluation which object is in a picture, and
 // the names of its classes.
 const JudgeFile = "judge.safetensors"
 
-// StyleJudgeFile is the classifier that evaluation asks in which style an object is.
+// StyleJudgeFile is the classifier that tells evaluation an object's style.
 const StyleJudgeFile = "style-judge.safetensors"
 
 // A Trainee is a model in nano's layout on its way to being trained: parts may
@@ -113,7 +113,7 @@ func NewTrainee(words []string) (*Trainee, error) {
 	}, nil
 }
 
-// prefixes are what the names of a file's weights have before them in training.
+// prefixes come before the names of a file's weights in training.
 var prefixes = map[string]string{nano.TransformerFile: "dit.", nano.VisionFile: "vision.", nano.IPFile: "ip.",
 	nano.InContextFile: "in-context."}
 

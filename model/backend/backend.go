@@ -58,7 +58,7 @@ func (i Info) ID(dtype string) string {
 	return fmt.Sprintf("eligen %s %s %s %s %s %s", eligen.Version, kind, i.Instructions, dtype, libraries, runtime.Version())
 }
 
-// maxFlags is how much of a file of flags is read.
+// maxFlags bounds the size of a file of flags, in bytes.
 const maxFlags = 1 << 20
 
 // xlaFlags returns what the environment variable XLA_FLAGS tells XLA: the flags themselves,

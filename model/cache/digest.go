@@ -31,7 +31,7 @@ type digestRecord struct {
 // last writer wins: a lost record costs hashing a file again.
 var records sync.Mutex
 
-// settled is how old a file's last change must be before its digest is kept:
+// settled is the least age of a file's last change for its digest to be kept:
 // a change within one tick of the file system's clock leaves no trace.
 const settled = 2 * time.Second
 
@@ -98,7 +98,7 @@ func recordFile() string {
 	return filepath.Join(dir, "digests.json")
 }
 
-// maxRecords is how much of the file of records is read.
+// maxRecords bounds the size of the file of records, in bytes.
 const maxRecords = 64 << 20
 
 // readRecords returns an empty map where the file is missing or damaged.

@@ -18,7 +18,7 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
-// repository is what a folder's config.json says of what shapes can't tell.
+// repository is the part of a folder's config.json that shapes can't tell.
 type repository struct {
 	AxesDimsRope  []int    `json:"axes_dims_rope"`
 	Heads         int      `json:"num_attention_heads"`

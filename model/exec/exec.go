@@ -52,7 +52,7 @@ type Runner struct {
 	Compiled int // graphs, so far
 }
 
-// maxPrograms is how many compiled graphs are kept. Shapes come from prompts
+// maxPrograms is the number of compiled graphs that are kept. Shapes come from prompts
 // and regions, so that a long session sees many.
 const maxPrograms = 48
 

@@ -47,7 +47,7 @@ func NewStore(backend compute.Backend, l lora.Loader, dtype dtypes.DType) *Store
 	return s
 }
 
-// Scale says how strongly the LoRAs act whose factors the loader has, by lora.Beside,
+// Scale sets how strongly the LoRAs act whose factors the loader has, by lora.Beside,
 // from the next run on. There must be as many scales as there were layers.
 func (s *Store) Scale(scales ...float32) error {
 	if slices.Equal(scales, s.scales) {
@@ -70,7 +70,7 @@ func (s *Store) Scale(scales ...float32) error {
 	return nil
 }
 
-// scalesName is what the scales are called among the weights, whose input to a graph
+// scalesName names the scales among the weights, whose input to a graph
 // they are, too.
 const scalesName = "scales of LoRAs"
 
@@ -148,7 +148,7 @@ func (s *Store) load(names []string) error {
 	return errors.Join(errs...)
 }
 
-// chunk is how many elements are converted at a time.
+// chunk is the number of elements that are converted at a time.
 const chunk = 1 << 16
 
 // loadTensor reads a tensor straight into the memory that the backend computes

@@ -44,7 +44,7 @@ var Nano = Config{
 	TextDim: 128, PooledDim: 128, Guidance: false, MLPRatio: 4, LatentChannels: 16,
 }
 
-// Patch is how many latents an image token covers in each direction.
+// Patch is the number of latents that an image token covers in each direction.
 const Patch = 2
 
 const (
@@ -64,7 +64,7 @@ func (c Config) PatchDim() int { return c.LatentChannels * Patch * Patch }
 // MLP returns the hidden width of a block's MLP.
 func (c Config) MLP() int { return c.MLPRatio * c.Dim }
 
-// Validate says what is wrong with a Config that no transformer can have.
+// Validate refuses a Config that no transformer can have.
 func (c Config) Validate() error {
 	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads},
 		sizes.Size{Name: "TextDim", N: c.TextDim, Max: sizes.MaxWidth}, sizes.Size{Name: "PooledDim", N: c.PooledDim, Max: sizes.MaxWidth},

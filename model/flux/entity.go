@@ -50,7 +50,7 @@ func (x qkv) split(n int) (a, b qkv) {
 	return a, b
 }
 
-// attention is what all blocks of one step have in common.
+// attention is shared by all blocks of one step.
 type attention struct {
 	cfg      Config
 	text     int // rows of text, all segments
@@ -286,7 +286,7 @@ func merge(base part, covered []part, groups []group) *Node {
 	return ConvertDType(Div(SliceAxis(sum, last, AxisRange(0, head)), SliceAxis(sum, last, AxisRange(head))), dtype)
 }
 
-// maxScores is how many attention scores are held at once: 256 MB of float32.
+// maxScores is the number of attention scores that are held at once: 256 MB of float32.
 // FLUX.1 at 1024×1024 would have eight times as many.
 var maxScores = 64 << 20
 

@@ -11,7 +11,7 @@ import (
 	"github.com/eligen/eligen/model/nn"
 )
 
-// An Input is what the transformer sees in one step.
+// An Input is all that the transformer sees in one step.
 type Input struct {
 	Latents  *Node // [B,C,h,w]; h and w even
 	Timestep *Node // [B], 1000·sigma

@@ -84,7 +84,7 @@ func DetectIP(shape func(name string) []int) (IPConfig, error) {
 	return c, nil
 }
 
-// Validate says what is wrong with sizes that no IP-Adapter can have.
+// Validate refuses sizes that no IP-Adapter can have.
 func (c IPConfig) Validate() error {
 	return sizes.Check(sizes.Size{Name: "ImageDim", N: c.ImageDim, Max: sizes.MaxWidth},
 		sizes.Size{Name: "Hidden", N: c.Hidden, Max: sizes.MaxHidden},
@@ -92,10 +92,10 @@ func (c IPConfig) Validate() error {
 		sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "Blocks", N: c.Blocks, Max: 2 * sizes.MaxLayers})
 }
 
-// maxPictureTokens is how many tokens a picture becomes at most.
+// maxPictureTokens is the most tokens that a picture becomes.
 const maxPictureTokens = 4096
 
-// Fits says why an IP-Adapter was not made for a transformer.
+// Fits returns why an IP-Adapter was not made for a transformer, or nil.
 func (c IPConfig) Fits(t Config) error {
 	if c.Dim != t.Dim || c.Blocks != t.Double+t.Single {
 		return fmt.Errorf("the IP-Adapter is for a transformer of %d blocks and width %d; this one has %d + %d and width %d", c.Blocks,
@@ -114,7 +114,7 @@ func ImageTokens(w nn.Weights, vec *Node) *Node {
 	return w.In("norm").LayerNorm(x, ipEpsilon)
 }
 
-// KeyValue is what a block sees of pictures: keys and values [B,T,H,HeadDim] of
+// KeyValue is all that a block sees of pictures: keys and values [B,T,H,HeadDim] of
 // their tokens.
 type KeyValue struct{ K, V *Node }
 

@@ -13,7 +13,7 @@ type entityGroup struct {
 	entities       []eligen.EntityConditioning
 }
 
-// mergedRows is how many rows of padding are taken for one group fewer.
+// mergedRows is the most rows of padding that one group fewer is worth.
 const mergedRows = 128
 
 // groupEntities puts entities of one text length and bucket together, in an

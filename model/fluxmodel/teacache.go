@@ -29,7 +29,7 @@ type teaCache struct {
 	residual  *tensors.Tensor // what the blocks added when they last ran
 }
 
-// A TeaStep is what a step's cache decided by.
+// A TeaStep holds the numbers by which a step's cache decided.
 type TeaStep struct {
 	Change float64 // of the first block's input, relative to the step before; 0 where it isn't asked for
 	Sum    float64 // of estimated changes; from the threshold on, the blocks run

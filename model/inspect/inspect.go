@@ -1,4 +1,4 @@
-// Package inspect reports what is in files of weights.
+// Package inspect reports on files of weights.
 package inspect
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
-// A Report is what `eligen models inspect` says of a file or folder.
+// A Report describes a file or folder, for `eligen models inspect`.
 type Report struct {
 	Path       string         `json:"path"`
 	Kind       string         `json:"kind"`             // KindTransformer, …; "model" for a folder with several parts
@@ -38,7 +38,7 @@ type Report struct {
 	Parts   []Report `json:"parts,omitempty"`   // of a model
 }
 
-// LoRA is what is known of a LoRA before it is laid over a model.
+// LoRA describes a LoRA before it is laid over a model.
 type LoRA struct {
 	Rank    [2]int     `json:"rank"`              // smallest and largest
 	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank

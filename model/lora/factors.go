@@ -27,7 +27,8 @@ func (f *File) Factors() ([]Factor, error) {
 		if parts := len(of[module][0].module.Diffusers); parts > 1 && of[module][0].part >= 0 {
 			if rows = 3 * of[module][0].in; parts > 3 {
 				if hidden == 0 {
-					return nil, fmt.Errorf("%s: the width of %s doesn't follow from queries, keys and values alone, and the file has no more", f.Path, module)
+					return nil, fmt.Errorf("%s: the width of %s doesn't follow from queries, keys and values alone, and the file has no more",
+						f.Path, module)
 				}
 				rows += hidden
 			}

@@ -12,7 +12,7 @@ import "github.com/eligen/eligen/internal/tensor"
 // the transformer and the autoencoder and by Hugging Face's for text encoders.
 // Its methods may be called from several goroutines at once.
 type Loader interface {
-	// Tensors lists what there is, in the order of the data. Offset is of no
+	// Tensors lists all tensors, in the order of the data. Offset is of no
 	// meaning; Size is bytes in the file's dtype.
 	Tensors() []tensor.Info
 	// Floats fills dst with a tensor's elements, row-major, from an element on.

@@ -74,7 +74,7 @@ func otherKind(list ...string) string {
 	return ""
 }
 
-// target is what a file's name for a module means.
+// target is the module that a file's name means.
 type target struct {
 	module names.Module
 	part   int
@@ -250,7 +250,7 @@ func listed(list []string, heading string) string {
 	return s
 }
 
-// besideTransformer is what belongs to no transformer in a LoRA file, by what its names
+// besideTransformer lists the components other than transformers in LoRA files, by what their names
 // begin with: sd-scripts', OneTrainer's, diffusers' and ComfyUI's.
 var besideTransformer = []struct{ prefix, what string }{
 	{"lora_te1_", "CLIP"}, {"lora_te2_", "T5"}, {"lora_te3_", "T5"}, {"lora_te_", "CLIP"},
@@ -269,7 +269,7 @@ func part(name string) string {
 	return ""
 }
 
-// Dropped says what of the file is applied to nothing, with counts: "the updates of 4
+// Dropped describes the part of the file that is applied to nothing, with counts: "the updates of 4
 // layers of CLIP and 8 of T5, the text encoders". It is "" where all is applied.
 func (f *File) Dropped() string {
 	seen, counts := map[string]bool{}, map[string]int{}
@@ -376,7 +376,7 @@ func matrix(shape []int) (rows, cols int, ok bool) {
 	return shape[0], shape[1], true
 }
 
-// Check reads all factors, and says of one that holds what is no finite number.
+// Check reads all factors, and refuses one that holds a number that isn't finite.
 func (f *File) Check() error {
 	buffer := make([]float32, 1<<16)
 	for _, p := range f.factors {
@@ -429,7 +429,7 @@ func (f *File) Modules() int {
 	return len(seen)
 }
 
-// String says what the file is: "native LoRA, rank 16, 60 modules".
+// String describes the file: "native LoRA, rank 16, 60 modules".
 func (f *File) String() string {
 	low, high := f.Rank()
 	s := fmt.Sprintf("%s LoRA, rank %d", f.Format, low)

@@ -24,7 +24,7 @@ type pattern struct {
 	alpha float64
 }
 
-// metadataKey is where diffusers keeps settings in a file's metadata.
+// metadataKey is diffusers' key of settings in a file's metadata.
 const metadataKey = "lora_adapter_metadata"
 
 // fromMetadata reads the settings in a safetensors header; nil where there are none.

@@ -31,7 +31,7 @@ func (w Weights) Conv(x *Node, stride int, top, left, bottom, right int) *Node {
 // Conv3 applies a 3×3 convolution with padding 1: the size stays.
 func (w Weights) Conv3(x *Node) *Node { return w.Conv(x, 1, 1, 1, 1, 1) }
 
-// xlaBackend is what GoMLX calls XLA on any device; the pure-Go backend's name
+// xlaBackend is GoMLX's name of XLA on any device; the pure-Go backend's name
 // is not the one that it is opened by.
 const xlaBackend = "xla"
 

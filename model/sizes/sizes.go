@@ -22,7 +22,7 @@ type Size struct {
 	Max  int
 }
 
-// Check says of the first size that is not from 1 to its maximum.
+// Check refuses the first size that is not from 1 to its maximum.
 func Check(list ...Size) error {
 	for _, s := range list {
 		if s.N < 1 || s.N > s.Max {

@@ -27,7 +27,7 @@ type CLIPTokenizer struct {
 	raw, lower addedTokens // markers written in a prompt: as they are, and in any case
 }
 
-// A merge is what a pair of neighbours becomes; a smaller rank goes first.
+// A merge makes one token of a pair of neighbours; a smaller rank goes first.
 type merge struct {
 	rank int
 	id   int32

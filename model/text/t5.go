@@ -95,7 +95,7 @@ func (c T5Config) Weights() []Weight {
 	return append(out, Weight{"encoder.final_layer_norm.weight", []int{c.Dim}})
 }
 
-// Validate says what is wrong with sizes that no T5 encoder can have.
+// Validate refuses sizes that no T5 encoder can have.
 func (c T5Config) Validate() error {
 	return sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
 		sizes.Size{Name: "HeadDim", N: c.HeadDim, Max: sizes.MaxWidth}, sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads},

@@ -50,7 +50,7 @@ func NewT5Tokenizer(tokenizerJSON []byte) (*T5Tokenizer, error) {
 	return t, nil
 }
 
-// t5File is what is read of a tokenizer.json.
+// t5File is the part of a tokenizer.json that is read.
 type t5File struct {
 	AddedTokens  []addedToken `json:"added_tokens"`
 	Normalizer   json.RawMessage

@@ -19,7 +19,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Magic is what such files begin with. Those of PyTorch before 1.6 don't, and
+// Magic begins such files. Those of PyTorch before 1.6 don't have it, and
 // are not read.
 const Magic = "PK\x03\x04"
 

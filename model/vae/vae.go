@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/model/sizes"
 )
 
-// Config says how big an autoencoder is, and how its latents are normalised.
+// A Config is an autoencoder's sizes, and the normalisation of its latents.
 type Config struct {
 	Ch        int     `json:"ch"`         // base width
 	Mult      []int   `json:"mult"`       // width of each level in units of Ch
@@ -39,7 +39,7 @@ const epsilon = 1e-6
 // Factor returns how many pixels a latent covers in each direction.
 func (c Config) Factor() int { return 1 << (len(c.Mult) - 1) }
 
-// Validate says what is wrong with sizes that no autoencoder can have.
+// Validate refuses sizes that no autoencoder can have.
 func (c Config) Validate() error {
 	list := []sizes.Size{{Name: "ch", N: c.Ch, Max: 1 << 13}, {Name: "the number of mult", N: len(c.Mult), Max: 8},
 		{Name: "res_blocks", N: c.ResBlocks, Max: 64},
@@ -267,7 +267,7 @@ func (c Config) mid(w nn.Weights, x *Node, b *blocks) *Node {
 	return b.next(c.res(w.In("block_2"), x))
 }
 
-// MaxScores is how many attention scores are held at once: 256 MB of float32.
+// MaxScores is the number of attention scores that are held at once: 256 MB of float32.
 const MaxScores = 64 << 20
 
 // attention has one head over all positions. Queries go in chunks, so that a

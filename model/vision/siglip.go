@@ -80,7 +80,7 @@ func (c Config) Weights() []Weight {
 	return out
 }
 
-// Validate says what is wrong with sizes that no vision tower can have.
+// Validate refuses sizes that no vision tower can have.
 func (c Config) Validate() error {
 	err := sizes.Check(sizes.Size{Name: "Dim", N: c.Dim, Max: sizes.MaxWidth}, sizes.Size{Name: "FF", N: c.FF, Max: sizes.MaxHidden},
 		sizes.Size{Name: "Heads", N: c.Heads, Max: sizes.MaxHeads}, sizes.Size{Name: "Layers", N: c.Layers, Max: sizes.MaxLayers},

@@ -29,7 +29,7 @@ func List[W ~struct {
 // readable names the dtypes that weights may have.
 const readable = "F32, BF16, F16, F64, F8_E4M3 and F8_E5M2"
 
-// maxListed is how many problems an error lists before it only counts them.
+// maxListed is the number of problems that an error lists before it only counts them.
 const maxListed = 20
 
 // Check compares what a loader has with what a model wants, tensor by tensor,

@@ -23,7 +23,7 @@ import (
 // [ErrUnreadable].
 func Convert(in, out string, force bool) (err error) {
 	if !strings.EqualFold(filepath.Ext(out), ".safetensors") {
-		return fmt.Errorf("%s doesn't end in .safetensors, which is what is written", out)
+		return fmt.Errorf("%s must end in .safetensors, the format that is written", out)
 	}
 	src, err := files.Open(in)
 	if err != nil {
@@ -104,11 +104,11 @@ func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, er
 	return sorted, head, err
 }
 
-// maxShared is how many times an archive's size its tensors may have. PyTorch keeps
+// maxShared bounds the size of an archive's tensors, in archives. PyTorch keeps
 // numbers that several tensors share once, and safetensors can't.
 const maxShared = 8
 
-// hasRoom says if a file of a size doesn't fit on the disk that it is to be written to.
+// hasRoom returns an error if a file of a size doesn't fit on the disk that it is written to.
 func hasRoom(path string, size int64) error {
 	dir := filepath.Dir(path)
 	if free, known := freeSpace(dir); known && size > 0 && uint64(size) > free {

@@ -80,7 +80,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"a pickle alone", "in.bin", "out.safetensors", []byte("\x80\x02}q\x00."), true, "not an archive of PyTorch"},
 		{"cut short", "in.bin", "out.safetensors", archive[:len(archive)/2], true, "damaged"},
 		{"another program", "in.bin", "out.safetensors", program, true, "posix._utils.system_of_the_user"},
-		{"another ending", "in.bin", "out.bin", archive, false, "doesn't end in .safetensors"},
+		{"another ending", "in.bin", "out.bin", archive, false, "must end in .safetensors"},
 		{"itself", "in.safetensors", "in.safetensors", archive, false, "is the file that is read"},
 		{"no file", "", "out.safetensors", nil, false, "no such file"},
 	} {

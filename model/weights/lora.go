@@ -27,7 +27,7 @@ var LoRAFormats = []string{lora.Native, lora.Kohya, lora.Diffusers}
 func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	defer panics.Catch("converting the LoRA", &err)
 	if !strings.EqualFold(filepath.Ext(out), ".safetensors") {
-		return 0, fmt.Errorf("%s doesn't end in .safetensors, which is what is written", out)
+		return 0, fmt.Errorf("%s must end in .safetensors, the format that is written", out)
 	}
 	fi, err := os.Stat(in)
 	if err != nil {

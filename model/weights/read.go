@@ -59,7 +59,7 @@ func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
 	return true, nil
 }
 
-// readAtOnce is how many bytes are read at a time.
+// readAtOnce is the number of bytes that are read at a time.
 const readAtOnce = 1 << 20
 
 // Floats fills dst with a tensor's elements from an element on. No more of the
