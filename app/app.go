@@ -47,7 +47,7 @@ type App struct {
 	engines map[engineKey]engine
 }
 
-// engineKey is what engines of models are told apart by: the backend, and the folder of the model nano.
+// An engineKey names an engine of models: its backend, and the folder of the model nano.
 type engineKey struct{ backend, nano string }
 
 type engine struct {

@@ -94,7 +94,7 @@ func FirstFiles(files []eligen.PlannedOutput) []string {
 // may be replaced.
 func Untouched(r io.Reader) bool {
 	b := bufio.NewReader(r)
-	return clip.Untouched(b) || still.Untouched(b) // what is no clip has not been read
+	return clip.Untouched(b) || still.Untouched(b) // clip reads nothing of a file that is not a clip
 }
 
 // Renders of fewer steps need no draft; others' drafts have a part of the steps.

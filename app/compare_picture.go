@@ -1,13 +1,12 @@
 package app
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
 	"image/color"
-	"io/fs"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -91,8 +90,9 @@ func (d PictureDifference) String() string {
 		return "The pixels are equal."
 	}
 	r := d.Box
-	return fmt.Sprintf("%.2f dB PSNR; %.3g %% of the pixels differ, all in px(xywh(%d, %d, %d, %d)).", d.PSNR,
-		100*float64(d.Differ)/float64(d.a.Rect.Dx()*d.a.Rect.Dy()), r.Min.X, r.Min.Y, r.Dx(), r.Dy())
+	return fmt.Sprintf(
+		"%.2f dB PSNR; %.3g %% of the pixels differ, all in px(xywh(%d, %d, %d, %d)).",
+		d.PSNR, 100*float64(d.Differ)/float64(d.a.Rect.Dx()*d.a.Rect.Dy()), r.Min.X, r.Min.Y, r.Dx(), r.Dy())
 }
 
 // Picture shows where the difference is: the second picture in dark grey, and on top of it what
@@ -119,44 +119,39 @@ func WritePicture(path string, img image.Image) error {
 	return writePicture(filepath.Dir(path), filepath.Base(path), img)
 }
 
-// writePicture writes a PNG below a folder, whole or not at all. What eligen did not
-// write stays.
-func writePicture(folder, name string, img image.Image) (err error) {
+// writePicture writes a PNG below a folder, atomically. What eligen did not write stays.
+func writePicture(folder, name string, img image.Image) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(folder)
+	dir, err := files.OpenDir(folder)
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer dir.Close()
 	path := filepath.Join(folder, name)
-	if old, err := files.OpenIn(root, name); err == nil {
-		ours := still.Untouched(old)
-		old.Close()
-		if !ours {
-			return fmt.Errorf("%s is there already, and eligen did not write it, or it was changed since. Move it away, or choose another path",
-				path)
-		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := replaceable(dir, name); err != nil {
+		return fmt.Errorf("%s %w", path, err)
 	}
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
+	var b bytes.Buffer
+	if err := errors.Join(still.Plain(&b, img), dir.MkdirAll(filepath.Dir(name)), dir.Put(name, b.Bytes())); err != nil {
+		return fmt.Errorf("%s can't be written: %w", path, err)
 	}
-	temp := filepath.Join(filepath.Dir(name), fmt.Sprintf(".eligen-new-%08x", rand.Uint32()))
-	f, err := root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
+	return nil
+}
+
+// replaceable reports why a file must not be replaced; nil where there is none, or eligen wrote it.
+func replaceable(dir files.Folder, name string) error {
+	old, err := dir.Open(name)
+	switch {
+	case files.Missing(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("can't be read: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = root.Remove(temp) // what went wrong first is what is told
-			err = fmt.Errorf("%s can't be written: %w", path, err)
-		}
-	}()
-	if err := errors.Join(still.Plain(f, img), f.Close()); err != nil {
-		return err
+	defer old.Close()
+	if !still.Untouched(old) {
+		return errors.New("exists, and was not written by eligen, or was edited since. Move it, or choose another path")
 	}
-	return root.Rename(temp, name)
+	return nil
 }

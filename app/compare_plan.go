@@ -78,8 +78,9 @@ func (a *App) ComparePlans(before, after string) (Difference, error) {
 func (p *planFile) parts() ([]part, error) {
 	out := []part{{address: "plan", facts: []fact{{"engine", p.Engine}}}}
 	for _, s := range p.Stages {
-		t := part{address: s.Address, brief: s.Kind, digest: s.Digest,
-			facts: []fact{{"kind", s.Kind}, {"inputs", "[" + strings.Join(s.Inputs, ", ") + "]"}}}
+		t := part{address: s.Address, brief: s.Kind, digest: s.Digest}
+		t.add("kind", "%s", s.Kind)
+		t.add("inputs", "[%s]", strings.Join(s.Inputs, ", "))
 		text := s.Definition
 		if len(text) == 0 {
 			text = s.Recipe

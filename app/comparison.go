@@ -26,8 +26,8 @@ type comparison struct {
 	summary string        // of a mismatch
 }
 
-// compare compares a picture with its record. The verdict is one line; mismatch says
-// in sentences what is wrong, "" if nothing is.
+// compare compares a picture with its record. The verdict is one line; mismatch explains the
+// difference in sentences, "" without one.
 func (c *comparison) compare() (verdict, mismatch string) {
 	same := still.Pixels(c.img) == c.record.Pixels
 	switch {
@@ -38,8 +38,9 @@ func (c *comparison) compare() (verdict, mismatch string) {
 	case c.now == c.record.Plan && !strings.Contains(c.v.plan.engine.ID(), "cuda"): // a GPU adds in whatever order numbers come
 		c.summary = "Picture differs from its record"
 		found, text := c.against()
-		return "other pixels" + found, fmt.Sprintf("The recipe and the engine are those of the record, and %s came out with other pixels: "+
-			"something in this build or machine computes otherwise.%s", c.render.Address, text)
+		return "other pixels" + found, fmt.Sprintf(
+			"The recipe and the engine are those of the record, and %s came out with other pixels: something in this "+
+				"build or machine computes otherwise.%s", c.render.Address, text)
 	case c.there == c.record.Plan:
 		return c.likeness()
 	}
@@ -58,12 +59,14 @@ func (c *comparison) compare() (verdict, mismatch string) {
 // likeness compares with the recorded picture, by PSNR: another engine rounds
 // otherwise, and so does a GPU from one time to the next.
 func (c *comparison) likeness() (verdict, mismatch string) {
-	where := fmt.Sprintf("%s was recorded on %s, and this is %s. Engines round differently, so the new picture is compared with the "+
-		"recorded one", c.render.Address, c.record.Engine, c.v.plan.engine.ID())
+	where := fmt.Sprintf(
+		"%s was recorded on %s, and this is %s. Engines round differently, so the new picture is compared with the "+
+			"recorded one", c.render.Address, c.record.Engine, c.v.plan.engine.ID())
 	on := "on another engine"
 	if c.now == c.record.Plan {
-		where = fmt.Sprintf("%s was recorded on this engine, a GPU, which makes no two pictures that are equal bit for bit; so the new one "+
-			"is compared with the recorded one", c.render.Address)
+		where = fmt.Sprintf(
+			"%s was recorded on this engine, a GPU, which makes no two pictures that are equal bit for bit; so the "+
+				"new one is compared with the recorded one", c.render.Address)
 		on = "on a GPU"
 	}
 	var troubles []string
@@ -92,12 +95,12 @@ func (c *comparison) likeness() (verdict, mismatch string) {
 	}
 	c.summary = "No recorded picture to compare with"
 	found, text := c.against()
-	return "nothing to compare with" + found,
-		fmt.Sprintf("%s, and %s. Put the recorded picture there, or verify on the engine of the record.%s", where,
-			strings.Join(troubles, ", and "), text)
+	return "nothing to compare with" + found, fmt.Sprintf(
+		"%s, and %s. Put the recorded picture there, or verify on the engine of the record.%s",
+		where, strings.Join(troubles, ", and "), text)
 }
 
-// named is what a render says now and did not when it was recorded.
+// named lists how the render has changed since it was recorded.
 func (c *comparison) named() []string {
 	if c.record.Resolved == nil {
 		return []string{"the lock doesn't say what it was"}
@@ -121,8 +124,8 @@ func (c *comparison) named() []string {
 	return lines
 }
 
-// against holds a new picture against the one that lies beside the scene, and draws
-// where they differ. found goes on a verdict's line, text into a message.
+// against compares a new picture with the one next to the scene, and draws where they
+// differ. found goes on a verdict's line, text into a message.
 func (c *comparison) against() (found, text string) {
 	for _, path := range c.paths {
 		old, err := dsl.ReadPicture(path)
@@ -130,8 +133,8 @@ func (c *comparison) against() (found, text string) {
 			continue
 		}
 		if old.Bounds().Size() != c.img.Rect.Size() {
-			return "", fmt.Sprintf(" %s has %s pixels, the new picture %s.%s", path, SizeText(old.Bounds().Size()), SizeText(c.img.Rect.Size()),
-				c.keep())
+			was, is := SizeText(old.Bounds().Size()), SizeText(c.img.Rect.Size())
+			return "", fmt.Sprintf(" %s has %s pixels, the new picture %s.%s", path, was, is, c.keep())
 		}
 		d := comparePictures(pixels.Straight(old), c.img)
 		if d.Differ == 0 {
@@ -148,10 +151,10 @@ func (c *comparison) against() (found, text string) {
 		}
 		return fmt.Sprintf(", %.2f dB from %s; %s shows where", d.PSNR, path, filepath.Join(folder, name)), text + c.keep()
 	}
-	return "", " No picture of it lies beside the scene to be compared with." + c.keep()
+	return "", " There is no picture of it next to the scene to compare with." + c.keep()
 }
 
-// keep writes the new picture, where a folder for such things was named.
+// keep writes the new picture to the request's folder for differences, if it has one.
 func (c *comparison) keep() string {
 	if c.v.request.DiffFolder == "" || len(c.paths) == 0 {
 		return ""
@@ -163,8 +166,8 @@ func (c *comparison) keep() string {
 	return fmt.Sprintf(" The new picture is %s.", filepath.Join(folder, name))
 }
 
-// diffPath is where a picture about an output goes: beside it, or in the folder that
-// was named, by its path below the scene's folder.
+// diffPath returns where a picture about an output goes: next to it, or in the request's
+// folder for differences, by its path below the scene's folder.
 func (c *comparison) diffPath(path, ending string) (folder, name string) {
 	folder = filepath.Dir(c.v.plan.Scene.Path)
 	name, err := filepath.Rel(folder, path)

@@ -34,8 +34,8 @@ func resolvedFacts(r still.Resolved) []fact {
 		out.add("inpaint", "%s, %s", p.Picture.Short(), KeepingText(p.Mode, p.Feather, p.Background)+SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		out.add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(),
-			KeepingText(t.Way(), t.Feather, t.Background)+SeenText(t.Colour, t.Profile))
+		kept := KeepingText(t.Way(), t.Feather, t.Background) + SeenText(t.Colour, t.Profile)
+		out.add("transfer", "%s into %s, %s", t.Source.Short(), t.Target.Short(), kept)
 	}
 	out.entities(r.Entities)
 	return out
@@ -104,8 +104,8 @@ func KeepingText(mode string, feather, background float64) string {
 	return mode
 }
 
-// SeenText says what was done to a picture that was brought in, to be seen: what was put behind it, and
-// what its colours were converted from.
+// SeenText says how a picture from outside was prepared: the background that was put behind it, and the
+// profile that its colours were converted from.
 func SeenText(background, profile string) (text string) {
 	if background != "" {
 		text += ", over " + background

@@ -65,8 +65,10 @@ func tracksOf(described json.RawMessage) []eligen.Track {
 		if dot < 0 || len(d.Keys) == 0 && len(d.Path) < 4 && d.Follow == "" {
 			continue
 		}
-		t := eligen.Track{Target: eligen.Target{Block: d.Target[:dot], Attribute: d.Target[dot+1:]}, Extrapolate: d.Extrapolate, Follow: d.Follow,
-			Ease: easeOf(d.Ease)}
+		t := eligen.Track{
+			Target:      eligen.Target{Block: d.Target[:dot], Attribute: d.Target[dot+1:]},
+			Extrapolate: d.Extrapolate, Follow: d.Follow, Ease: easeOf(d.Ease),
+		}
 		if len(d.Path) >= 4 {
 			t.Path = &eligen.Path{Points: d.Path}
 		}

@@ -57,8 +57,8 @@ func machineMemory(root fs.FS) memoryLimit {
 	limits := read(root, "proc/self/limits")
 	resident := kilobytes(status, "VmRSS")
 	consider(max(0, resource(limits, "Max address space")-kilobytes(status, "VmSize")+resident), "the limit of address space (ulimit -v)")
-	consider(max(0, resource(limits, "Max data size")-kilobytes(status, "VmData")+kilobytes(status, "RssAnon")),
-		"the limit of data (ulimit -d)")
+	data := resource(limits, "Max data size") - kilobytes(status, "VmData") + kilobytes(status, "RssAnon")
+	consider(max(0, data), "the limit of data (ulimit -d)")
 	return least
 }
 
@@ -94,7 +94,7 @@ func resource(data []byte, name string) int64 {
 	return 0
 }
 
-// groupLimits are the files that limit the memory of the control groups that this
+// groupLimits lists the files that limit the memory of the control groups that this
 // process is in, from its own up to the root of each hierarchy, of both versions.
 func groupLimits(root fs.FS) (files []string) {
 	of := map[string]string{} // the group in the hierarchy of version 2, "", and in that of version 1's memory

@@ -44,7 +44,7 @@ type Plan struct {
 	again   []eligen.Ref // stages to make again
 }
 
-// Plan reads a scene and plans what the request chooses from it. It returns warnings beside the plan;
+// Plan reads a scene and plans what the request chooses from it. It returns warnings with the plan;
 // mistakes in the scene are an error of type eligen.Diagnostics, in an IntegrityError where they come
 // of weights that are damaged. Warnings come with an error, too.
 func (a *App) Plan(ctx context.Context, r PlanRequest) (*Plan, eligen.Diagnostics, error) {
@@ -92,8 +92,9 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 		return nil, nil, err
 	}
 	memory := limit(r.Memory, r.MemoryFrom, e.ID())
-	p, ds, err := build(ctx, e, scene, planner.Options{Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out,
-		Frames: spans(r.Frames).only()})
+	p, ds, err := build(ctx, e, scene, planner.Options{
+		Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out, Frames: spans(r.Frames).only(),
+	})
 	if warnings = append(warnings, ds...); err != nil {
 		return nil, warnings, err
 	}
@@ -128,7 +129,7 @@ func build(ctx context.Context, e eligen.Engine, scene *eligen.Scene, o planner.
 	return p, ds, nil
 }
 
-// planned is [planner.Build]. The error is ctx's.
+// planned calls [planner.Build]. The error is ctx's.
 func planned(
 	ctx context.Context, scene *eligen.Scene, engineID string,
 	spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o planner.Options,

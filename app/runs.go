@@ -86,8 +86,10 @@ func (a *App) journals() ([]PastRun, error) {
 		if e.Kind != "run" || path.Ext(e.Name) != ".jsonl" {
 			continue
 		}
-		r := PastRun{Name: strings.TrimSuffix(path.Base(e.Name), ".jsonl"), path: filepath.Join(store.Dir(), filepath.FromSlash(e.Name)),
-			State: "broken off"}
+		r := PastRun{
+			Name: strings.TrimSuffix(path.Base(e.Name), ".jsonl"), State: "broken off",
+			path: filepath.Join(store.Dir(), filepath.FromSlash(e.Name)),
+		}
 		if e.Live {
 			r.State = "running"
 		}
@@ -128,8 +130,8 @@ func (a *App) RunEvents(name string) ([]eligen.Event, error) {
 	case 1:
 		return readRun(found[0].path)
 	}
-	return nil, fmt.Errorf("%s begins the names of %d runs, from %s to %s; write more of it", name, len(found), found[0].Name,
-		found[len(found)-1].Name)
+	return nil, fmt.Errorf(
+		"%s begins the names of %d runs, from %s to %s; write more of it", name, len(found), found[0].Name, found[len(found)-1].Name)
 }
 
 // maxEvent is the longest line of a journal that is read: a stage's definition may hold masks.

@@ -82,8 +82,8 @@ func (s spans) within(longest *eligen.Render, several bool) error {
 			return &InputError{"frames", s.String(), fmt.Sprintf("%v is no range of frames", one)}
 		}
 		if one.Last > last {
-			return &InputError{"frames", s.String(), fmt.Sprintf("there is no frame %d; %s%s has the frames 0 to %d", one.Last, longest.Address,
-				which, last)}
+			problem := fmt.Sprintf("there is no frame %d; %s%s has the frames 0 to %d", one.Last, longest.Address, which, last)
+			return &InputError{"frames", s.String(), problem}
 		}
 	}
 	return nil
@@ -98,8 +98,8 @@ func (s spans) warn(stills []eligen.Render) (ds eligen.Diagnostics) {
 	if n := len(stills) - 1; n > 0 {
 		whole, more = "they are rendered whole", fmt.Sprintf(", as %d more are", n)
 	}
-	ds.Warnf(&stills[0].Source, "Argument without effect", "Frames %s are of clips, and %s is a single picture%s: %s.", s, stills[0].Address,
-		more, whole)
+	ds.Warnf(&stills[0].Source, "Argument without effect",
+		"Frames %s are of clips, and %s is a single picture%s: %s.", s, stills[0].Address, more, whole)
 	return ds
 }
 

@@ -30,8 +30,8 @@ func previewPlan(list []sketch, p *eligen.Plan) *eligen.Plan {
 		}
 		taken[name] = true
 		out.Outputs = append(out.Outputs, eligen.PlannedOutput{
-			Render: k.Render, Path: filepath.Join(out.Folder, filepath.FromSlash(name)), Stage: out.Add(k.Render+".preview", k.source, op),
-			Source: k.source,
+			Render: k.Render, Path: filepath.Join(out.Folder, filepath.FromSlash(name)), Source: k.source,
+			Stage: out.Add(k.Render+".preview", k.source, op),
 		})
 	}
 	return out

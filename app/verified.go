@@ -92,7 +92,7 @@ func sheets(scene *eligen.Scene) {
 	}
 }
 
-// clip looks at a file of a clip: its sheet is its picture, and what made it is what
+// clip takes a file of a clip into account: its sheet is its picture, and its definition is what
 // its first frame says.
 func (v *verified) clip(op eligen.Op, file eligen.PlannedOutput) {
 	made, frame := still.ResolvedOf(op)
@@ -116,10 +116,12 @@ func (v *verified) first(r clip.Resolved) {
 	}
 }
 
-// weightsOf are the digests of what a render runs.
+// weightsOf returns the digests of the weights that a render runs.
 func weightsOf(r still.Resolved) []eligen.LockedWeights {
-	out := []eligen.LockedWeights{{Part: "text", Digest: r.Model.Text}, {Part: "transformer", Digest: r.Model.Transformer},
-		{Part: "autoencoder", Digest: r.Model.Autoencoder}}
+	out := []eligen.LockedWeights{
+		{Part: "text", Digest: r.Model.Text}, {Part: "transformer", Digest: r.Model.Transformer},
+		{Part: "autoencoder", Digest: r.Model.Autoencoder},
+	}
 	for _, a := range r.Adapters {
 		out = append(out, eligen.LockedWeights{Part: "adapter", Digest: a.Digest})
 	}
@@ -127,7 +129,7 @@ func weightsOf(r still.Resolved) []eligen.LockedWeights {
 	return slices.DeleteFunc(out, func(w eligen.LockedWeights) bool { return w.Digest == "" })
 }
 
-// picture is what a stage of a run has made.
+// picture returns the picture that a stage of a run has made.
 func picture(store *file.Store, d eligen.Digest) (*image.NRGBA, error) {
 	a, ok, err := store.Get(d)
 	if err == nil && !ok {
@@ -143,7 +145,7 @@ func picture(store *file.Store, d eligen.Digest) (*image.NRGBA, error) {
 	return pixels.Straight(img), nil
 }
 
-// tilesOf are the tiles that a render was decoded in.
+// tilesOf returns the tiles that a render was decoded in.
 func tilesOf(r still.Resolved) *eligen.Tiling {
 	if r.Approximate == nil {
 		return nil
@@ -151,7 +153,7 @@ func tilesOf(r still.Resolved) *eligen.Tiling {
 	return r.Approximate.Tiles
 }
 
-// localPath is an output's path from the scene's folder, as a lock has it.
+// localPath returns an output's path from the scene's folder, as a lock has it.
 func localPath(p *eligen.Plan, f eligen.PlannedOutput) string {
 	name, err := filepath.Rel(p.Folder, f.Path)
 	if err != nil {

@@ -115,18 +115,18 @@ func (v *Verifying) chooseRecorded() (warnings eligen.Diagnostics, err error) {
 		for i := range v.lock.Renders {
 			r := &v.lock.Renders[i]
 			address := movedTo(scene.Moves, r.Address)
-			if r.Scene == filepath.Base(scene.Path) && !slices.ContainsFunc(scene.Renders,
-				func(x eligen.Render) bool { return x.Address == address }) {
-				v.gone.Errorf(&r.Source, "Recorded render is gone", "%s is recorded, and %s has no such render. If it has another name now, a "+
-					"moved block keeps its record; if it is not wanted any more, forget it %s", r.Address, scene.Path, advice)
+			if r.Scene == filepath.Base(scene.Path) && !hasRender(scene, address) {
+				v.gone.Errorf(&r.Source, "Recorded render is gone",
+					"%s is recorded, and %s has no such render. If it has another name now, a moved block keeps its "+
+						"record; if it is not wanted any more, forget it %s", r.Address, scene.Path, advice)
 			}
 		}
 	}
 	scene.Renders = slices.DeleteFunc(scene.Renders, func(r eligen.Render) bool {
 		missing := recordOf(v.lock, scene, r.Address) == nil
 		if missing {
-			warnings.Warnf(&r.Source, "Render is not recorded", "%s is not in %s, so there is nothing to hold it to. Record it %s", r.Address,
-				eligen.LockName, advice)
+			warnings.Warnf(&r.Source, "Render is not recorded",
+				"%s is not in %s, so there is nothing to compare it with. Record it %s", r.Address, eligen.LockName, advice)
 		}
 		return missing
 	})
@@ -138,12 +138,16 @@ func (v *Verifying) chooseRecorded() (warnings eligen.Diagnostics, err error) {
 	}
 	var ds eligen.Diagnostics
 	ds.Errorf(&eligen.Source{File: scene.Path}, "Nothing is recorded",
-		"%s has no record of %s, so there is nothing to hold it to. Render it and record what comes of it %s",
+		"%s has no record of %s, so there is nothing to compare it with. Render and record it %s",
 		filepath.Join(filepath.Dir(scene.Path), eligen.LockName), scene.Path, advice)
 	return nil, ds
 }
 
-// options are the planner's. With withLock, a render that leaves open whether it is decoded in tiles
+func hasRender(scene *eligen.Scene, address string) bool {
+	return slices.ContainsFunc(scene.Renders, func(r eligen.Render) bool { return r.Address == address })
+}
+
+// options returns the planner's options. With withLock, a render that leaves open whether it is decoded in tiles
 // is planned as it was recorded, however much memory there is: its digest must not depend on the
 // machine that verifies.
 func (v *Verifying) options(withLock bool) planner.Options {
@@ -193,7 +197,8 @@ func (v *Verifying) comparable() error {
 		if paints(r.Engine) != paints(id) {
 			kind := map[bool]string{true: "paint", false: "model"}[paints(r.Engine)]
 			other.Errorf(&r.Source, "Recorded with another kind of engine",
-				"%s was recorded on %s, and this is %s: flat colours and a model's picture have nothing in common. Verify it with %s.",
+				"%s was recorded on %s, and this is %s: flat colours and a model's picture have nothing in common. "+
+					"Verify it with %s.",
 				one.render.Address, r.Engine, id, v.request.EngineAdvice(kind))
 			continue
 		}
@@ -216,9 +221,10 @@ func (v *Verifying) otherWeights(ds *eligen.Diagnostics, one verified) {
 	}
 	for i, w := range now {
 		if was := r.Weights[i]; was != w {
-			ds.Errorf(&r.Source, "Weights are not those of the lock", "%s was recorded with the weights %s of its %s; they are %s now. A file "+
-				"was changed, or another was put in its place. Nothing was rendered. Get the recorded weights back, or, if the new ones are meant, "+
-				"record what comes of them %s",
+			ds.Errorf(&r.Source, "Weights are not those of the lock",
+				"%s was recorded with the weights %s of its %s; they are %s now. A file was changed, or another was "+
+					"put in its place. Nothing was rendered. Get the recorded weights back, or, if the new ones are "+
+					"meant, record what comes of them %s",
 				one.render.Address, was.Digest.Short(), was.Part, w.Digest.Short(), v.request.Advice)
 		}
 	}
@@ -228,7 +234,7 @@ func (v *Verifying) otherWeights(ds *eligen.Diagnostics, one verified) {
 // only Events count.
 func (a *App) Verify(ctx context.Context, v *Verifying, r Run) (*Verification, error) {
 	out := &Verification{Problems: slices.Clone(v.gone)}
-	// The files next to the scene are what is compared with.
+	// It writes no file: those next to the scene are the ones to compare with.
 	err := alone(ctx, v.plan, Run{Events: r.Events, Unwritten: true}, func(store *file.Store) error {
 		for _, one := range v.list {
 			img, err := picture(store, one.digest(v.plan.Plan))
@@ -259,14 +265,15 @@ func (out *Verification) add(v *Verifying, one verified, img *image.NRGBA, store
 		if troubles := c.files(store); len(troubles) > 0 {
 			verdict += "; " + strings.Join(troubles, "; ")
 			out.Problems.Errorf(&one.render.Source, "File differs from its record",
-				"%s comes out as it was recorded, but beside the scene\n  %s\nGet the recorded files back, or write them again %s",
+				"%s comes out as it was recorded, but next to the scene\n  %s\nGet the recorded files back, or write "+
+					"them again %s",
 				one.render.Address, strings.Join(troubles, "\n  "), v.request.Restore)
 		}
 	}
 	out.Verdicts = append(out.Verdicts, Verdict{one.render.Address, verdict, mismatch == ""})
 	if mismatch != "" {
-		out.Problems.Errorf(&one.render.Source, c.summary, "%s If the picture is meant to be as it is now, record it %s", mismatch,
-			v.request.Advice)
+		out.Problems.Errorf(&one.render.Source, c.summary,
+			"%s If the picture is meant to be as it is now, record it %s", mismatch, v.request.Advice)
 	}
 }
 
@@ -322,8 +329,7 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 			return err
 		}
 		for _, r := range renders {
-			if r.Scene == filepath.Base(scene.Path) && slices.ContainsFunc(scene.Renders,
-				func(x eligen.Render) bool { return x.Address == r.Address }) {
+			if r.Scene == filepath.Base(scene.Path) && hasRender(scene, r.Address) {
 				list = append(list, Recorded{r.Address, r.Engine})
 			}
 		}

@@ -20,8 +20,8 @@ import (
 	"github.com/eligen/eligen/store/file"
 )
 
-// files says what is wrong with the files of a render that came out as recorded: one
-// sentence a file. Those that were not there when it was recorded may be missing.
+// files lists what is wrong with the files of a render that came out as recorded, a sentence
+// each. Those that were not there when it was recorded may be missing.
 func (c *comparison) files(store *file.Store) (troubles []string) {
 	p := c.v.plan.Plan
 	for _, f := range c.verified.files {
@@ -120,8 +120,7 @@ func samePixels(a, b []byte) bool {
 	return err == nil && wrong == nil && still.Pixels(left) == still.Pixels(right)
 }
 
-// sameClip compares what two clips say of themselves, but for the releases and engines
-// that wrote them.
+// sameClip reports whether two clips record the same, whatever releases and engines wrote them.
 func sameClip(a, b clip.Resolved) bool {
 	first := func(r clip.Resolved) []fact {
 		var v verified

@@ -53,7 +53,7 @@ type Evaluation struct {
 	shown    []*image.NRGBA
 }
 
-// An evaluator is an evaluation that goes on.
+// An evaluator is a running evaluation.
 type evaluator struct {
 	lab     Lab
 	out     *Evaluation
@@ -105,8 +105,8 @@ func (e *evaluator) open(a *app.App) (*judge.Judge, error) {
 		return nil, errors.New("the model has no classifier to judge its pictures with: train one with\n\n    eligen train recipes/judge.hcl")
 	}
 	if r.Classes < 0 || r.Classes > len(classes) {
-		return nil, &app.InputError{Field: "classes", Value: fmt.Sprint(r.Classes),
-			Problem: fmt.Sprintf("the model's classifier knows %d", len(classes))}
+		problem := fmt.Sprintf("the model's classifier knows %d", len(classes))
+		return nil, &app.InputError{Field: "classes", Value: fmt.Sprint(r.Classes), Problem: problem}
 	}
 	if r.Classes == 0 {
 		r.Classes = len(classes)
@@ -146,13 +146,13 @@ func (e *evaluator) options(classify *judge.Judge) (eval.Options, error) {
 	if r.Size > 0 {
 		out.Size = eligen.Size{W: r.Size, H: r.Size}
 	}
-	var err error
-	if out.composer, err = e.sprites.Composer(dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval,
-		Smooth: true}); err != nil {
+	held := dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval}
+	panels, err := e.sprites.Composer(held)
+	if err != nil {
 		return eval.Options{}, err
 	}
-	panels, err := e.sprites.Composer(dataset.Options{Classes: r.Classes, Size: out.Size, Seed: 1, Split: dataset.Eval})
-	if err != nil {
+	held.Smooth = true
+	if out.composer, err = e.sprites.Composer(held); err != nil {
 		return eval.Options{}, err
 	}
 	if err := e.transfers(); err != nil {
@@ -305,8 +305,9 @@ func (e *Evaluation) Sheet() (image.Image, error) {
 	for m, mode := range eval.Modes {
 		for i := range layouts {
 			if i < n {
-				samples = append(samples, annotated.Sample{Name: fmt.Sprint(mode.Name, i), Image: e.shown[at], Prompt: mode.Name,
-					Entities: samples[i].Entities})
+				samples = append(samples, annotated.Sample{
+					Name: fmt.Sprint(mode.Name, i), Image: e.shown[at], Prompt: mode.Name, Entities: samples[i].Entities,
+				})
 			}
 			at++
 			if m == len(eval.Modes)-1 && i < e.request.Swaps {

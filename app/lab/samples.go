@@ -47,8 +47,9 @@ func (l Lab) samples(r *eligen.Recipe, dir string) (samples, panels bySize, err 
 	}, panels, nil
 }
 
-func composer(sprites *dataset.Sprites, r *eligen.Recipe, size eligen.Size, held bool, styles map[string]float64) (*dataset.Composer,
-	error) {
+func composer(
+	sprites *dataset.Sprites, r *eligen.Recipe, size eligen.Size, held bool, styles map[string]float64,
+) (*dataset.Composer, error) {
 	if size == (eligen.Size{}) {
 		size = eligen.Size{W: 128, H: 128}
 	}
@@ -62,12 +63,14 @@ func composer(sprites *dataset.Sprites, r *eligen.Recipe, size eligen.Size, held
 // folderSamples opens a dataset's folder.
 func folderSamples(r *eligen.Recipe) (bySize, error) {
 	if len(r.Styles) > 0 {
-		return nil, fmt.Errorf("recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave one "+
-			"of the two out", r.Name, r.Dataset)
+		return nil, fmt.Errorf(
+			"recipe %q: \"styles\" says how composed pictures are drawn, and %s holds pictures that are there: leave "+
+				"one of the two out", r.Name, r.Dataset)
 	}
 	if r.Kind == "in-context" {
-		return nil, fmt.Errorf("recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were "+
-			"before an object was painted", r.Name)
+		return nil, fmt.Errorf(
+			"recipe %q: an in-context LoRA is trained on composed pairs; a folder doesn't say what its pictures were "+
+				"before an object was painted", r.Name)
 	}
 	folder, err := dataset.Read(r.Dataset, eligen.Size{})
 	if err != nil {

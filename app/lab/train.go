@@ -127,8 +127,9 @@ func (t *Training) open(l Lab) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("another training is at work in %s. Two in one folder would overwrite each other's checkpoints: wait until it is "+
-			"done, stop it (it writes a checkpoint first), or choose another folder", t.Folder)
+		return fmt.Errorf(
+			"another training is at work in %s. Two in one folder would overwrite each other's checkpoints: wait "+
+				"until it is done, stop it (it writes a checkpoint first), or choose another folder", t.Folder)
 	}
 	t.close = append(t.close, free)
 	from, err := t.trainee.Start()
@@ -158,7 +159,7 @@ func forget(model map[string]tensor.Tensor, kind string) {
 	}
 }
 
-// Run trains, or goes on where an earlier training in the folder stopped, and returns the files that it
+// Run trains, or resumes an earlier training in the folder, and returns the files that it
 // has written. report takes each line of the log, and pause a signal to pause or go on.
 func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-chan struct{}) ([]string, error) {
 	j := t.job
@@ -171,8 +172,9 @@ func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-c
 		return nil, err
 	}
 	task := judge.Task(t.classes, t.label, j.Recipe, samples)
-	return t.written(), train.Run(ctx, task, train.Options{Recipe: j.Recipe, Backend: j.Backend, Dir: j.Dir, Report: j.Report, Pause: j.Pause,
-		Export: j.Export})
+	return t.written(), train.Run(ctx, task, train.Options{
+		Recipe: j.Recipe, Backend: j.Backend, Dir: j.Dir, Report: j.Report, Pause: j.Pause, Export: j.Export,
+	})
 }
 
 func (t *Training) written() []string {

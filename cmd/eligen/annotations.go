@@ -10,7 +10,7 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// annotate repeats diagnostics as commands that GitHub Actions shows beside the
+// annotate repeats diagnostics as commands that GitHub Actions shows next to the
 // lines of a pull request.
 func annotate(w io.Writer, ds eligen.Diagnostics) {
 	if os.Getenv("GITHUB_ACTIONS") != "true" {
@@ -21,7 +21,7 @@ func annotate(w io.Writer, ds eligen.Diagnostics) {
 	}
 }
 
-// annotation is a diagnostic as a workflow command. Columns count from 1.
+// annotation returns a diagnostic as a workflow command. Columns count from 1.
 func annotation(d eligen.Diagnostic) string {
 	command := "error"
 	if d.Severity == eligen.Warning {
@@ -32,8 +32,7 @@ func annotation(d eligen.Diagnostic) string {
 	if s := d.Source; s != nil && s.File != "" {
 		parts = append(parts, "file="+property.Replace(s.File))
 		if s.Line > 0 {
-			parts = append(parts, fmt.Sprintf("line=%d", s.Line), fmt.Sprintf("col=%d", s.Start+1),
-				fmt.Sprintf("endColumn=%d", max(s.End, s.Start+1)))
+			parts = append(parts, fmt.Sprintf("line=%d,col=%d,endColumn=%d", s.Line, s.Start+1, max(s.End, s.Start+1)))
 		}
 	}
 	title, message := d.Summary, d.Detail

@@ -126,7 +126,7 @@ func (o *applyOptions) hand(c *cobra.Command, a *app.App, p *app.Plan, made *app
 	}
 }
 
-// reported is a run's error less the failures of stages, which a front end has
+// reported returns a run's error without the failures of stages, which a front end has
 // shown already.
 func reported(err error) error {
 	var failed *runtime.StageError

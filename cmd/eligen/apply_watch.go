@@ -77,8 +77,8 @@ func (w *watching) onScreen(options tui.Options) error {
 	return err
 }
 
-// rounds renders, and looks whether the scene has changed meanwhile: then what is being
-// rendered is outdated, and given up.
+// rounds renders, and looks whether the scene has changed meanwhile: then it gives up the
+// outdated render and begins again.
 func (w *watching) rounds(left <-chan struct{}) error {
 	for {
 		seen := app.StampsOf(w.request.Input)
@@ -177,14 +177,14 @@ func (w *watching) round(ctx context.Context) error {
 	return nil
 }
 
-// outcome is what becomes of a round whose rendering didn't end well.
+// outcome decides whether the error of a round ends the watch, and shows what doesn't.
 func (w *watching) outcome(err error, shown *tui.Shown, say func(string, ...any)) error {
 	var failed *runtime.StageError
 	var ds eligen.Diagnostics
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.As(err, &failed): // its events have said so
+	case errors.As(err, &failed): // its events have reported it
 		return nil
 	case errors.As(err, &ds):
 		shown.Layouts, shown.Problems = nil, append(ds, shown.Problems...)
@@ -194,7 +194,7 @@ func (w *watching) outcome(err error, shown *tui.Shown, say func(string, ...any)
 	return err
 }
 
-// problems are an error's diagnostics.
+// problems returns an error's diagnostics.
 func problems(err error) eligen.Diagnostics {
 	var ds eligen.Diagnostics
 	if !errors.As(err, &ds) {

@@ -143,8 +143,8 @@ func listResults(w io.Writer, entries []file.Entry) error {
 		}
 		rows = append(rows, []string{page.Quiet.Of(e.Digest.Short()), size(e.Size), page.Quiet.Of(used(e.Used)), stage, e.Scene})
 	}
-	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft},
-		page.Column{Fit: page.CutLeft}))
+	cut := page.Column{Fit: page.CutLeft}
+	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{}, cut, cut))
 	return err
 }
 
@@ -155,7 +155,7 @@ func used(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04")
 }
 
-// counted is "1 result", "2 results".
+// counted returns "1 result", "2 results".
 func counted(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -317,8 +317,9 @@ would trust.`,
 			got, err := a.Import(f, args[0])
 			fmt.Fprintf(c.OutOrStdout(), "%d results added, %d were there already\n", got.Added, got.Present)
 			if err == nil && !got.Whole {
-				fmt.Fprintf(c.ErrOrStderr(), "Warning: %s is of an earlier version of eligen, which did not mark an archive's end. Each of these "+
-					"results is sound; whether some are missing can't be told.\n", args[0])
+				fmt.Fprintf(c.ErrOrStderr(),
+					"Warning: %s is of an earlier version of eligen, which did not mark an archive's end. Each of "+
+						"these results is sound; whether some are missing can't be told.\n", args[0])
 			}
 			return err
 		}),

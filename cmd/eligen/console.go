@@ -42,7 +42,7 @@ echo 'iou(entity.frog.box, entity.umbrella.box)' | eligen console scenes/rain.hc
 	return c
 }
 
-// maxLine is how much of one line is read, bytes.
+// maxLine limits the bytes of a line.
 const maxLine = 1 << 20
 
 func (o *consoleOptions) run(c *cobra.Command, a *app.App, args []string) error {
@@ -77,7 +77,7 @@ func (o *consoleOptions) run(c *cobra.Command, a *app.App, args []string) error 
 	return broken
 }
 
-// source is where lines come from: from a person at a terminal with the keys to edit
+// source returns where lines come from: a person at a terminal with the keys to edit
 // them, else from standard input as it is.
 func (o *consoleOptions) source(c *cobra.Command) func() (string, error) {
 	in, ok := c.InOrStdin().(*os.File)

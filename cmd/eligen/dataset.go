@@ -73,8 +73,8 @@ func stylesInWords() string {
 
 func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 	a := dataset.Assets
-	return fetchAssets(ctx, c, from, newLab().SpritesFolder(), fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version,
-		SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20},
+	p := fetch.Package{Registry: "npm", Name: a.Name, Version: a.Version, SHA256: eligen.Digest(a.SHA256), Limit: 256 << 20}
+	return fetchAssets(ctx, c, from, newLab().SpritesFolder(), p,
 		func(member string) string {
 			name, _ := strings.CutPrefix(member, a.Folder+"/")
 			if name == member || strings.Contains(name, "/") {
@@ -86,8 +86,8 @@ func fetchSprites(ctx context.Context, c *cobra.Command, from string) error {
 }
 
 func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
-	return fetchAssets(ctx, c, "", newLab().StyleFolder(s), fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version,
-		SHA256: s.SHA256, Limit: 64 << 20},
+	p := fetch.Package{Registry: "npm", Name: s.Package, Version: s.Version, SHA256: s.SHA256, Limit: 64 << 20}
+	return fetchAssets(ctx, c, "", newLab().StyleFolder(s), p,
 		func(member string) string {
 			if name := strings.TrimPrefix(member, "package/"); slices.Contains(dataset.StyleFiles, name) {
 				return name
@@ -106,8 +106,9 @@ func fetchStyle(ctx context.Context, c *cobra.Command, s dataset.Style) error {
 
 // fetchAssets puts the members of a package that pick names into a folder, whole
 // or not at all, where ready does not find them there already.
-func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetch.Package, pick func(member string) string,
-	ready func(dir string) error) error {
+func fetchAssets(
+	ctx context.Context, c *cobra.Command, from, dir string, p fetch.Package, pick func(member string) string, ready func(dir string) error,
+) error {
 	if ready(dir) == nil {
 		fmt.Fprintln(c.OutOrStdout(), dir)
 		return nil
@@ -127,7 +128,7 @@ func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetc
 	} else if got != p.SHA256 {
 		return fmt.Errorf("%s: %w: its SHA-256 is %s, that of %s %s is %s", from, fetch.ErrDigest, got, p.Name, p.Version, p.SHA256)
 	}
-	// Unpacked beside, and moved into place.
+	// A folder appears complete or not at all.
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func fetchAssets(ctx context.Context, c *cobra.Command, from, dir string, p fetc
 	return nil
 }
 
-// composeOptions are the flags that say what is composed.
+// composeOptions are the flags that choose what to compose.
 type composeOptions struct {
 	sprites string
 	count   int
@@ -182,7 +183,7 @@ func (o *composeOptions) flags(c *cobra.Command, count int) {
 	f.BoolVar(&o.eval, "held-out", false, "use layouts, backgrounds and phrasings that training never shows")
 }
 
-// samples are what is composed.
+// samples returns the pictures to compose.
 func (o *composeOptions) samples() (annotated.Samples, error) {
 	composer, err := o.composer()
 	if err != nil {

@@ -84,7 +84,7 @@ func (o *evalOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 	if o.json {
 		return page.JSON(c.OutOrStdout(), out.Report)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s", o.Layouts, out.Classes, out.Size.W, out.Size.H,
-		out.Engine, out.Report)
+	fmt.Fprintf(c.OutOrStdout(), "%d layouts of %d classes at %d×%d, engine %s\n\n%s",
+		o.Layouts, out.Classes, out.Size.W, out.Size.H, out.Engine, out.Report)
 	return nil
 }

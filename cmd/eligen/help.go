@@ -14,8 +14,7 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// help prints a command's page: what it does, how it is called, examples, the commands
-// below it, and its flags.
+// help prints a command's page: a description, its usage, examples, subcommands and flags.
 func help(c *cobra.Command, _ []string) {
 	w := c.OutOrStdout()
 	width := page.Prose(w)
@@ -71,7 +70,7 @@ func section(w io.Writer, title string, rows [][]string, width int) {
 	fmt.Fprint(w, page.Table(rows, width, page.Column{}, page.Column{Fit: page.Wrap}))
 }
 
-// usageLine is how a command is called.
+// usageLine returns the usage of a command.
 func usageLine(c *cobra.Command) string {
 	line := c.CommandPath()
 	if _, args, ok := strings.Cut(c.Use, " "); ok {
@@ -86,8 +85,8 @@ func usageLine(c *cobra.Command) string {
 	return line
 }
 
-// flagRows describe flags: how each is written, with a placeholder for its value, and
-// what it is for. The placeholder stands in backquotes in the flag's description.
+// flagRows describes flags: each with a placeholder for its value, and its purpose. The
+// placeholder stands in backquotes in the flag's description.
 func flagRows(flags *pflag.FlagSet) [][]string {
 	var rows [][]string
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -112,8 +111,7 @@ func flagRows(flags *pflag.FlagSet) [][]string {
 	return rows
 }
 
-// newHelp is the command help. Unlike cobra's own it fails where there is no such
-// command.
+// newHelp returns the command help. Unlike cobra's own, it fails for an unknown command.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND…]",
@@ -145,7 +143,7 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// family is a command that only holds others.
+// family returns a command that only holds others.
 func family(c *cobra.Command, members ...*cobra.Command) *cobra.Command {
 	c.AddCommand(members...)
 	c.Args = cobra.ArbitraryArgs
@@ -177,8 +175,8 @@ func completionExamples(root *cobra.Command) {
 	}
 }
 
-// unknownCommand is the error for a word that is no command below c, with the one that
-// may have been meant.
+// unknownCommand returns the error for an unknown command below c, with the name that comes
+// closest.
 func unknownCommand(c *cobra.Command, word string) error {
 	var names []string
 	for _, sub := range c.Commands() {
@@ -189,7 +187,7 @@ func unknownCommand(c *cobra.Command, word string) error {
 	return usageError{fmt.Errorf("unknown command %q for %q%s", word, c.CommandPath(), didYouMean(word, names))}
 }
 
-// wrongFlag is cobra's error for a flag, with the flag that may have been meant.
+// wrongFlag returns cobra's error for a flag, with the flag that comes closest.
 func wrongFlag(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
@@ -207,11 +205,11 @@ func wrongFlag(c *cobra.Command, err error) error {
 	return usageError{fmt.Errorf("%w%s", err, didYouMean("--"+unknown.GetSpecifiedName(), names))}
 }
 
-// exclusive is cobra's error for flags of which a command takes one. The second list has
+// exclusive matches cobra's error for flags that exclude one another. The second list has
 // those that were given.
 var exclusive = regexp.MustCompile(`^if any flags in the group .* set none of the others can be; \[(.+)\] were all set$`)
 
-// together is err, with cobra's words for flags that exclude one another in ours.
+// together returns err, with our words for flags that exclude one another.
 func together(err error) error {
 	if err == nil {
 		return nil
@@ -223,7 +221,7 @@ func together(err error) error {
 	return usageError{fmt.Errorf("--%s exclude one another: give one of them", strings.Join(strings.Fields(m[1]), " and --"))}
 }
 
-// didYouMean is a sentence with the name that is most like a word, if one is like it.
+// didYouMean returns a sentence with the name that comes closest to a word, or "".
 func didYouMean(word string, names []string) string {
 	if name := page.Nearest(word, names); name != "" {
 		return fmt.Sprintf("\n\nDid you mean %q?", name)

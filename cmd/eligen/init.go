@@ -93,7 +93,7 @@ func exampleText(name string) string {
 	return string(text)
 }
 
-// aboutScene is the first sentence of a scene's comment.
+// aboutScene returns the first sentence of a scene's comment.
 func aboutScene(text string) string {
 	var words []string
 	for l := range strings.Lines(text) {
@@ -107,7 +107,7 @@ func aboutScene(text string) string {
 	return strings.TrimRight(about, ". ")
 }
 
-// quotedText is what may be a file's name; which of them are is known by the folder.
+// quotedText matches what may be the name of a file or folder.
 var quotedText = regexp.MustCompile(`"(?:\./)?([a-z]+(?:/[a-z]+)?(?:\.[a-z]+)?)"`)
 
 // named lists the files that the text of a scene of a folder names, modules' files

@@ -13,8 +13,8 @@ import (
 	"github.com/eligen/eligen/internal/bug"
 )
 
-// grace is how long a command may take to end after an interrupt. What a model has in
-// hand may need longer, and isn't waited for: denoising has saved what it had.
+// grace is how long a command may take to end after an interrupt. A running step of a model
+// may need longer; nobody waits for it, since denoising has saved the latents.
 const grace = 800 * time.Millisecond
 
 // A signalled context has ended by a signal: it is its cause.
@@ -22,7 +22,7 @@ type signalled struct{ os.Signal }
 
 func (s signalled) Error() string { return s.String() }
 
-// listen is a context that ends with the first interrupt or termination signal, or by
+// listen returns a context that ends with the first interrupt or termination signal, or by
 // interrupt. A second signal ends the process at once.
 func listen() (ctx context.Context, interrupt func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -33,7 +33,7 @@ func listen() (ctx context.Context, interrupt func()) {
 	return ctx, func() { cancel(signalled{os.Interrupt}) }
 }
 
-// interruptedBy is the exit code after the signal that has ended a context.
+// interruptedBy returns the exit code after the signal that has ended a context.
 func interruptedBy(ctx context.Context) int {
 	var s signalled
 	if errors.As(context.Cause(ctx), &s) && s.Signal == syscall.SIGTERM {
@@ -81,7 +81,7 @@ func waitFor(ctx context.Context) {
 	}
 }
 
-// leave does all that is left, last things first, and waits a moment for it.
+// leave runs the remaining steps, last first, and waits a moment for them.
 func (l *leaving) leave() {
 	l.mu.Lock()
 	steps := slices.Clone(l.steps)

@@ -1,4 +1,4 @@
-// Command eligen makes pictures from scene files. See the README beside go.mod.
+// Command eligen renders scene files. See README.md next to go.mod.
 package main
 
 import "os"

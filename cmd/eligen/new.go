@@ -107,7 +107,7 @@ func (o *newOptions) languageModel() *draft.Model {
 	return &draft.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
 }
 
-// write gives the scene out, and then what is to be said of it.
+// write writes the scene, and prints the notes.
 func (o *newOptions) write(c *cobra.Command, made app.Drafted) error {
 	if o.out == "" {
 		if _, err := c.OutOrStdout().Write(made.Text); err != nil {

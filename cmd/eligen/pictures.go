@@ -18,8 +18,8 @@ import (
 	"github.com/eligen/eligen/tui"
 )
 
-// screenLook is how pictures are drawn on the command's terminal, among its lines; nil
-// where there is none, or none that shows colours.
+// screenLook returns how to draw pictures among the lines of the command's terminal; nil
+// without a terminal that shows colours.
 func screenLook(c *cobra.Command) *tui.Look { return lookOf(c.ErrOrStderr()) }
 
 func lookOf(w io.Writer) *tui.Look {
@@ -37,7 +37,7 @@ func lookOf(w io.Writer) *tui.Look {
 	return &look
 }
 
-// shownMost is how many pictures are read to be shown: more never have room.
+// shownMost is how many pictures a terminal shows: there is never room for more.
 const shownMost = 8
 
 // drawFile draws a file's picture on a terminal. What can't be drawn is left out.
@@ -58,7 +58,7 @@ func drawFile(w io.Writer, f io.ReadSeeker) {
 	}
 }
 
-// viewer is the command that opens a file as a double click does.
+// viewer returns the command that opens a file as a double click does.
 func viewer() []string {
 	switch goruntime.GOOS {
 	case "darwin":

@@ -26,7 +26,7 @@ type plugin struct {
 	wheel    wheel
 	member   string        // the plugin inside of the wheel
 	digest   eligen.Digest // of that member; "" where the wheel's digest is the only one known
-	needs    []wheel       // their folder "nvidia" goes beside the plugin
+	needs    []wheel       // their folder "nvidia" goes next to the plugin
 }
 
 // A wheel is a file on PyPI.
@@ -43,8 +43,7 @@ func (w wheel) fetch() fetch.Package {
 	return fetch.Package{Registry: "pypi", Name: w.name, Version: w.version, File: w.file(), SHA256: w.digest}
 }
 
-// plugins are what `eligen backend install` knows. Another line makes another
-// platform.
+// plugins lists the plugins that `eligen backend install` knows. A new line adds a platform.
 var plugins = []plugin{
 	{
 		backend:  "xla:cpu",
@@ -87,7 +86,7 @@ var plugins = []plugin{
 	},
 }
 
-// findPlugin is the table's line for a backend on this machine.
+// findPlugin returns the table's line for a backend on this machine.
 func findPlugin(backend string) (plugin, bool) {
 	i := slices.IndexFunc(plugins, func(p plugin) bool {
 		return p.backend == backend && p.platform == runtime.GOOS+"/"+runtime.GOARCH

@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/tui"
 )
 
-// progressOptions are the flags that say how a run is shown.
+// progressOptions are the flags that choose how to show a run.
 type progressOptions struct {
 	json     bool
 	progress string
@@ -33,8 +33,7 @@ func (o *progressOptions) displayFlag(c *cobra.Command) {
 	choices(c, "progress", "tui", "plain", "none")
 }
 
-// frontEnd is a sink that shows a run's events, and what to call after the last
-// of them.
+// frontEnd returns a sink that shows a run's events, and a function to call after the last.
 func (o *progressOptions) frontEnd(c *cobra.Command) (eligen.Sink, func(), error) {
 	return o.show(c, tui.Options{
 		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Env: os.Getenv,
@@ -42,7 +41,7 @@ func (o *progressOptions) frontEnd(c *cobra.Command) (eligen.Sink, func(), error
 	})
 }
 
-// show is a front end with options.
+// show returns a front end with options.
 func (o *progressOptions) show(c *cobra.Command, options tui.Options) (eligen.Sink, func(), error) {
 	display, err := o.display(c)
 	if err != nil {
@@ -52,7 +51,7 @@ func (o *progressOptions) show(c *cobra.Command, options tui.Options) (eligen.Si
 	return show, onLeave(c.Context(), done), nil
 }
 
-// display is the one that flags and terminal choose.
+// display returns the display that flags and terminal choose.
 func (o *progressOptions) display(c *cobra.Command) (tui.Display, error) {
 	display, err := tui.Mode(o.json, o.progress, page.Terminal(c.ErrOrStderr()) != nil, os.Getenv)
 	if err != nil {
@@ -61,7 +60,7 @@ func (o *progressOptions) display(c *cobra.Command) (tui.Display, error) {
 	return display, nil
 }
 
-// stageExit is the exit code of a run in which stages failed.
+// stageExit returns the exit code of a run whose stages failed.
 func stageExit(err error) int {
 	if errors.Is(err, fetch.ErrDigest) {
 		return exitIntegrity
@@ -69,7 +68,7 @@ func stageExit(err error) int {
 	return exitError
 }
 
-// terminal reports whether what is written to w is seen at once by a person.
+// terminal reports whether a person sees at once what is written to w.
 func terminal(w io.Writer) bool {
 	return page.Terminal(w) != nil && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb"
 }

@@ -98,7 +98,7 @@ func (o *replayOptions) lines(c *cobra.Command, events []eligen.Event) error {
 	return nil
 }
 
-// after is how long after the beginning of the replay a time of the run comes.
+// after returns how long after the beginning of the replay a time of the run comes.
 func (o *replayOptions) after(events []eligen.Event, t time.Time) time.Duration {
 	return time.Duration(float64(t.Sub(events[0].Time)) / o.speed)
 }
@@ -150,11 +150,11 @@ func printRuns(w io.Writer, runs []app.PastRun) error {
 				parts = append(parts, fmt.Sprintf("%d %s", n, state))
 			}
 		}
-		rows = append(rows, []string{page.Name.Of(r.Name), page.Quiet.Of(r.Began.Local().Format("2006-01-02 15:04")), r.Scene,
-			strings.Join(parts, ", ")})
+		began := r.Began.Local().Format("2006-01-02 15:04")
+		rows = append(rows, []string{page.Name.Of(r.Name), page.Quiet.Of(began), r.Scene, strings.Join(parts, ", ")})
 	}
-	if _, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{Fit: page.CutLeft},
-		page.Column{Fit: page.Wrap})); err != nil {
+	columns := []page.Column{{}, {}, {Fit: page.CutLeft}, {Fit: page.Wrap}}
+	if _, err := io.WriteString(w, page.Table(rows, page.Columns(w), columns...)); err != nil {
 		return err
 	}
 	if len(runs) == 0 {

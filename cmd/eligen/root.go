@@ -32,7 +32,7 @@ const (
 	exitTerminated  = 143 // 128 and SIGTERM
 )
 
-// run is the whole program, and gives its exit code.
+// run is the whole program. It returns the exit code.
 func run(args []string) int {
 	if noColor(args) {
 		os.Setenv("NO_COLOR", "1") // before anything looks, help included
@@ -55,7 +55,7 @@ func run(args []string) int {
 	return exitCode(ctx, err)
 }
 
-// unwritten is why standard output isn't whole, or nil.
+// unwritten returns why standard output isn't complete, or nil.
 func unwritten(out *page.Writer) error {
 	var path *fs.PathError
 	if err := out.Err(); errors.As(err, &path) {
@@ -83,7 +83,7 @@ func noColor(args []string) bool {
 	return off
 }
 
-// newRoot is the command tree.
+// newRoot returns the command tree.
 func newRoot() *cobra.Command {
 	cobra.EnableCommandSorting = false // help lists them in the order of use
 	root := family(&cobra.Command{
@@ -128,7 +128,7 @@ eligen backend install xla:cpu`,
 	return root
 }
 
-// helpTopic is a page of help: words, and what each means.
+// helpTopic returns a page of help: words, each with its meaning.
 func helpTopic(name, short string, words [][2]string) *cobra.Command {
 	c := &cobra.Command{Use: name, Short: short}
 	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
@@ -190,7 +190,7 @@ func (e exit) Error() string {
 
 func (e exit) Unwrap() error { return e.err }
 
-// exitCode is the process's exit code after err.
+// exitCode returns the process's exit code after err.
 func exitCode(ctx context.Context, err error) int {
 	var e exit
 	var integrity *app.IntegrityError
@@ -248,7 +248,7 @@ func report(w io.Writer, err error) {
 	}
 }
 
-// diagnosed are the diagnostics that an error is made of, in the order of its text.
+// diagnosed returns the diagnostics that an error is made of, in the order of its text.
 func diagnosed(err error) []eligen.Diagnostics {
 	if ds, ok := err.(eligen.Diagnostics); ok {
 		return []eligen.Diagnostics{ds}
@@ -341,7 +341,7 @@ func diagnose(w io.Writer, ds eligen.Diagnostics) {
 	annotate(w, ds)
 }
 
-// cacheDir is a folder below the user's cache of eligen.
+// cacheDir returns the path of a folder below eligen's cache.
 func cacheDir(names ...string) (string, error) {
 	dir := os.Getenv("ELIGEN_CACHE_DIR")
 	if dir == "" {

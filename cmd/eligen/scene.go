@@ -17,7 +17,7 @@ import (
 func newApp() *app.App {
 	dir, err := cacheDir()
 	if err != nil {
-		dir = "" // who needs it is told
+		dir = "" // operations that need it return ErrNoFolder
 	}
 	return app.New(app.Options{Folder: dir, Env: os.LookupEnv})
 }
@@ -98,7 +98,7 @@ func (o *planOptions) request(c *cobra.Command, path string) (app.PlanRequest, e
 	return r, err
 }
 
-// makeOptions are the flags of commands that make pictures, or say how.
+// makeOptions are the flags of commands that make or plan pictures.
 type makeOptions struct {
 	planOptions
 	memory  string

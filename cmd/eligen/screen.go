@@ -14,13 +14,13 @@ import (
 	"github.com/eligen/eligen/tui"
 )
 
-// screen is a front end that takes the whole terminal, where there is one with a
-// keyboard, and shows what is made; else it is frontEnd.
+// screen returns a front end that takes the whole terminal and shows the pictures, if there is
+// a terminal with a keyboard; otherwise frontEnd's.
 func (o *progressOptions) screen(c *cobra.Command, a *app.App) (eligen.Sink, func(), error) {
 	return o.show(c, screenOptions(c, a, interrupter(c.Context())))
 }
 
-// screenOptions are those of a screen on the command's terminal.
+// screenOptions returns the options of a screen on the command's terminal.
 func screenOptions(c *cobra.Command, a *app.App, interrupt func()) tui.Options {
 	o := tui.Options{
 		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Env: os.Getenv,

@@ -137,8 +137,8 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("inpaint", "picture %s, %s", p.Picture.Short(), app.KeepingText(p.Mode, p.Feather, p.Background)+app.SeenText(p.Colour, p.Profile))
 	}
 	if t := r.Transfer; t != nil {
-		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(),
-			app.KeepingText(t.Way(), t.Feather, t.Background)+app.SeenText(t.Colour, t.Profile))
+		kept := app.KeepingText(t.Way(), t.Feather, t.Background) + app.SeenText(t.Colour, t.Profile)
+		row("transfer", "from picture %s into %s, %s", t.Source.Short(), t.Target.Short(), kept)
 	}
 	if r.Init != nil {
 		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, app.SeenText(r.Init.Background, ""))
@@ -155,7 +155,7 @@ func describe(w io.Writer, r still.Resolved) error {
 	for _, a := range r.Adapters {
 		what := fmt.Sprintf("%s %s × %v", a.Kind, a.Digest.Short(), a.Scale)
 		if a.Factors {
-			what += ", beside the weights"
+			what += ", unmerged"
 		}
 		for _, p := range a.Pictures {
 			what += ", picture " + p.Short()

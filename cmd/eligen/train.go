@@ -118,7 +118,7 @@ func fallen(w io.Writer, first, last float64) error {
 func newLab() lab.Lab {
 	dir, err := cacheDir()
 	if err != nil {
-		dir = "" // who needs it is told
+		dir = "" // a training without a folder of its own returns ErrNoFolder
 	}
 	return lab.Lab{Folder: dir}
 }
@@ -161,7 +161,7 @@ func newTrainProgress(w, out io.Writer, json bool) *trainProgress {
 	return p
 }
 
-// working is the line of a training that has reported nothing for a while.
+// working returns the line for a training that has reported nothing for a while.
 func (p *trainProgress) working(silent time.Duration) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -47,7 +47,7 @@ func (t *typed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next is the next line; io.EOF after ctrl+d. ctrl+c drops a line.
+// next returns the next line, and io.EOF after ctrl+d. ctrl+c drops a line.
 func (t *typed) next(ctx context.Context) (string, error) {
 	before, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
@@ -68,14 +68,13 @@ func (t *typed) next(ctx context.Context) (string, error) {
 	}
 }
 
-// history is the lines of this session and of earlier ones, kept in a file where one
-// can be written.
+// history holds the lines of this session and of earlier ones, in a file if possible.
 type history struct {
 	lines []string // the latest last
 	file  string   // "": none
 }
 
-// remembered is how many lines are kept.
+// remembered is how many lines history keeps.
 const remembered = 500
 
 func openHistory() *history {
@@ -109,7 +108,7 @@ func (h *history) Add(line string) {
 	if h.file == "" {
 		return
 	}
-	// It is a comfort: where it can't be kept, the session goes on without.
+	// Without a history file the session works, too.
 	if os.MkdirAll(filepath.Dir(h.file), 0o755) != nil || os.WriteFile(h.file, []byte(strings.Join(h.lines, "\n")+"\n"), 0o600) != nil {
 		h.file = ""
 	}

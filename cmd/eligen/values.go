@@ -126,7 +126,7 @@ func readSize(flag, s string) (int64, error) {
 	return int64(f * float64(factor)), nil
 }
 
-// size is a number of bytes for people.
+// size returns a number of bytes for people.
 func size(n int64) string {
 	for _, u := range units {
 		if n >= u.bytes && u.bytes > 1 {

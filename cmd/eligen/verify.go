@@ -114,7 +114,7 @@ func (o *verifyOptions) request(c *cobra.Command, path string) (app.VerifyReques
 	}, err
 }
 
-// record is --update.
+// record does what --update asks for.
 func (o *verifyOptions) record(c *cobra.Command, a *app.App, r app.VerifyRequest) error {
 	v, warnings, err := a.PlanRecord(c.Context(), r)
 	warned(c, warnings)

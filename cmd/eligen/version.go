@@ -41,8 +41,10 @@ func (o *versionOptions) run(c *cobra.Command) error {
 		Platform string `json:"platform"`
 		SIMD     bool   `json:"simd"` // the Go backend uses the processor's vector instructions
 		XLA      bool   `json:"xla"`  // the build can load XLA plugins
-	}{Version: eligen.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		SIMD: strings.HasSuffix(gobackend.Instructions, "+simd"), XLA: cgoBuild}
+	}{
+		Version: eligen.Version, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		SIMD: strings.HasSuffix(gobackend.Instructions, "+simd"), XLA: cgoBuild,
+	}
 	if b, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range b.Settings {
 			if s.Key == "vcs.revision" {

@@ -14,7 +14,7 @@ import (
 	"github.com/eligen/eligen/tui"
 )
 
-// pause is how long lies between two looks at the scene's files.
+// pause is the time between two looks at the scene's files.
 const pause = 250 * time.Millisecond
 
 // follow shows a scene's layout on the terminal until somebody leaves, and reads the scene again
@@ -22,8 +22,9 @@ const pause = 250 * time.Millisecond
 func (o *previewOptions) follow(c *cobra.Command, a *app.App, scene string) error {
 	options := screenOptions(c, a, nil)
 	if options.Keys == nil {
-		return usageError{errors.New("--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as " +
-			"a picture")}
+		return usageError{errors.New(
+			"--watch needs a terminal with a keyboard, and there is none here. Without it, the layout is written as " +
+				"a picture")}
 	}
 	if _, err := os.Stat(scene); err != nil {
 		return err
@@ -56,7 +57,7 @@ func (o *previewOptions) follow(c *cobra.Command, a *app.App, scene string) erro
 	}
 }
 
-// look reads a scene's layouts, and what is wrong with it.
+// look reads a scene's layouts and problems.
 func (o *previewOptions) look(ctx context.Context, a *app.App, path string) (tui.Shown, error) {
 	shown := tui.Shown{Scene: path, Engine: "preview"}
 	layouts, problems, err := a.Layouts(ctx, o.layouts(path))
