@@ -104,11 +104,16 @@ func Write(r io.Reader, to string, digest eligen.Digest) error {
 		return err
 	}
 	return files.WriteFile(to, func(w io.Writer) error {
-		got, _, err := files.Digest(io.TeeReader(io.LimitReader(r, DefaultLimit), w))
-		if err == nil && digest != "" && got != digest {
-			err = fmt.Errorf("%w: its SHA-256 is %s, expected %s", ErrDigest, got, digest)
+		got, n, err := files.Digest(io.TeeReader(io.LimitReader(r, DefaultLimit+1), w))
+		switch {
+		case err != nil:
+			return err
+		case n > DefaultLimit:
+			return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(DefaultLimit))
+		case digest != "" && got != digest:
+			return fmt.Errorf("%w: its SHA-256 is %s, expected %s", ErrDigest, got, digest)
 		}
-		return err
+		return nil
 	})
 }
 
