@@ -143,7 +143,7 @@ func (a *archive) collect(name string, v any, depth int) error {
 			return fmt.Errorf("tensor %q is there twice", name)
 		}
 		a.names[name] = true
-		info, err := a.place(v)
+		info, err := a.position(v)
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", name, err)
 		}
@@ -156,8 +156,8 @@ func (a *archive) collect(name string, v any, depth int) error {
 	return nil
 }
 
-// place returns the position of a tensor's numbers.
-func (a *archive) place(t view) (info tensor.Info, err error) {
+// position returns the position of a tensor's numbers.
+func (a *archive) position(t view) (info tensor.Info, err error) {
 	kind := storages[t.in.kind]
 	at, n, err := a.locate("data/" + t.in.key)
 	if err != nil {
