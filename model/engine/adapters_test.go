@@ -48,8 +48,10 @@ func every(string) bool { return true }
 func adapters(t *testing.T) []eligen.Adapter {
 	return []eligen.Adapter{
 		{Kind: "lora", Name: "a", Path: loraFile(t, lora.Native, 11, 2, every), Scale: 1},
-		{Kind: "lora", Name: "b", Path: loraFile(t, lora.Kohya, 12, 3, func(m string) bool { return m != "single_blocks.0.linear1" }), Scale: 0.5},
-		{Kind: "lora", Name: "c", Path: loraFile(t, lora.Diffusers, 13, 1, func(m string) bool { return strings.Contains(m, "qkv") || strings.Contains(m, "linear1") }), Scale: -2},
+		{Kind: "lora", Name: "b", Path: loraFile(t, lora.Kohya, 12, 3, func(m string) bool { return m != "single_blocks.0.linear1" }),
+			Scale: 0.5},
+		{Kind: "lora", Name: "c", Path: loraFile(t, lora.Diffusers, 13, 1,
+			func(m string) bool { return strings.Contains(m, "qkv") || strings.Contains(m, "linear1") }), Scale: -2},
 	}
 }
 
@@ -230,10 +232,12 @@ func TestSpecSaysWhatALoRALacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(spec.Warnings) != 1 || *spec.Warnings[0].Source != at || !strings.Contains(spec.Warnings[0].Detail, "updates of text encoders' layers, 1 of CLIP") {
+	if len(spec.Warnings) != 1 || *spec.Warnings[0].Source != at ||
+		!strings.Contains(spec.Warnings[0].Detail, "updates of text encoders' layers, 1 of CLIP") {
 		t.Errorf("warnings: %v", spec.Warnings)
 	}
-	if spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: source, Scale: 1}}); err != nil || len(spec.Warnings) != 0 {
+	if spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: source, Scale: 1}}); err != nil ||
+		len(spec.Warnings) != 0 {
 		t.Errorf("of a whole LoRA: %v, %v", spec.Warnings, err)
 	}
 }
@@ -274,7 +278,8 @@ func TestPEFTFolder(t *testing.T) {
 		t.Errorf("inspected: %+v, %v", r, err)
 	}
 	write(`{"lora_alpha":`)
-	if _, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: dir, Scale: 1}}); err == nil || !strings.Contains(err.Error(), "adapter_config.json") {
+	if _, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: dir, Scale: 1}}); err == nil ||
+		!strings.Contains(err.Error(), "adapter_config.json") {
 		t.Errorf("a damaged config: %v", err)
 	}
 }

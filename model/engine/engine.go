@@ -76,7 +76,8 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{options: o, families: o.Families, info: info, turn: make(chan struct{}, 1),
 		models: map[eligen.Model]*family.Model{}, texts: map[eligen.Digest]family.Encoders{}, dits: map[eligen.Digest]family.Transformer{},
-		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]*lora.File{}, images: map[eligen.Digest]family.Images{}, stores: map[string]*exec.Store{}}
+		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]*lora.File{},
+		images: map[eligen.Digest]family.Images{}, stores: map[string]*exec.Store{}}
 	if e.families == nil {
 		e.families = families.All
 	}
@@ -135,7 +136,8 @@ func parseDType(name string, info backend.Info) (dtypes.DType, error) {
 		return dtypes.Float32, nil
 	case "bfloat16":
 		if info.Plugin == "" {
-			return 0, fmt.Errorf("the Go backend computes in float32 only, bfloat16 needs an XLA backend. Leave the dtype out, or install one with\n  eligen backend install xla:cpu")
+			return 0, fmt.Errorf("the Go backend computes in float32 only, bfloat16 needs an XLA backend. Leave the dtype out, or " +
+				"install one with\n  eligen backend install xla:cpu")
 		}
 		return dtypes.BFloat16, nil
 	}
@@ -239,7 +241,8 @@ func part[P any](e *Engine, parts map[eligen.Digest]P, d eligen.Digest) (P, erro
 }
 
 // EncodePrompt runs a model's text encoders on a prompt.
-func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest, prompt string, as eligen.Reading) (c eligen.Conditioning, err error) {
+func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest,
+	prompt string, as eligen.Reading) (c eligen.Conditioning, err error) {
 	defer panics.Catch("encoding the prompt", &err)
 	p, err := part(e, e.texts, text)
 	if err != nil {
@@ -282,7 +285,8 @@ func given(l weights.Loader) func() (weights.Loader, error) {
 }
 
 // EncodeImage returns the autoencoder's deterministic latents of a picture.
-func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (out tensor.Tensor, err error) {
+func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image,
+	tiles *eligen.Tiling) (out tensor.Tensor, err error) {
 	defer panics.Catch("encoding the picture", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {
@@ -316,7 +320,8 @@ func (e *Engine) EncodeImagePrompt(ctx context.Context, adapter eligen.Digest, i
 }
 
 // Decode turns latents [C,h,w] into a picture.
-func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents tensor.Tensor, tiles *eligen.Tiling) (img image.Image, err error) {
+func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents tensor.Tensor,
+	tiles *eligen.Tiling) (img image.Image, err error) {
 	defer panics.Catch("decoding the latents", &err)
 	p, err := part(e, e.vaes, autoencoder)
 	if err != nil {

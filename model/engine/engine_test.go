@@ -43,7 +43,8 @@ import (
 // tiny is a model of a few thousand random numbers, with every part that nano has.
 var tiny = nano.Manifest{
 	Name: "tiny", Native: eligen.Size{W: 64, H: 48},
-	Transformer: flux.Config{Dim: 32, Heads: 2, Axes: [3]int{4, 6, 6}, Double: 1, Single: 2, TextDim: 16, PooledDim: 12, Guidance: true, MLPRatio: 4, LatentChannels: 16},
+	Transformer: flux.Config{Dim: 32, Heads: 2, Axes: [3]int{4, 6, 6}, Double: 1, Single: 2, TextDim: 16, PooledDim: 12,
+		Guidance: true, MLPRatio: 4, LatentChannels: 16},
 	T5:          text.T5Config{Dim: 16, FF: 24, HeadDim: 8, Heads: 2, Layers: 1, Vocab: 64},
 	CLIP:        text.CLIPConfig{Dim: 12, FF: 24, Heads: 2, Layers: 1, Vocab: 64, Positions: 16},
 	Autoencoder: vae.Config{Ch: 4, Mult: []int{1, 2, 4, 4}, ResBlocks: 1, Groups: 2, Z: 16, Scale: 0.5, Shift: 0.1},
@@ -84,7 +85,8 @@ func tinyFolder(t testing.TB) string {
 	}
 	tensors(nano.TransformerFile, random(1, "", weights.List(tiny.Transformer.Weights()))...)
 	tensors(nano.AutoencoderFile, random(2, "", weights.List(tiny.Autoencoder.Weights()))...)
-	tensors(nano.TextFile, append(random(3, "t5.", weights.List(tiny.T5.Weights())), random(4, "clip.", weights.List(tiny.CLIP.Weights()))...)...)
+	tensors(nano.TextFile, append(random(3, "t5.", weights.List(tiny.T5.Weights())),
+		random(4, "clip.", weights.List(tiny.CLIP.Weights()))...)...)
 	tensors(nano.VisionFile, random(8, "", weights.List(tiny.Vision.Weights()))...)
 	tensors(nano.IPFile, random(9, "", weights.List(tiny.IP.Weights()))...)
 	rng := rand.New(rand.NewPCG(5, 1))
@@ -102,7 +104,8 @@ func tinyFolder(t testing.TB) string {
 		}
 		factors = append(factors, f)
 	}
-	modeltest.WriteFile(t, filepath.Join(dir, nano.EliGenFile), func(b *bytes.Buffer) error { return lora.Write(b, lora.Native, nil, factors...) })
+	modeltest.WriteFile(t, filepath.Join(dir, nano.EliGenFile),
+		func(b *bytes.Buffer) error { return lora.Write(b, lora.Native, nil, factors...) })
 
 	pieces := []any{[]any{"<pad>", 0}, []any{"</s>", 0}, []any{"<unk>", 0}, []any{"▁", -2.0}}
 	vocab := map[string]int{}
@@ -120,7 +123,8 @@ func tinyFolder(t testing.TB) string {
 		"model":         map[string]any{"type": "Unigram", "unk_id": 2, "vocab": pieces},
 	})
 	toJSON(nano.CLIPVocabularyFile, vocab)
-	modeltest.WriteFile(t, filepath.Join(dir, nano.CLIPMergesFile), func(b *bytes.Buffer) error { b.WriteString("#version: 0.2\ns k\n"); return nil })
+	modeltest.WriteFile(t, filepath.Join(dir, nano.CLIPMergesFile),
+		func(b *bytes.Buffer) error { b.WriteString("#version: 0.2\ns k\n"); return nil })
 	toJSON(nano.ManifestFile, tiny)
 	return dir
 }
@@ -228,7 +232,8 @@ func denoise(t *testing.T, e *Engine, d eligen.Denoise) tensor.Tensor {
 func testPicture(t *testing.T, e *Engine) {
 	spec, d := job(t, e)
 	if t5, clip := spec.Encoders[0], spec.Encoders[1]; t5.Count("dog") != 5 || t5.Limit != 0 || clip.Count("dog") != 5 || clip.Limit != 16 {
-		t.Errorf("encoders of dog: %d, %d, at most %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16", t5.Count("dog"), clip.Count("dog"), clip.Limit)
+		t.Errorf("encoders of dog: %d, %d, at most %d; want 5 T5 tokens (▁ d o g and the end), 5 CLIP tokens and at most 16",
+			t5.Count("dog"), clip.Count("dog"), clip.Limit)
 	}
 	if vec, txt := d.Prompt[eligen.Vec], d.Entities[0].Prompt[eligen.Txt]; len(vec.Data) != 12 || !slices.Equal(txt.Shape, []int{4, 16}) {
 		t.Errorf("conditioning of shapes %v, %v", vec.Shape, txt.Shape)
@@ -257,7 +262,8 @@ func testPicture(t *testing.T, e *Engine) {
 	if tiled, err := e.Decode(context.Background(), spec.Autoencoder, x, tiles); err != nil || tiled.Bounds() != img.Bounds() {
 		t.Errorf("in tiles a picture of %v, %v", tiled, err)
 	}
-	if tiled, err := e.EncodeImage(context.Background(), spec.Autoencoder, img, tiles); err != nil || !slices.Equal(tiled.Shape, x.Shape) || modeltest.Differ(tiled.Data, back.Data) == 0 {
+	if tiled, err := e.EncodeImage(context.Background(), spec.Autoencoder, img, tiles); err != nil ||
+		!slices.Equal(tiled.Shape, x.Shape) || modeltest.Differ(tiled.Data, back.Data) == 0 {
 		t.Errorf("in tiles latents of shape %v, %v", tiled.Shape, err)
 	}
 	d.Decoding = tiles // which changes nothing of the latents
@@ -297,7 +303,8 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 	p := e.dits[d.Transformer].(*fluxmodel.DiT)
 	cfg := p.Config
 	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
-	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning, text eligen.Conditioning) []float32 {
+	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning,
+		text eligen.Conditioning) []float32 {
 		s := exec.NewStore(e.backend, p.Loader, p.Computed)
 		defer func() { _ = s.Release() }()
 		scalar := func(v float32) tensor.Tensor { return tensor.Tensor{Shape: []int{1}, Data: []float32{v}} }
@@ -312,19 +319,21 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 			for _, n := range en.Tokens {
 				members.Data[n] = 1
 			}
-			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, txt.Shape...), Data: txt.Data}, members, scalar(float32(math.Log(en.Strength))))
+			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, txt.Shape...), Data: txt.Data}, members,
+				scalar(float32(math.Log(en.Strength))))
 		}
 		up := tensorsOf(inputs, 1)
 		up = append(up, tensorsOf([]tensor.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
-		out, err := e.runner.Run(exec.Graph{Name: fmt.Sprintf("definition %d", len(entities)), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			n := len(in)
-			f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
-			for i := range entities {
-				g := in[3+3*i:]
-				f.Entities = append(f.Entities, flux.Entities{Txt: g[0], Members: g[1], LogStrength: g[2]})
-			}
-			return []*graph.Node{flux.Velocity(w, cfg, f)}
-		}}, s, up...)
+		out, err := e.runner.Run(exec.Graph{Name: fmt.Sprintf("definition %d", len(entities)),
+			Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+				n := len(in)
+				f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
+				for i := range entities {
+					g := in[3+3*i:]
+					f.Entities = append(f.Entities, flux.Entities{Txt: g[0], Members: g[1], LogStrength: g[2]})
+				}
+				return []*graph.Node{flux.Velocity(w, cfg, f)}
+			}}, s, up...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -526,7 +535,8 @@ func testImagePrompts(t *testing.T, e *Engine) {
 	if d := modeltest.Differ(denoise(t, e, d).Data, plain.Data); d != 0 {
 		t.Errorf("at scale 0 a picture changed latents by %g", d)
 	}
-	if again, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 2, Path: filepath.Join(e.options.Embedded, nano.IPFile)}}); err != nil || again.Adapters[0].Digest != d.ImageAdapter {
+	if again, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 2,
+		Path: filepath.Join(e.options.Embedded, nano.IPFile)}}); err != nil || again.Adapters[0].Digest != d.ImageAdapter {
 		t.Errorf("the IP-Adapter named by its path is another: %v, %v", again.Adapters, err)
 	}
 	if _, err := e.EncodeImagePrompt(t.Context(), "0123456789abcdef", nil); err == nil || !strings.Contains(err.Error(), "0123456789ab") {
@@ -557,7 +567,8 @@ func TestImageAdapterProblems(t *testing.T) {
 		spoil   func(dir string, a *eligen.Adapter) error
 		want    []string // line, and a part of the detail
 	}{
-		{name: "no files", adapter: eligen.Adapter{Path: "nowhere.bin", Encoder: "nowhere"}, want: []string{"2 There is no nowhere.bin", "3 There is no nowhere"}},
+		{name: "no files", adapter: eligen.Adapter{Path: "nowhere.bin", Encoder: "nowhere"},
+			want: []string{"2 There is no nowhere.bin", "3 There is no nowhere"}},
 		{name: "not what they should be", spoil: func(dir string, a *eligen.Adapter) error {
 			a.Path, a.Encoder = filepath.Join(dir, nano.EliGenFile), filepath.Join(dir, nano.AutoencoderFile)
 			return nil
@@ -654,7 +665,8 @@ func writeTorch(w io.Writer, list []tensor.Named) error {
 			strides, step = number(step)+strides, step*t.Shape[k]
 		}
 		group, name, _ := strings.Cut(t.Name, ".")
-		groups[group] += text(name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" + text(fmt.Sprint(i)) + text("cpu") +
+		groups[group] += text(name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\nFloatStorage\n" +
+			text(fmt.Sprint(i)) + text("cpu") +
 			number(len(t.Data)) + "tQK\x00" + shape + "t(" + strides + "t\x89}tRs"
 	}
 	program := "\x80\x02}"
@@ -695,20 +707,25 @@ func TestSpecProblems(t *testing.T) {
 		{name: "dtype", model: eligen.Model{Family: "nano", DType: "bfloat16"}, want: []string{"float32 only", "eligen backend install xla:cpu"}},
 		{name: "no weights", model: eligen.Model{Family: "flux"}, want: []string{"no weights of its own"}},
 		{name: "no folder", model: eligen.Model{Family: "flux", Path: "nowhere"}, want: []string{"There is no nowhere"}},
-		{name: "missing file", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error { return os.Remove(filepath.Join(dir, nano.AutoencoderFile)) },
-			want: []string{"There is no", nano.AutoencoderFile}},
-		{name: "truncated file", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error { return os.Truncate(filepath.Join(dir, nano.AutoencoderFile), 30000) },
-			want: []string{nano.AutoencoderFile, "truncated"}},
+		{name: "missing file", model: eligen.Model{Family: "nano"},
+			spoil: func(dir string) error { return os.Remove(filepath.Join(dir, nano.AutoencoderFile)) },
+			want:  []string{"There is no", nano.AutoencoderFile}},
+		{name: "truncated file", model: eligen.Model{Family: "nano"},
+			spoil: func(dir string) error { return os.Truncate(filepath.Join(dir, nano.AutoencoderFile), 30000) },
+			want:  []string{nano.AutoencoderFile, "truncated"}},
 		{name: "misnamed tensor", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error {
 			return rename(filepath.Join(dir, nano.TransformerFile), "double_blocks.0.img_mlp.0.weight", "double_blocks.0.img_mlp.O.weight")
 		}, want: []string{"double_blocks.0.img_mlp.0.weight [128 32] is missing; did the file mean it by double_blocks.0.img_mlp.O.weight?"}},
 		{name: "damaged manifest", model: eligen.Model{Family: "nano"}, spoil: func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, nano.ManifestFile), []byte(`{"steps": "many"}`), 0o644)
 		}, want: []string{nano.ManifestFile, "steps"}},
-		{name: "adapter kind", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "loha", Source: at}}, want: []string{`no adapter "loha"`}},
-		{name: "adapter file", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "lora", Path: "nowhere.safetensors", Scale: 1, Source: at}}, want: []string{"nowhere.safetensors"}},
-		{name: "two adapters", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "lora", Scale: math.NaN(), Source: at}, {Kind: "lora", Path: "x.bin", Scale: 1, Source: at}},
-			want: []string{"scale NaN", "x.bin"}},
+		{name: "adapter kind", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "loha", Source: at}},
+			want: []string{`no adapter "loha"`}},
+		{name: "adapter file", model: eligen.Model{Family: "nano"},
+			adapters: []eligen.Adapter{{Kind: "lora", Path: "nowhere.safetensors", Scale: 1, Source: at}}, want: []string{"nowhere.safetensors"}},
+		{name: "two adapters", model: eligen.Model{Family: "nano"},
+			adapters: []eligen.Adapter{{Kind: "lora", Scale: math.NaN(), Source: at}, {Kind: "lora", Path: "x.bin", Scale: 1, Source: at}},
+			want:     []string{"scale NaN", "x.bin"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := tinyFolder(t)
@@ -759,7 +776,8 @@ func TestSpecDigests(t *testing.T) {
 		return s
 	}
 	first := spec(eligen.Model{})
-	if other := spec(eligen.Model{Path: b, Name: "copy"}); other.Transformer != first.Transformer || other.Text != first.Text || other.Autoencoder != first.Autoencoder {
+	if other := spec(eligen.Model{Path: b, Name: "copy"}); other.Transformer != first.Transformer || other.Text != first.Text ||
+		other.Autoencoder != first.Autoencoder {
 		t.Error("a copy of the files has other digests")
 	}
 	c := tinyFolder(t)
@@ -859,7 +877,8 @@ func TestFluxFamily(t *testing.T) {
 		modeltest.WriteFile(t, filepath.Join(dir, to), func(b *bytes.Buffer) error { b.Write(data); return nil })
 	}
 	model := eligen.Model{Family: "flux", Path: dir}
-	if _, err := e.Spec(model, nil); err == nil || !strings.Contains(err.Error(), "the transformer (flux1-dev.safetensors") || !strings.Contains(err.Error(), "the T5 text encoder (text_encoder_2") {
+	if _, err := e.Spec(model, nil); err == nil || !strings.Contains(err.Error(), "the transformer (flux1-dev.safetensors") ||
+		!strings.Contains(err.Error(), "the T5 text encoder (text_encoder_2") {
 		t.Errorf("an empty folder gives %v; want every part that it lacks", err)
 	}
 	move(nano.TransformerFile, "flux1-dev.safetensors")
@@ -868,7 +887,8 @@ func TestFluxFamily(t *testing.T) {
 	move(nano.T5TokenizerFile, "tokenizer_2/tokenizer.json")
 	move(nano.CLIPVocabularyFile, "tokenizer/vocab.json")
 	move(nano.CLIPMergesFile, "tokenizer/merges.txt")
-	modeltest.WriteFile(t, filepath.Join(dir, "text_encoder", "config.json"), func(b *bytes.Buffer) error { b.WriteString(`{"num_attention_heads": 2}`); return nil })
+	modeltest.WriteFile(t, filepath.Join(dir, "text_encoder", "config.json"),
+		func(b *bytes.Buffer) error { b.WriteString(`{"num_attention_heads": 2}`); return nil })
 	modeltest.WriteFile(t, filepath.Join(dir, "text_encoder", "model.safetensors"), func(b *bytes.Buffer) error {
 		return tensor.Write(b, nil, random(4, "", weights.List(tiny.CLIP.Weights()))...)
 	})
@@ -884,13 +904,15 @@ func TestFluxFamily(t *testing.T) {
 	ip := eligen.Adapter{Kind: "ip", Scale: 0.7, Path: filepath.Join(dir, "ip-adapter.bin"), Encoder: filepath.Join(dir, "siglip")}
 	modeltest.WriteFile(t, ip.Path, func(b *bytes.Buffer) error { return writeTorch(b, random(9, "", weights.List(tiny.IP.Weights()))) })
 	modeltest.WriteFile(t, filepath.Join(ip.Encoder, "model.safetensors"), func(b *bytes.Buffer) error {
-		return tensor.Write(b, nil, append(random(8, "", weights.List(tiny.Vision.Weights())), tensor.Named{Name: "text_model.head.weight", Tensor: tensor.New(2)})...)
+		return tensor.Write(b, nil, append(random(8, "", weights.List(tiny.Vision.Weights())),
+			tensor.Named{Name: "text_model.head.weight", Tensor: tensor.New(2)})...)
 	})
 	modeltest.WriteFile(t, filepath.Join(ip.Encoder, "config.json"), func(b *bytes.Buffer) error {
 		b.WriteString(`{"vision_config": {"num_attention_heads": 2, "image_size": 9}}`)
 		return nil
 	})
-	if _, err := e.Spec(model, []eligen.Adapter{{Kind: "ip", Scale: 1}}); err == nil || !strings.Contains(err.Error(), `source = "./weights/ip-adapter.bin"`) || !strings.Contains(err.Error(), "has no vision tower") {
+	if _, err := e.Spec(model, []eligen.Adapter{{Kind: "ip", Scale: 1}}); err == nil ||
+		!strings.Contains(err.Error(), `source = "./weights/ip-adapter.bin"`) || !strings.Contains(err.Error(), "has no vision tower") {
 		t.Errorf("FLUX has no IP-Adapter of its own: %v", err)
 	}
 

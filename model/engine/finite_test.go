@@ -41,7 +41,8 @@ func TestWhatIsNoNumberIsAnError(t *testing.T) {
 		"denoise": func(e *Engine, spec eligen.Spec) error {
 			p, err := e.EncodePrompt(ctx, spec.Text, "a dog", spec.Prompt)
 			if err == nil {
-				_, err = e.Denoise(ctx, eligen.Denoise{Transformer: spec.Transformer, Latents: tensor.New(16, 4, 4), Prompt: p, Sigmas: []float32{1, 0.5, 0}, CFG: 1})
+				_, err = e.Denoise(ctx, eligen.Denoise{Transformer: spec.Transformer, Latents: tensor.New(16, 4, 4), Prompt: p,
+					Sigmas: []float32{1, 0.5, 0}, CFG: 1})
 			}
 			return err
 		},

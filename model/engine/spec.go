@@ -48,7 +48,9 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 			continue
 		}
 		if dropped != "" {
-			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen applies LoRAs to the transformer alone, so that the picture is another than the author of the LoRA saw; a word that it was trained on may act less.", dropped)
+			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen applies LoRAs to "+
+				"the transformer alone, so that the picture is another than the author of the LoRA saw; a word that it was trained on may act less.",
+				dropped)
 		}
 		spec.Adapters = append(spec.Adapters, w)
 	}
@@ -152,7 +154,8 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 	var c *weights.Checkpoint
 	switch {
 	case a.Path == eligen.InContext && r.InContext == nil:
-		err = errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    source = \"./weights/in-context.safetensors\"")
+		err = errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    " +
+			"source = \"./weights/in-context.safetensors\"")
 	case a.Path == eligen.InContext:
 		c, w.Digest, err = r.InContext()
 	case a.Path != "":

@@ -64,7 +64,8 @@ func (o ImageOpener) Open(a *eligen.Adapter) (family.Images, []family.AdapterErr
 	attempt("encoder", func() (err error) {
 		i.tower, err = o.tower(a.Encoder)
 		if err == nil && fits && i.tower.Config.Dim != i.adapter.Config.ImageDim {
-			err = fmt.Errorf("the vision tower makes vectors of %d, and this IP-Adapter takes those of %d: it was trained with another one", i.tower.Config.Dim, i.adapter.Config.ImageDim)
+			err = fmt.Errorf("the vision tower makes vectors of %d, and this IP-Adapter takes those of %d: it was trained with another one",
+				i.tower.Config.Dim, i.adapter.Config.ImageDim)
 		}
 		return err
 	})
@@ -74,7 +75,8 @@ func (o ImageOpener) Open(a *eligen.Adapter) (family.Images, []family.AdapterErr
 		}
 		return nil, errs
 	}
-	i.digest = family.Digest("image prompts", o.DType, []any{i.tower.Config, i.adapter.Config}, slices.Concat(i.tower.Digests, i.adapter.Digests)...)
+	i.digest = family.Digest("image prompts", o.DType, []any{i.tower.Config, i.adapter.Config},
+		slices.Concat(i.tower.Digests, i.adapter.Digests)...)
 	return i, nil
 }
 
@@ -86,7 +88,8 @@ func (o ImageOpener) adapter(path string) (ImageFile[flux.IPConfig], error) {
 	case o.Adapter != nil:
 		return o.Adapter()
 	}
-	return ImageFile[flux.IPConfig]{}, fmt.Errorf("the family %s has no IP-Adapter of its own: name the file of one, as source = \"./weights/ip-adapter.bin\"", o.Family)
+	return ImageFile[flux.IPConfig]{}, fmt.Errorf("the family %s has no IP-Adapter of its own: name the file of one, as source "+
+		"= \"./weights/ip-adapter.bin\"", o.Family)
 }
 
 // tower opens the vision tower at a path; "" is the family's own.
@@ -97,7 +100,8 @@ func (o ImageOpener) tower(path string) (ImageFile[vision.Config], error) {
 	case o.Tower != nil:
 		return o.Tower()
 	}
-	return ImageFile[vision.Config]{}, fmt.Errorf("the family %s has no vision tower, which an IP-Adapter reads pictures by: name the folder or file of one, as encoder = \"./weights/siglip-so400m-patch14-384\"", o.Family)
+	return ImageFile[vision.Config]{}, fmt.Errorf("the family %s has no vision tower, which an IP-Adapter reads pictures by: "+
+		"name the folder or file of one, as encoder = \"./weights/siglip-so400m-patch14-384\"", o.Family)
 }
 
 // openImageFile opens one that a scene names.

@@ -36,7 +36,8 @@ func (p *DiT) DType() dtypes.DType { return p.Computed }
 // Shape returns its sizes.
 func (p *DiT) Shape() family.Shape {
 	c := p.Config
-	return family.Shape{Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores()}
+	return family.Shape{Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(),
+		Scores: flux.MaxScores()}
 }
 
 // StepWeight reports whether a step's graph reads a weight.
@@ -85,12 +86,14 @@ func (p *VAE) Shape() family.CoderShape {
 }
 
 // Encode returns the latents of a picture.
-func (p *VAE) Encode(ctx context.Context, r *exec.Runner, s *exec.Store, picture tensor.Tensor, tiles *eligen.Tiling) (tensor.Tensor, error) {
+func (p *VAE) Encode(ctx context.Context, r *exec.Runner, s *exec.Store, picture tensor.Tensor,
+	tiles *eligen.Tiling) (tensor.Tensor, error) {
 	return (&encode.Autoencoder{Config: p.Config, Store: s, Runner: r, Tiles: tiles}).Encode(ctx, picture)
 }
 
 // Decode returns the picture of latents.
-func (p *VAE) Decode(ctx context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor, tiles *eligen.Tiling) (tensor.Tensor, error) {
+func (p *VAE) Decode(ctx context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor,
+	tiles *eligen.Tiling) (tensor.Tensor, error) {
 	return (&encode.Autoencoder{Config: p.Config, Store: s, Runner: r, Tiles: tiles}).Decode(ctx, latents)
 }
 

@@ -82,7 +82,8 @@ func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
 	if ae.Z == dit.LatentChannels && text.T5.Dim == dit.TextDim && text.CLIP.Dim == dit.PooledDim {
 		return nil
 	}
-	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; the others make %d, %d and %d",
+	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of "+
+		"%d; the others make %d, %d and %d",
 		dit.LatentChannels, dit.TextDim, dit.PooledDim, ae.Z, text.T5.Dim, text.CLIP.Dim)
 }
 
@@ -138,10 +139,12 @@ func Checked(c TextConfig, load func() (*text.T5Tokenizer, *text.CLIPTokenizer, 
 			return nil, nil, err
 		}
 		if t5.Vocab() > c.T5.Vocab {
-			return nil, nil, fmt.Errorf("the T5 tokenizer has %d pieces, the T5 weights have rows for %d: they don't belong together", t5.Vocab(), c.T5.Vocab)
+			return nil, nil, fmt.Errorf("the T5 tokenizer has %d pieces, the T5 weights have rows for %d: they don't belong together",
+				t5.Vocab(), c.T5.Vocab)
 		}
 		if clip.Vocab() > c.CLIP.Vocab {
-			return nil, nil, fmt.Errorf("the CLIP tokenizer has %d tokens, the CLIP weights have rows for %d: they don't belong together", clip.Vocab(), c.CLIP.Vocab)
+			return nil, nil, fmt.Errorf("the CLIP tokenizer has %d tokens, the CLIP weights have rows for %d: they don't belong together",
+				clip.Vocab(), c.CLIP.Vocab)
 		}
 		return t5, clip, nil
 	}}
@@ -160,7 +163,8 @@ func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
 	}
 	return []eligen.Encoder{
 		{Name: "T5", Role: "the text encoder", Count: count(func(t Tokenize) func(string) int { return t.CountT5 })},
-		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true, Count: count(func(t Tokenize) func(string) int { return t.CountCLIP })},
+		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true,
+			Count: count(func(t Tokenize) func(string) int { return t.CountCLIP })},
 	}
 }
 

@@ -33,8 +33,8 @@ func (m Module) PartRows(i int, shape []int) (from, to int) {
 	return 3 * shape[1], shape[0]
 }
 
-// Modules lists the transformer's modules in the order of the data.
-func Modules(double, single int, guidance bool) []Module {
+// conditioning lists the modules in front of the blocks.
+func conditioning(guidance bool) []Module {
 	list := []Module{
 		{BFL: "img_in", Native: "x_embedder", Diffusers: []string{"x_embedder"}},
 		{BFL: "txt_in", Native: "context_embedder", Diffusers: []string{"context_embedder"}},
@@ -49,10 +49,14 @@ func Modules(double, single int, guidance bool) []Module {
 			Module{BFL: "guidance_in.out_layer", Native: "guidance_embedder.timestep_embedder.2",
 				Diffusers: []string{"time_text_embed.guidance_embedder.linear_2"}})
 	}
-	list = append(list,
+	return append(list,
 		Module{BFL: "vector_in.in_layer", Native: "pooled_text_embedder.0", Diffusers: []string{"time_text_embed.text_embedder.linear_1"}},
 		Module{BFL: "vector_in.out_layer", Native: "pooled_text_embedder.2", Diffusers: []string{"time_text_embed.text_embedder.linear_2"}})
+}
 
+// Modules lists the transformer's modules in the order of the data.
+func Modules(double, single int, guidance bool) []Module {
+	list := conditioning(guidance)
 	for i := range double {
 		add := func(bfl, native string, diffusers ...string) {
 			m := Module{BFL: fmt.Sprintf("double_blocks.%d.%s", i, bfl), Native: fmt.Sprintf("blocks.%d.%s", i, native),

@@ -184,7 +184,8 @@ func (Engine) Denoise(ctx context.Context, d eligen.Denoise) (tensor.Tensor, err
 		return tensor.Tensor{}, err
 	}
 	if len(d.Latents.Shape) != 3 || d.Latents.Shape[0] < colours || d.Patch < 1 {
-		return tensor.Tensor{}, fmt.Errorf("latents of shape %v in tokens of %d; expected [channels, h, w], three channels or more", d.Latents.Shape, d.Patch)
+		return tensor.Tensor{}, fmt.Errorf("latents of shape %v in tokens of %d; expected [channels, h, w], three channels or more",
+			d.Latents.Shape, d.Patch)
 	}
 	poster, err := poster(d)
 	if err != nil {

@@ -43,7 +43,8 @@ func Integrate(ctx context.Context, d eligen.Denoise, positive, negative Branch)
 			sum += float64(x.Data[j])
 		}
 		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters may be damaged, or a scale too large", i+1, steps)
+			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters "+
+				"may be damaged, or a scale too large", i+1, steps)
 		}
 		if d.Step != nil {
 			d.Step(i+1, steps, x)
@@ -102,7 +103,8 @@ func Check(d eligen.Denoise, g eligen.Geometry) error {
 		return fmt.Errorf("a step cache has the threshold %v; it must be a number above 0, or 0 for none", d.TeaCache)
 	}
 	if p := d.Fusion; p != nil && (!slices.Equal(p.Picture.Shape, s) || len(p.Paint) != s[1]*s[2]) {
-		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v", p.Picture.Shape, len(p.Paint), s)
+		return fmt.Errorf("the picture to keep has latents of shape %v and a mask of %d; the latents to denoise have %v",
+			p.Picture.Shape, len(p.Paint), s)
 	}
 	image := s[1] / g.Patch * (s[2] / g.Patch)
 	for i, e := range d.Entities {

@@ -11,7 +11,8 @@ import (
 // known name, or the file itself, settles it.
 func TestFindFluxRefusesToGuess(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"flux1-mine.safetensors", "flux1-yours.safetensors", "ae.safetensors", "clip_l.safetensors", "t5xxl_fp16.safetensors"} {
+	for _, name := range []string{"flux1-mine.safetensors", "flux1-yours.safetensors", "ae.safetensors", "clip_l.safetensors",
+		"t5xxl_fp16.safetensors"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}

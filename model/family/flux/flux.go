@@ -23,20 +23,23 @@ import (
 
 // Family is FLUX.1: models that a scene names by their files.
 var Family = family.Family{
-	Family:  eligen.Family{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`},
+	Family: eligen.Family{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", ` +
+		`or a repository, as "black-forest-labs/FLUX.1-dev"`},
 	Outline: outline, Resolve: resolve,
 }
 
 func outline() eligen.Spec {
 	s := fluxmodel.Outline(text.EmbeddedT5)
 	s.Native = eligen.Size{W: 1024, H: 1024}
-	s.WithoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to ignore their regions."
+	s.WithoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to " +
+		"ignore their regions."
 	return s
 }
 
 func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if m.Path == "" {
-		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its transformer's file, with the autoencoder and the text encoders beside it")
+		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its " +
+			"transformer's file, with the autoencoder and the text encoders beside it")
 	}
 	l, err := Find(m.Path)
 	if err != nil {
@@ -95,7 +98,8 @@ func open(l Files, r *family.Model) (p parts, err error) {
 	for _, part := range []struct {
 		into       **weights.Checkpoint
 		path, kind string
-	}{{&p.dit, l.Transformer, weights.KindTransformer}, {&p.ae, l.Autoencoder, weights.KindAutoencoder}, {&p.clip, l.CLIP, weights.KindCLIP}, {&p.t5, l.T5, weights.KindT5}} {
+	}{{&p.dit, l.Transformer, weights.KindTransformer}, {&p.ae, l.Autoencoder, weights.KindAutoencoder},
+		{&p.clip, l.CLIP, weights.KindCLIP}, {&p.t5, l.T5, weights.KindT5}} {
 		c, err := weights.Open(part.path)
 		if err != nil {
 			return p, err
@@ -224,7 +228,8 @@ func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 	}
 	switch len(found) {
 	case 0:
-		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"./eligen.safetensors\"\n    }", dir)
+		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is "+
+			"published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"./eligen.safetensors\"\n    }", dir)
 	case 1:
 		c, err := weights.Open(found[0])
 		if err != nil {

@@ -119,7 +119,8 @@ func Find(path, instead string) (Folder, error) {
 	}
 	f := At("")
 	if _, err := fs.Stat(f.fs, ManifestFile); err != nil {
-		return f, errors.New("this build has no embedded weights. Set ELIGEN_NANO_DIR to a folder of them, or use the family flux with weights of your own")
+		return f, errors.New("this build has no embedded weights. Set ELIGEN_NANO_DIR to a folder of them, or use the family flux " +
+			"with weights of your own")
 	}
 	return f, nil
 }
@@ -212,7 +213,8 @@ func (m Manifest) validate() error {
 	for _, n := range []struct {
 		name string
 		x    float64
-	}{{"cfg", m.CFG}, {"cfg_with_negative", m.CFGWithNegative}, {"cfg_with_entities", m.CFGWithEntities}, {"cfg_with_source", m.CFGWithSource}, {"guidance", m.Guidance}} {
+	}{{"cfg", m.CFG}, {"cfg_with_negative", m.CFGWithNegative}, {"cfg_with_entities", m.CFGWithEntities},
+		{"cfg_with_source", m.CFGWithSource}, {"guidance", m.Guidance}} {
 		if !(n.x >= 0 && n.x <= maxGuidance) {
 			return fmt.Errorf("%s is %v; it must be from 0 to %v", n.name, n.x, maxGuidance)
 		}
@@ -276,7 +278,8 @@ func (m Manifest) ImageSide() (vision.Config, flux.IPConfig) {
 	if m.IP != nil {
 		return v, *m.IP
 	}
-	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim, Blocks: m.Transformer.Double + m.Transformer.Single}
+	return v, flux.IPConfig{ImageDim: v.Dim, Hidden: 192, Tokens: 4, TokenDim: m.T5.Dim, Dim: m.Transformer.Dim,
+		Blocks: m.Transformer.Double + m.Transformer.Single}
 }
 
 // Family is the embedded model, and others in its layout.
@@ -337,11 +340,10 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t5, clip := txt.Part("t5."), txt.Part("clip.")
+	t5, clip, cfg := txt.Part("t5."), txt.Part("clip."), fluxmodel.TextConfig{T5: man.T5, CLIP: man.CLIP}
 	if err := man.check(dit, ae, t5, clip); err != nil {
 		return nil, err
 	}
-	cfg := fluxmodel.TextConfig{T5: man.T5, CLIP: man.CLIP}
 	load, digests, err := f.tokenizers()
 	if err != nil {
 		return nil, err
@@ -357,8 +359,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 		Digest: r.Spec.Text, EntityLength: man.EntityTextLength,
 	}
 	part := &fluxmodel.DiT{Config: man.Transformer, Loader: dit, Computed: computed}
-	r.Transformer, r.Autoencoder = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: ae}
-	r.LoRA = weights.ParseLoRA
+	r.Transformer, r.Autoencoder, r.LoRA = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: ae}, weights.ParseLoRA
 	f.adapters(man, r, part)
 	return r, nil
 }
@@ -416,7 +417,8 @@ func (f Folder) adapters(man Manifest, r *family.Model, dit *fluxmodel.DiT) {
 	o := fluxmodel.ImageOpener{Family: r.Spec.Family, DType: r.Spec.DType, Transformer: dit}
 	own := func(name string) (*weights.Checkpoint, []eligen.Digest, error) {
 		if man.Vision == nil || man.IP == nil {
-			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none", f.Where(ManifestFile))
+			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none",
+				f.Where(ManifestFile))
 		}
 		c, d, err := f.checkpoint(name)
 		return c, []eligen.Digest{d}, err
@@ -444,7 +446,8 @@ func (f Folder) adapters(man Manifest, r *family.Model, dit *fluxmodel.DiT) {
 	r.InContext = func() (*weights.Checkpoint, eligen.Digest, error) {
 		c, d, err := f.checkpoint(InContextFile)
 		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: this model has no in-context LoRA, which a transfer needs. `eligen train` makes one; or list LoRAs that you have, in `adapters`", err)
+			err = fmt.Errorf("%w: this model has no in-context LoRA, which a transfer needs. `eligen train` makes one; or list LoRAs "+
+				"that you have, in `adapters`", err)
 		}
 		return c, d, err
 	}

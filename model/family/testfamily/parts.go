@@ -216,11 +216,13 @@ func (a *autoencoder) Encode(_ context.Context, r *exec.Runner, s *exec.Store, i
 }
 
 // Decode returns the picture of latents.
-func (a *autoencoder) Decode(_ context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor, _ *eligen.Tiling) (tensor.Tensor, error) {
+func (a *autoencoder) Decode(_ context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor,
+	_ *eligen.Tiling) (tensor.Tensor, error) {
 	return a.run(r, s, "test-decode", toPixels, latents, 3, latents.Shape[1]*factor, latents.Shape[2]*factor)
 }
 
-func (a *autoencoder) run(r *exec.Runner, s *exec.Store, name string, f func(nn.Weights, *graph.Node) *graph.Node, x tensor.Tensor, shape ...int) (tensor.Tensor, error) {
+func (a *autoencoder) run(r *exec.Runner, s *exec.Store, name string, f func(nn.Weights, *graph.Node) *graph.Node,
+	x tensor.Tensor, shape ...int) (tensor.Tensor, error) {
 	out, err := r.Run(coder(name, f), s, exec.Upload(x, 1))
 	if err != nil {
 		return tensor.Tensor{}, err

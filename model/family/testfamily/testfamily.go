@@ -57,8 +57,9 @@ var Family = family.Family{
 func outline() eligen.Spec {
 	return eligen.Spec{
 		Geometry: Geometry, Native: eligen.Size{W: 60, H: 36},
-		Encoders: []eligen.Encoder{{Name: "the test encoder", Role: "which reads words", Count: func(prompt string) int { return len(tokens(prompt, math.MaxInt)) }}},
-		Prompt:   eligen.Reading{Length: maxText, Unpadded: true}, EntityPrompt: eligen.Reading{Length: maxEntity, Unpadded: true},
+		Encoders: []eligen.Encoder{{Name: "the test encoder", Role: "which reads words",
+			Count: func(prompt string) int { return len(tokens(prompt, math.MaxInt)) }}},
+		Prompt: eligen.Reading{Length: maxText, Unpadded: true}, EntityPrompt: eligen.Reading{Length: maxEntity, Unpadded: true},
 		Steps: 3, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 2, Schedule: "eligen",
 	}
 }
@@ -126,7 +127,8 @@ var weightsOf = map[string]func() []weights.Weight{
 	},
 	"dit": func() []weights.Weight {
 		list := slicesOf(
-			linear("img_in", channels*patch*patch, dim), linear("txt_in", dim, dim), linear("time_in", timeDim, dim), linear("out", dim, channels*patch*patch))
+			linear("img_in", channels*patch*patch, dim), linear("txt_in", dim, dim), linear("time_in", timeDim, dim),
+			linear("out", dim, channels*patch*patch))
 		for i := range blocks {
 			list = append(list, blockWeights(fmt.Sprintf("blocks.%d.", i))...)
 		}
@@ -145,7 +147,8 @@ func slicesOf(lists ...[]weights.Weight) (all []weights.Weight) {
 }
 
 func blockWeights(prefix string) []weights.Weight {
-	return slicesOf(linear(prefix+"qkv", dim, 3*dim), linear(prefix+"proj", dim, dim), linear(prefix+"up", dim, mlp), linear(prefix+"down", mlp, dim))
+	return slicesOf(linear(prefix+"qkv", dim, 3*dim), linear(prefix+"proj", dim, dim), linear(prefix+"up", dim, mlp),
+		linear(prefix+"down", mlp, dim))
 }
 
 func linear(name string, in, out int) []weights.Weight {

@@ -239,14 +239,19 @@ func TestPainted(t *testing.T) {
 func TestRefused(t *testing.T) {
 	s := open(t)
 	for name, c := range map[string]struct{ scene, want string }{
-		"a misspelt family":    {`model "tset" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`, `there is "nano", "flux" or "test"`},
-		"no source":            {`model "test" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`, `A test model needs the argument "source": the folder of its weights.`},
-		"a size of another":    {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  size = [64, 48]\n}", "multiple of 12 pixels for this model"},
-		"a step cache":         {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    tea_cache = 0.3\n  }\n}", "no step cache"},
-		"embedded guidance":    {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    guidance = 3\n  }\n}", "no guidance embedding"},
-		"a LoRA":               {model + "adapter \"lora\" \"l\" {\n  source = \"./weights/" + File + "\"\n}\nrender \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  adapters = [adapter.lora.l]\n}", "family test take no LoRAs"},
-		"weights of another":   {strings.Replace(model, "./weights", "./elsewhere", 1) + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n}", "elsewhere"},
-		"a region of no token": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n}\nentity \"e\" {\n  prompt = \"b\"\n  box = xywh(0, 0, 0.01, 0.01)\n}", "none of the 15 image tokens (12×12 pixels each)"},
+		"a misspelt family": {`model "tset" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`, `there is "nano", "flux" or "test"`},
+		"no source": {`model "test" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`,
+			`A test model needs the argument "source": the folder of its weights.`},
+		"a size of another": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  size = [64, 48]\n}",
+			"multiple of 12 pixels for this model"},
+		"a step cache":      {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    tea_cache = 0.3\n  }\n}", "no step cache"},
+		"embedded guidance": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    guidance = 3\n  }\n}", "no guidance embedding"},
+		"a LoRA": {model + "adapter \"lora\" \"l\" {\n  source = \"./weights/" + File + "\"\n}\nrender \"a\" {\n  " +
+			"prompt = \"a\"\n  model = model.test.small\n  adapters = [adapter.lora.l]\n}", "family test take no LoRAs"},
+		"weights of another": {strings.Replace(model, "./weights", "./elsewhere", 1) + "render \"a\" {\n  prompt = \"a\"\n  " +
+			"model = model.test.small\n}", "elsewhere"},
+		"a region of no token": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n}\nentity \"e\" {\n  " +
+			"prompt = \"b\"\n  box = xywh(0, 0, 0.01, 0.01)\n}", "none of the 15 image tokens (12×12 pixels each)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := s.plan(t, "wrong.hcl", c.scene, "model"); err == nil || !strings.Contains(err.Error(), c.want) {
