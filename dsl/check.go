@@ -322,7 +322,7 @@ func (b *body) address(name string) (string, hcl.Range, bool) {
 }
 
 // at is the node or instance of an address, or nil.
-func (l *loader) at(address string) (found *node) {
+func (l *declared) at(address string) (found *node) {
 	l.all(func(n *node) {
 		for _, one := range append([]*node{n}, n.instances...) {
 			if found == nil && one.address() == address {
@@ -333,7 +333,7 @@ func (l *loader) at(address string) (found *node) {
 	return found
 }
 
-func (l *loader) addresses(kind string) (out []string) {
+func (l *declared) addresses(kind string) (out []string) {
 	l.all(func(n *node) {
 		if n.kind == kind {
 			n.each(func(one *node) { out = append(out, one.address()) })

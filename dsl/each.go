@@ -190,7 +190,7 @@ func (n *node) each(f func(*node)) {
 }
 
 // whichInstance explains a reference to a repeated block without an index.
-func (l *loader) whichInstance(n *node) string {
+func (l *declared) whichInstance(n *node) string {
 	var keys []string
 	for _, one := range n.instances {
 		keys = append(keys, l.shown(one))
@@ -205,7 +205,7 @@ func (l *loader) whichInstance(n *node) string {
 }
 
 // allInstances says how a list of all instances is written.
-func (l *loader) allInstances(n *node) string {
+func (l *declared) allInstances(n *node) string {
 	if n.value.Type().IsTupleType() {
 		return fmt.Sprintf(" %s, without brackets, is the list of all.", l.shown(n))
 	}
@@ -243,7 +243,7 @@ type named struct {
 }
 
 // named runs f, whose mistakes are those of one of several blocks.
-func (l *loader) named(name string, of int, f func()) {
+func (l *log) named(name string, of int, f func()) {
 	outer := l.instance
 	if of > 1 {
 		if outer.name != "" {

@@ -112,7 +112,7 @@ func (l *loader) declare(n *node) {
 }
 
 // names lists what is declared of a kind, in file order.
-func (l *loader) names(kind string) []string {
+func (l *declared) names(kind string) []string {
 	var out []string
 	for _, n := range l.order {
 		if n.kind == kind && !n.again {
@@ -174,7 +174,7 @@ func (l *loader) eval(e hcl.Expression) cty.Value {
 }
 
 // safely evaluates, and makes a diagnostic of a panic in the libraries.
-func (l *loader) safely(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
+func (l *evaluator) safely(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
 	defer func() {
 		r := recover()
 		if _, ok := r.(interrupted); ok {
@@ -195,10 +195,11 @@ const (
 	maxElements = 100_000
 	maxText     = 4 << 20 // bytes of all its strings
 	maxExponent = 2048    // of a number, binary
+	maxRange    = 1024    // numbers of range(), a limit of the library's
 )
 
 // within passes v on, unless it is larger than any scene needs.
-func (l *loader) within(e hcl.Expression, v cty.Value) cty.Value {
+func (l *evaluator) within(e hcl.Expression, v cty.Value) cty.Value {
 	elements, text, problem := 0, 0, ""
 	// Its error is the problem, which is said below.
 	_ = cty.Walk(v, func(p cty.Path, v cty.Value) (bool, error) {
@@ -361,7 +362,7 @@ func stepName(s hcl.Traverser) (string, bool) {
 }
 
 // stepRange is the place of a step, without its dot.
-func (l *loader) stepRange(s hcl.Traverser) hcl.Range {
+func (l *log) stepRange(s hcl.Traverser) hcl.Range {
 	r := s.SourceRange()
 	if _, ok := s.(hcl.TraverseAttr); ok && strings.HasPrefix(l.textOf(r), ".") {
 		r.Start.Byte++
@@ -370,7 +371,7 @@ func (l *loader) stepRange(s hcl.Traverser) hcl.Range {
 	return r
 }
 
-func (l *loader) textOf(r hcl.Range) string {
+func (l *log) textOf(r hcl.Range) string {
 	if f := l.files[r.Filename]; f != nil {
 		return f.text(r)
 	}
@@ -455,7 +456,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 
 // kindOf is the kind under which a name is declared, where it is not the one
 // that was asked for.
-func (l *loader) kindOf(name string) string {
+func (l *declared) kindOf(name string) string {
 	for _, kind := range []string{"entity", "local", "var", "model", "adapter", "render"} {
 		if _, ok := l.nodes[kind+"."+name]; ok {
 			return kind
@@ -558,7 +559,7 @@ func attributesOf(ty cty.Type) []string {
 // checkCalls complains about functions that don't exist, also in parts of an
 // expression that evaluation does not reach. misplaced says that one measures,
 // outside a check.
-func (l *loader) checkCalls(e hcl.Expression) (misplaced bool) {
+func (l *evaluator) checkCalls(e hcl.Expression) (misplaced bool) {
 	root, ok := e.(hclsyntax.Node)
 	if !ok {
 		return false
@@ -575,7 +576,7 @@ func (l *loader) checkCalls(e hcl.Expression) (misplaced bool) {
 	return misplaced
 }
 
-func (l *loader) unknownFunction(at hcl.Range, name string) {
+func (l *evaluator) unknownFunction(at hcl.Range, name string) {
 	if slices.Contains(laterFunctions, name) {
 		l.errorf(at, notYet, "The function %s: %s.", name, notYetDetail)
 		return
@@ -598,7 +599,7 @@ func (l *loader) unknownFunction(at hcl.Range, name string) {
 
 // reportEval converts a diagnostic of an evaluation, and adds the values that
 // the failing expression used.
-func (l *loader) reportEval(d *hcl.Diagnostic) {
+func (l *evaluator) reportEval(d *hcl.Diagnostic) {
 	if d.Subject == nil {
 		l.errorf(hcl.Range{}, stock(d.Summary), "%s", d.Detail)
 		return
@@ -666,7 +667,7 @@ func argumentMistake(detail string) string {
 
 // relativeAttribute finds the step that failed in a traversal of something
 // other than a named block, such as a loop's variable.
-func (l *loader) relativeAttribute(d *hcl.Diagnostic) (hcl.Range, string) {
+func (l *evaluator) relativeAttribute(d *hcl.Diagnostic) (hcl.Range, string) {
 	var v cty.Value
 	var steps hcl.Traversal
 	path := "This object"
@@ -708,7 +709,7 @@ func (l *loader) relativeAttribute(d *hcl.Diagnostic) (hcl.Range, string) {
 const maxUses = 4
 
 // uses returns the plain values that an expression used, with where they were set.
-func (l *loader) uses(e hcl.Expression, ctx *hcl.EvalContext) (notes []eligen.Note) {
+func (l *evaluator) uses(e hcl.Expression, ctx *hcl.EvalContext) (notes []eligen.Note) {
 	for _, t := range e.Variables() {
 		if len(t) < 2 && ctx.Parent() == nil {
 			continue
@@ -732,7 +733,7 @@ func (l *loader) uses(e hcl.Expression, ctx *hcl.EvalContext) (notes []eligen.No
 
 // setAt is where the value was set that a reference begins with: a variable's default, or
 // what was given in its place; nil where no file says it.
-func (l *loader) setAt(t hcl.Traversal) *eligen.Source {
+func (l *evaluator) setAt(t hcl.Traversal) *eligen.Source {
 	if len(t) < 2 {
 		return nil
 	}
@@ -873,7 +874,7 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 }
 
 // whole is the repeated block whose instances together v is, or nil.
-func (l *loader) whole(v cty.Value) *node {
+func (l *declared) whole(v cty.Value) *node {
 	if v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() && !v.Type().IsTupleType() || v.LengthInt() == 0 {
 		return nil
 	}

@@ -38,11 +38,11 @@ var pureFunctions = map[string]function.Function{
 
 	"chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc, "coalescelist": stdlib.CoalesceListFunc,
 	"compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": distinctFunction,
-	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "index": stdlib.IndexFunc, "keys": stdlib.KeysFunc,
+	"element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "index": stdlib.IndexFunc, "keys": ofAttributes(stdlib.KeysFunc),
 	"length": lengthFunction, "lookup": stdlib.LookupFunc, "merge": stdlib.MergeFunc, "range": stdlib.RangeFunc,
 	"reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc, "setproduct": stdlib.SetProductFunc,
 	"setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc, "slice": stdlib.SliceFunc, "sort": stdlib.SortFunc,
-	"sum": sumFunction, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+	"sum": sumFunction, "values": ofAttributes(stdlib.ValuesFunc), "zipmap": stdlib.ZipmapFunc,
 
 	"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": jsonDecodeFunction, "jsonencode": stdlib.JSONEncodeFunc,
 
@@ -177,6 +177,25 @@ func affix(has func(s, affix string) bool, name string) function.Function {
 	})
 }
 
+// ofAttributes is a function of a map or an object that sees of a block's value what a
+// scene may see: not which block it is.
+func ofAttributes(f function.Function) function.Function {
+	plain := func(args []cty.Value) []cty.Value {
+		v := args[0]
+		if identityOf(v) == nil {
+			return args
+		}
+		attributes := v.AsValueMap()
+		delete(attributes, identityName)
+		return []cty.Value{cty.ObjectVal(attributes)}
+	}
+	return function.New(&function.Spec{
+		Params: f.Params(),
+		Type:   func(args []cty.Value) (cty.Type, error) { return f.ReturnTypeForValues(plain(args)) },
+		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return f.Call(plain(args)) },
+	})
+}
+
 // lengthFunction counts elements, and the characters of a text.
 var lengthFunction = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType}},
@@ -186,7 +205,11 @@ var lengthFunction = function.New(&function.Spec{
 		case ty == cty.String:
 			return stdlib.Strlen(args[0])
 		case ty.IsTupleType() || ty.IsObjectType() || ty.IsCollectionType():
-			return cty.NumberIntVal(int64(args[0].LengthInt())), nil
+			n := args[0].LengthInt()
+			if identityOf(args[0]) != nil {
+				n-- // which block it is
+			}
+			return cty.NumberIntVal(int64(n)), nil
 		}
 		return cty.NilVal, function.NewArgErrorf(0, "must be a list, a map or a text")
 	},

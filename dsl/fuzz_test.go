@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"bytes"
+	"context"
 	"image/jpeg"
 	"os"
 	"path/filepath"
@@ -171,7 +172,7 @@ func FuzzSVG(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	svg := (&loader{}).allFunctions()["svg"]
+	svg := newLoader(context.Background(), nil).allFunctions()["svg"]
 	f.Fuzz(func(t *testing.T, path string) {
 		if len(path) > 1<<12 {
 			return

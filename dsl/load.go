@@ -3,10 +3,7 @@ package dsl
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,42 +67,12 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		return load(ctx, path, src, vars)
 	}
 	path = spelledPath(path)
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		hint := ""
-		if entries, err := os.ReadDir(filepath.Dir(path)); err == nil {
-			var names []string
-			for _, e := range entries {
-				if strings.HasSuffix(e.Name(), ".hcl") || isJSON(e.Name()) {
-					names = append(names, e.Name())
-				}
-			}
-			hint = didYouMean(filepath.Base(path), names)
-		}
-		ds.Errorf(nil, "Scene not found", "There is no file %s.%s", path, hint)
-	case err != nil:
-		ds.Errorf(nil, "Scene can't be read", "%v.", err)
-	case info.IsDir():
-		such := ""
-		if files, _ := filepath.Glob(filepath.Join(path, "*.hcl")); len(files) > 0 {
-			such = ", such as " + files[0]
-		}
-		ds.Errorf(nil, "Not a scene",
-			"%s is a folder. A scene is one file: name it%s. A folder can be a module, which a scene takes in by a module block.", path, such)
-	case !info.Mode().IsRegular():
-		ds.Errorf(nil, "Scene can't be read", "%s is no regular file.", path)
-	case !isScene(path):
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !isScene(path) {
 		ds.Errorf(nil, "Not a scene", "%s: a scene's name ends in .hcl or .json.", path)
-	case info.Size() > maxFile:
-		ds = tooLarge(path, info.Size())
-	}
-	if ds.HasErrors() {
 		return nil, ds
 	}
-	src, err := readAtMost(path, maxFile)
-	if err != nil {
-		ds.Errorf(nil, "Scene can't be read", "%v.", err)
+	src, ds := ReadSource(path)
+	if ds.HasErrors() {
 		return nil, ds
 	}
 	return load(ctx, path, src, vars)
@@ -124,57 +91,65 @@ func isScene(path string) bool {
 	return strings.HasSuffix(strings.ToLower(path), ".hcl") || isJSON(path)
 }
 
-func readAtMost(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(src)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", path, limit)
-	}
-	return src, err
-}
-
-// A loader is the state of one Load.
+// A loader is the state of one Load, or of one module in it.
 type loader struct {
-	ctx      context.Context
-	meter    *meter  // of what expressions cost; modules share it
-	path     []*node // being evaluated, outermost first
-	dir      string  // the scene's folder, or the module's
-	root     *os.Root
-	overlay  overlay // what is read in place of files
-	scene    *file   // nil for a module
-	syntax   syntax
-	files    map[string]*file
-	diags    eligen.Diagnostics
-	nodes    map[string]*node // by address
-	order    []*node          // in file order
-	given    map[string][]given
-	pictures map[string]*picture
+	*evaluator
+	*disk
+	ctx    context.Context
+	path   []*node // being evaluated, outermost first
+	syntax syntax
+	given  map[string][]given
+	words  map[string]cty.Value // what each and count are in the block at hand
+	apart  apart
 
-	instance  named // that is read: mistakes name it
-	functions map[string]function.Function
-	words     map[string]cty.Value // what each and count are in the block at hand
 	recipes   []eligen.Recipe
 	checks    []eligen.Check
 	moves     []eligen.Move
 	outputs   map[string]writer // by their paths, in lower case
-	stray     map[string]bool   // names of blocks whose type or labels are wrong
-	texts     map[string]text
-	waiting   apart
+	maxFrames int               // of a timeline; 0 is MaxFrames
+	families  []eligen.Family   // of models; nil is any
 
-	sceneDir  string
-	out       *os.Root  // the scene's folder, which outputs are below
-	address   string    // what addresses begin with: "module.birds.", or "" for the scene
-	folder    string    // the module's, below the scene's; "." for the scene
-	chain     []string  // the folders of the modules that this one is in, its own last
-	caller    hcl.Range // the module block
-	modules   *int      // how many the scene has
-	families  []eligen.Family
-	maxFrames int  // of a timeline; 0 is MaxFrames
-	expanded  *int // how many instances the scene has, and entities its renders
+	sceneDir string
+	out      *os.Root  // the scene's folder, which outputs are below
+	chain    []string  // the folders of the modules that this one is in, its own last
+	caller   hcl.Range // the module block
+	modules  *int      // how many the scene has
+	expanded *int      // how many instances the scene has, and entities its renders
+}
+
+// A log is what was found wrong, and the texts that it points into.
+type log struct {
+	files    map[string]*file
+	main     *file // the scene; nil for a module
+	diags    eligen.Diagnostics
+	instance named // that is read: mistakes name it
+}
+
+// A declared table is what references can name.
+type declared struct {
+	nodes   map[string]*node // by address
+	order   []*node          // in file order
+	stray   map[string]bool  // names of blocks whose type or labels are wrong
+	address string           // what addresses begin with: "module.birds.", or "" for the scene
+}
+
+// An evaluator works expressions out. It says what is wrong with them in a log.
+type evaluator struct {
+	*log
+	*declared
+	meter     *meter // of what expressions cost; modules share it
+	functions map[string]function.Function
+}
+
+// A disk is the folder that a scene, or a module, reads from.
+type disk struct {
+	dir      string // as diagnostics show it
+	folder   string // the module's, below the scene's; "." for the scene
+	root     *os.Root
+	overlay  overlay // what is read in place of files
+	pictures map[string]*picture
+	texts    map[string]text
+	waiting  func(func()) // runs what waits for the disk, whose time is nobody's fault
 }
 
 // apart are blocks that nothing refers to, read after those that something may.
@@ -223,28 +198,9 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 			panic(r)
 		}
 	}()
-	l := &loader{
-		ctx:      ctx,
-		meter:    newMeter(ctx),
-		dir:      filepath.Dir(path),
-		overlay:  overlayOf(vars.Unsaved),
-		scene:    newFile(path, src),
-		nodes:    map[string]*node{},
-		given:    map[string][]given{},
-		pictures: map[string]*picture{},
-		outputs:  map[string]writer{},
-		stray:    map[string]bool{},
-		texts:    map[string]text{},
-		sceneDir: filepath.Dir(path),
-		folder:   ".",
-		chain:    []string{"."},
-		modules:  new(int),
-		expanded: new(int),
-
-		families:  vars.Families,
-		maxFrames: vars.MaxFrames,
-	}
-	l.files = map[string]*file{path: l.scene}
+	l := newLoader(ctx, newFile(path, src))
+	l.overlay = overlayOf(vars.Unsaved)
+	l.maxFrames, l.families = vars.MaxFrames, vars.Families
 	root, err := os.OpenRoot(l.dir)
 	if err != nil {
 		l.diags.Errorf(nil, "Scene can't be read", "The scene's folder can't be opened: %v.", err)
@@ -254,7 +210,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 	l.root, l.out = root, root
 	l.functions = l.allFunctions()
 
-	l.syntax, l.diags = parse(l.scene)
+	l.syntax, l.diags = parse(l.main)
 	if l.syntax.body == nil {
 		return nil, tidy(l.diags)
 	}
@@ -280,7 +236,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		})
 	})
 	l.filesMeet(scene.Renders)
-	if renders == 0 && len(l.waiting.recipes) == 0 && !l.diags.HasErrors() {
+	if renders == 0 && len(l.apart.recipes) == 0 && !l.diags.HasErrors() {
 		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render "+
 			"\"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
 	}
@@ -298,6 +254,32 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		vars.loaded(l)
 	}
 	return scene, tidy(l.diags)
+}
+
+// newLoader is a loader of a file, or, for nil, of a module.
+func newLoader(ctx context.Context, main *file) *loader {
+	l := &loader{
+		evaluator: &evaluator{
+			log:       &log{files: map[string]*file{}, main: main},
+			declared:  &declared{nodes: map[string]*node{}, stray: map[string]bool{}},
+			meter:     newMeter(ctx),
+			functions: map[string]function.Function{},
+		},
+		disk:     &disk{folder: ".", pictures: map[string]*picture{}, texts: map[string]text{}},
+		ctx:      ctx,
+		given:    map[string][]given{},
+		outputs:  map[string]writer{},
+		chain:    []string{"."},
+		modules:  new(int),
+		expanded: new(int),
+	}
+	l.disk.waiting = l.meter.outside
+	if main != nil {
+		l.files[main.name] = main
+		l.dir = filepath.Dir(main.name)
+		l.sceneDir = l.dir
+	}
+	return l
 }
 
 // together is several files read as one, as a key of a map, too.
@@ -319,7 +301,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 	for _, b := range top.blocks {
 		switch b.Type {
 		case "eligen":
-			l.waiting.settings = append(l.waiting.settings, b)
+			l.apart.settings = append(l.apart.settings, b)
 		case "locals":
 			l.declareLocals(b)
 		case "variable":
@@ -337,7 +319,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 		case "module":
 			l.declareBlock("module", b, (*loader).module)
 		case "moved":
-			l.waiting.moves = append(l.waiting.moves, b)
+			l.apart.moves = append(l.apart.moves, b)
 		case "recipe", "check":
 			at := b.LabelRanges[0]
 			if !l.validLabels(b) {
@@ -350,9 +332,9 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 				names[address] = l.source(at)
 			}
 			if b.Type == "check" {
-				l.waiting.checks = append(l.waiting.checks, b)
+				l.apart.checks = append(l.apart.checks, b)
 			} else {
-				l.waiting.recipes = append(l.waiting.recipes, b)
+				l.apart.recipes = append(l.apart.recipes, b)
 			}
 		}
 	}
@@ -360,7 +342,7 @@ func (l *loader) declareAll(g *grammar, files []hcl.Body) {
 
 // evaluateAll evaluates every node, and then what nothing refers to.
 func (l *loader) evaluateAll() {
-	for _, b := range l.waiting.settings {
+	for _, b := range l.apart.settings {
 		l.settings(b)
 	}
 	// Renders come last: they take all entities where they name none.
@@ -371,13 +353,13 @@ func (l *loader) evaluateAll() {
 			}
 		}
 	}
-	for _, b := range l.waiting.recipes {
+	for _, b := range l.apart.recipes {
 		l.recipe(b)
 	}
-	for _, b := range l.waiting.checks {
+	for _, b := range l.apart.checks {
 		l.check(b)
 	}
-	for _, b := range l.waiting.moves {
+	for _, b := range l.apart.moves {
 		l.moved(b)
 	}
 }
@@ -403,14 +385,14 @@ func (l *loader) strays(files []hcl.Body) {
 	}
 }
 
-func (l *loader) source(r hcl.Range) eligen.Source {
+func (l *log) source(r hcl.Range) eligen.Source {
 	if f := l.files[r.Filename]; f != nil {
 		return f.source(r)
 	}
 	return eligen.Source{File: r.Filename, Line: r.Start.Line}
 }
 
-func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
+func (l *log) errorf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
 	detail = fmt.Sprintf(detail, args...) + l.instance.mark()
 	if r.Filename == "" {
 		return l.diags.Errorf(nil, summary, "%s", detail)
@@ -419,7 +401,7 @@ func (l *loader) errorf(r hcl.Range, summary, detail string, args ...any) *elige
 	return l.diags.Errorf(&at, summary, "%s", detail)
 }
 
-func (l *loader) warnf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
+func (l *log) warnf(r hcl.Range, summary, detail string, args ...any) *eligen.Diagnostic {
 	at := l.source(r)
 	return l.diags.Warnf(&at, summary, "%s", fmt.Sprintf(detail, args...)+l.instance.mark())
 }
@@ -484,8 +466,8 @@ func inOrder(attrs hcl.Attributes) []*hcl.Attribute {
 }
 
 // report converts a diagnostic of HCL's about one of the scene's files.
-func (l *loader) report(d *hcl.Diagnostic) {
-	f := l.scene
+func (l *log) report(d *hcl.Diagnostic) {
+	f := l.main
 	if d.Subject != nil && l.files[d.Subject.Filename] != nil {
 		f = l.files[d.Subject.Filename]
 	}

@@ -52,10 +52,8 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		ds.Errorf(nil, "Lock can't be read", "%v.", err)
 		return nil, ds
 	}
-	l := &loader{ctx: context.Background(), meter: newMeter(context.Background()), dir: folder, scene: newFile(path, src),
-		nodes: map[string]*node{}}
-	l.files = map[string]*file{path: l.scene}
-	l.syntax, l.diags = parse(l.scene)
+	l := newLoader(context.Background(), newFile(path, src))
+	l.syntax, l.diags = parse(l.main)
 	if l.syntax.body == nil {
 		return nil, tidy(l.diags)
 	}
@@ -63,7 +61,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 	top.read(l.syntax.body)
 	lock := &eligen.Lock{}
 	for _, block := range top.blocks {
-		b := l.open(block, lockRenderGrammar)
+		b := lockBody{l.open(block, lockRenderGrammar)}
 		r := eligen.LockedRender{Scene: block.Labels[0], Address: block.Labels[1], PSNR: eligen.DefaultPSNR, Source: l.source(b.rng)}
 		r.Plan, r.Pixels = b.digest("plan"), b.digest("pixels")
 		r.Engine, _ = b.text("engine")
@@ -87,7 +85,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		}
 		r.Tiles = b.recordedTiles()
 		for _, inner := range b.blocks {
-			w := l.open(inner, lockWeightsGrammar)
+			w := lockBody{l.open(inner, lockWeightsGrammar)}
 			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
 		}
 		if first := lock.Find(r.Scene, r.Address); first != nil {
@@ -102,8 +100,11 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 	return lock, nil
 }
 
+// A lockBody is a block of a lock.
+type lockBody struct{ *body }
+
 // recordedTiles reads the tile and the stride of what was decoded in tiles.
-func (b *body) recordedTiles() *eligen.Tiling {
+func (b lockBody) recordedTiles() *eligen.Tiling {
 	v, ok := b.convert("tiles", cty.List(cty.Number), "a tile and a stride in latents, as [128, 64]")
 	if !ok || v.IsNull() {
 		return nil
@@ -124,7 +125,7 @@ func (b *body) recordedTiles() *eligen.Tiling {
 	return &eligen.Tiling{Tile: n[0], Stride: n[1]}
 }
 
-func (b *body) digest(name string) eligen.Digest {
+func (b lockBody) digest(name string) eligen.Digest {
 	s, ok := b.text(name)
 	if ok && !sha256Text.MatchString(s) {
 		b.errorf(b.place(name), wrongType, "%q must be a SHA-256 digest, 64 hexadecimal digits.", name)

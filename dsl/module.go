@@ -52,7 +52,9 @@ func (l *loader) module(block *hcl.Block, n *node) cty.Value {
 		}
 		l.report(d)
 	}
-	b := &body{l: l, g: moduleGrammar, rng: l.header(block), attrs: attrs, at: map[string]eligen.Source{}, failed: diags.HasErrors()}
+	b := moduleBody{&body{
+		l: l, g: moduleGrammar, rng: l.header(block), attrs: attrs, at: map[string]eligen.Source{}, failed: diags.HasErrors(),
+	}}
 	for _, name := range repetition {
 		if a := attrs[name]; a != nil {
 			b.errorf(a.NameRange, "Unsupported argument",
@@ -91,9 +93,12 @@ func (l *loader) module(block *hcl.Block, n *node) cty.Value {
 	return part.exports()
 }
 
+// A moduleBody is a module block.
+type moduleBody struct{ *body }
+
 // openModule reads the files of the folder that source names, and declares what is
 // in them.
-func (b *body) openModule(n *node, source string) (part *loader, close func()) {
+func (b moduleBody) openModule(n *node, source string) (part *loader, close func()) {
 	l, at := b.l, b.place("source")
 	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
 		b.errorf(at, "Invalid source", "%q is no path. A module is a folder below the scene's: begin with ./, as \"./birds\".", source)
@@ -147,14 +152,8 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 		b.errorf(at, "Module can't be read", "%v.", err)
 		return nil, nil
 	}
-	part = &loader{
-		ctx: l.ctx, meter: l.meter,
-		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), root: root, overlay: l.overlay, out: l.out, sceneDir: l.sceneDir,
-		address: n.address() + ".", folder: folder, chain: append(slices.Clone(l.chain), folder), caller: b.rng, modules: l.modules,
-		expanded: l.expanded, families: l.families,
-		files: l.files, pictures: l.pictures, outputs: l.outputs,
-		nodes: map[string]*node{}, given: map[string][]given{}, stray: map[string]bool{}, texts: map[string]text{},
-	}
+	part = l.part(n.address()+".", folder, root)
+	part.caller = b.rng
 	part.functions = part.allFunctions()
 	if !b.readModule(part, source) {
 		root.Close()
@@ -163,8 +162,23 @@ func (b *body) openModule(n *node, source string) (part *loader, close func()) {
 	return part, func() { root.Close() }
 }
 
+// part is a loader of a module in a folder: its names are its own, and what is read once,
+// counted or written is the scene's.
+func (l *loader) part(address, folder string, root *os.Root) *loader {
+	p := newLoader(l.ctx, nil)
+	p.meter, p.modules, p.expanded = l.meter, l.modules, l.expanded
+	p.files, p.outputs, p.out, p.sceneDir, p.families = l.files, l.outputs, l.out, l.sceneDir, l.families
+	p.address = address
+	p.chain = append(slices.Clone(l.chain), folder)
+	*p.disk = disk{
+		dir: filepath.Join(l.sceneDir, filepath.FromSlash(folder)), folder: folder, root: root,
+		overlay: l.overlay, pictures: l.pictures, texts: map[string]text{}, waiting: l.meter.outside,
+	}
+	return p
+}
+
 // readModule parses the files of a module and declares their blocks.
-func (b *body) readModule(part *loader, source string) bool {
+func (b moduleBody) readModule(part *loader, source string) bool {
 	at := b.place("source")
 	names, err := part.moduleFiles()
 	if err != nil {
@@ -208,7 +222,7 @@ func (b *body) readModule(part *loader, source string) bool {
 }
 
 // inputs gives the module's variables the values of the block's arguments.
-func (b *body) inputs(part *loader) {
+func (b moduleBody) inputs(part *loader) {
 	l := b.l
 	declared := part.names("var")
 	for _, a := range inOrder(b.attrs) {
@@ -267,14 +281,14 @@ func (l *loader) exports() cty.Value {
 }
 
 // module is the address of the module that l reads: "module.birds".
-func (l *loader) moduleAddress() string { return strings.TrimSuffix(l.address, ".") }
+func (l *declared) moduleAddress() string { return strings.TrimSuffix(l.address, ".") }
 
 // shown is how l's own files call a block: a block of a module's, inside it, has
 // no module before its name.
-func (l *loader) shown(n *node) string { return strings.TrimPrefix(n.address(), l.address) }
+func (l *declared) shown(n *node) string { return strings.TrimPrefix(n.address(), l.address) }
 
 // all calls f for every node of the scene or module, those of its modules included.
-func (l *loader) all(f func(*node)) {
+func (l *declared) all(f func(*node)) {
 	for _, n := range l.order {
 		f(n)
 		if n.part != nil {

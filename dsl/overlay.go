@@ -42,7 +42,7 @@ func (o overlay) names(folder string) []string {
 }
 
 // readText returns a text below the scene's folder, or the module's: from the overlay, else from the disk.
-func (l *loader) readText(name, what string) (clean string, text []byte, err error) {
+func (l *disk) readText(name, what string) (clean string, text []byte, err error) {
 	if clean, err = localPath(name, l.whose()); err != nil {
 		return "", nil, err
 	}
@@ -53,7 +53,7 @@ func (l *loader) readText(name, what string) (clean string, text []byte, err err
 }
 
 // moduleFiles lists the scene files in the module's folder, by name, those of the overlay included.
-func (l *loader) moduleFiles() ([]string, error) {
+func (l *disk) moduleFiles() ([]string, error) {
 	entries, err := fs.ReadDir(l.root.FS(), ".")
 	if err != nil {
 		return nil, err

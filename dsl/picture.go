@@ -31,7 +31,7 @@ type picture struct {
 
 var imageOptions = []string{"channel", "fit"}
 
-func (l *loader) imageFunction() function.Function {
+func (l *disk) imageFunction() function.Function {
 	return function.New(&function.Spec{
 		Params:   []function.Parameter{{Name: "file", Type: cty.String}},
 		VarParam: &function.Parameter{Name: "options", Type: cty.DynamicPseudoType},
@@ -115,7 +115,7 @@ func readImageOptions(v cty.Value) (channel, fit string, err error) {
 }
 
 // picture reads a file of the scene's folder once.
-func (l *loader) picture(name string) *picture {
+func (l *disk) picture(name string) *picture {
 	key := name
 	if l.folder != "." {
 		key = path.Join(l.folder, name)
@@ -124,7 +124,7 @@ func (l *loader) picture(name string) *picture {
 		return p
 	}
 	p := &picture{}
-	l.meter.outside(func() { p.err = l.readPicture(name, p) })
+	l.waiting(func() { p.err = l.readPicture(name, p) })
 	l.pictures[key] = p
 	return p
 }
@@ -149,7 +149,7 @@ func localPath(name, whose string) (string, error) {
 }
 
 // readLocal reads a file below the scene's folder, of at most so many bytes.
-func (l *loader) readLocal(name, what string, limit int64) (clean string, data []byte, err error) {
+func (l *disk) readLocal(name, what string, limit int64) (clean string, data []byte, err error) {
 	if clean, err = localPath(name, l.whose()); err != nil {
 		return "", nil, err
 	}
@@ -193,7 +193,7 @@ func readBelow(root *os.Root, name, whose, what string, limit int64) ([]byte, er
 
 // fileFunction is the text of a file below the scene's folder, for csvdecode and
 // jsondecode.
-func (l *loader) fileFunction() function.Function {
+func (l *disk) fileFunction() function.Function {
 	return function.New(&function.Spec{
 		Description: "The text of a file below the scene's folder, as for csvdecode(file(\"layouts.csv\")).",
 		Params:      []function.Parameter{{Name: "path", Type: cty.String}},
@@ -217,14 +217,14 @@ type text struct {
 
 // text reads a file of the scene's folder once: a check's message is evaluated
 // again when the folder is closed.
-func (l *loader) text(name string) text {
+func (l *disk) text(name string) text {
 	if t, ok := l.texts[name]; ok {
 		return t
 	}
 	var clean string
 	var data []byte
 	var err error
-	l.meter.outside(func() { clean, data, err = l.readText(name, "a text") })
+	l.waiting(func() { clean, data, err = l.readText(name, "a text") })
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if err == nil && !utf8.Valid(data) {
 		err = fmt.Errorf("%s is not text in UTF-8", clean)
@@ -235,14 +235,14 @@ func (l *loader) text(name string) text {
 }
 
 // whose folder paths begin at.
-func (l *loader) whose() string {
+func (l *disk) whose() string {
 	if l.folder != "." {
 		return "module's"
 	}
 	return "scene's"
 }
 
-func (l *loader) readPicture(name string, p *picture) error {
+func (l *disk) readPicture(name string, p *picture) error {
 	clean, data, err := l.readLocal(name, "a picture", pixels.MaxBytes)
 	if err != nil {
 		return err

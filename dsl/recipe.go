@@ -39,8 +39,11 @@ var (
 		renamed: map[string]string{"rate": "learning_rate", "decay": "schedule", "weight": "weight_decay"}}
 )
 
+// A recipeBody is a recipe block.
+type recipeBody struct{ *body }
+
 func (l *loader) recipe(block *hcl.Block) {
-	b := l.open(block, recipeGrammar)
+	b := recipeBody{l.open(block, recipeGrammar)}
 	r := eligen.Recipe{Name: block.Labels[0], Source: l.source(b.rng), Model: eligen.Model{Family: "nano", Source: l.source(b.rng)}}
 	if s, ok := b.choice("kind", trainings...); ok {
 		r.Kind = s
@@ -138,7 +141,7 @@ func (l *loader) recipe(block *hcl.Block) {
 
 // wholeTokens checks the size of training pictures. They are nano's: no planner, which
 // judges the sizes of renders, sees a recipe.
-func (b *body) wholeTokens(name string, s eligen.Size) {
+func (b recipeBody) wholeTokens(name string, s eligen.Size) {
 	token := eligen.DefaultGeometry.Token()
 	for i, n := range []int{s.W, s.H} {
 		if n%token != 0 {
@@ -151,7 +154,7 @@ func (b *body) wholeTokens(name string, s eligen.Size) {
 }
 
 // ofKind refuses what the recipe's training has no use for.
-func (b *body) ofKind(r eligen.Recipe) {
+func (b recipeBody) ofKind(r eligen.Recipe) {
 	if r.Kind == "" { // it is said already that there is no such training
 		return
 	}
@@ -193,7 +196,7 @@ func (b *body) ofKind(r eligen.Recipe) {
 }
 
 // rank reads train: "all" is 0, lora(16) is 16.
-func (b *body) rank() int {
+func (b recipeBody) rank() int {
 	v, ok := b.value("train")
 	switch {
 	case !ok:
@@ -207,7 +210,7 @@ func (b *body) rank() int {
 }
 
 // dataset is "composed", or a folder, found from the scene's.
-func (b *body) dataset(s string) string {
+func (b recipeBody) dataset(s string) string {
 	if s == "composed" {
 		return s
 	}
@@ -231,7 +234,7 @@ func (b *body) dataset(s string) string {
 	return p
 }
 
-func (b *body) optimizer(block *hcl.Block) eligen.Optimizer {
+func (b recipeBody) optimizer(block *hcl.Block) eligen.Optimizer {
 	o := b.child(block, optimizerGrammar)
 	defer func() { b.failed = b.failed || o.failed }()
 	kinds := []string{"adamw", "muon"}

@@ -66,8 +66,11 @@ var (
 // What happens where regions meet, by their names in a render.
 var overlaps = []string{"blend", "over", "exclusive"}
 
+// A renderBody is a render block.
+type renderBody struct{ *body }
+
 func (l *loader) render(block *hcl.Block, n *node) cty.Value {
-	b := l.open(block, renderGrammar)
+	b := renderBody{l.open(block, renderGrammar)}
 	r := eligen.Render{Model: eligen.Model{Family: "nano"}}
 	base := b.base()
 	if base != nil {
@@ -156,7 +159,7 @@ func renderValue(n *node) cty.Value {
 }
 
 // prompts reads what a render shows, and what it must not.
-func (b *body) prompts(r *eligen.Render) {
+func (b renderBody) prompts(r *eligen.Render) {
 	if s, ok := b.text("prompt"); ok {
 		r.Prompt = s
 	} else if !b.has("from") && !b.damaged && !b.guessed["prompt"] && !b.guessed["from"] {
@@ -189,7 +192,7 @@ func (b *body) model(into *eligen.Model) {
 }
 
 // base is the render that this one is a variant of, or nil.
-func (b *body) base() *node {
+func (b renderBody) base() *node {
 	v, ok := b.value("from")
 	if !ok {
 		return nil
@@ -202,7 +205,7 @@ func (b *body) base() *node {
 	return n
 }
 
-func (b *body) adapters() []eligen.Adapter {
+func (b renderBody) adapters() []eligen.Adapter {
 	values, places, ok := b.elements("adapters", "a list of adapters, as [adapter.lora.eligen]")
 	if !ok {
 		return nil
@@ -263,7 +266,7 @@ func (b *body) child(block *hcl.Block, g *grammar) *body {
 	return c
 }
 
-func (b *body) sampler(r *eligen.Render) {
+func (b renderBody) sampler(r *eligen.Render) {
 	block := b.inner("sampler")
 	if block == nil {
 		return
@@ -300,7 +303,7 @@ func (b *body) sampler(r *eligen.Render) {
 // maxTile is the largest tile, in latents, of which none is smaller than a pixel.
 const maxTile = maxSide
 
-func (b *body) vae(r *eligen.Render) {
+func (b renderBody) vae(r *eligen.Render) {
 	block := b.inner("vae")
 	if block == nil {
 		return
@@ -330,7 +333,7 @@ func (b *body) vae(r *eligen.Render) {
 	r.VAE = &out
 }
 
-func (b *body) init(r *eligen.Render) {
+func (b renderBody) init(r *eligen.Render) {
 	block := b.inner("init")
 	if block == nil {
 		return
@@ -394,7 +397,7 @@ func (b *body) pictureOf(v cty.Value, what string, at hcl.Range) *eligen.Picture
 
 // entities reads the list of entities, or takes those of the render that this
 // one is a variant of, or all of the file.
-func (b *body) entities(r *eligen.Render, base *node) []*node {
+func (b renderBody) entities(r *eligen.Render, base *node) []*node {
 	var nodes []*node
 	values, places, ok := b.elements("entities", "a list of entities, as [entity.dog, entity.apple]")
 	a := b.attrs["entities"]
@@ -448,7 +451,7 @@ func (b *body) entities(r *eligen.Render, base *node) []*node {
 	return nodes
 }
 
-func (b *body) outputs(r *eligen.Render, n *node) {
+func (b renderBody) outputs(r *eligen.Render, n *node) {
 	standard := "out/" + fileName(n) + ".png"
 	if r.Clip != nil {
 		standard = "out/" + fileName(n) + ".gif"
@@ -459,7 +462,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 			continue
 		}
 		blocks++
-		o := b.child(inner, outputGrammar)
+		o := outputBody{b.child(inner, outputGrammar)}
 		out := eligen.Output{Path: standard, Source: b.l.source(o.rng), At: map[string]eligen.Source{}}
 		at := o.rng
 		if s, ok := o.text("path"); ok {
@@ -488,7 +491,7 @@ func (b *body) outputs(r *eligen.Render, n *node) {
 		r.Outputs = append(r.Outputs, out)
 	}
 	if blocks == 0 && !n.again {
-		p := b.output(b.rng, standard, r.Address)
+		p := outputBody{b.body}.output(b.rng, standard, r.Address)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
 	}
 }
@@ -513,9 +516,12 @@ func fileName(n *node) string {
 // numbered is where a frame's number goes in the name of a file.
 var numbered = regexp.MustCompile(`%(0[1-9])?d`)
 
+// An outputBody is an output block, or the render that has none.
+type outputBody struct{ *body }
+
 // output checks the path of a file that is to be written, and nothing of its format. who
 // names the writer where two write it.
-func (b *body) output(at hcl.Range, name, who string) string {
+func (b outputBody) output(at hcl.Range, name, who string) string {
 	clean, err := localPath(name, "scene's")
 	verbs := len(numbered.FindAllString(name, -1))
 	switch {
@@ -577,7 +583,7 @@ type writer struct {
 }
 
 // collides complains about two outputs with one path. Of instances it names the two.
-func (b *body) collides(at hcl.Range, path string, first writer, who string) {
+func (b outputBody) collides(at hcl.Range, path string, first writer, who string) {
 	word, place := b.keyWord(), b.l.source(at)
 	a := b.attrs["path"]
 	b.failed = true
@@ -693,7 +699,7 @@ func frameOf(byEnds map[[2]string][]numberedOutput, key string) (o numberedOutpu
 }
 
 // variesBy reports whether an expression looks at which instance it is evaluated for.
-func (b *body) variesBy(e hcl.Expression) bool {
+func (b outputBody) variesBy(e hcl.Expression) bool {
 	return slices.ContainsFunc(e.Variables(), func(t hcl.Traversal) bool {
 		return t.RootName() == "each" || t.RootName() == "count" || b.iteration != nil && t.RootName() == b.iteration.name
 	})

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -57,12 +58,12 @@ func Schema() Reference {
 	out := Reference{Format: 1}
 	out.Blocks = blockSchemas("", topGrammar)
 	out.Limits = limits
-	l := &loader{}
+	l := newLoader(context.Background(), nil)
 	for name, f := range l.allFunctions() {
 		out.Functions = append(out.Functions, FunctionSchema{Name: name, Call: signature(name, f), What: functionWords[name].what,
 			Group: functionWords[name].group})
 	}
-	m := &metrics{body: &body{l: &loader{functions: map[string]function.Function{}}}}
+	m := &metrics{body: &body{l: newLoader(context.Background(), nil)}}
 	for name, f := range m.functions(nil) {
 		out.Functions = append(out.Functions, FunctionSchema{Name: name, Call: signature(name, f), What: functionWords[name].what,
 			Group: functionWords[name].group})
@@ -139,6 +140,7 @@ var limits = []LimitSchema{
 	{"template directives `%{ … }` in a file", maxDirectives},
 	{"elements of a value", maxElements},
 	{"bytes of text in a value", maxText},
+	{"numbers that a call of `range` makes", maxRange},
 	{"steps that all expressions of a scene take", maxWork},
 	{"bytes of text that all expressions make", maxMade},
 	{"seconds that one expression takes, without reading files", int64(maxThinking / time.Second)},

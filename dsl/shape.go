@@ -106,7 +106,7 @@ func boxFunction(params []string, corners func(n []cty.Value) (x0, y0, x1, y1 ct
 
 var half = cty.NumberFloatVal(0.5)
 
-func (l *loader) shapeFunctions() map[string]function.Function {
+func (l *disk) shapeFunctions() map[string]function.Function {
 	out := map[string]function.Function{
 		"xywh": boxFunction([]string{"x", "y", "w", "h"}, func(n []cty.Value) (x0, y0, x1, y1 cty.Value) {
 			return n[0], n[1], n[0].Add(n[2]), n[1].Add(n[3])
@@ -127,7 +127,7 @@ func (l *loader) shapeFunctions() map[string]function.Function {
 		"intersect": combine("intersect", 1),
 		"image":     l.imageFunction(),
 	}
-	maps.Copy(out, l.layoutFunctions())
+	maps.Copy(out, arrangeFunctions())
 	return out
 }
 

@@ -291,9 +291,15 @@ var movable = map[string][]string{
 	"entity": {"box", "mask", "region", "center", "strength"}, "adapter": {"scale"}, "sampler": {"guidance", "cfg"},
 }
 
+// A trackBody is a track block, and a keyBody one of its keys.
+type (
+	trackBody struct{ *body }
+	keyBody   struct{ *body }
+)
+
 // track reads a track block.
 func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[string]eligen.Source) {
-	c := &body{l: b.l, g: trackGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}, iteration: b.made[block]}
+	c := trackBody{&body{l: b.l, g: trackGrammar, rng: b.l.header(block), at: map[string]eligen.Source{}, iteration: b.made[block]}}
 	c.read(block.Body)
 	defer func() { b.failed = b.failed || c.failed }()
 	tr := eligen.Track{Source: b.l.source(c.rng)}
@@ -379,7 +385,7 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 }
 
 // target reads what a track moves: an absolute reference, which is not evaluated.
-func (c *body) target() (t eligen.Target, entity *node, ok bool) {
+func (c trackBody) target() (t eligen.Target, entity *node, ok bool) {
 	a := c.attrs["target"]
 	if a == nil {
 		return t, nil, false
@@ -523,7 +529,7 @@ func easeHint(name string) string {
 }
 
 // keys reads a list of keys, { at = …, value = …, ease = … } each.
-func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) {
+func (c trackBody) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) {
 	var list []hcl.Expression
 	var ranges []hcl.Range
 	if written, diags := hcl.ExprList(c.attrs["keys"].Expr); !diags.HasErrors() {
@@ -552,7 +558,8 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}},
 			attrs: hcl.Attributes{"key": {Name: "key", Expr: e, Range: ranges[i], NameRange: ranges[i]}},
 			at:    map[string]eligen.Source{}, rng: ranges[i], iteration: c.iteration}
-		k, ok := one.object("key", keyGrammar)
+		inner, ok := one.object("key", keyGrammar)
+		k := keyBody{inner}
 		if !ok {
 			if !one.failed {
 				c.errorf(ranges[i], wrongType, "A key is an object, as { at = \"50%%\", value = … }; this is null.")
@@ -585,7 +592,7 @@ func (c *body) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.E
 }
 
 // key reads one key, and when it is: a number that rises from key to key.
-func (k *body) key(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) (out eligen.Key, when float64, ok bool) {
+func (k keyBody) key(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) (out eligen.Key, when float64, ok bool) {
 	for _, name := range []string{"at", "value"} {
 		if !k.has(name) {
 			k.errorf(k.rng, missing, "A key needs the part %q, as { at = \"50%%\", value = … }.", name)
@@ -662,7 +669,7 @@ func pointOf(v cty.Value) ([]float64, error) {
 
 // frame reads when a key is: "1.2s", "40%" of the way to the last frame, or a frame.
 // when orders keys: in a timeline of one frame, "0%" and "100%" are both frame 0.
-func (k *body) frame(t *eligen.Timeline, end end) (frame, when float64, ok bool) {
+func (k keyBody) frame(t *eligen.Timeline, end end) (frame, when float64, ok bool) {
 	v, ok := k.value("at")
 	if !ok {
 		k.failed = true
@@ -717,7 +724,7 @@ func plainSeconds(s float64) string { return plainFloat(round(s)) + " s" }
 
 // clip reads what makes a render a sequence of frames. known is false where it has
 // a timeline with mistakes: then nothing can be said of what only clips have.
-func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
+func (b renderBody) clip(r *eligen.Render, shown []*node) (known bool) {
 	if v, ok := b.value("timeline"); !ok && b.attrs["timeline"] != nil && (!v.IsKnown() || !v.IsNull()) {
 		return false
 	} else if ok {
@@ -776,7 +783,7 @@ func (b *body) clip(r *eligen.Render, shown []*node) (known bool) {
 }
 
 // unmoved is what a track needs and the render lacks, or "".
-func (b *body) unmoved(tr eligen.Track, r *eligen.Render, shown []*node) string {
+func (b renderBody) unmoved(tr eligen.Track, r *eligen.Render, shown []*node) string {
 	has := func(address string) bool {
 		return slices.ContainsFunc(shown, func(n *node) bool { return n.address() == address })
 	}
@@ -795,7 +802,7 @@ func (b *body) unmoved(tr eligen.Track, r *eligen.Render, shown []*node) string 
 }
 
 // inpaint reads the picture that a render paints into.
-func (b *body) inpaint(r *eligen.Render) {
+func (b renderBody) inpaint(r *eligen.Render) {
 	block := b.inner("inpaint")
 	if block == nil {
 		return

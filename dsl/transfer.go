@@ -13,7 +13,7 @@ var transferGrammar = &grammar{
 var fits = []string{"stretch", "cover"}
 
 // transfer reads the two pictures of an entity transfer.
-func (b *body) transfer(r *eligen.Render) {
+func (b renderBody) transfer(r *eligen.Render) {
 	block := b.inner("transfer")
 	if block == nil {
 		return

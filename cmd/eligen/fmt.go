@@ -141,16 +141,11 @@ func (o *fmtOptions) files(args []string) ([]string, error) {
 // readScene reads a scene's text; one byte more than a scene may have is enough
 // to refuse it.
 func readScene(c *cobra.Command, name string) ([]byte, error) {
-	in := c.InOrStdin()
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in = f
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(c.InOrStdin(), 2<<20))
 	}
-	return io.ReadAll(io.LimitReader(in, 2<<20))
+	src, ds := dsl.ReadSource(name)
+	return src, ds.Err()
 }
 
 // rewrite replaces what a file holds, whole or not at all, and keeps its mode.

@@ -14,7 +14,7 @@ import (
 // maxCells is how many boxes grid, row and column make.
 const maxCells = 10_000
 
-func (l *loader) layoutFunctions() map[string]function.Function {
+func arrangeFunctions() map[string]function.Function {
 	return map[string]function.Function{
 		"invert":    invertFunction,
 		"grow":      growFunction,
