@@ -115,7 +115,7 @@ func IsKey(d eligen.Digest) bool {
 	return true
 }
 
-// Get reads a result whole. What is found missing or damaged is an error, as from Open.
+// Get reads a result whole. Its errors are those of Open and of reading.
 func Get(ctx context.Context, s Store, key eligen.Digest) (eligen.Artifact, error) {
 	r, err := s.Open(ctx, key)
 	if err != nil {
@@ -132,7 +132,7 @@ func Get(ctx context.Context, s Store, key eligen.Digest) (eligen.Artifact, erro
 	return a, err
 }
 
-// Put keeps a result that is at hand as a whole. The error is ErrNotDeterministic where
+// Put writes a result from memory. The error is ErrNotDeterministic where
 // the store holds other bytes, which stay.
 func Put(ctx context.Context, s Store, key eligen.Digest, content []byte) (Info, error) {
 	w, err := s.Create(ctx, key)

@@ -21,7 +21,7 @@ import (
 
 // Resolved is a clip with nothing left open: all that is needed to render it again.
 // Every clip carries it, as JSON: each format has a place for it, and no file needs
-// another beside it.
+// another one.
 type Resolved struct {
 	Format     int             `json:"format"` // of this struct: 1
 	Version    string          `json:"version"`

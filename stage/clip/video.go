@@ -184,7 +184,7 @@ func (o Video) encode(ctx context.Context, c *eligen.Call, name string) error {
 		return nil
 	})
 	if err != nil && broken == nil {
-		_ = cmd.Process.Kill() // what is wrong with the frames is what is told
+		_ = cmd.Process.Kill() // report the frames' error
 		_ = cmd.Wait()
 		return err
 	}

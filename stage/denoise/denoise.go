@@ -146,7 +146,7 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	}
 	keeps := c.Save != nil && !whole
 	var last latest
-	if keeps { // an interrupt may not wait for the step at hand
+	if keeps { // an interrupted run may not wait for the current step
 		defer context.AfterFunc(ctx, func() { last.save(save) })()
 	}
 	d.Step = func(step, of int, x tensor.Tensor) {

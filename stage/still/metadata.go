@@ -133,7 +133,7 @@ func SheetOf(r io.Reader) (Shown, error) {
 // text returns the JSON in a picture, nil where there is none.
 func text(r io.Reader) ([]byte, error) {
 	b := bufio.NewReader(r)
-	head, err := b.Peek(12) // less where the file has less: what is wrong is told by what it isn't
+	head, err := b.Peek(12) // a shorter file gives fewer, and is no picture
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}

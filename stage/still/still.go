@@ -101,7 +101,7 @@ type Adapter struct {
 	Digest eligen.Digest `json:"digest"`
 	Scale  float64       `json:"scale"`
 	Alpha  string        `json:"alpha,omitempty"`
-	// Factors is how a LoRA acts whose scale moves: beside the weights.
+	// Factors says that a LoRA whose scale moves is not merged into the weights.
 	Factors bool `json:"factors,omitempty" recipe:"omitzero"`
 	// Pictures are what an IP-Adapter brings in, by their files' bytes.
 	Pictures   []eligen.Digest `json:"pictures,omitempty" recipe:"omitzero"`

@@ -28,9 +28,10 @@ func (s *Store) Partial(_ context.Context, key eligen.Digest) (content []byte, s
 	case err != nil:
 		return nil, 0, err
 	}
-	defer f.Close()
 	content = make([]byte, size)
-	if _, err := io.ReadFull(f, content); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+	_, err = io.ReadFull(f, content)
+	f.Close() // before it is moved: Windows renames no open file
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, 0, err
 	}
 	if sumOf(eligen.DigestOf(content), step) != sum {

@@ -180,7 +180,10 @@ func (s *Store) Open(_ context.Context, key eligen.Digest) (runtime.Reader, erro
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Verified(f, s.info(key, sum, size), func(error) error { return s.setAside(name) }), nil
+	return runtime.Verified(f, s.info(key, sum, size), func(error) error {
+		f.Close() // Windows renames no open file
+		return s.setAside(name)
+	}), nil
 }
 
 // Get reads and checks a result. One that is damaged is moved out of the way and counts

@@ -134,11 +134,11 @@ func (s *Store) Import(r io.Reader) (out Imported, err error) {
 				return damaged("its end does not fit its %d results", out.Added+out.Present)
 			}
 			if _, err := t.Next(); !errors.Is(err, io.EOF) {
-				return damaged("it goes on behind its end")
+				return damaged("more follows its end")
 			}
 			// Zeros fill a tar's last record. Another archive behind it would go unread.
 			if rest, err := io.ReadAll(io.LimitReader(r, maxPadding)); err != nil || len(bytes.Trim(rest, "\x00")) > 0 {
-				return damaged("it goes on behind its end")
+				return damaged("more follows its end")
 			}
 			out.Whole = true
 			return out, nil

@@ -192,8 +192,8 @@ func TestImportOfCuts(t *testing.T) {
 		{"cut before its end", archive[:at[4]], 3, "cut off"},
 		{"without its second result", slices.Concat(archive[:at[2]], archive[at[3]:]), 2, "does not fit"},
 		{"with a result twice", slices.Concat(archive[:at[2]], archive[at[1]:]), 3, "does not fit"},
-		{"one behind the other", slices.Concat(archive, archive), 3, "behind its end"},
-		{"two in one", slices.Concat(archive[:at[5]], archive), 3, "behind its end"},
+		{"one behind the other", slices.Concat(archive, archive), 3, "follows its end"},
+		{"two in one", slices.Concat(archive[:at[5]], archive), 3, "follows its end"},
 	} {
 		other, _ := fill(t)
 		got, err := other.Import(bytes.NewReader(c.archive))

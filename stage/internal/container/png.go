@@ -30,7 +30,7 @@ func EndPNG(seal string) []byte {
 }
 
 // TextChunks returns a text in iTXt chunks (UTF-8, compressed where it is long). A text that
-// is too long for one goes on in chunks named keyword-2, keyword-3, ….
+// is too long for one continues in chunks named keyword-2, keyword-3, ….
 func TextChunks(keyword string, text []byte) ([]byte, error) {
 	var out []byte
 	for n := 1; n == 1 || len(text) > 0; n++ {
