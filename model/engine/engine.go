@@ -85,7 +85,7 @@ func New(o Options) (*Engine, error) {
 	return e, nil
 }
 
-// Compiled is how many graphs were compiled so far.
+// Compiled counts the graphs that were compiled so far.
 func (e *Engine) Compiled() int {
 	if e.runner == nil {
 		return 0
@@ -127,7 +127,7 @@ func (e *Engine) Close() error {
 // model's weights are computed in is part of their digests.
 func (e *Engine) ID() string { return e.info.ID(cmp.Or(e.options.DType, "auto")) }
 
-// Backend is the backend that the engine runs on.
+// Backend returns the backend that the engine runs on.
 func (e *Engine) Backend() backend.Info { return e.info }
 
 func parseDType(name string, info backend.Info) (dtypes.DType, error) {
@@ -144,7 +144,7 @@ func parseDType(name string, info backend.Info) (dtypes.DType, error) {
 	return 0, fmt.Errorf("there is no dtype %q; weights are computed in float32 or bfloat16", name)
 }
 
-// dtype is what a model's transformer and text encoders are computed in.
+// dtype returns what a model's transformer and text encoders are computed in.
 func (e *Engine) dtype(m eligen.Model, family string) (string, dtypes.DType, error) {
 	name := cmp.Or(m.DType, e.options.DType, family)
 	if name == "bfloat16" && m.DType == "" && e.options.DType == "" && e.info.Plugin == "" {
@@ -264,7 +264,7 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest,
 	return c, err
 }
 
-// decoding is the graph that will decode what a transformer made of latents.
+// decoding returns the graph that will decode what a transformer made of latents.
 func (e *Engine) decoding(d eligen.Denoise) []exec.CompileRequest {
 	e.mu.Lock()
 	defer e.mu.Unlock()

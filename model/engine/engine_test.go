@@ -720,7 +720,7 @@ func TestSpecProblems(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, nano.ManifestFile), []byte(`{"steps": "many"}`), 0o644)
 		}, want: []string{nano.ManifestFile, "steps"}},
 		{name: "adapter kind", model: eligen.Model{Family: "nano"}, adapters: []eligen.Adapter{{Kind: "loha", Source: at}},
-			want: []string{`no adapter "loha"`}},
+			want: []string{`nknown adapter "loha"`}},
 		{name: "adapter file", model: eligen.Model{Family: "nano"},
 			adapters: []eligen.Adapter{{Kind: "lora", Path: "nowhere.safetensors", Scale: 1, Source: at}}, want: []string{"nowhere.safetensors"}},
 		{name: "two adapters", model: eligen.Model{Family: "nano"},

@@ -19,7 +19,7 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
-// Spec is what planning must know of a model and its adapters. Problems are
+// Spec returns what planning must know of a model and its adapters. Problems are
 // Diagnostics at the model's or the adapter's block.
 func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	e.mu.Lock()
@@ -57,7 +57,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 	return spec, ds.Err()
 }
 
-// sizes are for the planner's estimates.
+// sizes returns a model's sizes, for the planner's estimates.
 func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 	t, number := r.Transformer.Shape(), int64(r.Transformer.DType().Size())
 	s := eligen.Sizes{
@@ -79,7 +79,7 @@ func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 	return s
 }
 
-// sentence is an error as the detail of a diagnostic.
+// sentence turns an error into the detail of a diagnostic.
 func sentence(err error) string {
 	s := strings.TrimSpace(err.Error())
 	if s == "" {
@@ -140,45 +140,50 @@ func (e *Engine) imageAdapter(r *family.Model, a *eligen.Adapter, ds *eligen.Dia
 	return w
 }
 
-// adapter opens a LoRA, and checks that it fits the model. dropped is what of the file
-// is applied to nothing.
+// openLoRA opens and digests the LoRA at a path, or the family's own.
+func openLoRA(r *family.Model, path string) (*weights.Checkpoint, eligen.Digest, error) {
+	switch {
+	case path == eligen.InContext && r.InContext == nil:
+		return nil, "", errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    " +
+			"source = \"./weights/in-context.safetensors\"")
+	case path == eligen.InContext:
+		return r.InContext()
+	case path == "" && r.EliGen == nil:
+		return nil, "", errors.New("this family has no EliGen LoRA of its own: name the file of one")
+	case path == "":
+		return r.EliGen()
+	}
+	file, err := weights.LoRAFile(path)
+	if err != nil {
+		return nil, "", err
+	}
+	digest, err := cache.Digest(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, "", weights.NotThere(path)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	c, err := weights.Open(file)
+	return c, digest, err
+}
+
+// adapter opens a LoRA, and checks that it fits the model. dropped describes the part of
+// the file that is applied to nothing.
 func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWeights, dropped string, err error) {
 	defer panics.Catch("reading the adapter", &err)
 	if a.Kind != "lora" {
-		return w, "", fmt.Errorf("there is no adapter %q; the kinds are ip and lora", a.Kind)
+		return w, "", fmt.Errorf("unknown adapter %q: use ip or lora", a.Kind)
 	}
 	if r.LoRA == nil {
 		return w, "", fmt.Errorf("models of the family %s take no LoRAs", r.Spec.Family)
 	}
 	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
-	var c *weights.Checkpoint
-	switch {
-	case a.Path == eligen.InContext && r.InContext == nil:
-		err = errors.New("this family has no in-context LoRA of its own, which a transfer needs. Name the file of one:\n\n    " +
-			"source = \"./weights/in-context.safetensors\"")
-	case a.Path == eligen.InContext:
-		c, w.Digest, err = r.InContext()
-	case a.Path != "":
-		file, failed := weights.LoRAFile(a.Path)
-		if failed != nil {
-			return w, "", failed
-		}
-		w.Digest, err = cache.Digest(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			return w, "", weights.NotThere(a.Path)
-		}
-		if err != nil {
-			return w, "", err
-		}
-		c, err = weights.Open(file)
-	case r.EliGen == nil:
-		err = errors.New("this family has no EliGen LoRA of its own: name the file of one")
-	default:
-		c, w.Digest, err = r.EliGen()
-	}
+	c, digest, err := openLoRA(r, a.Path)
 	if err != nil {
 		return w, "", err
 	}
+	w.Digest = digest
 	f, err := r.LoRA(c)
 	if err != nil {
 		c.Close()

@@ -184,7 +184,7 @@ func (t *Transformer) velocity(b *branch, x tensor.Tensor, i int) (tensor.Tensor
 	return exec.Download(out[0], x.Shape...)
 }
 
-// image is the last block's image [1,S,Dim] in step i, or the step cache's.
+// image returns the last block's image [1,S,Dim] in step i, or the step cache's.
 func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor, error) {
 	if b.tea == nil {
 		return t.blocks(b, x, i)
@@ -210,7 +210,7 @@ func (t *Transformer) image(b *branch, x tensor.Tensor, i int) (*tensors.Tensor,
 	return img, b.tea.keep(t, b.graphs, x, img)
 }
 
-// modulation is n parts of step i's modulations, from part at on: [1,n·Dim].
+// modulation returns n parts of step i's modulations, from part at on: [1,n·Dim].
 func (t *Transformer) modulation(b *branch, i, at, n int) (*tensors.Tensor, error) {
 	part := int(shapes.Make(b.graphs.dtype, 1, b.graphs.config.Dim).ByteSize())
 	return tensors.FromRaw(t.Runner.Backend, 0, shapes.Make(b.graphs.dtype, 1, n*b.graphs.config.Dim), b.mods[i][at*part:(at+n)*part])

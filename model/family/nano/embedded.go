@@ -11,7 +11,7 @@ import (
 //go:embed weights
 var files embed.FS
 
-// Files are the model's files. A build without weights has a README alone.
+// Files returns the model's files. A build without weights has a README alone.
 func Files() fs.FS {
 	sub, err := fs.Sub(files, "weights")
 	if err != nil {

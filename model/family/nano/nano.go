@@ -91,7 +91,7 @@ type Folder struct {
 	fs  fs.FS
 }
 
-// At is the model in a folder; "" is the embedded one.
+// At returns the model in a folder; "" is the embedded one.
 func At(dir string) Folder {
 	if dir == "" {
 		return Folder{"", Files()}
@@ -268,7 +268,7 @@ func (m Manifest) checkImageSide() error {
 	return ip.Fits(m.Transformer)
 }
 
-// ImageSide is the sizes of the vision tower and the IP-Adapter, or, of a model
+// ImageSide returns the sizes of the vision tower and the IP-Adapter, or, of a model
 // that has none, those that training begins with.
 func (m Manifest) ImageSide() (vision.Config, flux.IPConfig) {
 	v := vision.Nano

@@ -11,7 +11,7 @@ import (
 	"github.com/eligen/eligen/model/fluxmodel"
 )
 
-// reader is the Spec's Unread of a model that was taught few words.
+// reader returns the Spec's Unread of a model that was taught few words.
 func (m Manifest) reader(t *fluxmodel.Tokenizers) func(string) eligen.Unread {
 	return func(prompt string) eligen.Unread {
 		out := fluxmodel.Reader(t)(prompt)
