@@ -21,7 +21,8 @@ type Input struct {
 }
 
 func (a *App) vars(in Input) dsl.Vars {
-	return dsl.Vars{Set: in.Vars, Files: in.VarFiles, Env: a.options.Env, MaxFrames: in.MaxFrames, Unsaved: in.Unsaved, Families: a.options.Families.Known()}
+	return dsl.Vars{Set: in.Vars, Files: in.VarFiles, Env: a.options.Env, MaxFrames: in.MaxFrames, Unsaved: in.Unsaved,
+		Families: a.options.Families.Known()}
 }
 
 // Open reads a scene. It returns warnings; mistakes in the scene are an error of type

@@ -119,7 +119,8 @@ func (e *backendEngine) openStep(r request) (job, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &fluxmodel.Transformer{Config: r.Config, Runner: exec.NewRunner(e.backend), Store: exec.NewStore(e.backend, checkpoint, dtypes.Float32)}
+	t := &fluxmodel.Transformer{Config: r.Config, Runner: exec.NewRunner(e.backend),
+		Store: exec.NewStore(e.backend, checkpoint, dtypes.Float32)}
 	d := denoise(r, in)
 
 	// A first picture loads the weights and compiles, and ends with its first step;

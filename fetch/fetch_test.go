@@ -308,15 +308,18 @@ func TestRegistries(t *testing.T) {
 		{name: "npm, scope", pkg: npm, files: map[string]string{".npmrc": "registry=https://127.0.0.1:1\n@cats:registry = " + s.URL + "/npm/\n"}},
 		{name: "npm, pinned", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(content) }), env: viaNPM},
 		{name: "npm, pinned to something else", pkg: with(npm, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: viaNPM, says: "expected"},
-		{name: "npm, no digest", pkg: with(npm, func(p *fetch.Package) { p.Name, p.Version = "bare", "1.0.0" }), env: viaNPM, says: "names no digest"},
+		{name: "npm, no digest", pkg: with(npm, func(p *fetch.Package) { p.Name, p.Version = "bare", "1.0.0" }), env: viaNPM,
+			says: "names no digest"},
 		{name: "npm, no such version", pkg: with(npm, func(p *fetch.Package) { p.Version = "9" }), env: viaNPM, says: "404"},
 		{name: "pypi, JSON", pkg: pypi, env: viaPyPI},
 		{name: "pypi, HTML", pkg: pypi, env: map[string]string{"PIP_INDEX_URL": s.URL + "/html/"}},
 		{name: "pypi, file", pkg: pypi, files: map[string]string{
 			".config/pip/pip.conf": "[install]\nindex-url = nonsense\n[global]\nindex-url = " + s.URL + "/json\n",
 		}},
-		{name: "pypi, pinned to something else", pkg: with(pypi, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: viaPyPI, says: "the registry's file has SHA-256"},
-		{name: "pypi, no such file", pkg: with(pypi, func(p *fetch.Package) { p.File = "cat_plugin-2.whl" }), env: viaPyPI, says: "the index has no file cat_plugin-2.whl"},
+		{name: "pypi, pinned to something else", pkg: with(pypi, func(p *fetch.Package) { p.SHA256 = sum(nil) }), env: viaPyPI,
+			says: "the registry's file has SHA-256"},
+		{name: "pypi, no such file", pkg: with(pypi, func(p *fetch.Package) { p.File = "cat_plugin-2.whl" }), env: viaPyPI,
+			says: "the index has no file cat_plugin-2.whl"},
 		{name: "unknown", pkg: fetch.Package{Registry: "crates"}, says: `no registry "crates"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

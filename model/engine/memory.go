@@ -25,7 +25,8 @@ type cost struct {
 
 var (
 	goCost  = cost{program: 145 << 20, decode: 8.6, encode: 8.6, one: 3.3, second: 0.5, perToken: 60 << 10}
-	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14, one: 2.1, second: 0.4, perToken: 20 << 10}
+	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14,
+		one: 2.1, second: 0.4, perToken: 20 << 10}
 )
 
 func costOf(i backend.Info) cost {

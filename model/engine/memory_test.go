@@ -50,7 +50,8 @@ func TestMemoryPromises(t *testing.T) {
 		decode, _ := cost.coding(r.Autoencoder.Shape())(eligen.Size{W: c.side, H: c.side})
 		promised := (cost.program + s.Text + s.Transformer + s.Autoencoder + max(step, stay+decode)) >> 20
 		if off := float64(promised)/float64(c.taken) - 1; math.Abs(off) > 0.1 {
-			t.Errorf("%s, %d×%d, %d entities: %d MiB are promised, %d were taken (%+.0f %%)", c.backend, c.side, c.side, c.entities, promised, c.taken, 100*off)
+			t.Errorf("%s, %d×%d, %d entities: %d MiB are promised, %d were taken (%+.0f %%)", c.backend, c.side, c.side, c.entities, promised,
+				c.taken, 100*off)
 		}
 	}
 }

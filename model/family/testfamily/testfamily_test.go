@@ -244,8 +244,10 @@ func TestRefused(t *testing.T) {
 			`A test model needs the argument "source": the folder of its weights.`},
 		"a size of another": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  size = [64, 48]\n}",
 			"multiple of 12 pixels for this model"},
-		"a step cache":      {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    tea_cache = 0.3\n  }\n}", "no step cache"},
-		"embedded guidance": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    guidance = 3\n  }\n}", "no guidance embedding"},
+		"a step cache": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    tea_cache = 0.3\n  }\n}",
+			"no step cache"},
+		"embedded guidance": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    guidance = 3\n  }\n}",
+			"no guidance embedding"},
 		"a LoRA": {model + "adapter \"lora\" \"l\" {\n  source = \"./weights/" + File + "\"\n}\nrender \"a\" {\n  " +
 			"prompt = \"a\"\n  model = model.test.small\n  adapters = [adapter.lora.l]\n}", "family test take no LoRAs"},
 		"weights of another": {strings.Replace(model, "./weights", "./elsewhere", 1) + "render \"a\" {\n  prompt = \"a\"\n  " +
