@@ -256,7 +256,7 @@ func newCacheExport() *cobra.Command {
 		Long: `Write results to a tar archive, to be imported on another machine: all results, or those of a scene's plan.
 
 A result's name depends on the engine: another machine can use results of models only if its engine is the same.
-"eligen version" shows the engine.`,
+"eligen plan" prints the engine.`,
 		Example: `eligen cache export results.tar scenes/rain.hcl`,
 		Args:    cobra.RangeArgs(1, 2),
 		RunE:    withApp(o.run),
