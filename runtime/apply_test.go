@@ -32,6 +32,7 @@ func picnic(dir string) *eligen.Scene {
 	return &eligen.Scene{Path: filepath.Join(dir, "picnic.hcl"), Renders: []eligen.Render{
 		{
 			Name:    "picnic",
+			Model:   eligen.Model{Family: "nano"},
 			Address: "render.picnic",
 			Prompt:  "a blue cup and a red apple on a green background",
 			Entities: []eligen.Entity{

@@ -94,7 +94,9 @@ func startNginx(t *testing.T, nginx, dir string) string {
 	go func() { ended <- c.Wait() }()
 	t.Cleanup(func() {
 		_ = c.Process.Signal(os.Interrupt)
-		_ = <-ended // it was interrupted
+		if err := <-ended; err != nil {
+			t.Log("nginx: ", err)
+		}
 	})
 	for {
 		conn, err := net.Dial("tcp", address)
