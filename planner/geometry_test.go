@@ -20,8 +20,10 @@ func other(m eligen.Model, _ []eligen.Adapter) (eligen.Spec, error) {
 	return eligen.Spec{
 		Family: m.Family, Geometry: eligen.Geometry{Channels: 6, Factor: 4, Patch: 3}, Native: eligen.Size{W: 60, H: 36},
 		Text: "text", Transformer: "dit", Autoencoder: "ae", DType: "float32",
-		Encoders: []eligen.Encoder{{Name: "the encoder", Role: "which reads words", Count: func(p string) int { return len(strings.Fields(p)) }}},
-		Prompt:   eligen.Reading{Length: 8, Unpadded: true}, EntityPrompt: eligen.Reading{Length: 3, Unpadded: true},
+		Encoders: []eligen.Encoder{{Name: "the encoder", Role: "which reads words", Count: func(p string) int {
+			return len(strings.Fields(p))
+		}}},
+		Prompt: eligen.Reading{Length: 8, Unpadded: true}, EntityPrompt: eligen.Reading{Length: 3, Unpadded: true},
 		Steps: 2, StepsWithEntities: 2, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 1, Schedule: "eligen",
 		Sizes: eligen.Sizes{Dim: 2, MLP: 4, Single: 1, TokenDim: 54, Transformer: 1, Text: 1},
 	}, nil

@@ -191,8 +191,8 @@ func Digest(part, dtype string, config any, from ...eligen.Digest) eligen.Digest
 func Finite(what string, t tensor.Tensor) error {
 	for _, x := range t.Data {
 		if x-x != 0 { // of infinity and of NaN alone
-			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, or compute in float32 "+
-				"where they were made for it", what, x)
+			return fmt.Errorf("%s %v, which is no finite number. Its weights may be damaged: get the file anew, "+
+				"or compute in float32 where they were made for it", what, x)
 		}
 	}
 	return nil

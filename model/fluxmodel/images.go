@@ -88,8 +88,8 @@ func (o ImageOpener) adapter(path string) (ImageFile[flux.IPConfig], error) {
 	case o.Adapter != nil:
 		return o.Adapter()
 	}
-	return ImageFile[flux.IPConfig]{}, fmt.Errorf("the family %s has no IP-Adapter of its own: name the file of one, as source "+
-		"= \"./weights/ip-adapter.bin\"", o.Family)
+	return ImageFile[flux.IPConfig]{}, fmt.Errorf("the family %s has no IP-Adapter of its own: name the file of one, "+
+		"as source = \"./weights/ip-adapter.bin\"", o.Family)
 }
 
 // tower opens the vision tower at a path; "" is the family's own.

@@ -36,8 +36,9 @@ func (p *DiT) DType() dtypes.DType { return p.Computed }
 // Shape returns its sizes.
 func (p *DiT) Shape() family.Shape {
 	c := p.Config
-	return family.Shape{Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(),
-		Scores: flux.MaxScores()}
+	return family.Shape{
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores(),
+	}
 }
 
 // StepWeight reports whether a step's graph reads a weight.

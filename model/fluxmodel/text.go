@@ -82,8 +82,8 @@ func Fit(dit flux.Config, ae vae.Config, text TextConfig) error {
 	if ae.Z == dit.LatentChannels && text.T5.Dim == dit.TextDim && text.CLIP.Dim == dit.PooledDim {
 		return nil
 	}
-	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of "+
-		"%d; the others make %d, %d and %d",
+	return fmt.Errorf("the parts don't fit together: the transformer takes %d latent channels, text of width %d and vectors of %d; "+
+		"the others make %d, %d and %d",
 		dit.LatentChannels, dit.TextDim, dit.PooledDim, ae.Z, text.T5.Dim, text.CLIP.Dim)
 }
 
@@ -163,8 +163,10 @@ func Encoders(t *Tokenizers, clipMax int) []eligen.Encoder {
 	}
 	return []eligen.Encoder{
 		{Name: "T5", Role: "the text encoder", Count: count(func(t Tokenize) func(string) int { return t.CountT5 })},
-		{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true,
-			Count: count(func(t Tokenize) func(string) int { return t.CountCLIP })},
+		{
+			Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: clipMax, Pooled: true,
+			Count: count(func(t Tokenize) func(string) int { return t.CountCLIP }),
+		},
 	}
 }
 

@@ -43,8 +43,8 @@ func Integrate(ctx context.Context, d eligen.Denoise, positive, negative Branch)
 			sum += float64(x.Data[j])
 		}
 		if math.IsNaN(sum) || math.IsInf(sum, 0) {
-			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. Its weights or adapters "+
-				"may be damaged, or a scale too large", i+1, steps)
+			return tensor.Tensor{}, fmt.Errorf("step %d of %d: the model gave numbers that are not finite. "+
+				"Its weights or adapters may be damaged, or a scale too large", i+1, steps)
 		}
 		if d.Step != nil {
 			d.Step(i+1, steps, x)

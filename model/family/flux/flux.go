@@ -23,16 +23,18 @@ import (
 
 // Family is FLUX.1: models that a scene names by their files.
 var Family = family.Family{
-	Family: eligen.Family{Name: "flux", Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", ` +
-		`or a repository, as "black-forest-labs/FLUX.1-dev"`},
+	Family: eligen.Family{
+		Name:   "flux",
+		Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`,
+	},
 	Outline: outline, Resolve: resolve,
 }
 
 func outline() eligen.Spec {
 	s := fluxmodel.Outline(text.EmbeddedT5)
 	s.Native = eligen.Size{W: 1024, H: 1024}
-	s.WithoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; without it, entities are likely to " +
-		"ignore their regions."
+	s.WithoutLoRA = "FLUX.1 has learned regional attention through EliGen's LoRA only; " +
+		"without it, entities are likely to ignore their regions."
 	return s
 }
 

@@ -208,22 +208,23 @@ func (a *autoencoder) Shape() family.CoderShape {
 }
 
 // Encode returns the latents of a picture.
-func (a *autoencoder) Encode(_ context.Context, r *exec.Runner, s *exec.Store, img tensor.Tensor, _ *eligen.Tiling) (tensor.Tensor, error) {
+func (a *autoencoder) Encode(_ context.Context, r *exec.Runner, s *exec.Store, img tensor.Tensor,
+	_ *eligen.Tiling) (tensor.Tensor, error) {
 	if img.Shape[1]%factor != 0 || img.Shape[2]%factor != 0 {
 		return tensor.Tensor{}, fmt.Errorf("a picture of shape %v has sides that are no multiples of %d", img.Shape, factor)
 	}
-	return a.run(r, s, "test-encode", toLatents, img, channels, img.Shape[1]/factor, img.Shape[2]/factor)
+	return a.run(r, s, coder("test-encode", toLatents), img, channels, img.Shape[1]/factor, img.Shape[2]/factor)
 }
 
 // Decode returns the picture of latents.
 func (a *autoencoder) Decode(_ context.Context, r *exec.Runner, s *exec.Store, latents tensor.Tensor,
 	_ *eligen.Tiling) (tensor.Tensor, error) {
-	return a.run(r, s, "test-decode", toPixels, latents, 3, latents.Shape[1]*factor, latents.Shape[2]*factor)
+	return a.run(r, s, coder("test-decode", toPixels), latents, 3, latents.Shape[1]*factor, latents.Shape[2]*factor)
 }
 
-func (a *autoencoder) run(r *exec.Runner, s *exec.Store, name string, f func(nn.Weights, *graph.Node) *graph.Node,
-	x tensor.Tensor, shape ...int) (tensor.Tensor, error) {
-	out, err := r.Run(coder(name, f), s, exec.Upload(x, 1))
+// run runs a half of it on x, for a result of a shape.
+func (a *autoencoder) run(r *exec.Runner, s *exec.Store, half exec.Graph, x tensor.Tensor, shape ...int) (tensor.Tensor, error) {
+	out, err := r.Run(half, s, exec.Upload(x, 1))
 	if err != nil {
 		return tensor.Tensor{}, err
 	}

@@ -57,8 +57,9 @@ var Family = family.Family{
 func outline() eligen.Spec {
 	return eligen.Spec{
 		Geometry: Geometry, Native: eligen.Size{W: 60, H: 36},
-		Encoders: []eligen.Encoder{{Name: "the test encoder", Role: "which reads words",
-			Count: func(prompt string) int { return len(tokens(prompt, math.MaxInt)) }}},
+		Encoders: []eligen.Encoder{{Name: "the test encoder", Role: "which reads words", Count: func(prompt string) int {
+			return len(tokens(prompt, math.MaxInt))
+		}}},
 		Prompt: eligen.Reading{Length: maxText, Unpadded: true}, EntityPrompt: eligen.Reading{Length: maxEntity, Unpadded: true},
 		Steps: 3, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 2, Schedule: "eligen",
 	}
@@ -104,10 +105,10 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	return r, nil
 }
 
-// tokens are a prompt's, at most length of them: a letter and its place in the word make
-// one of words' first letters, so that prompts differ in length and in tokens.
+// tokens are a prompt's, at most length of them: one that begins it, and one a word, by its
+// letters.
 func tokens(prompt string, length int) []int32 {
-	ids := []int32{0} // a beginning: an empty prompt has a length, too
+	ids := []int32{0} // an empty prompt has a length, too
 	for _, word := range strings.Fields(strings.ToLower(prompt)) {
 		sum := 0
 		for _, c := range []byte(word) {
@@ -126,8 +127,7 @@ var weightsOf = map[string]func() []weights.Weight{
 		return append([]weights.Weight{{Name: "embed.weight", Shape: []int{vocabulary, dim}}}, blockWeights("block.")...)
 	},
 	"dit": func() []weights.Weight {
-		list := slicesOf(
-			linear("img_in", channels*patch*patch, dim), linear("txt_in", dim, dim), linear("time_in", timeDim, dim),
+		list := slicesOf(linear("img_in", channels*patch*patch, dim), linear("txt_in", dim, dim), linear("time_in", timeDim, dim),
 			linear("out", dim, channels*patch*patch))
 		for i := range blocks {
 			list = append(list, blockWeights(fmt.Sprintf("blocks.%d.", i))...)
@@ -147,8 +147,8 @@ func slicesOf(lists ...[]weights.Weight) (all []weights.Weight) {
 }
 
 func blockWeights(prefix string) []weights.Weight {
-	return slicesOf(linear(prefix+"qkv", dim, 3*dim), linear(prefix+"proj", dim, dim), linear(prefix+"up", dim, mlp),
-		linear(prefix+"down", mlp, dim))
+	return slicesOf(linear(prefix+"qkv", dim, 3*dim), linear(prefix+"proj", dim, dim),
+		linear(prefix+"up", dim, mlp), linear(prefix+"down", mlp, dim))
 }
 
 func linear(name string, in, out int) []weights.Weight {

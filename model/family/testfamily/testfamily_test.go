@@ -132,7 +132,8 @@ func TestApply(t *testing.T) {
 	p, pictures, ran := s.apply(t, "park.hcl", park("a dog", "0"), "model")
 	r := p.Renders[0]
 	if r.Image != 15 || r.Prompt != 6 || r.Entities != 3+5 || !slices.Equal(r.Regions, []int{6, 4}) {
-		t.Errorf("%d image tokens, %d of the prompt, %d of entities, regions %v; want 15, 6, 8, [6 4]", r.Image, r.Prompt, r.Entities, r.Regions)
+		t.Errorf("%d image tokens, %d of the prompt, %d of entities, regions %v; want 15, 6, 8, [6 4]",
+			r.Image, r.Prompt, r.Entities, r.Regions)
 	}
 	if r.Total <= 0 || r.Memory <= 0 {
 		t.Errorf("a step of %g operations, %d bytes at the peak", r.Total, r.Memory)
@@ -238,22 +239,24 @@ func TestPainted(t *testing.T) {
 // among those that a misspelt one could be.
 func TestRefused(t *testing.T) {
 	s := open(t)
+	render := func(lines string) string {
+		return model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n" + lines + "\n}\n"
+	}
 	for name, c := range map[string]struct{ scene, want string }{
-		"a misspelt family": {`model "tset" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`, `there is "nano", "flux" or "test"`},
-		"no source": {`model "test" "x" {` + "\n}\n" + `render "a" { prompt = "a" }`,
-			`A test model needs the argument "source": the folder of its weights.`},
-		"a size of another": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  size = [64, 48]\n}",
-			"multiple of 12 pixels for this model"},
-		"a step cache": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    tea_cache = 0.3\n  }\n}",
-			"no step cache"},
-		"embedded guidance": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n  sampler {\n    guidance = 3\n  }\n}",
-			"no guidance embedding"},
-		"a LoRA": {model + "adapter \"lora\" \"l\" {\n  source = \"./weights/" + File + "\"\n}\nrender \"a\" {\n  " +
-			"prompt = \"a\"\n  model = model.test.small\n  adapters = [adapter.lora.l]\n}", "family test take no LoRAs"},
-		"weights of another": {strings.Replace(model, "./weights", "./elsewhere", 1) + "render \"a\" {\n  prompt = \"a\"\n  " +
-			"model = model.test.small\n}", "elsewhere"},
-		"a region of no token": {model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n}\nentity \"e\" {\n  " +
-			"prompt = \"b\"\n  box = xywh(0, 0, 0.01, 0.01)\n}", "none of the 15 image tokens (12×12 pixels each)"},
+		"a misspelt family":  {"model \"tset\" \"x\" {\n}\n", `there is "nano", "flux" or "test"`},
+		"no source":          {"model \"test\" \"x\" {\n}\n", `A test model needs the argument "source": the folder of its weights.`},
+		"a size of another":  {render("size = [64, 48]"), "multiple of 12 pixels for this model"},
+		"a step cache":       {render("sampler {\n  tea_cache = 0.3\n}"), "no step cache"},
+		"embedded guidance":  {render("sampler {\n  guidance = 3\n}"), "no guidance embedding"},
+		"weights of another": {strings.Replace(render(""), "./weights", "./elsewhere", 1), "elsewhere"},
+		"a LoRA": {
+			render("adapters = [adapter.lora.l]") + "adapter \"lora\" \"l\" {\n  source = \"./weights/" + File + "\"\n}\n",
+			"family test take no LoRAs",
+		},
+		"a region of no token": {
+			render("") + "entity \"e\" {\n  prompt = \"b\"\n  box = xywh(0, 0, 0.01, 0.01)\n}\n",
+			"none of the 15 image tokens (12×12 pixels each)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := s.plan(t, "wrong.hcl", c.scene, "model"); err == nil || !strings.Contains(err.Error(), c.want) {
