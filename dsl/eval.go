@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/big"
@@ -286,7 +287,15 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 			two[root][names[0]][names[1]] = value
 		}
 	}
-	ctx = &hcl.EvalContext{Variables: map[string]cty.Value{}, Functions: l.functions}
+	return l.context(one, two, words), bad
+}
+
+// context holds values by the words that references begin with, with one name behind
+// them or two, and words of their own.
+func (e *evaluator) context(
+	one map[string]map[string]cty.Value, two map[string]map[string]map[string]cty.Value, words map[string]cty.Value,
+) *hcl.EvalContext {
+	ctx := &hcl.EvalContext{Variables: map[string]cty.Value{}, Functions: e.functions}
 	for root, values := range one {
 		if values == nil {
 			ctx.Variables[root] = cty.DynamicVal
@@ -307,7 +316,7 @@ func (l *loader) scope(e hcl.Expression) (ctx *hcl.EvalContext, bad []hcl.Range)
 			ctx.Variables[root] = cty.DynamicVal
 		}
 	}
-	return ctx, bad
+	return ctx
 }
 
 // word is the value of each, of count, or of a dynamic block's element; an unknown
@@ -391,20 +400,7 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 	rootRange := t[0].SourceRange()
 	depth, ok := roots[root]
 	if !ok {
-		// A bare name, as of an entity, is the most likely slip.
-		for _, kind := range []string{"entity", "local", "var"} {
-			if _, ok := l.nodes[kind+"."+root]; ok {
-				complain(rootRange, undeclared, "Nothing is called %q here. Did you mean %q?", root, kind+"."+root)
-				return nil, 0
-			}
-		}
-		first := slices.Sorted(maps.Keys(roots))
-		if guess := closest(root, first); guess != "" {
-			complain(rootRange, undeclared, "Nothing is called %q here. Did you mean %q?", root, guess)
-		} else {
-			complain(rootRange, undeclared, "Nothing is called %q here. A reference starts with %s; a text goes in quotes.", root,
-				words.Quoted(first, "or"))
-		}
+		complain(rootRange, undeclared, "Nothing is called %q here.%s", root, l.rootHint(root))
 		return nil, 0
 	}
 	var names []string
@@ -435,23 +431,43 @@ func (l *loader) follow(t hcl.Traversal, bad *[]hcl.Range) (n *node, rest int) {
 		*bad = append(*bad, t.SourceRange())
 		return nil, 0
 	}
-	known := l.names(root)
-	what := map[string]string{"var": "variable", "local": "local value"}[root]
-	if what == "" {
-		what = root
-	}
-	hint := ""
-	if guess := closest(name, known); guess != "" {
-		hint = fmt.Sprintf(" Did you mean %q?", root+"."+guess)
-	} else if kind := l.kindOf(name); kind != "" {
-		hint = fmt.Sprintf(" Did you mean %q?", kind+"."+name)
-	} else if len(known) == 0 {
-		hint = fmt.Sprintf(" This file declares no %s.", what)
-	} else if len(known) <= 8 {
-		hint = fmt.Sprintf(" There is %s.", words.Quoted(known, "or"))
-	}
+	what, hint := l.undeclaredHint(root, name)
 	complain(at, undeclared, "There is no %s %q.%s", what, name, hint)
 	return nil, 0
+}
+
+// rootHint says what a reference may begin with, where it begins with something else.
+func (d *declared) rootHint(root string) string {
+	// A bare name, such as an entity's, is the most likely slip.
+	for _, kind := range []string{"entity", "local", "var"} {
+		if _, ok := d.nodes[kind+"."+root]; ok {
+			return fmt.Sprintf(" Did you mean %q?", kind+"."+root)
+		}
+	}
+	first := slices.Sorted(maps.Keys(roots))
+	if guess := closest(root, first); guess != "" {
+		return fmt.Sprintf(" Did you mean %q?", guess)
+	}
+	return fmt.Sprintf(" A reference starts with %s; a text goes in quotes.", words.Quoted(first, "or"))
+}
+
+// undeclaredHint says what a kind of block is called, and what of it is declared that
+// somebody who wrote name may have meant.
+func (d *declared) undeclaredHint(kind, name string) (what, hint string) {
+	what = cmp.Or(map[string]string{"var": "variable", "local": "local value"}[kind], kind)
+	known := d.names(kind)
+	guess, other := closest(name, known), d.kindOf(name)
+	switch {
+	case guess != "":
+		hint = fmt.Sprintf(" Did you mean %q?", kind+"."+guess)
+	case other != "":
+		hint = fmt.Sprintf(" Did you mean %q?", other+"."+name)
+	case len(known) == 0:
+		hint = fmt.Sprintf(" This file declares no %s.", what)
+	case len(known) <= 8:
+		hint = fmt.Sprintf(" There is %s.", words.Quoted(known, "or"))
+	}
+	return what, hint
 }
 
 // kindOf is the kind under which a name is declared, where it is not the one

@@ -218,28 +218,7 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 	l.collect(vars)
 	l.evaluateAll()
 	l.overwrites()
-	scene = &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
-	renders := 0
-	l.all(func(n *node) {
-		if n.kind == "render" {
-			renders++
-		}
-		n.each(func(one *node) {
-			switch {
-			case one.render != nil:
-				scene.Renders = append(scene.Renders, *one.render)
-			case one.draft != nil && vars.partial:
-				scene.Renders = append(scene.Renders, *one.draft)
-			case one.entity != nil:
-				scene.Entities = append(scene.Entities, *one.entity)
-			}
-		})
-	})
-	l.filesMeet(scene.Renders)
-	if renders == 0 && len(l.apart.recipes) == 0 && !l.diags.HasErrors() {
-		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render "+
-			"\"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
-	}
+	scene, renders := l.gather(path, vars.partial)
 	if l.diags.HasErrors() {
 		scene.Checks = nil // they measure renders that may be missing
 		if !vars.partial {
@@ -254,6 +233,33 @@ func load(ctx context.Context, path string, src []byte, vars Vars) (scene *elige
 		vars.loaded(l)
 	}
 	return scene, tidy(l.diags)
+}
+
+// gather makes a scene of what was read, and counts its render blocks. With drafts, renders
+// with mistakes are among its renders.
+func (l *loader) gather(path string, drafts bool) (scene *eligen.Scene, renders int) {
+	scene = &eligen.Scene{Path: path, Recipes: l.recipes, Checks: l.checks, Moves: l.moves}
+	l.all(func(n *node) {
+		if n.kind == "render" {
+			renders++
+		}
+		n.each(func(one *node) {
+			switch {
+			case one.render != nil:
+				scene.Renders = append(scene.Renders, *one.render)
+			case one.draft != nil && drafts:
+				scene.Renders = append(scene.Renders, *one.draft)
+			case one.entity != nil:
+				scene.Entities = append(scene.Entities, *one.entity)
+			}
+		})
+	})
+	l.filesMeet(scene.Renders)
+	if renders == 0 && len(l.apart.recipes) == 0 && !l.diags.HasErrors() {
+		l.diags.Errorf(nil, "Nothing to make", "%s has no render block, so there is no picture to make. The shortest is\n\n  render "+
+			"\"picnic\" {\n    prompt = \"a dog on a green background\"\n  }", path)
+	}
+	return scene, renders
 }
 
 // newLoader is a loader of a file, or, for nil, of a module.

@@ -45,14 +45,7 @@ type recipeBody struct{ *body }
 func (l *loader) recipe(block *hcl.Block) {
 	b := recipeBody{l.open(block, recipeGrammar)}
 	r := eligen.Recipe{Name: block.Labels[0], Source: l.source(b.rng), Model: eligen.Model{Family: "nano", Source: l.source(b.rng)}}
-	if s, ok := b.choice("kind", trainings...); ok {
-		r.Kind = s
-	} else if !b.has("kind") {
-		r.Kind = r.Name
-		if !slices.Contains(trainings, r.Kind) && !b.damaged {
-			b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", words.Quoted(trainings, "or"))
-		}
-	}
+	r.Kind = b.kind(r.Name)
 	b.model(&r.Model)
 	if s, ok := b.text("dataset"); ok {
 		r.Dataset = b.dataset(s)
@@ -64,6 +57,41 @@ func (l *loader) recipe(block *hcl.Block) {
 		b.errorf(b.place("window"), outOfRange, "A window is a part of a picture, and pictures are %d×%d here; say how large with \"size\".",
 			r.Size.W, r.Size.H)
 	}
+	b.numbers(&r)
+	r.Timesteps, _ = b.choice("timesteps", "logit-normal", "uniform", "reference")
+	r.Weighting, _ = b.choice("weighting", "none", "reference")
+	r.Rank = b.rank()
+	if d, ok := b.object("dropout", dropoutGrammar); ok {
+		r.Drop.Prompt, _ = d.number("prompt", 0, 1)
+		r.Drop.Entity, _ = d.number("entity", 0, 1)
+		b.failed = b.failed || d.failed
+	}
+	b.ofKind(r)
+	b.styles(&r)
+	if o := b.inner("optimizer"); o != nil {
+		r.Optimizer = b.optimizer(o)
+	}
+	if !b.failed {
+		l.recipes = append(l.recipes, r)
+	}
+}
+
+// kind is what a recipe trains: the recipe's name, where it doesn't say.
+func (b recipeBody) kind(name string) string {
+	if s, ok := b.choice("kind", trainings...); ok {
+		return s
+	}
+	if b.has("kind") {
+		return ""
+	}
+	if !slices.Contains(trainings, name) && !b.damaged {
+		b.errorf(b.rng, missing, "What does this recipe train? Set \"kind\" to %s, or give the recipe that name.", words.Quoted(trainings, "or"))
+	}
+	return name
+}
+
+// numbers reads how much a recipe trains, and what counts how much.
+func (b recipeBody) numbers(r *eligen.Recipe) {
 	if n, ok := b.whole("seed", 0, 1<<32-1); ok {
 		r.Seed = uint64(n)
 	}
@@ -80,42 +108,26 @@ func (l *loader) recipe(block *hcl.Block) {
 			*x.to = int(n)
 		}
 	}
-	if f, ok := b.number("regions", 0, 1); ok {
-		r.Regions = f
-	}
-	if f, ok := b.number("object_weight", 0, 1000); ok {
-		r.Objects = f
-	}
-	if f, ok := b.number("position_loss", 0, 1000); ok {
-		r.Within = f
-	}
-	if f, ok := b.number("appearance_loss", 0, 1000); ok {
-		r.Across = f
-	}
-	if f, ok := b.number("distill", 0, 1); ok {
-		r.Words = f
-	}
-	if f, ok := b.number("image_prompts", 0, 1); ok {
-		r.ImagePrompts = f
-	}
-	if f, ok := b.number("pairs", 0, 1); ok {
-		r.Pairs = f
-	}
-	if f, ok := b.number("ema", 0, 1); ok {
-		r.EMA = f
-		if f == 1 {
-			b.errorf(b.place("ema"), outOfRange, "\"ema\" must be less than 1: at 1 the mean would never move. 0.999 is usual, 0 is off.")
+	for _, x := range []struct {
+		name string
+		high float64
+		to   *float64
+	}{
+		{"regions", 1, &r.Regions}, {"object_weight", 1000, &r.Objects}, {"position_loss", 1000, &r.Within},
+		{"appearance_loss", 1000, &r.Across}, {"distill", 1, &r.Words}, {"image_prompts", 1, &r.ImagePrompts},
+		{"pairs", 1, &r.Pairs}, {"ema", 1, &r.EMA},
+	} {
+		if f, ok := b.number(x.name, 0, x.high); ok {
+			*x.to = f
 		}
 	}
-	r.Timesteps, _ = b.choice("timesteps", "logit-normal", "uniform", "reference")
-	r.Weighting, _ = b.choice("weighting", "none", "reference")
-	r.Rank = b.rank()
-	if d, ok := b.object("dropout", dropoutGrammar); ok {
-		r.Drop.Prompt, _ = d.number("prompt", 0, 1)
-		r.Drop.Entity, _ = d.number("entity", 0, 1)
-		b.failed = b.failed || d.failed
+	if r.EMA == 1 {
+		b.errorf(b.place("ema"), outOfRange, "\"ema\" must be less than 1: at 1 the mean would never move. 0.999 is usual, 0 is off.")
 	}
-	b.ofKind(r)
+}
+
+// styles reads which share of the pictures is drawn in which style.
+func (b recipeBody) styles(r *eligen.Recipe) {
 	if s, ok := b.object("styles", stylesGrammar); ok {
 		r.Styles = map[string]float64{}
 		sum := 0.0
@@ -130,12 +142,6 @@ func (l *loader) recipe(block *hcl.Block) {
 				"The styles' shares of the pictures add up to %v; they can't be more than 1. What is left is drawn in the dataset's own style.", sum)
 		}
 		b.failed = b.failed || s.failed
-	}
-	if o := b.inner("optimizer"); o != nil {
-		r.Optimizer = b.optimizer(o)
-	}
-	if !b.failed {
-		l.recipes = append(l.recipes, r)
 	}
 }
 

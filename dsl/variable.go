@@ -160,24 +160,7 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 	if l.address != "" && slices.Contains(moduleWords, n.name) {
 		b.errorf(n.rng, "Invalid name", "A variable of a module can't be called %q, since a module block has that argument for itself.", n.name)
 	}
-	ty, defaults := cty.DynamicPseudoType, (*typeexpr.Defaults)(nil)
-	typed := true
-	if a := b.attrs["type"]; a != nil {
-		var diags hcl.Diagnostics
-		ty, defaults, diags = l.typeOf(a.Expr)
-		for _, d := range diags {
-			b.failed, typed = true, false
-			hint := ""
-			if word := hcl.ExprAsKeyword(a.Expr); word != "" {
-				hint = didYouMean(word, []string{"string", "number", "bool", "any", "list", "map", "set", "object", "tuple"})
-			}
-			if d.Subject == nil {
-				r := a.Expr.Range()
-				d.Subject = &r
-			}
-			l.errorf(*d.Subject, stock(d.Summary), "%s%s", d.Detail, hint)
-		}
-	}
+	ty, defaults, typed := b.declaredType()
 	if a := b.attrs["description"]; a != nil {
 		b.constant(a.Expr, cty.String, nil, "\"description\"")
 	}
@@ -216,14 +199,7 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 		return cty.DynamicVal
 	}
 	if value == cty.NilVal {
-		if l.address != "" {
-			b.errorf(l.caller, missing, "%s needs the argument %q: the variable has no default.", l.moduleAddress(), n.name).Note(n.at,
-				"the variable is declared here")
-			return cty.DynamicVal
-		}
-		b.errorf(b.rng, "No value for variable",
-			"The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
-			n.name, n.name, envPrefix, n.name)
+		b.noValue(n)
 		return cty.DynamicVal
 	}
 
@@ -236,6 +212,41 @@ func (l *loader) variable(block *hcl.Block, n *node) cty.Value {
 		n.value = cty.DynamicVal
 	}
 	return n.value
+}
+
+// declaredType reads a variable's type; ok is false where it is none.
+func (b *body) declaredType() (ty cty.Type, defaults *typeexpr.Defaults, ok bool) {
+	a := b.attrs["type"]
+	if a == nil {
+		return cty.DynamicPseudoType, nil, true
+	}
+	ty, defaults, diags := b.l.typeOf(a.Expr)
+	for _, d := range diags {
+		b.failed = true
+		hint := ""
+		if word := hcl.ExprAsKeyword(a.Expr); word != "" {
+			hint = didYouMean(word, []string{"string", "number", "bool", "any", "list", "map", "set", "object", "tuple"})
+		}
+		if d.Subject == nil {
+			r := a.Expr.Range()
+			d.Subject = &r
+		}
+		b.l.errorf(*d.Subject, stock(d.Summary), "%s%s", d.Detail, hint)
+	}
+	return ty, defaults, len(diags) == 0
+}
+
+// noValue complains about a variable that nobody has given a value.
+func (b *body) noValue(n *node) {
+	l := b.l
+	if l.address != "" {
+		b.errorf(l.caller, missing, "%s needs the argument %q: the variable has no default.", l.moduleAddress(), n.name).
+			Note(n.at, "the variable is declared here")
+		return
+	}
+	b.errorf(b.rng, "No value for variable",
+		"The variable %q has no default and was given no value. Give one with --var %s=…, a --var-file, or the environment variable %s%s.",
+		n.name, n.name, envPrefix, n.name)
 }
 
 // typeOf reads a type constraint; its library panics on none that we know, but

@@ -24,8 +24,9 @@ func newValidate() *cobra.Command {
 		Example: "eligen validate scenes/rain.hcl\neligen validate scenes/*.hcl --json",
 		Long: `Check scenes and report every error, each at its line.
 
-Nothing runs, and no weights are needed: a scene may be valid on a machine that can't render it. "eligen plan"
-checks the weights, too.`,
+The scene is read and planned, and nothing runs. "eligen plan" reports the same errors, and what weights and the
+machine alone decide: whether the weights are there, whole and fit one another, whether the model takes guidance,
+and whether there is the memory, and ffmpeg for videos. "eligen explain CODE" tells more about an error.`,
 		Args:              some,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),
