@@ -98,10 +98,6 @@ func (l *loader) declare(n *node) {
 	l.order = append(l.order, n)
 	if first, ok := l.nodes[n.local()]; ok {
 		n.again = true
-		what := map[string]string{"var": "variable", "local": "local value"}[n.kind]
-		if what == "" {
-			what = n.kind
-		}
 		if first.at.File == "" {
 			l.errorf(n.rng, duplicate, "%s is predeclared: the model that is embedded in eligen. Choose another name.", first.local())
 		} else {

@@ -279,7 +279,7 @@ func newLoader(ctx context.Context, main *file) *loader {
 		modules:  new(int),
 		expanded: new(int),
 	}
-	l.disk.waiting = l.meter.outside
+	l.waiting = l.meter.outside
 	if main != nil {
 		l.files[main.name] = main
 		l.dir = filepath.Dir(main.name)

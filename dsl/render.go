@@ -491,7 +491,7 @@ func (b renderBody) outputs(r *eligen.Render, n *node) {
 		r.Outputs = append(r.Outputs, out)
 	}
 	if blocks == 0 && !n.again {
-		p := outputBody{b.body}.output(b.rng, standard, r.Address)
+		p := outputBody(b).output(b.rng, standard, r.Address)
 		r.Outputs = []eligen.Output{{Path: p, Source: r.Source}}
 	}
 }

@@ -292,15 +292,3 @@ func boundsOf(s *shape) (b [4]float64, pixels bool, problem string) {
 	}
 	return s.region.Box()
 }
-
-// images lists the mask pictures in a region.
-func images(r eligen.Region) []eligen.Region {
-	if r.Kind == "image" {
-		return []eligen.Region{r}
-	}
-	var out []eligen.Region
-	for _, p := range r.Parts {
-		out = append(out, images(p)...)
-	}
-	return out
-}
