@@ -50,7 +50,8 @@ func readMemoryCase(s string) (c memoryCase, err error) {
 	if model, ok := strings.CutPrefix(words[0], "flux"); ok {
 		c.flux = fluxShape{flux.Dev.Double, flux.Dev.Single}
 		if model != "" {
-			if _, err := fmt.Sscanf(model, "-%d-%d", &c.flux.double, &c.flux.single); err != nil || c.flux.double <= 0 || c.flux.single < 0 {
+			if _, err := fmt.Sscanf(model, "-%d-%d", &c.flux.double, &c.flux.single); err != nil ||
+				c.flux.double <= 0 || c.flux.single < 0 {
 				return c, errors.New("write FLUX.1's shape with two double and four single blocks as flux-2-4, the whole as flux")
 			}
 		}
@@ -117,8 +118,8 @@ func (c memoryCase) scene() string {
 		b.WriteString("}\n\n")
 		adapters = append(adapters, "adapter.ip.style")
 	}
-	fmt.Fprintf(&b, "render \"memory\" {\n  model    = model.%s.m\n  adapters = [%s]\n  prompt   = \"a meadow\"\n  size     = [%d, %d]\n  "+
-		"sampler { steps = 2 }\n",
+	fmt.Fprintf(&b, "render \"memory\" {\n  model    = model.%s.m\n  adapters = [%s]\n  prompt   = \"a meadow\"\n"+
+		"  size     = [%d, %d]\n  sampler { steps = 2 }\n",
 		c.family(), strings.Join(adapters, ", "), c.side, c.side)
 	if slices.Contains(c.more, "negative") {
 		b.WriteString("  negative = \"a sun\"\n")
@@ -130,7 +131,8 @@ func (c memoryCase) scene() string {
 	columns := int(math.Ceil(math.Sqrt(float64(c.entities))))
 	for i := range c.entities {
 		d := 1 / float64(columns)
-		fmt.Fprintf(&b, "\nentity \"e%d\" {\n  prompt = \"a cat\"\n  box    = xywh(%.4f, %.4f, %.4f, %.4f)\n}\n", i, float64(i%columns)*d,
+		fmt.Fprintf(&b, "\nentity \"e%d\" {\n  prompt = \"a cat\"\n  box    = xywh(%.4f, %.4f, %.4f, %.4f)\n}\n",
+			i, float64(i%columns)*d,
 			float64(i/columns)*d, 0.98*d, 0.98*d)
 	}
 	return b.String()
@@ -191,7 +193,9 @@ func (b *bench) promises() error {
 		"github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
 		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
 	}
-	t := table{head: []string{"backend", "case", "promised MiB", "taken MiB", "off, %", "start", "prompts", "pictures", "steps", "decoding"}}
+	t := table{head: []string{
+		"backend", "case", "promised MiB", "taken MiB", "off, %", "start", "prompts", "pictures", "steps", "decoding",
+	}}
 	worst := 0.0
 	for _, c := range b.all {
 		if c.Backend == "" || c.Missing != "" {
@@ -207,7 +211,8 @@ func (b *bench) promises() error {
 			b.progress("%s promised, %s taken", mebibytes(p.promised), mebibytes(p.taken))
 			worst = max(worst, math.Abs(p.off()))
 			t.add(c.Backend, m.String(), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
-				mebibytes(p.kinds["start"]), mebibytes(p.kinds["encode"]), mebibytes(max(p.kinds["imageprompt"], p.kinds["latents"])),
+				mebibytes(p.kinds["start"]), mebibytes(p.kinds["encode"]),
+				mebibytes(max(p.kinds["image"], p.kinds["imageprompt"], p.kinds["latents"])),
 				mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
 		}
 	}
@@ -305,4 +310,4 @@ func peaks(c *exec.Cmd) (map[string]int64, error) {
 }
 
 // engineKinds are the kinds of stages of a still that a model works in.
-var engineKinds = []string{"encode", "imageprompt", "latents", "denoise", "decode"}
+var engineKinds = []string{"encode", "image", "imageprompt", "latents", "denoise", "decode"}

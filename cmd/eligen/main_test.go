@@ -31,7 +31,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden pictures")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"eligen": main})
+	testscript.Main(m, map[string]func(){"eligen": main, "eligen-peak": peak})
 }
 
 // Each scene of the folder scenes has a script beside it, that says what the

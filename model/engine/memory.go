@@ -3,30 +3,46 @@ package engine
 import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
 )
 
-// A cost is what a backend takes beside weights: measured with the embedded model, by
-// `go run ./bench -only memory`, garbage and scratch memory included.
+// A cost is what a backend takes beside weights, garbage and scratch memory included: for
+// the embedded model and for FLUX.1's shapes, as `go run ./bench -only memory` measures it.
 type cost struct {
 	program int64 // before the first step: code, the backend, prompts
 
-	// What a compiler leaves behind of the graphs of steps, of those with entities, of
-	// entities of one more size, and of the autoencoder's graph.
-	compile, entities, group, coder int64
+	// What a compiler takes for the graphs of steps, two at a time; with entities; with
+	// entities of one more size; and for each graph more at a time, with entities or without.
+	compile, entities, group   int64
+	another, anotherOfEntities int64
 
-	// How many tensors as large as the picture, in the level of the autoencoder that is
-	// widest there, are in memory where it decodes and where it encodes; and how many as
-	// large as a chunk of attention scores, and how many more for a second chunk.
-	decode, encode float64
-	one, second    float64
-	perToken       int64 // of an entity's prompt
+	// How many channels of the picture's size are in memory where the autoencoder decodes and
+	// where it encodes: so many for each channel of its widest level there, and so many more.
+	decode, encode channels
+
+	// How many tensors as large as a chunk of attention scores are in memory, and how many
+	// more for a second chunk.
+	one, second float64
+	perToken    int64 // of an entity's prompt
+	text        int64 // how many of a prompt's attention scores stay, of every layer
+	convert     bool  // weights in bfloat16 become float32 as a whole
 }
 
+// channels is a number of channels: each for every channel of a level, and some more.
+type channels struct{ each, more float64 }
+
+func (c channels) of(width int) float64 { return c.each*float64(width) + c.more }
+
+// together is how many graphs of steps there are to compile at the same time.
+const together = 5
+
 var (
-	goCost  = cost{program: 145 << 20, decode: 8.6, encode: 8.6, one: 3.3, second: 0.5, perToken: 60 << 10}
-	xlaCost = cost{program: 360 << 20, compile: 150 << 20, entities: 275 << 20, group: 60 << 20, coder: 20 << 20, decode: 10, encode: 14,
-		one: 2.1, second: 0.4, perToken: 20 << 10}
+	goCost  = cost{program: 145 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.3, second: 0.5, perToken: 60 << 10}
+	xlaCost = cost{
+		program: 240 << 20, compile: 165 << 20, entities: 90 << 20, group: 50 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
+		decode: channels{3, 135}, encode: channels{3, 110}, one: 2.1, second: 0.4, perToken: 20 << 10, text: 1, convert: true,
+	}
 )
 
 func costOf(i backend.Info) cost {
@@ -43,31 +59,53 @@ func (c cost) scores(n, chunk int64) int64 {
 	return int64(4 * (c.one*float64(first) + c.second*float64(second)))
 }
 
-// step is eligen.Sizes.Step of a transformer whose numbers have a size in bytes.
-func (c cost) step(f family.Shape, number int64) func(eligen.StepSizes) (n, stay int64) {
+// compiling is what the compiler takes for the graphs of steps with some groups of entities.
+func (c cost) compiling(groups int) int64 {
+	more := int64(min(exec.AtOnce(), together) - 2)
+	if groups == 0 {
+		return c.compile + more*c.another
+	}
+	return c.compile + c.entities + int64(groups-1)*c.group + more*c.anotherOfEntities
+}
+
+// modulating is what all steps' modulations take while they are made, weights of so many
+// bytes included. XLA converts all of these to float32 before it begins.
+func (c cost) modulating(weights, number int64) int64 {
+	if c.convert && number < 4 {
+		weights += weights / number * 4
+	}
+	return weights
+}
+
+// step is eligen.Sizes.Step of a transformer whose numbers have a size in bytes. before is
+// what is over before a step's weights are read, and so is compiling: more than those weights.
+func (c cost) step(f family.Shape, number, before int64) func(eligen.StepSizes) (n, stay int64) {
 	return func(s eligen.StepSizes) (n, stay int64) {
 		heads, chunk := int64(f.Heads), int64(f.Scores)
 		rows, scores := int64(s.Image+s.Text), c.scores(heads*int64(s.Image+s.Text)*int64(s.Image+s.Text), chunk)
 		covered := int64(0) // rows of the entities' regions, padding included
-		stay = c.compile
-		for i, g := range s.Groups {
+		for _, g := range s.Groups {
 			each := int64(g.Entities)
 			rows += each * int64(g.Text)
 			covered += each * int64(g.Region)
 			stay += each * int64(g.Text) * c.perToken
 			scores = max(scores, c.scores(heads*each*int64(g.Text)*int64(g.Text+g.Region), chunk))
-			if stay += c.group; i == 0 {
-				stay += c.entities - c.group
-			}
 		}
 		// A block's input, queries, keys, values, the attention's result, the hidden
 		// layer before and after its activation, and the block's result; in float32, queries
 		// of regions and what attention to the entities' text gives them.
 		tensors := rows*number*int64(7*f.Dim+2*f.MLP) + covered*4*int64(4*f.Dim)
 		tensors += int64(s.Pictures) * 2 * int64(f.Double+f.Single) * int64(f.Dim) * number // their keys and values
-		return stay + tensors + scores, stay
+		if c.convert && number < 4 {
+			tensors += 4 * int64(f.Dim) * int64(3*f.Dim+f.MLP) // the largest weight, in float32
+		}
+		return stay + max(before, c.compiling(len(s.Groups)), tensors+scores), stay
 	}
 }
+
+// prompts is what a prompt takes beside the encoders' weights, for its attention scores in
+// all layers.
+func (c cost) prompts(scores int64) int64 { return c.text * 4 * scores }
 
 // coding is eligen.Sizes.Coding of an autoencoder, which computes in float32.
 func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int64) {
@@ -78,9 +116,9 @@ func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int6
 		attention := c.scores(positions*positions, int64(a.Scores)) + 8*4*positions*width
 		// The largest tensors are at full size: of the first level's width where a picture is
 		// encoded, of the second's where it is decoded.
-		full := func(level int, tensors float64) int64 {
-			return int64(tensors * 4 * float64(a.Widths[min(level, last)]) * float64(s.W) * float64(s.H))
+		full := func(level int, n channels) int64 {
+			return int64(4 * n.of(a.Widths[min(level, last)]) * float64(s.W) * float64(s.H))
 		}
-		return c.coder + max(full(1, c.decode), attention), c.coder + max(full(0, c.encode), attention)
+		return max(full(1, c.decode), attention), max(full(0, c.encode), attention)
 	}
 }

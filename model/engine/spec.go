@@ -67,15 +67,18 @@ func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 		Autoencoder: exec.NewStore(nil, r.Autoencoder.Weights(), dtypes.Float32).Whole(),
 	}
 	cost := costOf(e.info)
-	s.Program, s.Step, s.Coding = cost.program, cost.step(t, number), cost.coding(r.Autoencoder.Shape())
-	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
-		s.Transformer = 0 // Lean: modulations are gone before the first step
-		for _, w := range r.Transformer.Weights().Tensors() {
-			if r.Transformer.StepWeight(w.Name) {
-				s.Transformer += int64(weights.Elements(w.Shape)) * number
-			}
+	s.Text += cost.prompts(r.Encoders.Scores(max(r.Spec.Prompt.Length, r.Spec.EntityPrompt.Length)))
+	steps := int64(0)
+	for _, w := range r.Transformer.Weights().Tensors() {
+		if r.Transformer.StepWeight(w.Name) {
+			steps += int64(weights.Elements(w.Shape)) * number
 		}
 	}
+	before := cost.modulating(s.Transformer-steps, number) - steps
+	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
+		s.Transformer = steps // Lean: modulations are gone before the first step
+	}
+	s.Program, s.Step, s.Coding = cost.program, cost.step(t, number, before), cost.coding(r.Autoencoder.Shape())
 	return s
 }
 

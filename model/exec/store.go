@@ -117,6 +117,10 @@ func (s *Store) load(names []string) error {
 			missing = append(missing, n)
 		}
 	}
+	if len(missing) == 0 {
+		return nil
+	}
+	trim() // what other graphs left, before more comes
 	loaded := make([]*tensors.Tensor, len(missing))
 	errs := make([]error, len(missing))
 	var wg sync.WaitGroup

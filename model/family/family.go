@@ -106,6 +106,8 @@ type Host interface {
 type Encoders interface {
 	// Bytes returns how many bytes of weights are held while prompts are read.
 	Bytes() int64
+	// Scores returns how many attention scores all layers compute for a prompt.
+	Scores(tokens int) int64
 	// Encode reads a prompt. as.Length is 1 or more.
 	Encode(ctx context.Context, h Host, prompt string, as eligen.Reading) (eligen.Conditioning, error)
 }

@@ -36,6 +36,11 @@ var _ family.Encoders = (*Text)(nil)
 // Bytes returns how many bytes of weights are held while prompts are read.
 func (p *Text) Bytes() int64 { return exec.NewStore(nil, p.T5Weights, p.DType).Whole() }
 
+// Scores returns how many attention scores T5's layers compute for a prompt.
+func (p *Text) Scores(tokens int) int64 {
+	return int64(p.T5.Layers*p.T5.Heads) * int64(tokens) * int64(tokens)
+}
+
 // Encode runs T5 on a prompt cut or padded to its length, and CLIP where it is to be
 // pooled.
 func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as eligen.Reading) (eligen.Conditioning, error) {

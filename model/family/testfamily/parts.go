@@ -29,6 +29,9 @@ type encoder struct {
 // Bytes returns what its weights take.
 func (e *encoder) Bytes() int64 { return exec.NewStore(nil, e.weights, e.dtype).Whole() }
 
+// Scores returns 0: this encoder has no attention.
+func (e *encoder) Scores(int) int64 { return 0 }
+
 // Encode reads a prompt, in its own length.
 func (e *encoder) Encode(_ context.Context, h family.Host, prompt string, as eligen.Reading) (eligen.Conditioning, error) {
 	if as.Pooled || !as.Unpadded {
