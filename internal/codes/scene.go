@@ -898,7 +898,7 @@ check "same" {
 	{Code: "E0911", Summary: "Stage is not deterministic", Text: `A stage was made again and gave another result than the store holds, ` +
 		`bit for bit. Report this with the engine's name: the same definition must give the same result.`},
 	{Code: "E0912", Summary: "Disk is full",
-		Text: `There is no room for a result or a file. What was finished is kept. Make room (eligen cache prune), and run the same ` +
+		Text: `There is no room for a result or a file. What was finished is kept. Make room (eligen cache gc), and run the same ` +
 			`command again.`},
 	{Code: "E0913", Summary: "Read-only file system",
 		Text: `The store or the scene's folder lies on a file system that can't be written to. Set ELIGEN_CACHE_DIR, or pass --out.`},
