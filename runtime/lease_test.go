@@ -44,6 +44,7 @@ func TestLease(t *testing.T) {
 		t.Skip("files can't be locked here: nobody waits")
 	}
 	dirs := [2]string{t.TempDir(), t.TempDir()}
+	plans := [2]*eligen.Plan{build(t, gallery(dirs[0], 2)), build(t, gallery(dirs[1], 2))}
 	started, waiting := make(chan bool), make(chan bool)
 	var progress [2]eligen.Progress
 	errs := make(chan error, 2)
@@ -55,7 +56,7 @@ func TestLease(t *testing.T) {
 			Parallelism: 1,
 			Emit:        eligen.Tee(progress[i].Add, emit),
 		}
-		errs <- r.Apply(t.Context(), build(t, gallery(dirs[i], 2)))
+		errs <- r.Apply(t.Context(), plans[i])
 	}
 	// The first stops in its first denoising until the second waits for it.
 	once := false
@@ -107,6 +108,7 @@ func TestInterruptedWait(t *testing.T) {
 	}
 	holding, release := make(chan bool), make(chan bool)
 	end := make(chan error)
+	plan := build(t, gallery(t.TempDir(), 1))
 	go func() {
 		once := false
 		r := &runtime.Runner{Store: open(t, cache), Engine: paint.Engine{}, Parallelism: 1, Emit: func(e eligen.Event) {
@@ -116,7 +118,7 @@ func TestInterruptedWait(t *testing.T) {
 				<-release
 			}
 		}}
-		end <- r.Apply(t.Context(), build(t, gallery(t.TempDir(), 1)))
+		end <- r.Apply(t.Context(), plan)
 	}()
 	<-holding
 	ctx, cancel := context.WithCancel(t.Context())
