@@ -1,6 +1,7 @@
 package names
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -80,7 +81,7 @@ func TestAutoencoderNames(t *testing.T) {
 	levels := len(vae.Flux.Mult)
 	seen := map[string]bool{}
 	for _, w := range vae.Flux.Weights() {
-		d, ok := AutoencoderDiffusers(w.Name, levels)
+		d, ok := autoencoderDiffusers(w.Name, levels)
 		if !ok || seen[d] {
 			t.Errorf("%s becomes %q", w.Name, d)
 			continue
@@ -98,7 +99,7 @@ func TestAutoencoderNames(t *testing.T) {
 		"encoder.mid.block_2.norm1.weight":       "encoder.mid_block.resnets.1.norm1.weight",
 		"encoder.norm_out.weight":                "encoder.conv_norm_out.weight",
 	} {
-		if got, _ := AutoencoderDiffusers(bfl, levels); got != want {
+		if got, _ := autoencoderDiffusers(bfl, levels); got != want {
 			t.Errorf("%s becomes %s, want %s", bfl, got, want)
 		}
 	}
@@ -108,4 +109,53 @@ func TestAutoencoderNames(t *testing.T) {
 			t.Errorf("%q becomes %s", strange, got)
 		}
 	}
+}
+
+// autoencoderDiffusers returns the inverse of AutoencoderBFL.
+func autoencoderDiffusers(name string, levels int) (string, bool) {
+	p := strings.Split(name, ".")
+	if len(p) < 3 {
+		return "", false
+	}
+	half, suffix := p[0], p[len(p)-1]
+	part := func(s string) string {
+		if s == "nin_shortcut" {
+			return "conv_shortcut"
+		}
+		return s
+	}
+	join := func(s ...string) (string, bool) { return strings.Join(append(s, suffix), "."), true }
+	switch {
+	case len(p) == 3 && p[1] == "norm_out":
+		return join(half, "conv_norm_out")
+	case len(p) == 3 && (p[1] == "conv_in" || p[1] == "conv_out"):
+		return name, true
+	case p[1] == "mid" && len(p) == 5 && strings.HasPrefix(p[2], "block_"):
+		n, err := strconv.Atoi(strings.TrimPrefix(p[2], "block_"))
+		if err != nil || n < 1 {
+			return "", false
+		}
+		return join(half, "mid_block", "resnets", strconv.Itoa(n-1), part(p[3]))
+	case p[1] == "mid" && len(p) == 5 && p[2] == "attn_1":
+		to := map[string]string{"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+		if s, ok := to[p[3]]; ok {
+			return join(half, "mid_block", "attentions", "0", s)
+		}
+	case (p[1] == "down" || p[1] == "up") && len(p) >= 6:
+		level, err := strconv.Atoi(p[2])
+		if err != nil || level < 0 || level >= levels {
+			return "", false
+		}
+		if p[1] == "up" {
+			level = levels - 1 - level
+		}
+		side := p[1] + "_blocks"
+		switch {
+		case p[3] == "block" && len(p) == 7:
+			return join(half, side, strconv.Itoa(level), "resnets", p[4], part(p[5]))
+		case (p[3] == "downsample" || p[3] == "upsample") && len(p) == 6:
+			return join(half, side, strconv.Itoa(level), p[3]+"rs", "0", p[4])
+		}
+	}
+	return "", false
 }

@@ -62,15 +62,6 @@ const (
 	t5Bias      = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 )
 
-// T5Name returns the name under which [T5] asks for a tensor of a checkpoint: some
-// files hold the embedding under the name of the encoder's alias for it.
-func T5Name(name string) string {
-	if name == "encoder.embed_tokens.weight" {
-		return t5Embedding
-	}
-	return name
-}
-
 // Weights lists every tensor that [T5] asks for, under its Hugging Face name.
 func (c T5Config) Weights() []Weight {
 	inner := c.Heads * c.HeadDim
@@ -103,7 +94,7 @@ func (c T5Config) Validate() error {
 }
 
 // DetectT5 reads a T5 encoder's size from the shapes of a checkpoint's tensors
-// by name (see [T5Name]), and checks that all of them are there.
+// by name, and checks that all of them are there.
 func DetectT5(shapes map[string][]int) (T5Config, error) {
 	at := func(name string, axis int) int {
 		if s := shapes[name]; axis < len(s) {
