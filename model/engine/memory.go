@@ -8,7 +8,7 @@ import (
 )
 
 // A cost is what a backend takes beside weights, garbage and scratch memory included: for
-// the embedded model and for FLUX.1's shapes, as `go run ./bench -only memory` measures it.
+// the embedded model and for the shapes of large ones, as `go run ./bench -only memory` measures it.
 type cost struct {
 	program int64 // before the first step: code, the backend, prompts
 
