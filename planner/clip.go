@@ -21,21 +21,7 @@ func (b *builder) frames(w *work) {
 	}
 	c := r.Clip
 	b.keys(w)
-	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
-		b.diags.Errorf(r.Where("background"), conflicting,
-			"%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
-			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil]).
-			Note(b.block(r, "inpaint", "transfer"), "the picture is here")
-	}
-	if r.Init != nil && c.Warm != nil {
-		b.diags.Errorf(&c.Warm.Source, conflicting,
-			"init starts every frame from a picture, and warm_start from the frame before it: choose one.").
-			Note(r.Init.Source, "init is here")
-	}
-	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
-		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange,
-			"The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
-	}
+	b.beginnings(r)
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
 	for n := range c.Timeline.Frames {
@@ -80,17 +66,44 @@ func (b *builder) frames(w *work) {
 		}
 		w.frames = append(w.frames, frame)
 	}
+	b.away(w, gone)
+}
+
+// away reports entities that have no image token, by the frames in which that is so.
+func (b *builder) away(w *work, gone [][]int) {
+	r, count := w.render, w.render.Clip.Timeline.Frames
 	for i, frames := range gone {
 		e := &r.Entities[i]
 		switch {
 		case len(frames) == 0 || w.entities[i].outside:
-		case len(frames) == c.Timeline.Frames:
+		case len(frames) == count:
 			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
-				"%[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(c.Timeline.Frames, "frame"),
+				"%[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(count, "frame"),
 				w.spec.Geometry.Token())
 		default:
 			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
+	}
+}
+
+// beginnings refuses a clip that would begin its frames, or keep what is behind them, in two
+// ways.
+func (b *builder) beginnings(r *eligen.Render) {
+	c := r.Clip
+	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
+		b.diags.Errorf(r.Where("background"), conflicting,
+			"%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
+			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil]).
+			Note(b.block(r, "inpaint", "transfer"), "the picture is here")
+	}
+	if r.Init != nil && c.Warm != nil {
+		b.diags.Errorf(&c.Warm.Source, conflicting,
+			"init starts every frame from a picture, and warm_start from the frame before it: choose one.").
+			Note(r.Init.Source, "init is here")
+	}
+	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
+		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange,
+			"The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
 	}
 }
 
