@@ -144,8 +144,16 @@ func readScene(c *cobra.Command, name string) ([]byte, error) {
 	if name == "-" {
 		return io.ReadAll(io.LimitReader(c.InOrStdin(), 2<<20))
 	}
-	src, ds := dsl.ReadSource(name)
-	return src, ds.Err()
+	if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() || info.IsDir() {
+		src, ds := dsl.ReadSource(name)
+		return src, ds.Err()
+	}
+	f, err := os.Open(name) // a stream, such as what a shell's <(…) stands for
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 2<<20))
 }
 
 // rewrite replaces what a file holds, whole or not at all, and keeps its mode.
