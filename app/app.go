@@ -8,7 +8,9 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/eligen/eligen/model/families"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/paint"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
 )
 
@@ -27,6 +30,10 @@ type Options struct {
 	// Folder holds the store, in its folder "store". Without it, operations that need the store
 	// return ErrNoFolder.
 	Folder string
+	// Store holds results in place of the folder's store: one in memory, or a cache that machines share.
+	// What only this machine knows stays in the folder's: journals, leases, what interrupted stages
+	// resume from, and what operations on the store itself (Entries, Collect, Export…) look into.
+	Store runtime.Store
 	// Env looks up a variable of the environment, for scenes' variables: ELIGEN_VAR_name. Nil is an
 	// empty environment.
 	Env func(name string) (string, bool)
@@ -104,6 +111,31 @@ func (a *App) results() (*file.Store, error) {
 
 // Engines are the kinds of engine: "model" runs models, and "paint" fills regions with flat colours.
 var Engines = []string{"model", "paint"}
+
+// made returns the store of results: that of the options, or the folder's.
+func (a *App) made() (runtime.Store, error) {
+	if a.options.Store != nil {
+		return a.options.Store, nil
+	}
+	return a.results()
+}
+
+// result reads what a stage has made, whole. ok is false where the store lacks it.
+func result(store runtime.Store, d eligen.Digest) (made eligen.Artifact, ok bool, err error) {
+	made, err = runtime.Get(context.Background(), store, d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return made, false, nil
+	}
+	return made, err == nil, err
+}
+
+// has returns what reports whether a store holds a stage's result. It looks, and doesn't read.
+func has(store runtime.Store) func(eligen.Digest) bool {
+	return func(d eligen.Digest) bool {
+		_, err := store.Stat(context.Background(), d)
+		return err == nil
+	}
+}
 
 // engine returns the engine of a kind, "" being "model", made where no call has needed it before. It
 // reads no weights and starts no backend: a plan whose results are all in the store needs neither.

@@ -12,7 +12,6 @@ import (
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
-	"github.com/eligen/eligen/store/file"
 )
 
 // A Run says how to apply a plan.
@@ -39,30 +38,36 @@ type Result struct {
 // that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
 // resumes from there. The Result counts what was written before an error, too.
 func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
-	store, err := a.results()
+	store, err := a.made()
 	if err != nil {
 		return &Result{}, err
 	}
-	return apply(ctx, store, p, r)
+	if a.options.Store == nil || a.options.Folder == "" {
+		return apply(ctx, runtime.Runner{Store: store}, p, r)
+	}
+	own, err := a.results()
+	if err != nil {
+		return &Result{}, err
+	}
+	return apply(ctx, runtime.Runner{Store: store, Partials: own, Leaser: own, Journals: own}, p, r)
 }
 
-func apply(ctx context.Context, store *file.Store, p *Plan, r Run) (*Result, error) {
+// apply runs a plan by a runner that knows its stores.
+func apply(ctx context.Context, runner runtime.Runner, p *Plan, r Run) (*Result, error) {
 	wrote := map[string]bool{}
 	plan := *p.Plan
 	if r.Unwritten {
 		plan.Outputs = nil
 	}
-	runner := runtime.Runner{
-		Store: store, Engine: p.engine, Force: r.Force, Recognise: Untouched, Unrecorded: r.Unrecorded,
-		Parallelism: r.Parallelism, Replace: p.again, Warnings: r.Warnings.Fold(),
-		Emit: func(e eligen.Event) {
-			if e.Type == eligen.Wrote {
-				wrote[e.Path] = true
-			}
-			if r.Events != nil {
-				r.Events(e)
-			}
-		},
+	runner.Engine, runner.Force, runner.Recognise, runner.Unrecorded = p.engine, r.Force, Untouched, r.Unrecorded
+	runner.Parallelism, runner.Replace, runner.Warnings = r.Parallelism, p.again, r.Warnings.Fold()
+	runner.Emit = func(e eligen.Event) {
+		if e.Type == eligen.Wrote {
+			wrote[e.Path] = true
+		}
+		if r.Events != nil {
+			r.Events(e)
+		}
 	}
 	err := runner.Apply(ctx, &plan)
 	out := &Result{}
@@ -72,7 +77,7 @@ func apply(ctx context.Context, store *file.Store, p *Plan, r Run) (*Result, err
 		}
 	}
 	if err == nil {
-		out.Checks, err = checks(p.Plan, store)
+		out.Checks, err = checks(p.Plan, runner.Store)
 	}
 	return out, err
 }
@@ -107,14 +112,14 @@ const (
 // before the plan's own. It returns nil where that would not be quicker. steps says for people how many
 // they have.
 func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
-	store, err := a.results()
+	store, err := a.made()
 	if err != nil || p.request.Engine == "paint" { // paint takes no time
 		return nil, ""
 	}
 	made := map[string]bool{}
 	for _, f := range p.Outputs {
 		render, _, _ := strings.Cut(f.Render, ".frame[")
-		if _, ok, _ := store.Get(p.Stages[f.Stage].Digest); ok {
+		if _, ok, _ := result(store, p.Stages[f.Stage].Digest); ok {
 			made[render] = true
 		}
 	}
@@ -143,11 +148,11 @@ func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
 
 // Read returns what a stage has made, checked.
 func (a *App) Read(made eligen.Artifact) ([]byte, error) {
-	store, err := a.results()
+	store, err := a.made()
 	if err != nil {
 		return nil, err
 	}
-	got, ok, err := store.Get(made.Digest)
+	got, ok, err := result(store, made.Digest)
 	if err == nil && !ok {
 		err = errors.New("it is not in the store any more")
 	}

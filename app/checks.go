@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/measure"
-	"github.com/eligen/eligen/store/file"
 )
 
 // A CheckResult is how a check of a scene came out.
@@ -23,7 +23,7 @@ type Measurement struct {
 }
 
 // checks tests a plan's checks on what was measured.
-func checks(p *eligen.Plan, store *file.Store) ([]CheckResult, error) {
+func checks(p *eligen.Plan, store runtime.Store) ([]CheckResult, error) {
 	var out []CheckResult
 	for _, c := range p.Checks {
 		r := CheckResult{Address: c.Check.Address}
@@ -71,10 +71,10 @@ func call(m eligen.MetricCall) string {
 	return fmt.Sprintf("%s(%s, %s)", m.Name, m.Render, second)
 }
 
-func measured(p *eligen.Plan, store *file.Store, refs []eligen.Ref) ([]float64, error) {
+func measured(p *eligen.Plan, store runtime.Store, refs []eligen.Ref) ([]float64, error) {
 	var out []float64
 	for _, ref := range refs {
-		a, ok, err := store.Get(p.Stages[ref].Digest)
+		a, ok, err := result(store, p.Stages[ref].Digest)
 		if err != nil {
 			return nil, err
 		}

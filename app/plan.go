@@ -211,15 +211,21 @@ type Outlook struct {
 
 // Outlook compares a plan with the store and with earlier runs.
 func (a *App) Outlook(p *Plan) (Outlook, error) {
-	store, err := a.results()
+	store, err := a.made()
 	if err != nil {
 		return Outlook{}, err
 	}
-	out := Outlook{Known: past(store, p.Plan)}
+	out := Outlook{}
+	if own, err := a.results(); err == nil {
+		out.Known = past(own, p.Plan)
+	} else if !errors.Is(err, ErrNoFolder) {
+		return Outlook{}, err
+	}
+	made := has(store)
 	again := downstream(p.Plan, p.again)
 	cached := make(map[eligen.Digest]bool, len(p.Stages))
 	for _, s := range p.Stages {
-		cached[s.Digest] = store.Has(s.Digest) && !again[s.Digest]
+		cached[s.Digest] = made(s.Digest) && !again[s.Digest]
 		if !cached[s.Digest] {
 			out.Missing++
 		}
@@ -230,14 +236,14 @@ func (a *App) Outlook(p *Plan) (Outlook, error) {
 
 // Graph draws a plan's stages in a format of [planner.GraphFormats].
 func (a *App) Graph(p *Plan, format string) (string, error) {
-	store, err := a.results()
+	store, err := a.made()
 	if err != nil {
 		return "", err
 	}
 	if !slices.Contains(planner.GraphFormats, format) {
 		return "", &InputError{"format", format, "unknown format; use " + strings.Join(planner.GraphFormats, ", ")}
 	}
-	return planner.Graph(p.Plan, format, store.Has)
+	return planner.Graph(p.Plan, format, has(store))
 }
 
 // past returns what the store's journals tell of a plan.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
-	"github.com/eligen/eligen/store/file"
 )
 
 // A verified is one render: its record, and what it is now.
@@ -130,8 +130,8 @@ func weightsOf(r still.Resolved) []eligen.LockedWeights {
 }
 
 // picture returns the picture that a stage of a run has made.
-func picture(store *file.Store, d eligen.Digest) (*image.NRGBA, error) {
-	a, ok, err := store.Get(d)
+func picture(store runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
+	a, ok, err := result(store, d)
 	if err == nil && !ok {
 		err = errors.New("it was made a moment ago and is gone")
 	}

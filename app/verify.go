@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/still"
 	"github.com/eligen/eligen/store/file"
 )
@@ -252,7 +253,7 @@ func (a *App) Verify(ctx context.Context, v *Verifying, r Run) (*Verification, e
 }
 
 // add compares a render with its record.
-func (out *Verification) add(v *Verifying, one verified, img *image.NRGBA, store *file.Store) {
+func (out *Verification) add(v *Verifying, one verified, img *image.NRGBA, store runtime.Store) {
 	c := comparison{verified: one, v: v, img: img, now: one.digest(v.plan.Plan)}
 	there := v.others[one.record.Engine]
 	for _, w := range verifiedOf(there, v.plan.Scene, v.lock) {
@@ -289,7 +290,7 @@ func alone(ctx context.Context, p *Plan, r Run, use func(*file.Store) error) err
 		return err
 	}
 	defer store.Close()
-	if _, err = apply(ctx, store, p, r); ctx.Err() != nil {
+	if _, err = apply(ctx, runtime.Runner{Store: store}, p, r); ctx.Err() != nil {
 		return errors.Join(ErrUnfinished, ctx.Err())
 	}
 	if err != nil {
@@ -339,7 +340,7 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 }
 
 // records returns what the lock is to hold: the renders as they are now, and others' records.
-func (v *Verifying) records(store *file.Store) ([]eligen.LockedRender, error) {
+func (v *Verifying) records(store runtime.Store) ([]eligen.LockedRender, error) {
 	p, scene := v.plan.Plan, v.plan.Scene
 	name := filepath.Base(scene.Path)
 	var out []eligen.LockedRender

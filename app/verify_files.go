@@ -15,17 +15,17 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
-	"github.com/eligen/eligen/store/file"
 )
 
 // files lists what is wrong with the files of a render that came out as recorded, a sentence
 // each. Those that were not there when it was recorded may be missing.
-func (c *comparison) files(store *file.Store) (troubles []string) {
+func (c *comparison) files(store runtime.Store) (troubles []string) {
 	p := c.v.plan.Plan
 	for _, f := range c.verified.files {
-		made, _, err := store.Get(p.Stages[f.Stage].Digest)
+		made, _, err := result(store, p.Stages[f.Stage].Digest)
 		if err != nil {
 			troubles = append(troubles, err.Error())
 			continue
