@@ -34,7 +34,7 @@ func adaptersOf(r *eligen.Render, spec eligen.Spec) []eligen.Adapter {
 }
 
 // ask asks for a model's Spec, once.
-func (b *builder) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec, bool) {
+func (jd *judge) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec, bool) {
 	model := r.Model
 	model.Source = eligen.Source{}
 	key := fmt.Sprintf("%q", model)
@@ -42,37 +42,37 @@ func (b *builder) ask(r *eligen.Render, adapters []eligen.Adapter) (eligen.Spec,
 		a.Source = eligen.Source{}
 		key += fmt.Sprintf("%q", fmt.Sprint(a))
 	}
-	if a, ok := b.specs[key]; ok {
+	if a, ok := jd.specs[key]; ok {
 		return a.spec, a.ok
 	}
-	spec, err := b.spec(r.Model, adapters)
-	b.specs[key] = &answer{spec, err == nil}
+	spec, err := jd.spec(r.Model, adapters)
+	jd.specs[key] = &answer{spec, err == nil}
 	at := &r.Model.Source
 	if at.File == "" {
 		at = r.Where("model")
 	}
 	if err == nil {
-		b.take(spec.Warnings, at)
+		jd.take(spec.Warnings, at)
 		return spec, true
 	}
 	var ds eligen.Diagnostics
 	if !errors.As(err, &ds) {
-		b.diags.Errorf(at, "Model can't be used", "%v.", strings.TrimSuffix(err.Error(), "."))
+		jd.diags.Errorf(at, "Model can't be used", "%v.", strings.TrimSuffix(err.Error(), "."))
 		return spec, false
 	}
-	b.take(ds, at)
+	jd.take(ds, at)
 	return spec, false
 }
 
 // take reports what an engine says of a model, each once: renders that share an adapter
 // share what is wrong with it.
-func (b *builder) take(ds eligen.Diagnostics, at *eligen.Source) {
+func (jd *judge) take(ds eligen.Diagnostics, at *eligen.Source) {
 	for _, d := range ds {
 		if d.Source == nil || d.Source.File == "" {
 			d.Source = at
 		}
-		if !slices.ContainsFunc(b.diags, func(o eligen.Diagnostic) bool { return o.String() == d.String() }) {
-			b.diags = append(b.diags, d)
+		if !slices.ContainsFunc(jd.diags, func(o eligen.Diagnostic) bool { return o.String() == d.String() }) {
+			jd.diags = append(jd.diags, d)
 		}
 	}
 }

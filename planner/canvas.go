@@ -12,7 +12,7 @@ import (
 // onCanvas reports whether something of an entity's region can be seen: it complains
 // about a region outside the canvas, and warns of one that is cut off. What a timeline
 // moves may be anywhere.
-func (b *builder) onCanvas(w *work, e *entity) bool {
+func (jd *judge) onCanvas(w *work, e *entity) bool {
 	at, pixels, problem := e.Region.Box()
 	if problem != "" || pixels && !w.sizeOK() || e.Region.Kind == "image" || moves(w.render.Clip, e.Address) {
 		return true
@@ -33,10 +33,10 @@ func (b *builder) onCanvas(w *work, e *entity) bool {
 		if hint == "" {
 			hint = " Move it, or remove the entity. A timeline may move it in."
 		}
-		b.ofEach(e, eligen.Error, "Region outside the canvas", fmt.Sprintf("%s, outside %s.%s", where, unit, hint))
+		jd.ofEach(e, eligen.Error, "Region outside the canvas", fmt.Sprintf("%s, outside %s.%s", where, unit, hint))
 		return false
 	case at[0] < -slack || at[1] < -slack || at[2] > right+slack || at[3] > bottom+slack:
-		b.ofEach(e, eligen.Warning, "Region partly outside the canvas",
+		jd.ofEach(e, eligen.Warning, "Region partly outside the canvas",
 			fmt.Sprintf("%s, beyond %s. What is outside is cut off.%s", where, unit, hint))
 	}
 	return true
@@ -50,14 +50,14 @@ type several struct {
 
 // ofEach reports a problem with an entity's region, once for the same position and text:
 // renders share entities, and entities of a repeated block a line of the scene.
-func (b *builder) ofEach(e *entity, severity eligen.Severity, summary, detail string) {
+func (p *problems) ofEach(e *entity, severity eligen.Severity, summary, detail string) {
 	at := regionAt(e.Entity)
 	key := fmt.Sprintf("%s|%s|%s", at, summary, detail)
-	s := b.several[key]
+	s := p.several[key]
 	if s == nil {
-		s = &several{at: len(b.diags)}
-		b.several[key] = s
-		b.diags = append(b.diags, eligen.Problem(severity, at, summary, detail))
+		s = &several{at: len(p.diags)}
+		p.several[key] = s
+		p.diags = append(p.diags, eligen.Problem(severity, at, summary, detail))
 	}
 	if strings.Contains(e.Address, "[") && !slices.Contains(s.names, e.Address) {
 		s.names = append(s.names, e.Address)
@@ -68,18 +68,18 @@ func (b *builder) ofEach(e *entity, severity eligen.Severity, summary, detail st
 const mostNamed = 100
 
 // nameSeveral says which entities of a repeated block a problem is one of.
-func (b *builder) nameSeveral() {
-	for _, s := range b.several {
+func (p *problems) nameSeveral() {
+	for _, s := range p.several {
 		names := s.names[:min(len(s.names), mostNamed)]
 		last := len(names) - 1
 		switch {
 		case len(names) == 0:
 		case len(s.names) > mostNamed:
-			b.diags[s.at].Detail += fmt.Sprintf("\nIn %s, and %d more.", strings.Join(names, ", "), len(s.names)-mostNamed)
+			p.diags[s.at].Detail += fmt.Sprintf("\nIn %s, and %d more.", strings.Join(names, ", "), len(s.names)-mostNamed)
 		case len(names) == 1:
-			b.diags[s.at].Detail += "\nIn " + names[0] + "."
+			p.diags[s.at].Detail += "\nIn " + names[0] + "."
 		default:
-			b.diags[s.at].Detail += "\nIn " + strings.Join(names[:last], ", ") + " and " + names[last] + "."
+			p.diags[s.at].Detail += "\nIn " + strings.Join(names[:last], ", ") + " and " + names[last] + "."
 		}
 	}
 }
@@ -123,7 +123,7 @@ func moves(c *eligen.Clip, entity string) bool {
 
 // maskFits reports whether the masks of a region have the canvas's shape, or say how they
 // are laid on it.
-func (b *builder) maskFits(w *work, at *eligen.Source, region eligen.Region) bool {
+func (p *problems) maskFits(w *work, at *eligen.Source, region eligen.Region) bool {
 	ok := true
 	walk(region, func(part eligen.Region) {
 		m := part.Bitmap
@@ -133,7 +133,7 @@ func (b *builder) maskFits(w *work, at *eligen.Source, region eligen.Region) boo
 		// Less than a pixel of the mask is rounding.
 		if math.Abs(float64(m.W)*float64(w.size.H)-float64(m.H)*float64(w.size.W)) >= float64(max(w.size.W, w.size.H)) {
 			ok = false
-			b.once(at, "Mask has another shape",
+			p.once(at, "Mask has another shape",
 				"This mask has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is laid over the canvas: image(\"…\", { fit = "+
 					"\"stretch\" }), or \"cover\" or \"contain\".",
 				m.W, m.H, w.size.W, w.size.H, w.render.Address)
@@ -144,25 +144,25 @@ func (b *builder) maskFits(w *work, at *eligen.Source, region eligen.Region) boo
 
 // keys checks the shapes that a clip's tracks lead its entities through. That they leave
 // the canvas is no mistake.
-func (b *builder) keys(w *work) {
+func (p *problems) keys(w *work) {
 	for _, t := range w.render.Clip.Timeline.Tracks {
 		for _, k := range t.Keys {
 			if k.Value.Region.Kind == "" {
 				continue
 			}
-			b.maskFits(w, &k.Source, k.Value.Region)
+			p.maskFits(w, &k.Source, k.Value.Region)
 			if hint := unitHint(k.Value.Region); hint != "" {
 				at, pixels, _ := k.Value.Region.Box()
-				b.warn(&k.Source, "Unlikely region", "This shape reaches %s.%s", reach(at, pixels), hint)
+				p.warn(&k.Source, "Unlikely region", "This shape reaches %s.%s", reach(at, pixels), hint)
 			}
 		}
 	}
 }
 
 // converted warns of a picture whose colour profile can't be read.
-func (b *builder) converted(at *eligen.Source, p eligen.Picture, consequence string) {
-	if p.Unconverted != "" {
-		b.warn(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may %s. Save it in sRGB.", p.Path, p.Unconverted,
-			consequence)
+func (p *problems) converted(at *eligen.Source, pic eligen.Picture, consequence string) {
+	if pic.Unconverted != "" {
+		p.warn(at, "Colours can't be converted", "%s: %s. Its numbers are taken for sRGB, and may %s. Save it in sRGB.",
+			pic.Path, pic.Unconverted, consequence)
 	}
 }

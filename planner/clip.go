@@ -14,32 +14,32 @@ import (
 
 // frames works out every frame of a clip: where its entities are, and which of them
 // have no image token there and are left out.
-func (b *builder) frames(w *work) {
+func (jd *judge) frames(w *work) {
 	r := w.render
 	if r.Clip == nil || !w.sizeOK() {
 		return
 	}
 	c := r.Clip
-	b.keys(w)
-	b.beginnings(r)
+	jd.keys(w)
+	jd.beginnings(r)
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
 	for n := range c.Timeline.Frames {
-		b.goOn()
+		jd.goOn()
 		f, err := c.Timeline.At(n, r.Entities, w.size)
 		if err != nil {
-			b.diags.Errorf(&c.Timeline.Source, "Invalid timeline", "%v.", err)
+			jd.diags.Errorf(&c.Timeline.Source, "Invalid timeline", "%v.", err)
 			return
 		}
-		frame := b.frame(w, n, f)
+		frame := jd.frame(w, n, f)
 		if frame == nil {
 			return
 		}
-		before := len(b.diags)
+		before := len(jd.diags)
 		for i := range frame.render.Entities {
 			e := entity{Entity: &frame.render.Entities[i], strength: frame.render.Entities[i].Strength, text: w.entities[i].text}
 			if !finiteRegion(e.Region) {
-				b.diags.Errorf(regionAt(e.Entity), outOfRange, "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
+				jd.diags.Errorf(regionAt(e.Entity), outOfRange, "In frame %d the region of %s holds a number that is not finite.", n, e.Address)
 				return
 			}
 			e.region = e.Region.Round()
@@ -47,7 +47,7 @@ func (b *builder) frames(w *work) {
 			e.covered = len(e.tokens)
 			frame.entities = append(frame.entities, e)
 		}
-		b.overlaps(frame)
+		jd.overlaps(frame)
 		for i, e := range frame.entities {
 			if len(e.tokens) == 0 {
 				gone[i] = append(gone[i], n)
@@ -55,60 +55,60 @@ func (b *builder) frames(w *work) {
 		}
 		// A frame's mistakes are said once, of the first that has them; its warnings
 		// would be hundreds.
-		all := slices.Clone(b.diags[before:])
-		b.diags = b.diags[:before]
+		all := slices.Clone(jd.diags[before:])
+		jd.diags = jd.diags[:before]
 		for _, d := range all {
 			if key := d.Summary + d.Source.String(); d.Severity == eligen.Error && !said[key] {
 				said[key] = true
 				d.Detail = fmt.Sprintf("In frame %d: %s", n, d.Detail)
-				b.diags = append(b.diags, d)
+				jd.diags = append(jd.diags, d)
 			}
 		}
 		w.frames = append(w.frames, frame)
 	}
-	b.away(w, gone)
+	jd.away(w, gone)
 }
 
 // away reports entities that have no image token, by the frames in which that is so.
-func (b *builder) away(w *work, gone [][]int) {
+func (jd *judge) away(w *work, gone [][]int) {
 	r, count := w.render, w.render.Clip.Timeline.Frames
 	for i, frames := range gone {
 		e := &r.Entities[i]
 		switch {
 		case len(frames) == 0 || w.entities[i].outside:
 		case len(frames) == count:
-			b.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
+			jd.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
 				"%[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(count, "frame"),
 				w.spec.Geometry.Token())
 		default:
-			b.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
+			jd.warn(regionAt(e), "Entity is away", "%s has no image token in %s of %s, and is left out there.", e.Address, ranges(frames), r.Address)
 		}
 	}
 }
 
 // beginnings refuses a clip that would begin its frames, or keep what is behind them, in two
 // ways.
-func (b *builder) beginnings(r *eligen.Render) {
+func (jd *judge) beginnings(r *eligen.Render) {
 	c := r.Clip
 	if (r.Inpaint != nil || r.Transfer != nil) && c.Lock {
-		b.diags.Errorf(r.Where("background"), conflicting,
+		jd.diags.Errorf(r.Where("background"), conflicting,
 			"%s keeps the rest of a picture, and background { lock = true } that of frame 0: choose one.",
 			map[bool]string{true: "inpaint", false: "transfer"}[r.Inpaint != nil]).
-			Note(b.block(r, "inpaint", "transfer"), "the picture is here")
+			Note(jd.block(r, "inpaint", "transfer"), "the picture is here")
 	}
 	if r.Init != nil && c.Warm != nil {
-		b.diags.Errorf(&c.Warm.Source, conflicting,
+		jd.diags.Errorf(&c.Warm.Source, conflicting,
 			"init starts every frame from a picture, and warm_start from the frame before it: choose one.").
 			Note(r.Init.Source, "init is here")
 	}
 	if c.Warm != nil && !(c.Warm.Strength > 0 && c.Warm.Strength < 1) {
-		b.diags.Errorf(r.Where("warm_start.strength"), outOfRange,
+		jd.diags.Errorf(r.Where("warm_start.strength"), outOfRange,
 			"The strength of warm_start is %v; it must lie between 0 and 1. Small values change little from frame to frame.", c.Warm.Strength)
 	}
 }
 
 // block is where the first of some blocks is that a render has.
-func (b *builder) block(r *eligen.Render, names ...string) eligen.Source {
+func (jd *judge) block(r *eligen.Render, names ...string) eligen.Source {
 	for _, name := range names {
 		if at, ok := r.At[name]; ok {
 			return at
@@ -143,7 +143,7 @@ func ranges(frames []int) string {
 }
 
 // frame is the work of one frame: the render's, with what has moved.
-func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
+func (jd *judge) frame(w *work, n int, f eligen.Frame) *work {
 	r := *w.render
 	r.Address = fmt.Sprintf("%s.frame[%d]", r.Address, n)
 	r.Entities = f.Entities
@@ -161,7 +161,7 @@ func (b *builder) frame(w *work, n int, f eligen.Frame) *work {
 		x    float64
 	}{{"guidance", frame.guidance}, {"cfg", frame.cfg}} {
 		if !finite(x.x) || x.x < 0 {
-			b.diags.Errorf(&r.Clip.Timeline.Source, outOfRange, "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and "+
+			jd.diags.Errorf(&r.Clip.Timeline.Source, outOfRange, "In frame %d %s is %v; it must be a finite number, 0 or above. Some eases, and "+
 				"extrapolate = \"continue\", go beyond the keys.", n, x.name, x.x)
 			return nil
 		}

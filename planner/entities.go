@@ -14,10 +14,10 @@ type entity struct {
 	text     int  // tokens of its prompt
 }
 
-func (b *builder) entities(w *work) {
+func (jd *judge) entities(w *work) {
 	r, spec := w.render, w.spec
 	if n := spec.MaxEntities; n > 0 && len(r.Entities) > n {
-		b.diags.Errorf(r.Where("entities"), "Too many entities", "%s has %d entities; this model takes %d.", r.Address, len(r.Entities), n)
+		jd.diags.Errorf(r.Where("entities"), "Too many entities", "%s has %d entities; this model takes %d.", r.Address, len(r.Entities), n)
 	}
 	for i := range r.Entities {
 		e := entity{Entity: &r.Entities[i], strength: r.Entities[i].Strength, text: spec.TextTokens(r.Entities[i].Prompt, spec.EntityPrompt)}
@@ -25,31 +25,31 @@ func (b *builder) entities(w *work) {
 			e.strength = 1
 		}
 		if !(e.strength > 0 && finite(e.strength)) {
-			b.diags.Errorf(e.Where("strength"), outOfRange, "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.",
+			jd.diags.Errorf(e.Where("strength"), outOfRange, "The strength of %s is %v; it must be a finite number above 0. 1 is EliGen's own.",
 				e.Address, e.strength)
 			e.strength = 1
 		}
-		b.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityPrompt, false)
-		b.region(w, &e)
+		jd.checkPrompt(e.Where("prompt"), e.Address, e.Prompt, spec, spec.EntityPrompt, false)
+		jd.region(w, &e)
 		w.entities = append(w.entities, e)
 	}
-	b.overlaps(w)
+	jd.overlaps(w)
 }
 
 // region rounds an entity's region and counts its tokens.
-func (b *builder) region(w *work, e *entity) {
-	b.goOn()
+func (jd *judge) region(w *work, e *entity) {
+	jd.goOn()
 	at := regionAt(e.Entity)
 	if e.Region.Kind == "" {
-		b.diags.Errorf(at, missing, "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
+		jd.diags.Errorf(at, missing, "%s says what, but not where. Give it one of `box`, `mask` and `region`.", e.Address)
 		return
 	}
 	if !finiteRegion(e.Region) {
-		b.diags.Errorf(at, outOfRange, "The region of %s holds a number that is not finite.", e.Address)
+		jd.diags.Errorf(at, outOfRange, "The region of %s holds a number that is not finite.", e.Address)
 		return
 	}
 	e.region = e.Region.Round()
-	if e.outside = !b.onCanvas(w, e); e.outside || !w.sizeOK() || !b.maskFits(w, at, e.Region) {
+	if e.outside = !jd.onCanvas(w, e); e.outside || !w.sizeOK() || !jd.maskFits(w, at, e.Region) {
 		return
 	}
 	g := w.spec.Geometry
@@ -59,18 +59,18 @@ func (b *builder) region(w *work, e *entity) {
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
-		b.diags.Errorf(at, "Region covers no image token",
+		jd.diags.Errorf(at, "Region covers no image token",
 			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere "+
 				"to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, "+
 				"or move it.%[7]s",
 			e.Address, total, g.Token(), w.size.W, w.size.H, g.Factor, unitHint(e.Region))
-	case n < b.options.MinTokens:
-		b.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; "+
+	case n < jd.options.MinTokens:
+		jd.warn(at, "Region is small", "The region of %s covers %d of the %d image tokens (%[4]d×%[4]d pixels each) of a %[5]d×%[6]d picture; "+
 			"with fewer than %[7]d, an entity is rarely recognisable. Make it larger, or render a larger picture.",
-			e.Address, n, total, g.Token(), w.size.W, w.size.H, b.options.MinTokens)
+			e.Address, n, total, g.Token(), w.size.W, w.size.H, jd.options.MinTokens)
 	default:
 		if lost := lostShare(e.region, e.tokens, w.size, g); lost > 0.1 {
-			b.warn(at, "Region has thin parts", "Regions are looked at every %[5]d pixels, and %.0[1]f %% of the region of %s, in parts thinner "+
+			jd.warn(at, "Region has thin parts", "Regions are looked at every %[5]d pixels, and %.0[1]f %% of the region of %s, in parts thinner "+
 				"than that, is lost at %d×%d. Make them %[5]d pixels wide or more.",
 				100*lost, e.Address, w.size.W, w.size.H, g.Factor)
 		}

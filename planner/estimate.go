@@ -161,8 +161,8 @@ func (w *work) coded() float64 {
 }
 
 // fits reports a render that there is too little memory for.
-func (b *builder) fits(w *work, e eligen.PlannedRender) {
-	limit := b.options.Memory
+func (jd *judge) fits(w *work, e eligen.PlannedRender) {
+	limit := jd.options.Memory
 	if limit <= 0 || e.Memory <= limit {
 		return
 	}
@@ -171,27 +171,27 @@ func (b *builder) fits(w *work, e eligen.PlannedRender) {
 	tiled.tiles = &eligen.Tiling{Tile: eligen.DefaultTile, Stride: eligen.DefaultStride}
 	if w.tiles == nil && memory(&tiled) <= limit {
 		way = "Have it decoded in tiles, by vae { tiled = true }, or render a smaller picture"
-		if b.recorded(w) {
+		if jd.recorded(w) {
 			way = "It was recorded as it comes out whole: verify it where there is more memory, or record it in tiles, by vae { tiled = true }"
 		}
 	}
-	b.diags.Errorf(&w.render.Source, "Not enough memory",
+	jd.diags.Errorf(&w.render.Source, "Not enough memory",
 		"%s takes about %s at its peak, and there are %s, by %s. %s; if there is more memory, say so with --memory.",
-		w.render.Address, bytesText(e.Memory), bytesText(limit), b.memoryFrom(), way)
+		w.render.Address, bytesText(e.Memory), bytesText(limit), jd.memoryFrom(), way)
 }
 
 // recorded reports whether a render is planned by its record.
-func (b *builder) recorded(w *work) bool {
-	if b.options.Recorded == nil || w.render.VAE != nil {
+func (jd *judge) recorded(w *work) bool {
+	if jd.options.Recorded == nil || w.render.VAE != nil {
 		return false
 	}
-	_, ok := b.options.Recorded(w.render.Address)
+	_, ok := jd.options.Recorded(w.render.Address)
 	return ok
 }
 
 // memoryFrom is what sets the limit of memory, for people.
-func (b *builder) memoryFrom() string {
-	return cmp.Or(b.options.MemoryFrom, "the limit that was given")
+func (jd *judge) memoryFrom() string {
+	return cmp.Or(jd.options.MemoryFrom, "the limit that was given")
 }
 
 // bytesText is a number of bytes for people.

@@ -10,8 +10,8 @@ const maxStretch = 16
 
 // shape checks that a picture can be laid on a render as it is asked for: one of the
 // render's shape at any size, another one as fit says.
-func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string) {
-	b.converted(at, p, "look wrong")
+func (jd *judge) shape(w *work, at *eligen.Source, p eligen.Picture, fit string) {
+	jd.converted(at, p, "look wrong")
 	size := p.Size
 	if size.W < 1 || size.H < 1 || w.size.W < 1 || w.size.H < 1 {
 		return // said of the size
@@ -20,14 +20,14 @@ func (b *builder) shape(w *work, at *eligen.Source, p eligen.Picture, fit string
 	x, y := int64(size.W)*int64(w.size.H), int64(size.H)*int64(w.size.W)
 	switch {
 	case x > maxStretch*y || y > maxStretch*x:
-		b.diags.Errorf(at, "Picture has another shape",
+		jd.diags.Errorf(at, "Picture has another shape",
 			"%s has %d×%d pixels, the render %d×%d: the one is more than %d times as long as the other. Cut the picture.",
 			p.Path, size.W, size.H, w.size.W, w.size.H, maxStretch)
 	case fit != "" && fit != "stretch" && fit != "cover":
-		b.diags.Errorf(at, unknown, "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
+		jd.diags.Errorf(at, unknown, "There is no fit %q of a picture; choose \"stretch\" or \"cover\".", fit)
 	// Less than a pixel of the picture is rounding, as with masks.
 	case fit == "" && max(x-y, y-x) >= int64(max(w.size.W, w.size.H)):
-		b.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is "+
+		jd.diags.Errorf(at, "Picture has another shape", "%s has %d×%d pixels, which is another shape than the %d×%d of %s. Say how it is "+
 			"laid on: fit = \"stretch\", or \"cover\", which cuts what is outside.",
 			p.Path, size.W, size.H, w.size.W, w.size.H, w.render.Address)
 	}
@@ -55,7 +55,7 @@ func (b *builder) latents(w *work, name string, at eligen.Source, p eligen.Pictu
 		b.scaled(w, name+".picture", at, p, fit))
 }
 
-func (b *builder) init(w *work) {
+func (jd *judge) init(w *work) {
 	r := w.render
 	if r.Init == nil {
 		return
@@ -66,13 +66,13 @@ func (b *builder) init(w *work) {
 	}
 	switch s := r.Init.Strength; {
 	case !(s > 0 && s <= 1):
-		b.diags.Errorf(at, outOfRange,
+		jd.diags.Errorf(at, outOfRange,
 			"The strength of init is %v; it must be above 0 and at most 1. Small values keep the picture, 1 ignores it.", s)
 	case s == 1:
-		b.diags.Warnf(at, noEffect, "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
+		jd.diags.Warnf(at, noEffect, "With strength 1 the render starts from noise alone, and the picture of init is ignored. Try 0.6.")
 	default:
 		w.schedule.Strength = s
 		w.init = true
 	}
-	b.shape(w, r.Where("init.image"), r.Init.Image, r.Init.Fit)
+	jd.shape(w, r.Where("init.image"), r.Init.Image, r.Init.Fit)
 }

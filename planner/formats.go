@@ -17,12 +17,12 @@ var (
 
 // format reports whether a file of that name can hold what the render is: a picture, a
 // clip, the frames of one by their numbers, or all of them side by side.
-func (b *builder) format(w *work, o eligen.Output) bool {
+func (p *problems) format(w *work, o eligen.Output) bool {
 	clip, numbered := w.render.Clip != nil, strings.Contains(o.Path, "%")
 	ext := strings.ToLower(path.Ext(o.Path))
 	stem := strings.TrimSuffix(o.Path, path.Ext(o.Path))
 	refuse := func(detail string, args ...any) bool {
-		b.diags.Errorf(&o.Source, badPath, detail, args...)
+		p.diags.Errorf(&o.Source, badPath, detail, args...)
 		return false
 	}
 	switch {
@@ -49,7 +49,7 @@ func (b *builder) format(w *work, o eligen.Output) bool {
 }
 
 // applicable refuses options that the file's format does not have.
-func (b *builder) applicable(w *work, o eligen.Output) {
+func (p *problems) applicable(w *work, o eligen.Output) {
 	ext := strings.ToLower(path.Ext(o.Path))
 	clip := w.render.Clip != nil
 	moving := clip && !o.Sheet && !strings.Contains(o.Path, "%")
@@ -65,7 +65,7 @@ func (b *builder) applicable(w *work, o eligen.Output) {
 		{"sheet", clip || !o.Sheet, "puts the frames of a clip side by side, and this render has no timeline"},
 	} {
 		if at, set := o.At[x.name]; set && !x.ok {
-			b.diags.Errorf(&at, notApplicable, "%s: %q %s. Remove it, or choose another path.", o.Path, x.name, x.why)
+			p.diags.Errorf(&at, notApplicable, "%s: %q %s. Remove it, or choose another path.", o.Path, x.name, x.why)
 		}
 	}
 }

@@ -7,43 +7,43 @@ import (
 )
 
 // inpaint checks what is asked of a picture to paint into.
-func (b *builder) inpaint(w *work) {
+func (jd *judge) inpaint(w *work) {
 	r := w.render
 	p := r.Inpaint
 	if p == nil {
 		return
 	}
 	if len(r.Entities) == 0 {
-		b.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.",
+		jd.diags.Errorf(&p.Source, "Nothing to paint", "inpaint paints the regions of the render's entities into a picture, and %s has none.",
 			r.Address)
 	}
-	b.shape(w, r.Where("inpaint.image"), p.Image, p.Fit)
-	b.keeping(w, "inpaint", p.Keeping)
+	jd.shape(w, r.Where("inpaint.image"), p.Image, p.Fit)
+	jd.keeping(w, "inpaint", p.Keeping)
 }
 
 // keeping checks how the rest of a picture is asked to be kept, by a block.
-func (b *builder) keeping(w *work, block string, k eligen.Keeping) {
+func (jd *judge) keeping(w *work, block string, k eligen.Keeping) {
 	r := w.render
 	switch k.Mode {
 	case "", "exact":
 		if k.Background != 0 {
-			b.diags.Errorf(r.Where(block+".background_weight"), notApplicable,
+			jd.diags.Errorf(r.Where(block+".background_weight"), notApplicable,
 				"background_weight belongs to mode = \"reference\"; in mode \"exact\" what is outside the regions keeps its pixels.")
 		}
 		if !(k.Feather >= 0 && finite(k.Feather)) {
-			b.diags.Errorf(r.Where(block+".feather"), outOfRange, "feather is %v; it must be 0 or a number of pixels.", k.Feather)
+			jd.diags.Errorf(r.Where(block+".feather"), outOfRange, "feather is %v; it must be 0 or a number of pixels.", k.Feather)
 		}
 	case "reference":
 		if k.Feather != 0 {
-			b.diags.Errorf(r.Where(block+".feather"), notApplicable,
+			jd.diags.Errorf(r.Where(block+".feather"), notApplicable,
 				"feather belongs to mode = \"exact\": the reference's mode lays no picture over another.")
 		}
 		if !(k.Background >= 0 && finite(k.Background)) {
-			b.diags.Errorf(r.Where(block+".background_weight"), outOfRange, "background_weight is %v; it must be a finite number, 0 or above.",
+			jd.diags.Errorf(r.Where(block+".background_weight"), outOfRange, "background_weight is %v; it must be a finite number, 0 or above.",
 				k.Background)
 		}
 	default:
-		b.diags.Errorf(r.Where(block+".mode"), unknown, "There is no mode %q of %s; choose \"exact\" or \"reference\".", k.Mode, block)
+		jd.diags.Errorf(r.Where(block+".mode"), unknown, "There is no mode %q of %s; choose \"exact\" or \"reference\".", k.Mode, block)
 	}
 }
 

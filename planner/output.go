@@ -16,7 +16,7 @@ type output struct {
 	ext   string
 }
 
-func (b *builder) outputs(w *work) {
+func (jd *judge) outputs(w *work) {
 	r := w.render
 	outputs := r.Outputs
 	if len(outputs) == 0 {
@@ -30,22 +30,22 @@ func (b *builder) outputs(w *work) {
 		if o.Path == "" && r.Broken["output"] {
 			continue
 		}
-		local, ok := b.path(o.Path, &o.Source)
-		if !ok || !b.format(w, o) {
+		local, ok := jd.path(o.Path, &o.Source)
+		if !ok || !jd.format(w, o) {
 			continue
 		}
-		b.applicable(w, o)
+		jd.applicable(w, o)
 		ext := strings.ToLower(filepath.Ext(local))
-		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && b.options.Video != nil {
-			version, err := b.options.Video(format)
+		if format := strings.TrimPrefix(ext, "."); r.Clip != nil && (format == clip.MP4 || format == clip.WebM) && jd.options.Video != nil {
+			version, err := jd.options.Video(format)
 			if err != nil {
-				b.diags.Errorf(&o.Source, "Video can't be written", "%s.", sentence(err))
+				jd.diags.Errorf(&o.Source, "Video can't be written", "%s.", sentence(err))
 				continue
 			}
-			b.video = version
+			jd.video = version
 		}
 		if o.Overlay && len(r.Entities) == 0 && !r.Broken["entities"] {
-			b.diags.Warnf(&o.Source, noEffect, "overlay draws regions, and %s has no entities.", r.Address)
+			jd.diags.Warnf(&o.Source, noEffect, "overlay draws regions, and %s has no entities.", r.Address)
 			o.Overlay = false
 		}
 		w.outputs = append(w.outputs, output{o, local, ext})
@@ -57,20 +57,20 @@ func sentence(err error) string {
 }
 
 // path is where a file that the scene names is written, if it may be.
-func (b *builder) path(name string, at *eligen.Source) (string, bool) {
+func (jd *judge) path(name string, at *eligen.Source) (string, bool) {
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {
-		b.diags.Errorf(at, badPath, "Outputs are written below the folder of the scene, and %q is not there.", name)
+		jd.diags.Errorf(at, badPath, "Outputs are written below the folder of the scene, and %q is not there.", name)
 		return "", false
 	}
 	local = filepath.Clean(local)
-	if first, taken := b.paths[local]; taken {
-		b.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first,
+	if first, taken := jd.paths[local]; taken {
+		jd.diags.Errorf(at, "Duplicate output", "Two outputs write %s. Give one of them another path.", name).Note(first,
 			"the other output is here")
 		return "", false
 	}
-	b.paths[local] = *at
-	return filepath.Join(b.plan.Folder, local), true
+	jd.paths[local] = *at
+	return filepath.Join(jd.folder, local), true
 }
 
 // sheet plans a picture of several renders.

@@ -12,21 +12,21 @@ const maxOverlap = 0.2
 
 // overlaps applies the render's rule for tokens and pixels that several regions
 // cover.
-func (b *builder) overlaps(w *work) {
+func (jd *judge) overlaps(w *work) {
 	for _, e := range w.entities {
 		if s, ok := e.At["z"]; ok && w.render.Overlap != "over" {
-			b.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = "+
+			jd.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = "+
 				"\"over\" there, or remove z.", w.render.Address, rule(w.render))
 		}
 	}
 	switch rule(w.render) {
 	case "over":
-		b.over(w)
+		jd.over(w)
 	case "exclusive":
-		b.exclusive(w)
+		jd.exclusive(w)
 	default:
 		if !w.moving { // a frame's warnings are not shown
-			b.blend(w)
+			jd.blend(w)
 		}
 	}
 }
@@ -43,14 +43,14 @@ const shownOverlaps = 3
 
 // blend is the reference's rule: a token in two regions attends to both prompts.
 // Pairs that share much are warned of: the worst few, and how many there are.
-func (b *builder) blend(w *work) {
+func (jd *judge) blend(w *work) {
 	areas := make([]*area, len(w.entities))
 	for i, e := range w.entities {
 		areas[i] = areaOf(e.tokens, w.spec.Geometry.Grid(w.size).W)
 	}
 	var worst []pair
 	all := 0
-	overlapping(areas, b.goOn, func(p pair) {
+	overlapping(areas, jd.goOn, func(p pair) {
 		all++
 		if len(worst) > shownOverlaps && worst[shownOverlaps].before(p) < 0 {
 			return
@@ -66,12 +66,12 @@ func (b *builder) blend(w *work) {
 	}
 	for _, p := range worst {
 		x, y := w.entities[p.i], w.entities[p.j]
-		b.warn(regionAt(y.Entity), "Regions overlap",
+		jd.warn(regionAt(y.Entity), "Regions overlap",
 			"%s and %s share %d of %d image tokens (intersection over union %.2f). What they share is drawn from both prompts at once.",
 			x.Address, y.Address, p.both, p.either, p.share())
 	}
 	if more > 0 {
-		b.warn(w.render.Where("entities"), "Regions overlap", "%d more pairs of entities of %s overlap by more than %.2f. These are the "+
+		jd.warn(w.render.Where("entities"), "Regions overlap", "%d more pairs of entities of %s overlap by more than %.2f. These are the "+
 			"worst %d. If the later is meant to hide the earlier, set overlap = \"over\".",
 			more, w.render.Address, maxOverlap, shownOverlaps)
 	}
@@ -79,7 +79,7 @@ func (b *builder) blend(w *work) {
 
 // over gives each token to the entity with the highest z, of equals to the later
 // one, before attention is built.
-func (b *builder) over(w *work) {
+func (jd *judge) over(w *work) {
 	order := make([]int, len(w.entities))
 	for i := range order {
 		order[i] = i
@@ -99,7 +99,7 @@ func (b *builder) over(w *work) {
 	})
 	owner := map[int32]int{}
 	for _, i := range order {
-		b.goOn()
+		jd.goOn()
 		e := &w.entities[i]
 		var kept []int32
 		covered := map[int]bool{}
@@ -121,28 +121,28 @@ func (b *builder) over(w *work) {
 					names += w.entities[j].Address
 				}
 			}
-			b.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap "+
+			jd.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap "+
 				"= \"over\": the higher z, of equals the later). Raise its z, or move one of them.",
 				len(e.tokens), e.Address, names, w.render.Address)
 			continue
 		}
-		if len(kept) < len(e.tokens) && len(kept) < b.options.MinTokens {
-			b.warn(regionAt(e.Entity), "Region is almost covered",
+		if len(kept) < len(e.tokens) && len(kept) < jd.options.MinTokens {
+			jd.warn(regionAt(e.Entity), "Region is almost covered",
 				"Of the %d image tokens of %s, %d are left to it in %s; with fewer than %d, an entity is rarely recognisable.",
-				len(e.tokens), e.Address, len(kept), w.render.Address, b.options.MinTokens)
+				len(e.tokens), e.Address, len(kept), w.render.Address, jd.options.MinTokens)
 		}
 		e.tokens = kept
 	}
 }
 
 // exclusive refuses regions that share a pixel.
-func (b *builder) exclusive(w *work) {
+func (jd *judge) exclusive(w *work) {
 	if !w.sizeOK() || w.render.Clip != nil && !w.moving { // where a clip's entities are, its frames say
 		return
 	}
 	owner := make([]int32, w.size.W*w.size.H) // entity + 1
 	for i, e := range w.entities {
-		b.goOn()
+		jd.goOn()
 		if e.tokens == nil {
 			continue // it has no region, which was said
 		}
@@ -162,7 +162,7 @@ func (b *builder) exclusive(w *work) {
 		for j := range i {
 			if n := shared[int32(j+1)]; n > 0 {
 				other := w.entities[j]
-				b.diags.Errorf(regionAt(e.Entity), "Regions overlap",
+				jd.diags.Errorf(regionAt(e.Entity), "Regions overlap",
 					"%s and %s share %d pixels, and %s has overlap = \"exclusive\". Move one of them apart, or choose overlap = \"over\" or \"blend\".",
 					e.Address, other.Address, n, w.render.Address).Note(*regionAt(other.Entity), "%s is here", other.Address)
 			}

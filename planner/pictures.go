@@ -17,7 +17,7 @@ type imagePrompt struct {
 }
 
 // images collects the pictures of a render's IP-Adapters.
-func (b *builder) images(w *work, adapters []eligen.Adapter) {
+func (jd *judge) images(w *work, adapters []eligen.Adapter) {
 	at := -1 // in the Spec's adapters, which are in the same order
 	next := func() bool {
 		for at++; at < len(w.spec.Adapters); at++ {
@@ -34,7 +34,7 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 			continue
 		}
 		if len(a.Images) == 0 {
-			b.diags.Errorf(&a.Source, missing,
+			jd.diags.Errorf(&a.Source, missing,
 				"The IP-Adapter %q brings in pictures, and has none. Give it one, as image = image(\"refs/painting.jpg\").", a.Name)
 			continue
 		}
@@ -42,13 +42,13 @@ func (b *builder) images(w *work, adapters []eligen.Adapter) {
 		if first == nil {
 			first, w.imageAdapter = a, digest
 		} else if digest != w.imageAdapter {
-			b.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those "+
+			jd.diags.Errorf(a.Where("source"), conflicting, "A render sees pictures through one IP-Adapter; these weights are others than those "+
 				"of %q. Use one IP-Adapter: several adapters of its weights may bring in pictures, each at its own scale.",
 				first.Name).Note(first.Source, "%q is here", first.Name)
 			continue
 		}
 		for k, p := range a.Images {
-			b.converted(a.Where("image"), p, "look wrong")
+			jd.converted(a.Where("image"), p, "look wrong")
 			name := "adapter.ip." + a.Name + ".image"
 			if len(a.Images) > 1 {
 				name += fmt.Sprintf("[%d]", k)

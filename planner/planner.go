@@ -74,14 +74,16 @@ func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(
 		o.Noise = noise.AVX2
 	}
 	b := &builder{
-		ctx:  ctx,
-		plan: eligen.NewPlan(scene.Path, engineID), options: o,
-		spec: spec, specs: map[string]*answer{}, names: map[string]bool{}, paths: map[string]eligen.Source{}, warned: map[string]bool{},
-		several: map[string]*several{},
+		judge: judge{
+			problems: problems{several: map[string]*several{}, warned: map[string]bool{}},
+			ctx:      ctx, options: o, spec: spec, specs: map[string]*answer{}, paths: map[string]eligen.Source{},
+		},
+		plan: eligen.NewPlan(scene.Path, engineID), names: map[string]bool{},
 	}
 	if o.Out != "" {
 		b.plan.Folder = o.Out
 	}
+	b.folder = b.plan.Folder
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -133,24 +135,39 @@ type interrupted struct{}
 
 // goOn ends the planning where its context has ended. Whatever repeats by renders,
 // entities or frames calls it.
-func (b *builder) goOn() {
-	if b.ctx.Err() != nil {
+func (jd *judge) goOn() {
+	if jd.ctx.Err() != nil {
 		panic(interrupted{})
 	}
 }
 
-type builder struct {
-	ctx     context.Context
-	plan    *eligen.Plan
+// problems collects what is wrong with a scene.
+type problems struct {
 	diags   eligen.Diagnostics
+	several map[string]*several // that entities of one block share
+	warned  map[string]bool     // places of warnings, since renders share entities
+}
+
+// A judge says what a render means for its model: it fills what the scene leaves open, and
+// refuses what can't be honoured.
+type judge struct {
+	problems
+
+	ctx     context.Context
 	options Options
 	spec    func(eligen.Model, []eligen.Adapter) (eligen.Spec, error)
 	specs   map[string]*answer
-	names   map[string]bool          // of stages
+	folder  string                   // that outputs are below
 	paths   map[string]eligen.Source // of outputs
-	several map[string]*several      // problems that entities of one block share
-	warned  map[string]bool          // places of warnings, since renders share entities
 	video   string                   // the version of what writes videos
+}
+
+// A builder adds the stages of renders that were judged to a plan.
+type builder struct {
+	judge
+
+	plan  *eligen.Plan
+	names map[string]bool // of stages
 }
 
 // work is a render with nothing left open.
@@ -184,101 +201,101 @@ type work struct {
 
 // resolve fills in what the author left out, and reports every problem of a
 // render. It returns nil if the model can't be had.
-func (b *builder) resolve(r *eligen.Render) *work {
-	b.goOn()
+func (jd *judge) resolve(r *eligen.Render) *work {
+	jd.goOn()
 	w := &work{render: r, noise: r.Address + ".noise"}
 	if r.Broken["model"] || r.Broken["from"] {
 		return nil
 	}
-	base, ok := b.ask(r, []eligen.Adapter{})
+	base, ok := jd.ask(r, []eligen.Adapter{})
 	if !ok {
 		return nil
 	}
 	adapters := adaptersOf(r, base)
 	for _, a := range adapters {
 		if !finite(a.Scale) {
-			b.diags.Errorf(&a.Source, outOfRange, "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
+			jd.diags.Errorf(&a.Source, outOfRange, "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
 			return nil
 		}
 	}
-	spec, ok := b.ask(r, adapters)
+	spec, ok := jd.ask(r, adapters)
 	if !ok {
 		return nil
 	}
 	w.spec = spec
 	if r.Broken != nil {
-		b.sketch(w)
+		jd.sketch(w)
 		return nil
 	}
 	lora := func(a eligen.Adapter) bool { return a.Kind == "lora" }
 	if spec.WithoutLoRA != "" && len(r.Entities) > 0 && !slices.ContainsFunc(adapters, lora) {
-		b.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.",
+		jd.diags.Warnf(r.Where("adapters"), "Entities without EliGen's adapter", "%s Leave out `adapters` to have it, or list it among them.",
 			spec.WithoutLoRA)
 	}
 
-	b.images(w, adapters)
-	b.size(w)
-	b.sampler(w)
+	jd.images(w, adapters)
+	jd.size(w)
+	jd.sampler(w)
 	w.text = spec.TextTokens(r.Prompt, spec.Prompt)
 	if w.negative {
 		w.negativeText = spec.TextTokens(r.Negative, spec.Prompt)
 	}
-	b.tea(w)
-	b.tiles(w)
-	b.init(w)
-	b.entities(w)
-	b.inpaint(w)
-	b.transfer(w, adapters)
+	jd.tea(w)
+	jd.tiles(w)
+	jd.init(w)
+	jd.entities(w)
+	jd.inpaint(w)
+	jd.transfer(w, adapters)
 	if r.VAE == nil {
-		b.fittingTiles(w)
+		jd.fittingTiles(w)
 	}
-	b.frames(w)
-	b.outputs(w)
+	jd.frames(w)
+	jd.outputs(w)
 
 	if r.Seed > math.MaxUint32 {
-		b.diags.Errorf(r.Where("seed"), outOfRange, "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.",
+		jd.diags.Errorf(r.Where("seed"), outOfRange, "Seed %d is above 4294967295: PyTorch's generator, whose noise this is, uses 32 bits.",
 			r.Seed)
 	}
-	b.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.Prompt, true)
+	jd.checkPrompt(r.Where("prompt"), r.Address, r.Prompt, spec, spec.Prompt, true)
 	if w.negative && r.Negative != "" {
-		b.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
+		jd.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
 	}
 	return w
 }
 
 // sketch judges what can be judged of a render with mistakes: what depends on nothing that
 // is broken.
-func (b *builder) sketch(w *work) {
+func (jd *judge) sketch(w *work) {
 	r := w.render
-	b.size(w)
+	jd.size(w)
 	if !r.Broken["sampler"] && !r.Broken["timeline"] && !r.Broken["prompt"] {
-		b.sampler(w)
+		jd.sampler(w)
 	}
 	if r.Broken["timeline"] { // it says what moves, and what a file holds
 		return
 	}
 	for i := range r.Entities {
 		e := entity{Entity: &r.Entities[i]}
-		b.region(w, &e)
+		jd.region(w, &e)
 	}
-	b.outputs(w)
+	jd.outputs(w)
 }
 
 // once reports an error, once for the same position and text: renders share entities.
-func (b *builder) once(at *eligen.Source, summary, detail string, args ...any) {
+func (p *problems) once(at *eligen.Source, summary, detail string, args ...any) {
 	key := fmt.Sprintf("%s|%s|%s", at, summary, fmt.Sprintf(detail, args...))
-	if !b.warned[key] {
-		b.warned[key] = true
-		b.diags.Errorf(at, summary, detail, args...)
+	if !p.warned[key] {
+		p.warned[key] = true
+		p.diags.Errorf(at, summary, detail, args...)
 	}
 }
 
 // warn warns, once for the same place and text: renders share entities.
-func (b *builder) warn(at *eligen.Source, summary, detail string, args ...any) {
+func (p *problems) warn(at *eligen.Source, summary, detail string, args ...any) {
 	key := fmt.Sprintf("%s|%s|%s", at, summary, fmt.Sprintf(detail, args...))
-	if !b.warned[key] {
-		b.warned[key] = true
-		b.diags.Warnf(at, summary, detail, args...)
+	if !p.warned[key] {
+		p.warned[key] = true
+		p.diags.Warnf(at, summary, detail, args...)
 	}
 }
 

@@ -10,17 +10,17 @@ import (
 )
 
 // checkPrompt reports a prompt that encoders can't take whole.
-func (b *builder) checkPrompt(at *eligen.Source, address, prompt string, spec eligen.Spec, as eligen.Reading, whole bool) {
+func (p *problems) checkPrompt(at *eligen.Source, address, prompt string, spec eligen.Spec, as eligen.Reading, whole bool) {
 	if !utf8.ValidString(prompt) {
-		b.diags.Errorf(at, "Prompt is no text", "The prompt of %s is not valid UTF-8.", address)
+		p.diags.Errorf(at, "Prompt is no text", "The prompt of %s is not valid UTF-8.", address)
 		return
 	}
-	b.read(at, prompt, spec, whole)
-	b.tooLong(at, prompt, spec.Encoders, as)
+	p.read(at, prompt, spec, whole)
+	p.tooLong(at, prompt, spec.Encoders, as)
 }
 
 // tooLong warns of a prompt that text encoders cut.
-func (b *builder) tooLong(at *eligen.Source, prompt string, encoders []eligen.Encoder, as eligen.Reading) {
+func (p *problems) tooLong(at *eligen.Source, prompt string, encoders []eligen.Encoder, as eligen.Reading) {
 	first := ""
 	for i, e := range encoders {
 		if e.Pooled && !as.Pooled {
@@ -31,12 +31,12 @@ func (b *builder) tooLong(at *eligen.Source, prompt string, encoders []eligen.En
 		switch {
 		case i == 0 && n > limit:
 			first = e.Name + " reads on"
-			b.warn(at, "Prompt is too long", "%s, %s, reads %d tokens of this prompt and would need %d. It is cut after %q.", e.Name, e.Role, limit,
+			p.warn(at, "Prompt is too long", "%s, %s, reads %d tokens of this prompt and would need %d. It is cut after %q.", e.Name, e.Role, limit,
 				n, cut())
 		case i == 0:
 			first = e.Name + " reads it all"
 		case n > limit: // the first one reads more
-			b.warn(at, "Prompt is too long for one encoder", "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role,
+			p.warn(at, "Prompt is too long for one encoder", "%s, %s, reads %d tokens and would need %d. It is cut after %q; %s.", e.Name, e.Role,
 				limit, n, cut(), first)
 		}
 	}

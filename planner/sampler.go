@@ -11,15 +11,15 @@ import (
 )
 
 // sampler fills in how a render is denoised, and reports what can't be.
-func (b *builder) sampler(w *work) {
-	b.steps(w)
-	b.cfg(w)
-	b.negativeEntities(w)
-	b.guidance(w)
-	b.shift(w)
+func (jd *judge) sampler(w *work) {
+	jd.steps(w)
+	jd.cfg(w)
+	jd.negativeEntities(w)
+	jd.guidance(w)
+	jd.shift(w)
 }
 
-func (b *builder) steps(w *work) {
+func (jd *judge) steps(w *work) {
 	r, spec := w.render, w.spec
 	steps := spec.Steps
 	if len(r.Entities) > 0 {
@@ -29,13 +29,13 @@ func (b *builder) steps(w *work) {
 		steps = *r.Sampler.Steps
 	}
 	if steps < 1 || steps > eligen.MaxSteps {
-		b.diags.Errorf(r.Where("sampler.steps"), outOfRange, "\"steps\" must be a whole number from 1 to %d, not %d.", eligen.MaxSteps, steps)
+		jd.diags.Errorf(r.Where("sampler.steps"), outOfRange, "\"steps\" must be a whole number from 1 to %d, not %d.", eligen.MaxSteps, steps)
 	}
 	w.schedule = denoise.Schedule{Name: cmp.Or(r.Sampler.Schedule, spec.Schedule, "eligen"), Steps: steps, Strength: 1}
 }
 
 // cfg fills in classifier-free guidance, and with it the negative branch.
-func (b *builder) cfg(w *work) {
+func (jd *judge) cfg(w *work) {
 	r, s, spec := w.render, w.render.Sampler, w.spec
 	w.cfg = spec.CFG
 	if len(r.Entities) > 0 {
@@ -51,19 +51,19 @@ func (b *builder) cfg(w *work) {
 		w.cfg = *s.CFG
 	}
 	if !finite(w.cfg) || w.cfg < 0 {
-		b.diags.Errorf(r.Where("sampler.cfg"), outOfRange, "\"cfg\" must be a finite number of at least 0, not %v.", w.cfg)
+		jd.diags.Errorf(r.Where("sampler.cfg"), outOfRange, "\"cfg\" must be a finite number of at least 0, not %v.", w.cfg)
 		w.cfg = 1
 	}
 	w.negative = w.guided()
 	if r.Negative != "" && !w.negative {
-		d := b.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
+		d := jd.diags.Errorf(r.Where("negative"), "Negative prompt without guidance",
 			"A negative prompt acts through classifier-free guidance only, and cfg = 1 turns that off. "+
 				"Raise cfg in the sampler block, such as to 3, or remove the negative prompt.")
 		d.Note(r.At["sampler.cfg"], "cfg is set here")
 	}
 }
 
-func (b *builder) negativeEntities(w *work) {
+func (jd *judge) negativeEntities(w *work) {
 	r := w.render
 	if on := r.Sampler.NegativeEntities; on == nil || !*on {
 		return
@@ -72,22 +72,22 @@ func (b *builder) negativeEntities(w *work) {
 	at := r.Where("sampler.negative_entities")
 	switch {
 	case !w.negative:
-		d := b.diags.Errorf(at, notApplicable,
+		d := jd.diags.Errorf(at, notApplicable,
 			"\"negative_entities\" puts the entities' regions on the negative branch, and with cfg = 1 there is none. "+
 				"Raise cfg, such as to 3, or remove negative_entities.")
 		d.Note(r.At["sampler.cfg"], "cfg is set here")
 	case len(r.Entities) == 0:
-		b.diags.Warnf(at, noEffect, "\"negative_entities\" has no effect: %s has no entities.", r.Address)
+		jd.diags.Warnf(at, noEffect, "\"negative_entities\" has no effect: %s has no entities.", r.Address)
 		w.onBoth = false
 	}
 }
 
 // guidance fills in the guidance that a model embeds.
-func (b *builder) guidance(w *work) {
+func (jd *judge) guidance(w *work) {
 	r, given := w.render, w.render.Sampler.Guidance
 	if !w.spec.HasGuidance {
 		if given != nil {
-			b.diags.Errorf(r.Where("sampler.guidance"), notApplicable,
+			jd.diags.Errorf(r.Where("sampler.guidance"), notApplicable,
 				"This model has no guidance embedding, so that guidance = %v can't act. Remove it; cfg works with every model.", *given)
 		}
 		return
@@ -97,24 +97,24 @@ func (b *builder) guidance(w *work) {
 		w.guidance = *given
 	}
 	if !finite(w.guidance) || w.guidance < 0 {
-		b.diags.Errorf(r.Where("sampler.guidance"), outOfRange, "\"guidance\" must be a finite number of at least 0, not %v.", w.guidance)
+		jd.diags.Errorf(r.Where("sampler.guidance"), outOfRange, "\"guidance\" must be a finite number of at least 0, not %v.", w.guidance)
 		w.guidance = 0
 	}
 }
 
 // shift fills in the schedule's shift.
-func (b *builder) shift(w *work) {
+func (jd *judge) shift(w *work) {
 	r, given, name := w.render, w.render.Sampler.Shift, w.schedule.Name
 	at := r.Where("sampler.shift")
 	switch {
 	case !slices.Contains(eligen.Schedules, name):
-		b.diags.Errorf(r.Where("sampler.schedule"), unknown, "\"schedule\" can be %s, not %q.", words.Quoted(eligen.Schedules, "or"), name)
+		jd.diags.Errorf(r.Where("sampler.schedule"), unknown, "\"schedule\" can be %s, not %q.", words.Quoted(eligen.Schedules, "or"), name)
 	case given != nil && name != "eligen":
-		d := b.diags.Errorf(at, notApplicable,
+		d := jd.diags.Errorf(at, notApplicable,
 			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", name)
 		d.Note(r.At["sampler.schedule"], "the schedule is set here")
 	case given != nil && !(*given > 0 && *given <= math.MaxFloat32):
-		b.diags.Errorf(at, outOfRange, "\"shift\" must be a finite number greater than 0, not %v.", *given)
+		jd.diags.Errorf(at, outOfRange, "\"shift\" must be a finite number greater than 0, not %v.", *given)
 	case given != nil:
 		w.schedule.Shift = *given
 	case name == "eligen":
@@ -123,7 +123,7 @@ func (b *builder) shift(w *work) {
 }
 
 // tea is the step cache.
-func (b *builder) tea(w *work) {
+func (jd *judge) tea(w *work) {
 	r, s := w.render, w.render.Sampler
 	if s.TeaCache == nil || *s.TeaCache == 0 {
 		return
@@ -131,14 +131,14 @@ func (b *builder) tea(w *work) {
 	at := r.Where("sampler.tea_cache")
 	switch x := *s.TeaCache; {
 	case !finite(x) || x < 0:
-		b.diags.Errorf(at, outOfRange, "tea_cache is %v; it must be a finite number, 0 or above.", x)
+		jd.diags.Errorf(at, outOfRange, "tea_cache is %v; it must be a finite number, 0 or above.", x)
 	case w.spec.LeastTeaCache == 0:
-		b.diags.Errorf(at, notApplicable, "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
+		jd.diags.Errorf(at, notApplicable, "Models of the family %s have no step cache. Remove tea_cache.", w.spec.Family)
 	case x <= w.spec.LeastTeaCache:
-		b.diags.Warnf(at, noEffect, "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or "+
+		jd.diags.Warnf(at, noEffect, "tea_cache = %v reuses no step: what changes from step to step is never estimated below %v. Try 0.2, or "+
 			"0.4 for fewer exact steps.", x, w.spec.LeastTeaCache)
 	case w.schedule.Steps < 3:
-		b.diags.Warnf(at, noEffect, "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
+		jd.diags.Warnf(at, noEffect, "tea_cache leaves the first and the last step as they are, and %s has no other.", r.Address)
 	default:
 		w.tea = x
 	}

@@ -11,7 +11,7 @@ const MaxPixels = 16 << 20
 
 // size checks a render's size. What a model's sides are multiples of is for its family to
 // say, so that nothing but this judges sizes.
-func (b *builder) size(w *work) {
+func (jd *judge) size(w *work) {
 	r := w.render
 	w.size = r.Size
 	if w.size == (eligen.Size{}) {
@@ -38,21 +38,21 @@ func (b *builder) size(w *work) {
 		if s, ok := r.At[fmt.Sprintf("size[%d]", i)]; ok {
 			at = &s
 		}
-		b.uses(b.diags.Errorf(at, "Invalid size", "The %s must be a multiple of %d pixels for this model; the nearest to %d %s.", side.name, m,
+		jd.uses(jd.diags.Errorf(at, "Invalid size", "The %s must be a multiple of %d pixels for this model; the nearest to %d %s.", side.name, m,
 			side.n, near), r.Uses["size"])
 	}
-	b.known(w)
+	jd.known(w)
 	if int64(w.size.W)*int64(w.size.H) > MaxPixels || w.size.W > MaxPixels || w.size.H > MaxPixels {
-		b.uses(b.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H),
+		jd.uses(jd.diags.Errorf(at, "Invalid size", "A picture of %d×%d has more than 16 megapixels, which is the limit.", w.size.W, w.size.H),
 			r.Uses["size"])
 	} else if c := w.canvas(); int64(c.W)*int64(c.H) > MaxPixels {
-		b.uses(b.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 "+
+		jd.uses(jd.diags.Errorf(at, "Invalid size", "A transfer works on two panels side by side, and two of %d×%d have more than 16 "+
 			"megapixels, which is the limit.", w.size.W, w.size.H), r.Uses["size"])
 	}
 }
 
 // uses adds what an argument's value comes from to a problem with it.
-func (b *builder) uses(d *eligen.Diagnostic, notes []eligen.Note) {
+func (jd *judge) uses(d *eligen.Diagnostic, notes []eligen.Note) {
 	d.Notes = append(d.Notes, notes...)
 }
 

@@ -5,7 +5,7 @@ import (
 )
 
 // tiles are what the autoencoder works in.
-func (b *builder) tiles(w *work) {
+func (jd *judge) tiles(w *work) {
 	r := w.render
 	if r.VAE == nil || !r.VAE.Tiled {
 		return
@@ -26,18 +26,18 @@ func (b *builder) tiles(w *work) {
 	canvas, factor := w.canvas(), w.spec.Geometry.Factor
 	switch {
 	case t.Tile < 1:
-		b.diags.Errorf(where("vae.tile"), outOfRange, "A tile of %d latents has no side; choose a number from 1.", t.Tile)
+		jd.diags.Errorf(where("vae.tile"), outOfRange, "A tile of %d latents has no side; choose a number from 1.", t.Tile)
 	case t.Stride < 1:
-		b.diags.Errorf(where("vae.stride"), outOfRange, "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
+		jd.diags.Errorf(where("vae.stride"), outOfRange, "A stride of %d latents goes nowhere; choose a number from 1.", t.Stride)
 	case t.Stride > t.Tile:
-		b.diags.Errorf(where("vae.stride"), outOfRange,
+		jd.diags.Errorf(where("vae.stride"), outOfRange,
 			"Tiles of %d latents that begin every %d leave gaps. The stride must be at most the tile; half of it blends well.", t.Tile, t.Stride)
 	case canvas.W/factor <= t.Tile && canvas.H/factor <= t.Tile:
-		b.diags.Warnf(where("vae.tiled"), noEffect, "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a "+
+		jd.diags.Warnf(where("vae.tiled"), noEffect, "One tile of %d latents, %d pixels, covers all of the %d×%d pixels of %s. Choose a "+
 			"smaller tile, or leave vae out.", t.Tile, factor*t.Tile, canvas.W, canvas.H, r.Address)
 	default:
 		if t.Stride == t.Tile {
-			b.diags.Warnf(where("vae.stride"), "Tiles don't overlap",
+			jd.diags.Warnf(where("vae.stride"), "Tiles don't overlap",
 				"Tiles of %d latents that begin every %d lie edge to edge, and their seams show. Half a tile blends well.", t.Tile, t.Stride)
 		}
 		w.tiles = &t
@@ -50,10 +50,10 @@ const leastTile = 32
 
 // fittingTiles has a render that leaves it open decoded as it was recorded, else whole
 // where there is memory for it, else in the largest tiles that there is memory for.
-func (b *builder) fittingTiles(w *work) {
-	r, limit := w.render, b.options.Memory
-	if b.options.Recorded != nil {
-		if tiles, ok := b.options.Recorded(r.Address); ok {
+func (jd *judge) fittingTiles(w *work) {
+	r, limit := w.render, jd.options.Memory
+	if jd.options.Recorded != nil {
+		if tiles, ok := jd.options.Recorded(r.Address); ok {
 			w.tiles = tiles
 			return
 		}
@@ -71,11 +71,11 @@ func (b *builder) fittingTiles(w *work) {
 		if coding(w) > limit {
 			continue
 		}
-		b.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there "+
+		jd.diags.Warnf(&r.Source, "Decoded in tiles", "%s takes about %s where the autoencoder works on its %d×%d pixels at once, and there "+
 			"are %s, by %s. It works in tiles of %d pixels instead: seams may show, and a machine with more memory makes a slightly different "+
 			"picture. "+
 			"Write vae { tiled = true } to have tiles everywhere, or vae { tiled = false } to have an error where the picture doesn't fit.",
-			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), b.memoryFrom(), factor*t)
+			r.Address, bytesText(whole), canvas.W, canvas.H, bytesText(limit), jd.memoryFrom(), factor*t)
 		return
 	}
 	w.tiles = nil

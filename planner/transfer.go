@@ -48,7 +48,7 @@ func (w *work) painted(regions []eligen.Region) []int32 {
 }
 
 // transfer checks what is asked of two pictures.
-func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
+func (jd *judge) transfer(w *work, adapters []eligen.Adapter) {
 	r := w.render
 	t := r.Transfer
 	if t == nil {
@@ -56,7 +56,7 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 	}
 	at := r.Where("transfer")
 	if len(r.Entities) == 0 {
-		b.diags.Errorf(at, "Nothing to paint",
+		jd.diags.Errorf(at, "Nothing to paint",
 			"transfer paints what its source shows into the regions of the render's entities, and %s has none.", r.Address)
 	}
 	for _, other := range []struct {
@@ -68,15 +68,15 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 		{"inpaint", r.Inpaint != nil, "both say what picture is painted into"},
 	} {
 		if other.is {
-			b.diags.Errorf(at, conflicting, "%s has transfer and %s: %s. Remove one of the two.", r.Address, other.name,
+			jd.diags.Errorf(at, conflicting, "%s has transfer and %s: %s. Remove one of the two.", r.Address, other.name,
 				other.why).Note(*r.Where(other.name), "%s is here", other.name)
 		}
 	}
-	b.shape(w, r.Where("transfer.source"), t.From, t.Fit)
-	b.shape(w, r.Where("transfer.target"), t.To, t.Fit)
-	b.keeping(w, "transfer", t.Keeping)
+	jd.shape(w, r.Where("transfer.source"), t.From, t.Fit)
+	jd.shape(w, r.Where("transfer.target"), t.To, t.Fit)
+	jd.keeping(w, "transfer", t.Keeping)
 	if t.Clean != nil && *t.Clean && t.Mode == "reference" {
-		b.diags.Errorf(r.Where("transfer.clean_source"), conflicting,
+		jd.diags.Errorf(r.Where("transfer.clean_source"), conflicting,
 			"The reference shows the model both panels under the same noise. Leave out clean_source, or choose mode = \"exact\".")
 	}
 	loras := 0
@@ -90,7 +90,7 @@ func (b *builder) transfer(w *work, adapters []eligen.Adapter) {
 		if r.Adapters != nil {
 			where = r.Where("adapters")
 		}
-		b.diags.Warnf(where, "Transfer without an in-context LoRA",
+		jd.diags.Warnf(where, "Transfer without an in-context LoRA",
 			"A transfer takes two LoRAs, EliGen's and one that has learned to draw one thing in two panels, and %s has %s. Without it, what is "+
 				"painted is likely to be another thing than the source shows. List both: adapters = [adapter.lora.eligen, adapter.lora.in_context].",
 			r.Address, map[int]string{0: "none", 1: "one"}[loras])

@@ -12,16 +12,16 @@ import (
 
 // read warns of what the model makes nothing of in a prompt, and of what other programs
 // would have read in it. A prompt in one place is looked at once: renders share entities.
-func (b *builder) read(at *eligen.Source, prompt string, spec eligen.Spec, whole bool) {
-	b.notation(at, prompt, whole)
+func (p *problems) read(at *eligen.Source, prompt string, spec eligen.Spec, whole bool) {
+	p.notation(at, prompt, whole)
 	key := fmt.Sprintf("%s read %s", at, prompt)
-	if spec.Unread == nil || b.warned[key] {
+	if spec.Unread == nil || p.warned[key] {
 		return
 	}
-	b.warned[key] = true
+	p.warned[key] = true
 	unread := spec.Unread(prompt)
 	if len(unread.Pieces) > 0 {
-		b.warn(at, "Characters that the encoder can't read", "%s has no piece for %s. All that it has none for is one and the same token to "+
+		p.warn(at, "Characters that the encoder can't read", "%s has no piece for %s. All that it has none for is one and the same token to "+
 			"it, so that this prompt is the same as many others. Say it in plain English.",
 			spec.Encoders[0].Name, listed(unread.Pieces, stretch))
 	}
@@ -30,17 +30,17 @@ func (b *builder) read(at *eligen.Source, prompt string, spec eligen.Spec, whole
 		if len(unread.Words) > 1 {
 			word = "words"
 		}
-		b.warn(at, "Words that the model was never taught", "%s was never taught the %s %s.%s", spec.Family, word,
-			listed(unread.Words, strconv.Quote), b.objects(spec))
+		p.warn(at, "Words that the model was never taught", "%s was never taught the %s %s.%s", spec.Family, word,
+			listed(unread.Words, strconv.Quote), p.objects(spec))
 	}
 }
 
 // objects says what a model can draw, in the first warning that speaks of words.
-func (b *builder) objects(spec eligen.Spec) string {
-	if b.warned["objects"] || len(spec.Objects) == 0 {
+func (p *problems) objects(spec eligen.Spec) string {
+	if p.warned["objects"] || len(spec.Objects) == 0 {
 		return ""
 	}
-	b.warned["objects"] = true
+	p.warned["objects"] = true
 	return fmt.Sprintf(" It knows %d kinds of object: %s.", len(spec.Objects), strings.Join(spec.Objects, ", "))
 }
 
@@ -118,7 +118,7 @@ var notations = []notation{
 }
 
 // notation hints at what another program's notation is called here.
-func (b *builder) notation(at *eligen.Source, prompt string, whole bool) {
+func (p *problems) notation(at *eligen.Source, prompt string, whole bool) {
 	for _, n := range notations {
 		found := strings.TrimSpace(n.found.FindString(prompt))
 		if found == "" {
@@ -128,13 +128,13 @@ func (b *builder) notation(at *eligen.Source, prompt string, whole bool) {
 		if whole && n.whole != "" {
 			hint = n.whole
 		}
-		b.warn(at, "Another program's notation", "%q is how other programs write prompts; here it is read as any other text. %s.", found, hint)
+		p.warn(at, "Another program's notation", "%q is how other programs write prompts; here it is read as any other text. %s.", found, hint)
 		return
 	}
 }
 
 // known warns of a size that the model was not made for.
-func (b *builder) known(w *work) {
+func (p *problems) known(w *work) {
 	spec, pixels := w.spec, w.size.W*w.size.H
 	if spec.Pixels == [2]int{} || w.size.W < 1 || w.size.H < 1 || pixels >= spec.Pixels[0] && pixels <= spec.Pixels[1] {
 		return
@@ -143,7 +143,7 @@ func (b *builder) known(w *work) {
 	if pixels < spec.Pixels[0] {
 		why = "objects have too few image tokens to be recognised"
 	}
-	b.warn(w.render.Where("size"), "Size outside of what the model knows",
+	p.warn(w.render.Where("size"), "Size outside of what the model knows",
 		"%s was trained on pictures of %d×%d pixels; at %d×%d, %s. Leave size out, or take one near %[2]d×%[3]d.",
 		spec.Family, spec.Native.W, spec.Native.H, w.size.W, w.size.H, why)
 }

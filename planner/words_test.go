@@ -43,7 +43,7 @@ func TestPromptWarnings(t *testing.T) {
 		{"many words", "one two three four five six seven eight", false,
 			[]string{`nano was never taught the words "one", "two", "three", "four", "five", "six" and 2 more.`}},
 	} {
-		b := &builder{warned: map[string]bool{}}
+		b := &problems{warned: map[string]bool{}}
 		for range 2 {
 			b.read(at(3), c.prompt, spec, c.whole)
 		}
@@ -88,7 +88,7 @@ func TestNotation(t *testing.T) {
 		"a cat -- a dog":                              "",
 		"two cats, one (left) white, one (right) red": "",
 	} {
-		b := &builder{warned: map[string]bool{}}
+		b := &problems{warned: map[string]bool{}}
 		b.notation(&eligen.Source{File: "s.hcl", Line: 1}, prompt, false)
 		got := ""
 		if len(b.diags) > 0 {
@@ -113,7 +113,7 @@ func TestSizesOutsideOfWhatAModelKnows(t *testing.T) {
 		{[2]int{128 * 128, 384 * 256}, eligen.Size{W: 64, H: 64}, "at 64×64, objects have too few image tokens"},
 		{[2]int{}, eligen.Size{W: 2048, H: 2048}, ""},
 	} {
-		b := &builder{warned: map[string]bool{}}
+		b := &problems{warned: map[string]bool{}}
 		w := &work{render: &eligen.Render{}, size: c.size, spec: eligen.Spec{Family: "nano", Native: eligen.Size{W: 256, H: 256},
 			Pixels: c.pixels}}
 		for range 2 {
