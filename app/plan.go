@@ -250,17 +250,22 @@ func (a *App) Graph(p *Plan, format string) (string, error) {
 func past(store *file.Store, p *eligen.Plan) planner.Known {
 	history := store.History(p.Engine, p.Scene)
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
-	last := map[string]still.Resolved{}
-	for _, recipe := range history.Recipes {
+	last, moved := map[string]still.Resolved{}, map[string]planner.Motion{}
+	for _, recipe := range history.Recipes { // the newest come first
 		made, ok := recorded(recipe)
-		if ok && last[made.Render].Render == "" { // the newest come first
+		if ok && last[made.Render].Render == "" {
 			last[made.Render] = made
 		}
+		if m, ok := planner.MotionOf(recipe); ok && moved[m.Render].Render == "" {
+			moved[m.Render] = m
+		}
 	}
+	motions := planner.Motions(p)
 	for _, now := range planner.Resolved(p) {
 		changes := []string{now.Render + ": new"}
 		if old, ok := last[now.Render]; ok {
 			changes = planner.Changes(old, now)
+			changes = append(changes, planner.MotionChanges(moved[now.Render], motions[now.Render])...)
 		}
 		for _, change := range changes {
 			if !slices.Contains(known.Changes, change) { // renders share entities
