@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/still"
@@ -19,77 +18,102 @@ func Resolved(p *eligen.Plan) []still.Resolved {
 	return out
 }
 
-// Changes is what is different between two runs of a render, in the scene's words:
-// what a picture is made again for.
+// Changes lists what is different between two runs of a render, in the scene's words: why its
+// picture is made again.
 func Changes(old, now still.Resolved) []string {
-	var out []string
-	say := func(address, format string, args ...any) {
-		line := address + ": " + fmt.Sprintf(format, args...)
-		if !slices.Contains(out, line) {
-			out = append(out, line)
-		}
+	d := &differences{render: now.Render}
+	d.sampling(old, now)
+	d.model(old, now)
+	d.pictures(old, now)
+	d.value("engine", old.Engine, now.Engine)
+	d.entities(old, now)
+	return d.lines
+}
+
+// differences collects what changed, each line once.
+type differences struct {
+	render string // address
+	lines  []string
+}
+
+func (d *differences) say(address, format string, args ...any) {
+	line := address + ": " + fmt.Sprintf(format, args...)
+	if !slices.Contains(d.lines, line) {
+		d.lines = append(d.lines, line)
 	}
-	render := func(what string, a, b any) {
-		if x, y := fmt.Sprint(a), fmt.Sprint(b); x != y {
-			say(now.Render, "%s %s → %s", what, x, y)
-		}
+}
+
+// value notes an argument of the render that changed.
+func (d *differences) value(what string, a, b any) {
+	if x, y := fmt.Sprint(a), fmt.Sprint(b); x != y {
+		d.say(d.render, "%s %s → %s", what, x, y)
 	}
+}
+
+// sampling compares prompts, size and the sampler.
+func (d *differences) sampling(old, now still.Resolved) {
 	if old.Prompt != now.Prompt {
-		say(now.Render, "prompt changed")
+		d.say(d.render, "prompt changed")
 	}
 	if old.Negative != now.Negative {
-		say(now.Render, "negative changed")
+		d.say(d.render, "negative changed")
 	}
-	render("size", side(old.Size), side(now.Size))
-	render("seed", old.Seed, now.Seed)
-	render("noise", old.Noise, now.Noise)
-	render("steps", old.Steps, now.Steps)
-	render("cfg", old.CFG, now.CFG)
-	render("guidance", old.Guidance, now.Guidance)
-	render("schedule", old.Schedule, now.Schedule)
-	render("shift", old.Shift, now.Shift)
-	render("negative_entities", old.NegativeEntities, now.NegativeEntities)
+	d.value("size", side(old.Size), side(now.Size))
+	d.value("seed", old.Seed, now.Seed)
+	d.value("noise", old.Noise, now.Noise)
+	d.value("steps", old.Steps, now.Steps)
+	d.value("cfg", old.CFG, now.CFG)
+	d.value("guidance", old.Guidance, now.Guidance)
+	d.value("schedule", old.Schedule, now.Schedule)
+	d.value("shift", old.Shift, now.Shift)
+	d.value("negative_entities", old.NegativeEntities, now.NegativeEntities)
 	if was, is := either(old.Approximate.String(), "exact"), either(now.Approximate.String(), "exact"); was != is {
-		say(now.Render, "%s → %s", was, is)
+		d.say(d.render, "%s → %s", was, is)
 	}
-	render("overlap", either(old.Overlap, "blend"), either(now.Overlap, "blend"))
-	render("model", old.Model.Family+" "+old.Model.DType, now.Model.Family+" "+now.Model.DType)
-	if old.Model.Family == now.Model.Family && old.Model.DType == now.Model.DType {
-		for _, part := range []struct {
-			name     string
-			old, now eligen.Digest
-		}{{"text encoders", old.Model.Text, now.Model.Text}, {"transformer", old.Model.Transformer, now.Model.Transformer},
-			{"autoencoder", old.Model.Autoencoder, now.Model.Autoencoder}} {
-			if part.old != part.now {
-				say(now.Render, "model has another %s", strings.TrimSuffix(part.name, "s"))
-			}
+	d.value("overlap", either(old.Overlap, "blend"), either(now.Overlap, "blend"))
+}
+
+// model compares weights and adapters.
+func (d *differences) model(old, now still.Resolved) {
+	was, is := old.Model.Family+" "+old.Model.DType, now.Model.Family+" "+now.Model.DType
+	d.value("model", was, is)
+	for _, part := range []struct {
+		name     string
+		old, now eligen.Digest
+	}{
+		{"text encoder", old.Model.Text, now.Model.Text}, {"transformer", old.Model.Transformer, now.Model.Transformer},
+		{"autoencoder", old.Model.Autoencoder, now.Model.Autoencoder},
+	} {
+		if was == is && part.old != part.now {
+			d.say(d.render, "model has another %s", part.name)
 		}
 	}
 	if !slices.EqualFunc(old.Adapters, now.Adapters, func(a, b still.Adapter) bool { return reflect.DeepEqual(a, b) }) {
-		say(now.Render, "adapters changed")
+		d.say(d.render, "adapters changed")
 	}
-	switch {
-	case (old.Init == nil) != (now.Init == nil):
-		say(now.Render, "init %s", map[bool]string{true: "added", false: "removed"}[old.Init == nil])
-	case now.Init != nil && *old.Init != *now.Init:
-		say(now.Render, "init changed")
-	}
-	switch {
-	case (old.Inpaint == nil) != (now.Inpaint == nil):
-		say(now.Render, "inpaint %s", map[bool]string{true: "added", false: "removed"}[old.Inpaint == nil])
-	case now.Inpaint != nil && *old.Inpaint != *now.Inpaint:
-		say(now.Render, "inpaint changed")
-	}
-	switch {
-	case (old.Transfer == nil) != (now.Transfer == nil):
-		say(now.Render, "transfer %s", map[bool]string{true: "added", false: "removed"}[old.Transfer == nil])
-	case now.Transfer != nil && *old.Transfer != *now.Transfer:
-		say(now.Render, "transfer changed")
-	}
-	if old.Engine != now.Engine {
-		say(now.Render, "engine %s → %s", old.Engine, now.Engine)
-	}
+}
 
+// pictures compares what the render begins with.
+func (d *differences) pictures(old, now still.Resolved) {
+	part(d, "init", old.Init, now.Init)
+	part(d, "inpaint", old.Inpaint, now.Inpaint)
+	part(d, "transfer", old.Transfer, now.Transfer)
+}
+
+// part notes that a part of a render came, went or changed.
+func part[P comparable](d *differences, name string, old, now *P) {
+	switch {
+	case old == nil && now != nil:
+		d.say(d.render, "%s added", name)
+	case old != nil && now == nil:
+		d.say(d.render, "%s removed", name)
+	case old != nil && *old != *now:
+		d.say(d.render, "%s changed", name)
+	}
+}
+
+// entities compares entities by their addresses, and their order.
+func (d *differences) entities(old, now still.Resolved) {
 	at := func(list []still.Entity, address string) int {
 		return slices.IndexFunc(list, func(e still.Entity) bool { return e.Address == address })
 	}
@@ -97,34 +121,37 @@ func Changes(old, now still.Resolved) []string {
 	for _, e := range now.Entities {
 		i := at(old.Entities, e.Address)
 		if i < 0 {
-			say(e.Address, "added")
+			d.say(e.Address, "added")
 			continue
 		}
 		after = append(after, e.Address)
-		was := old.Entities[i]
-		if was.Prompt != e.Prompt {
-			say(e.Address, "prompt changed")
-		}
-		if was.Strength != e.Strength {
-			say(e.Address, "strength %g → %g", was.Strength, e.Strength)
-		}
-		if how := moved(was.Region, e.Region); how != "" {
-			say(e.Address, "%s", how)
-		} else if was.Tokens != e.Tokens && old.Size == now.Size {
-			say(e.Address, "%d image tokens are left to it, %d before", e.Tokens, was.Tokens)
-		}
+		d.entity(old.Entities[i], e, old.Size == now.Size)
 	}
 	for _, e := range old.Entities {
 		if at(now.Entities, e.Address) < 0 {
-			say(e.Address, "removed")
+			d.say(e.Address, "removed")
 			continue
 		}
 		before = append(before, e.Address)
 	}
 	if !slices.Equal(before, after) {
-		say(now.Render, "entities are in another order")
+		d.say(d.render, "entities are in another order")
 	}
-	return out
+}
+
+// entity compares one entity with what it was.
+func (d *differences) entity(was, is still.Entity, sameSize bool) {
+	if was.Prompt != is.Prompt {
+		d.say(is.Address, "prompt changed")
+	}
+	if was.Strength != is.Strength {
+		d.say(is.Address, "strength %g → %g", was.Strength, is.Strength)
+	}
+	if how := moved(was.Region, is.Region); how != "" {
+		d.say(is.Address, "%s", how)
+	} else if was.Tokens != is.Tokens && sameSize {
+		d.say(is.Address, "%d image tokens are left to it, %d before", is.Tokens, was.Tokens)
+	}
 }
 
 // moved says how a region has become another; "" if it has not.
