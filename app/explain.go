@@ -33,7 +33,11 @@ func Explain(text string) (found []Explanation, near string) {
 	var names []string
 	for _, e := range codes.All() {
 		names = append(names, e.Code, e.Summary)
-		names = append(names, strings.Fields(strings.ToLower(e.Summary))...)
+		for _, word := range strings.Fields(strings.ToLower(e.Summary)) {
+			if len(word) > 4 { // any short word is like another
+				names = append(names, word)
+			}
+		}
 	}
 	for _, spelled := range []string{text, strings.ToUpper(text), strings.ToLower(text)} {
 		if near = page.Nearest(spelled, names); near != "" {
