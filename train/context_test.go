@@ -95,7 +95,7 @@ func TestInContext(t *testing.T) {
 			return s, nil
 		}, nil
 	}
-	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "no pair") {
+	if err := train.Do(t.Context(), job); err == nil || !strings.Contains(err.Error(), "is not a pair of panels") {
 		t.Errorf("without pairs: error %v", err)
 	}
 }

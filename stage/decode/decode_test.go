@@ -12,7 +12,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
-	spec, _ := paint.Engine{}.Spec(eligen.Model{}, nil)
+	spec, _ := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, nil)
 	var latents bytes.Buffer
 	if err := tensor.Write(&latents, nil, tensor.Named{Name: "latents", Tensor: tensor.New(16, 4, 6)}); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 // TestRun: a global prompt has a pooled vector, an entity's has none.
 func TestRun(t *testing.T) {
-	spec, _ := paint.Engine{}.Spec(eligen.Model{}, nil)
+	spec, _ := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, nil)
 	for _, pooled := range []bool{true, false} {
 		var out bytes.Buffer
 		op := encode.Op{Text: spec.Text, Prompt: "a red dog", Length: 4, Pooled: pooled}

@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	huge := slices.Clone(asPNG)
 	binary.BigEndian.PutUint32(huge[16:], 1<<21)
 	binary.BigEndian.PutUint32(huge[29:], crc32.ChecksumIEEE(huge[12:29]))
-	spec, _ := paint.Engine{}.Spec(eligen.Model{}, nil)
+	spec, _ := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, nil)
 	for _, c := range []struct {
 		name   string
 		data   []byte
@@ -101,7 +101,7 @@ func TestPrompt(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	spec, _ := paint.Engine{}.Spec(eligen.Model{}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
+	spec, _ := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "ip", Scale: 1}})
 	run := func(op stage.Prompt) ([]float32, error) {
 		op.Adapter = spec.Adapters[0].Digest
 		var out bytes.Buffer

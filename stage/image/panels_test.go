@@ -104,7 +104,7 @@ func TestResize(t *testing.T) {
 
 // TestLatents: a stage's picture is encoded as a file's is.
 func TestLatents(t *testing.T) {
-	spec, _ := paint.Engine{}.Spec(eligen.Model{}, nil)
+	spec, _ := paint.Engine{}.Spec(eligen.Model{Family: "nano"}, nil)
 	out, err := made(t, stage.Latents{Autoencoder: spec.Autoencoder}, drawn(t, stage.Panels{}, flat(16, 16, red), flat(16, 16, blue)))
 	if err != nil {
 		t.Fatal(err)
