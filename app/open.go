@@ -5,7 +5,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
-	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 )
 
@@ -57,7 +56,7 @@ func (a *App) Validate(ctx context.Context, in Input) (ds eligen.Diagnostics, er
 		if scene, ds = dsl.LoadPartial(ctx, in.Path, a.vars(in)); scene == nil {
 			return
 		}
-		var e paint.Engine
+		e := a.painter()
 		_, more := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
 		ds = append(ds, more...).Tidy()
 	})

@@ -235,6 +235,27 @@ func TestPainted(t *testing.T) {
 	}
 }
 
+// TestLooked: what looks at a scene without making its pictures knows the family too.
+func TestLooked(t *testing.T) {
+	s := open(t)
+	path := filepath.Join(s.folder, "park.hcl")
+	in := app.Input{Path: path, Unsaved: map[string][]byte{path: []byte(park("a dog", "0"))}}
+	if ds, err := s.Validate(t.Context(), in); err != nil || len(ds) > 0 {
+		t.Errorf("validated: %v, %v", ds, err)
+	}
+	layouts, ds, err := s.Layouts(t.Context(), app.LayoutRequest{Input: in})
+	if err != nil || len(ds) > 0 || len(layouts) != 1 || layouts[0].Geometry != Geometry {
+		t.Errorf("layouts %+v, %v, %v", layouts, ds, err)
+	}
+	preview, ds, err := s.Preview(t.Context(), app.LayoutRequest{Input: in})
+	if err != nil || len(ds) > 0 {
+		t.Fatal(ds, err)
+	}
+	if _, err := s.Apply(t.Context(), preview.Plan, app.Run{Unrecorded: true, Unwritten: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRefused: what the family doesn't have is refused by its name, and its own name is
 // among those that a misspelt one could be.
 func TestRefused(t *testing.T) {
