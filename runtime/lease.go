@@ -34,7 +34,7 @@ type Lease interface {
 var ErrLeaseLost = errors.New("the lease has run out")
 
 // hold renews a lease, until what it returns is called, which releases it. lost is called
-// once, with the first error.
+// once the lease is lost, or a term has passed without a renewal, with the last error.
 func hold(l Lease, lost func(error)) (release func()) {
 	if l.Term() <= 0 {
 		return l.Release
@@ -43,23 +43,40 @@ func hold(l Lease, lost func(error)) (release func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(max(1, l.Term()/3)) // two renewals may fail to come through
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if err := l.Renew(ctx); err != nil && ctx.Err() == nil {
-				lost(err)
-				return
-			}
+		if err := renew(ctx, l); err != nil {
+			lost(err)
 		}
 	}()
 	return func() {
 		cancel()
 		<-ended
 		l.Release()
+	}
+}
+
+// renew renews a lease each quarter of a term, so that two renewals may fail to come through.
+// It returns why the lease is lost, or nil once ctx ends.
+func renew(ctx context.Context, l Lease) error {
+	last, pause := time.Now(), max(1, l.Term()/4)
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		began := time.Now()
+		limited, cancel := context.WithTimeout(ctx, max(pause, l.Term()-began.Sub(last)))
+		err := l.Renew(limited)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			last = began
+		case errors.Is(err, ErrLeaseLost) || time.Since(last) >= l.Term():
+			return err
+		}
 	}
 }

@@ -262,6 +262,54 @@ func (d deaf) Lease(ctx context.Context, key eligen.Digest, waiting func()) (run
 
 func (deafLease) Renew(context.Context) error { return runtime.ErrLeaseLost }
 
+// TestRenewalFails: a renewal that doesn't come through is tried again, and nobody is
+// told. Where none does for a whole term, the lease is lost, which is said once.
+func TestRenewalFails(t *testing.T) {
+	for failures, want := range map[int]int{1: 0, 2: 0, 1000: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memory.New()
+			store.Term = 30 * time.Second
+			leaser := &flaky{Leaser: store, failures: failures}
+			plan := eligen.NewPlan("scene.hcl", "engine-1")
+			plan.Add("slow", eligen.Source{}, slow{Minutes: 10})
+			var progress eligen.Progress
+			r := &runtime.Runner{Store: store, Leaser: leaser, Emit: progress.Add}
+			if err := r.Apply(t.Context(), plan); err != nil {
+				t.Error(err)
+			}
+			if n := len(progress.Reports); n != want || n > 0 && progress.Reports[0].Summary != "Lease lost" {
+				t.Errorf("%d renewals fail: reported %v", failures, progress.Reports)
+			}
+			if calls := leaser.calls; want == 0 && calls < 50 || want == 1 && calls != 4 {
+				t.Errorf("%d renewals fail: %d were tried", failures, calls)
+			}
+		})
+	}
+}
+
+// flaky gives leases whose first renewals don't come through.
+type flaky struct {
+	runtime.Leaser
+	failures, calls int
+}
+
+type flakyLease struct {
+	runtime.Lease
+	of *flaky
+}
+
+func (f *flaky) Lease(ctx context.Context, key eligen.Digest, waiting func()) (runtime.Lease, error) {
+	l, err := f.Leaser.Lease(ctx, key, waiting)
+	return flakyLease{l, f}, err
+}
+
+func (l flakyLease) Renew(ctx context.Context) error {
+	if l.of.calls++; l.of.calls <= l.of.failures {
+		return errors.New("the queue does not answer")
+	}
+	return l.Lease.Renew(ctx)
+}
+
 // TestNoLeases: a leaser that fails is reported once, and the run goes on.
 func TestNoLeases(t *testing.T) {
 	plan := build(t, gallery(t.TempDir(), 2))
