@@ -191,7 +191,7 @@ func (v *verified) Read(p []byte) (int, error) {
 		v.sum.Write(p[:n])
 		v.left -= int64(n)
 		switch {
-		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		case err != nil && !errors.Is(err, io.EOF): // io.ErrUnexpectedEOF too: the way here broke, not the content
 			return n, err
 		case err != nil && v.left > 0:
 			return n, v.corrupt(fmt.Sprintf("%d bytes are missing", v.left))

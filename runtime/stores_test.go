@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -323,6 +324,38 @@ type failing struct{}
 
 func (failing) Lease(context.Context, eligen.Digest, func()) (runtime.Lease, error) {
 	return nil, errors.New("the queue does not answer")
+}
+
+// TestUnreadable: a store that can't be read is reported once a run, and not as damage.
+// What it didn't tell is made again.
+func TestUnreadable(t *testing.T) {
+	plan := build(t, gallery(t.TempDir(), 2))
+	store := open(t, t.TempDir())
+	if _, err := apply(t, store, plan); err != nil {
+		t.Fatal(err)
+	}
+	down := &downStore{Store: store}
+	down.left.Store(3)
+	progress, err := apply(t, nil, plan, func(r *runtime.Runner) { r.Store = down })
+	if err != nil || len(progress.Reports) != 1 || progress.Reports[0].Code != "E0921" {
+		t.Errorf("%v, reported %v", err, progress.Reports)
+	}
+	if made := progress.Counts()[eligen.Done]; made == 0 || made > 3 {
+		t.Errorf("%d stages were made again", made)
+	}
+}
+
+// A downStore can't be read a number of times.
+type downStore struct {
+	runtime.Store
+	left atomic.Int32
+}
+
+func (d *downStore) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, error) {
+	if d.left.Add(-1) >= 0 {
+		return nil, errors.New("connection refused")
+	}
+	return d.Store.Open(ctx, key)
 }
 
 // TestDamagedInput: an input that is damaged while a run is under way fails the stages

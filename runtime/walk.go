@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	goruntime "runtime"
 	"slices"
@@ -32,6 +33,7 @@ type walk struct {
 	errs     []error
 	unsaved  bool // saving partial results has failed, and was reported
 	unleased bool // leasing has failed, and was reported
+	unread   bool // reading the store has failed, and was reported
 }
 
 func newWalk(r *Runner, p *eligen.Plan, outputs *outputs) *walk {
@@ -126,8 +128,12 @@ func (w *walk) find(ctx context.Context, i int) bool {
 		w.Store.Touch(ctx, key)
 		return true
 	}
-	if !missing(err) {
+	switch {
+	case missing(err):
+	case errors.Is(err, ErrCorrupt):
 		w.report("Damaged result", err)
+	default:
+		w.reportOnce(&w.unread, "Store can't be read", fmt.Errorf("what it holds may be made again: %w", err))
 	}
 	return false
 }

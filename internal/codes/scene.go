@@ -917,6 +917,9 @@ check "same" {
 		`on; another one may make the same results at the same time, and both get the same.`},
 	{Code: "E0920", Summary: "Lease lost",
 		Text: `This run could not tell others in time that it still makes a result. Another run may make it too; both get the same.`},
+	{Code: "E0921", Summary: "Store can't be read",
+		Text: `The store doesn't answer, or the system doesn't let eligen read it, so that nobody can tell what it holds. This run makes ` +
+			`again what it couldn't read; nothing in the store is replaced for that. It is said once a run.`},
 
 	{Code: "E0951", Summary: "Lock can't be read",
 		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},

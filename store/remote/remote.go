@@ -123,11 +123,11 @@ func (s *Store) Stat(ctx context.Context, key eligen.Digest) (runtime.Info, erro
 	}
 	defer res.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxAction+1))
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil {
 		return runtime.Info{}, err
 	}
 	content, size, ok := parseAction(data)
-	if !ok || err != nil {
+	if !ok {
 		s.note(key, true)
 		return runtime.Info{}, fmt.Errorf("ac/%s on the cache is not what eligen wrote: %w", key.Short(), runtime.ErrCorrupt)
 	}

@@ -147,7 +147,7 @@ func TestDownloadFails(t *testing.T) {
 	}
 	other := strings.Replace(content, "matter", "mutter", 1)
 	action := encodeAction(eligen.DigestOf([]byte(content)), int64(len(content)))
-	corrupt, gone, anything := runtime.ErrCorrupt, fs.ErrNotExist, error(nil)
+	corrupt, gone, cut, anything := runtime.ErrCorrupt, fs.ErrNotExist, io.ErrUnexpectedEOF, error(nil)
 	for _, c := range []struct {
 		name  string
 		fault func(http.ResponseWriter, *http.Request) bool
@@ -178,7 +178,19 @@ func TestDownloadFails(t *testing.T) {
 			text(content[:1000])(w)
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
-		}), anything},
+		}), cut},
+		{"dies in the middle of a stream", sends("cas", func(w http.ResponseWriter) {
+			w.(http.Flusher).Flush()
+			text(content[:1000])(w)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}), cut},
+		{"dies in the action", sends("ac", func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(action)))
+			text(string(action[:5]))(w)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}), cut},
 		{"dies before", sends("cas", func(http.ResponseWriter) { panic(http.ErrAbortHandler) }), anything},
 		{"500", sends("cas", func(w http.ResponseWriter) { refuse(w) }), anything},
 		{"the content is gone", sends("cas", func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) }), gone},
@@ -202,6 +214,9 @@ func TestDownloadFails(t *testing.T) {
 			got, err := runtime.Get(t.Context(), s, key)
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("%d bytes, %v", len(got.Data), err)
+			}
+			if wrong := errors.Is(err, corrupt); s.isDamaged(key) != wrong {
+				t.Errorf("noted as damaged: %v, after %v", !wrong, err)
 			}
 			server.breakWith(nil)
 			if _, err := runtime.Put(t.Context(), s, key, []byte(content)); err != nil {

@@ -71,6 +71,9 @@ func (b watchedBody) Read(p []byte) (int, error) {
 	if cause := context.Cause(b.w.ctx); err != nil && errors.Is(cause, errStalled) {
 		err = cause
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("the cache's answer was cut off: %w", err)
+	}
 	return n, err
 }
 
