@@ -42,6 +42,31 @@ func recordOf(fi fs.FileInfo) digestRecord {
 	return r
 }
 
+// A Stamp is what tells whether a file is still as it was: the same file, of the same size and
+// times of change.
+type Stamp struct {
+	path string
+	was  digestRecord // zero for a file that wasn't there
+}
+
+// StampOf returns the stamp of a file that is open, by its path.
+func StampOf(path string, fi fs.FileInfo) Stamp { return Stamp{path, recordOf(fi)} }
+
+// StampAt returns the stamp of the file at a path, which need not be there.
+func StampAt(path string) Stamp {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return Stamp{path: path}
+	}
+	return StampOf(path, fi)
+}
+
+// Same reports whether a file is as the stamp says.
+func (s Stamp) Same(fi fs.FileInfo) bool { return recordOf(fi) == s.was }
+
+// Current reports whether the file at the stamp's path is as the stamp says.
+func (s Stamp) Current() bool { return StampAt(s.path) == s }
+
 // Digest returns the SHA-256 of a regular file. It doesn't read a file again whose size, times
 // of change and inode are as they were when it was last hashed.
 func Digest(path string) (eligen.Digest, error) {

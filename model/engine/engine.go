@@ -50,14 +50,21 @@ type Engine struct {
 	texts    map[eligen.Digest]family.Encoders
 	dits     map[eligen.Digest]family.Transformer
 	vaes     map[eligen.Digest]family.Autoencoder
-	adapters map[eligen.Digest]*lora.File
+	adapters map[eligen.Digest]adapter
 	images   map[eligen.Digest]family.Images
 	open     []*weights.Checkpoint
+	stale    bool // stores may read files that have changed since they were opened
 
 	// Used by whoever has the turn.
 	backend compute.Backend
 	runner  *exec.Runner
 	stores  map[string]*exec.Store
+}
+
+// An adapter is a LoRA, and the file that it is read from.
+type adapter struct {
+	*lora.File
+	from *weights.Checkpoint
 }
 
 var _ eligen.Engine = (*Engine)(nil)
@@ -76,7 +83,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e := &Engine{options: o, families: o.Families, info: info, turn: make(chan struct{}, 1),
 		models: map[eligen.Model]*family.Model{}, texts: map[eligen.Digest]family.Encoders{}, dits: map[eligen.Digest]family.Transformer{},
-		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]*lora.File{},
+		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]adapter{},
 		images: map[eligen.Digest]family.Images{}, stores: map[string]*exec.Store{}}
 	if e.families == nil {
 		e.families = families.All
@@ -178,7 +185,32 @@ func (e *Engine) run(ctx context.Context, f func() error) error {
 		}
 		e.backend, e.runner = b, exec.NewRunner(b)
 	}
-	return f()
+	if err := e.refresh(); err != nil {
+		return err
+	}
+	err := f()
+	if errors.Is(err, weights.ErrChanged) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.stale = true
+	}
+	return err
+}
+
+// refresh lets go of all weights where files have been opened anew: stores of the same digest
+// would read on from the old ones.
+func (e *Engine) refresh() (err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.stale {
+		return nil
+	}
+	for _, s := range e.stores {
+		err = errors.Join(err, s.Release())
+	}
+	clear(e.stores)
+	e.stale = false
+	return err
 }
 
 // store has a loader's weights, and sees to it that those of other parts go
@@ -402,11 +434,11 @@ func (e *Engine) layers(d eligen.Denoise) (l layers, err error) {
 		}
 		if a.Factors {
 			l.key += fmt.Sprintf(" %s beside %s", a.Digest, a.Alpha)
-			l.beside, l.scales = append(l.beside, lora.Layer{File: f, Scale: 1, Alpha: a.Alpha}), append(l.scales, float32(a.Scale))
+			l.beside, l.scales = append(l.beside, lora.Layer{File: f.File, Scale: 1, Alpha: a.Alpha}), append(l.scales, float32(a.Scale))
 			continue
 		}
 		l.key += fmt.Sprintf(" %s %v %s", a.Digest, a.Scale, a.Alpha)
-		l.within = append(l.within, lora.Layer{File: f, Scale: a.Scale, Alpha: a.Alpha})
+		l.within = append(l.within, lora.Layer{File: f.File, Scale: a.Scale, Alpha: a.Alpha})
 	}
 	return l, nil
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/words"
-	"github.com/eligen/eligen/model/cache"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/lora"
@@ -98,8 +98,10 @@ func sentence(err error) string {
 func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
 	defer panics.Catch("reading the model", &err)
 	key := eligen.Model{Family: m.Family, Path: m.Path, DType: m.DType}
-	if r, ok := e.models[key]; ok {
-		return r, nil
+	known, ok := e.models[key]
+	if ok && known.Current() {
+		e.know(known)
+		return known, nil
 	}
 	f, err := e.families.Find(m.Family)
 	if err != nil {
@@ -109,12 +111,19 @@ func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
+	e.stale = e.stale || ok
 	e.open = append(e.open, r.Open...)
 	e.models[key] = r
+	e.know(r)
+	return r, nil
+}
+
+// know has a model's parts be those of their digests, rather than those of a copy whose files
+// may be gone by now.
+func (e *Engine) know(r *family.Model) {
 	e.texts[r.Spec.Text] = r.Encoders
 	e.dits[r.Spec.Transformer] = r.Transformer
 	e.vaes[r.Spec.Autoencoder] = r.Autoencoder
-	return r, nil
 }
 
 // imageAdapter opens what reads an adapter's pictures. Each problem is a diagnostic at its
@@ -132,12 +141,13 @@ func (e *Engine) imageAdapter(r *family.Model, a *eligen.Adapter, ds *eligen.Dia
 		return w
 	}
 	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Digest: i.Digest()}
-	if _, known := e.images[w.Digest]; known {
+	if known := e.images[w.Digest]; known != nil && current(known.Open()...) {
 		for _, c := range i.Open() {
 			c.Close() // it is open already
 		}
 		return w
 	}
+	e.stale = e.stale || e.images[w.Digest] != nil
 	e.images[w.Digest] = i
 	e.open = append(e.open, i.Open()...)
 	return w
@@ -160,15 +170,24 @@ func openLoRA(r *family.Model, path string) (*weights.Checkpoint, eligen.Digest,
 	if err != nil {
 		return nil, "", err
 	}
-	digest, err := cache.Digest(file)
+	c, err := weights.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, "", weights.NotThere(path)
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	c, err := weights.Open(file)
-	return c, digest, err
+	digests, err := weights.Digests(c)
+	if err != nil {
+		c.Close()
+		return nil, "", err
+	}
+	return c, digests[0], nil
+}
+
+// current reports whether open files are still those at their paths, and unchanged.
+func current(open ...*weights.Checkpoint) bool {
+	return !slices.ContainsFunc(open, func(c *weights.Checkpoint) bool { return !c.Current() })
 }
 
 // adapter opens a LoRA, and checks that it fits the model. dropped describes the part of
@@ -195,19 +214,21 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 	if f.Reading != "" {
 		w.Digest = eligen.DigestOf(fmt.Appendf(nil, "eligen lora 2\n%s\n%s\n", w.Digest, f.Reading))
 	}
-	if known := e.adapters[w.Digest]; known != nil {
+	known, ok := e.adapters[w.Digest]
+	if ok && current(known.from) {
 		c.Close() // it is open already
-		f = known
+		f, c = known.File, known.from
 	} else {
 		if err := f.Check(); err != nil {
 			c.Close()
 			return w, "", err
 		}
 		e.keep(c)
+		e.stale = e.stale || ok
 	}
 	if _, err := lora.Over(r.Transformer.Weights(), lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
 		return w, "", err
 	}
-	e.adapters[w.Digest] = f
+	e.adapters[w.Digest] = adapter{f, c}
 	return w, f.Dropped(), nil
 }

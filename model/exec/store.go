@@ -149,7 +149,12 @@ func (s *Store) load(names []string) error {
 			s.Loaded++
 		}
 	}
-	return errors.Join(errs...)
+	for _, err := range errs {
+		if err != nil {
+			return err // what ails one tensor of a file ails hundreds
+		}
+	}
+	return nil
 }
 
 // chunk is the number of elements that are converted at a time.

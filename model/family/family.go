@@ -13,6 +13,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/cache"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/sample"
@@ -81,6 +82,13 @@ type Model struct {
 	Images func(*eligen.Adapter) (Images, []AdapterError)
 
 	Open []*weights.Checkpoint // that the parts are read from
+	Read []cache.Stamp         // of other files that it was made from, or would be if they were there, before they were read
+}
+
+// Current reports whether all files that the model was made from are as they were.
+func (r *Model) Current() bool {
+	return !slices.ContainsFunc(r.Open, func(c *weights.Checkpoint) bool { return !c.Current() }) &&
+		!slices.ContainsFunc(r.Read, func(s cache.Stamp) bool { return !s.Current() })
 }
 
 // Close closes all files. The model can't be used after it.

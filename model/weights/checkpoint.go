@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +40,25 @@ type Checkpoint struct {
 type shard struct {
 	read  io.ReaderAt
 	close func() error
+	file  *os.File    // nil where the bytes are in memory
+	stamp cache.Stamp // of the file when it was opened
+}
+
+// ErrChanged is the error of a file that is no longer what it was when it was opened, and what
+// its digest was taken of.
+var ErrChanged = errors.New("the file has changed since it was first looked at: run the command again")
+
+// readAt fills b from an offset on, with what the file held when it was opened.
+func (s *shard) readAt(b []byte, offset int64) error {
+	if _, err := s.read.ReadAt(b, offset); err != nil || s.file == nil {
+		return err
+	}
+	// A file that hasn't changed by now had not when it was read.
+	fi, err := s.file.Stat()
+	if err == nil && !s.stamp.Same(fi) {
+		err = ErrChanged
+	}
+	return err
 }
 
 // An entry is one tensor: segments of files, one after the other.
@@ -132,7 +152,7 @@ func openShard(path string) (*shard, []tensor.Info, map[string]string, error) {
 		f.Close()
 		return nil, nil, nil, err
 	}
-	return &shard{read: f, close: f.Close}, infos, meta, nil
+	return &shard{read: f, close: f.Close, file: f, stamp: cache.StampOf(path, fi)}, infos, meta, nil
 }
 
 // Close lets go of the files. Nothing may be loaded after it.
@@ -171,7 +191,12 @@ func (c *Checkpoint) Part(prefix string) *Checkpoint {
 	return p
 }
 
-// Digests returns the digest of every file of a checkpoint.
+// Current reports whether the files of a checkpoint's path are those that are open, as they were.
+func (c *Checkpoint) Current() bool {
+	return !slices.ContainsFunc(c.shards, func(s *shard) bool { return s.file != nil && !s.stamp.Current() })
+}
+
+// Digests returns the digest of every file of an open checkpoint: of what is read from it later.
 func Digests(c *Checkpoint) ([]eligen.Digest, error) {
 	var out []eligen.Digest
 	for _, f := range c.Files {
@@ -180,6 +205,9 @@ func Digests(c *Checkpoint) ([]eligen.Digest, error) {
 			return nil, err
 		}
 		out = append(out, d)
+	}
+	if !c.Current() {
+		return nil, fmt.Errorf("%s: %w", c.Path, ErrChanged)
 	}
 	return out, nil
 }

@@ -51,7 +51,7 @@ func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
 	size := len(dst) / max(1, Elements(e.info.Shape)) // of an element
 	for _, s := range e.segments {
 		part := dst[:s.n*size]
-		if _, err := s.in.read.ReadAt(part, s.offset); err != nil {
+		if err := s.in.readAt(part, s.offset); err != nil {
 			return false, fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
 		}
 		dst = dst[len(part):]
@@ -90,7 +90,7 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 		for n > 0 {
 			k := min(n, len(buf)/int(size))
 			b := buf[:int64(k)*size]
-			if _, err := s.in.read.ReadAt(b, at); err != nil {
+			if err := s.in.readAt(b, at); err != nil {
 				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
 			}
 			convert(dst[:k], e.info.DType, b)

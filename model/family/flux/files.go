@@ -17,6 +17,20 @@ type Files struct {
 	Transformer, Autoencoder, CLIP, T5 string
 }
 
+// settings are the files beside the weights that say how they are read, where the parts are folders:
+// the sizes of each part, and its indexes.
+func (l Files) settings() (list []string) {
+	for _, part := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
+		if weights.IsFolder(part) {
+			list = append(list, filepath.Join(part, "config.json"))
+			for _, base := range []string{"diffusion_pytorch_model", "model"} {
+				list = append(list, filepath.Join(part, base+".safetensors.index.json"))
+			}
+		}
+	}
+	return list
+}
+
 // Find finds the parts of a FLUX model as users have them: path is the
 // folder of a FLUX.1 repository (Black Forest Labs' single files or diffusers'
 // folders), a folder of single files, or the transformer's own file, beside

@@ -57,13 +57,16 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 			r.Close()
 		}
 	}()
-	p, err := open(l, r)
-	if err != nil {
-		return nil, err
-	}
 	dir := m.Path
 	if !weights.IsFolder(dir) {
 		dir = filepath.Dir(dir)
+	}
+	for _, f := range slices.Concat(tokenFiles(dir), l.settings()) {
+		r.Read = append(r.Read, cache.StampAt(f))
+	}
+	p, err := open(l, r)
+	if err != nil {
+		return nil, err
 	}
 	load, digests, err := tokenizers(dir)
 	if err != nil {
@@ -155,64 +158,95 @@ func spec(p parts, tokens *fluxmodel.Tokenizers) eligen.Spec {
 	return spec
 }
 
+// A tokensFile is a tokenizer's file, which may be read long after its digest was taken.
+type tokensFile struct {
+	path   string
+	digest eligen.Digest
+}
+
+func (f tokensFile) read() ([]byte, error) {
+	data, err := files.Read(f.path, 64<<20)
+	if err == nil && eligen.DigestOf(data) != f.digest {
+		err = fmt.Errorf("%s: %w", f.path, weights.ErrChanged)
+	}
+	return data, err
+}
+
+// tokenFiles are where a FLUX.1 repository has its tokenizers: T5's, and CLIP's words and merges.
+func tokenFiles(dir string) []string {
+	return []string{filepath.Join(dir, "tokenizer_2", "tokenizer.json"),
+		filepath.Join(dir, "tokenizer", "vocab.json"), filepath.Join(dir, "tokenizer", "merges.txt")}
+}
+
 // tokenizers returns those of a FLUX.1 repository, or, where it has none, the
 // published ones that are embedded.
 func tokenizers(dir string) (load func() (*text.T5Tokenizer, *text.CLIPTokenizer, error), digests []eligen.Digest, err error) {
-	t5File := filepath.Join(dir, "tokenizer_2", "tokenizer.json")
-	vocab, merges := filepath.Join(dir, "tokenizer", "vocab.json"), filepath.Join(dir, "tokenizer", "merges.txt")
-	exists := func(p string) bool { _, err := os.Stat(p); return err == nil }
-	loadT5, loadCLIP := text.EmbeddedT5, text.EmbeddedCLIP
-	const limit = 64 << 20
-	if exists(t5File) {
-		d, err := cache.Digest(t5File)
-		if err != nil {
-			return nil, nil, err
-		}
-		digests = append(digests, d)
-		loadT5 = func() (*text.T5Tokenizer, error) {
-			data, err := files.Read(t5File, limit)
-			if err != nil {
-				return nil, err
+	there := func(paths ...string) (list []tokensFile, err error) {
+		for _, p := range paths {
+			if _, err := os.Stat(p); err != nil {
+				return nil, nil
 			}
-			t, err := text.NewT5Tokenizer(data)
-			if err != nil {
-				err = fmt.Errorf("%s: %w", t5File, err)
-			}
-			return t, err
 		}
-	}
-	if exists(vocab) && exists(merges) {
-		for _, p := range []string{vocab, merges} {
+		for _, p := range paths {
 			d, err := cache.Digest(p)
 			if err != nil {
-				return nil, nil, err
-			}
-			digests = append(digests, d)
-		}
-		loadCLIP = func() (*text.CLIPTokenizer, error) {
-			v, err := files.Read(vocab, limit)
-			if err != nil {
 				return nil, err
 			}
-			m, err := files.Read(merges, limit)
-			if err != nil {
-				return nil, err
-			}
-			t, err := text.NewCLIPTokenizer(v, m)
-			if err != nil {
-				err = fmt.Errorf("%s: %w", vocab, err)
-			}
-			return t, err
+			list, digests = append(list, tokensFile{p, d}), append(digests, d)
 		}
+		return list, nil
+	}
+	paths := tokenFiles(dir)
+	ofT5, err := there(paths[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	ofCLIP, err := there(paths[1:]...)
+	if err != nil {
+		return nil, nil, err
 	}
 	return func() (*text.T5Tokenizer, *text.CLIPTokenizer, error) {
-		t5, err := loadT5()
+		t5, err := loadT5(ofT5)
 		if err != nil {
 			return nil, nil, err
 		}
-		clip, err := loadCLIP()
+		clip, err := loadCLIP(ofCLIP)
 		return t5, clip, err
 	}, digests, nil
+}
+
+func loadT5(from []tokensFile) (*text.T5Tokenizer, error) {
+	if len(from) == 0 {
+		return text.EmbeddedT5()
+	}
+	data, err := from[0].read()
+	if err != nil {
+		return nil, err
+	}
+	t, err := text.NewT5Tokenizer(data)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", from[0].path, err)
+	}
+	return t, err
+}
+
+func loadCLIP(from []tokensFile) (*text.CLIPTokenizer, error) {
+	if len(from) == 0 {
+		return text.EmbeddedCLIP()
+	}
+	v, err := from[0].read()
+	if err != nil {
+		return nil, err
+	}
+	m, err := from[1].read()
+	if err != nil {
+		return nil, err
+	}
+	t, err := text.NewCLIPTokenizer(v, m)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", from[0].path, err)
+	}
+	return t, err
 }
 
 // eligenLoRA opens the EliGen LoRA next to a FLUX model's own files.
@@ -237,11 +271,12 @@ func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		d, err := cache.Digest(found[0])
+		d, err := weights.Digests(c)
 		if err != nil {
 			c.Close()
+			return nil, "", err
 		}
-		return c, d, err
+		return c, d[0], nil
 	}
 	return nil, "", fmt.Errorf("%s holds several EliGen LoRAs: %s. Name the one to use", dir, strings.Join(found, ", "))
 }

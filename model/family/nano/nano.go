@@ -159,11 +159,12 @@ func (f Folder) checkpoint(name string) (*weights.Checkpoint, eligen.Digest, err
 		if err != nil {
 			return nil, "", err
 		}
-		d, err := cache.Digest(f.Where(name))
+		d, err := weights.Digests(c)
 		if err != nil {
 			c.Close()
+			return nil, "", err
 		}
-		return c, d, err
+		return c, d[0], nil
 	}
 	data, err := f.Read(name)
 	if err != nil {
@@ -312,11 +313,16 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
+	r := &family.Model{}
+	if f.dir != "" {
+		for _, name := range []string{ManifestFile, T5TokenizerFile, CLIPVocabularyFile, CLIPMergesFile} {
+			r.Read = append(r.Read, cache.StampAt(f.Where(name)))
+		}
+	}
 	man, err := f.Manifest()
 	if err != nil {
 		return nil, err
 	}
-	r := &family.Model{}
 	defer func() {
 		if err != nil {
 			r.Close()
