@@ -6,22 +6,30 @@ import (
 	"github.com/eligen/eligen/internal/bug"
 )
 
-// await waits for f, at most until ctx ends: then it returns ctx's error while f may still run, so
-// that nothing that f sets may be used. It passes a panic of f's on.
-func await(ctx context.Context, f func()) error {
-	ended := make(chan *bug.Error, 1)
-	go func() { ended <- caught(f) }()
+// await returns what f returns. Once ctx has ended, it returns ctx's error and nothing else, while f may
+// still run. It passes a panic of f's on.
+func await[T any](ctx context.Context, f func() T) (made T, err error) {
+	type end struct {
+		made T
+		bug  *bug.Error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var e end
+		e.bug = caught(func() { e.made = f() })
+		ended <- e
+	}()
 	select {
-	case b := <-ended:
+	case e := <-ended:
 		if err := ctx.Err(); err != nil { // f has noticed, and what it returned is no result
-			return err
+			return made, err
 		}
-		if b != nil {
-			panic(b)
+		if e.bug != nil {
+			panic(e.bug)
 		}
-		return nil
+		return e.made, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return made, ctx.Err()
 	}
 }
 

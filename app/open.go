@@ -32,7 +32,7 @@ func (a *App) Open(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnos
 		return nil, nil, err
 	}
 	if ds.HasErrors() {
-		if ds, err = a.Validate(ctx, in); err == nil {
+		if ds, err = a.judge(ctx, scene, ds); err == nil {
 			err = ds.Err()
 		}
 		return nil, nil, err
@@ -40,27 +40,44 @@ func (a *App) Open(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnos
 	return scene, ds, nil
 }
 
-// load reads a scene, and returns all that was found. The error is ctx's.
-func (a *App) load(ctx context.Context, in Input) (scene *eligen.Scene, ds eligen.Diagnostics, err error) {
-	err = await(ctx, func() { scene, ds = dsl.Load(ctx, in.Path, a.vars(in)) })
-	return scene, ds, err
+// load reads a scene, and returns all that was found: with mistakes, the scene is what could be read, or
+// nil. The error is ctx's.
+func (a *App) load(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnostics, error) {
+	type loaded struct {
+		scene *eligen.Scene
+		ds    eligen.Diagnostics
+	}
+	l, err := await(ctx, func() (l loaded) {
+		l.scene, l.ds = dsl.LoadPartial(ctx, in.Path, a.vars(in))
+		return l
+	})
+	return l.scene, l.ds, err
+}
+
+// judge plans what was loaded for the paint engine, and returns all that is wrong with it. It reads
+// no scene again, which may have been saved since. The error is ctx's.
+func (a *App) judge(ctx context.Context, scene *eligen.Scene, found eligen.Diagnostics) (eligen.Diagnostics, error) {
+	if scene == nil {
+		return found, nil
+	}
+	e := a.painter()
+	_, more, err := planned(ctx, scene, e.ID(), e.Spec, planner.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return append(found, more...).Tidy(), nil
 }
 
 // Validate returns everything that is wrong with a scene, warnings included: mistakes in how it is
 // written, and, planned for the paint engine, in what it means. Weights are not looked for, nor what
 // they alone decide: whether they are there, whole and fit one another, whether the model takes guidance,
 // and whether the machine has the memory, and a program to write videos. The error is ctx's.
-func (a *App) Validate(ctx context.Context, in Input) (ds eligen.Diagnostics, err error) {
-	err = await(ctx, func() {
-		var scene *eligen.Scene
-		if scene, ds = dsl.LoadPartial(ctx, in.Path, a.vars(in)); scene == nil {
-			return
-		}
-		e := a.painter()
-		_, more := planner.Build(ctx, scene, e.ID(), e.Spec, planner.Options{})
-		ds = append(ds, more...).Tidy()
-	})
-	return ds, err
+func (a *App) Validate(ctx context.Context, in Input) (eligen.Diagnostics, error) {
+	scene, ds, err := a.load(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return a.judge(ctx, scene, ds)
 }
 
 // Evaluate evaluates an expression against a scene, and returns its value as a scene writes it. name

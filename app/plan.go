@@ -133,9 +133,16 @@ func build(ctx context.Context, e eligen.Engine, scene *eligen.Scene, o planner.
 func planned(
 	ctx context.Context, scene *eligen.Scene, engineID string,
 	spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error), o planner.Options,
-) (p *eligen.Plan, ds eligen.Diagnostics, err error) {
-	err = await(ctx, func() { p, ds = planner.Build(ctx, scene, engineID, spec, o) })
-	return p, ds.Tidy(), err
+) (*eligen.Plan, eligen.Diagnostics, error) {
+	type built struct {
+		plan *eligen.Plan
+		ds   eligen.Diagnostics
+	}
+	b, err := await(ctx, func() (b built) {
+		b.plan, b.ds = planner.Build(ctx, scene, engineID, spec, o)
+		return b
+	})
+	return b.plan, b.ds.Tidy(), err
 }
 
 // unsound reports whether weights that are there can't be what they should be: they are damaged, or
