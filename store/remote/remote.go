@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eligen/eligen"
@@ -34,9 +35,11 @@ type Store struct {
 	base   *url.URL
 	client *http.Client
 	stall  time.Duration
+	pause  time.Duration // before a request is sent the second time
+	down   atomic.Bool   // the last request failed for the server's sake, however often it was sent
 
 	mu      sync.Mutex
-	damaged map[eligen.Digest]bool // results that the server has and that were found damaged
+	damaged map[eligen.Digest]bool // results whose copy on the server is no good
 }
 
 var _ runtime.Store = (*Store)(nil)
@@ -54,7 +57,7 @@ func New(address string, o Options) (*Store, error) {
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
 		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/", address)
 	}
-	s := &Store{base: base, client: o.Client, stall: o.Stall, damaged: map[eligen.Digest]bool{}}
+	s := &Store{base: base, client: o.Client, stall: o.Stall, pause: firstPause, damaged: map[eligen.Digest]bool{}}
 	if s.client == nil {
 		s.client = http.DefaultClient
 	}
@@ -74,7 +77,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s %s: the cache answers %d %s", e.Method, e.Address, e.Code, http.StatusText(e.Code))
 }
 
-// do sends a request. The answer's body fails when nothing comes for too long; the
+// do sends a request once. The answer's body fails when nothing comes for too long; the
 // request's does when the server takes nothing for so long. A missing entry is
 // fs.ErrNotExist.
 func (s *Store) do(ctx context.Context, method, kind string, key eligen.Digest, body func() io.Reader, size int64) (*http.Response, error) {
@@ -114,15 +117,23 @@ func (s *Store) do(ctx context.Context, method, kind string, key eligen.Digest, 
 
 // Stat asks for a result's ActionResult, and not whether the content is there.
 func (s *Store) Stat(ctx context.Context, key eligen.Digest) (runtime.Info, error) {
+	return s.stat(ctx, key, false)
+}
+
+func (s *Store) stat(ctx context.Context, key eligen.Digest, committing bool) (runtime.Info, error) {
 	if !runtime.IsKey(key) {
 		return runtime.Info{}, fs.ErrNotExist
 	}
-	res, err := s.do(ctx, http.MethodGet, "ac", key, nil, 0)
-	if err != nil {
-		return runtime.Info{}, err
-	}
-	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxAction+1))
+	var data []byte
+	err := s.patiently(ctx, committing, func() error {
+		res, err := s.do(ctx, http.MethodGet, "ac", key, nil, 0)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		data, err = io.ReadAll(io.LimitReader(res.Body, maxAction+1))
+		return err
+	})
 	if err != nil {
 		return runtime.Info{}, err
 	}
@@ -134,8 +145,8 @@ func (s *Store) Stat(ctx context.Context, key eligen.Digest) (runtime.Info, erro
 	return runtime.Info{Key: key, Content: content, Size: size}, nil
 }
 
-// note remembers whether the server's copy of a result is damaged, so that a Commit
-// replaces it.
+// note remembers whether the server's copy of a result is damaged, or its content gone, so
+// that a Commit replaces it.
 func (s *Store) note(key eligen.Digest, damaged bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,7 +173,14 @@ func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, er
 		s.note(key, true)
 		return fmt.Errorf("the cache's copy of %s is made again: %w", key.Short(), err)
 	}
-	res, err := s.do(ctx, http.MethodGet, "cas", info.Content, nil, 0)
+	var res *http.Response
+	err = s.patiently(ctx, false, func() (err error) {
+		res, err = s.do(ctx, http.MethodGet, "cas", info.Content, nil, 0)
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		s.note(key, true)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +243,36 @@ func (w *writer) Write(p []byte) (int, error) {
 	return w.file.Write(p)
 }
 
-// Commit uploads the content and then the ActionResult.
+// compare looks at what the server has: a result that is the same, or
+// ErrNotDeterministic. Only other bytes are downloaded, because what is damaged counts for
+// nothing.
+func (w *writer) compare(info runtime.Info) (old runtime.Info, err error) {
+	s := w.store
+	if old, err = s.stat(w.ctx, w.key, true); err != nil {
+		return runtime.Info{}, err
+	}
+	if old.Content != info.Content {
+		if old, err = runtime.Verify(w.ctx, s, w.key); err != nil {
+			return runtime.Info{}, err
+		}
+		if old.Content != info.Content {
+			err = runtime.ErrNotDeterministic
+		}
+		return old, err
+	}
+	res, err := s.do(w.ctx, http.MethodHead, "cas", info.Content, nil, 0)
+	if err != nil {
+		return runtime.Info{}, fs.ErrNotExist // or nobody can tell: it is uploaded
+	}
+	defer res.Body.Close()
+	if res.ContentLength >= 0 && res.ContentLength != info.Size {
+		return runtime.Info{}, runtime.ErrCorrupt
+	}
+	return old, nil
+}
+
+// Commit uploads the content and then the ActionResult. What the server has under the key
+// is not downloaded, unless it is something else.
 func (w *writer) Commit(replace bool) (runtime.Info, error) {
 	if w.done {
 		return runtime.Info{}, fs.ErrClosed
@@ -233,15 +280,12 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 	s := w.store
 	info := runtime.Info{Key: w.key, Content: eligen.Digest(hex.EncodeToString(w.sum.Sum(nil))), Size: w.size}
 	if !replace && !s.isDamaged(w.key) {
-		old, err := runtime.Verify(w.ctx, s, w.key)
-		if err == nil && old.Content != info.Content {
-			return old, runtime.ErrNotDeterministic
-		}
+		old, err := w.compare(info)
 		if err == nil {
 			return old, w.Close()
 		}
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt) {
-			return runtime.Info{}, err
+			return old, err
 		}
 	}
 	content := func() io.Reader {
@@ -262,15 +306,21 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 }
 
 func (s *Store) put(ctx context.Context, kind string, key eligen.Digest, body func() io.Reader, size int64) error {
-	res, err := s.do(ctx, http.MethodPut, kind, key, body, size)
+	err := s.patiently(ctx, true, func() error {
+		res, err := s.do(ctx, http.MethodPut, kind, key, body, size)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxAction)) // so that the connection can be used again
+		return errors.Join(err, res.Body.Close())
+	})
 	if errors.Is(err, fs.ErrNotExist) { // no such entry can't be meant
 		err = &StatusError{http.MethodPut, s.base.JoinPath(kind, string(key)).Redacted(), http.StatusNotFound}
 	}
 	if err != nil {
 		return fmt.Errorf("the result can't be uploaded: %w", err)
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxAction)) // so that the connection can be used again
-	return errors.Join(err, res.Body.Close())
+	return nil
 }
 
 func (w *writer) Close() error {

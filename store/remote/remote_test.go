@@ -25,6 +25,7 @@ func client(t *testing.T, address string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.pause = time.Millisecond
 	t.Cleanup(s.client.CloseIdleConnections)
 	return s
 }
@@ -215,7 +216,7 @@ func TestDownloadFails(t *testing.T) {
 			if err == nil || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("%d bytes, %v", len(got.Data), err)
 			}
-			if wrong := errors.Is(err, corrupt); s.isDamaged(key) != wrong {
+			if wrong := errors.Is(err, corrupt) || c.want == gone; s.isDamaged(key) != wrong {
 				t.Errorf("noted as damaged: %v, after %v", !wrong, err)
 			}
 			server.breakWith(nil)
