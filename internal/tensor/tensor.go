@@ -333,10 +333,22 @@ func ReadFile(path string) (map[string]Tensor, error) {
 // floating-point types, and of integers, which beyond 2²⁴ are rounded.
 func Floats(dtype string, b []byte) ([]float32, error) {
 	size, known := dtypeSize[dtype]
-	if !known || !IsFloat(dtype) && integers[dtype] == nil {
-		return nil, fmt.Errorf("eligen reads no numbers of dtype %s", dtype)
+	if !known {
+		size = 1 // of what Fill refuses
 	}
 	out := make([]float32, len(b)/int(size))
+	if err := Fill(out, dtype, b); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Fill is [Floats] into a slice, whose length says how many elements b has at least.
+func Fill(out []float32, dtype string, b []byte) error {
+	size, known := dtypeSize[dtype]
+	if !known || !IsFloat(dtype) && integers[dtype] == nil {
+		return fmt.Errorf("eligen reads no numbers of dtype %s", dtype)
+	}
 	switch dtype {
 	case "F64":
 		for i := range out {
@@ -363,11 +375,12 @@ func Floats(dtype string, b []byte) ([]float32, error) {
 			out[i] = table[b[i]]
 		}
 	default:
+		number := integers[dtype]
 		for i := range out {
-			out[i] = integers[dtype](b[i*int(size):])
+			out[i] = number(b[i*int(size):])
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // IsFloat reports whether a dtype is a floating-point type that [Floats] reads: one

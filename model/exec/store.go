@@ -28,6 +28,7 @@ type Store struct {
 	loader  lora.Loader
 	dtype   dtypes.DType
 	shapes  map[string][]int
+	stored  map[string]string // dtypes in the file
 	held    map[string]*tensors.Tensor
 
 	Loaded int // weights, so far
@@ -40,9 +41,10 @@ type Store struct {
 // NewStore makes a store of weights in a dtype, whatever dtype they are stored
 // in. It reads nothing yet.
 func NewStore(backend compute.Backend, l lora.Loader, dtype dtypes.DType) *Store {
-	s := &Store{backend: backend, loader: l, dtype: dtype, shapes: map[string][]int{}, held: map[string]*tensors.Tensor{}}
+	s := &Store{backend: backend, loader: l, dtype: dtype, shapes: map[string][]int{}, stored: map[string]string{},
+		held: map[string]*tensors.Tensor{}}
 	for _, t := range l.Tensors() {
-		s.shapes[t.Name] = t.Shape
+		s.shapes[t.Name], s.stored[t.Name] = t.Shape, t.DType
 	}
 	return s
 }
@@ -134,7 +136,7 @@ func (s *Store) load(names []string) error {
 					loaded[i] = tensors.FromFlatDataAndDimensions(s.scales, len(s.scales))
 					continue
 				}
-				loaded[i], errs[i] = loadTensor(s.backend, s.loader, missing[i], s.shapes[missing[i]], s.dtype)
+				loaded[i], errs[i] = s.loadTensor(missing[i])
 			}
 		}()
 	}
@@ -162,55 +164,42 @@ const chunk = 1 << 16
 
 // loadTensor reads a tensor straight into the memory that the backend computes
 // from: no second copy is made, neither in the file's dtype nor in the wanted.
-func loadTensor(be compute.Backend, l lora.Loader, name string, shape []int, dtype dtypes.DType) (t *tensors.Tensor, err error) {
+func (s *Store) loadTensor(name string) (t *tensors.Tensor, err error) {
 	defer panics.Catch("reading tensor "+name, &err)
-	want := shapes.Make(dtype, shape...)
-	t, err = tensors.FromShapeForBackend(be, 0, want)
+	t, err = tensors.FromShapeForBackend(s.backend, 0, shapes.Make(s.dtype, s.shapes[name]...))
 	if err != nil {
 		return nil, err
 	}
 	var failed error
-	err = t.MutableBytes(func(b []byte) { failed = fill(l, name, dtype, b) })
+	err = t.MutableBytes(func(b []byte) { failed = s.fill(name, b) })
 	if err = errors.Join(failed, err); err != nil {
 		return nil, errors.Join(err, t.FinalizeAll())
 	}
-	if !be.HasSharedBuffers() {
-		err = t.ToDevice(be, 0)
+	if !s.backend.HasSharedBuffers() {
+		err = t.ToDevice(s.backend, 0)
 	}
 	return t, err
 }
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// dtypeOf returns the dtype of a tensor as it is stored.
-func dtypeOf(l lora.Loader, name string) dtypes.DType {
-	for _, t := range l.Tensors() {
-		if t.Name == name {
-			switch t.DType {
-			case "F32":
-				return dtypes.Float32
-			case "BF16":
-				return dtypes.BFloat16
-			}
-		}
-	}
-	return dtypes.InvalidDType
-}
+// asStored are the dtypes that a file's bytes can be taken as they are for.
+var asStored = map[string]dtypes.DType{"F32": dtypes.Float32, "BF16": dtypes.BFloat16}
 
 // fill reads a tensor into memory of a dtype: as it is stored, where that is the dtype.
-func fill(l lora.Loader, name string, dtype dtypes.DType, b []byte) error {
-	if littleEndian && dtypeOf(l, name) == dtype {
-		if ok, err := l.Bytes(name, b); ok || err != nil {
+func (s *Store) fill(name string, b []byte) error {
+	if littleEndian && asStored[s.stored[name]] == s.dtype {
+		if ok, err := s.loader.Bytes(name, b); ok || err != nil {
 			return err
 		}
 	}
-	switch dtype {
+	switch s.dtype {
 	case dtypes.Float32:
-		return fillFloat32(l, name, b)
+		return fillFloat32(s.loader, name, b)
 	case dtypes.BFloat16:
-		return fillBFloat16(l, name, b)
+		return fillBFloat16(s.loader, name, b)
 	}
-	return fmt.Errorf("weights can't be computed in %s", dtype)
+	return fmt.Errorf("weights can't be computed in %s", s.dtype)
 }
 
 func fillFloat32(l lora.Loader, name string, b []byte) error {

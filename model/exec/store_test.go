@@ -36,7 +36,7 @@ func TestLoadTensor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			be := openBackend(t, name)
 			for name := range want {
-				x, err := loadTensor(be, c, name, []int{2}, dtypes.Float32)
+				x, err := NewStore(be, c, dtypes.Float32).loadTensor(name)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -44,7 +44,7 @@ func TestLoadTensor(t *testing.T) {
 					t.Errorf("%s in float32 is %v, want %v", name, got, want[name])
 				}
 				x.MustFinalizeAll()
-				x, err = loadTensor(be, c, name, []int{2}, dtypes.BFloat16)
+				x, err = NewStore(be, c, dtypes.BFloat16).loadTensor(name)
 				if err != nil {
 					t.Fatal(err)
 				}

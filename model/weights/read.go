@@ -1,9 +1,8 @@
 package weights
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
+	"sync"
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
@@ -62,6 +61,10 @@ func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
 // readAtOnce is the number of bytes that are read at a time.
 const readAtOnce = 1 << 20
 
+// buffers are for what is read before it becomes float32: one a call would add up to garbage as
+// large as the file.
+var buffers = sync.Pool{New: func() any { return new([readAtOnce]byte) }}
+
 // Floats fills dst with a tensor's elements from an element on. No more of the
 // tensor is read than is asked for.
 func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
@@ -76,7 +79,9 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 	if from < 0 || from+len(dst) > Elements(e.info.Shape) {
 		return fmt.Errorf("%s: tensor %q has %d elements, not %d", c.Path, name, Elements(e.info.Shape), from+len(dst))
 	}
-	var buf []byte
+	whole := buffers.Get().(*[readAtOnce]byte)
+	defer buffers.Put(whole)
+	buf := whole[:]
 	for _, s := range e.segments {
 		if from >= s.n {
 			from -= s.n
@@ -84,16 +89,15 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 		}
 		n := min(s.n-from, len(dst))
 		at := s.offset + int64(from)*size
-		if buf == nil {
-			buf = make([]byte, min(readAtOnce, int64(len(dst))*size))
-		}
 		for n > 0 {
 			k := min(n, len(buf)/int(size))
 			b := buf[:int64(k)*size]
 			if err := s.in.readAt(b, at); err != nil {
 				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
 			}
-			convert(dst[:k], e.info.DType, b)
+			if err := tensor.Fill(dst[:k], e.info.DType, b); err != nil {
+				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+			}
 			dst, n, at = dst[k:], n-k, at+int64(len(b))
 		}
 		from = 0
@@ -102,31 +106,4 @@ func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
 		}
 	}
 	return nil
-}
-
-// convert turns little-endian elements into float32; len(dst) says how many.
-func convert(dst []float32, dtype string, b []byte) {
-	switch dtype {
-	case "F32":
-		for i := range dst {
-			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:]))
-		}
-	case "BF16":
-		for i := range dst {
-			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16)
-		}
-	default:
-		// Rare enough to go through the slice that this makes.
-		const some = 1 << 16
-		size := int(element[dtype])
-		for len(dst) > 0 {
-			n := min(some, len(dst))
-			f, err := tensor.Floats(dtype, b[:n*size])
-			if err != nil {
-				panic(err) // Floats of Checkpoint lets no other dtype through
-			}
-			copy(dst, f)
-			dst, b = dst[n:], b[n*size:]
-		}
-	}
 }

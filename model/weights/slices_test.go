@@ -2,9 +2,12 @@ package weights
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -77,5 +80,32 @@ func TestSlices(t *testing.T) {
 	}
 	if err := read.Floats("v", 0, make([]float32, 1)); err == nil {
 		t.Error("a tensor that isn't there was read")
+	}
+}
+
+// What becomes float32 in pieces leaves no garbage as large as the file.
+func TestFloatsReuseTheirBuffer(t *testing.T) {
+	const n, piece = 1 << 20, 1 << 14
+	for dtype, size := range map[string]int{"BF16": 2, "F16": 2, "F8_E4M3": 1} {
+		header := fmt.Sprintf(`{"w":{"dtype":%q,"shape":[%d],"data_offsets":[0,%d]}}`, dtype, n, n*size)
+		data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...)
+		c, err := FromBytes("w", append(data, make([]byte, n*size)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make([]float32, piece)
+		const times = 16
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for at := 0; at < times*n; at += piece {
+			if err := c.Floats("w", at%n, out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		made := int((after.TotalAlloc - before.TotalAlloc) / times)
+		if made > n*size/4 {
+			t.Errorf("%s: reading %d bytes made %d bytes of garbage", dtype, n*size, made)
+		}
 	}
 }
