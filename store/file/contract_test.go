@@ -2,6 +2,7 @@ package file
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/eligen/eligen"
@@ -35,6 +36,18 @@ func TestContract(t *testing.T) {
 				}
 				n := headerSize(result)
 				if err := os.WriteFile(info.Path, append(data[:n:n], change(data[n:])...), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			},
+			DamagePartial: func(t *testing.T, key eligen.Digest) {
+				t.Helper()
+				path := filepath.Join(s.Dir(), entryPath(key)+".partial")
+				data, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				data[len(data)-1] ^= 1
+				if err := os.WriteFile(path, data, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			},

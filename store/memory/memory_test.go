@@ -33,6 +33,12 @@ func TestContract(t *testing.T) {
 	}})
 }
 
+// TestLeasesWithTerm runs the contract on leases that run out.
+func TestLeasesWithTerm(t *testing.T) {
+	l := &Leases{Term: time.Second}
+	storetest.Leases(t, func(*testing.T) runtime.Leaser { return l })
+}
+
 // Two runs: a lease with a term lasts as long as its holder renews it, and no longer.
 func TestTerm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/eligen/eligen/runtime"
 )
@@ -14,6 +15,7 @@ import (
 // leases, as another process would have it.
 func Leases(t *testing.T, open func(t *testing.T) runtime.Leaser) {
 	t.Run("Exclusive", func(t *testing.T) { exclusive(t, open) })
+	t.Run("RunsOut", func(t *testing.T) { runsOut(t, open) })
 	t.Run("Cancelled", func(t *testing.T) { cancelled(t, open) })
 }
 
@@ -34,38 +36,88 @@ func exclusive(t *testing.T, open func(t *testing.T) runtime.Leaser) {
 	if err := first.Renew(t.Context()); err != nil {
 		t.Errorf("a lease that is held: %v", err)
 	}
-	var waits, within, most atomic.Int32
+	if told, most := crowd(t, open, first.Release); told != crowded || most != 1 {
+		t.Errorf("%d of %d waited, up to %d had the lease at once", told, crowded, most)
+	}
+	take(t, open(t), "a", func() { t.Error("a lease that was released is held") }).Release()
+}
+
+// crowded is how many a crowd is, and held how long each of it has the lease: long enough
+// for leasers that look from time to time.
+const crowded, held = 5, 150 * time.Millisecond
+
+// crowd has some take a lease that the caller holds, each by a way of its own. When all
+// wait, or have it, release is called. It returns how many were told to wait, and how many
+// had the lease at once, the caller included.
+func crowd(t *testing.T, open func(t *testing.T) runtime.Leaser, release func()) (told, most int32) {
+	t.Helper()
+	var waits, within, maximum atomic.Int32
+	within.Add(1) // the caller
 	var all sync.WaitGroup
-	begun := make(chan bool, 5)
-	for range cap(begun) {
+	begun := make(chan bool, 2*crowded)
+	for range crowded {
 		l := open(t)
 		all.Go(func() {
-			told := false
+			waited := false
 			lease := take(t, l, "a", func() {
-				if told {
+				if waited {
 					t.Error("told twice to wait")
 				}
-				told = true
+				waited = true
 				waits.Add(1)
 				begun <- true
 			})
-			most.Store(max(most.Load(), within.Add(1)))
+			n := within.Add(1)
+			for m := maximum.Load(); n > m && !maximum.CompareAndSwap(m, n); m = maximum.Load() {
+			}
+			if !waited {
+				begun <- true
+			}
+			time.Sleep(held)
 			within.Add(-1)
-			lease.Release()
+			if lease != nil {
+				lease.Release()
+			}
 		})
 	}
-	for range cap(begun) {
+	for range crowded {
 		<-begun
 	}
-	if n := within.Load(); n != 0 {
-		t.Errorf("%d have the lease while it is held", n)
-	}
-	first.Release()
+	within.Add(-1)
+	release()
 	all.Wait()
-	if waits.Load() != 5 || most.Load() != 1 {
-		t.Errorf("%d of 5 waited, up to %d had the lease at once", waits.Load(), most.Load())
+	return waits.Load(), maximum.Load()
+}
+
+// runsOut: a lease that isn't renewed goes to who waits for it, and its holder learns that
+// it is lost. One that is renewed stays.
+func runsOut(t *testing.T, open func(t *testing.T) runtime.Leaser) {
+	first := take(t, open(t), "a", func() {})
+	term := first.Term()
+	if term <= 0 || term > 2*time.Second {
+		first.Release()
+		t.Skipf("a term of %v isn't waited for", term)
 	}
-	take(t, open(t), "a", func() { t.Error("a lease that was released is held") }).Release()
+	began := time.Now()
+	for range 4 {
+		time.Sleep(term / 3)
+		if err := first.Renew(t.Context()); err != nil {
+			t.Fatalf("after %v of %v: %v", time.Since(began), term, err)
+		}
+	}
+	began = time.Now()
+	second := take(t, open(t), "a", func() {})
+	if waited := time.Since(began); waited < term/2 {
+		t.Errorf("the second got the lease after %v of %v", waited, term)
+	}
+	if err := first.Renew(t.Context()); !errors.Is(err, runtime.ErrLeaseLost) {
+		t.Errorf("a lease that somebody else has: %v", err)
+	}
+	first.Release() // it is not the first's to give
+	if err := second.Renew(t.Context()); err != nil {
+		t.Errorf("after another's release: %v", err)
+	}
+	second.Release()
 }
 
 // cancelled: who waits and is interrupted gets the interruption, and no lease.

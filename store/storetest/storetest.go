@@ -35,6 +35,8 @@ type Opened struct {
 	// Damage changes what is kept of a result's content, where the store keeps it, or
 	// leaves it shorter or longer. Stores opened before must notice.
 	Damage func(t *testing.T, key eligen.Digest, change func([]byte) []byte)
+	// DamagePartial flips a bit of what was saved last. It is nil where that can't be.
+	DamagePartial func(t *testing.T, key eligen.Digest)
 }
 
 // Run runs the contract. Stores that also keep partial results or have leases are tested
@@ -52,17 +54,22 @@ func Run(t *testing.T, s Subject) {
 		{"NotDeterministic", notDeterministic},
 		{"DamageIsReplaced", damageIsReplaced},
 		{"Concurrent", concurrent},
+		{"Rivals", rivals},
 		{"Touch", func(t *testing.T, o Opened) { o.Store.Touch(t.Context(), Key("nothing")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, s.Open(t)) })
 	}
 	t.Run("Streams", func(t *testing.T) { streams(t, s.Open(t), s.Holds) })
 	t.Run("Partials", func(t *testing.T) {
-		p, ok := s.Open(t).Store.(runtime.Partials)
+		o := s.Open(t)
+		p, ok := o.Store.(runtime.Partials)
 		if !ok {
 			t.Skip("it keeps none")
 		}
 		partials(t, p)
+		if o.DamagePartial != nil {
+			damagedPartial(t, p, o.DamagePartial)
+		}
 	})
 	t.Run("Leases", func(t *testing.T) {
 		o := s.Open(t)
@@ -170,6 +177,22 @@ func nothingBeforeCommit(t *testing.T, o Opened) {
 		if _, err := w.Write([]byte("x")); err == nil {
 			t.Error("a closed writer takes bytes")
 		}
+		if err := w.Close(); err != nil {
+			t.Errorf("closed twice: %v", err)
+		}
+		// What is there stays, where one who would write something else gives up.
+		put(t, o.Store, key, "there")
+		other, err := o.Store.Create(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Write(make([]byte, n)); err != nil {
+			t.Error(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+		wantContent(t, o.Again(t), key, "there")
 	}
 }
 
@@ -302,6 +325,35 @@ func concurrent(t *testing.T, o Opened) {
 	wantContent(t, o.Store, key, content)
 }
 
+// rivals: many write other bytes under one key at the same time. Each is told that it is
+// there or that it differs, and what is there is whole, and of one that was told so.
+func rivals(t *testing.T, o Opened) {
+	const n = 8
+	key := Key("fought over")
+	var all sync.WaitGroup
+	var kept [n]bool
+	for i := range n {
+		s := o.Again(t)
+		all.Go(func() {
+			_, err := runtime.Put(t.Context(), s, key, rival(i))
+			if kept[i] = err == nil; err != nil && !errors.Is(err, runtime.ErrNotDeterministic) {
+				t.Errorf("writer %d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	a, err := runtime.Get(t.Context(), o.Again(t), key)
+	if err != nil || len(a.Data) == 0 {
+		t.Fatalf("%d bytes, %v", len(a.Data), err)
+	}
+	if i := int(a.Data[0] - 'a'); i < 0 || i >= n || !kept[i] || !bytes.Equal(a.Data, rival(i)) {
+		t.Errorf("there is what begins with %q; kept %v", a.Data[0], kept)
+	}
+}
+
+// rival returns what one of the rivals writes.
+func rival(i int) []byte { return bytes.Repeat([]byte{'a' + byte(i)}, 400_000+i) }
+
 // streams: a result of 256 MiB goes in and out, and little of it is in memory at any time.
 func streams(t *testing.T, o Opened, holds bool) {
 	const size = 256 << 20
@@ -382,5 +434,26 @@ func partials(t *testing.T, p runtime.Partials) {
 		if err := p.SavePartial(t.Context(), c.key, []byte("x"), c.step); err == nil {
 			t.Errorf("step %d of %q is saved", c.step, c.key)
 		}
+	}
+}
+
+// damagedPartial: what was saved and is damaged is an error, once, and gone.
+func damagedPartial(t *testing.T, p runtime.Partials, damage func(t *testing.T, key eligen.Digest)) {
+	key := Key("interrupted and damaged")
+	if err := p.SavePartial(t.Context(), key, []byte("latents"), 7); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, key)
+	if got, n, err := p.Partial(t.Context(), key); !errors.Is(err, runtime.ErrCorrupt) || got != nil || n != 0 {
+		t.Errorf("%q at step %d, %v", got, n, err)
+	}
+	if got, n, err := p.Partial(t.Context(), key); err != nil || got != nil || n != 0 {
+		t.Errorf("the second time: %q at step %d, %v", got, n, err)
+	}
+	if err := p.SavePartial(t.Context(), key, []byte("latents"), 8); err != nil {
+		t.Fatal(err)
+	}
+	if got, n, err := p.Partial(t.Context(), key); err != nil || string(got) != "latents" || n != 8 {
+		t.Errorf("saved again: %q at step %d, %v", got, n, err)
 	}
 }
