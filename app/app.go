@@ -31,9 +31,13 @@ type Options struct {
 	// return ErrNoFolder.
 	Folder string
 	// Store holds results in place of the folder's store: one in memory, or a cache that machines share.
-	// What only this machine knows stays in the folder's: journals, leases, what interrupted stages
-	// resume from, and what operations on the store itself (Entries, Collect, Export…) look into.
+	// What operations on the store itself (Entries, Collect, Export…) look into stays the folder's.
 	Store runtime.Store
+	// Partials, Leaser and Journals are, where they are nil, the Store if it implements them, or else
+	// the folder's store; without a folder, there are none.
+	Partials runtime.Partials
+	Leaser   runtime.Leaser
+	Journals runtime.Journals
 	// Env looks up a variable of the environment, for scenes' variables: ELIGEN_VAR_name. Nil is an
 	// empty environment.
 	Env func(name string) (string, bool)
@@ -120,9 +124,40 @@ func (a *App) made() (runtime.Store, error) {
 	return a.results()
 }
 
+// runner returns what applies plans, with its stores.
+func (a *App) runner() (runtime.Runner, error) {
+	o := a.options
+	store, err := a.made()
+	r := runtime.Runner{Store: store, Partials: o.Partials, Leaser: o.Leaser, Journals: o.Journals}
+	if err != nil || o.Store == nil || o.Folder == "" {
+		return r, err // the runner looks itself at what the store implements
+	}
+	_, partials := store.(runtime.Partials)
+	_, leases := store.(runtime.Leaser)
+	_, journals := store.(runtime.Journals)
+	partials, leases, journals = partials || r.Partials != nil, leases || r.Leaser != nil, journals || r.Journals != nil
+	if partials && leases && journals {
+		return r, nil
+	}
+	own, err := a.results()
+	if err != nil {
+		return r, err
+	}
+	if !partials {
+		r.Partials = own
+	}
+	if !leases {
+		r.Leaser = own
+	}
+	if !journals {
+		r.Journals = own
+	}
+	return r, nil
+}
+
 // result reads what a stage has made, whole. ok is false where the store lacks it.
-func result(store runtime.Store, d eligen.Digest) (made eligen.Artifact, ok bool, err error) {
-	made, err = runtime.Get(context.Background(), store, d)
+func result(ctx context.Context, store runtime.Store, d eligen.Digest) (made eligen.Artifact, ok bool, err error) {
+	made, err = runtime.Get(ctx, store, d)
 	if errors.Is(err, fs.ErrNotExist) {
 		return made, false, nil
 	}
@@ -130,9 +165,9 @@ func result(store runtime.Store, d eligen.Digest) (made eligen.Artifact, ok bool
 }
 
 // has returns what reports whether a store holds a stage's result. It looks, and doesn't read.
-func has(store runtime.Store) func(eligen.Digest) bool {
+func has(ctx context.Context, store runtime.Store) func(eligen.Digest) bool {
 	return func(d eligen.Digest) bool {
-		_, err := store.Stat(context.Background(), d)
+		_, err := store.Stat(ctx, d)
 		return err == nil
 	}
 }

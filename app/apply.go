@@ -38,18 +38,11 @@ type Result struct {
 // that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
 // resumes from there. The Result counts what was written before an error, too.
 func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
-	store, err := a.made()
+	runner, err := a.runner()
 	if err != nil {
 		return &Result{}, err
 	}
-	if a.options.Store == nil || a.options.Folder == "" {
-		return apply(ctx, runtime.Runner{Store: store}, p, r)
-	}
-	own, err := a.results()
-	if err != nil {
-		return &Result{}, err
-	}
-	return apply(ctx, runtime.Runner{Store: store, Partials: own, Leaser: own, Journals: own}, p, r)
+	return apply(ctx, runner, p, r)
 }
 
 // apply runs a plan by a runner that knows its stores.
@@ -77,7 +70,7 @@ func apply(ctx context.Context, runner runtime.Runner, p *Plan, r Run) (*Result,
 		}
 	}
 	if err == nil {
-		out.Checks, err = checks(p.Plan, runner.Store)
+		out.Checks, err = checks(ctx, p.Plan, runner.Store)
 	}
 	return out, err
 }
@@ -116,10 +109,10 @@ func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
 	if err != nil || p.request.Engine == "paint" { // paint takes no time
 		return nil, ""
 	}
-	made := map[string]bool{}
+	made, there := map[string]bool{}, has(ctx, store)
 	for _, f := range p.Outputs {
 		render, _, _ := strings.Cut(f.Render, ".frame[")
-		if _, ok, _ := result(store, p.Stages[f.Stage].Digest); ok {
+		if there(p.Stages[f.Stage].Digest) {
 			made[render] = true
 		}
 	}
@@ -147,12 +140,12 @@ func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
 }
 
 // Read returns what a stage has made, checked.
-func (a *App) Read(made eligen.Artifact) ([]byte, error) {
+func (a *App) Read(ctx context.Context, made eligen.Artifact) ([]byte, error) {
 	store, err := a.made()
 	if err != nil {
 		return nil, err
 	}
-	got, ok, err := result(store, made.Digest)
+	got, ok, err := result(ctx, store, made.Digest)
 	if err == nil && !ok {
 		err = errors.New("it is not in the store any more")
 	}

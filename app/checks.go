@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -23,12 +24,12 @@ type Measurement struct {
 }
 
 // checks tests a plan's checks on what was measured.
-func checks(p *eligen.Plan, store runtime.Store) ([]CheckResult, error) {
+func checks(ctx context.Context, p *eligen.Plan, store runtime.Store) ([]CheckResult, error) {
 	var out []CheckResult
 	for _, c := range p.Checks {
 		r := CheckResult{Address: c.Check.Address}
 		for i, a := range c.Check.Asserts {
-			values, err := measured(p, store, c.Values[i])
+			values, err := measured(ctx, p, store, c.Values[i])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", c.Check.Address, err)
 			}
@@ -71,10 +72,10 @@ func call(m eligen.MetricCall) string {
 	return fmt.Sprintf("%s(%s, %s)", m.Name, m.Render, second)
 }
 
-func measured(p *eligen.Plan, store runtime.Store, refs []eligen.Ref) ([]float64, error) {
+func measured(ctx context.Context, p *eligen.Plan, store runtime.Store, refs []eligen.Ref) ([]float64, error) {
 	var out []float64
 	for _, ref := range refs {
-		a, ok, err := result(store, p.Stages[ref].Digest)
+		a, ok, err := result(ctx, store, p.Stages[ref].Digest)
 		if err != nil {
 			return nil, err
 		}

@@ -46,7 +46,7 @@ func (d *Drawer) Draw(ctx context.Context, r eligen.Render) ([]*image.NRGBA, err
 	}
 	var out []*image.NRGBA
 	for _, o := range p.Outputs {
-		data, err := d.app.Read(eligen.Artifact{Digest: p.Stages[o.Stage].Digest})
+		data, err := d.app.Read(ctx, eligen.Artifact{Digest: p.Stages[o.Stage].Digest})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("a picture of %s can't be read", r.Address), err)
 		}

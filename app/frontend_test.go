@@ -128,7 +128,7 @@ func TestFrontEndApplies(t *testing.T) {
 	f := newFrontEnd(t)
 	r := f.request("rain.hcl", stillScene, "colour=green")
 	p := f.planned(t, r)
-	before, err := f.app.Outlook(p)
+	before, err := f.app.Outlook(t.Context(), p)
 	if err != nil || before.Missing != len(p.Stages) {
 		t.Fatalf("%d of %d stages missing, %v", before.Missing, len(p.Stages), err)
 	}
@@ -146,7 +146,7 @@ func TestFrontEndApplies(t *testing.T) {
 	if len(made.Checks) != 1 || len(made.Checks[0].Problems) > 0 || len(made.Checks[0].Measured) != 1 {
 		t.Errorf("checks %+v", made.Checks)
 	}
-	data, err := f.app.Read(eligen.Artifact{Digest: p.Stages[made.Files[0].Stage].Digest})
+	data, err := f.app.Read(t.Context(), eligen.Artifact{Digest: p.Stages[made.Files[0].Stage].Digest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestFrontEndApplies(t *testing.T) {
 	if err != nil || record.Still == nil || record.Still.Entities[0].Prompt != "a green frog" || record.Changed {
 		t.Errorf("the file records %+v, %v", record, err)
 	}
-	after, err := f.app.Outlook(f.planned(t, r))
+	after, err := f.app.Outlook(t.Context(), f.planned(t, r))
 	if err != nil || after.Missing != 0 {
 		t.Errorf("%d stages missing afterwards, %v", after.Missing, err)
 	}
@@ -243,7 +243,7 @@ func TestFrontEndPreviews(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := preview.Plan.Outputs[0]
-	data, err := f.app.Read(eligen.Artifact{Digest: preview.Plan.Stages[out.Stage].Digest})
+	data, err := f.app.Read(t.Context(), eligen.Artifact{Digest: preview.Plan.Stages[out.Stage].Digest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestFrontEndsAtTheSameTime(t *testing.T) {
 			if err != nil || len(made.Checks) != 1 || len(made.Checks[0].Problems) > 0 {
 				t.Errorf("caller %d: %+v, %v", i, made, err)
 			}
-			if left, err := f.app.Outlook(p); err != nil || left.Missing > 0 {
+			if left, err := f.app.Outlook(t.Context(), p); err != nil || left.Missing > 0 {
 				t.Errorf("caller %d: %d missing, %v", i, left.Missing, err)
 			}
 		})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -37,8 +38,8 @@ func DecodePicture(data []byte) (image.Image, error) {
 }
 
 // Picture reads a picture that a stage has made.
-func (a *App) Picture(made eligen.Artifact) (image.Image, error) {
-	data, err := a.Read(made)
+func (a *App) Picture(ctx context.Context, made eligen.Artifact) (image.Image, error) {
+	data, err := a.Read(ctx, made)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func (a *App) Picture(made eligen.Artifact) (image.Image, error) {
 }
 
 // Number reads what a stage has measured.
-func (a *App) Number(made eligen.Artifact) (float64, error) {
-	data, err := a.Read(made)
+func (a *App) Number(ctx context.Context, made eligen.Artifact) (float64, error) {
+	data, err := a.Read(ctx, made)
 	if err != nil {
 		return 0, err
 	}
@@ -58,7 +59,9 @@ func (a *App) Number(made eligen.Artifact) (float64, error) {
 
 // Pictures reads what files of a plan show: a picture for a render, four frames of a clip; at most
 // most, and how many more there are. It leaves out what can't be read.
-func (a *App) Pictures(p *Plan, files []eligen.PlannedOutput, most int) (pictures []image.Image, more int) {
+func (a *App) Pictures(
+	ctx context.Context, p *Plan, files []eligen.PlannedOutput, most int,
+) (pictures []image.Image, more int) {
 	seen := map[string]bool{}
 	for _, f := range files {
 		if seen[f.Render] {
@@ -74,7 +77,7 @@ func (a *App) Pictures(p *Plan, files []eligen.PlannedOutput, most int) (picture
 				more++
 				continue
 			}
-			if img, err := a.Picture(eligen.Artifact{Digest: p.Stages[s].Digest}); err == nil {
+			if img, err := a.Picture(ctx, eligen.Artifact{Digest: p.Stages[s].Digest}); err == nil {
 				pictures = append(pictures, img)
 			}
 		}

@@ -217,7 +217,7 @@ type Outlook struct {
 }
 
 // Outlook compares a plan with the store and with earlier runs.
-func (a *App) Outlook(p *Plan) (Outlook, error) {
+func (a *App) Outlook(ctx context.Context, p *Plan) (Outlook, error) {
 	store, err := a.made()
 	if err != nil {
 		return Outlook{}, err
@@ -228,7 +228,7 @@ func (a *App) Outlook(p *Plan) (Outlook, error) {
 	} else if !errors.Is(err, ErrNoFolder) {
 		return Outlook{}, err
 	}
-	made := has(store)
+	made := has(ctx, store)
 	again := downstream(p.Plan, p.again)
 	cached := make(map[eligen.Digest]bool, len(p.Stages))
 	for _, s := range p.Stages {
@@ -242,7 +242,7 @@ func (a *App) Outlook(p *Plan) (Outlook, error) {
 }
 
 // Graph draws a plan's stages in a format of [planner.GraphFormats].
-func (a *App) Graph(p *Plan, format string) (string, error) {
+func (a *App) Graph(ctx context.Context, p *Plan, format string) (string, error) {
 	store, err := a.made()
 	if err != nil {
 		return "", err
@@ -250,7 +250,7 @@ func (a *App) Graph(p *Plan, format string) (string, error) {
 	if !slices.Contains(planner.GraphFormats, format) {
 		return "", &InputError{"format", format, "unknown format; use " + strings.Join(planner.GraphFormats, ", ")}
 	}
-	return planner.Graph(p.Plan, format, has(store))
+	return planner.Graph(p.Plan, format, has(ctx, store))
 }
 
 // past returns what the store's journals tell of a plan.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"image"
@@ -130,8 +131,8 @@ func weightsOf(r still.Resolved) []eligen.LockedWeights {
 }
 
 // picture returns the picture that a stage of a run has made.
-func picture(store runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
-	a, ok, err := result(store, d)
+func picture(ctx context.Context, store runtime.Store, d eligen.Digest) (*image.NRGBA, error) {
+	a, ok, err := result(ctx, store, d)
 	if err == nil && !ok {
 		err = errors.New("it was made a moment ago and is gone")
 	}

@@ -238,11 +238,11 @@ func (a *App) Verify(ctx context.Context, v *Verifying, r Run) (*Verification, e
 	// It writes no file: those next to the scene are the ones to compare with.
 	err := alone(ctx, v.plan, Run{Events: r.Events, Unwritten: true}, func(store *file.Store) error {
 		for _, one := range v.list {
-			img, err := picture(store, one.digest(v.plan.Plan))
+			img, err := picture(ctx, store, one.digest(v.plan.Plan))
 			if err != nil {
 				return fmt.Errorf("%s: %w", one.render.Address, err)
 			}
-			out.add(v, one, img, store)
+			out.add(ctx, v, one, img, store)
 		}
 		return nil
 	})
@@ -253,7 +253,7 @@ func (a *App) Verify(ctx context.Context, v *Verifying, r Run) (*Verification, e
 }
 
 // add compares a render with its record.
-func (out *Verification) add(v *Verifying, one verified, img *image.NRGBA, store runtime.Store) {
+func (out *Verification) add(ctx context.Context, v *Verifying, one verified, img *image.NRGBA, store runtime.Store) {
 	c := comparison{verified: one, v: v, img: img, now: one.digest(v.plan.Plan)}
 	there := v.others[one.record.Engine]
 	for _, w := range verifiedOf(there, v.plan.Scene, v.lock) {
@@ -263,7 +263,7 @@ func (out *Verification) add(v *Verifying, one verified, img *image.NRGBA, store
 	}
 	verdict, mismatch := c.compare()
 	if mismatch == "" && !v.request.LockOnly {
-		if troubles := c.files(store); len(troubles) > 0 {
+		if troubles := c.files(ctx, store); len(troubles) > 0 {
 			verdict += "; " + strings.Join(troubles, "; ")
 			out.Problems.Errorf(&one.render.Source, "File differs from its record",
 				"%s comes out as it was recorded, but next to the scene\n  %s\nGet the recorded files back, or write "+
@@ -322,7 +322,7 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 	scene := v.plan.Scene
 	folder := filepath.Dir(scene.Path)
 	err = alone(ctx, v.plan, Run{Events: r.Events, Force: r.Force}, func(store *file.Store) error {
-		renders, err := v.records(store)
+		renders, err := v.records(ctx, store)
 		if err != nil {
 			return err
 		}
@@ -340,12 +340,12 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 }
 
 // records returns what the lock is to hold: the renders as they are now, and others' records.
-func (v *Verifying) records(store runtime.Store) ([]eligen.LockedRender, error) {
+func (v *Verifying) records(ctx context.Context, store runtime.Store) ([]eligen.LockedRender, error) {
 	p, scene := v.plan.Plan, v.plan.Scene
 	name := filepath.Base(scene.Path)
 	var out []eligen.LockedRender
 	for _, one := range verifiedOf(p, scene, v.lock) {
-		img, err := picture(store, one.digest(p))
+		img, err := picture(ctx, store, one.digest(p))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", one.render.Address, err)
 		}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image/jpeg"
@@ -22,10 +23,10 @@ import (
 
 // files lists what is wrong with the files of a render that came out as recorded, a sentence
 // each. Those that were not there when it was recorded may be missing.
-func (c *comparison) files(store runtime.Store) (troubles []string) {
+func (c *comparison) files(ctx context.Context, store runtime.Store) (troubles []string) {
 	p := c.v.plan.Plan
 	for _, f := range c.verified.files {
-		made, _, err := result(store, p.Stages[f.Stage].Digest)
+		made, _, err := result(ctx, store, p.Stages[f.Stage].Digest)
 		if err != nil {
 			troubles = append(troubles, err.Error())
 			continue

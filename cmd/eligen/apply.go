@@ -116,7 +116,7 @@ func (o *applyOptions) finish(c *cobra.Command, a *app.App, p *app.Plan, made *a
 // hand hands over the files that a run has written: pictures to a terminal, paths to standard output.
 func (o *applyOptions) hand(c *cobra.Command, a *app.App, p *app.Plan, made *app.Result) {
 	if look := screenLook(c); look != nil && !o.json && o.progress != "none" {
-		pictures, more := a.Pictures(p, made.Files, shownMost)
+		pictures, more := a.Pictures(c.Context(), p, made.Files, shownMost)
 		fmt.Fprint(page.Bare(c.ErrOrStderr()), tui.Pictures(pictures, more, *look))
 	}
 	for _, f := range made.Files {

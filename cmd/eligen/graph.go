@@ -44,7 +44,7 @@ func (o *graphOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	if err != nil {
 		return err
 	}
-	text, err := a.Graph(p, o.format)
+	text, err := a.Graph(c.Context(), p, o.format)
 	if err != nil {
 		return err
 	}

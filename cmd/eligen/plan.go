@@ -61,7 +61,7 @@ func (o *planCommand) run(c *cobra.Command, a *app.App, args []string) error {
 	if err != nil {
 		return err
 	}
-	outlook, err := a.Outlook(p)
+	outlook, err := a.Outlook(c.Context(), p)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"image"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,9 @@ func screenOptions(c *cobra.Command, a *app.App, interrupt func()) tui.Options {
 	o := tui.Options{
 		Stdout: c.OutOrStdout(), Stderr: c.ErrOrStderr(), Env: os.Getenv,
 		Interrupt: interrupt, Interrupted: func() bool { return c.Context().Err() != nil },
-		Layout: layoutOf, Picture: a.Picture, Number: a.Number,
+		Layout:  layoutOf,
+		Picture: func(made eligen.Artifact) (image.Image, error) { return a.Picture(c.Context(), made) },
+		Number:  func(made eligen.Artifact) (float64, error) { return a.Number(c.Context(), made) },
 	}
 	in, keys := c.InOrStdin().(*os.File)
 	if keys && term.IsTerminal(int(in.Fd())) && page.Terminal(c.ErrOrStderr()) != nil && foreground(in) {
