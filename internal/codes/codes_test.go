@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -80,6 +79,8 @@ func TestSummariesHaveCodes(t *testing.T) {
 				switch n := n.(type) {
 				case *ast.CallExpr:
 					p.call(t, n, used)
+				case *ast.AssignStmt:
+					assigned(n, used)
 				case *ast.BasicLit:
 					if text, err := strconv.Unquote(n.Value); err == nil && filepath.Base(dir) != "codes" {
 						written[text] = true
@@ -112,9 +113,9 @@ var ofTheLibrary = map[string]bool{
 	"Missing map element": true, "Invalid template interpolation value": true,
 }
 
-// summaryAt is which argument of a function is a summary.
-var summaryAt = map[string]int{"Errorf": 1, "errorf": 1, "Warnf": 1, "warnf": 1, "warn": 1, "complain": 1, "Problem": 2, "end": 1,
-	"warning": 0, "report": 0, "reportOnce": 1}
+// summaryAt is which argument of a function of the package eligen is a summary. Other packages'
+// own functions have a parameter of that name.
+var summaryAt = map[string]int{"Errorf": 1, "Warnf": 1, "Problem": 2}
 
 // passedOn are variables that hold summaries of other calls that the test sees, of the
 // table, or of the library, which dsl's stock() looks up.
@@ -124,6 +125,48 @@ type pkg struct {
 	fset   *token.FileSet
 	files  []*ast.File
 	consts map[string]string
+	takes  map[string]int // functions with a parameter "summary", and which it is
+}
+
+// function notes which of a function's parameters is a summary.
+func (p *pkg) function(name string, f *ast.FuncType) {
+	at := 0
+	for _, field := range f.Params.List {
+		for _, param := range field.Names {
+			if param.Name == "summary" {
+				p.takes[name] = at
+			}
+			at++
+		}
+	}
+}
+
+// functions notes the functions of a file that take summaries.
+func (p *pkg) functions(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.FuncDecl:
+		p.function(n.Name.Name, n.Type)
+	case *ast.AssignStmt:
+		for i, value := range n.Rhs {
+			f, isFunc := value.(*ast.FuncLit)
+			if name, ok := n.Lhs[min(i, len(n.Lhs)-1)].(*ast.Ident); ok && isFunc {
+				p.function(name.Name, f.Type)
+			}
+		}
+	}
+	return true
+}
+
+// assigned notes what a variable "summary" is set to.
+func assigned(a *ast.AssignStmt, used map[string]bool) {
+	for i, value := range a.Rhs {
+		lit, isLit := value.(*ast.BasicLit)
+		if name, ok := a.Lhs[min(i, len(a.Lhs)-1)].(*ast.Ident); ok && isLit && name.Name == "summary" {
+			if text, err := strconv.Unquote(lit.Value); err == nil && text != "" {
+				used[text] = true
+			}
+		}
+	}
 }
 
 func (p *pkg) call(t *testing.T, c *ast.CallExpr, used map[string]bool) {
@@ -136,21 +179,23 @@ func (p *pkg) call(t *testing.T, c *ast.CallExpr, used map[string]bool) {
 	case *ast.Ident:
 		name = f.Name
 	}
-	at, ok := summaryAt[name]
-	if !ok || len(c.Args) < 2 || at >= len(c.Args) || name == "report" && len(c.Args) != 2 || name == "end" && len(c.Args) != 3 ||
-		name == "complain" && len(c.Args) < 3 {
-		return
+	at, ok := p.takes[name]
+	if !ok {
+		at, ok = summaryAt[name]
+	}
+	if !ok || at >= len(c.Args) || len(c.Args) < 2 {
+		return // of another type's method, or of no summary
 	}
 	switch s := c.Args[at].(type) {
 	case *ast.BasicLit:
 		text, err := strconv.Unquote(s.Value)
-		if err == nil && text != "" && unicode.IsUpper(rune(text[0])) {
+		if err == nil && text != "" {
 			used[text] = true
 		}
 	case *ast.Ident:
 		if text, ok := p.consts[s.Name]; ok {
 			used[text] = true
-		} else if !passedOn[s.Name] && at > 0 && name != "complain" {
+		} else if !passedOn[s.Name] {
 			t.Errorf("%s: where does the summary %s come from?", p.fset.Position(c.Pos()), s.Name)
 		}
 	case *ast.SelectorExpr:
@@ -158,10 +203,10 @@ func (p *pkg) call(t *testing.T, c *ast.CallExpr, used map[string]bool) {
 			t.Errorf("%s: where does the summary %s come from?", p.fset.Position(c.Pos()), text)
 		}
 	case *ast.CallExpr:
-		if f, ok := s.Fun.(*ast.Ident); (!ok || !passedOn[f.Name]) && name != "report" {
+		if f, ok := s.Fun.(*ast.Ident); !ok || !passedOn[f.Name] {
 			t.Errorf("%s: a summary is stock words, and is not computed", p.fset.Position(c.Pos()))
 		}
-	case *ast.BinaryExpr:
+	default:
 		t.Errorf("%s: a summary is stock words, and is not computed", p.fset.Position(c.Pos()))
 	}
 }
@@ -182,13 +227,14 @@ func packages(t *testing.T, root string) map[string]*pkg {
 		}
 		dir := filepath.Dir(file)
 		if out[dir] == nil {
-			out[dir] = &pkg{fset: token.NewFileSet(), consts: map[string]string{}}
+			out[dir] = &pkg{fset: token.NewFileSet(), consts: map[string]string{}, takes: map[string]int{}}
 		}
 		f, err := parser.ParseFile(out[dir].fset, file, nil, 0)
 		if err != nil {
 			return err
 		}
 		out[dir].files = append(out[dir].files, f)
+		ast.Inspect(f, out[dir].functions)
 		ast.Inspect(f, func(n ast.Node) bool {
 			v, ok := n.(*ast.ValueSpec)
 			for i := 0; ok && i < len(v.Values); i++ {
