@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/eligen/eligen"
+	backends "github.com/eligen/eligen/model/backend"
 	modelengine "github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/model/families"
 	"github.com/eligen/eligen/model/family"
@@ -191,6 +192,10 @@ func (a *App) painter() paint.Engine { return paint.Engine{Families: a.options.F
 func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	backend, err := backends.Choose(backend) // "" is one of the others, whose weights it shares
+	if err != nil {
+		return nil, err
+	}
 	key := engineKey{backend, nano}
 	if e, ok := a.engines[key]; ok {
 		return e, nil
