@@ -26,13 +26,6 @@ func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return regular(f, name, err)
 }
 
-// OpenToLock opens a regular file below a folder for reading and writing, and makes it
-// where it is missing.
-func OpenToLock(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_RDWR|nonblock, 0o644)
-	return regular(f, name, err)
-}
-
 // OpenFolder opens a folder below another one.
 func OpenFolder(root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)

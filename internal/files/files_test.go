@@ -33,15 +33,14 @@ func TestOpen(t *testing.T) {
 	for name, want := range map[string]bool{"file": true, "link": true, "pipe": false, "link to a pipe": false, "folder": false,
 		"socket": false} {
 		for way, open := range map[string]func() (*os.File, error){
-			"Open":       func() (*os.File, error) { return Open(at(name)) },
-			"OpenIn":     func() (*os.File, error) { return OpenIn(root, name) },
-			"OpenToLock": func() (*os.File, error) { return OpenToLock(root, name) },
+			"Open":   func() (*os.File, error) { return Open(at(name)) },
+			"OpenIn": func() (*os.File, error) { return OpenIn(root, name) },
 		} {
 			f, err := open()
 			if err == nil {
 				f.Close()
 			}
-			if (err == nil) != want || !want && way != "OpenToLock" && !errors.Is(err, ErrNotRegular) {
+			if (err == nil) != want || !want && !errors.Is(err, ErrNotRegular) {
 				t.Errorf("%s(%s): %v", way, name, err)
 			}
 		}

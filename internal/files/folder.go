@@ -18,6 +18,7 @@ import (
 type Folder struct {
 	root *os.Root
 	dir  string
+	abs  string // dir, wherever the working directory goes
 }
 
 // fault is what SetFault set.
@@ -36,8 +37,12 @@ func SetFault(fail func(operation, name string) error) {
 
 // OpenDir opens a folder that exists.
 func OpenDir(dir string) (Folder, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return Folder{}, err
+	}
 	root, err := os.OpenRoot(dir)
-	return Folder{root: root, dir: dir}, err
+	return Folder{root: root, dir: dir, abs: abs}, err
 }
 
 // Close closes the folder. A zero Folder may be closed.

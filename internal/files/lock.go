@@ -58,7 +58,7 @@ func (f Folder) lockOnce(name string, create bool) (*Lock, error) {
 	if create {
 		flags = os.O_RDWR | os.O_CREATE | nonblock
 	}
-	lock := flock.New(filepath.Join(f.dir, name), flock.SetFlag(flags), flock.SetPermissions(0o644))
+	lock := flock.New(filepath.Join(f.abs, name), flock.SetFlag(flags), flock.SetPermissions(0o644))
 	held, err := lock.TryLock()
 	var opening *fs.PathError
 	if err != nil && !errors.As(err, &opening) { // the file system has no locks

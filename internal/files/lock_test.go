@@ -36,6 +36,35 @@ func TestLockRefuses(t *testing.T) {
 	}
 }
 
+// A folder that was opened by a relative path is locked where it is, wherever the process
+// goes.
+func TestLockAfterChdir(t *testing.T) {
+	if !locks(t) {
+		t.Skip("files can't be locked here")
+	}
+	dir := t.TempDir()
+	t.Chdir(filepath.Dir(dir))
+	folder, err := OpenDir(filepath.Base(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	t.Chdir(t.TempDir())
+	lock, err := folder.Lock("leases/a", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folder.Lock("leases/a", true); !errors.Is(err, ErrLocked) {
+		t.Errorf("the second time: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "leases", "a")); err != nil {
+		t.Error(err)
+	}
+	if err := lock.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Holders remove the file that they have locked: still, there is one at a time.
 func TestLockIsExclusive(t *testing.T) {
 	if !locks(t) {

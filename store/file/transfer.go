@@ -205,14 +205,15 @@ func (s *Store) importOne(r io.Reader, h *tar.Header) (head []byte, fresh bool, 
 	if had && old.Content != content {
 		return nil, false, fmt.Errorf("%s: %w", key.Short(), runtime.ErrNotDeterministic)
 	}
-	to, put := io.Writer(io.Discard), func() error { return nil }
+	sum, put := sha256.New(), func() error { return nil }
+	to := io.Writer(sum)
 	if !had {
 		w := s.create(key)
 		defer w.Close()
-		to, put = w, func() error { _, err := w.Commit(true); return err }
+		sum, to, put = w.sum, w, func() error { _, err := w.Commit(true); return err }
 	}
-	sum, from := sha256.New(), &source{r: r}
-	switch _, err := io.Copy(io.MultiWriter(to, sum), from); {
+	from := &source{r: r}
+	switch _, err := io.Copy(to, from); {
 	case from.err != nil:
 		return nil, false, archiveError("%w", from.err)
 	case err != nil:
