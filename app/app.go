@@ -49,12 +49,18 @@ type Options struct {
 // ErrNoFolder says that an App has no folder for its store.
 var ErrNoFolder = errors.New("no folder for results is set")
 
+// ErrClosed says that an App was closed.
+var ErrClosed = errors.New("the App is closed")
+
 // An App holds what operations share: the store, and engines, which stay warm from one call to the
 // next. Its methods may be called from several goroutines. Close it when it is no longer used.
 type App struct {
 	options Options
 
+	running sync.WaitGroup // calls that use what is shared
+
 	mu      sync.Mutex
+	closed  bool // no call may begin
 	store   *file.Store
 	engines map[engineKey]engine
 }
@@ -75,8 +81,13 @@ func New(o Options) *App {
 	return &App{options: o, engines: map[engineKey]engine{}}
 }
 
-// Close frees engines and closes the store.
+// Close waits for the calls that are running, frees engines and closes the store. What is called later
+// returns ErrClosed. A callback of a call must not close its App: it would wait for itself.
 func (a *App) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.running.Wait()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var err error
@@ -91,6 +102,17 @@ func (a *App) Close() error {
 	return err
 }
 
+// begin has Close wait until the call is done, or returns ErrClosed.
+func (a *App) begin() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return ErrClosed
+	}
+	a.running.Add(1)
+	return nil
+}
+
 // StoreFolder returns the path of the store's folder.
 func (a *App) StoreFolder() (string, error) {
 	if a.options.Folder == "" {
@@ -103,6 +125,9 @@ func (a *App) StoreFolder() (string, error) {
 func (a *App) results() (*file.Store, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
 	if a.store != nil {
 		return a.store, nil
 	}
@@ -192,6 +217,9 @@ func (a *App) painter() paint.Engine { return paint.Engine{Families: a.options.F
 func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
 	backend, err := backends.Choose(backend) // "" is one of the others, whose weights it shares
 	if err != nil {
 		return nil, err

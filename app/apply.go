@@ -38,6 +38,10 @@ type Result struct {
 // that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
 // resumes from there. The Result counts what was written before an error, too.
 func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
+	if err := a.begin(); err != nil {
+		return &Result{}, err
+	}
+	defer a.running.Done()
 	runner, err := a.runner()
 	if err != nil {
 		return &Result{}, err
@@ -105,6 +109,10 @@ const (
 // before the plan's own. It returns nil where that would not be quicker. steps says for people how many
 // they have.
 func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
+	if err := a.begin(); err != nil {
+		return nil, ""
+	}
+	defer a.running.Done()
 	store, err := a.made()
 	if err != nil || p.request.Engine == "paint" { // paint takes no time
 		return nil, ""
@@ -141,6 +149,10 @@ func (a *App) Rough(ctx context.Context, p *Plan) (draft *Plan, steps string) {
 
 // Read returns what a stage has made, checked.
 func (a *App) Read(ctx context.Context, made eligen.Artifact) ([]byte, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
 	store, err := a.made()
 	if err != nil {
 		return nil, err

@@ -41,8 +41,12 @@ func (a *App) Open(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnos
 }
 
 // load reads a scene, and returns all that was found: with mistakes, the scene is what could be read, or
-// nil. The error is ctx's.
+// nil. The error is ctx's, or ErrClosed.
 func (a *App) load(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnostics, error) {
+	if err := a.begin(); err != nil {
+		return nil, nil, err
+	}
+	defer a.running.Done()
 	type loaded struct {
 		scene *eligen.Scene
 		ds    eligen.Diagnostics

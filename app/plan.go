@@ -48,6 +48,10 @@ type Plan struct {
 // mistakes in the scene are an error of type eligen.Diagnostics, in an IntegrityError where they come
 // of weights that are damaged. Warnings come with an error, too.
 func (a *App) Plan(ctx context.Context, r PlanRequest) (*Plan, eligen.Diagnostics, error) {
+	if err := a.begin(); err != nil {
+		return nil, nil, err
+	}
+	defer a.running.Done()
 	e, err := a.engine(r.Engine, r.Backend)
 	if err != nil {
 		return nil, nil, err
@@ -218,6 +222,10 @@ type Outlook struct {
 
 // Outlook compares a plan with the store and with earlier runs.
 func (a *App) Outlook(ctx context.Context, p *Plan) (Outlook, error) {
+	if err := a.begin(); err != nil {
+		return Outlook{}, err
+	}
+	defer a.running.Done()
 	store, err := a.made()
 	if err != nil {
 		return Outlook{}, err
@@ -243,6 +251,10 @@ func (a *App) Outlook(ctx context.Context, p *Plan) (Outlook, error) {
 
 // Graph draws a plan's stages in a format of [planner.GraphFormats].
 func (a *App) Graph(ctx context.Context, p *Plan, format string) (string, error) {
+	if err := a.begin(); err != nil {
+		return "", err
+	}
+	defer a.running.Done()
 	store, err := a.made()
 	if err != nil {
 		return "", err

@@ -16,6 +16,10 @@ import (
 // Entries lists what the store holds, those used last at the end. With scenes, it lists only results
 // that one of them used last.
 func (a *App) Entries(scenes []string) ([]file.Entry, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return nil, err
@@ -54,6 +58,10 @@ func ofScenes(entries []file.Entry, names []string) ([]file.Entry, error) {
 
 // Collect removes results that are not wanted any more, and returns them.
 func (a *App) Collect(c file.Collecting) ([]file.Entry, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return nil, err
@@ -63,6 +71,10 @@ func (a *App) Collect(c file.Collecting) ([]file.Entry, error) {
 
 // CheckResults reads every result and checks it. Damaged ones are set aside.
 func (a *App) CheckResults() (sound int, damaged []file.Entry, err error) {
+	if err := a.begin(); err != nil {
+		return 0, nil, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return 0, nil, err
@@ -84,6 +96,10 @@ type Exporting struct {
 
 // Export finds what an archive is to hold: the results of a plan, or all. It returns warnings of the plan.
 func (a *App) Export(ctx context.Context, r ExportRequest) (*Exporting, eligen.Diagnostics, error) {
+	if err := a.begin(); err != nil {
+		return nil, nil, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return nil, nil, err
@@ -119,6 +135,10 @@ func (e *Exporting) Write(w io.Writer) (int, error) { return e.store.Export(w, e
 // Import takes results from an archive, which name names in errors. One that is not sound, or was cut
 // off, is an IntegrityError.
 func (a *App) Import(r io.Reader, name string) (file.Imported, error) {
+	if err := a.begin(); err != nil {
+		return file.Imported{}, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return file.Imported{}, err

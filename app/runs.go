@@ -73,6 +73,10 @@ func (r *PastRun) add(events []eligen.Event) {
 
 // journals lists the store's journals without reading them.
 func (a *App) journals() ([]PastRun, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
 	store, err := a.results()
 	if err != nil {
 		return nil, err

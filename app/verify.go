@@ -71,6 +71,10 @@ func Mismatch(err error) bool {
 // PlanVerify reads a scene and its lock, and plans what is recorded. It returns warnings too. Weights
 // that are not those of the lock are an IntegrityError.
 func (a *App) PlanVerify(ctx context.Context, r VerifyRequest) (*Verifying, eligen.Diagnostics, error) {
+	if err := a.begin(); err != nil {
+		return nil, nil, err
+	}
+	defer a.running.Done()
 	v, warnings, err := a.openVerifying(ctx, r)
 	if err != nil {
 		return nil, warnings, err
@@ -234,6 +238,10 @@ func (v *Verifying) otherWeights(ds *eligen.Diagnostics, one verified) {
 // Verify renders in a store of its own, so that nothing comes of an earlier run, and compares. Of r,
 // only Events count.
 func (a *App) Verify(ctx context.Context, v *Verifying, r Run) (*Verification, error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
 	out := &Verification{Problems: slices.Clone(v.gone)}
 	// It writes no file: those next to the scene are the ones to compare with.
 	err := alone(ctx, v.plan, Run{Events: r.Events, Unwritten: true}, func(store *file.Store) error {
@@ -304,6 +312,10 @@ type Recorded struct{ Render, Engine string }
 
 // PlanRecord reads a scene and its lock, and plans what Record is to record.
 func (a *App) PlanRecord(ctx context.Context, r VerifyRequest) (*Verifying, eligen.Diagnostics, error) {
+	if err := a.begin(); err != nil {
+		return nil, nil, err
+	}
+	defer a.running.Done()
 	v, warnings, err := a.openVerifying(ctx, r)
 	if err != nil {
 		return nil, warnings, err
@@ -319,6 +331,10 @@ func (a *App) PlanRecord(ctx context.Context, r VerifyRequest) (*Verifying, elig
 // Record renders in a store of its own, writes the files as Apply does, and then the lock, whose path it
 // returns. Of r, Events and Force count.
 func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded, lock string, err error) {
+	if err := a.begin(); err != nil {
+		return nil, "", err
+	}
+	defer a.running.Done()
 	scene := v.plan.Scene
 	folder := filepath.Dir(scene.Path)
 	err = alone(ctx, v.plan, Run{Events: r.Events, Force: r.Force}, func(store *file.Store) error {
