@@ -78,12 +78,6 @@ func checkSize(s eligen.Size) error {
 	return nil
 }
 
-// Options returns the composer's options, with defaults filled in.
-func (c *Composer) Options() Options { return c.options }
-
-// Classes lists the classes that the composer draws.
-func (c *Composer) Classes() []Class { return slices.Clone(c.classes) }
-
 // A Layout lists a picture's objects and their boxes, before it is drawn. It is independent
 // of the picture's size.
 type Layout struct {

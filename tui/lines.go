@@ -20,16 +20,13 @@ func JSONLines(w io.Writer) eligen.Sink {
 // while a stage runs.
 const quiet = 5 * time.Second
 
-// Lines writes events as lines, for logs: one a stage, and one every five seconds of a
-// stage with many steps. It writes problems whole.
-func Lines(w io.Writer) eligen.Sink { return (&lines{w: w}).add }
-
 // over returns a writer of text for people over w.
 func over(w io.Writer) io.Writer {
 	return page.Over(w, func(string) string { return "" })
 }
 
-// lines draws a run as a log.
+// lines writes events as lines, for logs: one a stage, and one every five seconds of a
+// stage with many steps. It writes problems whole.
 type lines struct {
 	w    io.Writer
 	mu   sync.Mutex
@@ -63,7 +60,7 @@ func (l *lines) pulse(now time.Time) {
 	}
 }
 
-// pulsing shows events as Lines does, for a run in progress: its log shows that the run
+// pulsing shows events as lines, for a run in progress: its log shows that the run
 // lives, though no stage begins, steps or ends. The returned function ends it.
 func pulsing(w io.Writer) (eligen.Sink, func()) {
 	l, tick, done := &lines{w: w}, time.NewTicker(quiet/5), make(chan struct{})

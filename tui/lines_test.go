@@ -14,7 +14,7 @@ import (
 func TestLinesOfLongRuns(t *testing.T) {
 	const stages, most = 200_000, 30 * time.Second
 	began := time.Now()
-	show := Lines(io.Discard)
+	show := (&lines{w: io.Discard}).add
 	show(eligen.Event{Type: eligen.Opened, Scene: "long.hcl", Engine: "paint", Time: began})
 	for _, state := range []eligen.EventType{eligen.Planned, eligen.Started, eligen.Done} {
 		for i := range stages {

@@ -64,7 +64,7 @@ func golden(t *testing.T, name, got string) {
 
 func TestLines(t *testing.T) {
 	var b bytes.Buffer
-	sink := Lines(&b)
+	sink := (&lines{w: &b}).add
 	for _, e := range recorded(t) {
 		sink(e)
 	}
