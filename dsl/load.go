@@ -243,6 +243,9 @@ func (l *loader) gather(path string, drafts bool) (scene *eligen.Scene, renders 
 		if n.kind == "render" {
 			renders++
 		}
+		if n.again {
+			return // a second of its name is looked at for its own mistakes, and is no part of the scene
+		}
 		n.each(func(one *node) {
 			switch {
 			case one.render != nil:

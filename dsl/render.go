@@ -435,7 +435,9 @@ func (b renderBody) entities(r *eligen.Render, base *node) []*node {
 					b.failed = true
 					return
 				}
-				nodes = append(nodes, one)
+				if !n.again { // a second of its name is no entity of the scene's
+					nodes = append(nodes, one)
+				}
 			})
 		}
 	}
