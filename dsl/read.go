@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/pixels"
@@ -34,7 +35,7 @@ func ReadSource(path string) (src []byte, ds eligen.Diagnostics) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		ds.Errorf(nil, "Scene not found", "There is no file %s.%s", path, didYouMean(filepath.Base(path), scenesIn(filepath.Dir(path))))
+		ds.Errorf(nil, "Scene not found", "There is no file %s.%s", path, didYouMean(path, scenesNear(path)))
 	case err != nil:
 		ds.Errorf(nil, "Scene can't be read", "%v.", err)
 	case info.IsDir():
@@ -58,18 +59,20 @@ func ReadSource(path string) (src []byte, ds eligen.Diagnostics) {
 	return src, ds
 }
 
-// scenesIn lists the scenes of a folder, as far as it can be read.
-func scenesIn(dir string) (names []string) {
-	entries, err := os.ReadDir(dir)
+// scenesNear lists the scenes next to a path, as far as their folder can be read, each by a
+// path that begins as this one does.
+func scenesNear(path string) (paths []string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
 		return nil
 	}
+	begin := strings.TrimSuffix(path, filepath.Base(path))
 	for _, e := range entries {
 		if isScene(e.Name()) {
-			names = append(names, e.Name())
+			paths = append(paths, begin+e.Name())
 		}
 	}
-	return names
+	return paths
 }
 
 func readAtMost(path string, limit int64) ([]byte, error) {

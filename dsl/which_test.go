@@ -113,3 +113,13 @@ func TestFilesBesideAScene(t *testing.T) {
 		}
 	}
 }
+
+// TestMisspeltPath: the guess at a misspelt path is a path, from the same folder.
+func TestMisspeltPath(t *testing.T) {
+	t.Chdir(write(t, map[string]string{"rain.hcl": "", "scenes/rain.hcl": ""}))
+	for path, want := range map[string]string{"rian.hcl": "rain.hcl", "./rian.hcl": "./rain.hcl", "scenes/rian.hcl": "scenes/rain.hcl"} {
+		if _, ds := Load(t.Context(), path, Vars{}); !strings.Contains(ds.Error(), `Did you mean "`+want+`"?`) {
+			t.Errorf("%s: %s", path, ds.Error())
+		}
+	}
+}
