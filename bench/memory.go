@@ -30,8 +30,9 @@ type memoryCase struct {
 	more           []string // of caseExtras
 }
 
-// caseExtras are what a case may have beside its size and entities.
-var caseExtras = []string{"negative", "inpaint", "image"}
+// caseExtras are what a case may have beside its size and entities. FLUX.1's weights are zero
+// unless they are random: those take disk, and what is computed with them.
+var caseExtras = []string{"negative", "inpaint", "image", "random"}
 
 // readMemoryCases reads cases separated by commas: 1024/4, flux/256/0, flux-2-4/256/1/negative.
 func readMemoryCases(list []string) (cases []memoryCase, err error) {
@@ -151,14 +152,14 @@ func (c memoryCase) files(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "memory.hcl"), []byte(c.scene()), 0o644); err != nil {
 		return err
 	}
-	if len(c.more) > 0 {
+	if slices.Contains(c.more, "inpaint") || slices.Contains(c.more, "image") {
 		if err := writePicture(filepath.Join(dir, "picture.png"), c.side); err != nil {
 			return err
 		}
 	}
 	if folder := filepath.Join(dir, c.flux.String()); c.family() == "flux" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			return writeFlux(folder, c.flux, false)
+			return writeFlux(folder, c.flux, slices.Contains(c.more, "random"))
 		}
 	}
 	return nil

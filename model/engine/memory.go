@@ -40,7 +40,7 @@ const together = 5
 var (
 	goCost  = cost{program: 145 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.3, second: 0.5, perToken: 60 << 10}
 	xlaCost = cost{
-		program: 240 << 20, compile: 165 << 20, entities: 90 << 20, group: 50 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
+		program: 240 << 20, compile: 165 << 20, entities: 105 << 20, group: 5 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
 		decode: channels{3, 135}, encode: channels{6.2, 44}, one: 2.1, second: 0.4, perToken: 20 << 10, text: 1, convert: true,
 	}
 )
