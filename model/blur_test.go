@@ -36,7 +36,7 @@ func gaussianBlur(pix []uint8, size eligen.Size, radius float64) []uint8 {
 	return out
 }
 
-// boxBlur is the mean over 2·radius+1 samples, whose outermost count in part.
+// boxBlur writes the mean over 2·radius+1 samples, whose outermost count in part.
 func boxBlur(out, in []uint8, radius float32) {
 	n, r := len(in), int(radius)
 	weight := uint32((1 << 24) / (radius*2 + 1))

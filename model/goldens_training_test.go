@@ -210,7 +210,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	}
 }
 
-// quiet is near that logs nothing.
+// quiet compares as near does, and logs nothing.
 func quiet(t *testing.T, name string, got, want tensor.Tensor, atol float64) {
 	t.Helper()
 	if !slices.Equal(got.Shape, want.Shape) {

@@ -44,7 +44,7 @@ func loraFile(t *testing.T, format string, seed uint64, rank int, which func(mod
 
 func every(string) bool { return true }
 
-// adapters are LoRAs of all formats, by their files.
+// adapters returns LoRAs of all formats, by their files.
 func adapters(t *testing.T) []eligen.Adapter {
 	return []eligen.Adapter{
 		{Kind: "lora", Name: "a", Path: loraFile(t, lora.Native, 11, 2, every), Scale: 1},
@@ -68,7 +68,7 @@ func TestLoRAs(t *testing.T) {
 	}
 }
 
-// loraJob is job with adapters, without what LoRAs don't meet.
+// loraJob returns job's work with adapters, and without what LoRAs don't apply to.
 func loraJob(t *testing.T, e *Engine, list ...eligen.Adapter) eligen.Denoise {
 	_, d := job(t, e, list...)
 	d.Entities, d.Negative, d.CFG = nil, nil, 1

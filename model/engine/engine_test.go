@@ -54,7 +54,7 @@ var tiny = nano.Manifest{
 	Steps: 3, StepsWithEntities: 4, CFG: 1, CFGWithNegative: 2, CFGWithEntities: 3, Guidance: 3.5, Schedule: "eligen",
 }
 
-// random is weights drawn from a seed, at a size that keeps activations near 1.
+// random draws weights from a seed, at a size that keeps activations near 1.
 func random(seed uint64, prefix string, list []weights.Weight) []tensor.Named {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	var out []tensor.Named
@@ -185,7 +185,7 @@ func newEngine(t *testing.T, name string, o Options) *Engine {
 	return e
 }
 
-// job is a picture's work: two entities that overlap, of different sizes, and a
+// job returns a picture's work: two entities that overlap, of different sizes, and a
 // negative prompt.
 func job(t *testing.T, e *Engine, adapters ...eligen.Adapter) (eligen.Spec, eligen.Denoise) {
 	t.Helper()
@@ -297,7 +297,7 @@ func testDefinition(t *testing.T, e *Engine) {
 	}
 }
 
-// defined is Denoise by its definition.
+// defined computes Denoise by its definition.
 func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) tensor.Tensor {
 	t.Helper()
 	p := e.dits[d.Transformer].(*fluxmodel.DiT)
@@ -482,7 +482,7 @@ func testAdapters(t *testing.T, e *Engine) {
 	}
 }
 
-// gradient is a picture of neither shape nor size that any vision tower takes.
+// gradient draws a picture of a shape and size that no vision tower takes.
 func gradient() image.Image {
 	img := image.NewNRGBA(image.Rect(0, 0, 30, 20))
 	for i := range img.Pix {

@@ -52,14 +52,16 @@ func costOf(i backend.Info) cost {
 	return goCost
 }
 
-// scores is what n attention scores take, in float32, of which chunk are computed at
-// once: more than a chunk does where a second is made while the first is garbage.
+// scores returns how many bytes n attention scores take, in float32, of which chunk are
+// computed at once. That is more than one chunk where a second is made while the first is
+// garbage.
 func (c cost) scores(n, chunk int64) int64 {
 	first, second := min(n, chunk), min(max(0, n-chunk), chunk)
 	return int64(4 * (c.one*float64(first) + c.second*float64(second)))
 }
 
-// compiling is what the compiler takes for the graphs of steps with some groups of entities.
+// compiling returns the bytes that the compiler takes for the graphs of steps with some
+// groups of entities.
 func (c cost) compiling(groups int) int64 {
 	more := int64(min(exec.AtOnce(), together) - 2)
 	if groups == 0 {
@@ -68,8 +70,8 @@ func (c cost) compiling(groups int) int64 {
 	return c.compile + c.entities + int64(groups-1)*c.group + more*c.anotherOfEntities
 }
 
-// modulating is what all steps' modulations take while they are made, weights of so many
-// bytes included. XLA converts all of these to float32 before it begins.
+// modulating returns the bytes that all steps' modulations take while they are made,
+// those of the weights included. XLA converts all of these to float32 before it begins.
 func (c cost) modulating(weights, number int64) int64 {
 	if c.convert && number < 4 {
 		weights += weights / number * 4
@@ -77,8 +79,9 @@ func (c cost) modulating(weights, number int64) int64 {
 	return weights
 }
 
-// step is eligen.Sizes.Step of a transformer whose numbers have a size in bytes. before is
-// what is over before a step's weights are read, and so is compiling: more than those weights.
+// step returns eligen.Sizes.Step of a transformer whose numbers have a size in bytes.
+// before is what is freed again before a step's weights are read, as compiling is: more
+// than those weights.
 func (c cost) step(f family.Shape, number, before int64) func(eligen.StepSizes) (n, stay int64) {
 	return func(s eligen.StepSizes) (n, stay int64) {
 		heads, chunk := int64(f.Heads), int64(f.Scores)
@@ -103,11 +106,11 @@ func (c cost) step(f family.Shape, number, before int64) func(eligen.StepSizes) 
 	}
 }
 
-// prompts is what a prompt takes beside the encoders' weights, for its attention scores in
-// all layers.
+// prompts returns the bytes that a prompt takes on top of the encoders' weights, for its
+// attention scores in all layers.
 func (c cost) prompts(scores int64) int64 { return c.text * 4 * scores }
 
-// coding is eligen.Sizes.Coding of an autoencoder, which computes in float32.
+// coding returns eligen.Sizes.Coding of an autoencoder, which computes in float32.
 func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int64) {
 	return func(s eligen.Size) (decode, encode int64) {
 		positions := int64(s.W/a.Factor) * int64(s.H/a.Factor)

@@ -76,7 +76,8 @@ func (r *Runner) Run(g Graph, s *Store, inputs ...*tensors.Tensor) ([]*tensors.T
 	return r.RunKeeping(g, s, inputs, nil)
 }
 
-// RunKeeping is Run with further inputs, which it leaves to the next run.
+// RunKeeping runs a graph as Run does, with further inputs that it leaves to the next
+// run.
 func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (out []*tensors.Tensor, err error) {
 	defer func() {
 		for _, t := range inputs {

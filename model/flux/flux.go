@@ -255,8 +255,8 @@ func singleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modulatio
 	return Add(x, Mul(m.gate, w.In("linear2").Linear(y)))
 }
 
-// lastSingleBlock is singleBlock where only the image [B,S,D] is still wanted:
-// text rows need no more than keys and values.
+// lastSingleBlock computes singleBlock where only the image [B,S,D] is still wanted: text
+// rows need no more than keys and values.
 func lastSingleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modulation) *Node {
 	m := next(3)[0]
 	y := m.apply(nn.LayerNorm(x, epsilon))
@@ -339,8 +339,8 @@ func rope(g *Graph, cfg Config, h, w int, origin *Node) rotation {
 	return rotation{table(math.Cos), table(math.Sin)}
 }
 
-// movedRope is rope with the positions known only when the graph runs: in
-// float32, which is good enough for training.
+// movedRope computes rope with positions known only when the graph runs: in float32,
+// which is good enough for training.
 func movedRope(cfg Config, h, w int, origin *Node) rotation {
 	if origin.Rank() == 3 {
 		b, p, n := origin.Shape().Dim(0), origin.Shape().Dim(1), cfg.HeadDim()/2

@@ -34,7 +34,7 @@ var (
 	pictures    = eligen.DigestOf([]byte("paint 1: ip"))
 )
 
-// autoencoder is the digest of the autoencoder that a family's pictures would have.
+// autoencoder returns the digest of the autoencoder that a family's pictures would have.
 func autoencoder(g eligen.Geometry) eligen.Digest {
 	if g == eligen.DefaultGeometry {
 		return eligen.DigestOf([]byte("paint 1: autoencoder"))
@@ -107,7 +107,7 @@ func unread(of func(string) eligen.Unread) func(string) eligen.Unread {
 	}
 }
 
-// geometry is that of the families whose autoencoder a digest stands for.
+// geometry returns the geometry of the families whose autoencoder a digest stands for.
 func (e Engine) geometry(weights eligen.Digest) (eligen.Geometry, error) {
 	for _, f := range e.table() {
 		if g := f.Outline().Geometry; autoencoder(g) == weights {

@@ -139,7 +139,7 @@ func CheckText(what string, c eligen.Conditioning, width int) error {
 	return nil
 }
 
-// CheckTexts is CheckText of all texts of a picture's work.
+// CheckTexts checks all texts of a picture's work as CheckText does.
 func CheckTexts(d eligen.Denoise, width int) error {
 	errs := []error{CheckText("the prompt", d.Prompt, width)}
 	if d.Negative != nil {

@@ -17,8 +17,8 @@ type Files struct {
 	Transformer, Autoencoder, CLIP, T5 string
 }
 
-// settings are the files beside the weights that say how they are read, where the parts are folders:
-// the sizes of each part, and its indexes.
+// settings lists the files next to the weights that say how they are read, where the
+// parts are folders: the sizes of each part, and its indexes.
 func (l Files) settings() (list []string) {
 	for _, part := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
 		if weights.IsFolder(part) {

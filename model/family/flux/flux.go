@@ -172,7 +172,8 @@ func (f tokensFile) read() ([]byte, error) {
 	return data, err
 }
 
-// tokenFiles are where a FLUX.1 repository has its tokenizers: T5's, and CLIP's words and merges.
+// tokenFiles lists where a FLUX.1 repository has its tokenizers: T5's, and CLIP's words
+// and merges.
 func tokenFiles(dir string) []string {
 	return []string{filepath.Join(dir, "tokenizer_2", "tokenizer.json"),
 		filepath.Join(dir, "tokenizer", "vocab.json"), filepath.Join(dir, "tokenizer", "merges.txt")}

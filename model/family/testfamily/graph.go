@@ -10,8 +10,8 @@ import (
 
 const epsilon = 1e-6
 
-// block is attention and a perceptron over one stream of tokens: [1,L,D] to [1,L,D]. bias
-// [1,1,L,L] is added to the scores; nil is none.
+// block computes attention and a perceptron over one stream of tokens: [1,L,D] to
+// [1,L,D]. bias [1,1,L,L] is added to the scores; nil is none.
 func block(w nn.Weights, x, bias *Node) *Node {
 	qkv := nn.Chunk(w.In("qkv").Linear(nn.LayerNorm(x, epsilon)), 3)
 	for i := range qkv {
@@ -28,8 +28,8 @@ func encode(w nn.Weights, ids *Node) *Node {
 	return block(w.In("block"), Add(x, places(x.Graph(), x.Shape().Dim(1), 1)), nil)
 }
 
-// velocity is the model: latents [1,C,h,w], features of the time [1,timeDim], all texts'
-// states [1,T,D] and the mask over texts and image tokens [1,1,L,L] to [1,C,h,w].
+// velocity computes the model: latents [1,C,h,w], features of the time [1,timeDim], all
+// texts' states [1,T,D] and the mask over texts and image tokens [1,1,L,L] to [1,C,h,w].
 func velocity(w nn.Weights, latents, time, txt, bias *Node) *Node {
 	d := latents.Shape().Dimensions
 	rows, columns := d[2]/patch, d[3]/patch
@@ -48,7 +48,7 @@ func velocity(w nn.Weights, latents, time, txt, bias *Node) *Node {
 	return Reshape(x, 1, channels, d[2], d[3])
 }
 
-// places are what tells tokens in rows and columns apart: [1,rows·columns,D].
+// places returns what tells tokens in rows and columns apart: [1,rows·columns,D].
 func places(g *Graph, rows, columns int) *Node {
 	all := make([]float32, 0, rows*columns*dim)
 	for i := range rows * columns {

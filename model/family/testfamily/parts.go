@@ -64,7 +64,7 @@ func (t *transformer) Weights() weights.Loader { return t.weights }
 // DType returns what it computes in.
 func (t *transformer) DType() dtypes.DType { return t.dtype }
 
-// StepWeight is of all weights: nothing is computed before the steps.
+// StepWeight returns true for all weights: nothing is computed before the steps.
 func (t *transformer) StepWeight(string) bool { return true }
 
 // Shape returns its sizes.
@@ -131,7 +131,7 @@ func newBranch(r *exec.Runner, s *exec.Store, d eligen.Denoise, prompt eligen.Co
 	return &branch{r, s, d.Sigmas, exec.Upload(all, 1), exec.Upload(mask(texts, image, entities), 1, 1)}
 }
 
-// mask is EliGen's rule over [the entities' texts, the prompt, the image tokens], as
+// mask returns EliGen's rule over [the entities' texts, the prompt, the image tokens], as
 // addends to the scores [L,L]: a text sees itself and what it is about, the image all of
 // itself, the prompt, and the texts of the entities that it lies in.
 func mask(texts []tensor.Tensor, image int, entities []eligen.EntityConditioning) tensor.Tensor {

@@ -105,8 +105,8 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	return r, nil
 }
 
-// tokens are a prompt's, at most length of them: one that begins it, and one a word, by its
-// letters.
+// tokens returns a prompt's tokens, at most length of them: one that begins it, and one a
+// word, by its letters.
 func tokens(prompt string, length int) []int32 {
 	ids := []int32{0} // an empty prompt has a length, too
 	for _, word := range strings.Fields(strings.ToLower(prompt)) {

@@ -57,8 +57,8 @@ model "test" "small" {
 }
 `
 
-// park is a picture of five words with two entities. Tokens are 12×12 pixels, so that its
-// 60×36 pixels are 5×3 of them.
+// park returns a scene of five words with two entities. Tokens are 12×12 pixels, so that
+// its 60×36 pixels are 5×3 of them.
 func park(dog, x string) string {
 	return model + `
 render "park" {
