@@ -48,8 +48,8 @@ func derive(from *shape, r eligen.Region) (cty.Value, error) {
 	return cty.CapsuleVal(shapeType, out), nil
 }
 
-// shapeFunction is a function of a shape and numbers. optional is how many of the
-// last numbers may be left out.
+// shapeFunction makes a function of a shape and numbers. optional is how many of the last
+// numbers may be left out.
 func shapeFunction(description string, names []string, optional int, f func(s *shape, n []float64) (cty.Value, error)) function.Function {
 	params := []function.Parameter{{Name: "shape", Type: shapeType}}
 	params = append(params, numberParams(names[:len(names)-optional]...)...)
@@ -78,7 +78,7 @@ func shapeFunction(description string, names []string, optional int, f func(s *s
 	return function.New(spec)
 }
 
-// boundsFor is the box around a shape, for a function that can't do without.
+// boundsFor returns the box around a shape, for a function that can't do without.
 func boundsFor(s *shape) ([4]float64, bool, error) {
 	b, pixels, problem := boundsOf(s)
 	if problem != "" {
@@ -182,7 +182,7 @@ var mirrorFunction = function.New(&function.Spec{
 	},
 })
 
-// rederive is derive where the result may be no deeper than s is.
+// rederive derives a shape as derive does, where the result may be no deeper than s is.
 func rederive(s *shape, r eligen.Region) (cty.Value, error) {
 	if r.Kind == s.region.Kind && len(r.Parts) == len(s.region.Parts) {
 		return cty.CapsuleVal(shapeType, &shape{region: r, depth: s.depth, leaves: s.leaves}), nil
@@ -336,7 +336,7 @@ var gridFunction = function.New(&function.Spec{
 	},
 })
 
-// lastNumber is the optional last argument.
+// lastNumber returns the optional last argument.
 func lastNumber(args []cty.Value, at int) (float64, error) {
 	if len(args) > at+1 {
 		return 0, function.NewArgErrorf(at+1, "there are at most %d arguments", at+1)

@@ -70,7 +70,7 @@ type body struct {
 	iteration *iteration                // of the dynamic block that made this one, or nil
 }
 
-// header is the place of a block: its type and labels.
+// header returns the range of a block's header: its type and labels.
 func (l *loader) header(b *hcl.Block) hcl.Range {
 	if !isJSON(b.DefRange.Filename) {
 		return b.DefRange
@@ -225,7 +225,7 @@ func (b *body) reportContent(d *hcl.Diagnostic) {
 	}
 }
 
-// labels are a block's labels as the reference writes them: ` "FAMILY" "NAME"`.
+// labels writes a block's labels as the reference writes them: ` "FAMILY" "NAME"`.
 func labels(names []string) (s string) {
 	for _, name := range names {
 		s += fmt.Sprintf(" %q", strings.ToUpper(name))
@@ -242,7 +242,8 @@ func (b *body) errorf(r hcl.Range, summary, detail string, args ...any) (d *elig
 	return b.l.errorf(r, summary, detail, args...)
 }
 
-// place is where an argument's value is, else the block's header.
+// place returns the range of an argument's value, or of the block's header where it isn't
+// set.
 func (b *body) place(name string) hcl.Range {
 	if a, ok := b.attrs[name]; ok {
 		return a.Expr.Range()
@@ -325,7 +326,7 @@ func (b *body) convert(name string, ty cty.Type, want string) (cty.Value, bool) 
 	return c, true
 }
 
-// text is a string argument.
+// text reads a string argument.
 func (b *body) text(name string) (string, bool) {
 	v, ok := b.convert(name, cty.String, "a text in quotes")
 	if !ok {
@@ -334,7 +335,7 @@ func (b *body) text(name string) (string, bool) {
 	return v.AsString(), true
 }
 
-// choice is a string argument that has only some values.
+// choice reads a string argument that has only some values.
 func (b *body) choice(name string, values ...string) (string, bool) {
 	s, ok := b.text(name)
 	if ok && !slices.Contains(values, s) {
@@ -349,7 +350,7 @@ func (b *body) boolean(name string) (bool, bool) {
 	return ok && v.True(), ok
 }
 
-// number is a finite number between low and high, both included.
+// number reads a finite number between low and high, both included.
 func (b *body) number(name string, low, high float64) (float64, bool) {
 	v, ok := b.convert(name, cty.Number, "a number")
 	if !ok {
@@ -363,7 +364,7 @@ func (b *body) number(name string, low, high float64) (float64, bool) {
 	return f, true
 }
 
-// whole is a whole number between low and high, both included.
+// whole reads a whole number between low and high, both included.
 func (b *body) whole(name string, low, high int64) (int64, bool) {
 	v, ok := b.convert(name, cty.Number, "a whole number")
 	if !ok {
@@ -404,10 +405,9 @@ func plainFloat(f float64) string {
 	return fmt.Sprint(f)
 }
 
-// elements is a list argument's values with the place of each. A single value
-// is no list. The elements of a list that is written out are evaluated one by
-// one, so that a mistake in one does not hide those in others; a failed
-// one is unknown.
+// elements reads a list argument: its values, with the range of each. A single value is
+// no list. The elements of a list that is written out are evaluated one by one, so that a
+// mistake in one does not hide those in others; a failed one is unknown.
 func (b *body) elements(name, want string) (values []cty.Value, places []hcl.Range, ok bool) {
 	a, set := b.attrs[name]
 	if !set {
@@ -444,8 +444,8 @@ func (b *body) elements(name, want string) (values []cty.Value, places []hcl.Ran
 	return values, places, true
 }
 
-// object is an argument { a = …, b = … } as a body of its own, so that its
-// parts are read like arguments.
+// object returns an argument { a = …, b = … } as a body of its own, so that its parts are
+// read like arguments.
 func (b *body) object(name string, g *grammar) (*body, bool) {
 	a, set := b.attrs[name]
 	if !set {
@@ -495,7 +495,7 @@ func (b *body) part(name string, e hcl.Expression, at hcl.Range) {
 	b.attrs[name] = &hcl.Attribute{Name: name, Expr: e, Range: e.Range(), NameRange: at}
 }
 
-// inner is the first block of a type, or nil.
+// inner returns the first block of a type, or nil.
 func (b *body) inner(kind string) *hcl.Block {
 	for _, x := range b.blocks {
 		if x.Type == kind {

@@ -24,7 +24,7 @@ func unnameable(r rune) bool {
 	return invisible(r) && !joins
 }
 
-// codePoint is a character for a message, as "U+00A0 (no-break space)".
+// codePoint names a character for a message, such as "U+00A0 (no-break space)".
 func codePoint(r rune) string {
 	name := strings.ToLower(runenames.Name(r))
 	switch r {

@@ -124,7 +124,7 @@ func (m *metrics) look(e hcl.Expression, ty cty.Type, want string) (cty.Value, *
 	return v, ctx
 }
 
-// evaluate is an expression's value, given the values of the calls.
+// evaluate returns an expression's value, given the values of the calls.
 func (m *metrics) evaluate(e hcl.Expression, ctx *hcl.EvalContext, ty cty.Type, values []float64) (cty.Value, error) {
 	ctx = &hcl.EvalContext{Variables: ctx.Variables, Functions: m.functions(func(c eligen.MetricCall) (cty.Value, error) {
 		i := m.index(c)
@@ -151,7 +151,7 @@ func (m *metrics) index(c eligen.MetricCall) int {
 	})
 }
 
-// callRange is where a metric is called, as far as its name tells.
+// callRange returns where a metric is called, as far as its name tells.
 func (m *metrics) callRange(e hcl.Expression, c eligen.MetricCall) hcl.Range {
 	at := e.Range()
 	if root, ok := e.(hclsyntax.Node); ok {
@@ -165,7 +165,7 @@ func (m *metrics) callRange(e hcl.Expression, c eligen.MetricCall) hcl.Range {
 	return at
 }
 
-// functions are all functions of expressions, and those that measure.
+// functions returns all functions of expressions, and those that measure.
 func (m *metrics) functions(measure func(eligen.MetricCall) (cty.Value, error)) map[string]function.Function {
 	out := maps.Clone(m.l.functions)
 	metric := func(name string, second string, make func(c *eligen.MetricCall, r *eligen.Render, v cty.Value) error) function.Function {
@@ -321,7 +321,7 @@ func (b *body) address(name string) (string, hcl.Range, bool) {
 	return out, at, true
 }
 
-// at is the node or instance of an address, or nil.
+// at returns the node or instance of an address, or nil.
 func (l *declared) at(address string) (found *node) {
 	l.all(func(n *node) {
 		for _, one := range append([]*node{n}, n.instances...) {

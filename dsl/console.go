@@ -66,8 +66,8 @@ func (l *loader) evaluate(name string, line int, expr string) (string, eligen.Di
 // lineWidth is how long a list or an object may be on one line.
 const lineWidth = 72
 
-// show is a value as a scene writes it. A block inside another value is its address;
-// top says that the value was asked for.
+// show writes a value as a scene does. A block inside another value is its address; top
+// says that the value was asked for.
 func (l *loader) show(v cty.Value, top bool, depth int) string {
 	ty := v.Type()
 	switch {
@@ -146,7 +146,7 @@ func (l *loader) show(v cty.Value, top bool, depth int) string {
 	return b.String() + strings.Repeat("  ", depth) + shut
 }
 
-// showShape is a shape as its constructor, with the files of its masks.
+// showShape writes a shape as its constructor, with the files of its masks.
 func (l *loader) showShape(s *shape) string {
 	return s.region.Text(func(r eligen.Region) string {
 		var names []string

@@ -75,7 +75,7 @@ func TestScenes(t *testing.T) {
 	}
 }
 
-// worded is a diagnostic as comments expect it, with its notes on one line each.
+// worded writes a diagnostic as comments expect it, with its notes on one line each.
 func worded(d eligen.Diagnostic) string {
 	text := d.Summary + ": " + d.Detail
 	for _, n := range d.Notes {
@@ -128,7 +128,7 @@ func take(wants map[int][]*regexp.Regexp, line int, text string) bool {
 	return false
 }
 
-// describe is the scene as JSON, with every Source as "line: what it points at", and
+// describe writes the scene as JSON, with every Source as "line: what it points at", and
 // without what is nil.
 func describe(t *testing.T, scene *eligen.Scene) string {
 	t.Helper()

@@ -82,7 +82,7 @@ func (b *body) dynamic(block *hcl.Block) []*hcl.Block {
 	return out
 }
 
-// elementsOf are the keys and values of an argument that is any collection.
+// elementsOf returns the keys and values of an argument that is any collection.
 func (b *body) elementsOf(name string) (keys, values []cty.Value, ok bool) {
 	a := b.attrs[name]
 	if a == nil {
@@ -112,7 +112,7 @@ func (b *body) elementsOf(name string) (keys, values []cty.Value, ok bool) {
 	return keys, values, true
 }
 
-// eval is the value of an expression of the body's.
+// eval returns the value of an expression of the body's.
 func (b *body) eval(e hcl.Expression) (v cty.Value) {
 	b.within(func() { v = b.l.eval(e) })
 	return v
@@ -127,7 +127,8 @@ func (b *body) within(f func()) {
 	b.l.named(b.iteration.element, b.iteration.of, func() { b.l.inside(b.iteration.words, f) })
 }
 
-// instanceOf is the address of a block with, in one that a dynamic block made, which it is.
+// instanceOf returns the address of a block. In one that a dynamic block made, it says
+// which instance.
 func (b *body) instanceOf(address string) string {
 	if b.iteration == nil {
 		return address
@@ -139,7 +140,7 @@ func (b *body) instanceOf(address string) string {
 	return fmt.Sprintf("%s, %s.key = %s", address, b.iteration.name, short(key))
 }
 
-// keyWord is how a path tells the instances of a block apart.
+// keyWord returns how a path tells the instances of a block apart.
 func (b *body) keyWord() string {
 	switch {
 	case b.iteration != nil:

@@ -148,8 +148,8 @@ func (l *loader) inside(words map[string]cty.Value, f func()) {
 	f()
 }
 
-// repeat is the value of a block: its own, or an object or a list of those of
-// its instances.
+// repeat returns the value of a block: its own, or an object or a list of those of its
+// instances.
 func (l *loader) repeat(b *hcl.Block, n *node, compute func(*loader, *hcl.Block, *node) cty.Value) cty.Value {
 	list, keyed, several, ok := l.instances(b)
 	if !several {
@@ -258,7 +258,8 @@ func (l *log) named(name string, of int, f func()) {
 
 const markOfName = "\x00in\x00"
 
-// mark is what a diagnostic's detail ends with until all are there, and unmark takes it off.
+// mark returns what a diagnostic's detail ends with until all are there; unmark removes
+// it.
 func (n named) mark() string {
 	if n.name == "" {
 		return ""

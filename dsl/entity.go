@@ -134,7 +134,7 @@ func (b *body) shape(name string, v cty.Value) *shape {
 	return s
 }
 
-// round is for messages: 0.1 + 0.2 reads 0.3.
+// round rounds for messages: 0.1 + 0.2 reads 0.3.
 func round(f float64) float64 {
 	if f > -1e9 && f < 1e9 {
 		n := f * 1e6

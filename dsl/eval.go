@@ -57,7 +57,7 @@ const (
 	done
 )
 
-// address is the node's name in the whole scene, local its name in its own file.
+// address returns the node's name in the whole scene; local its name in its own file.
 func (n *node) address() string { return n.module + n.local() }
 
 func (n *node) local() string { return n.kind + "." + n.name }
@@ -119,7 +119,7 @@ func (l *declared) names(kind string) []string {
 	return out
 }
 
-// resolve is the node's value, evaluated now if it has not been.
+// resolve returns the node's value, evaluated now if it has not been.
 func (l *loader) resolve(n *node) cty.Value {
 	l.goOn()
 	switch n.state {
@@ -149,7 +149,7 @@ func (l *loader) resolve(n *node) cty.Value {
 	return n.value
 }
 
-// eval is the value of an expression, or an unknown one where it has problems.
+// eval returns the value of an expression, or an unknown one where it has problems.
 func (l *loader) eval(e hcl.Expression) cty.Value {
 	l.goOn()
 	if l.checkCalls(e) {
@@ -315,7 +315,7 @@ func (e *evaluator) context(
 	return ctx
 }
 
-// word is the value of each, of count, or of a dynamic block's element; an unknown
+// word returns the value of each, of count, or of a dynamic block's element; an unknown
 // one where the block has none.
 func (l *loader) word(t hcl.Traversal, tried bool, bad *[]hcl.Range) cty.Value {
 	root := t.RootName()
@@ -338,7 +338,7 @@ func (l *loader) word(t hcl.Traversal, tried bool, bad *[]hcl.Range) cty.Value {
 	return v
 }
 
-// tries are the places of calls of try() and can(), whose arguments may fail.
+// tries lists the ranges of calls of try() and can(), whose arguments may fail.
 func tries(e hcl.Expression) (out []hcl.Range) {
 	root, ok := e.(hclsyntax.Node)
 	if !ok {
@@ -353,7 +353,7 @@ func tries(e hcl.Expression) (out []hcl.Range) {
 	return out
 }
 
-// stepName is the name that a step of a traversal gives: .name or ["name"].
+// stepName returns the name that a step of a traversal gives: .name or ["name"].
 func stepName(s hcl.Traverser) (string, bool) {
 	switch s := s.(type) {
 	case hcl.TraverseAttr:
@@ -366,7 +366,7 @@ func stepName(s hcl.Traverser) (string, bool) {
 	return "", false
 }
 
-// stepRange is the place of a step, without its dot.
+// stepRange returns the range of a step, without its dot.
 func (l *log) stepRange(s hcl.Traverser) hcl.Range {
 	r := s.SourceRange()
 	if _, ok := s.(hcl.TraverseAttr); ok && strings.HasPrefix(l.textOf(r), ".") {
@@ -466,8 +466,8 @@ func (d *declared) undeclaredHint(kind, name string) (what, hint string) {
 	return what, hint
 }
 
-// kindOf is the kind under which a name is declared, where it is not the one
-// that was asked for.
+// kindOf returns the kind under which a name is declared, where it is not the one that
+// was asked for.
 func (l *declared) kindOf(name string) string {
 	for _, kind := range []string{"entity", "local", "var", "model", "adapter", "render"} {
 		if _, ok := l.nodes[kind+"."+name]; ok {
@@ -743,8 +743,8 @@ func (l *evaluator) uses(e hcl.Expression, ctx *hcl.EvalContext) (notes []eligen
 	return notes
 }
 
-// setAt is where the value was set that a reference begins with: a variable's default, or
-// what was given in its place; nil where no file says it.
+// setAt returns where the value was set that a reference begins with: a variable's
+// default, or what was given in its place; nil where no file says it.
 func (l *evaluator) setAt(t hcl.Traversal) *eligen.Source {
 	if len(t) < 2 {
 		return nil
@@ -809,7 +809,7 @@ func short(v cty.Value) string {
 	return ""
 }
 
-// plain is a number as a person would write it.
+// plain writes a number as a person would.
 func plain(f *big.Float) string {
 	if f.IsInf() {
 		return "infinite"
@@ -835,7 +835,7 @@ func written(t hcl.Traversal) string {
 	return b.String()
 }
 
-// identityOf is the block that a value is, or nil.
+// identityOf returns the block that a value is, or nil.
 func identityOf(v cty.Value) *node {
 	if v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() || !v.Type().HasAttribute(identityName) {
 		return nil
@@ -885,7 +885,7 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 	return nil, false
 }
 
-// whole is the repeated block whose instances together v is, or nil.
+// whole returns the repeated block whose instances together are v, or nil.
 func (l *declared) whole(v cty.Value) *node {
 	if v.IsNull() || !v.IsKnown() || !v.Type().IsObjectType() && !v.Type().IsTupleType() || v.LengthInt() == 0 {
 		return nil

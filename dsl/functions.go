@@ -13,8 +13,8 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// allFunctions are the functions of expressions: the pure part of Terraform's
-// library under its names, shapes, and lora().
+// allFunctions returns the functions of expressions: the pure part of Terraform's library
+// under its names, shapes, and lora().
 func (l *loader) allFunctions() map[string]function.Function {
 	out := maps.Clone(pureFunctions)
 	maps.Copy(out, l.shapeFunctions())
@@ -122,7 +122,8 @@ var replaceFunction = function.New(&function.Spec{
 
 var errLongText = fmt.Errorf("the result has more than %d MiB", maxText>>20)
 
-// replacePattern is regexp's ReplaceAllString, up to the most text that a value has.
+// replacePattern replaces as regexp's ReplaceAllString does, up to the longest string
+// that a value may be.
 func replacePattern(text, pattern, now string) (cty.Value, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
@@ -177,8 +178,8 @@ func affix(has func(s, affix string) bool, name string) function.Function {
 	})
 }
 
-// ofAttributes is a function of a map or an object that sees of a block's value what a
-// scene may see: not which block it is.
+// ofAttributes makes, of a function of a map or an object, one that sees of a block's
+// value what a scene may see: not which block it is.
 func ofAttributes(f function.Function) function.Function {
 	plain := func(args []cty.Value) []cty.Value {
 		v := args[0]

@@ -322,8 +322,8 @@ func guardJSON(f *file, src []byte) *eligen.Diagnostic {
 	return nil
 }
 
-// jsonString is the length of the string literal that b starts with, closing
-// quote included, as HCL's JSON scanner finds it.
+// jsonString returns the length of the string literal that b starts with, closing quote
+// included, as HCL's JSON scanner finds it.
 func jsonString(b []byte) int {
 	escaped := false
 	for i := 1; i < len(b); i++ {

@@ -136,7 +136,7 @@ func TestGuardLimits(t *testing.T) {
 	}
 }
 
-// chain is n local values, each of which is the one after it.
+// chain writes n local values, each of which is the one after it.
 func chain(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -30,7 +30,7 @@ func encodePNG(t *testing.T, img image.Image) string {
 	return b.String()
 }
 
-// bright is a picture with the left half at one grey and the right half at another.
+// bright draws a picture with the left half at one grey and the right half at another.
 func bright(w, h int, left, right uint8) *image.Gray {
 	g := image.NewGray(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -44,7 +44,7 @@ func bright(w, h int, left, right uint8) *image.Gray {
 	return g
 }
 
-// claims is a PNG whose header says w×h pixels, and nothing else.
+// claims makes a PNG whose header says w×h pixels, and nothing else.
 func claims(w, h uint32) string {
 	var b bytes.Buffer
 	b.WriteString("\x89PNG\r\n\x1a\n")

@@ -9,8 +9,8 @@ import (
 	"github.com/eligen/eligen/planner"
 )
 
-// judged is what eligen validate says of a scene: what is wrong with how it is written,
-// and, planned for the paint engine, with what it means.
+// judged returns what eligen validate says of a scene: what is wrong with how it is
+// written, and, planned for the paint engine, with what it means.
 func judged(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	return planned(ctx, path, vars, LoadPartial)
 }
@@ -30,7 +30,7 @@ func planned(ctx context.Context, path string, vars Vars, load func(context.Cont
 	}
 }
 
-// judgedText is judged for the text of a scene in a folder that is made for it.
+// judgedText judges the text of a scene in a folder that is made for it.
 func judgedText(t *testing.T, src string) eligen.Diagnostics {
 	t.Helper()
 	dir := write(t, map[string]string{"scene.hcl": src})

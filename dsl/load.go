@@ -78,9 +78,9 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 	return load(ctx, path, src, vars)
 }
 
-// LoadPartial is Load, but returns a scene with mistakes too, as far as it could be read
-// and without checks, so that the planner finds what else is wrong; its renders say what
-// in them is broken. The scene is nil where nothing could be read.
+// LoadPartial reads a scene as Load does, but returns a scene with mistakes too, as far
+// as it could be read and without checks, so that the planner finds what else is wrong;
+// its renders say what in them is broken. The scene is nil where nothing could be read.
 func LoadPartial(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Diagnostics) {
 	vars.partial = true
 	return Load(ctx, path, vars)
@@ -265,7 +265,7 @@ func (l *loader) gather(path string, drafts bool) (scene *eligen.Scene, renders 
 	return scene, renders
 }
 
-// newLoader is a loader of a file, or, for nil, of a module.
+// newLoader makes a loader of a file, or, for nil, of a module.
 func newLoader(ctx context.Context, main *file) *loader {
 	l := &loader{
 		evaluator: &evaluator{
@@ -449,7 +449,8 @@ func (l *loader) declareBlock(kind string, b *hcl.Block, compute func(*loader, *
 	}})
 }
 
-// declareRepeated is declareBlock for blocks that may have for_each or count.
+// declareRepeated declares a block that may have for_each or count, as declareBlock
+// declares others.
 func (l *loader) declareRepeated(kind string, b *hcl.Block, compute func(*loader, *hcl.Block, *node) cty.Value) {
 	l.declareBlock(kind, b, func(l *loader, b *hcl.Block, n *node) cty.Value { return l.repeat(b, n, compute) })
 }
@@ -467,7 +468,7 @@ func (l *loader) declareLocals(b *hcl.Block) {
 	}
 }
 
-// inOrder are arguments in the order of the file.
+// inOrder sorts arguments by their order in the file.
 func inOrder(attrs hcl.Attributes) []*hcl.Attribute {
 	return slices.SortedFunc(maps.Values(attrs), func(a, b *hcl.Attribute) int {
 		return cmp.Compare(a.NameRange.Start.Byte, b.NameRange.Start.Byte)

@@ -119,8 +119,8 @@ func (m *meter) outside(f func()) {
 	f()
 }
 
-// evaluate is an expression's value, counted. Where it costs too much, the diagnostic
-// says so.
+// evaluate returns an expression's value, and counts what it costs. If that is too much,
+// the diagnostic says so.
 func (m *meter) evaluate(e hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
 	if m.depth++; m.depth == 1 {
 		m.begun, m.away = time.Now(), 0
@@ -166,8 +166,8 @@ func (m *meter) value(e hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Di
 	return tree.Value(ctx)
 }
 
-// ofJSON is an expression of HCL's JSON syntax as one of the native syntax, or nil where
-// it holds no template, and so computes nothing.
+// ofJSON rewrites an expression of HCL's JSON syntax in the native syntax. It returns nil
+// where the expression holds no template, and so computes nothing.
 func (m *meter) ofJSON(e hcl.Expression) hclsyntax.Expression {
 	if list, diags := hcl.ExprList(e); !diags.HasErrors() {
 		out := &hclsyntax.TupleConsExpr{SrcRange: e.Range(), OpenRange: e.StartRange()}
@@ -214,7 +214,7 @@ func (p *plainJSON) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return p.json.Value(ctx)
 }
 
-// counted is a copy of an expression, each part of which is counted when it is evaluated.
+// counted copies an expression, so that each part of it is counted when it is evaluated.
 // (What is parsed stays as it is, since it is also read without being evaluated.)
 func (m *meter) counted(e hclsyntax.Expression) hclsyntax.Expression {
 	all := func(in []hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression) []hclsyntax.Expression {
@@ -305,7 +305,7 @@ func (m *meter) counted(e hclsyntax.Expression) hclsyntax.Expression {
 	return &metered{out, m}
 }
 
-// parsed is the expression that a counted one was made of.
+// parsed returns the expression that a counted one was made of.
 func (m *meter) parsed(e hcl.Expression) hcl.Expression {
 	for {
 		switch x := e.(type) {
@@ -361,19 +361,19 @@ func outOfReach(v cty.Value) string {
 	return ""
 }
 
-// measured is an expression whose value is looked at as a whole by what it is part of: it
-// is compared, converted or copied.
+// measured wraps an expression whose value is looked at as a whole by what it is part of:
+// it is compared, converted or copied.
 func (m *meter) measured(e hclsyntax.Expression) hclsyntax.Expression {
 	return &weighed{Expression: m.counted(e), m: m}
 }
 
-// converted is an expression whose value may be converted to the type of another one: of
-// a tuple, the library compares each type with each.
+// converted wraps an expression whose value may be converted to the type of another one:
+// of a tuple, the library compares each type with each.
 func (m *meter) converted(e hclsyntax.Expression) hclsyntax.Expression {
 	return &weighed{Expression: m.counted(e), m: m, pairs: true}
 }
 
-// part is an expression whose value becomes part of a text.
+// part wraps an expression whose value becomes part of a string.
 func (m *meter) part(e hclsyntax.Expression) hclsyntax.Expression {
 	if _, ok := e.(*hclsyntax.LiteralValueExpr); ok {
 		return e
@@ -416,7 +416,7 @@ func (e *iterated) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
-// lengthOf is how many elements a value has, 0 where it has none or is none.
+// lengthOf returns how many elements a value has, 0 where it has none or is unknown.
 func lengthOf(v cty.Value) int {
 	ty := v.Type()
 	if !v.IsKnown() || v.IsNull() || !ty.IsCollectionType() && !ty.IsTupleType() && !ty.IsObjectType() {
@@ -669,7 +669,7 @@ func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
 	}
 }
 
-// bytesOf is how long values are as texts, at most.
+// bytesOf returns how long values are as strings, at most.
 func (m *meter) bytesOf(at hcl.Range, values []cty.Value) (n int64) {
 	for _, v := range values {
 		w := weight{}
@@ -679,8 +679,8 @@ func (m *meter) bytesOf(at hcl.Range, values []cty.Value) (n int64) {
 	return n
 }
 
-// formattedBytes is how long what format() makes can be: each verb may stand for any of
-// the arguments, and be as wide as three digits say.
+// formattedBytes returns how long the result of format() can be: each verb may stand for
+// any of the arguments, and be as wide as three digits say.
 func formattedBytes(format string, arguments int64) int64 {
 	verbs, widest := int64(0), int64(0)
 	for i, part := range strings.Split(format, "%") {

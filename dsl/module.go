@@ -162,8 +162,8 @@ func (b moduleBody) openModule(n *node, source string) (part *loader, close func
 	return part, func() { root.Close() }
 }
 
-// part is a loader of a module in a folder: its names are its own, and what is read once,
-// counted or written is the scene's.
+// part makes a loader of a module in a folder: its names are its own, and what is read
+// once, counted or written is the scene's.
 func (l *loader) part(address, folder string, root *os.Root) *loader {
 	p := newLoader(l.ctx, nil)
 	p.meter, p.modules, p.expanded = l.meter, l.modules, l.expanded
@@ -246,8 +246,8 @@ func (b moduleBody) inputs(part *loader) {
 	}
 }
 
-// exports are the blocks of a module, as module.name is to the scene. What a
-// module computes on the way, its locals and variables, is its own.
+// exports returns the blocks of a module, as module.name is to the scene. What a module
+// computes on the way, its locals and variables, is its own.
 func (l *loader) exports() cty.Value {
 	one := map[string]map[string]cty.Value{"entity": {}, "render": {}}
 	two := map[string]map[string]map[string]cty.Value{"model": {}, "adapter": {}}
@@ -283,8 +283,8 @@ func (l *loader) exports() cty.Value {
 // module is the address of the module that l reads: "module.birds".
 func (l *declared) moduleAddress() string { return strings.TrimSuffix(l.address, ".") }
 
-// shown is how l's own files call a block: a block of a module's, inside it, has
-// no module before its name.
+// shown returns how l's own files call a block: a block of a module's, inside it, has no
+// module before its name.
 func (l *declared) shown(n *node) string { return strings.TrimPrefix(n.address(), l.address) }
 
 // all calls f for every node of the scene or module, those of its modules included.
@@ -297,7 +297,7 @@ func (l *declared) all(f func(*node)) {
 	}
 }
 
-// moduleNames are the names in an address: "module.a.module.b." has a and b.
+// moduleNames returns the names in an address: "module.a.module.b." has a and b.
 func moduleNames(address string) (names []string) {
 	parts := strings.Split(address, ".")
 	for i := 1; i < len(parts); i += 2 {

@@ -171,7 +171,7 @@ func (s *syntax) read(f *file, ds *eligen.Diagnostics, piece []byte, pos hcl.Pos
 	}
 }
 
-// argumentAt is the line that holds offset at, if an argument begins and ends on it.
+// argumentAt returns the line that holds offset at, if an argument begins and ends on it.
 func argumentAt(src []byte, at int) (line [2]int, ok bool) {
 	at = min(max(0, at), len(src))
 	from := bytes.LastIndexByte(src[:at], '\n') + 1
@@ -267,7 +267,7 @@ func (f *file) report(ds *eligen.Diagnostics, d *hcl.Diagnostic) {
 	*ds = append(*ds, p)
 }
 
-// line is where a line of the file, by its number, holds a word.
+// line returns where a line of the file, by its number, holds a word.
 func (f *file) line(number, word string) eligen.Source {
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 1 || n > len(f.lines) {
@@ -278,8 +278,8 @@ func (f *file) line(number, word string) eligen.Source {
 	return f.source(hcl.Range{Start: hcl.Pos{Byte: start}, End: hcl.Pos{Byte: start + len(word)}})
 }
 
-// stock is a summary of the HCL library's in stock words: some of its summaries hold
-// names, and a later release of it may have new ones.
+// stock rewrites a summary of the HCL library's in stock words: some of its summaries
+// hold names, and a later release of it may have new ones.
 func stock(summary string) string {
 	switch {
 	case codes.Of(summary) != "":

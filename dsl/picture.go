@@ -191,8 +191,8 @@ func readBelow(root *os.Root, name, whose, what string, limit int64) ([]byte, er
 	return data, err
 }
 
-// fileFunction is the text of a file below the scene's folder, for csvdecode and
-// jsondecode.
+// fileFunction makes the function that reads the text of a file below the scene's folder,
+// for csvdecode and jsondecode.
 func (l *disk) fileFunction() function.Function {
 	return function.New(&function.Spec{
 		Description: "The text of a file below the scene's folder, as for csvdecode(file(\"layouts.csv\")).",

@@ -76,7 +76,7 @@ func (l *loader) recipe(block *hcl.Block) {
 	}
 }
 
-// kind is what a recipe trains: the recipe's name, where it doesn't say.
+// kind returns what a recipe trains: the recipe's name, where it doesn't say.
 func (b recipeBody) kind(name string) string {
 	if s, ok := b.choice("kind", trainings...); ok {
 		return s
@@ -215,7 +215,7 @@ func (b recipeBody) rank() int {
 	return 0
 }
 
-// dataset is "composed", or a folder, found from the scene's.
+// dataset returns "composed", or the path of a folder, found from the scene's.
 func (b recipeBody) dataset(s string) string {
 	if s == "composed" {
 		return s

@@ -191,7 +191,7 @@ func (b *body) model(into *eligen.Model) {
 	}
 }
 
-// base is the render that this one is a variant of, or nil.
+// base returns the render that this one is a variant of, or nil.
 func (b renderBody) base() *node {
 	v, ok := b.value("from")
 	if !ok {
@@ -367,8 +367,8 @@ func (b renderBody) init(r *eligen.Render) {
 	r.Init = out
 }
 
-// picture is an argument that is a whole picture, not a mask: a copy that may be
-// changed.
+// picture reads an argument that is a whole picture, not a mask. It returns a copy that
+// may be changed.
 func (b *body) picture(name string) *eligen.Picture {
 	v, ok := b.value(name)
 	if !ok {
@@ -377,7 +377,7 @@ func (b *body) picture(name string) *eligen.Picture {
 	return b.pictureOf(v, strconv.Quote(name), b.place(name))
 }
 
-// pictureOf is a value that is a whole picture.
+// pictureOf reads a value that is a whole picture.
 func (b *body) pictureOf(v cty.Value, what string, at hcl.Range) *eligen.Picture {
 	switch {
 	case v.Type() == shapeType && !v.IsNull() && shapeOf(v).picture != nil && shapeOf(v).options:
@@ -498,7 +498,7 @@ func (b renderBody) outputs(r *eligen.Render, n *node) {
 	}
 }
 
-// fileName is a node's name where it names a file: poster-dawn for
+// fileName returns a node's name where it names a file: poster-dawn for
 // render.poster["dawn"], birds-poster for module.birds.render.poster.
 func fileName(n *node) string {
 	name, _, several := strings.Cut(n.name, "[")
@@ -610,8 +610,8 @@ func (b outputBody) collides(at hcl.Range, path string, first writer, who string
 
 const duplicateOutput = "Duplicate output"
 
-// fileKey is a path as file systems may see it that don't tell upper from lower case, or
-// one spelling of an accent from the other.
+// fileKey rewrites a path as file systems may see it that don't tell upper from lower
+// case, or one spelling of an accent from the other.
 func fileKey(clean string) string { return strings.ToLower(norm.NFC.String(clean)) }
 
 // A numberedOutput is all that a clip's frames are written to.
@@ -621,7 +621,7 @@ type numberedOutput struct {
 	writer
 }
 
-// frame is the file of a frame, as its key.
+// frame returns the file of a frame, as its key.
 func (o numberedOutput) frame(n int) string { return fmt.Sprintf(o.key, n) }
 
 // filesMeet complains about a clip's numbered frames that something else is written to or
@@ -671,7 +671,7 @@ func (l *loader) filesMeet(renders []eligen.Render) {
 	}
 }
 
-// meets is the first frame that two outputs with equal ends write to one file.
+// meets returns the first frame that two outputs with equal ends write to one file.
 func (o numberedOutput) meets(p numberedOutput) (frame int, ok bool) {
 	for _, f := range []int{0, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000} { // where a number fills its zeros
 		if f < min(o.frames, p.frames) && o.frame(f) == p.frame(f) {
@@ -681,7 +681,7 @@ func (o numberedOutput) meets(p numberedOutput) (frame int, ok bool) {
 	return 0, false
 }
 
-// frameOf is the clip, and its frame, that a file is of.
+// frameOf returns the clip that a file belongs to, and the frame that it is.
 func frameOf(byEnds map[[2]string][]numberedOutput, key string) (o numberedOutput, frame int, ok bool) {
 	if len(byEnds) == 0 {
 		return o, 0, false

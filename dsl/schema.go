@@ -53,7 +53,7 @@ type FunctionSchema struct {
 	Group string `json:"group"` // "shapes", "numbers", …
 }
 
-// Schema is the language.
+// Schema returns the language.
 func Schema() Reference {
 	out := Reference{Format: 1}
 	out.Blocks = blockSchemas("", topGrammar)
@@ -118,7 +118,7 @@ func laterWords(g *grammar) []string {
 	return out
 }
 
-// signature is how a function is called.
+// signature writes how a function is called.
 func signature(name string, f function.Function) string {
 	var args []string
 	for _, p := range f.Params() {

@@ -59,7 +59,7 @@ func numberParams(names ...string) []function.Parameter {
 	return out
 }
 
-// finite is the arguments as float64s; canvases are far below a million pixels.
+// finite returns the arguments as float64s; canvases are far below a million pixels.
 func finite(args []cty.Value) ([]float64, error) {
 	out := make([]float64, len(args))
 	for i, a := range args {
@@ -285,7 +285,7 @@ var boundsFunction = function.New(&function.Spec{
 	},
 })
 
-// boundsOf is the box around a shape: x0, y0, x1, y1, in pixels or fractions.
+// boundsOf returns the box around a shape: x0, y0, x1, y1, in pixels or fractions.
 func boundsOf(s *shape) (b [4]float64, pixels bool, problem string) {
 	if s.region.Kind == "image" && (s.region.Fit == "" || s.region.Fit == "stretch") {
 		return s.bitmap, false, "" // as Box, which would look at every pixel again

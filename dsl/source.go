@@ -31,9 +31,9 @@ func newFile(name string, src []byte) *file {
 // shownLine is the most characters of a line that a diagnostic carries.
 const shownLine = 1000
 
-// source is a range of the file as front ends show it. Only the range's byte
-// offsets are used: HCL counts columns in grapheme clusters, a Source in
-// characters. A range of several lines ends with its first.
+// source returns a range of the file as front ends show it. Only the range's byte offsets
+// are used: HCL counts columns in grapheme clusters, a Source in characters. A range of
+// several lines ends with its first.
 func (f *file) source(r hcl.Range) eligen.Source {
 	start := min(max(0, r.Start.Byte), len(f.src))
 	end := min(max(start, r.End.Byte), len(f.src))
@@ -81,7 +81,7 @@ func (f *file) source(r hcl.Range) eligen.Source {
 	return s
 }
 
-// printable is s without what a terminal would obey rather than show.
+// printable returns s without what a terminal would obey rather than show.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' || r >= 0x7f && r < 0xa0 {
@@ -91,7 +91,7 @@ func printable(s string) string {
 	}, s)
 }
 
-// text is what is written in a range.
+// text returns the source text of a range.
 func (f *file) text(r hcl.Range) string {
 	start := min(max(0, r.Start.Byte), len(f.src))
 	return string(f.src[start:min(max(start, r.End.Byte), len(f.src))])
@@ -100,7 +100,7 @@ func (f *file) text(r hcl.Range) string {
 // isJSON reports whether a file of that name is in HCL's JSON syntax.
 func isJSON(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".json") }
 
-// closest is the candidate that somebody who wrote name may have meant, or "".
+// closest returns the candidate that somebody who wrote name may have meant, or "".
 func closest(name string, candidates []string) string {
 	best, cost := "", 3
 	switch n := len([]rune(name)); {
@@ -130,8 +130,8 @@ func closest(name string, candidates []string) string {
 	return best
 }
 
-// distance is how many insertions, deletions, substitutions and swaps of
-// neighbours turn a into b, or limit where it is at least that many.
+// distance counts the insertions, deletions, substitutions and swaps of neighbours that
+// turn a into b. It returns limit where there are at least that many.
 func distance(a, b string, limit int) int {
 	x, y := []rune(a), []rune(b)
 	if max(len(x)-len(y), len(y)-len(x)) >= limit {
@@ -158,7 +158,7 @@ func distance(a, b string, limit int) int {
 	return min(limit, prev[len(y)])
 }
 
-// didYouMean is a sentence to append to a detail: " Did you mean …?", or "".
+// didYouMean returns a sentence to append to a detail: " Did you mean …?", or "".
 func didYouMean(name string, candidates []string) string {
 	if c := closest(name, candidates); c != "" {
 		return hidden(name) + ` Did you mean "` + c + `"?`

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// spelled is a path, with slashes, as the file system spells it, as far as it exists.
-// An é may be one character or an e with an accent (Unicode's NFC and NFD). HCL makes
-// it one, and many a file's name has two, so that a scene could not name the file.
+// spelled returns a path, with slashes, as the file system spells it, as far as it
+// exists. An é may be one character or an e with an accent (Unicode's NFC and NFD). HCL
+// makes it one, and many a file's name has two, so that a scene could not name the file.
 // list lists a folder.
 func spelled(name string, list func(dir string) []string) string {
 	if norm.NFC.IsNormalString(name) && norm.NFD.IsNormalString(name) {
@@ -34,14 +34,14 @@ func spelled(name string, list func(dir string) []string) string {
 	return path.Join(dir, base)
 }
 
-// spelledIn is spelled below a folder.
+// spelledIn spells a path below a folder as spelled does.
 func spelledIn(root *os.Root, name string) string {
 	return spelled(name, func(dir string) []string {
 		return names(root.Stat, root.Open, filepath.FromSlash(dir))
 	})
 }
 
-// spelledPath is spelled for a path of the operating system.
+// spelledPath spells a path of the operating system as spelled does.
 func spelledPath(name string) string {
 	found := spelled(filepath.ToSlash(name), func(dir string) []string {
 		return names(os.Stat, os.Open, filepath.FromSlash(dir))

@@ -52,7 +52,7 @@ type svgReader struct {
 	lines int       // that it drew: every M begins one
 }
 
-// outline is the rings of a path, x y x y …, each closed.
+// outline returns the rings of a path, x y x y …, each closed.
 func outline(text string) ([][]float64, error) {
 	r, err := readPath(text)
 	if err != nil {
@@ -187,7 +187,7 @@ func (r *svgReader) quadratic(x1, y1, x, y float64) {
 	r.hx, r.hy = x1, y1
 }
 
-// arc is a part of an ellipse from the pen to (x, y); SVG 1.1, appendix F.6.
+// arc draws a part of an ellipse from the pen to (x, y); SVG 1.1, appendix F.6.
 func (r *svgReader) arc(rx, ry, degrees float64, large, sweep bool, x, y float64) {
 	rx, ry = math.Abs(rx), math.Abs(ry)
 	if rx == 0 || ry == 0 || x == r.x && y == r.y {

@@ -11,9 +11,9 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 )
 
-// templateFileFunction is the text of a file whose templates ${ … } and %{ … } are
-// evaluated with the values that it is given, and with nothing else of the scene.
-// Mistakes in the file are reported at their line of it.
+// templateFileFunction makes the function that returns the text of a file whose templates
+// ${ … } and %{ … } are evaluated with the values that it is given, and with nothing else
+// of the scene. Mistakes in the file are reported at their line of it.
 func (l *loader) templateFileFunction() function.Function {
 	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String}, {Name: "vars", Type: cty.DynamicPseudoType}},

@@ -60,7 +60,7 @@ var (
 	})
 )
 
-// timeFunctions are what timelines are written with.
+// timeFunctions returns the functions that timelines are written with.
 func timeFunctions() map[string]function.Function {
 	ease := func(make func(n []float64) (eligen.Ease, error), params ...string) function.Function {
 		return function.New(&function.Spec{
@@ -249,7 +249,7 @@ type end struct {
 	seconds float64 // as it was given, not rounded to frames
 }
 
-// seconds is "1.5s", "1m", "250ms", or a number of seconds.
+// seconds reads a duration: "1.5s", "1m", "250ms", or a number of seconds.
 func (b *body) seconds(name string) (float64, bool) {
 	v, ok := b.value(name)
 	if !ok {
@@ -495,7 +495,7 @@ func (c *body) ease(name string) (e eligen.Ease, ok bool) {
 	return e, ok
 }
 
-// easeHint is what to write for an ease that CSS and others have, and eligen writes
+// easeHint returns what to write for an ease that CSS and others have, and eligen writes
 // in another way.
 func easeHint(name string) string {
 	name = strings.TrimSpace(strings.ToLower(name))
@@ -782,7 +782,7 @@ func (b renderBody) clip(r *eligen.Render, shown []*node) (known bool) {
 	return true
 }
 
-// unmoved is what a track needs and the render lacks, or "".
+// unmoved returns what a track needs and the render lacks, or "".
 func (b renderBody) unmoved(tr eligen.Track, r *eligen.Render, shown []*node) string {
 	has := func(address string) bool {
 		return slices.ContainsFunc(shown, func(n *node) bool { return n.address() == address })

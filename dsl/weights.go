@@ -177,11 +177,10 @@ func (b *body) imagePrompts() (out []eligen.Picture) {
 
 var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// weights is the path of a file or folder of weights. What begins with ./ or
-// ../ is found from the scene's folder, an absolute path stays, and owner/name
-// is a repository, kept as it is. own are words for weights of the model family's own.
-// A local path comes back beginning with ".", or absolute, so that they are never
-// confused.
+// weights reads the path of a file or folder of weights. What begins with ./ or ../ is
+// found from the scene's folder, an absolute path stays, and owner/name is a repository,
+// kept as it is. own are words for weights of the model family's own. A local path comes
+// back beginning with ".", or absolute, so that they are never confused.
 func (b *body) weights(name string, own ...string) (string, bool) {
 	s, ok := b.text(name)
 	if !ok {
