@@ -15,7 +15,8 @@ type answer struct {
 	ok   bool
 }
 
-// adaptersOf are a render's adapters: where it names none, those that its family brings.
+// adaptersOf returns a render's adapters: where it names none, those that its family
+// brings.
 func adaptersOf(r *eligen.Render, spec eligen.Spec) []eligen.Adapter {
 	adapters := []eligen.Adapter{}
 	if r.Adapters != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/eligen/eligen/stage/still"
 )
 
-// Resolved are a plan's renders with nothing left open, each once.
+// Resolved lists a plan's renders with nothing left open, each once.
 func Resolved(p *eligen.Plan) []still.Resolved {
 	var out []still.Resolved
 	for _, g := range renders(p) {
@@ -178,7 +178,7 @@ func moved(a, b eligen.Region) string {
 	return fmt.Sprintf("region changed, %s → %s", from, to)
 }
 
-// extent is the two sizes of a box or an ellipse.
+// extent returns the two sizes of a box or an ellipse.
 func extent(r eligen.Region) [2]float64 {
 	if r.Kind == "box" {
 		return [2]float64{r.Numbers[2] - r.Numbers[0], r.Numbers[3] - r.Numbers[1]}

@@ -107,7 +107,7 @@ func (jd *judge) beginnings(r *eligen.Render) {
 	}
 }
 
-// block is where the first of some blocks is that a render has.
+// block returns where the first of some blocks is that a render has.
 func (jd *judge) block(r *eligen.Render, names ...string) eligen.Source {
 	for _, name := range names {
 		if at, ok := r.At[name]; ok {
@@ -142,7 +142,7 @@ func ranges(frames []int) string {
 	return word + parts[0]
 }
 
-// frame is the work of one frame: the render's, with what has moved.
+// frame returns the work of one frame: the render's, with what has moved.
 func (jd *judge) frame(w *work, n int, f eligen.Frame) *work {
 	r := *w.render
 	r.Address = fmt.Sprintf("%s.frame[%d]", r.Address, n)
@@ -257,8 +257,8 @@ func (b *builder) clip(w *work) {
 	b.clipOutputs(w, frames, pictures)
 }
 
-// tokensOf is all of the image tokens that regions cover. The model draws an entity
-// into whole tokens: what it leaves when it moves away are tokens, too.
+// tokensOf returns the region of all of the image tokens that regions cover. The model
+// draws an entity into whole tokens: what it leaves when it moves away are tokens, too.
 func (w *work) tokensOf(regions []eligen.Region) eligen.Region {
 	grid := w.spec.Geometry.Grid(w.size)
 	on := make([]bool, grid.W*grid.H)
@@ -318,7 +318,7 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 	}
 }
 
-// resolvedClip is a clip with nothing left open.
+// resolvedClip returns a clip with nothing left open.
 func (b *builder) resolvedClip(w *work, loop int) clip.Resolved {
 	t := w.render.Clip.Timeline
 	first := b.resolved(w.frames[0])
@@ -328,7 +328,7 @@ func (b *builder) resolvedClip(w *work, loop int) clip.Resolved {
 	}
 }
 
-// clipOp is the stage that writes a clip's format.
+// clipOp returns the stage that writes a clip's format.
 func (b *builder) clipOp(w *work, o output) eligen.Op {
 	t := w.render.Clip.Timeline
 	resolved := b.resolvedClip(w, o.Loop) // of a file that doesn't hold it, records and screens read it
@@ -359,7 +359,7 @@ func (b *builder) clipOp(w *work, o output) eligen.Op {
 	return op
 }
 
-// describe is a timeline as a clip's metadata has it: what moves, and when.
+// describe writes a timeline as a clip's metadata has it: what moves, and when.
 func describe(t eligen.Timeline) json.RawMessage {
 	type key struct {
 		Frame  float64        `json:"frame"`

@@ -10,8 +10,8 @@ import (
 	"github.com/eligen/eligen/stage/denoise"
 )
 
-// moving is picnic as a clip of three frames in which a number goes from one value to
-// another in a straight line.
+// moving returns picnic as a clip of three frames in which a number goes from one value
+// to another in a straight line.
 func moving(target eligen.Target, from, to float64) *eligen.Scene {
 	scene := picnic()
 	r := &scene.Renders[0]
@@ -29,7 +29,7 @@ func moving(target eligen.Target, from, to float64) *eligen.Scene {
 	return scene
 }
 
-// frames are the denoise stages of a clip, in order.
+// frames returns the denoise stages of a clip, in order.
 func frames(t *testing.T, scene *eligen.Scene) (ops []denoise.Op, plan *eligen.Plan) {
 	t.Helper()
 	plan, ds := planner.Build(t.Context(), scene, "test", dev, planner.Options{})

@@ -25,7 +25,7 @@ func (b *builder) add(w *work, name string, at eligen.Source, op eligen.Op, inpu
 	return ref
 }
 
-// amount is a stage's Work. What a model does to tokens and pixels grows with its
+// amount returns a stage's Work. What a model does to tokens and pixels grows with its
 // weights.
 func (w *work) amount(op eligen.Op) float64 {
 	s, pixels := w.spec.Sizes, float64(w.size.W)*float64(w.size.H)
@@ -122,7 +122,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	return latents, plate.over(b, w, r.Address+".composite"+suffix, r.Source, picture)
 }
 
-// resolved is what the render's picture says about itself.
+// resolved returns what the render's picture says about itself.
 func (b *builder) resolved(w *work) still.Resolved {
 	r, s := w.render, w.spec
 	out := still.Resolved{

@@ -8,7 +8,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// estimate is what a render asks of the machine.
+// estimate returns what a render asks of the machine.
 func (b *builder) estimate(w *work) eligen.PlannedRender {
 	e := eligen.PlannedRender{
 		Address: w.render.Address, Image: w.tokens(), Prompt: w.text,
@@ -31,7 +31,7 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 	return e
 }
 
-// tokens is how many image tokens the model works on.
+// tokens returns how many image tokens the model works on.
 func (w *work) tokens() int { return w.spec.Geometry.Tokens(w.canvas()) }
 
 // branch counts what one branch of a step has to compute: the matrix products, a
@@ -66,8 +66,8 @@ func branch(w *work, prompt int, entities []entity, pictures int) (attention, to
 	return attention, total + attention
 }
 
-// memory is about how much a render takes at its peak: where it reads prompts, reads
-// pictures, takes a step, or codes them, whichever takes most.
+// memory estimates how many bytes a render takes at its peak: where it reads prompts,
+// reads pictures, takes a step, or codes them, whichever takes most.
 func memory(w *work) int64 {
 	s := w.spec.Sizes
 	if s.Transformer == 0 {
@@ -77,7 +77,7 @@ func memory(w *work) int64 {
 	return max(holding(s, s.Text), holding(s, s.Pictures), step, coding(w))
 }
 
-// holding is about how much there is in memory beside what a part computes: its
+// holding estimates how many bytes are in memory in addition to what a part computes: its
 // weights, and those of the other parts, if they stay.
 func holding(s eligen.Sizes, part int64) int64 {
 	if s.Together {
@@ -86,8 +86,8 @@ func holding(s eligen.Sizes, part int64) int64 {
 	return s.Program + part
 }
 
-// stepping is about how much denoising takes, and how much of it what comes after
-// finds still there.
+// stepping estimates how many bytes denoising takes, and how many of them stay for what
+// comes after.
 func stepping(w *work) (n, stay int64) {
 	s := w.spec.Sizes
 	n = holding(s, s.Transformer)
@@ -104,7 +104,7 @@ func stepping(w *work) (n, stay int64) {
 	return n + step, stay
 }
 
-// groups are the entities by their text and the size that their regions are padded to.
+// groups groups the entities by their text and the size that their regions are padded to.
 func groups(w *work) (list []eligen.GroupSizes) {
 	of := map[eligen.GroupSizes]int{}
 	for _, e := range w.entities {
@@ -122,8 +122,8 @@ func groups(w *work) (list []eligen.GroupSizes) {
 	return list
 }
 
-// coding is about how much the autoencoder takes for a render's pictures; 0 where that is
-// not known.
+// coding estimates how many bytes the autoencoder takes for a render's pictures; 0 where
+// that is not known.
 func coding(w *work) int64 {
 	s, r := w.spec.Sizes, w.render
 	if s.Coding == nil {
@@ -137,7 +137,7 @@ func coding(w *work) int64 {
 	return holding(s, s.Autoencoder) + stay + n
 }
 
-// tile is how many pixels the autoencoder sees at once.
+// tile returns how many pixels the autoencoder sees at once.
 func (w *work) tile() eligen.Size {
 	canvas := w.canvas()
 	if w.tiles == nil {
@@ -147,7 +147,7 @@ func (w *work) tile() eligen.Size {
 	return eligen.Size{W: min(canvas.W, side), H: min(canvas.H, side)}
 }
 
-// coded is how many pixels the autoencoder goes through, those of several tiles
+// coded returns how many pixels the autoencoder goes through, those of several tiles
 // again and again.
 func (w *work) coded() float64 {
 	tile, n := w.tile(), 1
@@ -189,12 +189,12 @@ func (jd *judge) recorded(w *work) bool {
 	return ok
 }
 
-// memoryFrom is what sets the limit of memory, for people.
+// memoryFrom returns what sets the limit of memory, for people.
 func (jd *judge) memoryFrom() string {
 	return cmp.Or(jd.options.MemoryFrom, "the limit that was given")
 }
 
-// bytesText is a number of bytes for people.
+// bytesText writes a number of bytes for people.
 func bytesText(n int64) string {
 	if n >= 1<<30 {
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
@@ -202,7 +202,7 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%d MiB", (n+1<<20-1)>>20)
 }
 
-// operations is a number of floating-point operations for people.
+// operations writes a number of floating-point operations for people.
 func operations(n float64) string {
 	for _, u := range []struct {
 		name string

@@ -23,7 +23,7 @@ func tiny(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	return s, err
 }
 
-// corner is a render of 16 image tokens with an entity in four of them.
+// corner returns a render of 16 image tokens with an entity in four of them.
 func corner() *eligen.Scene {
 	scene := picnic()
 	scene.Renders[0].Entities = scene.Renders[0].Entities[:1]

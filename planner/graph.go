@@ -11,9 +11,9 @@ import (
 // GraphFormats are what Graph can write.
 var GraphFormats = []string{"dot", "mermaid", "json"}
 
-// Graph is a plan as a graph, for Graphviz ("dot"), for Mermaid ("mermaid"), or as
-// {"nodes": …, "edges": …} ("json"): stages, files, and what each is made from.
-// Stages whose result is in the store are drawn dashed.
+// Graph writes a plan as a graph, for Graphviz ("dot"), for Mermaid ("mermaid"), or as
+// {"nodes": …, "edges": …} ("json"): stages, files, and what each is made from. Stages
+// whose result is in the store are drawn dashed.
 func Graph(p *eligen.Plan, format string, cached func(eligen.Digest) bool) (string, error) {
 	type node struct {
 		ID     string `json:"id"`
@@ -92,7 +92,7 @@ func Graph(p *eligen.Plan, format string, cached func(eligen.Digest) bool) (stri
 	return b.String(), nil
 }
 
-// dotText is a string of Graphviz's language.
+// dotText quotes a string for Graphviz's language.
 func dotText(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }

@@ -75,7 +75,7 @@ func (b *builder) plate(w *work) *plate {
 	return nil
 }
 
-// plate is what a render keeps of a picture, without the picture itself.
+// plate returns what a render keeps of a picture, without the picture itself.
 func (w *work) plate(k eligen.Keeping) *plate {
 	var regions []eligen.Region
 	for _, e := range w.entities {

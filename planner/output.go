@@ -56,7 +56,7 @@ func sentence(err error) string {
 	return words.Capital(strings.TrimSuffix(err.Error(), "."))
 }
 
-// path is where a file that the scene names is written, if it may be.
+// path returns where a file that the scene names is written, if it may be.
 func (jd *judge) path(name string, at *eligen.Source) (string, bool) {
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {

@@ -41,7 +41,7 @@ func rule(r *eligen.Render) string {
 // shownOverlaps is how many pairs a render's warnings name.
 const shownOverlaps = 3
 
-// blend is the reference's rule: a token in two regions attends to both prompts.
+// blend applies the reference's rule: a token in two regions attends to both prompts.
 // Pairs that share much are warned of: the worst few, and how many there are.
 func (jd *judge) blend(w *work) {
 	areas := make([]*area, len(w.entities))

@@ -16,7 +16,7 @@ import (
 	"github.com/eligen/eligen/stage/denoise"
 )
 
-// layers is a render of three boxes on a canvas of 4×4 tokens: a covers the left
+// layers returns a render of three boxes on a canvas of 4×4 tokens: a covers the left
 // half, b the upper half, c the corner where they meet.
 func layers(overlap string, z ...float64) *eligen.Scene {
 	boxes := []eligen.Region{eligen.Box(0, 0, 0.5, 1), eligen.Box(0, 0, 1, 0.5), eligen.Box(0, 0, 0.25, 0.25)}
@@ -123,7 +123,7 @@ func TestCheckPlan(t *testing.T) {
 	}
 }
 
-// crowd is a render of so many boxes, all of which overlap.
+// crowd returns a render of so many boxes, all of which overlap.
 func crowd(n int) *eligen.Scene {
 	r := eligen.Render{Name: "r", Address: "render.r", Model: eligen.Model{Family: "nano"}, Prompt: "x", Size: eligen.Size{W: 1024, H: 1024},
 		Source: line(1, "render")}

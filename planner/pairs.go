@@ -14,7 +14,7 @@ type area struct {
 	bits                     []uint64 // a bit a token, rows of words; nil where the box is full
 }
 
-// areaOf is tokens' area on a canvas of so many columns, and nil of none.
+// areaOf returns the tokens' area on a canvas of so many columns, and nil of none.
 func areaOf(tokens []int32, columns int) *area {
 	if len(tokens) == 0 {
 		return nil
@@ -35,7 +35,7 @@ func areaOf(tokens []int32, columns int) *area {
 	return a
 }
 
-// words is how many a row of bits has. Words are those of the canvas, so that equal
+// words returns how many words a row of bits has. They are the canvas's, so that equal
 // columns of two areas are equal bits.
 func (a *area) words() int { return (a.right-1)/64 - a.left/64 + 1 }
 
@@ -44,7 +44,7 @@ func (a *area) row(y int) []uint64 {
 	return a.bits[(y-a.top)*n : (y-a.top+1)*n]
 }
 
-// word is the tokens in a row whose columns are from 64·i on.
+// word returns the tokens in a row whose columns are from 64·i on.
 func (a *area) word(y, i int) uint64 {
 	if a.bits != nil {
 		return a.row(y)[i-a.left/64]
@@ -81,7 +81,7 @@ func shared(a, b *area, enough func(both int) bool) (both int, ok bool) {
 // A pair is two areas that overlap, i before j.
 type pair struct{ i, j, both, either int }
 
-// share is their intersection over union.
+// share returns their intersection over union.
 func (p pair) share() float64 { return float64(p.both) / float64(p.either) }
 
 // before orders pairs: what shares most comes first, of equals the earlier.

@@ -86,7 +86,7 @@ func (w *work) see(op *denoise.Op) {
 	}
 }
 
-// seen is how many tokens of pictures each side of guidance sees.
+// seen returns how many tokens of pictures each side of guidance sees.
 func (w *work) seen() (positive, negative int) {
 	if n := len(w.images); n > 0 {
 		return n * w.spec.Sizes.PictureTokens, w.spec.Sizes.PictureTokens
@@ -94,7 +94,7 @@ func (w *work) seen() (positive, negative int) {
 	return 0, 0
 }
 
-// backgroundOf is the colour behind those of them that are transparent.
+// backgroundOf returns the colour behind those of them that are transparent.
 func (w *work) backgroundOf(adapter int) (colour string) {
 	for _, p := range w.images {
 		if p.adapter == adapter {
@@ -104,7 +104,7 @@ func (w *work) backgroundOf(adapter int) (colour string) {
 	return colour
 }
 
-// picturesOf are the pictures of one of the Spec's adapters.
+// picturesOf returns the pictures of one of the Spec's adapters.
 func (w *work) picturesOf(adapter int) (out []eligen.Digest) {
 	for _, p := range w.images {
 		if p.adapter == adapter {

@@ -29,7 +29,7 @@ func ref(name string) eligen.Picture {
 	return eligen.Picture{Path: name, Digest: eligen.DigestOf([]byte(name)), Size: eligen.Size{W: 20, H: 10}}
 }
 
-// styled is corner with two IP-Adapters around EliGen's LoRA.
+// styled returns corner with two IP-Adapters around EliGen's LoRA.
 func styled() *eligen.Scene {
 	scene := corner()
 	scene.Renders[0].Prompt = "a dog on grass"

@@ -27,12 +27,12 @@ var update = flag.Bool("update", false, "rewrite the plans in testdata")
 
 func ptr[T any](v T) *T { return &v }
 
-// held is a model whose steps take n bytes, whatever they are of.
+// held returns a model whose steps take n bytes, whatever they are of.
 func held(n int64) func(eligen.StepSizes) (int64, int64) {
 	return func(eligen.StepSizes) (int64, int64) { return n, 0 }
 }
 
-// perPixel is an autoencoder that takes n bytes for a pixel.
+// perPixel returns an autoencoder that takes n bytes for a pixel.
 func perPixel(n int64) func(eligen.Size) (decode, encode int64) {
 	return func(s eligen.Size) (decode, encode int64) {
 		all := n * int64(s.W) * int64(s.H)
@@ -78,7 +78,7 @@ func schnell(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 	return s, nil
 }
 
-// line is a place in the scene that tests blame.
+// line returns a position in the scene that tests blame.
 func line(n int, code string) eligen.Source {
 	return eligen.Source{File: "scene.hcl", Line: n, Code: code, End: len(code)}
 }
@@ -338,7 +338,7 @@ func TestAllAtOnce(t *testing.T) {
 	}
 }
 
-// digests are a plan's, by stage.
+// digests returns a plan's digests, by stage.
 func digests(t *testing.T, scene *eligen.Scene, engine string) map[string]eligen.Digest {
 	t.Helper()
 	plan, diags := planner.Build(t.Context(), scene, engine, dev, planner.Options{})

@@ -26,7 +26,7 @@ type Known struct {
 
 func (k Known) cached(d eligen.Digest) bool { return k.Cached != nil && k.Cached(d) }
 
-// seconds is how long a stage will take; 0 if it is cached.
+// seconds returns how long a stage will take; 0 if it is cached.
 func (k Known) seconds(s eligen.Stage) (seconds float64, ok bool) {
 	if k.cached(s.Digest) {
 		return 0, true
@@ -50,7 +50,7 @@ const (
 	most = 24
 )
 
-// Print is a plan for people: in a sentence what is to be made; each render with its
+// Print writes a plan for people: in a sentence what is to be made; each render with its
 // entities, what it asks of the machine, and its files; what is different from the last
 // run; then the stages and whether they have to run.
 func Print(p *eligen.Plan, known Known, view View) string {
@@ -105,7 +105,7 @@ func (p *printer) table(rows [][]string, left int, columns ...page.Column) {
 	}
 }
 
-// summary is the plan in a sentence: "1 picture to make, 3 stages in the store, about
+// summary writes the plan in a sentence: "1 picture to make, 3 stages in the store, about
 // 23 s."
 func (p *printer) summary() string {
 	made, all := map[string]int{}, map[string]int{}
@@ -148,8 +148,8 @@ func (p *printer) summary() string {
 	return text + about(sum, sure) + "."
 }
 
-// toRun is how many stages have to run, how long those take that have run before, and
-// whether these are all.
+// toRun returns how many stages have to run, how long those take that were timed before,
+// and whether all of them were.
 func (p *printer) toRun() (run int, seconds float64, all bool) {
 	all = true
 	for _, s := range p.plan.Stages {

@@ -7,7 +7,7 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// JSON is a plan for programs: what Print shows and each stage's whole definition.
+// JSON writes a plan for programs: what Print shows and each stage's whole definition.
 func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 	type stage struct {
 		Address    string          `json:"address"`

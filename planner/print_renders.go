@@ -49,7 +49,7 @@ func (p *printer) render(g group) {
 
 var entityColumns = []page.Column{sign, {Fit: page.CutLeft}, {Fit: page.Cut}, {Right: true}, {Right: true}}
 
-// entities are the rows of a render's entities.
+// entities returns the rows of a render's entities.
 func (p *printer) entities(g group) [][]string {
 	planned := p.asked[g.resolved.Render]
 	var rows [][]string
@@ -81,13 +81,13 @@ func (p *printer) heading(mark, address, settings string) {
 	p.wrap("    ", "    ", settings)
 }
 
-// settings are what a render has in common with others of its family.
+// settings returns what a render has in common with others of its family.
 func (p *printer) settings(g group) string {
 	r := g.resolved
 	return fmt.Sprintf("%d×%d, %d image tokens, %s", r.Size.W, r.Size.H, total(r), sampler(r))
 }
 
-// total is how many image tokens a render has.
+// total returns how many image tokens a render has.
 func total(r still.Resolved) int { return r.Cut().Tokens(r.Size) }
 
 // family writes renders that come from one block and have their settings in common, a

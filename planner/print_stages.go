@@ -48,7 +48,7 @@ func (p *printer) stages() {
 // inBrackets are the keys and numbers in a stage's name, and the seeds of --seed.
 var inBrackets = regexp.MustCompile(`\["(?:[^"\\]|\\.)*"\]|\[[0-9]+\]|\.seed-[0-9]+`)
 
-// stageRows are the rows of the stages.
+// stageRows returns the rows of the stages.
 func (p *printer) stageRows() []stageRow {
 	type kind struct {
 		name, kind string
@@ -86,7 +86,7 @@ func (p *printer) stageRows() []stageRow {
 	return out
 }
 
-// pattern is a stage's name without keys, numbers and seeds.
+// pattern returns a stage's name without keys, numbers and seeds.
 func pattern(name string) string {
 	return inBrackets.ReplaceAllStringFunc(name, func(key string) string {
 		if strings.HasPrefix(key, ".") {
@@ -96,7 +96,7 @@ func pattern(name string) string {
 	})
 }
 
-// common is the words that two texts begin with.
+// common returns the words that two strings begin with.
 func common(a, b string) string {
 	if a == b {
 		return a

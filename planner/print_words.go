@@ -7,7 +7,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// about is how long something takes, if anything is known of it.
+// about writes how long something takes, if anything is known of it.
 func about(seconds float64, sure bool) string {
 	switch {
 	case seconds == 0:
@@ -18,7 +18,7 @@ func about(seconds float64, sure bool) string {
 	return ", at least " + duration(seconds)
 }
 
-// counted is a number of things in words.
+// counted writes a number of objects in words.
 func counted(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -26,7 +26,7 @@ func counted(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// estimates are what a render asks of the machine, in lines.
+// estimates writes what a render asks of the machine, in lines.
 func estimates(r eligen.PlannedRender) []string {
 	if r.Image == 0 {
 		return nil
@@ -52,7 +52,7 @@ func estimates(r eligen.PlannedRender) []string {
 	return lines
 }
 
-// duration is a number of seconds for people.
+// duration writes a number of seconds for people.
 func duration(seconds float64) string {
 	switch {
 	case seconds < 0.095:

@@ -42,7 +42,7 @@ func (p *problems) tooLong(at *eligen.Source, prompt string, encoders []eligen.E
 	}
 }
 
-// cutAt is the last words of the longest beginning of a prompt that fits.
+// cutAt returns the last words of the longest beginning of a prompt that fits.
 func cutAt(prompt string, fits func(string) bool) string {
 	words := strings.Fields(prompt)
 	low, high := 0, len(words)
@@ -72,7 +72,7 @@ func (b *builder) prompts(w *work) {
 	}
 }
 
-// promptOp is the stage that reads a prompt.
+// promptOp returns the stage that reads a prompt.
 func promptOp(s eligen.Spec, prompt string, as eligen.Reading) encode.Op {
 	return encode.Op{Text: s.Text, Prompt: prompt, Length: as.Length, Pooled: as.Pooled, Unpadded: as.Unpadded}
 }

@@ -4,11 +4,11 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Bucket is how many image tokens a region of n tokens is padded to, on a canvas of
-// total tokens. An engine compiles a graph for each combination of buckets, so they
-// come in coarse steps, of 16 up to 64 tokens, of 32 up to 256, of 128 up to 1024
-// and of 512 beyond: a region that moves or grows a little keeps its graph, and no
-// more than a third of a bucket above 32 is padding.
+// Bucket returns how many image tokens a region of n tokens is padded to, on a canvas of
+// total tokens. An engine compiles a graph for each combination of buckets, so they come
+// in coarse steps, of 16 up to 64 tokens, of 32 up to 256, of 128 up to 1024 and of 512
+// beyond: a region that moves or grows a little keeps its graph, and no more than a third
+// of a bucket above 32 is padding.
 //
 // It depends on the entity's own region only, so that an edit elsewhere in the scene
 // changes nothing here.
@@ -25,7 +25,7 @@ func Bucket(n, total int) int {
 	return max(n, min(total, (n+step-1)/step*step))
 }
 
-// regionAt is where an entity says where it is.
+// regionAt returns where an entity says where it is.
 func regionAt(e *eligen.Entity) *eligen.Source {
 	for _, attribute := range []string{"box", "mask", "region"} {
 		if s, ok := e.At[attribute]; ok {
@@ -53,7 +53,7 @@ func finiteRegion(r eligen.Region) bool {
 	return ok
 }
 
-// lostShare is the share of a region's pixels that lie in no token of it, in parts
+// lostShare returns the share of a region's pixels that lie in no token of it, in parts
 // thinner than the pixels of a latent, at which regions are sampled. (Thick parts lose at
 // their edges too, half a sample at most: that is rounding.)
 func lostShare(r eligen.Region, tokens []int32, canvas eligen.Size, g eligen.Geometry) float64 {

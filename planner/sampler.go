@@ -122,7 +122,7 @@ func (jd *judge) shift(w *work) {
 	}
 }
 
-// tea is the step cache.
+// tea plans the step cache.
 func (jd *judge) tea(w *work) {
 	r, s := w.render, w.render.Sampler
 	if s.TeaCache == nil || *s.TeaCache == 0 {

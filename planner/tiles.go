@@ -4,7 +4,7 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// tiles are what the autoencoder works in.
+// tiles plans what the autoencoder works in.
 func (jd *judge) tiles(w *work) {
 	r := w.render
 	if r.VAE == nil || !r.VAE.Tiled {

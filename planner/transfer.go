@@ -8,8 +8,8 @@ import (
 	"github.com/eligen/eligen/stage/image"
 )
 
-// canvas is what the model works on: the render, or a transfer's two panels, of which
-// the render is the right one.
+// canvas returns the size that the model works on: the render, or a transfer's two
+// panels, of which the render is the right one.
 func (w *work) canvas() eligen.Size {
 	if w.render.Transfer != nil {
 		return eligen.Size{W: 2 * w.size.W, H: w.size.H}
@@ -17,7 +17,7 @@ func (w *work) canvas() eligen.Size {
 	return w.size
 }
 
-// onCanvas is where cells of the render, in rows of so many, lie among those of the
+// onCanvas returns where cells of the render, in rows of so many, lie among those of the
 // canvas.
 func (w *work) onCanvas(cells []int32, columns int) []int32 {
 	if w.render.Transfer == nil {

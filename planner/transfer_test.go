@@ -23,7 +23,7 @@ func file(name string, w, h int) eligen.Picture {
 	return eligen.Picture{Path: name, Digest: eligen.DigestOf([]byte(name)), Size: eligen.Size{W: w, H: h}}
 }
 
-// carried is a picnic to which a dog of another picture comes.
+// carried returns a picnic to which a dog of another picture comes.
 func carried() *eligen.Scene {
 	scene := picnic()
 	r := &scene.Renders[0]

@@ -47,7 +47,7 @@ func (p *problems) objects(spec eligen.Spec) string {
 // mostListed is how many stretches or words a warning names.
 const mostListed = 6
 
-// listed is a list as English: "a, b and c", or "a, b, c, d, e, f and 3 more".
+// listed writes a list as English: "a, b and c", or "a, b, c, d, e, f and 3 more".
 func listed[T any](list []T, form func(T) string) string {
 	var out []string
 	for _, s := range list[:min(len(list), mostListed)] {
@@ -69,7 +69,7 @@ func stretch(s eligen.Stretch) string {
 	return visible(s.Text) + " in " + visible(s.Word)
 }
 
-// visible is a stretch of text as it is, where it can be seen; else quoted. Long ones
+// visible writes a stretch of text as it is, where it can be seen; else quoted. Long ones
 // are cut.
 func visible(s string) string {
 	const most = 20
