@@ -87,7 +87,7 @@ var floors = []string{
 	"engine inspect paint",
 }
 
-// floor is the floor of a folder of model.
+// floor returns the floor of a folder of model.
 func floor(p string) (n int, known bool) {
 	for n, folders := range floors {
 		if has(folders, strings.TrimPrefix(p, "model/")) {
@@ -229,7 +229,7 @@ func check(from, imp string) string {
 	return ""
 }
 
-// folder is the top-level folder of a path inside the module, "eligen" for the root.
+// folder returns the top-level folder of a path inside the module, "eligen" for the root.
 func folder(p string) string {
 	top, _, _ := strings.Cut(p, "/")
 	if top == "." || top == "" {
@@ -238,7 +238,7 @@ func folder(p string) string {
 	return top
 }
 
-// second is the folder below the top-level one.
+// second returns the folder below the top-level one.
 func second(p string) string {
 	_, rest, _ := strings.Cut(p, "/")
 	s, _, _ := strings.Cut(rest, "/")

@@ -75,7 +75,7 @@ func (b *Bitmap) On(x, y int) bool {
 	return b.bits[i/8]&(0x80>>(i%8)) != 0
 }
 
-// Recipe is what a digest is made over: the content's own digest.
+// Recipe returns what a digest is made over: the content's own digest.
 func (b *Bitmap) Recipe() string { return string(b.Digest) }
 
 // A bitmap as JSON is its size and one of
@@ -146,7 +146,7 @@ func (b *Bitmap) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Named is the bitmap without its pixels: its size and digest stand for it, as a
+// Named returns the bitmap without its pixels: its size and digest stand for it, as a
 // digest does for any other picture that a recipe mentions. All its pixels are off.
 func (b *Bitmap) Named() *Bitmap { return &Bitmap{W: b.W, H: b.H, Digest: b.Digest} }
 
@@ -162,7 +162,7 @@ func (b *Bitmap) inRun(i int) bool {
 	return run%2 == 1 && run < len(b.ends)
 }
 
-// runs are the lengths of the bitmap's runs as varints; nil where its bits are not
+// runs returns the lengths of the bitmap's runs as varints; nil where its bits are not
 // known, or are shorter.
 func (b *Bitmap) runs() []byte {
 	var out []byte
@@ -185,7 +185,7 @@ func (b *Bitmap) runs() []byte {
 	return out
 }
 
-// runEnd is the first pixel from i on that is not as on says.
+// runEnd returns the first pixel from i on that is not as on says.
 func (b *Bitmap) runEnd(i int, on bool) int {
 	flip := byte(0)
 	if on {

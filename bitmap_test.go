@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// masks are bitmaps of many kinds, by name.
+// masks makes bitmaps of many kinds, by name.
 func masks() map[string]*Bitmap {
 	noise := rand.New(rand.NewPCG(1, 2))
 	return map[string]*Bitmap{

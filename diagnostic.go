@@ -49,7 +49,7 @@ type Source struct {
 	End   int    `json:"end"`   // one past the last
 }
 
-// String is "file:line", the form editors and terminals make into a link, and the
+// String writes "file:line", the form editors and terminals make into a link, and the
 // file alone where no line of it is meant.
 func (s Source) String() string {
 	if s.File == "" || s.Line == 0 {
@@ -124,7 +124,7 @@ func (ds Diagnostics) HasErrors() bool {
 	return false
 }
 
-// Err is ds as an error, or nil if none of ds is one. The error is of type
+// Err returns ds as an error, or nil if none of ds is one. The error is of type
 // Diagnostics, so that errors.As finds it.
 func (ds Diagnostics) Err() error {
 	if ds.HasErrors() {
@@ -136,7 +136,7 @@ func (ds Diagnostics) Err() error {
 // fewWarnings is how many warnings of a kind Fold leaves.
 const fewWarnings = 5
 
-// Fold is ds with the first few warnings of each kind, and behind them how many more
+// Fold returns ds with the first few warnings of each kind, and behind them how many more
 // there were, and where. One more stays: a count would be no shorter. Errors all stay.
 func (ds Diagnostics) Fold() Diagnostics {
 	all, seen := map[string]int{}, map[string]int{}
@@ -184,7 +184,7 @@ func (ds Diagnostics) Fold() Diagnostics {
 	return out
 }
 
-// Error is every diagnostic as plain text.
+// Error writes every diagnostic as plain text.
 func (ds Diagnostics) Error() string {
 	var b strings.Builder
 	for i, d := range ds {
@@ -196,8 +196,8 @@ func (ds Diagnostics) Error() string {
 	return b.String()
 }
 
-// String is the diagnostic as plain text. What it points at is marked with
-// carets, not colour, so that it survives a pipe.
+// String writes the diagnostic as plain text. What it points at is marked with carets,
+// not colour, so that it survives a pipe.
 func (d Diagnostic) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s%s: %s", strings.ToUpper(string(d.Severity[:1])), d.Severity[1:], d.Summary)
@@ -229,7 +229,7 @@ func (s *Source) draw(b *strings.Builder) {
 	}
 }
 
-// expand is the line with tabs as two spaces, and the columns moved along.
+// expand returns the line with tabs as two spaces, and the columns moved along.
 func (s Source) expand() (code string, start, end int) {
 	var b strings.Builder
 	col := 0

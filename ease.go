@@ -80,9 +80,9 @@ func EaseNames() []string {
 	return names
 }
 
-// ParseEase is the Ease of a name, and false where there is none. Other spellings of
+// ParseEase returns the Ease of a name, and false where there is none. Other spellings of
 // the names that EaseNames lists are read too: easings.net's "easeInOutCubic", its
-// stylesheets' "ease-in-out-cubic", and what libraries for animation write, as
+// stylesheets' "ease-in-out-cubic", and what libraries for animation write, such as
 // "cubicInOut" or "cubic.inOut".
 func ParseEase(name string) (Ease, bool) {
 	names := EaseNames()
@@ -94,7 +94,7 @@ func ParseEase(name string) (Ease, bool) {
 	return Ease{Kind: name}, false
 }
 
-// easeSpelling is a name by this package's spelling, if its words are those of one.
+// easeSpelling returns a name in this package's spelling, if its words are those of one.
 func easeSpelling(name string) string {
 	var curve, way string
 	words := easeWords(name)
@@ -135,7 +135,7 @@ func easeWords(name string) []string {
 	return strings.Fields(b.String())
 }
 
-// Bezier is CSS's cubic-bezier. x1 and x2 must lie in 0…1, or time would run
+// Bezier returns CSS's cubic-bezier. x1 and x2 must lie in 0…1, or time would run
 // backwards.
 func Bezier(x1, y1, x2, y2 float64) (Ease, error) {
 	if !(x1 >= 0 && x1 <= 1 && x2 >= 0 && x2 <= 1) {
@@ -144,7 +144,7 @@ func Bezier(x1, y1, x2, y2 float64) (Ease, error) {
 	return Ease{Kind: "bezier", Numbers: []float64{x1, y1, x2, y2}}, nil
 }
 
-// Steps is n equal jumps, the last of them at the end.
+// Steps returns an ease of n equal jumps, the last of them at the end.
 func Steps(n int) (Ease, error) {
 	if n < 1 || n > 10_000 {
 		return Ease{}, fmt.Errorf("steps must be from 1 to 10000, not %d", n)
@@ -152,8 +152,8 @@ func Steps(n int) (Ease, error) {
 	return Ease{Kind: "steps", Numbers: []float64{float64(n)}}, nil
 }
 
-// Spring is a mass of 1 on a spring that is let go at 0 and comes to rest at 1,
-// with the time between the keys as its unit of time.
+// Spring returns the motion of a mass of 1 on a spring that is let go at 0 and comes to
+// rest at 1, with the time between the keys as its unit of time.
 func Spring(stiffness, damping float64) (Ease, error) {
 	if !(stiffness > 0 && stiffness <= 1e6 && damping >= 0 && damping <= 1e4) {
 		return Ease{}, fmt.Errorf("a spring's stiffness must be above 0 and its damping at least 0; they are %v and %v", stiffness, damping)
@@ -161,7 +161,7 @@ func Spring(stiffness, damping float64) (Ease, error) {
 	return Ease{Kind: "spring", Numbers: []float64{stiffness, damping}}, nil
 }
 
-// At is how far the value has come at t, 0…1. At(0) is 0 and At(1) is 1, but for
+// At returns how far the value has come at t, 0…1. At(0) is 0 and At(1) is 1, except for
 // hold, which stays at 0; between them it may leave 0…1.
 func (e Ease) At(t float64) float64 {
 	if t <= 0 {
@@ -206,7 +206,7 @@ func (e Ease) At(t float64) float64 {
 	return easeIn[name](t)
 }
 
-// String is the ease as a scene writes it.
+// String writes the ease as a scene does.
 func (e Ease) String() string {
 	if e.Kind == "" {
 		return "linear"
@@ -237,7 +237,7 @@ func bezierAt(x1, y1, x2, y2, t float64) float64 {
 	return at(y1, y2, (low+high)/2)
 }
 
-// spring is the place at time t of a damped harmonic oscillator of mass 1 that
+// spring returns the position at time t of a damped harmonic oscillator of mass 1 that
 // starts at rest at 0 and is drawn to 1.
 func spring(stiffness, damping, t float64) float64 {
 	w := math.Sqrt(stiffness)

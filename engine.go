@@ -49,7 +49,8 @@ const (
 	DefaultStride = 64
 )
 
-// String is what a stage says of it behind its own words; nothing where there is none.
+// String returns what a stage says of the tiling behind its own words; nothing where
+// there is none.
 func (t *Tiling) String() string {
 	if t == nil {
 		return ""

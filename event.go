@@ -47,7 +47,7 @@ const (
 // A Sink takes events in order, one at a time. It must not block for long.
 type Sink func(Event)
 
-// Tee is a Sink that hands each event to all of sinks.
+// Tee returns a Sink that hands each event to all of sinks.
 func Tee(sinks ...Sink) Sink {
 	return func(e Event) {
 		for _, s := range sinks {
@@ -130,7 +130,7 @@ func (p *Progress) Add(e Event) {
 	}
 }
 
-// Stage is a stage by its name, nil where no event has mentioned it. The next event
+// Stage returns a stage by its name, nil where no event has mentioned it. The next event
 // invalidates it.
 func (p *Progress) Stage(name string) *StageProgress {
 	if i, ok := p.index[name]; ok {
@@ -139,7 +139,7 @@ func (p *Progress) Stage(name string) *StageProgress {
 	return nil
 }
 
-// Counts is how many stages are in each state.
+// Counts counts the stages in each state.
 func (p *Progress) Counts() map[EventType]int {
 	n := map[EventType]int{}
 	for _, s := range p.Stages {

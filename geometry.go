@@ -46,9 +46,9 @@ func (g Geometry) Shape(picture Size) []int {
 // Size is measured in pixels.
 type Size struct{ W, H int }
 
-// Within is the size that DiffSynth-Studio's trainer gives a picture: with no more
-// pixels than that, about the same proportions, and multiples of a number; 0 is a
-// side that is shorter than it.
+// Within returns the size that DiffSynth-Studio's trainer gives a picture: with no more
+// than so many pixels, about the same proportions, and sides that are multiples of a
+// number. A side that is shorter than the multiple becomes 0.
 func (s Size) Within(pixels, multiple int) Size {
 	w, h := float64(s.W), float64(s.H)
 	if s.W*s.H > pixels {

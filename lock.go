@@ -39,7 +39,7 @@ type LockedWeights struct {
 	Digest Digest
 }
 
-// Find is the record of a render, or nil.
+// Find returns the record of a render, or nil.
 func (l *Lock) Find(scene, address string) *LockedRender {
 	for i := range l.Renders {
 		if l.Renders[i].Scene == scene && l.Renders[i].Address == address {

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// At is the track's value at a frame of a timeline of so many. A track that
-// follows has none of its own.
+// At returns the track's value at a frame of a timeline of so many. A track that follows
+// has none of its own.
 func (t *Track) At(frame float64, frames int, canvas Size) Value {
 	if t.Path != nil {
 		x, y := t.Path.At(t.Ease.At(frame/float64(max(1, frames-1))), canvas)
@@ -46,7 +46,7 @@ func (t *Track) At(frame float64, frames int, canvas Size) Value {
 
 func wrap(x, n float64) float64 { return math.Mod(math.Mod(x, n)+n, n) }
 
-// between is the value at t on the way from a, 0, to b, 1.
+// between returns the value at t on the way from a, 0, to b, 1.
 func between(a, b Value, t float64, canvas Size) Value {
 	if a.Numbers != nil {
 		return Value{Numbers: mix(a.Numbers, b.Numbers, t)}
@@ -62,8 +62,8 @@ type Frame struct {
 	CFG      *float64
 }
 
-// At is the frame, given the entities as the scene has them. An entity without
-// a track is as it was.
+// At returns the frame, given the entities as the scene has them. An entity without a
+// track is as it was.
 func (t *Timeline) At(frame int, entities []Entity, canvas Size) (Frame, error) {
 	f := Frame{Entities: slices.Clone(entities), Scales: map[string]float64{}}
 	index := map[string]int{}

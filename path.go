@@ -7,7 +7,7 @@ type Path struct {
 	Points []float64 `json:"points"` // x y x y …
 }
 
-// Length is the path's length in pixels.
+// Length returns the path's length in pixels.
 func (p *Path) Length(canvas Size) float64 {
 	sum := 0.0
 	for i := 0; i+3 < len(p.Points); i += 2 {
@@ -20,8 +20,8 @@ func (p *Path) step(i int, canvas Size) float64 {
 	return math.Hypot((p.Points[i+2]-p.Points[i])*float64(canvas.W), (p.Points[i+3]-p.Points[i+1])*float64(canvas.H))
 }
 
-// At is the point at a share of the path's length. Beyond its ends it goes on
-// straight, for an ease that overshoots.
+// At returns the point at a share of the path's length. Beyond its ends the path
+// continues straight, for an ease that overshoots.
 func (p *Path) At(share float64, canvas Size) (x, y float64) {
 	n := len(p.Points)
 	want := share * p.Length(canvas)
@@ -42,9 +42,8 @@ func (p *Path) At(share float64, canvas Size) (x, y float64) {
 // pathSteps is how many straight lines a curve between two points is drawn with.
 const pathSteps = 16
 
-// CatmullRom is a smooth path through points x y x y …, without the loops that
-// the uniform form makes where points lie unevenly: the centripetal one (Yuksel et
-// al. 2011).
+// CatmullRom returns a smooth path through points x y x y …, without the loops that the
+// uniform form makes where points lie unevenly: the centripetal one (Yuksel et al. 2011).
 func CatmullRom(points []float64) *Path {
 	n := len(points) / 2
 	at := func(i int) [2]float64 {
@@ -77,8 +76,8 @@ func CatmullRom(points []float64) *Path {
 	return &Path{Points: out}
 }
 
-// Orbit is a path around (cx, cy), clockwise from an angle in degrees (0 is to
-// the right), so many turns; negative turns go the other way.
+// Orbit returns a path around (cx, cy), clockwise from an angle in degrees (0 is to the
+// right), so many turns; negative turns go the other way.
 func Orbit(cx, cy, rx, ry, from, turns float64) *Path {
 	n := max(8, int(math.Ceil(128*math.Abs(turns))))
 	p := &Path{}

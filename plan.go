@@ -57,7 +57,7 @@ type PlannedRender struct {
 	Memory           int64 // bytes at the peak; 0 is not known
 }
 
-// Sequence is how many tokens attention is over.
+// Sequence returns how many tokens attention is computed over.
 func (r PlannedRender) Sequence() int { return r.Image + r.Prompt + r.Entities }
 
 // A PlannedOutput is a file that a stage's result is copied to.

@@ -35,12 +35,12 @@ type Region struct {
 //	rotate     degrees cx cy, part       clockwise; in pixels, so that nothing is sheared
 //	grow       pixels, part              by a disc of that radius; negative shrinks
 
-// Box is a region from corner (x0, y0) up to, not including, corner (x1, y1).
+// Box returns a region from corner (x0, y0) up to, not including, corner (x1, y1).
 func Box(x0, y0, x1, y1 float64) Region {
 	return Region{Kind: "box", Numbers: []float64{x0, y0, x1, y1}}
 }
 
-// Round is r with its numbers rounded to 2⁻²⁰, so that plans agree between
+// Round returns r with its numbers rounded to 2⁻²⁰, so that plans agree between
 // processors whose arithmetic differs in the last bits.
 func (r Region) Round() Region {
 	n := make([]float64, len(r.Numbers))

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Center is the middle of the box around a region, in fractions of the canvas.
+// Center returns the middle of the box around a region, in fractions of the canvas.
 func (r Region) Center(canvas Size) (x, y float64) {
 	if x0, y0, x1, y1, ok := r.extent(canvas); ok {
 		return (x0 + x1) / 2, (y0 + y1) / 2
@@ -17,13 +17,13 @@ func (r Region) Center(canvas Size) (x, y float64) {
 	return float64(x0+x1) / 2 / float64(canvas.W), float64(y0+y1) / 2 / float64(canvas.H)
 }
 
-// CenterAt is the region moved so that its Center is at (x, y).
+// CenterAt returns the region moved so that its Center is at (x, y).
 func (r Region) CenterAt(x, y float64, canvas Size) Region {
 	cx, cy := r.Center(canvas)
 	return r.Moved(x-cx, y-cy, canvas)
 }
 
-// Moved is the region moved by fractions of the canvas.
+// Moved returns the region moved by fractions of the canvas.
 func (r Region) Moved(dx, dy float64, canvas Size) Region {
 	if dx == 0 && dy == 0 {
 		return r
@@ -47,7 +47,7 @@ func (r Region) Moved(dx, dy float64, canvas Size) Region {
 	return r
 }
 
-// extent is the box around shapes whose numbers tell it, in fractions of the canvas.
+// extent returns the box around shapes whose numbers tell it, in fractions of the canvas.
 func (r Region) extent(canvas Size) (x0, y0, x1, y1 float64, ok bool) {
 	n := r.fractions(canvas).Numbers
 	switch {
@@ -65,7 +65,7 @@ func (r Region) extent(canvas Size) (x0, y0, x1, y1 float64, ok bool) {
 	return 0, 0, 0, 0, false
 }
 
-// fractions is a box, ellipse or polygon in fractions of the canvas.
+// fractions returns a box, ellipse or polygon in fractions of the canvas.
 func (r Region) fractions(canvas Size) Region {
 	if !r.Pixels {
 		return r
@@ -78,9 +78,9 @@ func (r Region) fractions(canvas Size) Region {
 	return r
 }
 
-// Between is the region at t on the way from a, 0, to b, 1; t may lie outside.
-// Shapes of one construction move number by number; outlines that differ are
-// resampled, and everything else goes by its signed distance.
+// Between returns the region at t on the way from a, 0, to b, 1; t may lie outside.
+// Shapes of one construction move number by number; outlines that differ are resampled,
+// and everything else goes by its signed distance.
 func Between(a, b Region, t float64, canvas Size) Region {
 	if t == 0 {
 		return a
@@ -151,7 +151,7 @@ func alike(a, b Region, t float64, canvas Size) (Region, bool) {
 // outlinePoints is how many points an outline is resampled to, to become another.
 const outlinePoints = 128
 
-// polygon is the outline of a shape that has one, in fractions of the canvas.
+// polygon returns the outline of a shape that has one, in fractions of the canvas.
 func (r Region) polygon(canvas Size) ([]float64, bool) {
 	n := r.fractions(canvas).Numbers
 	switch r.Kind {
@@ -195,8 +195,8 @@ func resample(points []float64, n int, canvas Size) []float64 {
 	return out
 }
 
-// aligned is q, turned so that its points lie nearest to p's; both about their
-// own middle, so that the way between them is short wherever they are.
+// aligned returns q, turned so that its points lie nearest to p's; both about their own
+// middle, so that the way between them is short wherever they are.
 func aligned(p, q []float64) []float64 {
 	n := len(p) / 2
 	middle := func(v []float64) (x, y float64) {
@@ -222,7 +222,7 @@ func aligned(p, q []float64) []float64 {
 	return append(slices.Clone(q[2*best:]), q[:2*best]...)
 }
 
-// signedDistance is how far each pixel of the canvas is from the region's edge,
+// signedDistance returns how far each pixel of the canvas is from the region's edge,
 // negative inside.
 func (r Region) signedDistance(canvas Size) []float64 {
 	mask := r.Mask(canvas)
@@ -241,7 +241,7 @@ func (r Region) signedDistance(canvas Size) []float64 {
 	return out
 }
 
-// Depth is how far inside the region each pixel of the canvas is, in pixels: half a
+// Depth returns how far inside the region each pixel of the canvas is, in pixels: half a
 // pixel at its edge, 0 outside.
 func (r Region) Depth(canvas Size) []float64 {
 	d := r.signedDistance(canvas)

@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-// Box is the box around a region, x0, y0, x1, y1, in pixels or fractions of the canvas
-// as its numbers are, and beyond it where they are; or why it can't be told without a
-// canvas, or that it is empty. Of subtract it is the box around its first shape. Unlike
-// Bounds, it looks at no pixel but those of masks.
+// Box returns the box around a region, x0, y0, x1, y1, in pixels or fractions of the
+// canvas as its numbers are, and beyond the canvas where they are; or why the box can't
+// be told without a canvas, or that it is empty. For subtract it is the box around its
+// first shape. Unlike Bounds, it looks at no pixel but those of masks.
 func (r Region) Box() (b [4]float64, pixels bool, problem string) {
 	n := r.Numbers
 	switch r.Kind {
@@ -91,7 +91,8 @@ func numbersBox(n []float64) [4]float64 {
 	return b
 }
 
-// Box is the box around what is on, in fractions of the bitmap, and false if nothing is.
+// Box returns the box around what is on, in fractions of the bitmap, and false if nothing
+// is.
 func (b *Bitmap) Box() (box [4]float64, on bool) {
 	x0, y0, x1, y1 := b.W, b.H, 0, 0
 	for y := range b.H {

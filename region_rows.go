@@ -32,8 +32,8 @@ func (r Region) Rows(grid, canvas Size) iter.Seq2[int, []Span] {
 	}
 }
 
-// drawn is r with every part that has grown or shrunk in place of its rule: as a
-// bitmap of the canvas.
+// drawn returns r with every part that has grown or shrunk replaced by a bitmap of the
+// canvas.
 func (r Region) drawn(canvas Size) Region {
 	if len(r.Parts) == 0 || r.Kind == "path" {
 		return r
@@ -129,8 +129,8 @@ func squaredDistances(on []bool, w, h int) []float64 {
 	return d
 }
 
-// Bounds is the smallest box around the region's pixels, in pixels (half-open),
-// and false if it has none.
+// Bounds returns the smallest box around the region's pixels, in pixels (half-open), and
+// false if it has none.
 func (r Region) Bounds(canvas Size) (x0, y0, x1, y1 int, ok bool) {
 	x0, y0 = canvas.W, canvas.H
 	for y, spans := range r.Rows(canvas, canvas) {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// covers is the definition of a region, point by point, which Rows must agree with to
-// the bit: plans' digests are made over the tokens. cells are looked at where they are
-// the grid's, so that masks are read by NEAREST; else the point (x, y).
+// covers defines a region point by point, which Rows must agree with to the bit: plans'
+// digests are made over the tokens. cells are looked at where they are the grid's, so
+// that masks are read by NEAREST; else the point (x, y).
 func covers(r Region, i, j int, x, y float64, cells bool, grid, canvas Size) bool {
 	n, sx, sy := r.Numbers, float64(canvas.W), float64(canvas.H)
 	if r.Pixels {
@@ -65,7 +65,7 @@ func covers(r Region, i, j int, x, y float64, cells bool, grid, canvas Size) boo
 	return false
 }
 
-// polygonContains is the even-odd rule; edges are half-open, so that polygons that
+// polygonContains applies the even-odd rule; edges are half-open, so that polygons that
 // share an edge share no pixel.
 func polygonContains(n []float64, x, y float64) bool {
 	in := false
@@ -78,7 +78,7 @@ func polygonContains(n []float64, x, y float64) bool {
 	return in
 }
 
-// winding is how often a polygon goes around a point.
+// winding counts how often a polygon goes around a point.
 func winding(n []float64, x, y float64) int {
 	out := 0
 	for i, j := 0, len(n)-2; i+1 < len(n); i, j = i+2, i {

@@ -17,7 +17,7 @@ type scan struct {
 	cells        bool      // they are the grid's own: mask pictures are then looked at by NEAREST
 }
 
-// unit is what a region's numbers are multiples of, in pixels.
+// unit returns what a region's numbers are multiples of, in pixels.
 func (r Region) unit(canvas Size) (sx, sy float64) {
 	if r.Pixels {
 		return 1, 1
@@ -25,12 +25,13 @@ func (r Region) unit(canvas Size) (sx, sy float64) {
 	return float64(canvas.W), float64(canvas.H)
 }
 
-// Nearest is PIL's NEAREST: the source index of cell i when n cells show src pixels.
+// Nearest computes PIL's NEAREST: the source index of cell i when n cells show src
+// pixels.
 func Nearest(i, n, src int) int {
 	return min(src-1, (2*i+1)*src/(2*n))
 }
 
-// turn is the sine and cosine of an angle in degrees, exact where a right angle is.
+// turn returns the sine and cosine of an angle in degrees, exact where a right angle is.
 func turn(degrees float64) (sin, cos float64) {
 	switch d := math.Mod(math.Mod(degrees, 360)+360, 360); d {
 	case 0:
@@ -94,7 +95,7 @@ func (s *scan) rows(r Region) func(j int) []Span {
 	return nothing
 }
 
-// box is the same columns in some of the rows.
+// box scans the same columns in some of the rows.
 func (s *scan) box(r Region) func(int) []Span {
 	n := r.Numbers
 	if len(n) != 4 || slices.ContainsFunc(n, math.IsNaN) {
@@ -113,7 +114,7 @@ func (s *scan) box(r Region) func(int) []Span {
 	}
 }
 
-// from is the first column that is at v or right of it.
+// from returns the first column that is at v or right of it.
 func from(x []float64, v float64) int { return sort.SearchFloat64s(x, v) }
 
 // ellipse looks for both edges from the middle column, away from which nothing comes
@@ -178,7 +179,7 @@ func (s *scan) image(r Region) func(int) []Span {
 	}
 }
 
-// pixel is the mask's pixel that a cell looks at, as bitmapCell and bitmapAt do.
+// pixel returns the mask's pixel that a cell looks at, as bitmapCell and bitmapAt do.
 func (s *scan) pixel(r Region, i, j int) (x, y int) {
 	if s.cells {
 		return r.bitmapCell(i, j, s.grid, s.canvas)
@@ -195,7 +196,7 @@ func evenOdd(crossings, _ int) bool { return crossings%2 == 1 }
 
 func nonzero(_, winding int) bool { return winding != 0 }
 
-// outlines are polygons, and the inside of them all.
+// outlines scans polygons, and the inside of them all.
 func (s *scan) outlines(polygons []Region, inside func(crossings, winding int) bool) func(int) []Span {
 	type polygon struct {
 		n, x      []float64 // x: the columns, in the polygon's unit
@@ -258,7 +259,7 @@ func (s *scan) outlines(polygons []Region, inside func(crossings, winding int) b
 	}
 }
 
-// crossingAt is where the edge between points k and i of an outline is at height y,
+// crossingAt returns where the edge between points k and i of an outline is at height y,
 // which lies between theirs.
 func crossingAt(n []float64, i, k int, y float64) float64 {
 	return (n[k]-n[i])*(y-n[i+1])/(n[k+1]-n[i+1]) + n[i]
@@ -546,7 +547,7 @@ func insideOf(n []float64) func(x, y float64) (crossings, winding int) {
 	}
 }
 
-// bitmapAt is the mask's pixel that lies over a point of the canvas.
+// bitmapAt returns the mask's pixel that lies over a point of the canvas.
 func (r Region) bitmapAt(x, y float64, canvas Size) (px, py int) {
 	b := r.Bitmap
 	sx, sy := float64(canvas.W)/float64(b.W), float64(canvas.H)/float64(b.H)
@@ -563,7 +564,7 @@ func (r Region) bitmapAt(x, y float64, canvas Size) (px, py int) {
 	return int(math.Floor(x / sx)), int(math.Floor(y / sy))
 }
 
-// bitmapCell is the mask's pixel that a cell of a grid looks at.
+// bitmapCell returns the mask's pixel that a cell of a grid looks at.
 func (r Region) bitmapCell(i, j int, grid, canvas Size) (px, py int) {
 	b := r.Bitmap
 	if r.Fit == "" || r.Fit == "stretch" {

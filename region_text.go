@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// String is a region as a scene writes it: "xywh(0.2, 0.2, 0.5, 0.5)".
+// String writes a region as a scene does: "xywh(0.2, 0.2, 0.5, 0.5)".
 func (r Region) String() string { return r.Text(nil) }
 
-// Text is String, with mask pictures as image writes them; nil writes their size
-// and digest, since a region doesn't know its file.
+// Text writes a region as String does, with mask pictures as image writes them; nil
+// writes their size and digest, since a region doesn't know its file.
 func (r Region) Text(image func(Region) string) string {
 	if image == nil {
 		image = func(r Region) string {
@@ -67,8 +67,8 @@ func (r Region) text(image func(Region) string, inPixels bool) string {
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
 
-// numberText is a number in as few digits as a canvas tells apart: the planner
-// rounds to 2⁻²⁰, so that 0.2 has become 0.19999981.
+// numberText writes a number in as few digits as a canvas tells apart: the planner rounds
+// to 2⁻²⁰, so that 0.2 has become 0.19999981.
 func numberText(f float64) string {
 	for digits := range 7 {
 		s := strconv.FormatFloat(f, 'f', digits, 64)

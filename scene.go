@@ -84,7 +84,7 @@ type Render struct {
 	Uses   map[string][]Note `json:"-"` // what the values of attributes were computed from, where the planner may complain about them
 }
 
-// Where is the place of a dotted attribute, or of the render where it is unset.
+// Where returns the position of a dotted attribute, or of the render where it is unset.
 func (r *Render) Where(attribute string) *Source {
 	if s, ok := r.At[attribute]; ok {
 		return &s
@@ -205,7 +205,7 @@ type Adapter struct {
 	At      map[string]Source // places of arguments, by name
 }
 
-// Where is the place of an argument, or of the adapter where it is unset.
+// Where returns the position of an argument, or of the adapter where it is unset.
 func (a *Adapter) Where(argument string) *Source {
 	if s, ok := a.At[argument]; ok {
 		return &s
@@ -225,7 +225,7 @@ type Entity struct {
 	At       map[string]Source
 }
 
-// Where is the place of an attribute, or of the entity where it is unset.
+// Where returns the position of an attribute, or of the entity where it is unset.
 func (e *Entity) Where(attribute string) *Source {
 	if s, ok := e.At[attribute]; ok {
 		return &s
@@ -247,7 +247,7 @@ type Picture struct {
 // White is a [Picture]'s background where none is stated.
 const White = "#ffffff"
 
-// Behind is the colour that a model sees behind a picture, "" for an opaque one.
+// Behind returns the colour that a model sees behind a picture, "" for an opaque one.
 func (p Picture) Behind() string {
 	switch {
 	case !p.Transparent:

@@ -28,8 +28,8 @@ const MaxSteps = 1000
 // sigmaMin is the reference's: 0.003/1.002.
 const sigmaMin = 0.003 / 1.002
 
-// Sigmas is a schedule: noise levels from the first step's to 0, one more than
-// there are steps. The timestep that a model is given is 1000·σ.
+// Sigmas returns a schedule: noise levels from the first step's to 0, one more than there
+// are steps. The timestep that a model is given is 1000·σ.
 //
 // shift may be set for schedule "eligen" only; nil is [DefaultShift]. imageTokens
 // (a sixteenth of width times a sixteenth of height) matters to "flux-dev" and
@@ -126,7 +126,7 @@ func TrainingTable(n int, shift float64) (timesteps, sigmas, weights []float32, 
 	return timesteps, sigmas, weights, nil
 }
 
-// linspace is torch.linspace in float32: counted from both ends, each value by a
+// linspace computes torch.linspace in float32: counted from both ends, each value by a
 // fused multiply-add. (Its bits are those of PyTorch 2.15 on x86-64.)
 func linspace(start, end float64, n int) []float32 {
 	out := make([]float32, n)
@@ -146,7 +146,7 @@ func linspace(start, end float64, n int) []float32 {
 	return out
 }
 
-// shifted is s·u / (1 + (s−1)·u), in place. The conversions keep compilers from
+// shifted computes s·u / (1 + (s−1)·u), in place. The conversions keep compilers from
 // fusing a product with a sum, which changes the last bit.
 func shifted(u []float32, shift float64) []float32 {
 	s, less := float32(shift), float32(shift-1)
@@ -156,7 +156,7 @@ func shifted(u []float32, shift float64) []float32 {
 	return u
 }
 
-// exponential is e^µ / (e^µ + (1/u − 1)), in place: [shifted] with s = e^µ, rounded
+// exponential computes e^µ / (e^µ + (1/u − 1)), in place: [shifted] with s = e^µ, rounded
 // as Black Forest Labs and diffusers round it. u = 0 gives 0.
 func exponential(u []float32, mu float64) []float32 {
 	e := float32(math.Exp(mu))
@@ -166,7 +166,8 @@ func exponential(u []float32, mu float64) []float32 {
 	return u
 }
 
-// dynamicMu is the line through (256, 0.5) and (4096, 1.15).
+// dynamicMu returns the point at imageTokens of the line through (256, 0.5) and (4096,
+// 1.15).
 func dynamicMu(imageTokens int) float64 {
 	m := (1.15 - 0.5) / (4096 - 256)
 	return m*float64(imageTokens) + (0.5 - m*256)
