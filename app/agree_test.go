@@ -17,7 +17,7 @@ import (
 	"github.com/eligen/eligen/planner"
 )
 
-// problems are the errors among diagnostics, each with its position.
+// problems lists the errors among diagnostics, each with its position.
 func problems(ds eligen.Diagnostics) (out []string) {
 	for _, d := range ds {
 		if d.Severity == eligen.Error {

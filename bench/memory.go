@@ -83,7 +83,8 @@ func (c memoryCase) String() string {
 	return strings.Join(append([]string{s}, c.more...), ", ")
 }
 
-// memoryCases are what promises are held against, those that take little first.
+// memoryCases lists the cases that promises are compared with, those that take little
+// first.
 func memoryCases(quick bool) (list []memoryCase) {
 	sides, entities := []int{256, 512, 1024, 1536}, []int{0, 4, 50, 200}
 	if quick {
@@ -97,7 +98,7 @@ func memoryCases(quick bool) (list []memoryCase) {
 	return list
 }
 
-// scene is the case's scene file: entities in a grid, and two steps, since each step
+// scene writes the case's scene file: entities in a grid, and two steps, since each step
 // takes what the one before it did.
 func (c memoryCase) scene() string {
 	var b strings.Builder
@@ -139,7 +140,7 @@ func (c memoryCase) scene() string {
 	return b.String()
 }
 
-// family is the case's family of models.
+// family returns the case's family of models.
 func (c memoryCase) family() string {
 	if c.flux != (fluxShape{}) {
 		return "flux"
@@ -184,7 +185,7 @@ type promise struct {
 	kinds           map[string]int64 // the peak while stages of a kind ran
 }
 
-// off is by how much the promise misses what was taken: −0.1 is a tenth too little.
+// off returns by how much the promise misses what was taken: −0.1 is a tenth too little.
 func (p promise) off() float64 { return float64(p.promised)/float64(p.taken) - 1 }
 
 // memory holds what plans promise against what processes take.

@@ -18,7 +18,7 @@ import (
 	"github.com/eligen/eligen/internal/annotated"
 )
 
-// digest is over everything that a sample holds.
+// digest hashes everything that a sample holds.
 func digest(t *testing.T, s annotated.Sample) string {
 	t.Helper()
 	h := sha256.New()

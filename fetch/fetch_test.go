@@ -370,7 +370,7 @@ func TestPasswordIsNotShown(t *testing.T) {
 	}
 }
 
-// archives are the same three members as .tgz and as .zip.
+// archives makes the same three members as .tgz and as .zip.
 func archives(t *testing.T, names ...string) []string {
 	t.Helper()
 	dir := t.TempDir()

@@ -82,8 +82,8 @@ func open(t *testing.T, dir string) *file.Store {
 	return store
 }
 
-// TestScenePNG is the way of a picture, from a scene to a file, with the paint
-// engine: every entity is where the scene says, and a second run makes nothing.
+// TestScenePNG takes a picture from a scene to a file, with the paint engine: every
+// entity is where the scene says, and a second run makes nothing.
 func TestScenePNG(t *testing.T) {
 	dir, store := t.TempDir(), open(t, t.TempDir())
 	plan := build(t, picnic(dir))
@@ -356,7 +356,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// blank is a picture that eligen did not make.
+// blank makes a picture that eligen did not write.
 func blank(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -366,7 +366,7 @@ func blank(t *testing.T) []byte {
 	return b.Bytes()
 }
 
-// drawnOn is a picture that eligen made, with a stroke across it, saved by a program
+// drawnOn returns a picture that eligen made, with a stroke across it, saved by a program
 // that keeps metadata.
 func drawnOn(t *testing.T, own []byte) []byte {
 	t.Helper()

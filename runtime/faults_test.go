@@ -26,7 +26,7 @@ import (
 	"github.com/eligen/eligen/store/file"
 )
 
-// small is a whole scene, entities, overlay and partial results included.
+// small returns a whole scene, entities, overlay and partial results included.
 func small(dir string, seed uint64) *eligen.Scene {
 	scene := picnic(dir)
 	steps := 6
@@ -35,7 +35,7 @@ func small(dir string, seed uint64) *eligen.Scene {
 	return scene
 }
 
-// reference is the files of a scene, made in one go.
+// reference returns the files of a scene, made in one go.
 func reference(t *testing.T, scene func(dir string) *eligen.Scene) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -287,7 +287,7 @@ func TestFlippedBytes(t *testing.T) {
 // seed.
 const childDir, childCache, childSeed = "ELIGEN_TEST_DIR", "ELIGEN_TEST_CACHE", "ELIGEN_TEST_SEED"
 
-// long is a scene that takes a while.
+// long returns a scene that takes a while.
 func long(dir string, seed uint64) *eligen.Scene {
 	scene := gallery(dir, 4)
 	steps := 20
@@ -298,7 +298,7 @@ func long(dir string, seed uint64) *eligen.Scene {
 	return scene
 }
 
-// TestKilledRun is what the processes of TestKill and TestTwoProcesses run.
+// TestKilledRun runs in the processes of TestKill and TestTwoProcesses.
 func TestKilledRun(t *testing.T) {
 	if os.Getenv(childDir) == "" {
 		t.Skip("other tests start this")

@@ -17,7 +17,7 @@ import (
 	"github.com/eligen/eligen/runtime"
 )
 
-// gallery is a scene of several renders, with shared entities and an overlay.
+// gallery returns a scene of several renders, with shared entities and an overlay.
 func gallery(dir string, n int) *eligen.Scene {
 	scene := picnic(dir)
 	first := scene.Renders[0]
@@ -34,7 +34,7 @@ func gallery(dir string, n int) *eligen.Scene {
 	return scene
 }
 
-// contents are all files below a folder, by name.
+// contents reads all files below a folder, by name.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}

@@ -24,7 +24,7 @@ import (
 	"github.com/eligen/eligen/store/remote"
 )
 
-// cache is a server of Bazel's protocol, over a folder.
+// cache starts a server of Bazel's protocol, over a folder.
 func cache(t *testing.T) *remote.Store {
 	t.Helper()
 	dir := t.TempDir()

@@ -46,7 +46,7 @@ func (o say) Run(_ context.Context, c *eligen.Call) error {
 	return o.Error
 }
 
-// states are what a run's events say of each stage, in the plan's order.
+// states writes what a run's events say of each stage, in the plan's order.
 func states(p *eligen.Progress) string {
 	var out []string
 	for _, s := range p.Stages {

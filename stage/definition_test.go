@@ -30,7 +30,7 @@ import (
 	"github.com/eligen/eligen/store/memory"
 )
 
-// scenes are all of the repository's.
+// scenes lists all of the repository's.
 func scenes(t *testing.T) []string {
 	t.Helper()
 	var paths []string
@@ -264,7 +264,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// example is a Definition in which every part matters.
+// example returns a Definition in which every part matters.
 func example(t testing.TB) string {
 	t.Helper()
 	op := denoise.Op{

@@ -125,7 +125,7 @@ func (l *Live) news(over bool) news {
 	return n
 }
 
-// Add is a Sink.
+// Add takes an event; it is a Sink.
 func (l *Live) Add(e eligen.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

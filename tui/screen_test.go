@@ -74,7 +74,7 @@ func (s *screen) hears(events []eligen.Event, seq int, wait time.Duration) *scre
 	return s
 }
 
-// do is Update, and what comes of the commands that it gives.
+// do runs Update, and the commands that it returns.
 func do(s *screen, msg tea.Msg) {
 	_, cmd := s.Update(msg)
 	follow(s, cmd)

@@ -84,7 +84,7 @@ var mistaken = []string{
 		"   for_each = { a = null }\n    content {\n      path = output.value\n    }\n  }\n}\n",
 }
 
-// pixelsToLookAt is how many pixels of regions a plan looks at, about.
+// pixelsToLookAt estimates how many pixels of regions a plan looks at.
 func pixelsToLookAt(s *eligen.Scene) int {
 	n := 0
 	for _, r := range s.Renders {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// tree is every command that help shows, each with the commands above it.
+// tree lists every command that help shows, each with the commands above it.
 func tree(c *cobra.Command) []*cobra.Command {
 	out := []*cobra.Command{c}
 	for _, sub := range c.Commands() {

@@ -65,7 +65,7 @@ func TestScenesAreTested(t *testing.T) {
 	}
 }
 
-// sceneFiles are the scenes of the folder scenes, those for FLUX.1 included.
+// sceneFiles lists the scenes of the folder scenes, those for FLUX.1 included.
 func sceneFiles(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -298,7 +298,7 @@ func signalAt(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// command is a command of a script, in its folder.
+// command prepares a command of a script, in its folder.
 func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	var path string
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {

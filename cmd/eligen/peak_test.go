@@ -17,7 +17,7 @@ import (
 // peakFile names the file that a process of this test writes its peak to.
 const peakFile = "ELIGEN_TEST_PEAK"
 
-// peak is main, and writes the largest resident memory of its process, in KiB.
+// peak runs main, and writes the largest resident memory of its process, in KiB.
 func peak() {
 	code := run(os.Args[1:])
 	status, err := os.ReadFile("/proc/self/status")
@@ -66,7 +66,7 @@ func TestPeakMemory(t *testing.T) {
 	}
 }
 
-// peakOf is what a scene's plan promises, and what its render takes, in bytes.
+// peakOf returns how many bytes a scene's plan promises, and how many its render takes.
 func peakOf(t *testing.T, backend, scene string) (promised, taken int64) {
 	t.Helper()
 	self, err := os.Executable()

@@ -32,7 +32,7 @@ const (
 	exitTerminated  = 143 // 128 and SIGTERM
 )
 
-// run is the whole program. It returns the exit code.
+// run runs the whole program. It returns the exit code.
 func run(args []string) int {
 	if noColor(args) {
 		os.Setenv("NO_COLOR", "1") // before anything looks, help included

@@ -114,8 +114,8 @@ func (h *history) Add(line string) {
 	}
 }
 
-// Len is how many lines there are.
+// Len returns how many lines there are.
 func (h *history) Len() int { return len(h.lines) }
 
-// At is the line of so many ago.
+// At returns the line typed ago lines before.
 func (h *history) At(ago int) string { return h.lines[len(h.lines)-1-ago] }

@@ -252,7 +252,7 @@ func packages(t *testing.T, root string) map[string]*pkg {
 	return out
 }
 
-// judged is what eligen validate says of a scene.
+// judged returns what eligen validate says of a scene.
 func judged(t *testing.T, scene string) eligen.Diagnostics {
 	t.Helper()
 	scene = strings.TrimLeft(scene, "\n")

@@ -138,7 +138,7 @@ func TestColours(t *testing.T) {
 	}
 }
 
-// contrast is WCAG's.
+// contrast computes WCAG's contrast ratio of two colours.
 func contrast(a, b color.NRGBA) float64 {
 	luminance := func(c color.NRGBA) float64 {
 		linear := func(v uint8) float64 {

@@ -216,7 +216,7 @@ func (c *chip) write(img *image.NRGBA, s string, at image.Point, ink color.NRGBA
 	d.DrawString(s)
 }
 
-// plate is a rectangle with round corners.
+// plate draws a rectangle with round corners.
 func plate(img *image.NRGBA, at image.Rectangle, c color.NRGBA, alpha float64, round int) {
 	box := at.Intersect(img.Rect)
 	radius := float64(round)

@@ -42,7 +42,7 @@ func Way(img *image.NRGBA, places []float64, now int, c color.NRGBA, line int) {
 	segment(img, x, y, x, y, 3*half-1, c)
 }
 
-// segment is everything within r of a line: a line with round ends, or a dot.
+// segment draws everything within r of a line: a line with round ends, or a dot.
 func segment(img *image.NRGBA, x0, y0, x1, y1, r float64, c color.NRGBA) {
 	box := image.Rect(int(min(x0, x1)-r)-1, int(min(y0, y1)-r)-1, int(max(x0, x1)+r)+2, int(max(y0, y1)+r)+2).Intersect(img.Rect)
 	dx, dy := x1-x0, y1-y0

@@ -92,7 +92,7 @@ var (
 	srgbCurve     = para(3, 2.4, 1/1.055, 0.055/1.055, 1/12.92, 0.04045)
 )
 
-// profiles are those that people's pictures hold.
+// profiles returns those that people's pictures hold.
 func profiles() map[string][]byte {
 	table := make([]uint16, 1024)
 	for i := range table {

@@ -343,7 +343,8 @@ func Floats(dtype string, b []byte) ([]float32, error) {
 	return out, nil
 }
 
-// Fill is [Floats] into a slice, whose length says how many elements b has at least.
+// Fill converts as [Floats] does, into a slice, whose length says how many elements b has
+// at least.
 func Fill(out []float32, dtype string, b []byte) error {
 	size, known := dtypeSize[dtype]
 	if !known || !IsFloat(dtype) && integers[dtype] == nil {

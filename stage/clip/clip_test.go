@@ -34,7 +34,7 @@ func resolved(frames int, w, h int) clip.Resolved {
 	}
 }
 
-// meadow is a picture with many colours and a disc that moves.
+// meadow draws a picture with many colours and a disc that moves.
 func meadow(w, h int, t float64) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for y := range h {
@@ -49,7 +49,7 @@ func meadow(w, h int, t float64) *image.NRGBA {
 	return img
 }
 
-// flat is a picture of few colours, as the engine paint makes them.
+// flat draws a picture of few colours, as the engine paint makes them.
 func flat(w, h, i int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	draw.Draw(img, img.Rect, image.NewUniform(color.NRGBA{20, 30, 40, 255}), image.Point{}, draw.Src)
@@ -225,7 +225,7 @@ func pngChunk(kind string, body []byte) []byte {
 	return binary.BigEndian.AppendUint32(out, crc(out[4:]))
 }
 
-// crc is PNG's checksum, bit by bit.
+// crc computes PNG's checksum, bit by bit.
 func crc(b []byte) uint32 {
 	c := ^uint32(0)
 	for _, v := range b {
@@ -441,7 +441,7 @@ func TestLoops(t *testing.T) {
 	}
 }
 
-// ops are all formats that need no other program.
+// ops returns all formats that need no other program.
 func ops(r clip.Resolved, strip bool) map[string]eligen.Op {
 	return map[string]eligen.Op{
 		"GIF":  clip.GIF{Resolved: r, Dither: clip.FloydSteinberg, Strip: strip},

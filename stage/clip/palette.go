@@ -173,7 +173,7 @@ func (p *palette) nearest(c rgb) int {
 	return at
 }
 
-// of is nearest, remembered.
+// of returns what nearest does, remembered.
 func (p *palette) of(c rgb) uint8 {
 	i := &p.index[int(c[0])<<16|int(c[1])<<8|int(c[2])]
 	if *i == 0 {

@@ -13,7 +13,7 @@ import (
 	stage "github.com/eligen/eligen/stage/image"
 )
 
-// flat is a picture of one colour.
+// flat draws a picture of one colour.
 func flat(w, h int, c color.NRGBA) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, w, h))
 	for i := 0; i < len(img.Pix); i += 4 {
@@ -22,7 +22,7 @@ func flat(w, h int, c color.NRGBA) *image.NRGBA {
 	return img
 }
 
-// made is what an Op makes of pictures.
+// made returns what an Op makes of pictures.
 func made(t *testing.T, op eligen.Op, in ...image.Image) (out bytes.Buffer, err error) {
 	t.Helper()
 	call := eligen.Call{Out: &out, Engine: paint.Engine{}}

@@ -17,7 +17,7 @@ import (
 
 const side = 128
 
-// canvas is a soft gradient with filled boxes on it.
+// canvas draws a soft gradient with filled boxes on it.
 func canvas(boxes ...image.Rectangle) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, side, side))
 	for y := range side {

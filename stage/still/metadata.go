@@ -183,8 +183,8 @@ func Untouched(r io.Reader) bool {
 	return container.End(container.EndPNG).Sealed(bytes.NewReader(data)) || untouchedPixels(data)
 }
 
-// untouchedPixels is Untouched for PNGs of versions before 0.2, which held the digest of
-// their pixels and no other seal.
+// untouchedPixels reports Untouched for PNGs of versions before 0.2, which held the
+// digest of their pixels and no other seal.
 func untouchedPixels(data []byte) bool {
 	texts, err := readTexts(bytes.NewReader(data))
 	if err != nil {

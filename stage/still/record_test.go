@@ -30,7 +30,7 @@ var formats = map[string]func(still.Resolved) eligen.Op{
 	"WebP": func(r still.Resolved) eligen.Op { return still.WebP{Resolved: r} },
 }
 
-// masked is a render of many entities, each in a mask of n×n pixels.
+// masked returns a render of many entities, each in a mask of n×n pixels.
 func masked(n, entities int, on func(x, y int) bool) still.Resolved {
 	r := resolved()
 	mask := eligen.NewBitmap(n, n, on)
@@ -43,7 +43,7 @@ func masked(n, entities int, on func(x, y int) bool) still.Resolved {
 	return r
 }
 
-// textSizes is how many bytes each text chunk of a PNG holds when it is read.
+// textSizes returns how many bytes each text chunk of a PNG holds when it is read.
 func textSizes(t *testing.T, data []byte) (sizes []int) {
 	t.Helper()
 	for at := 8; at < len(data); {
@@ -226,7 +226,8 @@ func TestEditsAreSeen(t *testing.T) {
 	}
 }
 
-// reworded is a picture whose metadata was edited with care: lengths and checksums fit.
+// reworded returns a picture whose metadata was edited with care: lengths and checksums
+// fit.
 func reworded(t *testing.T, format string, data []byte) []byte {
 	t.Helper()
 	if format != "PNG" {
@@ -249,7 +250,7 @@ func reworded(t *testing.T, format string, data []byte) []byte {
 	return slices.Concat(data[:33], chunk("iTXt", append([]byte("eligen\x00\x00\x00\x00\x00"), text...)), data[33+12+n:])
 }
 
-// extended is a picture with one more chunk, or comment, of somebody else's.
+// extended returns a picture with one more chunk, or comment, of somebody else's.
 func extended(format string, data []byte) []byte {
 	switch format {
 	case "PNG":

@@ -67,7 +67,7 @@ var sameMasks = cmp.Comparer(func(a, b *eligen.Bitmap) bool {
 	return true
 })
 
-// grey is what a decode stage hands on.
+// grey returns what a decode stage hands on.
 func grey(t *testing.T) []byte {
 	t.Helper()
 	img := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
@@ -145,7 +145,7 @@ func TestDamagedPNG(t *testing.T) {
 	}
 }
 
-// chunk is a PNG chunk with a correct checksum.
+// chunk makes a PNG chunk with a correct checksum.
 func chunk(kind string, body []byte) []byte {
 	out := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
 	out = append(append(out, kind...), body...)

@@ -13,7 +13,7 @@ import (
 // childStore is the store's folder in which TestHolder takes a lease.
 const childStore = "ELIGEN_TEST_STORE"
 
-// TestHolder is what TestLeaseOfTheDead runs, and kills.
+// TestHolder runs in the process that TestLeaseOfTheDead starts, and kills.
 func TestHolder(t *testing.T) {
 	dir := os.Getenv(childStore)
 	if dir == "" {

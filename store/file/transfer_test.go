@@ -145,7 +145,7 @@ func TestImportRefuses(t *testing.T) {
 	}
 }
 
-// boundaries are where an archive's entries begin, and where the last ends.
+// boundaries returns where an archive's entries begin, and where the last ends.
 func boundaries(t *testing.T, archive []byte) (at []int) {
 	t.Helper()
 	r := bytes.NewReader(archive)
@@ -255,7 +255,7 @@ func TestImportOfHoles(t *testing.T) {
 	}
 }
 
-// block is a file of a tar archive, as bytes.
+// block returns a file of a tar archive, as bytes.
 func block(kind byte, name, content string) []byte {
 	head := make([]byte, 512)
 	copy(head, name)

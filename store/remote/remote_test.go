@@ -30,7 +30,7 @@ func client(t *testing.T, address string) *Store {
 	return s
 }
 
-// subject is a store at an address, whose server keeps its files in dir.
+// subject returns a store at an address, whose server keeps its files in dir.
 func subject(t *testing.T, address, dir string) storetest.Opened {
 	t.Helper()
 	s := client(t, address)
