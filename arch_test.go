@@ -31,6 +31,7 @@ var mayImport = map[string]string{
 	"dataset": "eligen",
 	"eval":    "eligen",
 	"fetch":   "eligen",
+	"hub":     "eligen",
 	"draft":   "eligen",
 	"farm":    "eligen",
 	"tui":     "eligen",
@@ -39,12 +40,12 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset draft train eval",
+	"app": "eligen dsl stage planner runtime store model dataset hub draft train eval",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch draft tui web scenes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft tui web scenes",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -102,7 +103,7 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "dsl runtime store model train dataset fetch app cmd",
+	"files":     "dsl runtime store model train dataset fetch hub app cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset cmd",
@@ -129,7 +130,7 @@ var home = map[string]string{
 	"github.com/nats-io/":        "farm",
 	"github.com/openai/":         "draft",
 	"github.com/kaptinlin/":      "draft",
-	"net/http":                   "fetch draft store web",
+	"net/http":                   "fetch hub draft store web",
 }
 
 // TestImports reads the files itself and runs no go list, so that the test cache
@@ -290,6 +291,10 @@ func TestCheck(t *testing.T) {
 		{"cmd/eligen", module + "/model/flux", false},
 		{"cmd/eligen", "github.com/gomlx/gomlx/core/graph", false},
 		{"fetch", "net/http", true},
+		{"hub", "net/http", true},
+		{"hub", module + "/model/weights", false},
+		{"app", module + "/hub", true},
+		{"model/family/flux", module + "/hub", false},
 		{"model/weights", "net/http", false},
 		{"draft", "github.com/openai/openai-go/v3", true},
 		{"draft", "net/http", true},

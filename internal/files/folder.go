@@ -135,6 +135,26 @@ func (f Folder) Create(name string) (*os.File, error) {
 	return f.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 }
 
+// Append opens a file to write after its end, and creates it if it is missing.
+func (f Folder) Append(name string) (*os.File, error) {
+	if err := f.ask("append", name); err != nil {
+		return nil, err
+	}
+	file, err := f.root.OpenFile(name, os.O_CREATE|os.O_RDWR|os.O_APPEND|nonblock, 0o644)
+	return regular(file, name, err)
+}
+
+// Symlink creates a symbolic link, which may lead out of the folder. Nothing may have its name yet.
+func (f Folder) Symlink(target, name string) error {
+	if err := f.ask("symlink", name); err != nil {
+		return err
+	}
+	return f.root.Symlink(target, name)
+}
+
+// Sync makes an open file of that name durable.
+func (f Folder) Sync(file *os.File, name string) error { return f.sync(file, name) }
+
 // Touch sets a file's time to now.
 func (f Folder) Touch(name string) error {
 	if err := f.ask("touch", name); err != nil {
