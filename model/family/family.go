@@ -29,6 +29,10 @@ type Family struct {
 	Outline func() eligen.Spec
 	// Resolve finds a model's parts and defaults, from headers and digests alone.
 	Resolve func(m eligen.Model, s Settings) (*Model, error)
+	// Wanted returns which files of a repository a model needs: of a part that is published in
+	// several forms, the one that Resolve prefers. It returns nil where the files are no model of the
+	// family. Nil: the family's models are in no repository.
+	Wanted func(names []string) []string
 }
 
 // A Table is the families that an engine knows.
@@ -48,6 +52,20 @@ func (t Table) Find(name string) (Family, error) {
 		names = []string{strings.Join(names[:last], ", "), names[last]}
 	}
 	return Family{}, fmt.Errorf("there is no model family %q. The families are %s", name, strings.Join(names, " and "))
+}
+
+// Wanted returns the files of a repository that a family of models needs, and the family's name. Where they
+// are a model of none, it returns nil.
+func (t Table) Wanted(names []string) (family string, files []string) {
+	for _, f := range t {
+		if f.Wanted == nil {
+			continue
+		}
+		if files := f.Wanted(names); files != nil {
+			return f.Name, files
+		}
+	}
+	return "", nil
 }
 
 // Known returns the families as loading a scene must know them.

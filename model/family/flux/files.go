@@ -12,6 +12,15 @@ import (
 	"github.com/eligen/eligen/model/weights"
 )
 
+// The names that a FLUX model's parts have, in a repository and in a folder: the first one that is there
+// counts. Those without a dot are folders of diffusers.
+var (
+	transformerNames = []string{"flux1-dev.safetensors", "flux1-schnell.safetensors", "flux1-*.safetensors", "transformer"}
+	autoencoderNames = []string{"ae.safetensors", "vae"}
+	clipNames        = []string{"text_encoder", "clip_l.safetensors"}
+	t5Names          = []string{"text_encoder_2", "t5xxl_fp16.safetensors", "t5xxl*.safetensors"}
+)
+
 // Files says where the parts of a FLUX model lie.
 type Files struct {
 	Transformer, Autoencoder, CLIP, T5 string
@@ -62,10 +71,10 @@ func Find(path string) (Files, error) {
 		at    *string
 		names []string
 	}{
-		{"transformer", &l.Transformer, []string{"flux1-dev.safetensors", "flux1-schnell.safetensors", "flux1-*.safetensors", "transformer"}},
-		{"autoencoder", &l.Autoencoder, []string{"ae.safetensors", "vae"}},
-		{"CLIP text encoder", &l.CLIP, []string{"text_encoder", "clip_l.safetensors"}},
-		{"T5 text encoder", &l.T5, []string{"text_encoder_2", "t5xxl_fp16.safetensors", "t5xxl*.safetensors"}},
+		{"transformer", &l.Transformer, transformerNames},
+		{"autoencoder", &l.Autoencoder, autoencoderNames},
+		{"CLIP text encoder", &l.CLIP, clipNames},
+		{"T5 text encoder", &l.T5, t5Names},
 	}
 	var missing []string
 	for _, p := range parts {

@@ -27,7 +27,7 @@ var Family = family.Family{
 		Name:   "flux",
 		Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`,
 	},
-	Outline: outline, Resolve: resolve,
+	Outline: outline, Resolve: resolve, Wanted: Wanted,
 }
 
 func outline() eligen.Spec {
@@ -250,6 +250,13 @@ func loadCLIP(from []tokensFile) (*text.CLIPTokenizer, error) {
 	return t, err
 }
 
+// isEliGen reports whether a file next to a FLUX model's own is named as an EliGen LoRA.
+func isEliGen(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasSuffix(name, ".safetensors") && !strings.Contains(name, "/") &&
+		(strings.Contains(name, "eligen") || name == "model_bf16.safetensors")
+}
+
 // eligenLoRA opens the EliGen LoRA next to a FLUX model's own files.
 func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 	entries, err := os.ReadDir(dir)
@@ -258,8 +265,7 @@ func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 	}
 	var found []string
 	for _, e := range entries {
-		name := strings.ToLower(e.Name())
-		if !e.IsDir() && strings.HasSuffix(name, ".safetensors") && (strings.Contains(name, "eligen") || name == "model_bf16.safetensors") {
+		if !e.IsDir() && isEliGen(e.Name()) {
 			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}
