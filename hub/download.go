@@ -101,7 +101,7 @@ func (d *download) lock(ctx context.Context) (unlock func(), err error) {
 		l, err := folder.Lock(d.to.lock, true)
 		switch {
 		case err == nil:
-			return func() { l.Unlock(); folder.Close() }, nil
+			return func() { _ = l.Unlock(); folder.Close() }, nil
 		case errors.Is(err, errors.ErrUnsupported):
 			return func() { folder.Close() }, nil
 		case !errors.Is(err, files.ErrLocked):

@@ -245,6 +245,9 @@ func (s *Server) huggingFace(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// send sends a document.
+func send(w http.ResponseWriter, doc any) { _ = json.NewEncoder(w).Encode(doc) }
+
 // api answers questions about a model.
 func (s *Server) api(w http.ResponseWriter, r *http.Request, m *Model, rest string) {
 	verb, revision, _ := strings.Cut(rest, "/")
@@ -265,7 +268,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request, m *Model, rest stri
 	if m.Gated {
 		doc["gated"] = "auto"
 	}
-	json.NewEncoder(w).Encode(doc)
+	send(w, doc)
 }
 
 // tree answers a page of a listing.
@@ -295,7 +298,7 @@ func (s *Server) tree(w http.ResponseWriter, r *http.Request, m *Model) {
 		}
 		list = append(list, e)
 	}
-	json.NewEncoder(w).Encode(list)
+	send(w, list)
 }
 
 // resolve leads to the bytes of a file.
@@ -420,7 +423,7 @@ func (s *Server) modelScope(w http.ResponseWriter, r *http.Request) {
 				"Revision": m.Commit, "IsLFS": m.lfs(n),
 			})
 		}
-		json.NewEncoder(w).Encode(map[string]any{"Code": 200, "Success": true, "Message": "success", "Data": map[string]any{"Files": files}})
+		send(w, map[string]any{"Code": 200, "Success": true, "Message": "success", "Data": map[string]any{"Files": files}})
 	case "repo":
 		data, ok := m.Files[q.Get("FilePath")]
 		switch {
