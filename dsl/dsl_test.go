@@ -340,7 +340,7 @@ func TestUnreadable(t *testing.T) {
 		"broken.json": `{"render": {"a": [}}`, "list.json": "[1]", "folder/x.hcl": "",
 	})
 	for name, want := range map[string]string{
-		"picnik.hcl":  `Scene not found: .*Did you mean "picnic.hcl"\?`,
+		"picnik.hcl":  `Scene not found: .*Did you mean ".*/picnic.hcl"\?`,
 		"picnic.hcl":  `Nothing to make: .*no render block`,
 		"notes.txt":   `Not a scene: .*ends in .hcl or .json`,
 		"latin1.hcl":  `Invalid character encoding`,
