@@ -91,11 +91,16 @@ func (l *loader) show(v cty.Value, top bool, depth int) string {
 	if n := identityOf(v); n != nil && !top {
 		return n.address()
 	}
-	open, shut, keyed := "[", "]", ty.IsObjectType() || ty.IsMapType()
+	return l.showCollection(v, top, depth)
+}
+
+// showCollection writes a collection on one line, if it fits, or an element a line.
+func (l *loader) showCollection(v cty.Value, top bool, depth int) string {
+	open, shut, keyed := "[", "]", v.Type().IsObjectType() || v.Type().IsMapType()
 	switch {
 	case keyed:
 		open, shut = "{", "}"
-	case ty.IsSetType():
+	case v.Type().IsSetType():
 		open, shut = "toset([", "])"
 	}
 	var names, parts []string
@@ -118,15 +123,7 @@ func (l *loader) show(v cty.Value, top bool, depth int) string {
 	if len(parts) == 0 {
 		return open + shut
 	}
-	oneLine := make([]string, len(parts))
-	for i, p := range parts {
-		if oneLine[i] = p; keyed {
-			oneLine[i] = names[i] + " = " + p
-		}
-	}
-	text := strings.Join(oneLine, ", ")
-	fits := !strings.Contains(text, "\n") && len([]rune(text)) <= lineWidth
-	if fits && (!keyed || !top) {
+	if text, ok := oneLine(names, parts); ok && (!keyed || !top) {
 		if keyed {
 			return "{ " + text + " }"
 		}
@@ -144,6 +141,17 @@ func (l *loader) show(v cty.Value, top bool, depth int) string {
 		}
 	}
 	return b.String() + strings.Repeat("  ", depth) + shut
+}
+
+// oneLine joins a collection's elements, named if there are names, and reports whether
+// they fit on a line.
+func oneLine(names, parts []string) (string, bool) {
+	all := slices.Clone(parts)
+	for i, name := range names {
+		all[i] = name + " = " + parts[i]
+	}
+	text := strings.Join(all, ", ")
+	return text, !strings.Contains(text, "\n") && len([]rune(text)) <= lineWidth
 }
 
 // showShape writes a shape as its constructor, with the files of its masks.

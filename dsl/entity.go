@@ -36,11 +36,31 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 				"the entity out, remove it from the render's entities.")
 		}
 	}
-
 	if f, ok := b.number("z", -1e6, 1e6); ok {
 		e.Z = f
 	}
+	name, where := b.region()
+	if b.failed || where == nil {
+		return cty.DynamicVal
+	}
+	e.Region = where.region
+	n.entity, n.where = e, name
 
+	v := map[string]cty.Value{
+		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),
+		"strength": cty.NumberFloatVal(e.Strength), "z": cty.NumberFloatVal(e.Z), "center": cty.NullVal(cty.List(cty.Number)),
+		"box": cty.NullVal(shapeType), "mask": cty.NullVal(shapeType), "region": cty.NullVal(shapeType),
+		identityName: cty.CapsuleVal(identityType, n),
+	}
+	v[name] = cty.CapsuleVal(shapeType, where)
+	if at, _, problem := boundsOf(where); problem == "" {
+		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
+	}
+	return cty.ObjectVal(v)
+}
+
+// region reads where an entity is, and by which argument.
+func (b *body) region() (name string, where *shape) {
 	var set []string
 	var value cty.Value
 	for _, name := range regionArguments {
@@ -51,38 +71,21 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 			set = append(set, name)
 		}
 	}
-	var where *shape
 	switch {
 	case len(set) > 1:
 		first := b.attrs[set[0]]
 		for _, other := range set[1:] {
 			b.errorf(b.attrs[other].NameRange, conflicting,
 				"An entity has exactly one of \"box\", \"mask\" and \"region\". Remove all but one, or put shapes together with union().").
-				Note(l.source(first.NameRange), "%q was set first", set[0])
+				Note(b.l.source(first.NameRange), "%q was set first", set[0])
 		}
 	case len(set) == 0 && !b.damaged && !b.guessed["box"] && !b.guessed["mask"] && !b.guessed["region"]:
 		b.errorf(b.rng, missing,
 			"An entity needs to know where it is: exactly one of \"box\", \"mask\" and \"region\", as box = xywh(0.1, 0.2, 0.3, 0.4).")
 	case len(set) == 1 && value != cty.NilVal:
-		where = b.shape(set[0], value)
+		return set[0], b.shape(set[0], value)
 	}
-	if b.failed || where == nil {
-		return cty.DynamicVal
-	}
-	e.Region = where.region
-	n.entity, n.where = e, set[0]
-
-	v := map[string]cty.Value{
-		"name": cty.StringVal(e.Name), "address": cty.StringVal(e.Address), "prompt": cty.StringVal(e.Prompt),
-		"strength": cty.NumberFloatVal(e.Strength), "z": cty.NumberFloatVal(e.Z), "center": cty.NullVal(cty.List(cty.Number)),
-		"box": cty.NullVal(shapeType), "mask": cty.NullVal(shapeType), "region": cty.NullVal(shapeType),
-		identityName: cty.CapsuleVal(identityType, n),
-	}
-	v[set[0]] = cty.CapsuleVal(shapeType, where)
-	if at, _, problem := boundsOf(where); problem == "" {
-		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
-	}
-	return cty.ObjectVal(v)
+	return "", nil
 }
 
 // shape checks the value of one of regionArguments. Whether it lies on the canvas is

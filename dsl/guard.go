@@ -80,24 +80,11 @@ func (g *guard) refuse(t hclsyntax.Token, detail string, args ...any) {
 func (g *guard) top() *bracket { return &g.stack[len(g.stack)-1] }
 
 func (g *guard) token(tokens hclsyntax.Tokens, i int) {
-	t := tokens[i]
-	top := g.top()
-	switch t.Type {
-	case hclsyntax.TokenNewline:
-		if top.body {
-			g.newItem()
-		} else if top.open == hclsyntax.TokenOBrace && !top.loop {
-			top.questions, top.splats = 0, 0
-		}
-		return
-	case hclsyntax.TokenComment:
-		// A line comment ends with its newline, which the lexer keeps inside it.
-		if top.body && bytes.HasSuffix(t.Bytes, []byte("\n")) {
-			g.newItem()
-		}
+	t, top := tokens[i], g.top()
+	if t.Type == hclsyntax.TokenNewline || t.Type == hclsyntax.TokenComment {
+		g.lineEnd(t)
 		return
 	}
-
 	g.item++
 	if g.item > maxExpression {
 		g.refuse(t, "This expression has more than %d parts, the most that eligen reads in one. Split it with locals.", maxExpression)
@@ -108,7 +95,46 @@ func (g *guard) token(tokens hclsyntax.Tokens, i int) {
 	if t.Type != hclsyntax.TokenBang && t.Type != hclsyntax.TokenMinus {
 		g.unary = 0
 	}
+	switch t.Type {
+	case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenQuestion, hclsyntax.TokenStar:
+		g.operator(tokens, i)
+	case hclsyntax.TokenComma:
+		top.questions, top.splats = 0, 0
+	case hclsyntax.TokenEqual:
+		if top.body {
+			top.assigned = true
+		}
+	case hclsyntax.TokenNumberLit:
+		if problem := checkDigits(string(t.Bytes)); problem != "" {
+			g.refuse(t, "%s", problem)
+		}
+	case hclsyntax.TokenIdent:
+		g.word(tokens, i, first)
+	default:
+		g.bracket(t)
+	}
+}
 
+// lineEnd begins a new item at the end of a body's line, and a new element at that of an
+// object's.
+func (g *guard) lineEnd(t hclsyntax.Token) {
+	top := g.top()
+	switch {
+	case t.Type == hclsyntax.TokenComment:
+		// A line comment ends with its newline, which the lexer keeps inside it.
+		if top.body && bytes.HasSuffix(t.Bytes, []byte("\n")) {
+			g.newItem()
+		}
+	case top.body:
+		g.newItem()
+	case top.open == hclsyntax.TokenOBrace && !top.loop:
+		top.questions, top.splats = 0, 0
+	}
+}
+
+// operator counts the operators that the parser recurses at: signs, conditions and splats.
+func (g *guard) operator(tokens hclsyntax.Tokens, i int) {
+	t, top := tokens[i], g.top()
 	switch t.Type {
 	case hclsyntax.TokenBang, hclsyntax.TokenMinus:
 		if g.unary++; g.unary > maxUnary {
@@ -128,18 +154,12 @@ func (g *guard) token(tokens hclsyntax.Tokens, i int) {
 				g.refuse(t, "This expression has more than %d splats [*].", maxUnary)
 			}
 		}
-	case hclsyntax.TokenComma:
-		top.questions, top.splats = 0, 0
-	case hclsyntax.TokenEqual:
-		if top.body {
-			top.assigned = true
-		}
-	case hclsyntax.TokenNumberLit:
-		if problem := checkDigits(string(t.Bytes)); problem != "" {
-			g.refuse(t, "%s", problem)
-		}
-	case hclsyntax.TokenIdent:
-		g.word(tokens, i, first)
+	}
+}
+
+// bracket follows what opens and closes.
+func (g *guard) bracket(t hclsyntax.Token) {
+	switch t.Type {
 	case hclsyntax.TokenTemplateControl:
 		if g.directives++; g.directives > maxDirectives {
 			g.refuse(t, "The file has more than %d template directives %%{ … }.", maxDirectives)
@@ -147,7 +167,7 @@ func (g *guard) token(tokens hclsyntax.Tokens, i int) {
 		}
 		g.push(t, bracket{open: t.Type, first: true})
 	case hclsyntax.TokenOBrace:
-		b := bracket{open: t.Type, first: true}
+		top, b := g.top(), bracket{open: t.Type, first: true}
 		if top.body && !top.assigned {
 			b.body = true
 			if g.blocks++; g.blocks > maxBlocks {
@@ -253,72 +273,91 @@ func checkDigits(s string) string {
 	return ""
 }
 
+// A jsonGuard walks a file in HCL's JSON syntax.
+type jsonGuard struct {
+	file       *file
+	src        []byte
+	open       []byte
+	objects    int
+	directives int
+}
+
 // guardJSON checks a file in HCL's JSON syntax: its depth, its numbers, and
 // every string as the template that it may be evaluated as.
 func guardJSON(f *file, src []byte) *eligen.Diagnostic {
-	var ds eligen.Diagnostics
-	refuse := func(from, to int, detail string, args ...any) *eligen.Diagnostic {
-		at := f.source(hcl.Range{Filename: f.name, Start: hcl.Pos{Byte: from}, End: hcl.Pos{Byte: to}})
-		ds.Errorf(&at, tooComplex, detail, args...)
-		return &ds[0]
-	}
-	var open []byte
-	objects, directives := 0, 0
+	g := &jsonGuard{file: f, src: src}
 	for i := 0; i < len(src); {
+		n, problem := 1, (*eligen.Diagnostic)(nil)
 		switch c := src[i]; {
 		case c == '{' || c == '[':
-			if open = append(open, c); len(open) > maxNesting {
-				return refuse(i, i+1, "Objects and arrays are nested more than %d deep here.", maxNesting)
-			}
-			if c == '{' {
-				if objects++; objects > maxBlocks {
-					return refuse(i, i+1, "The file has more than %d objects.", maxBlocks)
-				}
-			}
-			i++
+			problem = g.push(i)
 		case c == '}' || c == ']':
-			if n := bytes.LastIndexByte(open, c-2); n >= 0 {
-				open = open[:n]
+			if n := bytes.LastIndexByte(g.open, c-2); n >= 0 {
+				g.open = g.open[:n]
 			}
-			i++
 		case c == '"':
-			n := jsonString(src[i:])
-			raw := src[i : i+n]
-			var s string
-			if json.Unmarshal(raw, &s) == nil {
-				// The template's places are those of the string without its escapes.
-				pos := hcl.Pos{Line: 1, Column: 1, Byte: i + 1}
-				tokens, _ := hclsyntax.LexTemplate([]byte(s), f.name, pos)
-				g := &guard{file: f, stack: []bracket{{body: false}}, directives: directives}
-				for k := range tokens {
-					if g.token(tokens, k); g.problem != nil {
-						return g.problem
-					}
-				}
-				// Types and traversals are read from strings as expressions.
-				tokens, _ = hclsyntax.LexExpression([]byte(s), f.name, pos)
-				e := &guard{file: f, stack: []bracket{{body: false}}, directives: directives}
-				for k := range tokens {
-					if e.token(tokens, k); e.problem != nil && e.problem.Summary == tooComplex {
-						return e.problem
-					}
-				}
-				directives = g.directives
-			}
-			i += n
+			n = jsonString(src[i:])
+			problem = g.template(i, n)
 		case c == '-' || c == '+' || c == '.' || c >= '0' && c <= '9':
-			n := 1
 			for i+n < len(src) && strings.IndexByte("+-.eE0123456789", src[i+n]) >= 0 {
 				n++
 			}
-			if problem := checkDigits(string(src[i : i+n])); problem != "" {
-				return refuse(i, i+n, "%s", problem)
+			if digits := checkDigits(string(src[i : i+n])); digits != "" {
+				problem = g.refuse(i, i+n, "%s", digits)
 			}
-			i += n
-		default:
-			i++
+		}
+		if problem != nil {
+			return problem
+		}
+		i += n
+	}
+	return nil
+}
+
+func (g *jsonGuard) refuse(from, to int, detail string, args ...any) *eligen.Diagnostic {
+	at := g.file.source(hcl.Range{Filename: g.file.name, Start: hcl.Pos{Byte: from}, End: hcl.Pos{Byte: to}})
+	var ds eligen.Diagnostics
+	ds.Errorf(&at, tooComplex, detail, args...)
+	return &ds[0]
+}
+
+// push opens the object or the array that begins at i.
+func (g *jsonGuard) push(i int) *eligen.Diagnostic {
+	if g.open = append(g.open, g.src[i]); len(g.open) > maxNesting {
+		return g.refuse(i, i+1, "Objects and arrays are nested more than %d deep here.", maxNesting)
+	}
+	if g.src[i] == '{' {
+		if g.objects++; g.objects > maxBlocks {
+			return g.refuse(i, i+1, "The file has more than %d objects.", maxBlocks)
 		}
 	}
+	return nil
+}
+
+// template checks the string of n bytes at i as a template and as an expression.
+func (g *jsonGuard) template(i, n int) *eligen.Diagnostic {
+	var s string
+	if json.Unmarshal(g.src[i:i+n], &s) != nil {
+		return nil
+	}
+	// The template's places are those of the string without its escapes.
+	pos := hcl.Pos{Line: 1, Column: 1, Byte: i + 1}
+	tokens, _ := hclsyntax.LexTemplate([]byte(s), g.file.name, pos)
+	t := &guard{file: g.file, stack: []bracket{{body: false}}, directives: g.directives}
+	for k := range tokens {
+		if t.token(tokens, k); t.problem != nil {
+			return t.problem
+		}
+	}
+	// Types and traversals are read from strings as expressions.
+	tokens, _ = hclsyntax.LexExpression([]byte(s), g.file.name, pos)
+	e := &guard{file: g.file, stack: []bracket{{body: false}}, directives: g.directives}
+	for k := range tokens {
+		if e.token(tokens, k); e.problem != nil && e.problem.Summary == tooComplex {
+			return e.problem
+		}
+	}
+	g.directives = t.directives
 	return nil
 }
 

@@ -62,32 +62,7 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 	lock := &eligen.Lock{}
 	for _, block := range top.blocks {
 		b := lockBody{l.open(block, lockRenderGrammar)}
-		r := eligen.LockedRender{Scene: block.Labels[0], Address: block.Labels[1], PSNR: eligen.DefaultPSNR, Source: l.source(b.rng)}
-		r.Plan, r.Pixels = b.digest("plan"), b.digest("pixels")
-		r.Engine, _ = b.text("engine")
-		if f, ok := b.number("psnr", 0, 100); ok {
-			r.PSNR = f
-		}
-		if v, ok := b.convert("resolved", cty.Map(cty.String), "an object of texts"); ok {
-			r.Resolved = map[string]string{}
-			for name, text := range v.AsValueMap() {
-				if !text.IsNull() {
-					r.Resolved[name] = text.AsString()
-				}
-			}
-		}
-		if v, ok := b.convert("files", cty.List(cty.String), "a list of paths"); ok {
-			for _, path := range v.AsValueSlice() {
-				if !path.IsNull() {
-					r.Files = append(r.Files, path.AsString())
-				}
-			}
-		}
-		r.Tiles = b.recordedTiles()
-		for _, inner := range b.blocks {
-			w := lockBody{l.open(inner, lockWeightsGrammar)}
-			r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
-		}
+		r := b.render(block)
 		if first := lock.Find(r.Scene, r.Address); first != nil {
 			b.errorf(b.rng, "Recorded twice", "%s of %s is recorded twice. Remove one of the two, or record again with eligen verify --update.",
 				r.Address, r.Scene).Note(first.Source, "first recorded here")
@@ -98,6 +73,37 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 		return nil, tidy(l.diags)
 	}
 	return lock, nil
+}
+
+// render reads what is recorded of a render.
+func (b lockBody) render(block *hcl.Block) eligen.LockedRender {
+	r := eligen.LockedRender{Scene: block.Labels[0], Address: block.Labels[1], PSNR: eligen.DefaultPSNR, Source: b.l.source(b.rng)}
+	r.Plan, r.Pixels = b.digest("plan"), b.digest("pixels")
+	r.Engine, _ = b.text("engine")
+	if f, ok := b.number("psnr", 0, 100); ok {
+		r.PSNR = f
+	}
+	if v, ok := b.convert("resolved", cty.Map(cty.String), "an object of texts"); ok {
+		r.Resolved = map[string]string{}
+		for name, text := range v.AsValueMap() {
+			if !text.IsNull() {
+				r.Resolved[name] = text.AsString()
+			}
+		}
+	}
+	if v, ok := b.convert("files", cty.List(cty.String), "a list of paths"); ok {
+		for _, path := range v.AsValueSlice() {
+			if !path.IsNull() {
+				r.Files = append(r.Files, path.AsString())
+			}
+		}
+	}
+	r.Tiles = b.recordedTiles()
+	for _, inner := range b.blocks {
+		w := lockBody{b.l.open(inner, lockWeightsGrammar)}
+		r.Weights = append(r.Weights, eligen.LockedWeights{Part: inner.Labels[0], Digest: w.digest("sha256")})
+	}
+	return r
 }
 
 // A lockBody is a block of a lock.

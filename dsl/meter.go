@@ -217,20 +217,6 @@ func (p *plainJSON) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 // counted copies an expression, so that each part of it is counted when it is evaluated.
 // (What is parsed stays as it is, since it is also read without being evaluated.)
 func (m *meter) counted(e hclsyntax.Expression) hclsyntax.Expression {
-	all := func(in []hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression) []hclsyntax.Expression {
-		out := make([]hclsyntax.Expression, len(in))
-		for i, x := range in {
-			out[i] = f(x)
-		}
-		return out
-	}
-	maybe := func(e hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression) hclsyntax.Expression {
-		if e == nil {
-			return nil
-		}
-		return f(e)
-	}
-	var out hclsyntax.Expression
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		c := *e
@@ -244,65 +230,97 @@ func (m *meter) counted(e hclsyntax.Expression) hclsyntax.Expression {
 		c := *e
 		c.Wrapped = m.counted(e.Wrapped)
 		return &c
-	case *hclsyntax.RelativeTraversalExpr:
-		c := *e
-		c.Source = m.counted(e.Source)
-		out = &c
 	case *hclsyntax.FunctionCallExpr:
 		c := *e
-		c.Args = all(e.Args, m.counted)
+		c.Args = copied(e.Args, m.counted)
 		m.from[&c] = e
 		return &call{&c, m}
+	}
+	out := m.countedOperation(e)
+	if out == nil {
+		out = m.countedCollection(e)
+	}
+	if out == nil { // literals, references, and what could not be parsed
+		return e
+	}
+	m.from[out] = e
+	return &metered{out, m}
+}
+
+func copied(in []hclsyntax.Expression, f func(hclsyntax.Expression) hclsyntax.Expression) []hclsyntax.Expression {
+	out := make([]hclsyntax.Expression, len(in))
+	for i, x := range in {
+		out[i] = f(x)
+	}
+	return out
+}
+
+// countedOperation copies an operator, a condition or a template; it returns nil for others.
+func (m *meter) countedOperation(e hclsyntax.Expression) hclsyntax.Expression {
+	switch e := e.(type) {
 	case *hclsyntax.ConditionalExpr:
 		c := *e
 		c.Condition, c.TrueResult, c.FalseResult = m.counted(e.Condition), m.converted(e.TrueResult), m.converted(e.FalseResult)
-		out = &c
+		return &c
+	case *hclsyntax.BinaryOpExpr:
+		c := *e
+		c.LHS, c.RHS = m.measured(e.LHS), m.measured(e.RHS)
+		return &c
+	case *hclsyntax.UnaryOpExpr:
+		c := *e
+		c.Val = m.measured(e.Val)
+		return &c
+	case *hclsyntax.TemplateExpr:
+		c := *e
+		c.Parts = copied(e.Parts, m.part)
+		return &c
+	case *hclsyntax.TemplateJoinExpr:
+		c := *e
+		c.Tuple = m.counted(e.Tuple)
+		return &c
+	}
+	return nil
+}
+
+// countedCollection copies an expression that makes a collection, or takes something out
+// of one; it returns nil for others.
+func (m *meter) countedCollection(e hclsyntax.Expression) hclsyntax.Expression {
+	switch e := e.(type) {
+	case *hclsyntax.RelativeTraversalExpr:
+		c := *e
+		c.Source = m.counted(e.Source)
+		return &c
 	case *hclsyntax.IndexExpr:
 		c := *e
 		c.Collection, c.Key = m.counted(e.Collection), m.measured(e.Key)
-		out = &c
+		return &c
 	case *hclsyntax.TupleConsExpr:
 		c := *e
-		c.Exprs = all(e.Exprs, m.counted)
-		out = &c
+		c.Exprs = copied(e.Exprs, m.counted)
+		return &c
 	case *hclsyntax.ObjectConsExpr:
 		c := *e
 		c.Items = slices.Clone(e.Items)
 		for i, item := range c.Items {
 			c.Items[i] = hclsyntax.ObjectConsItem{KeyExpr: m.counted(item.KeyExpr), ValueExpr: m.counted(item.ValueExpr)}
 		}
-		out = &c
+		return &c
 	case *hclsyntax.ForExpr:
 		c := *e
-		c.CollExpr = &iterated{m.counted(e.CollExpr), m}
-		c.KeyExpr, c.CondExpr = maybe(e.KeyExpr, m.measured), maybe(e.CondExpr, m.counted)
-		c.ValExpr = &metered{m.counted(e.ValExpr), m}
-		out = &c
+		c.CollExpr, c.ValExpr = &iterated{m.counted(e.CollExpr), m}, &metered{m.counted(e.ValExpr), m}
+		if e.KeyExpr != nil {
+			c.KeyExpr = m.measured(e.KeyExpr)
+		}
+		if e.CondExpr != nil {
+			c.CondExpr = m.counted(e.CondExpr)
+		}
+		return &c
 	case *hclsyntax.SplatExpr:
 		c := *e
 		c.Source, c.Each = &iterated{m.counted(e.Source), m}, &metered{m.counted(e.Each), m}
-		out = &c
-	case *hclsyntax.BinaryOpExpr:
-		c := *e
-		c.LHS, c.RHS = m.measured(e.LHS), m.measured(e.RHS)
-		out = &c
-	case *hclsyntax.UnaryOpExpr:
-		c := *e
-		c.Val = m.measured(e.Val)
-		out = &c
-	case *hclsyntax.TemplateExpr:
-		c := *e
-		c.Parts = all(e.Parts, m.part)
-		out = &c
-	case *hclsyntax.TemplateJoinExpr:
-		c := *e
-		c.Tuple = m.counted(e.Tuple)
-		out = &c
-	default: // literals, references, and what could not be parsed
-		return e
+		return &c
 	}
-	m.from[out] = e
-	return &metered{out, m}
+	return nil
 }
 
 // parsed returns the expression that a counted one was made of.
@@ -588,25 +606,16 @@ func listed(f function.Function, i int, v cty.Value) cty.Value {
 // before counts what a call will cost by what it is given: what a function makes can be
 // far more than that, and what it does, too.
 func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
-	texts := make([]string, len(args))
-	total, longest := int64(0), int64(0)
+	texts := make([]string, max(2, len(args)))
+	total, longest, mixed := int64(0), int64(0), int64(0) // mixed: pairs of types that are compared
 	for i, a := range args {
 		if a.IsKnown() && !a.IsNull() && a.Type() == cty.String {
 			texts[i] = a.AsString()
 		}
 		n := int64(lengthOf(a))
 		total, longest = total+n, max(longest, n)
-	}
-	text := func(i int) string {
-		if i < len(texts) {
-			return texts[i]
-		}
-		return ""
-	}
-	mixed := int64(0) // pairs of types that are compared
-	for _, a := range args {
 		if a.Type().IsTupleType() {
-			mixed += int64(lengthOf(a)) * int64(lengthOf(a))
+			mixed += n * n
 		}
 	}
 	switch name {
@@ -627,8 +636,6 @@ func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
 			}
 		}
 		m.elements(at, product)
-	case "split":
-		m.elements(at, int64(strings.Count(text(1), text(0)))+1)
 	case "join":
 		bytes, n := int64(0), int64(0)
 		for _, a := range args {
@@ -636,28 +643,9 @@ func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
 			m.weighInto(at, a, &w, 0)
 			bytes, n = bytes+w.text, n+w.elements
 		}
-		m.text(at, bytes+n*int64(len(text(0))))
+		m.text(at, bytes+n*int64(len(texts[0])))
 	case "format", "formatlist":
-		m.text(at, max(1, longest)*formattedBytes(text(0), m.bytesOf(at, args[1:])))
-	case "indent":
-		m.text(at, int64(len(text(1)))+200*int64(strings.Count(text(1), "\n")))
-	case "trim":
-		m.work(at, int64(len(text(0)))*int64(len(text(1)))/64)
-	case "strrev", "substr", "title", "length", "chomp":
-		m.work(at, int64(len(text(0)))*4)
-	case "regex", "regexall":
-		m.pattern(at, text(0), text(1))
-	case "replace":
-		if p := text(1); len(p) > 1 && strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
-			m.pattern(at, p[1:len(p)-1], text(0))
-		}
-		m.text(at, int64(len(text(0))))
-	case "csvdecode":
-		m.elements(at, int64(strings.Count(text(0), ",")+strings.Count(text(0), "\n")))
-		m.work(at, int64(len(text(0))))
-	case "jsondecode":
-		m.elements(at, jsonElements(text(0)))
-		m.work(at, int64(len(text(0))))
+		m.text(at, max(1, longest)*formattedBytes(texts[0], m.bytesOf(at, args[1:])))
 	case "templatefile":
 		m.work(at, 1000)
 	case "iou", "area":
@@ -666,6 +654,38 @@ func (m *meter) before(at hcl.Range, name string, args []cty.Value) {
 				m.work(at, int64(counting.W*counting.H/8)*int64(1+shapeOf(a).leaves))
 			}
 		}
+	default:
+		m.beforeText(at, name, texts)
+	}
+}
+
+// beforeText counts what a function of strings will cost. There are two at least: missing
+// ones are empty.
+func (m *meter) beforeText(at hcl.Range, name string, texts []string) {
+	first, second := texts[0], texts[1]
+	long := int64(len(first))
+	switch name {
+	case "split":
+		m.elements(at, int64(strings.Count(second, first))+1)
+	case "indent":
+		m.text(at, int64(len(second))+200*int64(strings.Count(second, "\n")))
+	case "trim":
+		m.work(at, long*int64(len(second))/64)
+	case "strrev", "substr", "title", "length", "chomp":
+		m.work(at, long*4)
+	case "regex", "regexall":
+		m.pattern(at, first, second)
+	case "replace":
+		if p := second; len(p) > 1 && strings.HasPrefix(p, "/") && strings.HasSuffix(p, "/") {
+			m.pattern(at, p[1:len(p)-1], first)
+		}
+		m.text(at, long)
+	case "csvdecode":
+		m.elements(at, int64(strings.Count(first, ",")+strings.Count(first, "\n")))
+		m.work(at, long)
+	case "jsondecode":
+		m.elements(at, jsonElements(first))
+		m.work(at, long)
 	}
 }
 

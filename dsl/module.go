@@ -100,26 +100,8 @@ type moduleBody struct{ *body }
 // in them.
 func (b moduleBody) openModule(n *node, source string) (part *loader, close func()) {
 	l, at := b.l, b.place("source")
-	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
-		b.errorf(at, "Invalid source", "%q is no path. A module is a folder below the scene's: begin with ./, as \"./birds\".", source)
-		return nil, nil
-	}
-	folder := path.Join(l.folder, source)
-	if folder == "." {
-		b.errorf(at, "Circular module", "%q is the scene's own folder. A module is a folder below it.", source)
-		return nil, nil
-	}
-	if _, err := localPath(folder, "scene's"); err != nil {
-		b.errorf(at, "Invalid source", "%s.", capital(err.Error()))
-		return nil, nil
-	}
-	folder = spelledIn(l.out, folder)
-	if slices.Contains(l.chain, folder) {
-		var circle []string
-		for _, f := range append(slices.Clone(l.chain[slices.Index(l.chain, folder):]), folder) {
-			circle = append(circle, "./"+f)
-		}
-		b.errorf(at, "Circular module", "This module takes in itself: %s.", strings.Join(circle, " → "))
+	folder, ok := b.folder(source)
+	if !ok {
 		return nil, nil
 	}
 	*l.modules++
@@ -131,25 +113,8 @@ func (b moduleBody) openModule(n *node, source string) (part *loader, close func
 		b.errorf(at, tooComplex, "The scene has more than %d modules, those in modules included.", maxModules)
 		return nil, nil
 	}
-
-	info, err := l.out.Stat(filepath.FromSlash(folder))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		b.errorf(at, "Module not found", "There is no folder %s in the scene's folder.%s", folder, similarIn(l.out, folder))
-		return nil, nil
-	case err != nil && escapes(err):
-		b.errorf(at, "Invalid source", "%s is a link that leads out of the scene's folder.", folder)
-		return nil, nil
-	case err == nil && !info.IsDir():
-		b.errorf(at, "Not a module", "%s is a file; a module is a folder.", folder)
-		return nil, nil
-	}
-	var root *os.Root
-	if err == nil {
-		root, err = l.out.OpenRoot(filepath.FromSlash(folder))
-	}
-	if err != nil {
-		b.errorf(at, "Module can't be read", "%v.", err)
+	root := b.openFolder(folder)
+	if root == nil {
 		return nil, nil
 	}
 	part = l.part(n.address()+".", folder, root)
@@ -160,6 +125,60 @@ func (b moduleBody) openModule(n *node, source string) (part *loader, close func
 		return nil, nil
 	}
 	return part, func() { root.Close() }
+}
+
+// folder returns the folder that source names, from the scene's, as the file system spells it.
+func (b moduleBody) folder(source string) (string, bool) {
+	l, at := b.l, b.place("source")
+	if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
+		b.errorf(at, "Invalid source", "%q is no path. A module is a folder below the scene's: begin with ./, as \"./birds\".", source)
+		return "", false
+	}
+	folder := path.Join(l.folder, source)
+	if folder == "." {
+		b.errorf(at, "Circular module", "%q is the scene's own folder. A module is a folder below it.", source)
+		return "", false
+	}
+	if _, err := localPath(folder, "scene's"); err != nil {
+		b.errorf(at, "Invalid source", "%s.", capital(err.Error()))
+		return "", false
+	}
+	folder = spelledIn(l.out, folder)
+	if slices.Contains(l.chain, folder) {
+		var circle []string
+		for _, f := range append(slices.Clone(l.chain[slices.Index(l.chain, folder):]), folder) {
+			circle = append(circle, "./"+f)
+		}
+		b.errorf(at, "Circular module", "This module takes in itself: %s.", strings.Join(circle, " → "))
+		return "", false
+	}
+	return folder, true
+}
+
+// openFolder opens a module's folder below the scene's; nil where that fails.
+func (b moduleBody) openFolder(folder string) *os.Root {
+	l, at := b.l, b.place("source")
+	info, err := l.out.Stat(filepath.FromSlash(folder))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		b.errorf(at, "Module not found", "There is no folder %s in the scene's folder.%s", folder, similarIn(l.out, folder))
+		return nil
+	case err != nil && escapes(err):
+		b.errorf(at, "Invalid source", "%s is a link that leads out of the scene's folder.", folder)
+		return nil
+	case err == nil && !info.IsDir():
+		b.errorf(at, "Not a module", "%s is a file; a module is a folder.", folder)
+		return nil
+	}
+	var root *os.Root
+	if err == nil {
+		root, err = l.out.OpenRoot(filepath.FromSlash(folder))
+	}
+	if err != nil {
+		b.errorf(at, "Module can't be read", "%v.", err)
+		return nil
+	}
+	return root
 }
 
 // part makes a loader of a module in a folder: its names are its own, and what is read

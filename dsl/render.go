@@ -71,22 +71,8 @@ type renderBody struct{ *body }
 
 func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	b := renderBody{l.open(block, renderGrammar)}
-	r := eligen.Render{Model: eligen.Model{Family: "nano"}}
 	base := b.base()
-	if base != nil {
-		r = *base.render
-		r.Outputs = nil // a second picture at the same path would replace the first
-		at := maps.Clone(base.render.At)
-		for k := range at {
-			if k == "output" || strings.HasPrefix(k, "output.") {
-				delete(at, k)
-			}
-		}
-		maps.Copy(at, b.at)
-		b.at = at
-	} else {
-		r.Model.Source = l.source(b.rng)
-	}
+	r := b.begun(base)
 	r.Name, r.Address, r.Key, r.Source, r.At = n.name, n.address(), n.key, l.source(b.rng), b.at
 
 	var shown []*node
@@ -103,11 +89,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 				r.Adapters = list
 			}
 		}},
-		{"size", func() {
-			if size := b.size("size"); size.W > 0 {
-				r.Size, r.Uses = size, map[string][]eligen.Note{"size": b.uses("size")}
-			}
-		}},
+		{"size", func() { b.canvas(&r) }},
 		{"seed", func() {
 			if seed, ok := b.whole("seed", 0, math.MaxUint32); ok {
 				r.Seed = uint64(seed)
@@ -144,6 +126,32 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 	}
 	n.render, n.shown = &r, shown
 	return renderValue(n)
+}
+
+// canvas reads the size of a render.
+func (b renderBody) canvas(r *eligen.Render) {
+	if size := b.size("size"); size.W > 0 {
+		r.Size, r.Uses = size, map[string][]eligen.Note{"size": b.uses("size")}
+	}
+}
+
+// begun returns the render that a block begins with: a copy of the one that it is a
+// variant of, or an empty one.
+func (b renderBody) begun(base *node) eligen.Render {
+	if base == nil {
+		return eligen.Render{Model: eligen.Model{Family: "nano", Source: b.l.source(b.rng)}}
+	}
+	r := *base.render
+	r.Outputs = nil // a second picture at the same path would replace the first
+	at := maps.Clone(base.render.At)
+	for k := range at {
+		if k == "output" || strings.HasPrefix(k, "output.") {
+			delete(at, k)
+		}
+	}
+	maps.Copy(at, b.at)
+	b.at = at
+	return r
 }
 
 func renderValue(n *node) cty.Value {

@@ -60,68 +60,74 @@ var (
 	})
 )
 
+// easeFunction makes a function of numbers that returns an ease.
+func easeFunction(make func(n []float64) (eligen.Ease, error), params ...string) function.Function {
+	return function.New(&function.Spec{
+		Params: numberParams(params...),
+		Type:   function.StaticReturnType(easeType),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			n, err := finite(args)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			e, err := make(n)
+			if err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+			}
+			return cty.CapsuleVal(easeType, &e), nil
+		},
+	})
+}
+
+// pathFunction makes a function that returns a path.
+func pathFunction(params []function.Parameter, make func(args []cty.Value) (*eligen.Path, error)) function.Function {
+	return function.New(&function.Spec{
+		Params: params,
+		Type:   function.StaticReturnType(pathType),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			p, err := make(args)
+			if err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
+			}
+			// A canvas of any shape: what has no length on one has none on another.
+			if !(p.Length(eligen.Size{W: 1, H: 1}) > 1e-9) {
+				return cty.NilVal, function.NewArgErrorf(0, "the path has no length: nothing can move along it")
+			}
+			return cty.CapsuleVal(pathType, p), nil
+		},
+	})
+}
+
 // timeFunctions returns the functions that timelines are written with.
 func timeFunctions() map[string]function.Function {
-	ease := func(make func(n []float64) (eligen.Ease, error), params ...string) function.Function {
-		return function.New(&function.Spec{
-			Params: numberParams(params...),
-			Type:   function.StaticReturnType(easeType),
-			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				n, err := finite(args)
-				if err != nil {
-					return cty.NilVal, err
-				}
-				e, err := make(n)
-				if err != nil {
-					return cty.NilVal, function.NewArgErrorf(0, "%v", err)
-				}
-				return cty.CapsuleVal(easeType, &e), nil
-			},
-		})
-	}
-	line := func(params []function.Parameter, make func(args []cty.Value) (*eligen.Path, error)) function.Function {
-		return function.New(&function.Spec{
-			Params: params,
-			Type:   function.StaticReturnType(pathType),
-			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				p, err := make(args)
-				if err != nil {
-					return cty.NilVal, function.NewArgErrorf(0, "%v", err)
-				}
-				// A canvas of any shape: what has no length on one has none on another.
-				if !(p.Length(eligen.Size{W: 1, H: 1}) > 1e-9) {
-					return cty.NilVal, function.NewArgErrorf(0, "the path has no length: nothing can move along it")
-				}
-				return cty.CapsuleVal(pathType, p), nil
-			},
-		})
-	}
 	points := []function.Parameter{{Name: "points", Type: cty.DynamicPseudoType}}
 	return map[string]function.Function{
-		"bezier": ease(func(n []float64) (eligen.Ease, error) { return eligen.Bezier(n[0], n[1], n[2], n[3]) }, "x1", "y1", "x2", "y2"),
-		"steps": ease(func(n []float64) (eligen.Ease, error) {
+		"bezier": easeFunction(func(n []float64) (eligen.Ease, error) {
+			return eligen.Bezier(n[0], n[1], n[2], n[3])
+		}, "x1", "y1", "x2", "y2"),
+		"steps": easeFunction(func(n []float64) (eligen.Ease, error) {
 			if n[0] != math.Trunc(n[0]) {
 				return eligen.Ease{}, fmt.Errorf("must be a whole number, not %v", n[0])
 			}
 			return eligen.Steps(int(n[0]))
 		}, "n"),
-		"spring": ease(func(n []float64) (eligen.Ease, error) { return eligen.Spring(n[0], n[1]) }, "stiffness", "damping"),
+		"spring": easeFunction(func(n []float64) (eligen.Ease, error) { return eligen.Spring(n[0], n[1]) }, "stiffness", "damping"),
 
-		"path": line([]function.Parameter{{Name: "path", Type: cty.String}}, func(args []cty.Value) (*eligen.Path, error) {
+		"path": pathFunction([]function.Parameter{{Name: "path", Type: cty.String}}, func(args []cty.Value) (*eligen.Path, error) {
 			return openPath(args[0].AsString())
 		}),
-		"polyline": line(points, func(args []cty.Value) (*eligen.Path, error) {
+		"polyline": pathFunction(points, func(args []cty.Value) (*eligen.Path, error) {
 			n, err := pointList(args[0])
 			return &eligen.Path{Points: n}, err
 		}),
-		"spline": line(points, func(args []cty.Value) (*eligen.Path, error) {
+		"spline": pathFunction(points, func(args []cty.Value) (*eligen.Path, error) {
 			n, err := pointList(args[0])
 			if err != nil {
 				return nil, err
 			}
 			return eligen.CatmullRom(n), nil
 		}),
-		"orbit": line(numberParams("cx", "cy", "rx", "ry", "from", "turns"), func(args []cty.Value) (*eligen.Path, error) {
+		"orbit": pathFunction(numberParams("cx", "cy", "rx", "ry", "from", "turns"), func(args []cty.Value) (*eligen.Path, error) {
 			n, err := finite(args)
 			if err != nil {
 				return nil, err
@@ -192,8 +198,31 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 			b.errorf(b.place("fps"), outOfRange, "\"fps\" is the frames of a second, at least 0.1; %v is none.", f)
 		}
 	}
+	end := b.end(t)
+	moved := map[string]eligen.Source{}
+	for _, inner := range b.blocks {
+		if inner.Type == "track" {
+			b.track(inner, t, end, moved)
+		}
+	}
+	if len(b.blocks) == 0 && !b.damaged && !b.failed {
+		b.errorf(b.rng, missingBlock, "A timeline has at least one track block: what moves, and how.")
+	}
+	if b.failed {
+		return cty.DynamicVal
+	}
+	n.timeline = t
+	return cty.ObjectVal(map[string]cty.Value{
+		"name": cty.StringVal(t.Name), "address": cty.StringVal(t.Address), "frames": cty.NumberIntVal(int64(t.Frames)),
+		"fps": cty.NumberFloatVal(t.FPS), identityName: cty.CapsuleVal(identityType, n),
+	})
+}
+
+// end reads how long a timeline is, of which the frames of a second are known, and sets
+// its Frames.
+func (b *body) end(t *eligen.Timeline) end {
 	end := end{unknown: b.has("fps") && !(t.FPS >= 0.1)}
-	limit := l.maxFrames
+	limit := b.l.maxFrames
 	if limit == 0 {
 		limit = MaxFrames
 	}
@@ -201,7 +230,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 	switch {
 	case frames && duration:
 		b.errorf(b.attrs["frames"].NameRange, conflicting, "A timeline has \"duration\" or \"frames\", not both. Remove one of "+
-			"the two.").Note(l.source(b.attrs["duration"].NameRange), "\"duration\" is here")
+			"the two.").Note(b.l.source(b.attrs["duration"].NameRange), "\"duration\" is here")
 	case frames:
 		if n, ok := b.whole("frames", 1, int64(limit)); ok {
 			t.Frames = int(n)
@@ -224,23 +253,7 @@ func (l *loader) timeline(block *hcl.Block, n *node) cty.Value {
 		b.errorf(b.rng, missing, "A timeline needs to know how long it is: duration = \"2s\", or frames = 24.")
 	}
 	end.unknown = end.unknown || t.Frames == 0
-	moved := map[string]eligen.Source{}
-	for _, inner := range b.blocks {
-		if inner.Type == "track" {
-			b.track(inner, t, end, moved)
-		}
-	}
-	if len(b.blocks) == 0 && !b.damaged && !b.failed {
-		b.errorf(b.rng, missingBlock, "A timeline has at least one track block: what moves, and how.")
-	}
-	if b.failed {
-		return cty.DynamicVal
-	}
-	n.timeline = t
-	return cty.ObjectVal(map[string]cty.Value{
-		"name": cty.StringVal(t.Name), "address": cty.StringVal(t.Address), "frames": cty.NumberIntVal(int64(t.Frames)),
-		"fps": cty.NumberFloatVal(t.FPS), identityName: cty.CapsuleVal(identityType, n),
-	})
+	return end
 }
 
 // An end is when a timeline ends.
@@ -322,6 +335,33 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 	}
 	tr.Extrapolate, _ = c.choice("extrapolate", "hold", "loop", "mirror", "continue")
 
+	way, ok := c.way(target)
+	if !ok {
+		return
+	}
+	if way != "keys" && c.has("extrapolate") {
+		c.errorf(c.attrs["extrapolate"].NameRange, notApplicable,
+			"\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
+	}
+	ease, eased := c.ease("ease")
+	switch way {
+	case "path":
+		tr.Ease, tr.Path = ease, c.path()
+	case "follow":
+		if eased {
+			c.errorf(c.place("ease"), notApplicable, "A track that follows moves as what it follows; it has no ease of its own.")
+		}
+		tr.Follow = c.follow(entity)
+	default:
+		c.keys(&tr, t, end, ease)
+	}
+	if !c.failed {
+		t.Tracks = append(t.Tracks, tr)
+	}
+}
+
+// way returns by which argument a track moves its target: keys, path or follow.
+func (c trackBody) way(target eligen.Target) (way string, ok bool) {
 	var given []string
 	for _, name := range []string{"keys", "path", "follow"} {
 		if c.has(name) {
@@ -335,53 +375,52 @@ func (b *body) track(block *hcl.Block, t *eligen.Timeline, end end, moved map[st
 				"A track says how its target moves: by \"keys\", or a centre along a \"path\" or after what it is to \"follow\".")
 		}
 		c.failed = true
-		return
+		return "", false
 	case len(given) > 1:
 		c.errorf(c.attrs[given[1]].NameRange, conflicting, "A track has one of \"keys\", \"path\" and \"follow\". Remove all "+
-			"but one.").Note(b.l.source(c.attrs[given[0]].NameRange), "%q is here", given[0])
-		return
-	case len(given) == 1 && given[0] != "keys" && target.Attribute != "center":
+			"but one.").Note(c.l.source(c.attrs[given[0]].NameRange), "%q is here", given[0])
+		return "", false
+	case given[0] != "keys" && target.Attribute != "center":
 		c.errorf(c.attrs[given[0]].NameRange, notApplicable, "%q moves a place, and %s is none: set target = %s.center.", given[0], target,
 			target.Block)
-		return
+		return "", false
 	}
-	if given[0] != "keys" && c.has("extrapolate") {
-		c.errorf(c.attrs["extrapolate"].NameRange, notApplicable,
-			"\"extrapolate\" says what happens before the first key and after the last, and this track has no keys.")
+	return given[0], true
+}
+
+// path reads the path that a track moves along.
+func (c trackBody) path() *eligen.Path {
+	v, ok := c.value("path")
+	if !ok {
+		return nil
 	}
-	ease, eased := c.ease("ease")
-	switch given[0] {
-	case "path":
-		tr.Ease = ease
-		if v, ok := c.value("path"); ok {
-			if v.Type() != pathType {
-				hint := ""
-				if v.Type() == cty.String {
-					hint = " Write path(" + short(v) + ")."
-				}
-				c.errorf(c.place("path"), wrongType,
-					"\"path\" must be a path, as path(\"M 0.1 0.5 L 0.9 0.5\"), polyline(…), spline(…) or orbit(…); this is %s.%s", short(v), hint)
-			} else {
-				tr.Path = v.EncapsulatedValue().(*eligen.Path)
-			}
-		}
-	case "follow":
-		if eased {
-			c.errorf(c.place("ease"), notApplicable, "A track that follows moves as what it follows; it has no ease of its own.")
-		}
-		if v, ok := c.value("follow"); ok {
-			if n, ok := b.l.block(c.place("follow"), "entity", v); !ok {
-				c.failed = true
-			} else if tr.Follow = n.address(); n == entity {
-				c.errorf(c.place("follow"), circular, "%s can't follow itself.", tr.Follow)
-			}
-		}
-	default:
-		c.keys(&tr, t, end, ease)
+	if v.Type() == pathType {
+		return v.EncapsulatedValue().(*eligen.Path)
 	}
-	if !c.failed {
-		t.Tracks = append(t.Tracks, tr)
+	hint := ""
+	if v.Type() == cty.String {
+		hint = " Write path(" + short(v) + ")."
 	}
+	c.errorf(c.place("path"), wrongType,
+		"\"path\" must be a path, as path(\"M 0.1 0.5 L 0.9 0.5\"), polyline(…), spline(…) or orbit(…); this is %s.%s", short(v), hint)
+	return nil
+}
+
+// follow reads the address of the entity that a track's own entity follows.
+func (c trackBody) follow(entity *node) string {
+	v, ok := c.value("follow")
+	if !ok {
+		return ""
+	}
+	n, ok := c.l.block(c.place("follow"), "entity", v)
+	if !ok {
+		c.failed = true
+		return ""
+	}
+	if n == entity {
+		c.errorf(c.place("follow"), circular, "%s can't follow itself.", n.address())
+	}
+	return n.address()
 }
 
 // target reads what a track moves: an absolute reference, which is not evaluated.
@@ -415,8 +454,7 @@ func (c trackBody) target() (t eligen.Target, entity *node, ok bool) {
 		c.failed = true
 		return t, nil, false
 	}
-	attributes := movable[n.kind]
-	if attributes == nil {
+	if movable[n.kind] == nil {
 		c.errorf(r, "Invalid target", "What can move are attributes of entities (%s), the scale of adapters, and sampler.guidance and "+
 			"sampler.cfg; %s is %s.", strings.Join(movable["entity"], ", "), l.shown(n), an(n.kind))
 		return t, nil, false
@@ -427,15 +465,7 @@ func (c trackBody) target() (t eligen.Target, entity *node, ok bool) {
 		return t, nil, false
 	}
 	if rest < len(traversal) && n.several {
-		index, isIndex := traversal[rest].(hcl.TraverseIndex)
-		var one *node
-		if isIndex {
-			n.each(func(i *node) {
-				if k := index.Key; k.Type() == cty.String && k.AsString() == i.key || k.Type() == cty.Number && k.AsBigFloat().Text('f', -1) == i.key {
-					one = i
-				}
-			})
-		}
+		one := n.instanceAt(traversal[rest])
 		if one == nil {
 			c.errorf(r, "Reference to a repeated block", "%s is several.%s", l.shown(n), l.whichInstance(n))
 			return t, nil, false
@@ -446,24 +476,44 @@ func (c trackBody) target() (t eligen.Target, entity *node, ok bool) {
 	if rest == len(traversal)-1 {
 		name, _ = stepName(traversal[rest])
 	}
+	if !c.canMove(r, n, name) {
+		return t, nil, false
+	}
+	if n.kind == "entity" {
+		entity = n
+	}
+	return eligen.Target{Block: n.address(), Attribute: name}, entity, true
+}
+
+// instanceAt returns the instance of a repeated block that a step of a reference names, or nil.
+func (n *node) instanceAt(step hcl.Traverser) (one *node) {
+	index, ok := step.(hcl.TraverseIndex)
+	if !ok {
+		return nil
+	}
+	n.each(func(i *node) {
+		if k := index.Key; k.Type() == cty.String && k.AsString() == i.key || k.Type() == cty.Number && k.AsBigFloat().Text('f', -1) == i.key {
+			one = i
+		}
+	})
+	return one
+}
+
+// canMove reports whether tracks can move an attribute of a block, "" where none is named.
+func (c trackBody) canMove(r hcl.Range, n *node, name string) bool {
+	attributes := movable[n.kind]
 	switch {
 	case name == "":
-		c.errorf(r, "Invalid target", "A track moves one attribute: %s.%s.", l.shown(n), attributes[0])
-		return t, nil, false
+		c.errorf(r, "Invalid target", "A track moves one attribute: %s.%s.", c.l.shown(n), attributes[0])
 	case !slices.Contains(attributes, name):
 		c.errorf(r, "Invalid target", "%q of %s can't move; %s can.%s", name, an(n.kind), words.Quoted(attributes, "or"),
 			didYouMean(name, attributes))
-		return t, nil, false
-	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil:
-		if n.where != name {
-			c.errorf(r, "Invalid target", "%s has a %s, and no %s: set target = %s.%s.", l.shown(n), n.where, name, l.shown(n), n.where)
-			return t, nil, false
-		}
+	case n.kind == "entity" && slices.Contains(regionArguments, name) && n.entity != nil && n.where != name:
+		c.errorf(r, "Invalid target", "%s has a %s, and no %s: set target = %s.%s.", c.l.shown(n), n.where, name, c.l.shown(n), n.where)
+	default:
+		return true
 	}
-	if n.kind != "entity" {
-		return eligen.Target{Block: n.address(), Attribute: name}, nil, true
-	}
-	return eligen.Target{Block: n.address(), Attribute: name}, n, true
+	return false
 }
 
 // ease reads the name of an ease, or one that a function made.
@@ -530,29 +580,7 @@ func easeHint(name string) string {
 
 // keys reads a list of keys, { at = …, value = …, ease = … } each.
 func (c trackBody) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease eligen.Ease) {
-	var list []hcl.Expression
-	var ranges []hcl.Range
-	if written, diags := hcl.ExprList(c.attrs["keys"].Expr); !diags.HasErrors() {
-		for _, e := range written {
-			list, ranges = append(list, e), append(ranges, e.Range())
-		}
-	} else {
-		values, places, ok := c.elements("keys", "a list of keys, as [{ at = \"0%\", value = … }, { at = \"100%\", value = … }]")
-		if !ok {
-			return
-		}
-		for i, v := range values {
-			list, ranges = append(list, hcl.StaticExpr(v, places[i])), append(ranges, places[i])
-		}
-	}
-	if len(list) == 0 {
-		c.errorf(c.place("keys"), empty, "A track has at least one key.")
-		return
-	}
-	if len(list) > maxPoints {
-		c.errorf(c.place("keys"), outOfRange, "A track has at most %d keys; this has %d.", maxPoints, len(list))
-		return
-	}
+	list, ranges := c.keyList()
 	before := 0.0 // when the key before is
 	for i, e := range list {
 		one := &body{l: c.l, g: &grammar{what: "a key", optional: []string{"key"}},
@@ -589,6 +617,32 @@ func (c trackBody) keys(tr *eligen.Track, t *eligen.Timeline, end end, ease elig
 		}
 		tr.Keys = append(tr.Keys, key)
 	}
+}
+
+// keyList returns the expressions of a track's keys, with the range of each; none where
+// their number is wrong.
+func (c trackBody) keyList() (list []hcl.Expression, ranges []hcl.Range) {
+	if written, diags := hcl.ExprList(c.attrs["keys"].Expr); !diags.HasErrors() {
+		for _, e := range written {
+			list, ranges = append(list, e), append(ranges, e.Range())
+		}
+	} else {
+		values, places, ok := c.elements("keys", "a list of keys, as [{ at = \"0%\", value = … }, { at = \"100%\", value = … }]")
+		if !ok {
+			return nil, nil
+		}
+		for i, v := range values {
+			list, ranges = append(list, hcl.StaticExpr(v, places[i])), append(ranges, places[i])
+		}
+	}
+	switch {
+	case len(list) == 0:
+		c.errorf(c.place("keys"), empty, "A track has at least one key.")
+	case len(list) > maxPoints:
+		c.errorf(c.place("keys"), outOfRange, "A track has at most %d keys; this has %d.", maxPoints, len(list))
+		return nil, nil
+	}
+	return list, ranges
 }
 
 // key reads one key, and when it is: a number that rises from key to key.
