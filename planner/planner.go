@@ -67,23 +67,7 @@ type Options struct {
 // Where ctx ends before the plan is made, the one diagnostic is an error that says so.
 func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error),
 	o Options) (plan *eligen.Plan, ds eligen.Diagnostics) {
-	if o.MinTokens == 0 {
-		o.MinTokens = 4
-	}
-	if o.Noise == "" {
-		o.Noise = noise.AVX2
-	}
-	b := &builder{
-		judge: judge{
-			problems: problems{several: map[string]*several{}, warned: map[string]bool{}},
-			ctx:      ctx, options: o, spec: spec, specs: map[string]*answer{}, paths: map[string]eligen.Source{},
-		},
-		plan: eligen.NewPlan(scene.Path, engineID), names: map[string]bool{},
-	}
-	if o.Out != "" {
-		b.plan.Folder = o.Out
-	}
-	b.folder = b.plan.Folder
+	b := newBuilder(ctx, scene, engineID, spec, o)
 	defer func() {
 		switch r := recover().(type) {
 		case nil:
@@ -127,6 +111,28 @@ func Build(ctx context.Context, scene *eligen.Scene, engineID string, spec func(
 		b.check(&scene.Checks[i], works)
 	}
 	return b.plan, b.diags
+}
+
+func newBuilder(ctx context.Context, scene *eligen.Scene, engineID string, spec func(eligen.Model, []eligen.Adapter) (eligen.Spec, error),
+	o Options) *builder {
+	if o.MinTokens == 0 {
+		o.MinTokens = 4
+	}
+	if o.Noise == "" {
+		o.Noise = noise.AVX2
+	}
+	b := &builder{
+		judge: judge{
+			problems: problems{several: map[string]*several{}, warned: map[string]bool{}},
+			ctx:      ctx, options: o, spec: spec, specs: map[string]*answer{}, paths: map[string]eligen.Source{},
+		},
+		plan: eligen.NewPlan(scene.Path, engineID), names: map[string]bool{},
+	}
+	if o.Out != "" {
+		b.plan.Folder = o.Out
+	}
+	b.folder = b.plan.Folder
+	return b
 }
 
 // interrupted is what a builder panics with where its context has ended; Build is the
@@ -204,25 +210,11 @@ type work struct {
 func (jd *judge) resolve(r *eligen.Render) *work {
 	jd.goOn()
 	w := &work{render: r, noise: r.Address + ".noise"}
-	if r.Broken["model"] || r.Broken["from"] {
-		return nil
-	}
-	base, ok := jd.ask(r, []eligen.Adapter{})
+	adapters, ok := jd.modelOf(w)
 	if !ok {
 		return nil
 	}
-	adapters := adaptersOf(r, base)
-	for _, a := range adapters {
-		if !finite(a.Scale) {
-			jd.diags.Errorf(&a.Source, outOfRange, "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
-			return nil
-		}
-	}
-	spec, ok := jd.ask(r, adapters)
-	if !ok {
-		return nil
-	}
-	w.spec = spec
+	spec := w.spec
 	if r.Broken != nil {
 		jd.sketch(w)
 		return nil
@@ -261,6 +253,28 @@ func (jd *judge) resolve(r *eligen.Render) *work {
 		jd.checkPrompt(r.Where("negative"), r.Address, r.Negative, spec, spec.Prompt, true)
 	}
 	return w
+}
+
+// modelOf asks the engine for a render's model, and then for the model with its adapters,
+// which it returns. It sets w.spec.
+func (jd *judge) modelOf(w *work) (adapters []eligen.Adapter, ok bool) {
+	r := w.render
+	if r.Broken["model"] || r.Broken["from"] {
+		return nil, false
+	}
+	base, ok := jd.ask(r, []eligen.Adapter{})
+	if !ok {
+		return nil, false
+	}
+	adapters = adaptersOf(r, base)
+	for _, a := range adapters {
+		if !finite(a.Scale) {
+			jd.diags.Errorf(&a.Source, outOfRange, "The scale of adapter %q is %v; it must be a finite number.", a.Name, a.Scale)
+			return nil, false
+		}
+	}
+	w.spec, ok = jd.ask(r, adapters)
+	return adapters, ok
 }
 
 // sketch judges what can be judged of a render with mistakes: what depends on nothing that

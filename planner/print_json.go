@@ -7,25 +7,16 @@ import (
 	"github.com/eligen/eligen/internal/page"
 )
 
-// JSON writes a plan for programs: what Print shows and each stage's whole definition.
-func JSON(p *eligen.Plan, known Known) ([]byte, error) {
-	type stage struct {
-		Address    string          `json:"address"`
-		Kind       string          `json:"kind"`
-		Digest     eligen.Digest   `json:"digest"`
-		Inputs     []string        `json:"inputs"`
-		Cached     bool            `json:"cached"`
-		Seconds    *float64        `json:"seconds,omitempty"` // going by earlier runs
-		Source     string          `json:"source,omitempty"`  // file:line
-		Definition json.RawMessage `json:"definition"`        // the Op: all that its digest is of, but inputs and engine
-		Recipe     json.RawMessage `json:"recipe"`            // what definition was called; gone in 0.3
+type (
+	jsonPlan struct {
+		Scene   string       `json:"scene"`
+		Engine  string       `json:"engine"`
+		Renders []jsonRender `json:"renders"`
+		Stages  []jsonStage  `json:"stages"`
+		Outputs []jsonOutput `json:"outputs"`
+		Changes []string     `json:"changes,omitempty"` // since the last run
 	}
-	type output struct {
-		Render string `json:"render"`
-		Path   string `json:"path"`
-		Stage  string `json:"stage"`
-	}
-	type render struct {
+	jsonRender struct {
 		Address    string  `json:"address"`
 		Sequence   int     `json:"sequence"` // tokens that attention is over
 		Image      int     `json:"image_tokens"`
@@ -36,16 +27,29 @@ func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 		Total      float64 `json:"flop"`                  // of a step
 		PeakMemory int64   `json:"peak_memory,omitempty"` // bytes
 	}
-	plan := struct {
-		Scene   string   `json:"scene"`
-		Engine  string   `json:"engine"`
-		Renders []render `json:"renders"`
-		Stages  []stage  `json:"stages"`
-		Outputs []output `json:"outputs"`
-		Changes []string `json:"changes,omitempty"` // since the last run
-	}{p.Scene, p.Engine, []render{}, []stage{}, []output{}, known.Changes}
+	jsonStage struct {
+		Address    string          `json:"address"`
+		Kind       string          `json:"kind"`
+		Digest     eligen.Digest   `json:"digest"`
+		Inputs     []string        `json:"inputs"`
+		Cached     bool            `json:"cached"`
+		Seconds    *float64        `json:"seconds,omitempty"` // going by earlier runs
+		Source     string          `json:"source,omitempty"`  // file:line
+		Definition json.RawMessage `json:"definition"`        // the Op: all that its digest is of, but inputs and engine
+		Recipe     json.RawMessage `json:"recipe"`            // what definition was called; gone in 0.3
+	}
+	jsonOutput struct {
+		Render string `json:"render"`
+		Path   string `json:"path"`
+		Stage  string `json:"stage"`
+	}
+)
+
+// JSON writes a plan for programs: what Print shows and each stage's whole definition.
+func JSON(p *eligen.Plan, known Known) ([]byte, error) {
+	plan := jsonPlan{p.Scene, p.Engine, []jsonRender{}, []jsonStage{}, []jsonOutput{}, known.Changes}
 	for _, r := range p.Renders {
-		plan.Renders = append(plan.Renders, render{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...),
+		plan.Renders = append(plan.Renders, jsonRender{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...),
 			r.Attention, r.Total, r.Memory})
 	}
 	for _, s := range p.Stages {
@@ -57,14 +61,14 @@ func JSON(p *eligen.Plan, known Known) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		next := stage{s.Name, s.Op.Kind(), s.Digest, inputs, known.cached(s.Digest), nil, s.Source.String(), definition, definition}
+		next := jsonStage{s.Name, s.Op.Kind(), s.Digest, inputs, known.cached(s.Digest), nil, s.Source.String(), definition, definition}
 		if t, ok := known.seconds(s); ok {
 			next.Seconds = &t
 		}
 		plan.Stages = append(plan.Stages, next)
 	}
 	for _, o := range p.Outputs {
-		plan.Outputs = append(plan.Outputs, output{o.Render, o.Path, p.Stages[o.Stage].Name})
+		plan.Outputs = append(plan.Outputs, jsonOutput{o.Render, o.Path, p.Stages[o.Stage].Name})
 	}
 	data, err := json.MarshalIndent(plan, "", "  ")
 	return page.LowerKeys(data), err
