@@ -96,40 +96,46 @@ func (t *Timeline) At(frame int, entities []Entity, canvas Size) (Frame, error) 
 			}
 		}
 	}
-	// An entity is placed after the one that it follows.
+	err := f.place(places, value, entities, index, canvas)
+	return f, err
+}
+
+// place moves a frame's entities to the centres that tracks give them, each after the one
+// that it follows. entities are those of the scene; index finds an address among them.
+func (f *Frame) place(tracks []*Track, value func(*Track) Value, entities []Entity, index map[string]int, canvas Size) error {
 	placed := map[string]bool{}
-	for _, tr := range places {
+	for _, tr := range tracks {
 		placed[tr.Target.Block] = false
 	}
-	for range places {
-		for _, tr := range places {
+	for range tracks {
+		for _, tr := range tracks {
 			at, waits := placed[tr.Follow]
 			if placed[tr.Target.Block] || waits && !at {
 				continue
 			}
-			e := &f.Entities[index[tr.Target.Block]]
+			own := index[tr.Target.Block]
 			var to []float64
 			if tr.Follow == "" {
 				to = value(tr).Numbers
 			} else {
 				leader, ok := index[tr.Follow]
 				if !ok {
-					return f, fmt.Errorf("%s follows %s, which is not in the render", tr.Target.Block, tr.Follow)
+					return fmt.Errorf("%s follows %s, which is not in the render", tr.Target.Block, tr.Follow)
 				}
-				own, oldX, oldY := entities[index[tr.Target.Block]].Region, 0.0, 0.0
 				x, y := f.Entities[leader].Region.Center(canvas)
-				oldX, oldY = entities[leader].Region.Center(canvas)
-				ownX, ownY := own.Center(canvas)
+				oldX, oldY := entities[leader].Region.Center(canvas)
+				ownX, ownY := entities[own].Region.Center(canvas)
 				to = []float64{x + ownX - oldX, y + ownY - oldY}
 			}
+			e := &f.Entities[own]
 			e.Region = e.Region.CenterAt(to[0], to[1], canvas)
 			placed[tr.Target.Block] = true
 		}
 	}
-	for _, tr := range places {
+	for _, tr := range tracks {
 		if !placed[tr.Target.Block] {
-			return f, fmt.Errorf("%s and %s follow one another", tr.Target.Block, tr.Follow)
+			return fmt.Errorf("%s and %s follow one another", tr.Target.Block, tr.Follow)
 		}
 	}
-	return f, nil
+	return nil
 }

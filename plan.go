@@ -204,14 +204,7 @@ func writeRecipe(w *bufio.Writer, v reflect.Value) {
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		fmt.Fprintf(w, "u%d;", v.Uint())
 	case reflect.Float32, reflect.Float64:
-		f := v.Float()
-		if math.IsNaN(f) || math.IsInf(f, 0) {
-			panic(fmt.Sprintf("a recipe holds the number %v. This is a bug in eligen.", f))
-		}
-		if f == 0 {
-			f = 0 // −0 and 0 are one number
-		}
-		fmt.Fprintf(w, "f%s;", strconv.FormatFloat(f, 'x', -1, 64))
+		writeFloat(w, v.Float())
 	case reflect.String:
 		s := v.String()
 		if !utf8.ValidString(s) {
@@ -232,21 +225,35 @@ func writeRecipe(w *bufio.Writer, v reflect.Value) {
 		fmt.Fprint(w, "*")
 		writeRecipe(w, v.Elem())
 	case reflect.Struct:
-		t := v.Type()
-		fmt.Fprint(w, "{")
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if tag := f.Tag.Get("recipe"); tag == "-" || tag == "omitzero" && v.Field(i).IsZero() {
-				continue
-			}
-			if !f.IsExported() {
-				panic(fmt.Sprintf("the recipe %s has an unexported field %s. This is a bug in eligen.", t, f.Name))
-			}
-			fmt.Fprintf(w, "%s=", f.Name)
-			writeRecipe(w, v.Field(i))
-		}
-		fmt.Fprint(w, "};")
+		writeFields(w, v)
 	default:
 		panic(fmt.Sprintf("a recipe holds a %s. This is a bug in eligen.", v.Type()))
 	}
+}
+
+func writeFloat(w *bufio.Writer, f float64) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		panic(fmt.Sprintf("a recipe holds the number %v. This is a bug in eligen.", f))
+	}
+	if f == 0 {
+		f = 0 // −0 and 0 are one number
+	}
+	fmt.Fprintf(w, "f%s;", strconv.FormatFloat(f, 'x', -1, 64))
+}
+
+func writeFields(w *bufio.Writer, v reflect.Value) {
+	t := v.Type()
+	fmt.Fprint(w, "{")
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if tag := f.Tag.Get("recipe"); tag == "-" || tag == "omitzero" && v.Field(i).IsZero() {
+			continue
+		}
+		if !f.IsExported() {
+			panic(fmt.Sprintf("the recipe %s has an unexported field %s. This is a bug in eligen.", t, f.Name))
+		}
+		fmt.Fprintf(w, "%s=", f.Name)
+		writeRecipe(w, v.Field(i))
+	}
+	fmt.Fprint(w, "};")
 }

@@ -44,22 +44,36 @@ func (r Region) Box() (b [4]float64, pixels bool, problem string) {
 		}
 		return b, pixels, ""
 	case "translate", "scale", "mirror":
-		b, pixels, problem = r.Parts[0].Box()
-		switch {
-		case problem != "":
-		case pixels != r.Pixels:
-			problem = "it mixes pixels and fractions of the canvas"
-		case r.Kind == "translate":
-			b = [4]float64{b[0] + n[0], b[1] + n[1], b[2] + n[0], b[3] + n[1]}
-		case r.Kind == "scale":
-			b = [4]float64{n[2] + n[0]*(b[0]-n[2]), n[3] + n[1]*(b[1]-n[3]), n[2] + n[0]*(b[2]-n[2]), n[3] + n[1]*(b[3]-n[3])}
-		case n[0] == 0:
-			b = [4]float64{2*n[1] - b[2], b[1], 2*n[1] - b[0], b[3]}
-		default:
-			b = [4]float64{b[0], 2*n[1] - b[3], b[2], 2*n[1] - b[1]}
-		}
-		return b, pixels, problem
+		return r.movedBox()
 	}
+	return r.combinedBox()
+}
+
+// mixedUnits is why shapes that lie in one region have no box together.
+const mixedUnits = "it mixes pixels and fractions of the canvas"
+
+// movedBox returns the Box of a translated, scaled or mirrored region.
+func (r Region) movedBox() (b [4]float64, pixels bool, problem string) {
+	n := r.Numbers
+	b, pixels, problem = r.Parts[0].Box()
+	switch {
+	case problem != "":
+	case pixels != r.Pixels:
+		problem = mixedUnits
+	case r.Kind == "translate":
+		b = [4]float64{b[0] + n[0], b[1] + n[1], b[2] + n[0], b[3] + n[1]}
+	case r.Kind == "scale":
+		b = [4]float64{n[2] + n[0]*(b[0]-n[2]), n[3] + n[1]*(b[1]-n[3]), n[2] + n[0]*(b[2]-n[2]), n[3] + n[1]*(b[3]-n[3])}
+	case n[0] == 0:
+		b = [4]float64{2*n[1] - b[2], b[1], 2*n[1] - b[0], b[3]}
+	default:
+		b = [4]float64{b[0], 2*n[1] - b[3], b[2], 2*n[1] - b[1]}
+	}
+	return b, pixels, problem
+}
+
+// combinedBox returns the Box of a region of several parts.
+func (r Region) combinedBox() (b [4]float64, pixels bool, problem string) {
 	for i, p := range r.Parts {
 		q, px, problem := p.Box()
 		if problem != "" {
@@ -69,7 +83,7 @@ func (r Region) Box() (b [4]float64, pixels bool, problem string) {
 		case i == 0:
 			b, pixels = q, px
 		case px != pixels:
-			return b, false, "it mixes pixels and fractions of the canvas"
+			return b, false, mixedUnits
 		case r.Kind == "union" || r.Kind == "path":
 			b = [4]float64{min(b[0], q[0]), min(b[1], q[1]), max(b[2], q[2]), max(b[3], q[3])}
 		case r.Kind == "intersect":

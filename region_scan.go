@@ -196,53 +196,65 @@ func evenOdd(crossings, _ int) bool { return crossings%2 == 1 }
 
 func nonzero(_, winding int) bool { return winding != 0 }
 
+// A scanned is a polygon and what of it its rows have in common.
+type scanned struct {
+	n, x      []float64 // x: the columns, in the polygon's unit
+	low, high float64
+	unit      float64 // of y
+}
+
+// scanned prepares a polygon to be scanned.
+func (s *scan) scanned(r Region) scanned {
+	p := scanned{n: r.Numbers, x: s.x}
+	var sx float64
+	if sx, p.unit = r.unit(s.canvas); sx != 1 {
+		p.x = make([]float64, len(s.x))
+		for i := range p.x {
+			p.x[i] = s.x[i] / sx
+		}
+	}
+	for i := 1; i < len(p.n); i += 2 {
+		if i == 1 || p.n[i] < p.low {
+			p.low = p.n[i]
+		}
+		if i == 1 || p.n[i] > p.high {
+			p.high = p.n[i]
+		}
+	}
+	return p
+}
+
+// crossings appends where the polygon crosses the row at y, in its unit.
+func (p *scanned) crossings(out []crossing, y float64) []crossing {
+	if y < p.low || y >= p.high {
+		return out // it has no edge that begins above and ends below
+	}
+	n := p.n
+	for i, k := 0, len(n)-2; i+1 < len(n); i, k = i+2, i {
+		if (n[i+1] > y) == (n[k+1] > y) {
+			continue
+		}
+		c := crossing{from(p.x, crossingAt(n, i, k, y)), 1}
+		if n[i+1] < n[k+1] {
+			c.way = -1
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
 // outlines scans polygons, and the inside of them all.
 func (s *scan) outlines(polygons []Region, inside func(crossings, winding int) bool) func(int) []Span {
-	type polygon struct {
-		n, x      []float64 // x: the columns, in the polygon's unit
-		low, high float64
-		unit      float64 // of y
-	}
-	var all []polygon
+	var all []scanned
 	for _, r := range polygons {
-		p := polygon{n: r.Numbers, x: s.x}
-		var sx float64
-		if sx, p.unit = r.unit(s.canvas); sx != 1 {
-			p.x = make([]float64, len(s.x))
-			for i := range p.x {
-				p.x[i] = s.x[i] / sx
-			}
-		}
-		for i := 1; i < len(p.n); i += 2 {
-			if i == 1 || p.n[i] < p.low {
-				p.low = p.n[i]
-			}
-			if i == 1 || p.n[i] > p.high {
-				p.high = p.n[i]
-			}
-		}
-		all = append(all, p)
+		all = append(all, s.scanned(r))
 	}
 	var crossings []crossing
 	var out []Span
 	return func(j int) []Span {
 		crossings, out = crossings[:0], out[:0]
-		for _, p := range all {
-			y := s.y[j] / p.unit
-			if y < p.low || y >= p.high {
-				continue // it has no edge that begins above and ends below
-			}
-			n := p.n
-			for i, k := 0, len(n)-2; i+1 < len(n); i, k = i+2, i {
-				if (n[i+1] > y) == (n[k+1] > y) {
-					continue
-				}
-				c := crossing{from(p.x, crossingAt(n, i, k, y)), 1}
-				if n[i+1] < n[k+1] {
-					c.way = -1
-				}
-				crossings = append(crossings, c)
-			}
+		for i := range all {
+			crossings = all[i].crossings(crossings, s.y[j]/all[i].unit)
 		}
 		slices.SortFunc(crossings, func(a, b crossing) int { return cmp.Compare(a.column, b.column) })
 		winding, start := 0, 0
