@@ -304,6 +304,16 @@ var tokenizer = sync.OnceValues(func() (*text.T5Tokenizer, error) {
 	return text.NewT5Tokenizer(file)
 })
 
+// stamps returns the stamps of the small files in a folder; none of the embedded model's.
+func (f Folder) stamps() (list []cache.Stamp) {
+	if f.dir != "" {
+		for _, name := range []string{ManifestFile, T5TokenizerFile, CLIPVocabularyFile, CLIPMergesFile} {
+			list = append(list, cache.StampAt(f.Where(name)))
+		}
+	}
+	return list
+}
+
 func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	f, err := Find(m.Path, s.Embedded)
 	if err != nil {
@@ -313,12 +323,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &family.Model{}
-	if f.dir != "" {
-		for _, name := range []string{ManifestFile, T5TokenizerFile, CLIPVocabularyFile, CLIPMergesFile} {
-			r.Read = append(r.Read, cache.StampAt(f.Where(name)))
-		}
-	}
+	r := &family.Model{Read: f.stamps()}
 	man, err := f.Manifest()
 	if err != nil {
 		return nil, err
