@@ -67,6 +67,7 @@ var open = map[string]string{
 	// What benchmarks measure.
 	"model/exec":      "bench",
 	"model/fluxmodel": "bench",
+	"model/quant":     "bench",
 	"model/flux":      "bench",
 	"model/nn":        "bench",
 	"model/text":      "bench",
@@ -77,8 +78,8 @@ var open = map[string]string{
 // floors are the folders of model, from the ground up: each imports only those of the
 // floors below its own. So no family knows another one, and nobody the engine.
 var floors = []string{
-	"cache names panics sizes tile torch",
-	"lora nn",
+	"cache names panics quant sizes tile torch",
+	"gguf lora nn",
 	"backend exec flux text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",

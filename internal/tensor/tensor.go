@@ -41,16 +41,19 @@ const (
 // Info is one entry of a safetensors header.
 type Info struct {
 	Name   string
-	DType  string // F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL F8_E4M3 F8_E5M2
+	DType  string // F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL F8_E4M3 F8_E5M2 …; blocks by the names of package model/quant
 	Shape  []int
 	Offset int64 // from the start of the file
 	Size   int64 // bytes
 }
 
+// SizeOf returns the bytes of an element of a dtype that a header may name, or 0.
+func SizeOf(dtype string) int { return int(dtypeSize[dtype]) }
+
 // dtypeSize is the bytes of one element of each dtype that is accepted.
 var dtypeSize = map[string]int64{
 	"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1,
+	"I8": 1, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }
 
 // ReadHeader reads and checks a safetensors header: sizes, types, shapes,
