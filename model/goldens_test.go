@@ -291,6 +291,9 @@ func TestGoldens(t *testing.T) {
 
 		"lora":          testLoRAFile,
 		"negative lora": testNegative,
+
+		"table":               testTable,
+		"negative checkpoint": testForeign,
 	}
 	graphs := map[string]func(*testing.T, *suite, *golden){
 		"dit":      testDiT,
@@ -302,6 +305,8 @@ func TestGoldens(t *testing.T) {
 
 		"siglip":     testSigLIP,
 		"ip-adapter": testIPAdapter,
+
+		"checkpoint": testCheckpoint,
 	}
 	run := func(t *testing.T, mine func(kind string) func(*testing.T, *golden)) {
 		for _, g := range goldens(t, goldenSet()) {

@@ -32,8 +32,11 @@ type repository struct {
 	} `json:"vision_config"` // of a model with a text half
 }
 
-// repositoryConfig reads the config.json of a checkpoint that is a folder.
+// repositoryConfig reads the config.json of a checkpoint that is a folder. Another model's is refused.
 func repositoryConfig(c *weights.Checkpoint) (r repository, err error) {
+	if err := c.Refused(); err != nil {
+		return r, err
+	}
 	fi, err := os.Stat(c.Path)
 	if err != nil || !fi.IsDir() {
 		return r, nil // a single file, or an embedded one
@@ -101,6 +104,9 @@ func Autoencoder(c *weights.Checkpoint) (vae.Config, error) {
 // T5 reads T5's sizes off a checkpoint. Its error names every tensor that is
 // missing, misshapen or in excess.
 func T5(c *weights.Checkpoint) (text.T5Config, error) {
+	if err := c.Refused(); err != nil {
+		return text.T5Config{}, err
+	}
 	cfg, err := text.DetectT5(c.Shapes())
 	if wrong := cfg.Validate(); wrong != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, cmp.Or(err, wrong))
@@ -145,6 +151,9 @@ func SigLIP(c *weights.Checkpoint) (vision.Config, error) {
 // IPAdapter reads an IP-Adapter's sizes off a checkpoint. Its error names every tensor that is
 // missing, misshapen or in excess.
 func IPAdapter(c *weights.Checkpoint) (flux.IPConfig, error) {
+	if err := c.Refused(); err != nil {
+		return flux.IPConfig{}, err
+	}
 	cfg, err := flux.DetectIP(c.Shape)
 	if err == nil {
 		err = cfg.Validate()

@@ -65,7 +65,28 @@ func Path(path string) (Report, error) {
 		return Report{}, err
 	}
 	defer c.Close()
+	if c.Kind == weights.KindAllInOne {
+		return inspectParts(c), nil
+	}
 	return inspect(c), nil
+}
+
+// inspectParts reports on a file that holds several networks.
+func inspectParts(c *weights.Checkpoint) Report {
+	r := inspect(c)
+	var problems []string
+	if r.Problem != "" {
+		problems = append(problems, r.Problem)
+	}
+	for _, p := range c.Parts() {
+		part := inspect(p)
+		r.Parts = append(r.Parts, part)
+		if part.Problem != "" {
+			problems = append(problems, part.Problem)
+		}
+	}
+	r.Problem = strings.Join(problems, "\n")
+	return r
 }
 
 func inspectModel(path string, l fluxfamily.Files, incomplete error) (Report, error) {
@@ -145,8 +166,15 @@ func (r *Report) describe(c *weights.Checkpoint) error {
 		return err
 	case weights.KindLoRA:
 		return r.describeLoRA(c)
+	case weights.KindAllInOne:
+		r.Title = "all-in-one file"
+		return c.Refused()
 	}
 	r.Title = "unknown"
+	if err := c.Refused(); err != nil {
+		r.Title = "another model"
+		return err
+	}
 	return fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/quant"
 )
 
 // A Weight is a tensor that a model wants.
@@ -27,7 +28,7 @@ func List[W ~struct {
 }
 
 // readable names the dtypes that weights may have.
-const readable = "F32, BF16, F16, F64, F8_E4M3 and F8_E5M2"
+const readable = "F32, BF16, F16, F64, F8_E4M3, F8_E5M2 and GGUF's blocks"
 
 // maxListed is the number of problems that an error lists before it only counts them.
 const maxListed = 20
@@ -51,7 +52,7 @@ func Check(what string, l Loader, want []Weight) error {
 			missing = append(missing, w)
 		case !slices.Equal(t.Shape, w.Shape) && len(t.Shape)+len(w.Shape) > 0:
 			problems = append(problems, fmt.Sprintf("%s has shape %v, expected %v", w.Name, t.Shape, w.Shape))
-		case !tensor.IsFloat(t.DType):
+		case !quant.IsWeight(t.DType):
 			problems = append(problems, fmt.Sprintf("%s is stored as %s; eligen reads %s", w.Name, t.DType, readable))
 		}
 	}

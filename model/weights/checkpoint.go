@@ -16,23 +16,28 @@ import (
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/cache"
-	"github.com/eligen/eligen/model/torch"
 )
 
-// A Checkpoint is one model's weights in files as users have them: a single
-// safetensors file, or a folder of them with or without an index; or a single
-// archive of PyTorch's. It reads no more than headers until a tensor is asked for.
+// A Checkpoint is one model's weights in files as users have them: a single file
+// in the formats of safetensors, GGUF or PyTorch, or a folder of them with or without
+// an index. It reads no more than headers until a tensor is asked for, and of
+// quantised weights the few numbers that say how they are stored.
 type Checkpoint struct {
-	Path     string
-	Kind     string            // KindTransformer, …
-	Format   string            // whose names the file uses: "bfl", "diffusers" or "hf"
-	Metadata map[string]string // of a single file
-	Files    []string          // in order of name
-	Ignored  []string          // names that belong to no part of the model that runs
+	Path      string
+	Kind      string            // KindTransformer, …
+	Format    string            // whose names the file uses: "bfl", "diffusers", "hf" or "llama.cpp"
+	Container string            // "safetensors", "gguf" or "torch"
+	Foreign   string            // the model whose file it is, where eligen doesn't run it
+	Metadata  map[string]string // of a single file
+	Files     []string          // in order of name
+	Ignored   []string          // names that belong to no part of the model that runs
 
 	shards  []*shard
+	whole   []entry // by the file's own names
 	order   []tensor.Info
 	entries map[string]entry
+	parts   map[string]*Checkpoint // of a file with several networks
+	part    bool                   // one of those: its shards are another's
 }
 
 // A shard is the bytes of one file. They are read, not mapped: a mapped file's pages stay
@@ -61,20 +66,21 @@ func (s *shard) readAt(b []byte, offset int64) error {
 	return err
 }
 
-// An entry is one tensor: segments of files, one after the other.
+// An entry is one tensor: segments of stored ones, one after the other.
 type entry struct {
 	info     tensor.Info
 	segments []segment
 }
 
+// A segment is a part of a stored tensor: n elements from one on.
 type segment struct {
-	in     *shard
-	offset int64 // bytes from the start of the file
-	n      int   // elements
+	of       *stored
+	first, n int
 }
 
-// Open opens a safetensors file, or a folder that holds one, or a
-// folder of shards with its index. Close it when it is no longer read.
+// Open opens a file of weights, or a folder that holds one, or a
+// folder of shards with its index. What a file is its content says, never its name. Close it
+// when it is no longer read.
 func Open(path string) (_ *Checkpoint, err error) {
 	paths, index, err := checkpointFiles(path)
 	if err != nil {
@@ -88,21 +94,29 @@ func Open(path string) (_ *Checkpoint, err error) {
 	}()
 	held := map[string]string{} // tensor → file
 	var all []entry
+	notes := map[string]settings{}
 	for _, f := range paths {
-		s, infos, meta, err := openShard(f)
+		s, head, err := openShard(f)
+		if errors.Is(err, errPickle) {
+			return nil, fmt.Errorf("%s %w", f, err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
 		c.shards = append(c.shards, s)
-		if len(paths) == 1 {
-			c.Metadata = meta
+		if err := layerNotes(head.metadata, notes); err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
 		}
-		for _, t := range infos {
+		c.Container = head.container
+		if len(paths) == 1 {
+			c.Metadata = head.metadata
+		}
+		for _, t := range head.infos {
 			if other, ok := held[t.Name]; ok {
 				return nil, fmt.Errorf("tensor %q is in %s and in %s", t.Name, filepath.Base(other), filepath.Base(f))
 			}
 			held[t.Name] = f
-			all = append(all, entry{t, []segment{{s, t.Offset, Elements(t.Shape)}}})
+			all = append(all, newEntry(s, t))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(index)) {
@@ -110,53 +124,70 @@ func Open(path string) (_ *Checkpoint, err error) {
 			return nil, fmt.Errorf("%s: the index says that tensor %q is in %s, but it isn't there", path, name, index[name])
 		}
 	}
-	c.identify(all)
-	return c, nil
+	return c, c.understand(all, notes)
 }
 
-// FromBytes returns a checkpoint of a safetensors file held in memory, such as
+func newEntry(s *shard, t tensor.Info) entry {
+	return entry{t, []segment{{newStored(s, t), 0, Elements(t.Shape)}}}
+}
+
+// understand gives weights their scales, and finds out whose they are.
+func (c *Checkpoint) understand(all []entry, notes map[string]settings) error {
+	all, err := c.dequantise(all, notes)
+	if err != nil {
+		return fmt.Errorf("%s: the weights are quantised in a way that eligen doesn't read:\n  %w", c.Path, err)
+	}
+	c.whole = slices.Clone(all)
+	c.identify(all)
+	return nil
+}
+
+// FromBytes returns a checkpoint of a file held in memory, such as
 // an embedded one. path is for messages.
 func FromBytes(path string, data []byte) (*Checkpoint, error) {
-	infos, meta, err := tensor.ReadHeader(bytes.NewReader(data), int64(len(data)))
+	head, err := readHead(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s := &shard{read: bytes.NewReader(data)}
-	c := &Checkpoint{Path: path, Metadata: meta, shards: []*shard{s}}
-	var all []entry
-	for _, t := range infos {
-		all = append(all, entry{t, []segment{{s, t.Offset, Elements(t.Shape)}}})
+	c := &Checkpoint{Path: path, Metadata: head.metadata, Container: head.container, shards: []*shard{s}}
+	notes := map[string]settings{}
+	if err := layerNotes(head.metadata, notes); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	c.identify(all)
-	return c, nil
+	var all []entry
+	for _, t := range head.infos {
+		all = append(all, newEntry(s, t))
+	}
+	return c, c.understand(all, notes)
 }
 
-func openShard(path string) (*shard, []tensor.Info, map[string]string, error) {
+func openShard(path string) (*shard, head, error) {
 	f, err := files.Open(path)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, head{}, err
 	}
 	fi, err := f.Stat()
 	if err != nil {
 		f.Close()
-		return nil, nil, nil, err
+		return nil, head{}, err
 	}
-	var infos []tensor.Info
-	var meta map[string]string
-	if isTorch(f) {
-		infos, err = torch.Read(f, fi.Size())
-	} else {
-		infos, meta, err = tensor.ReadHeader(io.NewSectionReader(f, 0, fi.Size()), fi.Size())
-	}
+	h, err := readHead(f, fi.Size())
 	if err != nil {
 		f.Close()
-		return nil, nil, nil, err
+		if h.container != containerGGUF && h.container != containerTorch {
+			err = asNamed(path, err)
+		}
+		return nil, head{}, err
 	}
-	return &shard{read: f, close: f.Close, file: f, stamp: cache.StampOf(path, fi)}, infos, meta, nil
+	return &shard{read: f, close: f.Close, file: f, stamp: cache.StampOf(path, fi)}, h, nil
 }
 
 // Close lets go of the files. Nothing may be loaded after it.
 func (c *Checkpoint) Close() error {
+	if c.part {
+		return nil
+	}
 	var err error
 	for _, s := range c.shards {
 		if s.close != nil {
@@ -164,7 +195,7 @@ func (c *Checkpoint) Close() error {
 			s.close = nil
 		}
 	}
-	c.entries, c.shards = nil, nil
+	c.entries, c.whole, c.shards = nil, nil, nil
 	return err
 }
 
@@ -177,12 +208,11 @@ func Elements(shape []int) int {
 	return n
 }
 
-// Part returns the tensors under a prefix, without it.
+// Part returns the tensors under a prefix of the file's own names, without it.
 func (c *Checkpoint) Part(prefix string) *Checkpoint {
 	p := &Checkpoint{Path: c.Path + " (" + strings.TrimSuffix(prefix, ".") + ")", entries: map[string]entry{}}
-	for _, t := range c.order {
-		if name, ok := strings.CutPrefix(t.Name, prefix); ok {
-			e := c.entries[t.Name]
+	for _, e := range c.whole {
+		if name, ok := strings.CutPrefix(e.info.Name, prefix); ok {
 			e.info.Name = name
 			p.entries[name] = e
 			p.order = append(p.order, e.info)

@@ -37,7 +37,7 @@ func NotThere(path string) error {
 		path, where, "./"+filepath.Base(path))
 }
 
-// checkpointFiles finds the safetensors files of a path, and the index where
+// checkpointFiles finds the files of weights of a path, and the index where
 // there is one.
 func checkpointFiles(path string) (paths []string, index map[string]string, err error) {
 	fi, err := os.Stat(path)
@@ -47,48 +47,85 @@ func checkpointFiles(path string) (paths []string, index map[string]string, err 
 	if fi.IsDir() {
 		return folderFiles(path)
 	}
-	if strings.HasSuffix(path, ".index.json") {
+	if base := filepath.Base(path); strings.HasSuffix(base, ".json") && strings.Contains(base, ".index.") {
 		return shards(path)
-	}
-	if err := RefusePickle(path); err != nil {
-		return nil, nil, err
 	}
 	return []string{path}, nil, nil
 }
 
-// folderFiles finds the safetensors files of a folder, and the index where there is one.
+// indexes are the names of indexes, those of half-precision variants after those of the usual files,
+// next to which repositories may hold them.
+var indexes = []string{"*.safetensors.index.json", "*.safetensors.index.*.json", "*.bin.index.json", "*.bin.index.*.json"}
+
+// usual are the names that libraries give a model's single file, and singles those of any other.
+var (
+	usual   = []string{"diffusion_pytorch_model.safetensors", "model.safetensors"}
+	singles = [][]string{{"*.safetensors", "*.sft"}, {"*.gguf"}, {"*.bin", "*.pt", "*.pth", "*.ckpt"}}
+)
+
+// IsWeightFile reports whether a file is called as files of weights are.
+func IsWeightFile(name string) bool {
+	return slices.ContainsFunc(singles, func(patterns []string) bool {
+		return slices.ContainsFunc(patterns, func(p string) bool {
+			ok, err := filepath.Match(p, strings.ToLower(name))
+			return ok && err == nil
+		})
+	})
+}
+
+// folderFiles finds the files of weights of a folder, and the index where there is one.
 func folderFiles(dir string) (paths []string, index map[string]string, err error) {
-	found, err := filepath.Glob(filepath.Join(globEscape(dir), "*.safetensors.index.json"))
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(found) > 1 { // repositories may hold a half-precision variant next to the usual one
-		found = slices.DeleteFunc(found, func(f string) bool { return strings.Contains(filepath.Base(f), ".fp16.") })
-	}
-	switch len(found) {
-	case 0:
-	case 1:
-		return shards(found[0])
-	default:
-		return nil, nil, fmt.Errorf("%s holds %d indexes: %s. Name one of them", dir, len(found), strings.Join(found, ", "))
-	}
-	single, err := filepath.Glob(filepath.Join(globEscape(dir), "*.safetensors"))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, usual := range []string{"diffusion_pytorch_model.safetensors", "model.safetensors"} {
-		if f := filepath.Join(dir, usual); slices.Contains(single, f) {
-			return []string{f}, nil, nil
+	var broken error // of an index whose shards aren't there; another variant may be whole
+	for _, pattern := range indexes {
+		found, err := filepath.Glob(filepath.Join(globEscape(dir), pattern))
+		if err != nil {
+			return nil, nil, err
+		}
+		if pattern == indexes[0] && len(found) > 1 { // some name the variant in the middle
+			found = slices.DeleteFunc(found, func(f string) bool { return strings.Contains(filepath.Base(f), ".fp16.") })
+		}
+		if len(found) > 1 {
+			return nil, nil, fmt.Errorf("%s holds %d indexes: %s. Name one of them", dir, len(found), strings.Join(found, ", "))
+		}
+		for _, f := range found {
+			if paths, index, err = shards(f); err == nil {
+				return paths, index, nil
+			}
+			broken = errors.Join(broken, err)
 		}
 	}
-	switch len(single) {
-	case 0:
-		return nil, nil, fmt.Errorf("%s holds no safetensors file", dir)
-	case 1:
-		return single, nil, nil
+	if broken != nil {
+		return nil, nil, broken
 	}
-	return nil, nil, fmt.Errorf("%s holds %d safetensors files and no index (a file *.safetensors.index.json) that says how "+
-		"they belong together. Name one of them", dir, len(single))
+	return singleFile(dir)
+}
+
+// singleFile finds the one file of weights of a folder.
+func singleFile(dir string) (paths []string, index map[string]string, err error) {
+	for _, patterns := range singles {
+		var found []string
+		for _, p := range patterns {
+			list, err := filepath.Glob(filepath.Join(globEscape(dir), p))
+			if err != nil {
+				return nil, nil, err
+			}
+			found = append(found, list...)
+		}
+		for _, name := range usual {
+			if f := filepath.Join(dir, name); slices.Contains(found, f) {
+				return []string{f}, nil, nil
+			}
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			return found, nil, nil
+		default:
+			return nil, nil, fmt.Errorf("%s holds %d files of weights (%s) and no index (a file *.safetensors.index.json) that says how "+
+				"they belong together. Name one of them", dir, len(found), strings.Join(patterns, ", "))
+		}
+	}
+	return nil, nil, fmt.Errorf("%s holds no safetensors file, and none in GGUF's or PyTorch's format", dir)
 }
 
 // shards reads an index, and finds the files that it names.
@@ -133,23 +170,4 @@ func isTorch(f io.ReaderAt) bool {
 	head := make([]byte, len(torch.Magic))
 	_, err := f.ReadAt(head, 0)
 	return err == nil && string(head) == torch.Magic
-}
-
-// RefusePickle returns why a file isn't read that is neither safetensors nor one of PyTorch's
-// archives.
-func RefusePickle(path string) error {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".pt", ".pth", ".bin", ".ckpt", ".pkl":
-		if f, err := files.Open(path); err == nil {
-			defer f.Close()
-			if isTorch(f) {
-				return nil
-			}
-		}
-		return fmt.Errorf("%s is a pickle, a program that would run when it is read, and no archive of PyTorch 1.6 or later, whose "+
-			"tensors eligen finds without. Use the model's .safetensors file, or convert it", path)
-	case ".gguf":
-		return fmt.Errorf("%s is a GGUF file with quantised weights. eligen reads safetensors and PyTorch's archives", path)
-	}
-	return nil
 }

@@ -5,67 +5,58 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eligen/eligen/model/gguf"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/names"
 )
 
 // The kinds of checkpoint.
 const (
-	KindTransformer = "transformer" // FLUX's DiT
-	KindAutoencoder = "autoencoder" // FLUX's, with 16 channels
-	KindCLIP        = "clip"        // text encoder
-	KindT5          = "t5"          // text encoder
-	KindSigLIP      = "siglip"      // vision tower, that image prompts are read by
-	KindIPAdapter   = "ip-adapter"  // for FLUX
+	KindTransformer = names.DiT         // FLUX's
+	KindAutoencoder = names.Autoencoder // FLUX's, with 16 channels
+	KindCLIP        = names.CLIP        // text encoder
+	KindT5          = names.T5          // text encoder
+	KindSigLIP      = names.SigLIP      // vision tower, that image prompts are read by
+	KindIPAdapter   = names.IPAdapter   // for FLUX
 	KindLoRA        = "lora"
+	KindAllInOne    = "all-in-one" // several of these in one file: Of gives each
 	KindUnknown     = "unknown"
 )
 
 // identify finds out whose weights these are, and puts them under the names
 // that the models ask for.
 func (c *Checkpoint) identify(all []entry) {
-	const prefix = "model.diffusion_model."
-	for i := range all {
-		all[i].info.Name = strings.TrimPrefix(all[i].info.Name, prefix)
+	has := make(map[string]bool, len(all))
+	isLoRA := false
+	for _, e := range all {
+		has[e.info.Name] = true
+		isLoRA = isLoRA || lora.Is(e.info.Name)
 	}
-	has := func(name string) bool {
-		return slices.ContainsFunc(all, func(e entry) bool { return e.info.Name == name })
-	}
-	c.Kind, c.Format = KindUnknown, ""
+	found := names.Find(has)
+	c.Kind, c.Foreign = KindUnknown, names.Quantised(has)
 	switch {
-	case slices.ContainsFunc(all, func(e entry) bool { return lora.Is(e.info.Name) }):
+	case c.Foreign != "":
+	case isLoRA && len(found) == 0:
 		c.Kind = KindLoRA
-	case has("img_in.weight") && has("txt_in.weight"):
-		c.Kind, c.Format = KindTransformer, "bfl"
-	case has("x_embedder.weight") && has("context_embedder.weight"):
-		c.Kind, c.Format = KindTransformer, "diffusers"
-		all = transformerEntries(all)
-	case has("encoder.conv_in.weight") && has("decoder.conv_in.weight"):
-		c.Kind, c.Format = KindAutoencoder, "bfl"
-		if has("encoder.down_blocks.0.resnets.0.conv1.weight") {
-			c.Format = "diffusers"
-			all = autoencoderEntries(all)
-		}
-	case has("vision_model.head.probe"): // CLIP's vision towers have none
-		c.Kind, c.Format = KindSigLIP, "hf"
-		all = c.drop(all, "text_model.", "logit_scale", "logit_bias")
-	case slices.ContainsFunc(all, func(e entry) bool { return strings.HasPrefix(e.info.Name, "ip_adapter.") }):
-		c.Kind, c.Format = KindIPAdapter, "instantx"
-	case has("text_model.embeddings.token_embedding.weight"):
-		c.Kind, c.Format = KindCLIP, "hf"
-		all = c.drop(all, "text_model.embeddings.position_ids", "text_projection.weight", "logit_scale")
-	case has("encoder.block.0.layer.0.SelfAttention.q.weight"):
-		c.Kind, c.Format = KindT5, "hf"
-		if has("shared.weight") {
-			all = c.drop(all, "encoder.embed_tokens.weight")
-		}
-		for i := range all {
-			if all[i].info.Name == "encoder.embed_tokens.weight" {
-				all[i].info.Name = "shared.weight"
-			}
-		}
-		all = c.drop(all, "decoder.", "lm_head.weight", "spiece_model")
+	default:
+		c.Foreign = names.Foreign(has)
 	}
+	if c.Foreign != "" || len(found) == 0 {
+		c.architecture()
+		c.list(cutPrefix(all, "model.diffusion_model."))
+		return
+	}
+	if len(found) == 1 {
+		c.Kind, c.Format = found[0].Kind, found[0].Format
+		c.list(c.native(found[0], cutPrefix(all, found[0].Prefix)))
+		c.variant()
+		return
+	}
+	c.split(all, found)
+}
+
+// list makes entries the checkpoint's.
+func (c *Checkpoint) list(all []entry) {
 	c.entries = make(map[string]entry, len(all))
 	for _, e := range all {
 		c.entries[e.info.Name] = e
@@ -73,18 +64,146 @@ func (c *Checkpoint) identify(all []entry) {
 	}
 }
 
-// drop leaves out tensors that no model asks for: those named, and those whose
-// names start with one that ends in a dot.
-func (c *Checkpoint) drop(all []entry, unwanted ...string) []entry {
+// cutPrefix leaves a prefix out of the names that have it.
+func cutPrefix(all []entry, prefix string) []entry {
+	for i := range all {
+		all[i].info.Name = strings.TrimPrefix(all[i].info.Name, prefix)
+	}
+	return all
+}
+
+// architecture has a GGUF file say itself which model's it is.
+func (c *Checkpoint) architecture() {
+	a := c.Metadata[gguf.Architecture]
+	switch {
+	case c.Container != containerGGUF || a == "":
+	case c.Foreign != "":
+		c.Foreign += fmt.Sprintf(" (its architecture is %q)", a)
+	case c.Kind == KindUnknown:
+		c.Foreign = fmt.Sprintf("a GGUF file of the architecture %q, with tensors of no model that eligen runs", a)
+	}
+}
+
+// split makes a checkpoint of each network of a file with several.
+func (c *Checkpoint) split(all []entry, found []names.Found) {
+	c.Kind, c.parts = KindAllInOne, map[string]*Checkpoint{}
+	// The longest prefix that fits is a tensor's: one network's may begin as another's.
+	slices.SortStableFunc(found, func(a, b names.Found) int { return len(b.Prefix) - len(a.Prefix) })
+	of := make([][]entry, len(found))
+	for _, e := range all {
+		i := slices.IndexFunc(found, func(f names.Found) bool { return strings.HasPrefix(e.info.Name, f.Prefix) })
+		if i < 0 {
+			c.Ignored = append(c.Ignored, e.info.Name)
+			continue
+		}
+		of[i] = append(of[i], e)
+	}
+	var listed []entry
+	for i, f := range found {
+		if c.parts[f.Kind] != nil {
+			c.Foreign = fmt.Sprintf("a file that holds the %s twice, under %q and elsewhere", f.Kind, f.Prefix)
+			continue
+		}
+		p := &Checkpoint{Path: c.Path + " (" + f.Kind + ")", Kind: f.Kind, Format: f.Format, Container: c.Container, Files: c.Files,
+			Metadata: c.Metadata, shards: c.shards, part: true}
+		kept := p.native(f, cutPrefix(slices.Clone(of[i]), f.Prefix))
+		p.list(kept)
+		p.variant()
+		c.parts[f.Kind] = p
+		for _, name := range p.Ignored {
+			c.Ignored = append(c.Ignored, f.Prefix+name)
+		}
+		for _, e := range kept {
+			e.info.Name = f.Prefix + e.info.Name
+			listed = append(listed, e)
+		}
+	}
+	c.list(listed)
+}
+
+// Of returns the network of a kind that a checkpoint is, or that is in it, or nil.
+// It is closed with the checkpoint.
+func (c *Checkpoint) Of(kind string) *Checkpoint {
+	if c.Kind == kind {
+		return c
+	}
+	return c.parts[kind]
+}
+
+// Parts returns the networks in a file that holds several, in the order of a model's.
+func (c *Checkpoint) Parts() (list []*Checkpoint) {
+	for _, kind := range []string{KindTransformer, KindCLIP, KindT5, KindAutoencoder, KindSigLIP, KindIPAdapter} {
+		if p := c.parts[kind]; p != nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// Refused says why a checkpoint can't be run that is another model's, or nil.
+func (c *Checkpoint) Refused() error {
+	if c.Foreign == "" {
+		return nil
+	}
+	return fmt.Errorf("%s is %s. eligen runs FLUX.1 [dev] and [schnell]", c.Path, c.Foreign)
+}
+
+// variant finds out whether a transformer takes more than the picture's latents.
+func (c *Checkpoint) variant() {
+	in, out := c.Shape("img_in.weight"), c.Shape("final_layer.linear.weight")
+	if c.Kind != KindTransformer || len(in) != 2 {
+		return
+	}
+	features := 0
+	if len(out) == 2 {
+		features = out[0]
+	}
+	c.Foreign = names.Variant(in[1], features)
+}
+
+// native puts a network's tensors under the names that the models ask for, and leaves out those
+// that none does.
+func (c *Checkpoint) native(f names.Found, all []entry) []entry {
+	if f.Into != "" {
+		for i := range all {
+			all[i].info.Name = f.Into + all[i].info.Name
+		}
+	}
+	switch {
+	case f.Kind == KindT5:
+		all = t5Entries(all)
+	case f.Format == "diffusers" && f.Kind == KindTransformer:
+		all = transformerEntries(all)
+	case f.Format == "diffusers" && f.Kind == KindAutoencoder:
+		all = autoencoderEntries(all)
+	}
 	return slices.DeleteFunc(all, func(e entry) bool {
-		out := slices.ContainsFunc(unwanted, func(u string) bool {
-			return e.info.Name == u || strings.HasSuffix(u, ".") && strings.HasPrefix(e.info.Name, u)
-		})
+		out := names.Unread(f.Kind, e.info.Name)
 		if out {
 			c.Ignored = append(c.Ignored, e.info.Name)
 		}
 		return out
 	})
+}
+
+// t5Entries turns llama.cpp's names into Hugging Face's, and has the embedding under one of its two.
+func t5Entries(all []entry) []entry {
+	const shared, own = "shared.weight", "encoder.embed_tokens.weight"
+	for i := range all {
+		if hf, ok := names.T5HF(all[i].info.Name); ok {
+			all[i].info.Name = hf
+		}
+	}
+	both := slices.ContainsFunc(all, func(e entry) bool { return e.info.Name == shared })
+	if both {
+		return slices.DeleteFunc(all, func(e entry) bool { return e.info.Name == own })
+	}
+	for i := range all {
+		if all[i].info.Name == own {
+			all[i].info.Name = shared
+		}
+	}
+	return all
 }
 
 // transformerEntries turns diffusers' names into BFL's. What it does not know,
@@ -132,8 +251,7 @@ func stack(name string, parts []entry, swap bool) (entry, bool) {
 	e.info.Shape = slices.Clone(e.info.Shape)
 	e.segments = slices.Clone(parts[0].segments)
 	for _, p := range parts[1:] {
-		if len(e.info.Shape) == 0 || len(p.info.Shape) != len(e.info.Shape) || p.info.DType != e.info.DType ||
-			!slices.Equal(p.info.Shape[1:], e.info.Shape[1:]) {
+		if len(e.info.Shape) == 0 || len(p.info.Shape) != len(e.info.Shape) || !slices.Equal(p.info.Shape[1:], e.info.Shape[1:]) {
 			return e, false
 		}
 		e.info.Shape[0] += p.info.Shape[0]
@@ -142,12 +260,11 @@ func stack(name string, parts []entry, swap bool) (entry, bool) {
 	}
 	if swap {
 		s := e.segments[0]
-		size, ok := element[e.info.DType]
-		if !ok || len(e.segments) != 1 || len(e.info.Shape) == 0 || e.info.Shape[0]%2 != 0 {
+		if len(e.segments) != 1 || len(e.info.Shape) == 0 || e.info.Shape[0]%2 != 0 {
 			return e, false
 		}
 		half := s.n / 2
-		e.segments = []segment{{s.in, s.offset + int64(half)*size, half}, {s.in, s.offset, half}}
+		e.segments = []segment{{s.of, s.first + half, half}, {s.of, s.first, half}}
 	}
 	return e, true
 }

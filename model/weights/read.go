@@ -2,10 +2,10 @@ package weights
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/quant"
 )
 
 func (c *Checkpoint) Shapes() map[string][]int {
@@ -20,13 +20,9 @@ func (c *Checkpoint) Shapes() map[string][]int {
 // the transformer and the autoencoder and by Hugging Face's for encoders.
 type Loader = lora.Loader
 
-// element is the bytes of one element of the dtypes that are read as numbers. Integers
-// are no weights, but alphas of LoRAs.
-var element = map[string]int64{"F32": 4, "F16": 2, "BF16": 2, "F64": 8, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2,
-	"I8": 1, "U8": 1}
-
 // Tensors lists the tensors in the order of the data, under the names that the
-// models ask for.
+// models ask for. The dtype of one that is quantised is the name of its format, of
+// package quant.
 func (c *Checkpoint) Tensors() []tensor.Info { return c.order }
 
 // Shape returns a tensor's shape, or nil where there is no such tensor.
@@ -38,72 +34,96 @@ func (c *Checkpoint) Shape(name string) []int {
 	return e.info.Shape
 }
 
-// Bytes fills dst with all of a tensor's bytes, in the file's dtype. They must be as many.
-func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
+func (c *Checkpoint) entry(name string) (entry, error) {
 	e, ok := c.entries[name]
 	if !ok {
-		return false, fmt.Errorf("%s has no tensor %q", c.Path, name)
+		return e, fmt.Errorf("%s has no tensor %q", c.Path, name)
+	}
+	return e, nil
+}
+
+// of says which tensor an error is about.
+func (c *Checkpoint) of(name string, err error) error {
+	return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+}
+
+// plain reports whether an entry's bytes are numbers of its dtype, all of one.
+func (e entry) plain() bool {
+	for _, s := range e.segments {
+		if !s.of.plain() || s.of.format.Name != e.info.DType {
+			return false
+		}
+	}
+	return true
+}
+
+// Bytes fills dst with all of a tensor's bytes, in the file's dtype. They must be as many.
+// It is false for a tensor that is quantised: Floats and Packed read that.
+func (c *Checkpoint) Bytes(name string, dst []byte) (bool, error) {
+	e, err := c.entry(name)
+	if err != nil || !e.plain() {
+		return false, err
 	}
 	if int64(len(dst)) != e.info.Size {
 		return false, fmt.Errorf("%s: tensor %q has %d bytes, not %d", c.Path, name, e.info.Size, len(dst))
 	}
-	size := len(dst) / max(1, Elements(e.info.Shape)) // of an element
 	for _, s := range e.segments {
+		size := s.of.format.Bytes // of an element
 		part := dst[:s.n*size]
-		if err := s.in.readAt(part, s.offset); err != nil {
-			return false, fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
+		if err := s.of.in.readAt(part, s.of.offset+int64(s.first*size)); err != nil {
+			return false, c.of(name, err)
 		}
 		dst = dst[len(part):]
 	}
 	return true, nil
 }
 
-// readAtOnce is the number of bytes that are read at a time.
-const readAtOnce = 1 << 20
-
-// buffers are for what is read before it becomes float32: one a call would add up to garbage as
-// large as the file.
-var buffers = sync.Pool{New: func() any { return new([readAtOnce]byte) }}
-
 // Floats fills dst with a tensor's elements from an element on. No more of the
-// tensor is read than is asked for.
+// tensor is read than is asked for, in whole blocks.
 func (c *Checkpoint) Floats(name string, from int, dst []float32) error {
-	e, ok := c.entries[name]
-	if !ok {
-		return fmt.Errorf("%s has no tensor %q", c.Path, name)
+	e, err := c.entry(name)
+	if err != nil {
+		return err
 	}
-	size, ok := element[e.info.DType]
-	if !ok {
-		return fmt.Errorf("%s: tensor %q is %s; eligen reads %s", c.Path, name, e.info.DType, readable)
+	if n := Elements(e.info.Shape); from < 0 || from+len(dst) > n {
+		return fmt.Errorf("%s: tensor %q has %d elements, not %d", c.Path, name, n, from+len(dst))
 	}
-	if from < 0 || from+len(dst) > Elements(e.info.Shape) {
-		return fmt.Errorf("%s: tensor %q has %d elements, not %d", c.Path, name, Elements(e.info.Shape), from+len(dst))
-	}
-	whole := buffers.Get().(*[readAtOnce]byte)
-	defer buffers.Put(whole)
-	buf := whole[:]
 	for _, s := range e.segments {
 		if from >= s.n {
 			from -= s.n
 			continue
 		}
 		n := min(s.n-from, len(dst))
-		at := s.offset + int64(from)*size
-		for n > 0 {
-			k := min(n, len(buf)/int(size))
-			b := buf[:int64(k)*size]
-			if err := s.in.readAt(b, at); err != nil {
-				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
-			}
-			if err := tensor.Fill(dst[:k], e.info.DType, b); err != nil {
-				return fmt.Errorf("%s: tensor %q: %w", c.Path, name, err)
-			}
-			dst, n, at = dst[k:], n-k, at+int64(len(b))
+		if err := s.of.floats(dst[:n], s.first+from); err != nil {
+			return c.of(name, err)
 		}
-		from = 0
-		if len(dst) == 0 {
+		if dst, from = dst[n:], 0; len(dst) == 0 {
 			return nil
 		}
 	}
 	return nil
+}
+
+// Packed reads a whole tensor as it is stored. It is false for one of plain floating-point
+// numbers.
+func (c *Checkpoint) Packed(name string) (t quant.Tensor, ok bool, err error) {
+	e, err := c.entry(name)
+	if err != nil {
+		return t, false, err
+	}
+	t.Shape = e.info.Shape
+	for _, s := range e.segments {
+		ok = ok || !s.of.format.Plain() || s.of.scales != nil
+	}
+	if !ok {
+		return t, false, nil
+	}
+	for _, s := range e.segments {
+		p, err := s.of.part(s.first, s.n, nil)
+		if err != nil {
+			return t, false, c.of(name, err)
+		}
+		t.Parts = append(t.Parts, p)
+	}
+	return t, true, nil
 }

@@ -56,9 +56,6 @@ func Find(path string) (Files, error) {
 	l := Files{}
 	dir := path
 	if !fi.IsDir() {
-		if err := weights.RefusePickle(path); err != nil {
-			return l, err
-		}
 		l.Transformer, dir = path, filepath.Dir(path)
 	}
 	entries, err := os.ReadDir(dir)

@@ -110,10 +110,12 @@ func open(l Files, r *family.Model) (p parts, err error) {
 			return p, err
 		}
 		r.Open = append(r.Open, c)
-		if c.Kind != part.kind {
+		if err := c.Refused(); err != nil {
+			return p, err
+		}
+		if *part.into = c.Of(part.kind); *part.into == nil {
 			return p, fmt.Errorf("%s should be the %s, but is %s", part.path, part.kind, c.Kind)
 		}
-		*part.into = c
 	}
 	var errs [4]error
 	p.ditConfig, errs[0] = detect.Transformer(p.dit)
