@@ -95,12 +95,12 @@ func Variant(in, out int) string {
 	if out == 0 {
 		out = plain
 	}
-	switch {
-	case in == out:
+	switch in {
+	case out:
 		return ""
-	case in == 6*out: // the latents, those of the masked picture, and the mask's 8×8 pixels a cell of latents
+	case 6 * out: // the latents, those of the masked picture, and the mask's 8×8 pixels a cell of latents
 		return fmt.Sprintf("FLUX.1 Fill: its img_in has %d inputs, where FLUX.1 has %d", in, out)
-	case in == 2*out:
+	case 2 * out:
 		return fmt.Sprintf("FLUX.1 Depth or Canny, which take a control picture: its img_in has %d inputs, where FLUX.1 has %d", in, out)
 	}
 	return fmt.Sprintf("not FLUX.1 [dev] or [schnell]: its img_in has %d inputs, its final layer %d outputs", in, out)
