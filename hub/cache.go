@@ -100,6 +100,7 @@ type repoCache struct {
 	root   string // the hub's cache folder
 	folder string // the repository's
 	locks  string
+	flat   string // the folder of the one snapshot that an older modelscope keeps; else ""
 }
 
 // cacheOf returns the folder of a repository, which may not exist.
@@ -108,13 +109,18 @@ func (s Settings) cacheOf(r Repo) repoCache {
 		return modelScopeCache(s.ModelScopeCache, r)
 	}
 	name := "models--" + strings.ReplaceAll(r.Name, "/", "--")
-	return repoCache{r.Source, s.Cache, filepath.Join(s.Cache, name), filepath.Join(s.Cache, ".locks", name)}
+	return repoCache{
+		source: r.Source, root: s.Cache, folder: filepath.Join(s.Cache, name), locks: filepath.Join(s.Cache, ".locks", name),
+	}
 }
 
 // commit returns the commit that a revision is, as the cache knows; "" where it doesn't.
 func (c repoCache) commit(revision string) string {
-	if c.source == ModelScope {
-		return revision // its snapshots are named by revision
+	if c.source == ModelScope { // its snapshots are named by revision
+		if fi, err := os.Stat(c.snapshot(revision)); err != nil || !fi.IsDir() {
+			return ""
+		}
+		return revision
 	}
 	if commitOf.MatchString(revision) {
 		return revision
@@ -144,6 +150,9 @@ func (c repoCache) short(revision string) (found string) {
 }
 
 func (c repoCache) snapshot(commit string) string {
+	if c.flat != "" {
+		return c.flat
+	}
 	return filepath.Join(c.folder, "snapshots", filepath.FromSlash(commit))
 }
 func (c repoCache) blobs() string { return filepath.Join(c.folder, "blobs") }

@@ -88,7 +88,11 @@ func (e *OfflineError) Error() string {
 		for _, f := range e.Missing {
 			total += f.Size
 		}
-		fmt.Fprintf(&b, "the cache lacks %d files of %s, %s:\n", len(e.Missing), e.Repo, Bytes(total))
+		files := fmt.Sprintf("%d files", len(e.Missing))
+		if len(e.Missing) == 1 {
+			files = "a file"
+		}
+		fmt.Fprintf(&b, "the cache lacks %s of %s, %s:\n", files, e.Repo, Bytes(total))
 		for _, f := range e.Missing[:min(len(e.Missing), 20)] {
 			fmt.Fprintf(&b, "\n  %s  %s", f.Name, Bytes(f.Size))
 		}

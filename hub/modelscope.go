@@ -28,7 +28,9 @@ func modelScopeFrom(env func(string) string, home string, at func(string) string
 // blobs. Folders that modelscope wrote until version 1.37 are used where they are.
 func modelScopeCache(root string, r Repo) repoCache {
 	name := "models/" + strings.ReplaceAll(r.Name, "/", "--")
-	return repoCache{source: ModelScope, root: root, folder: filepath.Join(root, filepath.FromSlash(name))}
+	return repoCache{
+		source: ModelScope, root: root, folder: filepath.Join(root, filepath.FromSlash(name)), flat: earlier(root, r),
+	}
 }
 
 // earlier returns the folder in which older versions of modelscope keep a repository; "" where there is none.

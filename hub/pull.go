@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ type Pull struct {
 	Files []string // names; none are all
 	To    string   // a folder to put them into; "" is the hub's cache
 	Check bool     // hold files that are there to their digests, and not to their sizes alone
+	Plan  bool     // fetch nothing: say which files would be
 }
 
 // Pulled says where the files of a Pull lie.
@@ -36,11 +38,12 @@ func (c *Client) Pull(ctx context.Context, p Pull, progress func(Progress)) (Pul
 	if err != nil {
 		return Pulled{}, err
 	}
+	if p.To == "" && d.cache.root == "" {
+		return Pulled{}, errors.New("no cache folder is set: set HF_HOME, or name a folder with --to")
+	}
 	d.folder = d.cache.snapshot(p.Info.Commit)
 	if p.To != "" {
 		d.folder = filepath.Clean(p.To)
-	} else if old := d.earlier(); old != "" {
-		d.folder = old
 	}
 	made := Pulled{Folder: d.folder, Paths: map[string]string{}}
 	for _, f := range chosen {
@@ -53,10 +56,16 @@ func (c *Client) Pull(ctx context.Context, p Pull, progress func(Progress)) (Pul
 			made.Fetched = append(made.Fetched, f)
 		}
 	}
+	if p.Plan {
+		return made, nil
+	}
 	if len(made.Fetched) > 0 && c.Offline {
 		return made, &OfflineError{p.Info.Repo, p.Info.Revision, made.Fetched, pullCommand(p.Info.Repo, p.Info.Revision)}
 	}
 	if err := d.space(made.Fetched); err != nil {
+		return made, err
+	}
+	if err := d.name(chosen); err != nil {
 		return made, err
 	}
 	d.meter = newMeter(progress, made.Fetched)
@@ -91,20 +100,21 @@ func (p Pull) choose(cache repoCache) ([]File, error) {
 				_ = cache.keepMissing(p.Info.Commit, name) // spares others a request, and nothing depends on it
 			}
 		}
-		missing.Near = near(missing.Files[0], p.Info.Files)
+		missing.Near = p.Info.Near(missing.Files[0])
 		return nil, missing
 	}
 	return list, nil
 }
 
-// near returns files that end as a name does, or those of its folder: a few.
-func near(name string, list []File) (names []string) {
+// Near returns the names of some files that a wrong name may mean: those that end as it does, or have its
+// extension.
+func (i *Info) Near(name string) (names []string) {
 	base := strings.ToLower(name[strings.LastIndex(name, "/")+1:])
 	for _, same := range []func(File) bool{
 		func(f File) bool { return strings.HasSuffix(strings.ToLower(f.Name), base) },
-		func(f File) bool { return filepath.Ext(f.Name) == filepath.Ext(name) },
+		func(f File) bool { return path.Ext(f.Name) == path.Ext(name) },
 	} {
-		for _, f := range list {
+		for _, f := range i.Files {
 			if same(f) && len(names) < 5 {
 				names = append(names, f.Name)
 			}
@@ -125,33 +135,44 @@ type puller struct {
 	meter  *meter
 }
 
-// earlier returns the folder that an older modelscope has made; "" elsewhere.
-func (d *puller) earlier() string {
-	if d.asked.Info.Repo.Source != ModelScope {
-		return ""
-	}
-	return earlier(d.c.ModelScopeCache, d.asked.Info.Repo)
-}
-
 // there reports whether a file is in its place. In Hugging Face's cache, the place of a content bears its
 // digest, so that its size tells whether it is whole; elsewhere the content must tell.
 func (d *puller) there(f File) (bool, error) {
 	at := filepath.Join(d.folder, filepath.FromSlash(f.Name))
-	fi, err := os.Stat(at)
-	if err != nil || !fi.Mode().IsRegular() || fi.Size() != f.Size {
+	ours := d.asked.To == "" && d.asked.Info.Repo.Source == HuggingFace
+	if !whole(at, f) && ours {
+		at = d.cache.blob(f) // which lacks its name in the snapshot
+	}
+	if !whole(at, f) {
 		return false, nil
 	}
-	if d.asked.To == "" && d.asked.Info.Repo.Source == HuggingFace && !d.asked.Check {
+	if ours && !d.asked.Check {
 		return true, nil
 	}
 	_, ok, err := f.check(at)
-	if err != nil || ok || d.asked.To != "" {
-		return ok, err
+	return ok, err
+}
+
+// whole reports whether there is a regular file of the right size.
+func whole(path string, f File) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular() && fi.Size() == f.Size
+}
+
+// name gives the blobs that are there their names in the snapshot.
+func (d *puller) name(list []File) error {
+	if d.asked.To != "" || d.asked.Info.Repo.Source != HuggingFace {
+		return nil
 	}
-	if d.asked.Info.Repo.Source == HuggingFace { // damaged: the place of its content must not hold it
-		err = errors.Join(os.Remove(at), os.Remove(d.cache.blob(f)))
+	for _, f := range list {
+		if whole(filepath.Join(d.folder, filepath.FromSlash(f.Name)), f) || !whole(d.cache.blob(f), f) {
+			continue
+		}
+		if err := d.cache.link(d.asked.Info.Commit, f); err != nil {
+			return err
+		}
 	}
-	return false, err
+	return nil
 }
 
 // space returns an error where the disk has too little room.
@@ -159,9 +180,6 @@ func (d *puller) space(list []File) error {
 	var need int64
 	for _, f := range list {
 		to := d.place(f)
-		if fi, err := os.Stat(filepath.Join(to.dir, to.final)); err == nil && fi.Size() == f.Size && d.asked.To == "" {
-			continue
-		}
 		need += f.Size
 		if fi, err := os.Stat(filepath.Join(to.dir, to.partial)); err == nil {
 			need -= min(fi.Size(), f.Size)
@@ -184,43 +202,76 @@ func (d *puller) space(list []File) error {
 func (d *puller) all(ctx context.Context, list []File) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	small := make(chan File)
+	small := make(chan []File)
 	var group sync.WaitGroup
 	for range min(4, d.c.connections()) {
 		group.Go(func() {
-			for f := range small {
-				if err := d.one(ctx, f); err != nil {
+			for same := range small {
+				if err := d.same(ctx, same); err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
-	for _, f := range list {
-		if f.Size <= 2*d.c.partSize() && ctx.Err() == nil {
-			small <- f
+	var large [][]File
+	for _, same := range byContent(list) {
+		switch {
+		case ctx.Err() != nil:
+		case same[0].Size > 2*d.c.partSize():
+			large = append(large, same)
+		default:
+			small <- same
 		}
 	}
 	close(small)
 	group.Wait()
-	for _, f := range list {
+	for _, same := range large {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		if f.Size > 2*d.c.partSize() {
-			if err := d.one(ctx, f); err != nil {
-				return err
-			}
+		if err := d.same(ctx, same); err != nil {
+			return err
 		}
 	}
 	return context.Cause(ctx)
+}
+
+// byContent returns the files of each content: that is fetched once.
+func byContent(list []File) (all [][]File) {
+	at := map[string]int{}
+	for _, f := range list {
+		i, ok := at[f.digest()]
+		if !ok {
+			i, all = len(all), append(all, nil)
+			at[f.digest()] = i
+		}
+		all[i] = append(all[i], f)
+	}
+	return all
+}
+
+// same fetches files of one content.
+func (d *puller) same(ctx context.Context, list []File) error {
+	for _, f := range list {
+		if err := d.one(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one fetches a file, and gives it its name.
 func (d *puller) one(ctx context.Context, f File) error {
 	to := d.place(f)
 	have := func() bool {
-		fi, err := os.Stat(filepath.Join(to.dir, to.final))
-		return err == nil && fi.Mode().IsRegular() && fi.Size() == f.Size && d.asked.To == "" && d.asked.Info.Repo.Source == HuggingFace
+		at := filepath.Join(to.dir, to.final)
+		ok := whole(at, f)
+		var err error
+		if ok && (d.asked.Check || d.asked.To != "" || d.asked.Info.Repo.Source == ModelScope) {
+			_, ok, err = f.check(at)
+			ok = ok && err == nil
+		}
+		return ok
 	}
 	if err := d.replaceable(f); err != nil {
 		return err

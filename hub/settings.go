@@ -32,7 +32,12 @@ func SettingsFrom(env func(string) string) (Settings, error) {
 	if home == "" {
 		home = env("USERPROFILE")
 	}
-	at := func(p string) string { return expand(p, home, env) }
+	at := func(p string) string {
+		if p = expand(p, home, env); filepath.IsAbs(p) || home != "" {
+			return p
+		}
+		return "" // below a home folder that nobody knows
+	}
 	caches := first(env("XDG_CACHE_HOME"), filepath.Join(home, ".cache"))
 	hf := at(first(env("HF_HOME"), filepath.Join(caches, "huggingface")))
 	s := Settings{

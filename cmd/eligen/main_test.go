@@ -153,6 +153,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"cut":       cut,
 	"deep":      deep,
 	"flip":      flip,
+	"hub":       startHub,
 	"interrupt": interrupt,
 	"named":     nameFile,
 	"pictured":  pictured,

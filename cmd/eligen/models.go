@@ -17,9 +17,9 @@ import (
 func newModels() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "models",
-		Short:   "Inspect and convert weights",
-		Example: "eligen models inspect flux1-dev.safetensors",
-	}, newModelsInspect(), newModelsConvert())
+		Short:   "Download, inspect and convert weights",
+		Example: "eligen models pull black-forest-labs/FLUX.1-dev\neligen models inspect flux1-dev.safetensors",
+	}, newModelsPull(), newModelsList(), newModelsVerify(), newModelsRemove(), newModelsInspect(), newModelsConvert())
 }
 
 // inspectOptions are the flags of `eligen models inspect`.

@@ -1,0 +1,323 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/hub"
+)
+
+// A RepoRequest says which files of a repository to fetch.
+type RepoRequest struct {
+	Repo     string   // "owner/name", "modelscope:owner/name", or the address of its page
+	Revision string   // a branch, a tag or a commit; "" is the main branch
+	Files    []string // names, or patterns with *; none are those that a model needs
+	To       string   // a folder to put them into; "" is the hub's cache
+	Check    bool     // hold files that are there to their digests
+	Dry      bool     // fetch nothing, and say what would be
+
+	// Chosen, which may be nil, hears what will be fetched before it is; then Progress how far it is.
+	Chosen   func(RepoResult)
+	Progress func(hub.Progress)
+}
+
+// A RepoResult says where the files of a repository are.
+type RepoResult struct {
+	Repo     string
+	Revision string // that was asked for
+	Commit   string
+	Family   string // of models, where the files are one; else ""
+	License  string
+	Gated    bool
+	Page     string
+	Folder   string // that holds all files by their names
+	Files    []RepoFile
+	Bytes    int64 // of all files
+	Missing  int64 // of those that were not there before
+	Network  int64 // that came over the network
+}
+
+// A RepoFile is a file of a RepoResult.
+type RepoFile struct {
+	Name    string
+	Path    string
+	Size    int64
+	SHA256  eligen.Digest // "" where the hub says none
+	Fetched bool          // it wasn't there before
+}
+
+// PullRepo fetches files of a repository that a hub publishes, those that this machine lacks. What goes wrong
+// with the hub is an error of package hub; a file that arrives damaged is an *IntegrityError, and one that
+// must be chosen a *ChoiceError.
+func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
+	if err := a.begin(); err != nil {
+		return RepoResult{}, err
+	}
+	defer a.running.Done()
+	client, err := a.hubClient()
+	if err != nil {
+		return RepoResult{}, err
+	}
+	r, err := hub.ParseRepo(q.Repo)
+	if err != nil {
+		return RepoResult{}, &InputError{Field: "repository", Problem: err.Error()}
+	}
+	info, err := client.Info(ctx, r, q.Revision)
+	if err != nil {
+		return RepoResult{}, err
+	}
+	family, names, err := a.filesOf(info, q.Files)
+	if err != nil {
+		return RepoResult{}, err
+	}
+	p := hub.Pull{Info: info, Files: names, To: q.To, Check: q.Check, Plan: true}
+	planned, err := client.Pull(ctx, p, nil)
+	out := repoResult(info, family, names, planned)
+	if err != nil || q.Dry {
+		return out, integrity(err)
+	}
+	if q.Chosen != nil {
+		q.Chosen(out)
+	}
+	p.Plan = false
+	made, err := client.Pull(ctx, p, q.Progress)
+	var offline *hub.OfflineError
+	if errors.As(err, &offline) {
+		for _, f := range q.Files {
+			offline.Command += " --file '" + f + "'"
+		}
+	}
+	out.Network = made.Network
+	return out, integrity(err)
+}
+
+// integrity makes a damaged download an *IntegrityError.
+func integrity(err error) error {
+	var digest *hub.DigestError
+	if errors.As(err, &digest) {
+		return &IntegrityError{err}
+	}
+	return err
+}
+
+func repoResult(info *hub.Info, family string, names []string, p hub.Pulled) RepoResult {
+	out := RepoResult{
+		Repo: info.Repo.String(), Revision: info.Revision, Commit: info.Commit, Family: family, License: info.License, Gated: info.Gated,
+		Page: info.Page, Folder: p.Folder,
+	}
+	for _, n := range names {
+		f, _ := info.File(n)
+		fetched := slices.ContainsFunc(p.Fetched, func(g hub.File) bool { return g.Name == n })
+		out.Files = append(out.Files, RepoFile{n, p.Paths[n], f.Size, f.SHA256, fetched})
+		out.Bytes += f.Size
+		if fetched {
+			out.Missing += f.Size
+		}
+	}
+	return out
+}
+
+// hubClient returns a client of the hubs, by the environment.
+func (a *App) hubClient() (*hub.Client, error) {
+	settings, err := hub.SettingsFrom(func(name string) string {
+		if a.options.Env == nil {
+			return ""
+		}
+		v, _ := a.options.Env(name)
+		return v
+	})
+	return &hub.Client{Settings: settings}, err
+}
+
+// A ChoiceError says that a repository holds weights of several kinds, and nothing says which are wanted.
+type ChoiceError struct {
+	Repo  string
+	Files []hub.File // of weights
+}
+
+func (e *ChoiceError) Error() string {
+	if len(e.Files) == 0 {
+		return e.Repo + " holds no weights that eligen reads: no safetensors, GGUF or PyTorch file. Name files with --file to fetch " +
+			"them all the same"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is no whole model of a family that eligen knows. Choose among its files with --file:\n", e.Repo)
+	for _, f := range e.Files[:min(len(e.Files), 40)] {
+		fmt.Fprintf(&b, "\n  %s  %s", f.Name, hub.Bytes(f.Size))
+	}
+	if more := len(e.Files) - 40; more > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", more)
+	}
+	return b.String()
+}
+
+// filesOf returns the files of a repository that are asked for: those of the patterns, or those that a model
+// needs, or the one file of weights with what belongs to it.
+func (a *App) filesOf(info *hub.Info, patterns []string) (family string, names []string, err error) {
+	all := info.Names()
+	if len(patterns) > 0 {
+		names, err = matching(info, all, patterns)
+		return "", names, err
+	}
+	if family, names = a.options.Families.Wanted(all); names != nil {
+		return family, names, nil
+	}
+	found := weightFiles(info.Files)
+	if len(found) != 1 {
+		return "", nil, &ChoiceError{info.Repo.String(), found}
+	}
+	for _, f := range info.Files {
+		dir, base := path.Split(f.Name)
+		same := dir == "" || dir == path.Dir(found[0].Name)+"/"
+		if f.Name == found[0].Name || same && (base == "adapter_config.json" || strings.HasPrefix(base, "LICENSE")) {
+			names = append(names, f.Name)
+		}
+	}
+	return "", names, nil
+}
+
+// weightFiles returns the files of weights: in safetensors or GGUF where there are some, else those of PyTorch.
+func weightFiles(list []hub.File) (found []hub.File) {
+	for _, ends := range [][]string{{".safetensors", ".sft", ".gguf"}, {".bin", ".pt", ".pth", ".ckpt"}} {
+		for _, f := range list {
+			if slices.Contains(ends, strings.ToLower(path.Ext(f.Name))) {
+				found = append(found, f)
+			}
+		}
+		if found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// matching returns the files that are named, or match a pattern, in the order of the listing. A pattern that
+// ends with a slash is a folder.
+func matching(info *hub.Info, all, patterns []string) (names []string, err error) {
+	hit := map[string]bool{}
+	missing := &hub.NotFoundError{Repo: info.Repo, Revision: info.Revision}
+	for _, p := range patterns {
+		found := false
+		for _, n := range all {
+			ok, err := path.Match(p, n)
+			if err != nil {
+				return nil, &InputError{Field: "file", Value: p, Problem: "no pattern: close the bracket, or escape it with \\"}
+			}
+			base, _ := path.Match(p, path.Base(n)) // *.json is that of all folders
+			base = base && strings.ContainsAny(p, "*?[")
+			if ok || n == p || base || strings.HasSuffix(p, "/") && strings.HasPrefix(n, p) {
+				hit[n], found = true, true
+			}
+		}
+		if !found {
+			missing.Files = append(missing.Files, p)
+		}
+	}
+	if len(missing.Files) > 0 {
+		missing.Near = info.Near(missing.Files[0])
+		return nil, missing
+	}
+	for _, n := range all {
+		if hit[n] {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// CachedRepos lists the models in the hubs' caches.
+func (a *App) CachedRepos() ([]hub.Cached, error) {
+	client, err := a.hubClient()
+	if err != nil {
+		return nil, err
+	}
+	return client.Cached()
+}
+
+// RemoveRepo removes a repository from its hub's cache, or one revision of it, and returns the bytes that it
+// freed.
+func (a *App) RemoveRepo(repo, revision string) (freed int64, err error) {
+	client, err := a.hubClient()
+	if err != nil {
+		return 0, err
+	}
+	r, err := hub.ParseRepo(repo)
+	if err != nil {
+		return 0, &InputError{Field: "repository", Problem: err.Error()}
+	}
+	freed, err = client.Remove(r, revision)
+	if errors.Is(err, hub.ErrNotCached) {
+		return 0, a.notCached(client, r, revision)
+	}
+	return freed, err
+}
+
+// notCached names what the caches hold in place of a repository.
+func (a *App) notCached(client *hub.Client, r hub.Repo, revision string) error {
+	list, _ := client.Cached()
+	var have []string
+	for _, c := range list {
+		if c.Repo == r {
+			for _, v := range c.Revisions {
+				have = append(have, strings.Join(append(v.Refs, v.Commit), " = "))
+			}
+			return &InputError{Field: "revision", Value: revision, Problem: "it isn't in the cache, which has " + strings.Join(have, ", ")}
+		}
+		have = append(have, c.Repo.String())
+	}
+	problem := "the caches hold no model"
+	if len(have) > 0 {
+		problem = "it isn't in the cache, which has " + strings.Join(have[:min(len(have), 10)], ", ")
+	}
+	return &InputError{Field: "repository", Value: r.String(), Problem: problem}
+}
+
+// CheckRepos reads the files of repositories in the hubs' caches, of all that are there where none is named,
+// and holds each to its digest.
+func (a *App) CheckRepos(ctx context.Context, repos []string, progress func(repo string, p hub.Progress)) (list []hub.Checked, err error) {
+	if err := a.begin(); err != nil {
+		return nil, err
+	}
+	defer a.running.Done()
+	client, err := a.hubClient()
+	if err != nil {
+		return nil, err
+	}
+	var asked []hub.Repo
+	for _, s := range repos {
+		r, err := hub.ParseRepo(s)
+		if err != nil {
+			return nil, &InputError{Field: "repository", Problem: err.Error()}
+		}
+		asked = append(asked, r)
+	}
+	if len(repos) == 0 {
+		cached, err := client.Cached()
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cached {
+			asked = append(asked, c.Repo)
+		}
+	}
+	for _, r := range asked {
+		checked, err := client.Check(ctx, r, func(p hub.Progress) {
+			if progress != nil {
+				progress(r.String(), p)
+			}
+		})
+		if errors.Is(err, hub.ErrNotCached) {
+			return list, a.notCached(client, r, "")
+		}
+		if err != nil {
+			return list, fmt.Errorf("%s: %w", r, err)
+		}
+		list = append(list, checked)
+	}
+	return list, nil
+}
