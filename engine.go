@@ -69,6 +69,7 @@ type Spec struct {
 	Transformer Digest // of the DiT's weights
 	Autoencoder Digest
 	Adapters    []AdapterWeights
+	Traits      []AdapterTraits // of each of Adapters; none may be said
 
 	Encoders     []Encoder // of text; the first one's tokens are those that attention is over
 	Prompt       Reading   // of the global and the negative prompt
@@ -104,6 +105,14 @@ type Spec struct {
 	Warnings Diagnostics // what doesn't keep the model from being used, and must be said
 }
 
+// TraitsOf returns those of adapter i.
+func (s *Spec) TraitsOf(i int) AdapterTraits {
+	if i < len(s.Traits) {
+		return s.Traits[i]
+	}
+	return AdapterTraits{}
+}
+
 // TextTokens returns how many tokens of a prompt attention is over.
 func (s *Spec) TextTokens(prompt string, as Reading) int {
 	if !as.Unpadded || len(s.Encoders) == 0 {
@@ -117,6 +126,8 @@ type Reading struct {
 	Length   int  // tokens of the first encoder that the prompt is padded or cut to
 	Unpadded bool // a shorter prompt keeps its own length: Length only cuts
 	Pooled   bool // encoders that give one vector of a whole prompt read it too
+
+	Adapters []AdapterWeights // LoRAs over the encoders
 }
 
 // An Encoder is a text encoder as planning must know it.
@@ -188,6 +199,12 @@ type AdapterWeights struct {
 	// scale can change from picture to picture, and no weight has to be made again. The
 	// last bits differ from those of W + s·BA.
 	Factors bool `recipe:"omitzero"`
+}
+
+// AdapterTraits are what a plan must know of an adapter, and no definition holds.
+type AdapterTraits struct {
+	Text, TextOnly bool   // a LoRA that changes text encoders, or them alone
+	Fixed          string // why its scale can't move; "" where it can
 }
 
 // A Conditioning is an encoded prompt: tensors by the names that a family's transformer

@@ -289,7 +289,6 @@ func TestGoldens(t *testing.T) {
 		"tokenize":  testTokenize,
 		"image_ops": testImageOps,
 
-		"lora":          testLoRAFile,
 		"negative lora": testNegative,
 
 		"table":               testTable,
@@ -302,6 +301,7 @@ func TestGoldens(t *testing.T) {
 		"vae":      testVAE,
 		"pipeline": testPipeline,
 		"training": testTraining,
+		"lora":     testLoRAFile,
 
 		"siglip":     testSigLIP,
 		"ip-adapter": testIPAdapter,

@@ -21,6 +21,7 @@ func (jd *judge) frames(w *work) {
 	}
 	c := r.Clip
 	jd.keys(w)
+	jd.fixed(w)
 	jd.beginnings(r)
 	gone := make([][]int, len(r.Entities)) // frames in which an entity has no token
 	said := map[string]bool{}
@@ -67,6 +68,25 @@ func (jd *judge) frames(w *work) {
 		w.frames = append(w.frames, frame)
 	}
 	jd.away(w, gone)
+}
+
+// fixed reports tracks of LoRAs whose scale can't move.
+func (jd *judge) fixed(w *work) {
+	at := 0
+	for _, a := range w.render.Adapters {
+		// The spec has them in this order, if not all of them.
+		if at == len(w.spec.Adapters) || w.spec.Adapters[at].Kind != a.Kind {
+			continue
+		}
+		reason := w.spec.TraitsOf(at).Fixed
+		at++
+		for i := range w.render.Clip.Timeline.Tracks {
+			if t := &w.render.Clip.Timeline.Tracks[i]; reason != "" && t.Target.Block == "adapter."+a.Kind+"."+a.Name {
+				jd.diags.Errorf(&t.Source, "Invalid target", "The scale of adapter %q can't move: %s. Remove the track, and set one scale.", a.Name,
+					reason)
+			}
+		}
+	}
 }
 
 // away reports entities that have no image token, by the frames in which that is so.

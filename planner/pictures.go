@@ -75,8 +75,8 @@ func (b *builder) imagePrompts(w *work) (out []eligen.Ref) {
 // in a clip are those of the frame.
 func (w *work) see(op *denoise.Op) {
 	op.Adapters = nil
-	for _, a := range w.spec.Adapters {
-		if a.Kind != "ip" {
+	for i, a := range w.spec.Adapters {
+		if a.Kind != "ip" && !w.spec.TraitsOf(i).TextOnly {
 			op.Adapters = append(op.Adapters, a)
 		}
 	}

@@ -74,5 +74,11 @@ func (b *builder) prompts(w *work) {
 
 // promptOp returns the stage that reads a prompt.
 func promptOp(s eligen.Spec, prompt string, as eligen.Reading) encode.Op {
-	return encode.Op{Text: s.Text, Prompt: prompt, Length: as.Length, Pooled: as.Pooled, Unpadded: as.Unpadded}
+	op := encode.Op{Text: s.Text, Prompt: prompt, Length: as.Length, Pooled: as.Pooled, Unpadded: as.Unpadded}
+	for i, a := range s.Adapters {
+		if s.TraitsOf(i).Text {
+			op.Adapters = append(op.Adapters, a)
+		}
+	}
+	return op
 }

@@ -119,12 +119,12 @@ func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
 	if !slices.Contains(weights.LoRAFormats, o.format) {
 		return fmt.Errorf("--format %s: unknown format of LoRAs; use %s", o.format, strings.Join(weights.LoRAFormats, ", "))
 	}
-	ignored, err := weights.ConvertLoRA(in, out, o.format, o.force)
+	dropped, err := weights.ConvertLoRA(in, out, o.format, o.force)
 	if err != nil {
 		return err
 	}
-	if ignored > 0 {
-		fmt.Fprintf(c.ErrOrStderr(), "left out %d tensors of text encoders\n", ignored)
+	for _, what := range dropped {
+		fmt.Fprintf(c.ErrOrStderr(), "left out %s\n", what)
 	}
 	r, err := inspect.Path(out)
 	if err != nil {

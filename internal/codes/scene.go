@@ -560,8 +560,9 @@ var models = []Entry{
 		`eligen can run. "eligen plan" reads their headers; "eligen validate" doesn't look for weights at all.`},
 	{Code: "E0602", Summary: "Adapter can't be used",
 		Text: `The adapter's files are not where the scene says, are damaged, or don't fit the model.`},
-	{Code: "E0603", Summary: "Adapter is applied in part", Text: `The LoRA's file also changes text encoders, and eligen applies LoRAs to ` +
-		`the transformer alone. The picture is another than the LoRA's author saw, and a word that it was trained on may act less.`},
+	{Code: "E0603", Summary: "Adapter is applied in part", Text: `The LoRA's file holds more than changes of the model's weights, such as ` +
+		`embeddings of new words, and eligen doesn't apply them. The picture is another than the LoRA's author saw, and a word that it was ` +
+		`trained on may act less.`},
 	{Code: "E0604", Summary: "Entities without EliGen's adapter", Text: `FLUX.1 has learned regional attention through EliGen's LoRA ` +
 		`only. Without it, entities are likely to ignore their regions. Leave out adapters to have it, or list it among them.`,
 		Wrong: `

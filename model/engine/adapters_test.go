@@ -17,6 +17,7 @@ import (
 	"github.com/eligen/eligen/model/inspect"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // loraFile writes a LoRA for tiny's blocks, drawn from a seed; which says for which modules.
@@ -222,7 +223,7 @@ func TestSpecSaysWhatALoRALacks(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "words.safetensors")
 	rewrite(t, source, out, nil, func(info *tensor.Info, f []float32) []byte {
 		if name, ok := strings.CutPrefix(info.Name, "lora_unet_double_blocks_0_img_mlp_0"); ok {
-			info.Name = "lora_te1_text_model_encoder_layers_0_mlp_fc1" + name
+			info.Name = "bundle_emb.frog" + name
 		}
 		return float32s(f)
 	})
@@ -233,12 +234,96 @@ func TestSpecSaysWhatALoRALacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(spec.Warnings) != 1 || *spec.Warnings[0].Source != at ||
-		!strings.Contains(spec.Warnings[0].Detail, "updates of text encoders' layers, 1 of CLIP") {
+		!strings.Contains(spec.Warnings[0].Detail, "embeddings of new words (bundle_emb), frog in 3 tensors") {
 		t.Errorf("warnings: %v", spec.Warnings)
 	}
 	if spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: source, Scale: 1}}); err != nil ||
 		len(spec.Warnings) != 0 {
 		t.Errorf("of a whole LoRA: %v, %v", spec.Warnings, err)
+	}
+}
+
+// textLoRA writes a LoRA for tiny's encoders whose names begin with one of prefixes.
+func textLoRA(t *testing.T, prefixes ...string) string {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(5, 5))
+	var list []tensor.Named
+	encoders := map[string][]weights.Weight{"lora_te1_": weights.List(tiny.CLIP.Weights()), "lora_te3_": weights.List(tiny.T5.Weights())}
+	for _, prefix := range prefixes {
+		for _, w := range encoders[prefix] {
+			module, ok := strings.CutSuffix(w.Name, ".weight")
+			if !ok || len(w.Shape) != 2 || !strings.Contains(module, "attn") && !strings.Contains(module, "SelfAttention") ||
+				strings.Contains(module, "bias") {
+				continue
+			}
+			a, b := tensor.New(2, w.Shape[1]), tensor.New(w.Shape[0], 2)
+			for _, x := range [][]float32{a.Data, b.Data} {
+				for i := range x {
+					x[i] = float32(rng.NormFloat64())
+				}
+			}
+			stem := prefix + strings.ReplaceAll(module, ".", "_")
+			list = append(list, tensor.Named{Name: stem + ".lora_down.weight", Tensor: a}, tensor.Named{Name: stem + ".lora_up.weight", Tensor: b})
+		}
+	}
+	path := filepath.Join(t.TempDir(), strings.Join(prefixes, "")+".safetensors")
+	modeltest.WriteFile(t, path, func(b *bytes.Buffer) error { return tensor.Write(b, nil, list...) })
+	return path
+}
+
+// A LoRA's part for a text encoder acts on that encoder, as strongly as the adapter says, in
+// the weights and next to them; at scale 0, and without it, prompts are what they were.
+func TestLoRAsOnTextEncoders(t *testing.T) {
+	dir := tinyFolder(t)
+	for _, backend := range []string{"go", "xla"} {
+		t.Run(backend, func(t *testing.T) {
+			e := newEngine(t, backend, Options{Embedded: dir})
+			for _, c := range []struct {
+				prefix   string
+				txt, vec bool
+			}{{"lora_te1_", false, true}, {"lora_te3_", true, false}} {
+				spec, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: textLoRA(t, c.prefix), Scale: 1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if traits := spec.TraitsOf(0); len(spec.Warnings) > 0 || !traits.Text || !traits.TextOnly {
+					t.Errorf("%s: traits %+v, warnings %v", c.prefix, traits, spec.Warnings)
+				}
+				read := func(adapters ...eligen.AdapterWeights) eligen.Conditioning {
+					t.Helper()
+					c, err := e.EncodePrompt(t.Context(), spec.Text, "a dog", eligen.Reading{Length: 6, Pooled: true, Adapters: adapters})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return c
+				}
+				at := func(scale float64, factors bool) eligen.Conditioning {
+					a := spec.Adapters[0]
+					a.Scale, a.Factors = scale, factors
+					return read(a)
+				}
+				differ := func(a, b eligen.Conditioning, name string) float64 {
+					return modeltest.Differ(a[name].Data, b[name].Data)
+				}
+				plain, whole, half, beside := read(), at(1, false), at(0.5, false), at(0.5, true)
+				for name, changes := range map[string]bool{eligen.Txt: c.txt, eligen.Vec: c.vec} {
+					if diff := differ(whole, plain, name); (diff > 1e-3) != changes || !changes && diff != 0 {
+						t.Errorf("%s: %s changes by %g", c.prefix, name, diff)
+					}
+					if diff := differ(half, whole, name); (diff > 1e-3) != changes {
+						t.Errorf("%s: half as strong, %s changes by %g", c.prefix, name, diff)
+					}
+					if diff := differ(beside, half, name); diff > 1e-5 {
+						t.Errorf("%s: next to the weights, %s differs by %g", c.prefix, name, diff)
+					}
+					for i, none := range []eligen.Conditioning{at(0, false), at(0, true), read()} {
+						if diff := differ(none, plain, name); diff > 1e-6 {
+							t.Errorf("%s: %s without the LoRA (%d) differs by %g", c.prefix, name, i, diff)
+						}
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -283,6 +283,11 @@ func (e *Engine) EncodePrompt(ctx context.Context, text eligen.Digest,
 	if as.Length <= 0 {
 		return nil, fmt.Errorf("a prompt can't be encoded in %d tokens", as.Length)
 	}
+	if len(as.Adapters) > 0 {
+		if p, err = e.layeredText(p, as.Adapters); err != nil {
+			return nil, err
+		}
+	}
 	err = e.run(ctx, func() (err error) {
 		c, err = p.Encode(ctx, host{e}, prompt, as)
 		return err
@@ -387,11 +392,11 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tens
 	if err != nil {
 		return out, err
 	}
-	l, err := e.layers(d)
+	l, err := e.layers(d.Adapters)
 	if err != nil {
 		return out, err
 	}
-	w := family.Work{Denoise: d, Store: func() (*exec.Store, error) { return e.layered(p, l) }}
+	w := family.Work{Denoise: d, Store: func() (*exec.Store, error) { return e.layered(d, p, l) }}
 	if d.ImageAdapter != "" {
 		if w.Images, err = part(e, e.images, d.ImageAdapter); err != nil {
 			return out, err
@@ -411,49 +416,4 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tens
 		return err
 	})
 	return out, err
-}
-
-// layers are the LoRAs over a transformer's weights: some in the weights, some beside
-// them, each of the latter with its scale.
-type layers struct {
-	key            string // of the weights with them
-	within, beside []lora.Layer
-	scales         []float32
-}
-
-// layers finds the LoRAs of a picture's work.
-func (e *Engine) layers(d eligen.Denoise) (l layers, err error) {
-	l.key = "dit " + string(d.Transformer)
-	for _, a := range d.Adapters {
-		if a.Kind != "lora" {
-			return l, fmt.Errorf("there is no adapter %q", a.Kind)
-		}
-		f, err := part(e, e.adapters, a.Digest)
-		if err != nil {
-			return l, err
-		}
-		if a.Factors {
-			l.key += fmt.Sprintf(" %s beside %s", a.Digest, a.Alpha)
-			l.beside, l.scales = append(l.beside, lora.Layer{File: f.File, Scale: 1, Alpha: a.Alpha}), append(l.scales, float32(a.Scale))
-			continue
-		}
-		l.key += fmt.Sprintf(" %s %v %s", a.Digest, a.Scale, a.Alpha)
-		l.within = append(l.within, lora.Layer{File: f.File, Scale: a.Scale, Alpha: a.Alpha})
-	}
-	return l, nil
-}
-
-// layered returns the store of a transformer's weights under LoRAs.
-func (e *Engine) layered(p family.Transformer, l layers) (*exec.Store, error) {
-	s, err := e.store(l.key, func() (weights.Loader, error) {
-		loader, err := lora.Over(p.Weights(), l.within...)
-		if err != nil {
-			return nil, err
-		}
-		return lora.Beside(loader, l.beside...)
-	}, p.DType())
-	if err != nil {
-		return nil, err
-	}
-	return s, s.Scale(l.scales...)
 }

@@ -41,7 +41,7 @@ func TestInContext(t *testing.T) {
 	}
 
 	e := newEngine(t, "go", Options{})
-	if _, _, err := e.adapter(&family.Model{LoRA: weights.ParseLoRA}, &both[1]); err == nil ||
+	if _, _, _, err := e.adapter(&family.Model{LoRA: weights.ParseLoRA}, &both[1]); err == nil ||
 		!strings.Contains(err.Error(), "no in-context LoRA of its own") {
 		t.Errorf("a family without one: %v", err)
 	}

@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -14,7 +12,6 @@ import (
 	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
-	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/panics"
 	"github.com/eligen/eligen/model/weights"
 )
@@ -31,7 +28,7 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 		return eligen.Spec{}, ds
 	}
 	spec := r.Spec
-	spec.Adapters, spec.Warnings, spec.Sizes = nil, nil, e.sizes(r)
+	spec.Adapters, spec.Traits, spec.Warnings, spec.Sizes = nil, nil, nil, e.sizes(r)
 	for i := range adapters {
 		a := &adapters[i]
 		if a.Kind == "ip" {
@@ -39,20 +36,19 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 			if p := e.images[w.Digest]; p != nil {
 				p.Sizes(&spec.Sizes)
 			}
-			spec.Adapters = append(spec.Adapters, w)
+			spec.Adapters, spec.Traits = append(spec.Adapters, w), append(spec.Traits, eligen.AdapterTraits{})
 			continue
 		}
-		w, dropped, err := e.adapter(r, a)
+		w, traits, dropped, err := e.adapter(r, a)
 		if err != nil {
 			ds.Errorf(a.Where("source"), "Adapter can't be used", "%s", sentence(err))
 			continue
 		}
-		if dropped != "" {
-			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen applies LoRAs to "+
-				"the transformer alone, so that the picture is another than the author of the LoRA saw; a word that it was trained on may act less.",
-				dropped)
+		for _, what := range dropped {
+			spec.Warnings.Warnf(a.Where("source"), "Adapter is applied in part", "This file also holds %s. eligen doesn't apply them, so that the "+
+				"picture is another than the author of the LoRA saw; a word that it was trained on may act less.", what)
 		}
-		spec.Adapters = append(spec.Adapters, w)
+		spec.Adapters, spec.Traits = append(spec.Adapters, w), append(spec.Traits, traits)
 	}
 	return spec, ds.Err()
 }
@@ -188,47 +184,4 @@ func openLoRA(r *family.Model, path string) (*weights.Checkpoint, eligen.Digest,
 // current reports whether open files are still those at their paths, and unchanged.
 func current(open ...*weights.Checkpoint) bool {
 	return !slices.ContainsFunc(open, func(c *weights.Checkpoint) bool { return !c.Current() })
-}
-
-// adapter opens a LoRA, and checks that it fits the model. dropped describes the part of
-// the file that is applied to nothing.
-func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWeights, dropped string, err error) {
-	defer panics.Catch("reading the adapter", &err)
-	if a.Kind != "lora" {
-		return w, "", fmt.Errorf("unknown adapter %q: use ip or lora", a.Kind)
-	}
-	if r.LoRA == nil {
-		return w, "", fmt.Errorf("models of the family %s take no LoRAs", r.Spec.Family)
-	}
-	w = eligen.AdapterWeights{Kind: a.Kind, Scale: a.Scale, Alpha: cmp.Or(a.Alpha, lora.AlphaFile)}
-	c, digest, err := openLoRA(r, a.Path)
-	if err != nil {
-		return w, "", err
-	}
-	w.Digest = digest
-	f, err := r.LoRA(c)
-	if err != nil {
-		c.Close()
-		return w, "", err
-	}
-	if f.Reading != "" {
-		w.Digest = eligen.DigestOf(fmt.Appendf(nil, "eligen lora 2\n%s\n%s\n", w.Digest, f.Reading))
-	}
-	known, ok := e.adapters[w.Digest]
-	if ok && current(known.from) {
-		c.Close() // it is open already
-		f, c = known.File, known.from
-	} else {
-		if err := f.Check(); err != nil {
-			c.Close()
-			return w, "", err
-		}
-		e.keep(c)
-		e.stale = e.stale || ok
-	}
-	if _, err := lora.Over(r.Transformer.Weights(), lora.Layer{File: f, Scale: w.Scale, Alpha: w.Alpha}); err != nil {
-		return w, "", err
-	}
-	e.adapters[w.Digest] = adapter{f, c}
-	return w, f.Dropped(), nil
 }

@@ -250,6 +250,18 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 		}
 		return list
 	}
+	// moved adds what LoRAs have for a bias or a norm, which is as small as it is.
+	moved := func(name string, n *graph.Node) *graph.Node {
+		for i := range s.scales {
+			d := lora.D(name, i)
+			if shape := s.shapes[g.Scope+d]; shape != nil {
+				scales := parameter(scalesName, shapes.Make(dtypes.Float32, len(s.scales)))
+				scale := graph.ConvertDType(graph.Reshape(graph.Slice(scales, graph.AxisElem(i))), s.dtype)
+				n = graph.Add(n, graph.Mul(scale, parameter(d, shapes.Make(s.dtype, shape...))))
+			}
+		}
+		return n
+	}
 	weights := func(name string) *graph.Node {
 		if n, ok := held[name]; ok {
 			return n
@@ -260,6 +272,8 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 		}
 		n := parameter(name, shapes.Make(s.dtype, shape...))
 		nn.Attach(n, name, updates(name))
+		n = moved(name, n)
+		held[name] = n
 		return n
 	}
 	out := g.Build(weights, in)

@@ -138,6 +138,20 @@ type Encoders interface {
 	Encode(ctx context.Context, h Host, prompt string, as eligen.Reading) (eligen.Conditioning, error)
 }
 
+// LayeredEncoders are Encoders that take LoRAs.
+type LayeredEncoders interface {
+	Encoders
+	// Under returns the encoders with their weights as lay returns them for each component.
+	Under(lay func(part lora.Part, base weights.Loader) (Layered, error)) (Encoders, error)
+}
+
+// Layered is a component's weights under LoRAs.
+type Layered struct {
+	weights.Loader
+	Key    string    // that tells them from the weights without; "" where they are the same
+	Scales []float32 // of LoRAs beside the weights
+}
+
 // A Transformer gives velocities.
 type Transformer interface {
 	Weights() weights.Loader // LoRAs are laid over it

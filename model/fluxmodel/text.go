@@ -15,6 +15,7 @@ import (
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/weights"
@@ -29,9 +30,36 @@ type Text struct {
 
 	Digest       eligen.Digest // of the weights
 	EntityLength int           // T5 tokens of an entity's prompt
+
+	t5Under, clipUnder family.Layered // LoRAs; without a loader where there are none
 }
 
-var _ family.Encoders = (*Text)(nil)
+var _ family.LayeredEncoders = (*Text)(nil)
+
+// Under returns the encoders under LoRAs.
+func (p *Text) Under(lay func(part lora.Part, base weights.Loader) (family.Layered, error)) (family.Encoders, error) {
+	under := *p
+	var err error
+	if under.t5Under, err = lay(lora.T5, p.T5Weights); err != nil {
+		return nil, err
+	}
+	if under.clipUnder, err = lay(lora.CLIP, p.CLIPWeights); err != nil {
+		return nil, err
+	}
+	return &under, nil
+}
+
+// store returns the store of one encoder, under its LoRAs.
+func (p *Text) store(h family.Host, name string, base weights.Loader, under family.Layered) (*exec.Store, error) {
+	if under.Loader != nil {
+		base = under.Loader
+	}
+	s, err := h.Store(name+" "+string(p.Digest)+under.Key, base, p.DType)
+	if err != nil || under.Key == "" {
+		return s, err
+	}
+	return s, s.Scale(under.Scales...)
+}
 
 // Bytes returns how many bytes of weights are held while prompts are read.
 func (p *Text) Bytes() int64 { return exec.NewStore(nil, p.T5Weights, p.DType).Whole() }
@@ -52,12 +80,19 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 		return nil, err
 	}
 	encoders := encode.Text{T5: p.T5, CLIP: p.CLIP, Runner: h.Runner()}
-	if encoders.T5Store, err = h.Store("t5 "+string(p.Digest), p.T5Weights, p.DType); err != nil {
+	if encoders.T5Store, err = p.store(h, "t5", p.T5Weights, p.t5Under); err != nil {
 		return nil, err
 	}
 	if as.Pooled {
 		// A prompt with a vector is a render's: its entities' prompts come next.
-		encoders.CLIPStore = exec.NewStore(h.Runner().Backend, p.CLIPWeights, p.DType)
+		clip := p.CLIPWeights
+		if p.clipUnder.Loader != nil {
+			clip = p.clipUnder.Loader
+		}
+		encoders.CLIPStore = exec.NewStore(h.Runner().Backend, clip, p.DType)
+		if err := encoders.CLIPStore.Scale(p.clipUnder.Scales...); err != nil {
+			return nil, err
+		}
 		if err := encoders.Ready(as.Length, p.EntityLength); err != nil {
 			return nil, err
 		}
@@ -73,7 +108,7 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if encoders.CLIPStore, err = h.Store("clip "+string(p.Digest), p.CLIPWeights, p.DType); err != nil {
+	if encoders.CLIPStore, err = p.store(h, "clip", p.CLIPWeights, p.clipUnder); err != nil {
 		return nil, err
 	}
 	if c[eligen.Vec], err = encoders.Pooled(tokens.CLIP(prompt, p.CLIP.Positions)); err != nil {

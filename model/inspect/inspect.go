@@ -14,6 +14,7 @@ import (
 	"github.com/eligen/eligen/model/exec"
 	fluxfamily "github.com/eligen/eligen/model/family/flux"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vision"
 	"github.com/eligen/eligen/model/weights"
@@ -42,8 +43,8 @@ type Report struct {
 type LoRA struct {
 	Rank    [2]int     `json:"rank"`              // smallest and largest
 	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank
-	Modules int        `json:"modules"`           // linear layers that it updates
-	Dropped string     `json:"dropped,omitempty"` // what of it is applied to nothing: text encoders' layers, embeddings
+	Modules int        `json:"modules"`           // linear layers and norms of the transformer that it updates
+	Dropped []string   `json:"dropped,omitempty"` // what of it is applied to nothing, one string a kind
 }
 
 // Path reports on a file or folder. It reads headers only, and of a LoRA all numbers. A file
@@ -200,7 +201,7 @@ func (r *Report) describeLoRA(c *weights.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	r.LoRA = &LoRA{Dropped: f.Dropped(), Modules: f.Modules()}
+	r.LoRA = &LoRA{Dropped: f.Dropped(), Modules: f.Modules(lora.Transformer)}
 	r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
 	r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
 	r.Format, r.Title = f.Format, f.String()
@@ -241,8 +242,10 @@ func (r Report) write(b *strings.Builder, indent string) {
 		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0],
 			l.Alpha[1], l.Modules)
 	}
-	if l := r.LoRA; l != nil && l.Dropped != "" {
-		fmt.Fprintf(b, "%snot applied %s\n", indent, l.Dropped)
+	if l := r.LoRA; l != nil && len(l.Dropped) > 0 {
+		for _, what := range l.Dropped {
+			fmt.Fprintf(b, "%snot applied %s\n", indent, what)
+		}
 	} else if len(r.Ignored) > 0 {
 		fmt.Fprintf(b, "%signored     %d tensors, %s\n", indent, len(r.Ignored), r.Ignored[0])
 	}

@@ -40,9 +40,9 @@ func TestBeside(t *testing.T) {
 	first := Factor{Module: "single_blocks.0.linear1", A: random(34, 1, width), B: random(35, 7*width, 1)}
 	for _, format := range []string{Native, Kohya, Diffusers} {
 		layers := []Layer{
-			{parse(t, format, []Factor{last}), 1, AlphaFile},
-			{parse(t, format, []Factor{second, last}), 0.5, AlphaFile},
-			{parse(t, format, []Factor{first, second}), 1, AlphaFile},
+			{File: parse(t, format, []Factor{last}), Scale: 1, Alpha: AlphaFile},
+			{File: parse(t, format, []Factor{second, last}), Scale: 0.5, Alpha: AlphaFile},
+			{File: parse(t, format, []Factor{first, second}), Scale: 1, Alpha: AlphaFile},
 		}
 		over, err := Over(deep, layers...)
 		if err != nil {
@@ -77,7 +77,7 @@ func TestBeside(t *testing.T) {
 			t.Errorf("%s: factors are at the wrong weights: %v", format, shapes)
 		}
 	}
-	if _, err := Beside(base, Layer{parse(t, Native, []Factor{second}), 1, AlphaFile}); err == nil ||
+	if _, err := Beside(base, Layer{File: parse(t, Native, []Factor{second}), Scale: 1, Alpha: AlphaFile}); err == nil ||
 		!strings.Contains(err.Error(), "single_blocks.1.linear1: the model has no such layer") &&
 			!strings.Contains(err.Error(), "single_blocks.1.to_qkv_mlp: the model has no such layer") {
 		t.Errorf("a LoRA for another model: %v", err)

@@ -3,6 +3,7 @@ package lora
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
 )
@@ -10,22 +11,27 @@ import (
 // Factors reads the updates, one a module, for [Write] in any format. alpha/rank is
 // multiplied into B. Updates of a module's rows become one of them all: parts of one A,
 // which is how a fused layer's LoRA is written for diffusers, share it again; others
-// lie one below the other, and their B's beside each other with zeros around.
+// lie one below the other, and their B's beside each other with zeros around. It fails
+// where a change is no product of factors smaller than the weight.
 func (f *File) Factors() ([]Factor, error) {
+	if err := f.factorable(); err != nil {
+		return nil, err
+	}
 	var order []string
-	of := map[string][]factor{}
-	for _, p := range f.factors {
-		if of[p.module.BFL] == nil {
-			order = append(order, p.module.BFL)
+	of := map[string][]*change{}
+	for _, c := range f.changes {
+		if of[c.module.BFL] == nil {
+			order = append(order, c.module.BFL)
 		}
-		of[p.module.BFL] = append(of[p.module.BFL], p)
+		of[c.module.BFL] = append(of[c.module.BFL], c)
 	}
 	hidden := f.hidden()
 	var out []Factor
 	for _, module := range order {
-		rows := of[module][0].out
-		if parts := len(of[module][0].module.Diffusers); parts > 1 && of[module][0].part >= 0 {
-			if rows = 3 * of[module][0].in; parts > 3 {
+		c := of[module][0]
+		rows, in := c.delta.shape()
+		if parts := len(c.module.Diffusers); parts > 1 && c.rows != all {
+			if rows = 3 * in; parts > 3 {
 				if hidden == 0 {
 					return nil, fmt.Errorf("%s: the width of %s doesn't follow from queries, keys and values alone, and the file has no more",
 						f.Path, module)
@@ -37,72 +43,98 @@ func (f *File) Factors() ([]Factor, error) {
 		if err != nil {
 			return nil, err
 		}
-		u.Module = module
+		u.Module, u.Part = module, c.part
 		out = append(out, u)
 	}
 	return out, nil
 }
 
+// factorable refuses a file that no factors of a small rank can say, with a count of each
+// kind of change that stands against it.
+func (f *File) factorable() error {
+	count := map[string]int{}
+	for _, c := range f.changes {
+		out, in := c.delta.shape()
+		switch {
+		case c.norms != nil:
+			count["DoRA, which depends on the base's weights"]++
+		case c.role == upBias || c.role == diffBias || c.module.Norm:
+			count["a change of a bias or a norm"]++
+		case c.delta.rank() >= min(out, in) && c.role != down:
+			count["a "+string(c.kind())+" of full rank"]++
+		}
+	}
+	if len(count) == 0 {
+		return nil
+	}
+	var list []string
+	for kind, n := range count {
+		list = append(list, fmt.Sprintf("%d of its changes are each %s", n, kind))
+	}
+	slices.Sort(list)
+	return fmt.Errorf("%s can't be written as a LoRA of low-rank factors: %s", f.Path, strings.Join(list, "; "))
+}
+
 // hidden returns the width of single blocks' hidden layer; 0 where no factor tells.
 func (f *File) hidden() int {
-	for _, p := range f.factors {
+	for _, c := range f.changes {
+		out, in := c.delta.shape()
 		switch {
-		case len(p.module.Diffusers) > 3 && p.part == 3:
-			return p.out
-		case len(p.module.Diffusers) > 3 && p.part < 0:
-			return p.out - 3*p.in
-		case kind(p.module.BFL) == "single_blocks.linear2":
-			return p.in - p.out
+		case len(c.module.Diffusers) > 3 && c.rows == 3:
+			return out
+		case len(c.module.Diffusers) > 3 && c.rows == all:
+			return out - 3*in
+		case kind(c.module.BFL) == "single_blocks.linear2":
+			return in - out
 		}
 	}
 	return 0
 }
 
+// rows reads n rows of so many columns.
+func (r rowFunc) rows(n, cols int) ([]float32, error) {
+	x := make([]float32, n*cols)
+	for i := range n {
+		if err := r(i, x[i*cols:(i+1)*cols]); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
 // joined returns the updates of one module of so many rows as one.
-func (f *File) joined(parts []factor, rows int) (Factor, error) {
+func (f *File) joined(parts []*change, rows int) (Factor, error) {
 	type piece struct {
-		factor
-		from, at int // of rows and of the rank
-		b        []float32
+		out, rank int
+		from, at  int // of rows and of the rank
+		b         []float32
 	}
 	var pieces []piece
 	var as []float32
 	var ranks []int // where each A begins
-	cols, rank := parts[0].in, 0
-	for _, p := range parts {
-		from, to := 0, rows
-		if p.part >= 0 {
-			from, to = p.module.PartRows(p.part, []int{rows, p.in})
+	_, cols := parts[0].delta.shape()
+	rank := 0
+	for _, c := range parts {
+		out, in := c.delta.shape()
+		from, to := c.rowsOf([]int{rows, in})
+		if in != cols || out != to-from {
+			return Factor{}, fmt.Errorf("%s: %s makes [%d %d], the others of its layer leave it [%d %d]", f.Path, c.stem, out, in, to-from, cols)
 		}
-		if p.in != cols || p.out != to-from {
-			return Factor{}, fmt.Errorf("%s: %s makes [%d %d], the others of its layer leave it [%d %d]", f.Path, p.stem, p.out, p.in, to-from, cols)
-		}
-		a, b := make([]float32, p.rank*p.in), make([]float32, p.out*p.rank)
-		if err := f.loader.Floats(p.a, 0, a); err != nil {
+		r := c.delta.rank()
+		a, b, err := c.read(f.loader)
+		if err != nil {
 			return Factor{}, err
-		}
-		if err := f.loader.Floats(p.b, 0, b); err != nil {
-			return Factor{}, err
-		}
-		if scale := float32(p.scale(AlphaFile)); scale != 1 {
-			for i := range b {
-				b[i] *= scale
-			}
-		}
-		if p.swap {
-			half := len(b) / 2
-			b = append(slices.Clone(b[half:]), b[:half]...)
 		}
 		at := slices.IndexFunc(ranks, func(at int) bool {
-			return at+p.rank <= rank && slices.Equal(as[at*cols:(at+p.rank)*cols], a)
+			return at+r <= rank && slices.Equal(as[at*cols:(at+r)*cols], a)
 		})
 		if at >= 0 {
 			at = ranks[at]
 		} else {
 			at = rank
-			ranks, as, rank = append(ranks, at), append(as, a...), rank+p.rank
+			ranks, as, rank = append(ranks, at), append(as, a...), rank+r
 		}
-		pieces = append(pieces, piece{p, from, at, b})
+		pieces = append(pieces, piece{out, r, from, at, b})
 	}
 	u := Factor{A: tensor.Tensor{Shape: []int{rank, cols}, Data: as}, B: tensor.New(rows, rank)}
 	for _, p := range pieces {
@@ -113,4 +145,29 @@ func (f *File) joined(parts []factor, rows int) (Factor, error) {
 		}
 	}
 	return u, nil
+}
+
+// read returns a change's factors, with its scale in B, and B's rows in the tensor's order.
+func (c *change) read(l Loader) (a, b []float32, err error) {
+	out, in := c.delta.shape()
+	aRows, bRows, err := c.delta.factors(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a, err = aRows.rows(c.delta.rank(), in); err != nil {
+		return nil, nil, err
+	}
+	if b, err = bRows.rows(out, c.delta.rank()); err != nil {
+		return nil, nil, err
+	}
+	if scale := float32(c.scale(AlphaFile)); scale != 1 {
+		for i := range b {
+			b[i] *= scale
+		}
+	}
+	if c.swap {
+		half := len(b) / 2
+		b = append(slices.Clone(b[half:]), b[:half]...)
+	}
+	return a, b, nil
 }

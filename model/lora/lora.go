@@ -5,19 +5,9 @@ import (
 	"math"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/names"
-)
-
-// The formats of LoRA files, by whose names they use.
-const (
-	Native    = "native"    // DiffSynth-Studio: blocks.0.attn.a_to_qkv.lora_A[.default].weight
-	Kohya     = "kohya"     // lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight, .alpha
-	Diffusers = "diffusers" // PEFT: transformer.transformer_blocks.0.attn.to_q.lora_A.weight
-	BFL       = "bfl"       // double_blocks.0.img_attn.qkv.lora_A.weight
 )
 
 // What to make of the alphas that a file states.
@@ -28,74 +18,72 @@ const (
 
 // A File is a LoRA file's factors, found and matched to the modules they update.
 type File struct {
-	Path    string
-	Format  string
-	Ignored []string // keys of parts that aren't updated: the text encoders', and embeddings
+	Path     string
+	Format   string
+	Ignored  []string // keys that are applied to nothing: embeddings, and layers that no text encoder has
+	Metadata map[string]string
 	// Reading tells files apart that have the same bytes, and are read with other scales
 	// than by versions before 0.2, or with scales of another file; else it is "".
 	Reading string
 
 	loader  Loader
-	factors []factor
+	changes []*change
 }
 
-// A factor is one pair of matrices, for a module or for some rows of it.
-type factor struct {
-	module names.Module
-	part   int    // of module.Diffusers; -1 for all rows
-	stem   string // the file's name for it
-	swap   bool   // the halves of its rows are the other way round than the module's
-	a, b   string // names of A [rank, in] and B [out, rank]
-	rank   int
-	in     int
-	out    int
-	alpha  float64 // NaN where the file states none
-	root   bool    // alpha is divided by the square root of the rank
+// A change is what a file does to some rows of a tensor: scale·delta, and a DoRA's norms.
+type change struct {
+	target
+	name  string // of the tensor
+	stem  string // the file's name for the module
+	delta delta
+	role  string // of the tensors: down, diff, …
+
+	alpha float64 // NaN where the file states none
+	rank  int     // that alpha is divided by; 0: the scale is 1 whatever alpha is
+	root  bool    // alpha is divided by the square root of the rank
+
+	norms *norms // of a DoRA; nil else
 }
 
-// matrices end the names of the two matrices, by what trainers write. PEFT may put the
-// adapter's name, "default", before ".weight".
-var matrices = regexp.MustCompile(`^(.*)\.(?:lora_([AB])(?:\.[^.]+)?|lora[_.](down|up))\.weight$`)
+// norms are the magnitudes of a DoRA.
+type norms struct {
+	t       tensor.Info
+	columns bool // a norm a column, over the rows of the change
+	peft    bool // strength scales the factors, before the norm is taken; else the norms' own change
+}
 
-// Is reports whether a tensor's name is one that LoRA files have, or files of its
-// relatives that eligen doesn't read.
-func Is(name string) bool { return matrices.MatchString(name) || otherKind(name) != "" }
-
-// otherKind names the kind of file that has such names, where it is no plain LoRA; "" for none.
-func otherKind(list ...string) string {
-	for _, k := range []struct{ part, name string }{
-		{".lokr_", "LoKr"}, {".hada_", "LoHa"}, {".oft_", "OFT"}, {".dora_scale", "DoRA"}, {".lora_magnitude_vector", "DoRA"},
-		{".diff", "file with whole differences (.diff)"},
-	} {
-		if slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
-			return k.name
-		}
+// scale returns what the change is multiplied by at strength 1.
+func (c *change) scale(alpha string) float64 {
+	if alpha == AlphaIgnore || c.rank == 0 || math.IsNaN(c.alpha) {
+		return 1
 	}
-	return ""
+	if c.root {
+		return c.alpha / math.Sqrt(float64(c.rank))
+	}
+	return c.alpha / float64(c.rank)
 }
 
-// target is the module that a file's name means.
-type target struct {
-	module names.Module
-	part   int
-	format string
+// tensors lists all that the change reads.
+func (c *change) tensors() []tensor.Info {
+	list := c.delta.tensors()
+	if c.norms != nil {
+		list = append(slices.Clone(list), c.norms.t)
+	}
+	return list
 }
 
-// Parse matches a LoRA file's tensors to FLUX's modules. metadata is that of
-// the safetensors header, beside the settings of a file that states none of its
-// scales itself; nil for none. A key that belongs to no module is an error that
-// names it, as is an alpha that is no finite number; keys of text encoders are listed
-// in Ignored.
+// Parse matches a LoRA file's tensors to FLUX's modules, and to those of its text encoders.
+// metadata is that of the safetensors header, beside the settings of a file that states none
+// of its scales itself; nil for none. A key that belongs to no module is an error that
+// names it, as is an alpha that is no finite number; embeddings are listed in Ignored.
 func Parse(path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
-	f := &File{Path: path, loader: l}
-	infos := map[string]tensor.Info{}
-	for _, t := range l.Tensors() {
-		infos[t.Name] = t
+	p := parsing{
+		file: &File{Path: path, loader: l, Metadata: metadata}, dictionary: newDictionary(l.Tensors()),
+		modules: map[string]*module{}, formats: map[string]int{},
 	}
-	p := parsing{file: f, targets: dictionary(infos), alphas: map[string]float64{}, pairs: map[string]*factor{}, formats: map[string]int{}}
 	for _, t := range l.Tensors() {
 		if err := p.add(t); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	if err := p.check(); err != nil {
@@ -105,254 +93,208 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if settings == nil {
-		settings = beside
+	if settings[Transformer] == nil {
+		settings[Transformer] = beside
 	}
 	if err := p.finish(settings); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return f, nil
+	return p.file, nil
 }
 
 // A parsing is a LoRA file while its tensors are matched.
 type parsing struct {
-	file           *File
-	targets        map[string]target
-	alphas         map[string]float64 // by stem
-	pairs          map[string]*factor // by stem
-	order, unknown []string           // stems, and names that belong to no module
-	formats        map[string]int     // how many pairs are spelled in each
+	file       *File
+	dictionary dictionary
+	modules    map[string]*module // by stem
+	order      []*module
+	unknown    []string       // names that belong to no module
+	norms      []string       // norms' scales as they are, which only control LoRAs have
+	formats    map[string]int // how many modules of the transformer are spelled in each
+}
+
+// A module is all tensors that a file has for one module, or for some rows of it.
+type module struct {
+	target
+	stem  string
+	by    map[string]tensor.Info // by role
+	alpha float64                // NaN where there is none
 }
 
 // add matches a tensor.
 func (p *parsing) add(t tensor.Info) error {
-	if part(t.Name) != "" {
+	if strings.HasPrefix(t.Name, embeddings) {
 		p.file.Ignored = append(p.file.Ignored, t.Name)
 		return nil
 	}
-	stem, kind := split(t.Name)
-	to, ok := p.targets[trim(stem)]
-	if !ok || kind == "" {
-		p.unknown = append(p.unknown, t.Name)
-		return nil
+	stem, role := split(t.Name)
+	to, part, ok := p.dictionary.find(stem)
+	if !ok || role == "" {
+		return p.miss(t, role, part, to)
 	}
-	if kind == "alpha" {
-		return p.addAlpha(t, stem)
+	m := p.modules[stem]
+	if m == nil {
+		m = &module{target: to, stem: stem, by: map[string]tensor.Info{}, alpha: math.NaN()}
+		p.modules[stem] = m
+		p.order = append(p.order, m)
+		if to.part == Transformer {
+			p.formats[to.format]++
+		}
 	}
-	pair := p.pairs[stem]
-	if pair == nil {
-		pair = &factor{module: to.module, part: to.part, stem: stem, alpha: math.NaN(), swap: to.module.Swap && to.format == Diffusers}
-		p.pairs[stem] = pair
-		p.order = append(p.order, stem)
-		p.formats[to.format]++
+	if other, ok := m.by[role]; ok {
+		return fmt.Errorf("%s and %s are the same factor twice", other.Name, t.Name)
 	}
-	if err := pair.add(t, kind); err != nil {
-		return fmt.Errorf("%s: %w", p.file.Path, err)
+	m.by[role] = t
+	switch {
+	case role == alphaRole:
+		return p.addAlpha(t, m)
+	case !tensor.IsFloat(t.DType):
+		return fmt.Errorf("%s is stored as %s, of which eligen reads no weights", t.Name, t.DType)
+	case role == down, role == up, strings.HasPrefix(role, "lokr_"), strings.HasPrefix(role, "hada_"):
+		return matrices(t)
 	}
 	return nil
 }
 
-func (p *parsing) addAlpha(t tensor.Info, stem string) error {
+// miss keeps a tensor that means no module. A difference of zero is of no consequence.
+func (p *parsing) miss(t tensor.Info, role string, part Part, to target) error {
+	if role == diff || role == diffBias {
+		zero, err := isZero(p.file.loader, t)
+		if err != nil || zero {
+			return err
+		}
+	}
+	name, _, _ := p.dictionary.find(t.Name)
+	switch {
+	case role == "" && name.scale:
+		p.norms = append(p.norms, t.Name)
+	case part != Transformer:
+		p.file.Ignored = append(p.file.Ignored, t.Name)
+	default:
+		p.unknown = append(p.unknown, t.Name)
+	}
+	return nil
+}
+
+func isZero(l Loader, t tensor.Info) (bool, error) {
+	x, err := read(l, t)
+	return !slices.ContainsFunc(x, func(x float32) bool { return x != 0 }), err
+}
+
+func (p *parsing) addAlpha(t tensor.Info, m *module) error {
 	var x [1]float32
 	if n := elements(t.Shape); n != 1 {
-		return fmt.Errorf("%s: %s has %d numbers, expected one", p.file.Path, t.Name, n)
+		return fmt.Errorf("%s has %d numbers, expected one", t.Name, n)
 	}
 	if err := p.file.loader.Floats(t.Name, 0, x[:]); err != nil {
 		return err
 	}
-	if p.alphas[stem] = float64(x[0]); !finite(p.alphas[stem]) {
-		return fmt.Errorf("%s: %s is %v, no finite number: the file is damaged", p.file.Path, t.Name, x[0])
+	if m.alpha = float64(x[0]); !finite(m.alpha) {
+		return fmt.Errorf("%s is %v, no finite number: the file is damaged", t.Name, x[0])
 	}
 	return nil
 }
 
-// add takes a tensor as one of the two matrices; kind is "a" or "b".
-func (f *factor) add(t tensor.Info, kind string) error {
-	if !tensor.IsFloat(t.DType) {
-		return fmt.Errorf("%s is stored as %s, of which eligen reads no weights", t.Name, t.DType)
-	}
-	rows, cols, ok := matrix(t.Shape)
-	if !ok {
-		return fmt.Errorf("%s has shape %v, expected a matrix", t.Name, t.Shape)
-	}
-	name, n := &f.a, &f.in
-	if kind == "b" {
-		name, n = &f.b, &f.out
-		rows, cols = cols, rows
-	}
-	if *name != "" {
-		return fmt.Errorf("%s and %s are the same factor twice", *name, t.Name)
-	}
-	*name, *n = t.Name, cols
-	if f.rank != 0 && f.rank != rows {
-		return fmt.Errorf("%s: the two factors have the ranks %d and %d", f.stem, f.rank, rows)
-	}
-	if f.rank = rows; rows == 0 {
-		return fmt.Errorf("%s has rank 0", t.Name)
-	}
-	return nil
-}
-
-// check refuses a file of which not all, or nothing, belongs to FLUX's transformer.
+// check refuses a file of which not all, or nothing, belongs to FLUX.
 func (p *parsing) check() error {
 	path := p.file.Path
+	if len(p.norms) > 0 {
+		return fmt.Errorf("%s is a control LoRA, as Black Forest Labs published for FLUX.1 Depth and Canny: it replaces the scales of %d "+
+			"norms, and needs a control picture, which eligen has no input for", path, len(p.norms))
+	}
 	if len(p.unknown) > 0 {
-		kind := ""
 		if k := otherKind(p.unknown...); k != "" {
-			kind = "it is a " + k + ", and eligen reads plain LoRAs alone: "
+			return fmt.Errorf("%s is a file of the kind %s, which eligen doesn't read; it reads LoRA, LoKr, LoHa, DoRA and .diff. %d of its "+
+				"tensors are of that kind, such as %s", path, k, len(p.unknown), p.unknown[0])
 		}
-		return fmt.Errorf("%s: %s%s", path, kind,
-			listed(p.unknown, "%d of its tensors belong to no linear layer of FLUX's transformer, so that the LoRA can't be applied whole"))
+		return fmt.Errorf("%s: %s", path, listed(p.unknown,
+			"the LoRA was made for another model%s: %d of its tensors belong to no linear layer of FLUX's transformer, so that it can't be "+
+				"applied whole",
+			otherModel(p.unknown)))
 	}
 	if len(p.order) > 0 {
 		return nil
 	}
-	if len(p.file.Ignored) > 0 {
-		return fmt.Errorf("%s holds no LoRA for FLUX's transformer: %s alone, which eligen applies to no model", path, p.file.Dropped())
+	if dropped := p.file.Dropped(); len(dropped) > 0 {
+		return fmt.Errorf("%s holds no LoRA for FLUX: %s alone, which eligen applies to no model", path, strings.Join(dropped, "; "))
 	}
-	return fmt.Errorf("%s holds no LoRA for FLUX's transformer: no tensor is called …lora_A.weight or …lora_down.weight", path)
+	return fmt.Errorf("%s holds no LoRA for FLUX: no tensor is called …lora_A.weight or …lora_down.weight", path)
 }
 
-// finish gives the factors their scales, and the file its format.
-func (p *parsing) finish(settings *Settings) error {
+// otherModel guesses whose LoRA has such names.
+func otherModel(list []string) string {
+	for _, k := range []struct{ part, name string }{
+		{"img_mlp.net.", "Qwen-Image"}, {"img_mlp_net_", "Qwen-Image"}, {"input_blocks_", "Stable Diffusion XL"},
+		{"down_blocks", "Stable Diffusion"}, {"joint_blocks", "Stable Diffusion 3"}, {"double_stream_modulation", "FLUX.2"},
+		{"distilled_guidance_layer", "Chroma"}, {"self_attn.q.lora", "Wan"},
+	} {
+		if slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
+			return ", " + k.name
+		}
+	}
+	return ""
+}
+
+// finish makes changes of the modules' tensors, with their scales, and gives the file its format.
+func (p *parsing) finish(settings map[Part]*Settings) error {
 	f := p.file
-	for _, stem := range p.order {
-		pair := p.pairs[stem]
-		if pair.a == "" || pair.b == "" {
-			return fmt.Errorf("%s: %s has only one of its two factors", f.Path, stem)
+	for _, m := range p.order {
+		list, err := m.changes()
+		if err != nil {
+			return err
 		}
-		if a, ok := p.alphas[stem]; ok {
-			pair.alpha = a
-		} else if settings != nil {
-			settings.apply(pair)
-			f.Reading = settings.newly
+		for _, c := range list {
+			if s := settings[m.part]; s != nil && math.IsNaN(c.alpha) && c.rank > 0 {
+				s.apply(c)
+				if m.part == Transformer {
+					f.Reading = s.newly
+				}
+			}
+			if s := float32(c.scale(AlphaFile)); !finite(float64(s)) { // in the numbers that it is applied in
+				return fmt.Errorf("the alpha of %s makes its scale %v", c.stem, s)
+			}
 		}
-		if s := float32(pair.scale(AlphaFile)); !finite(float64(s)) { // in the numbers that it is applied in
-			return fmt.Errorf("%s: the alpha of %s makes its scale %v", f.Path, stem, s)
-		}
-		f.factors = append(f.factors, *pair)
+		f.changes = append(f.changes, list...)
 	}
 	for format, n := range p.formats {
 		if n > p.formats[f.Format] || n == p.formats[f.Format] && format < f.Format {
 			f.Format = format
 		}
 	}
+	if f.Format == "" {
+		f.Format = Diffusers
+		if strings.HasPrefix(p.order[0].stem, "lora_te") {
+			f.Format = Kohya
+		}
+	}
 	return nil
 }
 
-// listed returns names under a heading, the first twenty of them.
-func listed(list []string, heading string) string {
+var number = regexp.MustCompile(`\d+`)
+
+// listed returns names under a heading, which takes what and their count: one line a kind of
+// name, whatever block it is of, the first twenty kinds.
+func listed(list []string, heading, what string) string {
 	const most = 20
-	s := fmt.Sprintf(heading, len(list)) + ":\n  " + strings.Join(list[:min(most, len(list))], "\n  ")
-	if n := len(list) - most; n > 0 {
-		s += fmt.Sprintf("\n  and %d more", n)
+	var order []string
+	first, count := map[string]string{}, map[string]int{}
+	for _, name := range list {
+		kind := number.ReplaceAllString(name, "N")
+		if count[kind]++; count[kind] == 1 {
+			order, first[kind] = append(order, kind), name
+		}
+	}
+	s := fmt.Sprintf(heading, what, len(list)) + ":"
+	for _, kind := range order[:min(most, len(order))] {
+		s += "\n  " + first[kind]
+		if n := count[kind] - 1; n > 0 {
+			s += fmt.Sprintf(" and %d like it", n)
+		}
+	}
+	if n := len(order) - most; n > 0 {
+		s += fmt.Sprintf("\n  and %d more kinds of name", n)
 	}
 	return s
-}
-
-// besideTransformer lists the components other than transformers in LoRA files, by what their names
-// begin with: sd-scripts', OneTrainer's, diffusers' and ComfyUI's.
-var besideTransformer = []struct{ prefix, what string }{
-	{"lora_te1_", "CLIP"}, {"lora_te2_", "T5"}, {"lora_te3_", "T5"}, {"lora_te_", "CLIP"},
-	{"text_encoder_2.", "T5"}, {"text_encoder_3.", "T5"}, {"text_encoder.", "CLIP"}, {"text_model.", "CLIP"},
-	{"text_encoders.t5", "T5"}, {"text_encoders.clip", "CLIP"},
-	{"bundle_emb.", "embeddings"},
-}
-
-// part names the component, other than the transformer, that a key belongs to; "" for none.
-func part(name string) string {
-	for _, p := range besideTransformer {
-		if strings.HasPrefix(name, p.prefix) {
-			return p.what
-		}
-	}
-	return ""
-}
-
-// Dropped describes the part of the file that is applied to nothing, with counts: "the updates of 4
-// layers of CLIP and 8 of T5, the text encoders". It is "" where all is applied.
-func (f *File) Dropped() string {
-	seen, counts := map[string]bool{}, map[string]int{}
-	for _, name := range f.Ignored {
-		stem, _ := split(name)
-		if what := part(name); !seen[stem] {
-			seen[stem] = true
-			counts[what]++
-		}
-	}
-	var parts []string
-	for _, encoder := range []string{"CLIP", "T5"} {
-		if n := counts[encoder]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d of %s", n, encoder))
-		}
-	}
-	text := ""
-	if len(parts) > 0 {
-		text = "updates of text encoders' layers, " + strings.Join(parts, " and ")
-	}
-	if n := counts["embeddings"]; n > 0 {
-		if text != "" {
-			text += "; "
-		}
-		text += fmt.Sprintf("embeddings of new words, %d tensors", n)
-	}
-	return text
-}
-
-// split takes a key apart into the module's name and "a", "b" or "alpha".
-func split(name string) (stem, kind string) {
-	if m := matrices.FindStringSubmatch(name); m != nil {
-		if m[2] == "A" || m[3] == "down" {
-			return m[1], "a"
-		}
-		return m[1], "b"
-	}
-	if stem, ok := strings.CutSuffix(name, ".alpha"); ok {
-		return stem, "alpha"
-	}
-	return name, ""
-}
-
-// trim takes off what trainers put before the module's name.
-func trim(stem string) string {
-	for _, p := range []string{"base_model.model.", "diffusion_model.", "pipe.dit."} {
-		stem = strings.TrimPrefix(stem, p)
-	}
-	return stem
-}
-
-// dictionary has every name of every linear layer, in a model that has as many
-// blocks as the keys name.
-func dictionary(keys map[string]tensor.Info) map[string]target {
-	blocks := 0
-	for k := range keys {
-		for _, s := range strings.FieldsFunc(k, func(r rune) bool { return r == '.' || r == '_' }) {
-			// No FLUX comes near a thousand blocks; a larger number is not one.
-			if n, err := strconv.Atoi(s); err == nil && n >= blocks && n < 1000 {
-				blocks = n + 1
-			}
-		}
-	}
-	out := map[string]target{}
-	for _, m := range names.Modules(blocks, blocks, true) {
-		if m.Norm {
-			continue
-		}
-		out[m.Native] = target{m, -1, Native}
-		for i, d := range m.Diffusers {
-			part := i
-			if len(m.Diffusers) == 1 {
-				part = -1
-			}
-			out["transformer."+d] = target{m, part, Diffusers}
-			if _, taken := out[d]; !taken {
-				out[d] = target{m, part, Diffusers}
-			}
-		}
-		out[m.BFL] = target{m, -1, BFL}
-		out[m.Kohya()] = target{m, -1, Kohya}
-	}
-	return out
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
@@ -379,237 +321,21 @@ func matrix(shape []int) (rows, cols int, ok bool) {
 // Check reads all factors, and refuses one that holds a number that isn't finite.
 func (f *File) Check() error {
 	buffer := make([]float32, 1<<16)
-	for _, p := range f.factors {
-		for _, m := range []struct {
-			name string
-			n    int
-		}{{p.a, p.rank * p.in}, {p.b, p.rank * p.out}} {
-			for from := 0; from < m.n; from += len(buffer) {
-				part := buffer[:min(len(buffer), m.n-from)]
-				if err := f.loader.Floats(m.name, from, part); err != nil {
+	for _, c := range f.changes {
+		for _, t := range c.tensors() {
+			n := elements(t.Shape)
+			for from := 0; from < n; from += len(buffer) {
+				part := buffer[:min(len(buffer), n-from)]
+				if err := f.loader.Floats(t.Name, from, part); err != nil {
 					return err
 				}
 				for _, x := range part {
 					if x-x != 0 { // of infinity and of NaN alone
-						return fmt.Errorf("%s: %s holds %v, no finite number: the file is damaged, or was trained until it broke", f.Path, m.name, x)
+						return fmt.Errorf("%s: %s holds %v, no finite number: the file is damaged, or was trained until it broke", f.Path, t.Name, x)
 					}
 				}
 			}
 		}
 	}
 	return nil
-}
-
-// Rank returns the smallest and the largest rank of the file's factors.
-func (f *File) Rank() (low, high int) {
-	low = f.factors[0].rank
-	for _, p := range f.factors {
-		low, high = min(low, p.rank), max(high, p.rank)
-	}
-	return low, high
-}
-
-// Alpha returns the smallest and the largest alpha/rank that the file states, 1 for
-// a module that states none.
-func (f *File) Alpha() (low, high float64) {
-	low, high = math.Inf(1), math.Inf(-1)
-	for _, p := range f.factors {
-		s := p.scale(AlphaFile)
-		low, high = min(low, s), max(high, s)
-	}
-	return low, high
-}
-
-// Modules counts the transformer's linear layers that are updated.
-func (f *File) Modules() int {
-	seen := map[string]bool{}
-	for _, p := range f.factors {
-		seen[p.module.BFL] = true
-	}
-	return len(seen)
-}
-
-// String describes the file: "native LoRA, rank 16, 60 modules".
-func (f *File) String() string {
-	low, high := f.Rank()
-	s := fmt.Sprintf("%s LoRA, rank %d", f.Format, low)
-	if high != low {
-		s += fmt.Sprintf("–%d", high)
-	}
-	if a, b := f.Alpha(); a != 1 || b != 1 {
-		s += fmt.Sprintf(", alpha/rank %.4g", a)
-		if b != a {
-			s += fmt.Sprintf("–%.4g", b)
-		}
-	}
-	return fmt.Sprintf("%s, %d modules", s, f.Modules())
-}
-
-func (p factor) scale(alpha string) float64 {
-	if alpha == AlphaIgnore || math.IsNaN(p.alpha) {
-		return 1
-	}
-	if p.root {
-		return p.alpha / math.Sqrt(float64(p.rank))
-	}
-	return p.alpha / float64(p.rank)
-}
-
-// A Layer is a file to lay over a base, and how strongly.
-type Layer struct {
-	File  *File
-	Scale float64
-	Alpha string // AlphaFile or AlphaIgnore; "" is AlphaFile
-}
-
-// fused is a base with layers over it.
-type fused struct {
-	Loader
-	updates map[string][]update // by tensor
-	shapes  map[string][]int
-}
-
-// An update adds scale·B·A to some rows of a tensor.
-type update struct {
-	factor
-	name     string // the tensor's
-	file     Loader
-	scale    float32
-	from, to int // rows
-}
-
-// Over returns base with layers laid over it: each module's updates are added up in
-// float32, in the order of layers, on the original weights. It fails, naming
-// every module, where a factor doesn't fit the base.
-func Over(base Loader, layers ...Layer) (Loader, error) {
-	if len(layers) == 0 {
-		return base, nil
-	}
-	f := &fused{Loader: base, updates: map[string][]update{}, shapes: shapesOf(base)}
-	for _, l := range layers {
-		list, err := l.updates(f.shapes)
-		if err != nil {
-			return nil, err
-		}
-		for _, u := range list {
-			f.updates[u.name] = append(f.updates[u.name], u)
-		}
-	}
-	return f, nil
-}
-
-func shapesOf(l Loader) map[string][]int {
-	shapes := map[string][]int{}
-	for _, t := range l.Tensors() {
-		shapes[t.Name] = t.Shape
-	}
-	return shapes
-}
-
-// updates returns what a layer adds to the tensors of a base with these shapes.
-func (l Layer) updates(shapes map[string][]int) (list []update, err error) {
-	switch l.Alpha {
-	case "", AlphaFile, AlphaIgnore:
-	default:
-		return nil, fmt.Errorf("alpha is %q, it must be %q or %q", l.Alpha, AlphaFile, AlphaIgnore)
-	}
-	if math.IsNaN(l.Scale) || math.IsInf(l.Scale, 0) {
-		return nil, fmt.Errorf("%s: a LoRA can't have the scale %v", l.File.Path, l.Scale)
-	}
-	var misfits []string
-	for _, p := range l.File.factors {
-		name := p.module.BFL + ".weight"
-		shape := shapes[name]
-		if len(shape) != 2 {
-			misfits = append(misfits, p.stem+": the model has no such layer")
-			continue
-		}
-		u := update{factor: p, name: name, file: l.File.loader, scale: float32(l.Scale * p.scale(l.Alpha)), to: shape[0]}
-		if p.part >= 0 {
-			u.from, u.to = p.module.PartRows(p.part, shape)
-		}
-		if p.in != shape[1] || p.out != u.to-u.from {
-			misfits = append(misfits, fmt.Sprintf("%s: the factors make [%d %d], the model's layer is [%d %d]", p.stem, p.out, p.in,
-				u.to-u.from, shape[1]))
-			continue
-		}
-		list = append(list, u)
-	}
-	if len(misfits) > 0 {
-		return nil, fmt.Errorf("%s: %s", l.File.Path, listed(misfits, "the LoRA was made for another model; %d of its modules don't fit"))
-	}
-	return list, nil
-}
-
-// Bytes has none of a tensor that is updated.
-func (f *fused) Bytes(name string, dst []byte) (bool, error) {
-	if len(f.updates[name]) > 0 {
-		return false, nil
-	}
-	return f.Loader.Bytes(name, dst)
-}
-
-// Floats returns the base's numbers with all updates added.
-func (f *fused) Floats(name string, from int, dst []float32) error {
-	if err := f.Loader.Floats(name, from, dst); err != nil {
-		return err
-	}
-	updates := f.updates[name]
-	if len(updates) == 0 || len(dst) == 0 {
-		return nil
-	}
-	cols := f.shapes[name][1]
-	first, last := from/cols, (from+len(dst)-1)/cols // rows that dst has part of
-	sum := make([]float32, cols)
-	for _, u := range updates {
-		low, high := max(first, u.from), min(last+1, u.to)
-		if low >= high {
-			continue
-		}
-		a := make([]float32, u.rank*u.in)
-		if err := u.file.Floats(u.a, 0, a); err != nil {
-			return err
-		}
-		b := make([]float32, u.rank)
-		for row := low; row < high; row++ {
-			if err := u.file.Floats(u.b, u.row(row)*u.rank, b); err != nil {
-				return err
-			}
-			clear(sum)
-			for k, x := range b {
-				axpy(sum, x, a[k*cols:(k+1)*cols])
-			}
-			// The part of the row that dst holds.
-			start, end := max(row*cols, from), min((row+1)*cols, from+len(dst))
-			axpy(dst[start-from:end-from], u.scale, sum[start-row*cols:end-row*cols])
-		}
-	}
-	return nil
-}
-
-// row returns the row of B that belongs to a row of the tensor.
-func (u update) row(row int) int {
-	row -= u.from
-	if u.swap {
-		return (row + u.out/2) % u.out
-	}
-	return row
-}
-
-// axpy adds a·x to y.
-func axpy(y []float32, a float32, x []float32) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += a * v
-	}
-}
-
-// Names lists the tensors that layers change.
-func (f *fused) Names() []string {
-	var out []string
-	for n := range f.updates {
-		out = append(out, n)
-	}
-	slices.Sort(out)
-	return out
 }

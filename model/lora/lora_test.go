@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,10 +120,10 @@ func TestFormats(t *testing.T) {
 	for _, format := range []string{Native, Kohya, Diffusers} {
 		t.Run(format, func(t *testing.T) {
 			f := parse(t, format, list)
-			if f.Format != format || f.Modules() != 3 {
+			if f.Format != format || f.Modules(Transformer) != 3 {
 				t.Errorf("read as %s", f)
 			}
-			l, err := Over(base, Layer{f, 0.5, AlphaFile})
+			l, err := Over(base, Layer{File: f, Scale: 0.5, Alpha: AlphaFile})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -226,11 +227,11 @@ func TestAlphaAndLayers(t *testing.T) {
 		layers []Layer
 		scale  float64
 	}{
-		{[]Layer{{f, 1, AlphaFile}}, 2},
-		{[]Layer{{f, 1, ""}}, 2},
-		{[]Layer{{f, 1, AlphaIgnore}}, 1},
-		{[]Layer{{f, 0.5, AlphaFile}, {f, 3, AlphaIgnore}}, 4},
-		{[]Layer{{f, 1, AlphaFile}, {f, -1, AlphaFile}}, 0},
+		{[]Layer{{File: f, Scale: 1, Alpha: AlphaFile}}, 2},
+		{[]Layer{{File: f, Scale: 1, Alpha: ""}}, 2},
+		{[]Layer{{File: f, Scale: 1, Alpha: AlphaIgnore}}, 1},
+		{[]Layer{{File: f, Scale: 0.5, Alpha: AlphaFile}, {File: f, Scale: 3, Alpha: AlphaIgnore}}, 4},
+		{[]Layer{{File: f, Scale: 1, Alpha: AlphaFile}, {File: f, Scale: -1, Alpha: AlphaFile}}, 0},
 		{nil, 0},
 	} {
 		l, err := Over(base, c.layers...)
@@ -243,7 +244,7 @@ func TestAlphaAndLayers(t *testing.T) {
 		}
 		compare(t, fmt.Sprint(c.layers), got, product(base[0].Tensor, list[0], c.scale))
 	}
-	if _, err := Over(base, Layer{f, 1, "maybe"}); err == nil {
+	if _, err := Over(base, Layer{File: f, Scale: 1, Alpha: "maybe"}); err == nil {
 		t.Error(`alpha "maybe" was taken`)
 	}
 }
@@ -280,17 +281,17 @@ func TestSpellings(t *testing.T) {
 		{Name: "transformer.transformer_blocks.1.attn.to_k.lora_A.weight", Tensor: random(1, 2, width)},
 		{Name: "transformer.transformer_blocks.1.attn.to_k.lora_B.weight", Tensor: random(2, width, 2)},
 		{Name: "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight", Tensor: random(3, 2, 4)},
-		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", Tensor: random(3, 1)},
+		{Name: "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_B.weight", Tensor: random(3, 4, 2)},
 	}
 	f, err := Parse("x", one, map[string]string{"lora_adapter_metadata": `{"transformer.lora_alpha": 6}`}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(f.Ignored) != 2 {
-		t.Errorf("ignored are %v", f.Ignored)
+	if n := f.Modules(CLIP); n != 1 {
+		t.Errorf("%d modules of CLIP", n)
 	}
-	if low, _ := f.Alpha(); low != 3 {
-		t.Errorf("alpha/rank is %v; the metadata say 6/2", low)
+	if low, high := f.Alpha(); low != 1 || high != 3 {
+		t.Errorf("alpha/rank is %v; the metadata say 6/2 of the transformer, and nothing of CLIP", high)
 	}
 	l, err := Over(base, Layer{File: f, Scale: 1})
 	if err != nil {
@@ -390,24 +391,40 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 	}
 }
 
-// What a file has for other parts than the transformer is counted, not passed over.
-func TestTextEncodersAreCounted(t *testing.T) {
+// What a file has for text encoders is applied to them; what is applied to nothing is counted.
+func TestTextEncoders(t *testing.T) {
 	all := tensors("blocks.1.attn.a_to_qkv.lora_A.weight", []int{2, width}, "blocks.1.attn.a_to_qkv.lora_B.weight", []int{18, 2})
-	encoders := tensors(
-		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", []int{2, 4},
-		"lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", []int{4, 2},
-		"lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", []int{}, "text_encoder.text_model.encoder.layers.0.mlp.fc2.lora_A.weight",
-		[]int{2, 4},
-		"lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", []int{2, 4}, "bundle_emb.frog.t5", []int{4})
-	f, err := Parse("x", append(all, encoders...), nil, nil)
+	encoders := memory{
+		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight", Tensor: random(1, 2, 4)},
+		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight", Tensor: random(2, 4, 2)},
+		{Name: "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha", Tensor: tensor.Tensor{Data: []float32{4}}},
+		{Name: "lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight", Tensor: random(3, 2, 4)},
+		{Name: "lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_up.weight", Tensor: random(4, 3, 2)},
+	}
+	nothing := tensors("bundle_emb.frog.t5", []int{4}, "text_encoder.text_model.encoder.layers.0.mlp.fc9.lora_A.weight", []int{2, 4})
+	f, err := Parse("x", append(append(all, encoders...), nothing...), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := f.Dropped(), "updates of text encoders' layers, 2 of CLIP and 1 of T5; embeddings of new words, 1 tensors"; got != want {
+	want := []string{"1 layer that no CLIP text encoder of FLUX.1 has", "embeddings of new words (bundle_emb), frog in 1 tensor"}
+	if got := f.Dropped(); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got, want := f.String(), "native LoRA, rank 2, alpha/rank 1–2, 1 modules, 1 of CLIP, 1 of T5"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if _, err := Parse("x", encoders, nil, nil); err == nil || !strings.Contains(err.Error(), "2 of CLIP and 1 of T5") {
-		t.Errorf("text encoders alone: %v", err)
+	clip := memory{{Name: "text_model.encoder.layers.0.mlp.fc1.weight", Tensor: random(5, 4, 4)}}
+	l, err := Over(clip, Layer{File: f, Scale: 0.5, Part: CLIP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fc1 := Factor{A: encoders[0].Tensor, B: encoders[1].Tensor}
+	compare(t, "CLIP", readAll(t, l, clip[0].Name), product(clip[0].Tensor, fc1, 0.5*4/2))
+	if _, err := Over(clip, Layer{File: f, Scale: 1, Part: T5}); err == nil || !strings.Contains(err.Error(), "the model has no such layer") {
+		t.Errorf("T5's part over CLIP: %v", err)
+	}
+	if _, err := Parse("x", nothing, nil, nil); err == nil || !strings.Contains(err.Error(), "frog in 1 tensor") {
+		t.Errorf("embeddings alone: %v", err)
 	}
 }
 
@@ -422,12 +439,21 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"unknown module", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.to_everything.lora_A.weight", []int{2, 2}),
 			"blocks.0.attn.to_everything.lora_A.weight"},
-		{"a relative", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.a_to_qkv.lokr_w1", []int{2, 2}), "it is a LoKr"},
-		{"unknown kind", tensors(a, []int{2, width}, b, []int{18, 2}, stem+".dora_scale", []int{2}), stem + ".dora_scale"},
+		{"a relative", tensors(a, []int{2, width}, b, []int{18, 2}, "blocks.0.attn.a_to_qkv.oft_blocks", []int{2, 2}), "the kind OFT"},
+		{"a DoRA's norms", tensors(a, []int{2, width}, b, []int{18, 2}, stem+".dora_scale", []int{2}),
+			"dora_scale has shape [2], expected [18 1] or [1 6]"},
+		{"norms alone", tensors(stem+".dora_scale", []int{18}), "dora_scale has no factors next to it"},
+		{"half a LoKr", tensors(stem+".lokr_w1", []int{3, 2}), "only one of its two factors"},
+		{"a part of a LoKr", tensors(stem+".lokr_w1", []int{3, 2}, stem+".lokr_w2_a", []int{6, 1}), "one of the two parts of lokr_w2"},
+		{"a part of a LoHa", tensors(stem+".hada_w1_a", []int{18, 2}, stem+".hada_w1_b", []int{2, 6}), "not all of its factors"},
+		{"two LoHas", tensors(stem+".hada_w1_a", []int{18, 2}, stem+".hada_w1_b", []int{2, 6}, stem+".hada_w2_a", []int{18, 2},
+			stem+".hada_w2_b", []int{2, 5}), "other shapes"},
+		{"a control LoRA", tensors(a, []int{2, width}, b, []int{18, 2},
+			"double_blocks.0.img_attn.norm.key_norm.scale", []int{2}), "control LoRA"},
 		{"one factor", tensors(a, []int{2, width}), "only one of its two factors"},
 		{"two ranks", tensors(a, []int{2, width}, b, []int{18, 3}), "ranks 2 and 3"},
 		{"no matrix", tensors(a, []int{2, width, 3}), "expected a matrix"},
-		{"nothing", tensors("text_encoder.a.lora_A.weight", []int{1, 1}), "holds no LoRA for FLUX"},
+		{"nothing", tensors("x.alpha", []int{1}), "belong to no linear layer"},
 		{"twice", tensors(a, []int{2, width}, stem+".lora_A.default.weight", []int{2, width}), "twice"},
 	} {
 		if _, err := Parse("x", c.m, nil, nil); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"strings"
 )
 
 // Settings are the scales that PEFT keeps next to the factors: in the metadata of a
@@ -27,32 +26,41 @@ type pattern struct {
 // metadataKey is diffusers' key of settings in a file's metadata.
 const metadataKey = "lora_adapter_metadata"
 
-// fromMetadata reads the settings in a safetensors header; nil where there are none.
-// Their names may begin with "transformer.", next to those of text encoders.
-func fromMetadata(metadata map[string]string) (*Settings, error) {
+// settingsOf lists the components with the prefixes of their settings.
+var settingsOf = []struct {
+	part     Part
+	prefixes []string
+}{{Transformer, []string{"transformer.", ""}}, {CLIP, []string{"text_encoder."}}, {T5, []string{"text_encoder_2."}}}
+
+// fromMetadata reads the settings of each component in a safetensors header. The
+// transformer's may be without a prefix.
+func fromMetadata(metadata map[string]string) (map[Part]*Settings, error) {
+	all := map[Part]*Settings{}
 	text, ok := metadata[metadataKey]
 	if !ok {
-		return nil, nil
+		return all, nil
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(text), &fields); err != nil {
 		return nil, fmt.Errorf("the metadata %s are no JSON: %w", metadataKey, err)
 	}
-	for _, prefix := range []string{"transformer.", ""} {
-		field := func(name string) json.RawMessage { return fields[prefix+name] }
-		if !saysScale(field) {
-			continue
+	for _, of := range settingsOf {
+		for _, prefix := range of.prefixes {
+			field := func(name string) json.RawMessage { return fields[prefix+name] }
+			if all[of.part] != nil || !saysScale(field) {
+				continue
+			}
+			s, err := readSettings(field)
+			if err != nil {
+				return nil, fmt.Errorf("the metadata %s: %w", metadataKey, err)
+			}
+			if prefix != "" && len(s.patterns) == 0 && !s.root && s.alpha != 0 {
+				s.newly = "" // as it was always read
+			}
+			all[of.part] = s
 		}
-		s, err := readSettings(field)
-		if err != nil {
-			return nil, fmt.Errorf("the metadata %s: %w", metadataKey, err)
-		}
-		if prefix != "" && len(s.patterns) == 0 && !s.root && s.alpha != 0 {
-			s.newly = "" // as it was always read
-		}
-		return s, nil
 	}
-	return nil, nil
+	return all, nil
 }
 
 // ReadConfig reads an adapter_config.json, as PEFT writes next to a file that says
@@ -143,13 +151,16 @@ func inOrder(object json.RawMessage, f func(key string, value json.RawMessage) e
 	return nil
 }
 
-// apply gives a factor without an alpha of its own the settings'.
-func (s *Settings) apply(p *factor) {
-	p.alpha, p.root = s.alpha, s.root
-	name := strings.TrimPrefix(trim(p.stem), "transformer.")
+// apply gives a change without an alpha of its own the settings'.
+func (s *Settings) apply(c *change) {
+	c.alpha, c.root = s.alpha, s.root
+	name := trim(c.stem)
+	if _, rest, ok := encoder(c.stem); ok {
+		name = rest
+	}
 	for _, x := range s.patterns {
 		if x.fits.MatchString(name) {
-			p.alpha = x.alpha
+			c.alpha = x.alpha
 			return
 		}
 	}

@@ -12,7 +12,8 @@ import (
 
 // A Factor is an update of one linear layer to write: alpha/rank·B·A.
 type Factor struct {
-	Module string        // Black Forest Labs' name, "double_blocks.0.img_attn.qkv"
+	Part   Part          // the component that it is for
+	Module string        // Black Forest Labs' name, "double_blocks.0.img_attn.qkv"; Hugging Face's of a text encoder
 	A      tensor.Tensor // [rank, in]
 	B      tensor.Tensor // [out, rank]
 	Alpha  float64       // 0 is the rank
@@ -30,14 +31,17 @@ func Write(w io.Writer, format string, metadata map[string]string, factors ...Fa
 // Named returns factors as the tensors of a file in a format: Native, Kohya or
 // Diffusers. Only Kohya has a place for alpha; in the others B is scaled by
 // alpha/rank. Where Diffusers has queries, keys and values apart, each has its rows of
-// B, and of the rank what these rows use.
+// B, and of the rank what these rows use. Native has no names for text encoders.
 func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 	modules := modulesOf(factors)
 	var out []tensor.Named
 	for _, f := range factors {
 		m, ok := modules[f.Module]
 		if !ok {
-			return nil, fmt.Errorf("%q is not a linear layer of FLUX's transformer", f.Module)
+			return nil, fmt.Errorf("%q is not a linear layer of FLUX's", f.Module)
+		}
+		if f.Part != Transformer && format == Native {
+			return nil, fmt.Errorf("the format %s has no names for text encoders, such as %s. Write %s or %s", Native, f.Module, Kohya, Diffusers)
 		}
 		if len(f.A.Shape) != 2 || len(f.B.Shape) != 2 || f.A.Shape[0] != f.B.Shape[1] || f.A.Shape[0] == 0 {
 			return nil, fmt.Errorf("%s: factors of shapes %v and %v don't make an update", f.Module, f.A.Shape, f.B.Shape)
@@ -63,9 +67,10 @@ func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 			out = append(out, named(m.Native+".lora_A.weight", f.A), named(m.Native+".lora_B.weight", b))
 		case Kohya:
 			alpha := tensor.Tensor{Data: []float32{float32(scale * rank)}}
-			out = append(out, named(m.Kohya()+".lora_down.weight", f.A), named(m.Kohya()+".lora_up.weight", b), named(m.Kohya()+".alpha", alpha))
+			stem := kohyaPrefix[f.Part] + m.Underlined()
+			out = append(out, named(stem+".lora_down.weight", f.A), named(stem+".lora_up.weight", b), named(stem+".alpha", alpha))
 		case Diffusers:
-			parts, err := inDiffusers(m, f.A, b)
+			parts, err := inDiffusers(diffusersPrefix[f.Part], m, f.A, b)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", f.Module, err)
 			}
@@ -77,19 +82,25 @@ func Named(format string, factors ...Factor) ([]tensor.Named, error) {
 	return out, nil
 }
 
-// modulesOf returns the linear layers of a transformer with the blocks that factors name.
+// What names of each component begin with.
+var (
+	kohyaPrefix     = map[Part]string{Transformer: "lora_unet_", CLIP: "lora_te1_", T5: "lora_te3_"}
+	diffusersPrefix = map[Part]string{Transformer: "transformer.", CLIP: "text_encoder.", T5: "text_encoder_2."}
+)
+
+// modulesOf returns the linear layers of a model with the blocks that factors name.
 func modulesOf(factors []Factor) map[string]names.Module {
 	blocks := 0
 	for _, f := range factors {
 		var n int
-		for _, p := range []string{"double_blocks.%d.", "single_blocks.%d."} {
+		for _, p := range []string{"double_blocks.%d.", "single_blocks.%d.", "text_model.encoder.layers.%d.", "encoder.block.%d."} {
 			if _, err := fmt.Sscanf(f.Module, p, &n); err == nil && n < 1000 {
 				blocks = max(blocks, n+1)
 			}
 		}
 	}
 	modules := map[string]names.Module{}
-	for _, m := range names.Modules(blocks, blocks, true) {
+	for _, m := range slices.Concat(names.Modules(blocks, blocks, true), names.CLIPModules(blocks), names.T5Modules(blocks)) {
 		if !m.Norm {
 			modules[m.BFL] = m
 		}
@@ -98,7 +109,7 @@ func modulesOf(factors []Factor) map[string]names.Module {
 }
 
 // inDiffusers returns factors of a module as those of diffusers' own modules.
-func inDiffusers(m names.Module, a, b tensor.Tensor) (out []tensor.Named, err error) {
+func inDiffusers(prefix string, m names.Module, a, b tensor.Tensor) (out []tensor.Named, err error) {
 	rank, in, rows := a.Shape[0], a.Shape[1], b.Shape[0]
 	if m.Swap {
 		half := len(b.Data) / 2
@@ -113,8 +124,8 @@ func inDiffusers(m names.Module, a, b tensor.Tensor) (out []tensor.Named, err er
 		if len(m.Diffusers) > 1 {
 			pa, pb = used(pa, pb)
 		}
-		out = append(out, tensor.Named{Name: "transformer." + d + ".lora_A.weight", Tensor: pa},
-			tensor.Named{Name: "transformer." + d + ".lora_B.weight", Tensor: pb})
+		out = append(out, tensor.Named{Name: prefix + d + ".lora_A.weight", Tensor: pa},
+			tensor.Named{Name: prefix + d + ".lora_B.weight", Tensor: pb})
 	}
 	return out, nil
 }

@@ -18,8 +18,8 @@ type Module struct {
 	Norm      bool     // no linear layer but a scale: ".scale" by BFL, ".weight" by the others
 }
 
-// Kohya returns the module's name in kohya's LoRA files.
-func (m Module) Kohya() string { return "lora_unet_" + strings.ReplaceAll(m.BFL, ".", "_") }
+// Underlined returns the module's name as kohya's LoRA files have it behind a prefix.
+func (m Module) Underlined() string { return strings.ReplaceAll(m.BFL, ".", "_") }
 
 // PartRows returns the rows of the module's weight [out, in] that hold part i of
 // Diffusers. Queries, keys and values are as wide as the input.

@@ -64,8 +64,8 @@ func TestModuleNames(t *testing.T) {
 		{"final_layer.adaLN_modulation.1", "final_norm_out.linear", "lora_unet_final_layer_adaLN_modulation_1", "norm_out.linear"},
 	} {
 		m, ok := got[c.bfl]
-		if !ok || m.Native != c.native || m.Kohya() != c.kohya || strings.Join(m.Diffusers, " ") != c.diffusers {
-			t.Errorf("%s is %+v, kohya %s", c.bfl, m, m.Kohya())
+		if !ok || m.Native != c.native || "lora_unet_"+m.Underlined() != c.kohya || strings.Join(m.Diffusers, " ") != c.diffusers {
+			t.Errorf("%s is %+v, kohya %s", c.bfl, m, "lora_unet_"+m.Underlined())
 		}
 	}
 	linear1 := got["single_blocks.0.linear1"]

@@ -22,40 +22,40 @@ var LoRAFormats = []string{lora.Native, lora.Kohya, lora.Diffusers}
 // ConvertLoRA writes a LoRA in another format, with the same update of every weight:
 // in bfloat16 where that loses nothing, else in float32. alpha is the rank, or is left
 // out where the format has none. The file is written atomically, and replaces one
-// that exists only with force. The result is how many tensors of text
-// encoders were left out, which no model here reads.
-func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
+// that exists only with force. The result is what was left out, one string a
+// kind.
+func ConvertLoRA(in, out, format string, force bool) (dropped []string, err error) {
 	defer panics.Catch("converting the LoRA", &err)
 	if !strings.EqualFold(filepath.Ext(out), ".safetensors") {
-		return 0, fmt.Errorf("%s must end in .safetensors, the format that is written", out)
+		return nil, fmt.Errorf("%s must end in .safetensors, the format that is written", out)
 	}
 	fi, err := os.Stat(in)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if there, err := os.Stat(out); err == nil {
 		switch {
 		case os.SameFile(fi, there):
-			return 0, fmt.Errorf("%s is the file that is read: give the result another name", out)
+			return nil, fmt.Errorf("%s is the file that is read: give the result another name", out)
 		case !force:
-			return 0, fmt.Errorf("%s is there already, and nothing was converted: --force replaces it", out)
+			return nil, fmt.Errorf("%s is there already, and nothing was converted: --force replaces it", out)
 		}
 	}
 	c, f, err := OpenLoRA(in)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := f.Check(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	factors, err := f.Factors()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	tensors, err := lora.Named(format, factors...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	exact, size := true, int64(0)
 	list := map[string]tensor.Tensor{}
@@ -68,9 +68,9 @@ func ConvertLoRA(in, out, format string, force bool) (ignored int, err error) {
 	}
 	metadata := map[string]string{"format": "pt"}
 	if err := hasRoom(out, size); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return len(f.Ignored), files.WriteFile(out, func(w io.Writer) error {
+	return f.Dropped(), files.WriteFile(out, func(w io.Writer) error {
 		if exact {
 			return WriteBFloat16(w, metadata, list)
 		}

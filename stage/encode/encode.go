@@ -20,6 +20,8 @@ type Op struct {
 	Length   int  // tokens that the prompt is padded or cut to
 	Pooled   bool // encoders that give one vector of a whole prompt read it too
 	Unpadded bool `recipe:"omitzero"` // a shorter prompt keeps its own length
+
+	Adapters []eligen.AdapterWeights `recipe:"omitzero"` // LoRAs that change the encoders
 }
 
 // Kind returns the stage's name and version.
@@ -33,7 +35,9 @@ func (o Op) String() string { return strconv.Quote(o.Prompt) }
 
 // Run encodes the prompt.
 func (o Op) Run(ctx context.Context, c *eligen.Call) error {
-	cond, err := c.Engine.EncodePrompt(ctx, o.Text, o.Prompt, eligen.Reading{Length: o.Length, Pooled: o.Pooled, Unpadded: o.Unpadded})
+	cond, err := c.Engine.EncodePrompt(ctx, o.Text, o.Prompt, eligen.Reading{
+		Length: o.Length, Pooled: o.Pooled, Unpadded: o.Unpadded, Adapters: o.Adapters,
+	})
 	if err != nil {
 		return err
 	}
