@@ -33,6 +33,7 @@ var mayImport = map[string]string{
 	"fetch":   "eligen",
 	"hub":     "eligen",
 	"draft":   "eligen",
+	"layouts": "eligen", // it reads and writes forms of others, and scenes as text
 	"farm":    "eligen",
 	"tui":     "eligen",
 	"web":     "eligen",
@@ -40,12 +41,12 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset hub draft train eval",
+	"app": "eligen dsl stage planner runtime store model dataset hub draft layouts train eval",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft tui web scenes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web scenes",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -107,7 +108,7 @@ var shared = map[string]string{
 	"files":     "dsl runtime store model train dataset fetch hub app cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
-	"pixels":    "dsl stage app planner model dataset cmd",
+	"pixels":    "dsl stage app planner model dataset layouts cmd",
 	"words":     "dsl planner model",
 	"tensor":    "eligen stage model train app bench",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
@@ -131,6 +132,7 @@ var home = map[string]string{
 	"github.com/nats-io/":        "farm",
 	"github.com/openai/":         "draft",
 	"github.com/kaptinlin/":      "draft",
+	"go.yaml.in/":                "layouts",
 	"net/http":                   "fetch hub draft store web",
 }
 
