@@ -12,7 +12,6 @@ type cond struct {
 	words    string
 	clip     string // FLUX's other text
 	shape    *shape
-	pixels   bool // of shape's box
 	strength *float64
 	node     string // that places it
 }

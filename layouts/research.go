@@ -36,7 +36,7 @@ func readLMD(r *reader) error {
 		r.json = value{kind: 'o', obj: []member{{"", value{kind: 's', str: string(r.Data)}}}}
 	}
 	for _, m := range r.json.obj {
-		answers := m.value.records()
+		answers := m.records()
 		for i, a := range answers {
 			s, err := r.lmd(m.name, a.text())
 			if err != nil {

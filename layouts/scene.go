@@ -77,7 +77,7 @@ var article_ = regexp.MustCompile(`^(a|an|the|one)\s+`)
 func slug(s string) string {
 	s = article_.ReplaceAllString(strings.ToLower(strings.TrimSpace(s)), "")
 	var out string
-	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9') }) {
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }) {
 		if out == "" && word[0] >= '0' && word[0] <= '9' {
 			word = "n" + word
 		}

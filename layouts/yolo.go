@@ -138,7 +138,7 @@ func yoloList(v value) (out []string) {
 		for len(out) <= i {
 			out = append(out, "")
 		}
-		out[i] = m.value.text()
+		out[i] = m.text()
 	}
 	return out
 }
