@@ -44,7 +44,8 @@ func (n *gnode) isSampler() bool {
 	linked := func(names ...string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return n.in[name].node != "" })
 	}
-	return linked("latent_image", "latent", "samples") && (linked("positive") && linked("model") || linked("guider") || linked("conditioning") && linked("model"))
+	return linked("latent_image", "latent", "samples") &&
+		(linked("positive") && linked("model") || linked("guider") || linked("conditioning") && linked("model"))
 }
 
 // comfy reads a graph: the scene of the sampler that has regions.
@@ -358,10 +359,11 @@ func (w *walk) through(n *gnode, depth int) ([]cond, error) {
 	var out []cond
 	for _, name := range n.names {
 		low := strings.ToLower(name)
-		if n.in[name].node == "" || strings.Contains(low, "negative") != w.negative && (strings.Contains(low, "negative") || strings.Contains(low, "positive")) {
+		no, yes := strings.Contains(low, "negative"), strings.Contains(low, "positive")
+		if n.in[name].node == "" || (no || yes) && no != w.negative {
 			continue
 		}
-		if strings.HasPrefix(low, "cond") || strings.HasPrefix(low, "positive") || strings.HasPrefix(low, "negative") || strings.HasPrefix(low, "base_cond") {
+		if slices.ContainsFunc([]string{"cond", "base_cond", "positive", "negative"}, func(p string) bool { return strings.HasPrefix(low, p) }) {
 			list, err := w.conds(n, depth, []string{name})
 			if err != nil {
 				return nil, err

@@ -471,7 +471,8 @@ func (r *reader) anno(e *Entity, a value, s *Scene, where string) error {
 			}
 		}
 		e.shape = shape{kind: "mask", mask: m}
-		r.say("masks are COCO run lengths and are taken in place of the boxes; the tool's own script throws them away and follows the boxes alone")
+		r.say("masks are COCO run lengths and are taken in place of the boxes; the tool's own script throws them away " +
+			"and follows the boxes alone")
 	}
 	return nil
 }

@@ -35,7 +35,8 @@ func isLabelStudio(c *content) string {
 }
 
 func readLabelStudio(r *reader) error {
-	if err := r.convention("xywh", 100, "left top width height, turned clockwise about that corner", "percent of width and of height"); err != nil {
+	const order = "left top width height, turned clockwise about that corner"
+	if err := r.convention("xywh", 100, order, "percent of width and of height"); err != nil {
 		return err
 	}
 	for i, task := range r.json.records() {

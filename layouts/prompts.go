@@ -278,7 +278,8 @@ func readEditorBoxes(r *reader) error {
 	}
 	s.Canvas = r.canvas(s.Canvas)
 	if unit == 0 && r.conv.unit == 0 && s.Canvas == nil {
-		r.ask("--size WxH, or --convention xywh/1000", "the numbers go up to %g: pixels of a canvas that is not in the file, or thousandths", most)
+		r.ask("--size WxH, or --convention xywh/1000",
+			"the numbers go up to %g: pixels of a canvas that is not in the file, or thousandths", most)
 	}
 	for i, row := range list.arr {
 		e := Entity{Type: row.get("type").text(), Text: row.get("text").text()}

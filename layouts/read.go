@@ -105,7 +105,8 @@ func (c *content) stem() string {
 // named opens a file that the source names: it must lie in the source's folder, or below.
 func (c *content) named(name string) ([]byte, error) {
 	name = strings.ReplaceAll(name, `\`, "/")
-	if clean := path.Clean(name); name == "" || path.IsAbs(name) || strings.Contains(name, ":") || clean == ".." || strings.HasPrefix(clean, "../") {
+	clean := path.Clean(name)
+	if name == "" || path.IsAbs(name) || strings.Contains(name, ":") || clean == ".." || strings.HasPrefix(clean, "../") {
 		return nil, fmt.Errorf("%q leads out of the file's folder", name)
 	}
 	return c.beside(name)

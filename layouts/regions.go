@@ -149,7 +149,8 @@ func (w *walk) lora(n *gnode) {
 	name := n.in["lora_name"].text()
 	scale := w.number(n, "strength_model", 0).floatPtr()
 	w.s.Adapters = append(w.s.Adapters, Adapter{Kind: "lora", Name: n.in["adapter_name"].text(), Source: name, Scale: scale})
-	w.say("the LoRA %s is not in the file: the scene has it as a comment; put it next to the scene", path.Base(strings.ReplaceAll(name, `\`, "/")))
+	w.say("the LoRA %s is not in the file: the scene has it as a comment; put it next to the scene",
+		path.Base(strings.ReplaceAll(name, `\`, "/")))
 }
 
 // regional follows the chain of CreateRegionalCond, the first region first.
@@ -289,7 +290,8 @@ func (w *walk) maskOf(n *gnode, name string, depth int) (*bitmap, error) {
 	case "LoadImageMask", "LoadImage":
 		return w.loaded(to)
 	}
-	return nil, fmt.Errorf("its mask comes from node %s (%s), which is not understood; save the mask as a picture, and load it there", to.id, to.class)
+	return nil, fmt.Errorf("its mask comes from node %s (%s), which is not understood; save the mask as a picture, and load it there",
+		to.id, to.class)
 }
 
 func (w *walk) size(n *gnode, x, y string) (int, int, error) {

@@ -205,7 +205,8 @@ func (e *Entity) region() eligen.Region {
 		}
 		return r
 	case "mask":
-		return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(s.mask.w, s.mask.h, func(x, y int) bool { return s.mask.on[y*s.mask.w+x] })}
+		m := s.mask
+		return eligen.Region{Kind: "image", Fit: "stretch", Bitmap: eligen.NewBitmap(m.w, m.h, func(x, y int) bool { return m.on[y*m.w+x] })}
 	}
 	b := cut(e.shape.box)
 	return eligen.Box(b[0], b[1], b[2], b[3])
@@ -486,7 +487,8 @@ func (w *writer) timeline(s *Scene, kept []painted) {
 			if k.Outside {
 				b = []float64{-2, -2, -1, -1}
 			}
-			fmt.Fprintf(&w.b, "      { at = %d, value = xyxy(%s, %s, %s, %s)%s },\n", at, number(b[0]), number(b[1]), number(b[2]), number(b[3]), ease)
+			fmt.Fprintf(&w.b, "      { at = %d, value = xyxy(%s, %s, %s, %s)%s },\n",
+				at, number(b[0]), number(b[1]), number(b[2]), number(b[3]), ease)
 		}
 		w.b.WriteString("    ]\n  }\n")
 	}

@@ -98,7 +98,8 @@ func (r *reader) cvatShape(e *Entity, k *node, c *Canvas) (ok bool, err error) {
 			r.polygon(e, [][][2]float64{round(n[0], n[1], n[2], n[3], n[4]*math.Pi/180)}, c, 0)
 			return true, nil
 		}
-		e.shape = shape{kind: "ellipse", box: [4]float64{(n[0] - n[2]) / w, (n[1] - n[3]) / h, (n[0] + n[2]) / w, (n[1] + n[3]) / h}, pixels: c == nil}
+		box := [4]float64{(n[0] - n[2]) / w, (n[1] - n[3]) / h, (n[0] + n[2]) / w, (n[1] + n[3]) / h}
+		e.shape = shape{kind: "ellipse", box: box, pixels: c == nil}
 	case "polygon":
 		pts, err := cvatPoints(k.attrs["points"])
 		if err != nil {
@@ -275,8 +276,8 @@ func (r *reader) cvatTrack(t *node, s *Scene) error {
 // LabelMe's XML: polygons by x and y, masks as pictures in another folder.
 
 func isLabelMeXML(c *content) string {
-	if c.xml != nil && c.xml.name == "annotation" && (c.xml.kid("imagesize", "nrows").name != "" || c.xml.kid("object", "polygon", "pt").name != "" ||
-		c.xml.kid("object", "segm").name != "") {
+	if c.xml != nil && c.xml.name == "annotation" && (c.xml.kid("imagesize", "nrows").name != "" ||
+		c.xml.kid("object", "polygon", "pt").name != "" || c.xml.kid("object", "segm").name != "") {
 		return "it is an annotation with imagesize and polygons"
 	}
 	return ""

@@ -330,11 +330,13 @@ func readCreateML(r *reader) error {
 		}
 		for i, a := range row.get("annotations").arr {
 			e := Entity{Prompt: a.get("label").words()}
-			if err := r.named4(&e, a.get("coordinates"), &s, [4]string{"x", "y", "width", "height"}, fmt.Sprintf("%s, annotation %d", name, i+1)); err != nil {
+			if err := r.named4(&e, a.get("coordinates"), &s, [4]string{"x", "y", "width", "height"},
+				fmt.Sprintf("%s, annotation %d", name, i+1)); err != nil {
 				return err
 			}
 			if b := e.shape.box; !chosen && (b[0] < 0 || b[1] < 0) {
-				r.ask("--convention corner, or --convention centre", "x and y: corner or centre? As Create ML documents it (the centre), boxes begin outside the picture")
+				r.ask("--convention corner, or --convention centre",
+					"x and y: corner or centre? As Create ML documents it (the centre), boxes begin outside the picture")
 			}
 			s.Entities = append(s.Entities, e)
 		}

@@ -57,7 +57,7 @@ eligen import layout.json --json`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.out, "out", "", "write to this `FILE`")
-	f.StringVar(&o.convention, "convention", "", "read boxes in this `ORDER/UNIT`, such as xyxy, yxyx/1000, centre or corner/px; SR is RAG's grid")
+	f.StringVar(&o.convention, "convention", "", "read boxes in this `ORDER/UNIT`, such as yxyx/1000, corner/px or centre; SR is RAG's grid")
 	f.StringVar(&o.size, "size", "", "the canvas where the file has none, and the renders' size: `WxH`")
 	f.StringArrayVar(&o.words, "words", nil, "`TEXT` for an entity that has no words; repeat it, in their order")
 	f.StringArrayVar(&o.places, "place", nil, "`NAME=x0,y0,x1,y1` in fractions, for an entity that has no place; repeat it")
