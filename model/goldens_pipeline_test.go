@@ -429,7 +429,7 @@ func (g *golden) pipelineEngine(t *testing.T, s *suite) *pipelineEngine {
 	t.Helper()
 	dir := g.modelFolder()
 	dims := g.dims(t, dir)
-	layout, err := fluxfamily.Find(g.findTransformer(t, dir, dims.DiT))
+	layout, err := fluxfamily.Find(g.findTransformer(t, dir, dims.DiT), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

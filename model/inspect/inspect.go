@@ -56,7 +56,7 @@ func Path(path string) (Report, error) {
 		}
 		return Report{}, err
 	} else if fi.IsDir() {
-		if l, err := fluxfamily.Find(path); err == nil || l.Transformer != "" && l.Transformer != path &&
+		if l, err := fluxfamily.Find(path, nil, nil); err == nil || l.Transformer != "" && l.Transformer != path &&
 			(l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
 			return inspectModel(path, l, err)
 		}
@@ -97,7 +97,7 @@ func inspectModel(path string, l fluxfamily.Files, incomplete error) (Report, er
 		problems = append(problems, incomplete.Error())
 	}
 	for _, p := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
-		if p == "" {
+		if p == "" || slices.ContainsFunc(r.Parts, func(other Report) bool { return other.Path == p }) {
 			continue
 		}
 		part, err := Path(p)

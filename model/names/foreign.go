@@ -93,6 +93,9 @@ func anywhere(has map[string]bool, mark string) bool {
 func Variant(in, out int) string {
 	const plain = 64 // 16 channels of 2×2 cells
 	if out == 0 {
+		if in != 2*plain && in != 6*plain {
+			return ""
+		}
 		out = plain
 	}
 	switch in {

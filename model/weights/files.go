@@ -57,9 +57,10 @@ func checkpointFiles(path string) (paths []string, index map[string]string, err 
 // next to which repositories may hold them.
 var indexes = []string{"*.safetensors.index.json", "*.safetensors.index.*.json", "*.bin.index.json", "*.bin.index.*.json"}
 
-// usual are the names that libraries give a model's single file, and singles those of any other.
+// usual are the names that libraries give a model's single file, and singles those of any other, by format.
 var (
 	usual   = []string{"diffusion_pytorch_model.safetensors", "model.safetensors"}
+	formats = []string{"safetensors", "GGUF", "PyTorch"}
 	singles = [][]string{{"*.safetensors", "*.sft"}, {"*.gguf"}, {"*.bin", "*.pt", "*.pth", "*.ckpt"}}
 )
 
@@ -102,7 +103,7 @@ func folderFiles(dir string) (paths []string, index map[string]string, err error
 
 // singleFile finds the one file of weights of a folder.
 func singleFile(dir string) (paths []string, index map[string]string, err error) {
-	for _, patterns := range singles {
+	for i, patterns := range singles {
 		var found []string
 		for _, p := range patterns {
 			list, err := filepath.Glob(filepath.Join(globEscape(dir), p))
@@ -121,8 +122,8 @@ func singleFile(dir string) (paths []string, index map[string]string, err error)
 		case 1:
 			return found, nil, nil
 		default:
-			return nil, nil, fmt.Errorf("%s holds %d files of weights (%s) and no index (a file *.safetensors.index.json) that says how "+
-				"they belong together. Name one of them", dir, len(found), strings.Join(patterns, ", "))
+			return nil, nil, fmt.Errorf("%s holds %d %s files and no index (a file *.safetensors.index.json) that says how "+
+				"they belong together. Name one of them", dir, len(found), formats[i])
 		}
 	}
 	return nil, nil, fmt.Errorf("%s holds no safetensors file, and none in GGUF's or PyTorch's format", dir)

@@ -130,6 +130,29 @@ func (c *Checkpoint) Of(kind string) *Checkpoint {
 	return c.parts[kind]
 }
 
+// Kinds returns the kinds of the networks that a file holds, by its header. A LoRA is none, and another
+// model's file is an error.
+func Kinds(path string) (kinds []string, err error) {
+	c, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if c.Kind != KindLoRA && c.Kind != KindUnknown && c.Kind != KindAllInOne {
+		kinds = []string{c.Kind}
+	}
+	for _, p := range c.Parts() {
+		if err := p.Refused(); err != nil {
+			return nil, err
+		}
+		kinds = append(kinds, p.Kind)
+	}
+	if err := c.Refused(); err != nil {
+		return nil, err
+	}
+	return kinds, nil
+}
+
 // Parts returns the networks in a file that holds several, in the order of a model's.
 func (c *Checkpoint) Parts() (list []*Checkpoint) {
 	for _, kind := range []string{KindTransformer, KindCLIP, KindT5, KindAutoencoder, KindSigLIP, KindIPAdapter} {

@@ -43,7 +43,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its " +
 			"transformer's file, with the autoencoder and the text encoders beside it")
 	}
-	l, err := Find(m.Path)
+	l, err := Find(m.Path, nil, nil)
 	if err != nil {
 		return nil, err
 	}
