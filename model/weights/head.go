@@ -43,17 +43,21 @@ func readHead(r io.ReaderAt, size int64) (h head, err error) {
 		h.container = containerTorch
 		h.infos, err = torch.Read(r, size)
 	default:
-		if err := noWeights(first); err != nil {
-			return h, err
+		text := noWeights(first)
+		if text != nil && !errors.Is(text, errText) {
+			return h, text
 		}
 		h.container = containerSafetensors
 		h.infos, h.metadata, err = tensor.ReadHeader(io.NewSectionReader(r, 0, size), size)
+		if err != nil && text != nil {
+			err = fmt.Errorf("%w; %w", err, text)
+		}
 	}
 	return h, err
 }
 
 // errText is the error of text that is nothing known.
-var errText = errors.New("not a safetensors file: it is text")
+var errText = errors.New("it is text")
 
 // asNamed explains the error of a file that is neither GGUF nor PyTorch's by its name, where
 // that says what was expected.
