@@ -66,30 +66,40 @@ func (o *inspectOptions) run(c *cobra.Command, a *app.App, args []string) error 
 
 // convertOptions are the flags of `eligen models convert`.
 type convertOptions struct {
-	force  bool
-	format string
+	force          bool
+	format, to, of string
 }
 
 func newModelsConvert() *cobra.Command {
 	var o convertOptions
 	c := &cobra.Command{
-		Use:   "convert IN OUT.safetensors",
-		Short: "Convert weights to safetensors, or a LoRA's format",
-		Long: `Convert a file that PyTorch's torch.save wrote to safetensors, with the same numbers.
+		Use:   "convert {FILE|FOLDER} OUT",
+		Short: "Convert weights, or a LoRA's format",
+		Long: `Convert weights of any kind that eligen reads to safetensors or GGUF, by OUT's ending .safetensors or .gguf:
+GGUF, 8-bit floats, bitsandbytes' NF4, all-in-one files, diffusers' folders, and files that PyTorch's torch.save
+wrote. Tensors get the names that Black Forest Labs and Hugging Face publish. A folder with a model's files
+becomes one file with all networks.
 
-Such a file is an archive with a pickle, which is a program. eligen doesn't run it: it finds tensors in
-dictionaries, and refuses a file that needs more, with exit code 6. It also refuses a file whose tensors share
-numbers so that they would fill more than eight times the file's size. The result is written atomically, and an
-existing file stays, unless you pass --force.
+--to stores them in another type. Without it plain numbers stay as they are, and quantised ones become bfloat16.
 
-With --format, IN is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format you name:
+A file of PyTorch's is an archive with a pickle, which is a program. eligen doesn't run it: it finds tensors in
+dictionaries, and refuses a file that needs more, with exit code 6. Without other flags it keeps their names. It
+also refuses a file whose tensors share numbers so that they would fill more than eight times the file's size.
+
+The result is written atomically, and an existing file stays, unless you pass --force.
+
+With --format, FILE is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format you name:
 it changes every weight by the same amount. Alpha is multiplied into the factors.`,
 		Example: `eligen models convert ip-adapter.bin ip-adapter.safetensors
+eligen models convert flux1-dev-Q8_0.gguf flux1-dev.safetensors
+eligen models convert FLUX.1-dev flux1-dev-fp8.safetensors --to fp8_scaled
 eligen models convert --format kohya eligen.safetensors eligen-kohya.safetensors`,
 		Args: exactly(2),
 		RunE: o.run,
 	}
 	c.Flags().BoolVar(&o.force, "force", false, "replace OUT")
+	c.Flags().StringVar(&o.to, "to", "", "store weights as `TYPE`: "+strings.Join(weights.Types, ", "))
+	c.Flags().StringVar(&o.of, "part", "", "convert one `PART` of several: transformer, autoencoder, clip or t5")
 	c.Flags().StringVar(&o.format, "format", "", "convert a LoRA to `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
 	return c
 }
@@ -99,7 +109,11 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 	if o.format != "" {
 		return o.lora(c, in, out)
 	}
-	if err := weights.Convert(in, out, o.force); err != nil {
+	convert := func() error { return weights.Save(in, out, o.to, o.of, o.force) }
+	if o.to == "" && o.of == "" && weights.IsTorch(in) {
+		convert = func() error { return weights.Convert(in, out, o.force) }
+	}
+	if err := convert(); err != nil {
 		var unreadable weights.ErrUnreadable
 		if errors.As(err, &unreadable) {
 			return exit{exitIntegrity, err}

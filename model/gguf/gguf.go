@@ -444,7 +444,7 @@ func Header(metadata map[string]string, tensors []tensor.Info) ([]byte, error) {
 	var at int64
 	for _, t := range tensors {
 		code, ok := codes[t.DType]
-		if !ok || len(t.Shape) > maxAxes || len(t.Name) > 63 {
+		if !ok || len(t.Shape) > maxAxes || len(t.Name) > 1<<10 {
 			return nil, fmt.Errorf("tensor %q %s%v can't be in a GGUF file", t.Name, t.DType, t.Shape)
 		}
 		text(t.Name)

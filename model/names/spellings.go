@@ -161,3 +161,22 @@ func T5HF(name string) (string, bool) {
 	n, err := strconv.Atoi(m[1])
 	return fmt.Sprintf("encoder.block.%d.layer.%s.weight", n, inBlock[m[2]]), err == nil
 }
+
+// T5Llama returns llama.cpp's name for Hugging Face's name of a tensor of T5's encoder, and any other name
+// as it is.
+func T5Llama(name string) string {
+	switch name {
+	case "shared.weight":
+		return "token_embd.weight"
+	case "encoder.final_layer_norm.weight":
+		return "enc.output_norm.weight"
+	}
+	rest, ok := strings.CutPrefix(name, "encoder.block.")
+	number, rest, ok2 := strings.Cut(rest, ".layer.")
+	for llama, hf := range inBlock {
+		if ok && ok2 && rest == hf+".weight" {
+			return "enc.blk." + number + "." + llama + ".weight"
+		}
+	}
+	return name
+}
