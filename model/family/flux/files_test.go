@@ -58,7 +58,8 @@ func TestFindByContent(t *testing.T) {
 	modeltest.WriteRamps(t, filepath.Join(dir, "lora.safetensors"), weights.Weight{Name: "double_blocks.0.img_attn.qkv.lora_A.weight",
 		Shape: []int{2, 2}})
 	modeltest.WriteRamps(t, filepath.Join(clips, "c.safetensors"), clip)
-	if err := os.WriteFile(filepath.Join(dir, "clip_of_git.safetensors"), []byte("version https://git-lfs.github.com/spec/v1\n"), 0o644); err != nil {
+	pointer := []byte("version https://git-lfs.github.com/spec/v1\n")
+	if err := os.WriteFile(filepath.Join(dir, "clip_of_git.safetensors"), pointer, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Find(dir, nil, nil); err == nil || !strings.Contains(err.Error(), "lacks the CLIP text encoder") ||
@@ -67,7 +68,8 @@ func TestFindByContent(t *testing.T) {
 	}
 	beside := func(part string) []string { return []string{filepath.Join(dir, "nowhere"), clips} }
 	mine := filepath.Join(dir, "mine.sft")
-	want := Files{Transformer: mine, Autoencoder: mine, CLIP: filepath.Join(clips, "c.safetensors"), T5: filepath.Join(dir, "whatever.safetensors")}
+	want := Files{Transformer: mine, Autoencoder: mine, CLIP: filepath.Join(clips, "c.safetensors"),
+		T5: filepath.Join(dir, "whatever.safetensors")}
 	for _, path := range []string{dir, mine} {
 		if got, err := Find(path, nil, beside); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", path, got, err)

@@ -333,26 +333,12 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 			r.Close()
 		}
 	}()
-	open := func(name string) (c *weights.Checkpoint, d eligen.Digest, err error) {
-		if c, d, err = f.checkpoint(name); err == nil {
-			r.Open = append(r.Open, c)
-		}
-		return c, d, err
-	}
-	dit, ditDigest, err := open(TransformerFile)
+	n, err := f.networks(r)
 	if err != nil {
 		return nil, err
 	}
-	ae, aeDigest, err := open(AutoencoderFile)
-	if err != nil {
-		return nil, err
-	}
-	txt, txtDigest, err := open(TextFile)
-	if err != nil {
-		return nil, err
-	}
-	t5, clip, cfg := txt.Part("t5."), txt.Part("clip."), fluxmodel.TextConfig{T5: man.T5, CLIP: man.CLIP}
-	if err := man.check(dit, ae, t5, clip); err != nil {
+	cfg := fluxmodel.TextConfig{T5: man.T5, CLIP: man.CLIP}
+	if err := man.check(n.dit, n.ae, n.t5, n.clip); err != nil {
 		return nil, err
 	}
 	load, digests, err := f.tokenizers()
@@ -362,15 +348,15 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	tokens := fluxmodel.Checked(cfg, load)
 	r.Spec = man.spec(tokens)
 	r.Spec.Family, r.Spec.DType = m.Family, dtype
-	r.Spec.Text = family.Digest("text", dtype, cfg, append(digests, txtDigest)...)
-	r.Spec.Transformer = family.Digest("transformer", dtype, man.Transformer, ditDigest)
-	r.Spec.Autoencoder = family.Digest("autoencoder", "float32", man.Autoencoder, aeDigest)
+	r.Spec.Text = family.Digest("text", dtype, cfg, slices.Concat(digests, n.digests[n.t5], n.digests[n.clip])...)
+	r.Spec.Transformer = family.Digest("transformer", dtype, man.Transformer, n.digests[n.dit]...)
+	r.Spec.Autoencoder = family.Digest("autoencoder", "float32", man.Autoencoder, n.digests[n.ae]...)
 	r.Encoders = &fluxmodel.Text{
-		TextConfig: cfg, T5Weights: t5, CLIPWeights: clip, Tokens: tokens, DType: computed,
+		TextConfig: cfg, T5Weights: n.t5, CLIPWeights: n.clip, Tokens: tokens, DType: computed,
 		Digest: r.Spec.Text, EntityLength: man.EntityTextLength,
 	}
-	part := &fluxmodel.DiT{Config: man.Transformer, Loader: dit, Computed: computed}
-	r.Transformer, r.Autoencoder, r.LoRA = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: ae}, weights.ParseLoRA
+	part := &fluxmodel.DiT{Config: man.Transformer, Loader: n.dit, Computed: computed}
+	r.Transformer, r.Autoencoder, r.LoRA = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: n.ae}, weights.ParseLoRA
 	f.adapters(man, r, part)
 	return r, nil
 }
