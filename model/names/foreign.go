@@ -2,6 +2,7 @@ package names
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -87,6 +88,13 @@ func anywhere(has map[string]bool, mark string) bool {
 	}
 	return false
 }
+
+// architectures are other models, as their GGUF files call them.
+var architectures = []string{"sd1", "sdxl", "sd3", "aura", "ltxv", "hyvid", "wan", "hidream", "cosmos", "lumina2", "qwen_image",
+	"chroma", "flux2", "z_image", "llama", "qwen2", "qwen2vl", "qwen3", "qwen3vl", "gemma2", "gemma3", "mistral3", "clip-vision", "umt5"}
+
+// ForeignArchitecture reports whether a GGUF file says itself that it is another model's.
+func ForeignArchitecture(name string) bool { return slices.Contains(architectures, name) }
 
 // Variant names the FLUX.1 that takes more than the picture's latents, by the inputs of its img_in and
 // the outputs of its final layer, which are the latents'; "" is a plain one.

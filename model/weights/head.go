@@ -103,6 +103,9 @@ func noWeights(first []byte) error {
 	if len(first) == 0 {
 		return errOther{"the file is empty (0 bytes): download it again"}
 	}
+	if len(first) > 8 && first[8] == '{' && bytes.Equal(first[3:8], make([]byte, 5)) {
+		return nil // the length of a safetensors header may begin as anything else does
+	}
 	if first[0] == 0x80 && len(first) > 1 && first[1] < 6 {
 		return errPickle
 	}

@@ -41,8 +41,12 @@ func (c *Checkpoint) identify(all []entry) {
 	default:
 		c.Foreign = names.Foreign(has)
 	}
+	if a := c.Metadata[gguf.Architecture]; c.Foreign == "" && c.Container == containerGGUF && names.ForeignArchitecture(a) {
+		c.Foreign = fmt.Sprintf("a GGUF file of the architecture %q", a)
+	} else {
+		c.architecture(len(found) > 0)
+	}
 	if c.Foreign != "" || len(found) == 0 {
-		c.architecture()
 		c.list(cutPrefix(all, "model.diffusion_model."))
 		return
 	}
@@ -73,13 +77,13 @@ func cutPrefix(all []entry, prefix string) []entry {
 }
 
 // architecture has a GGUF file say itself which model's it is.
-func (c *Checkpoint) architecture() {
+func (c *Checkpoint) architecture(known bool) {
 	a := c.Metadata[gguf.Architecture]
 	switch {
 	case c.Container != containerGGUF || a == "":
 	case c.Foreign != "":
 		c.Foreign += fmt.Sprintf(" (its architecture is %q)", a)
-	case c.Kind == KindUnknown:
+	case c.Kind == KindUnknown && !known:
 		c.Foreign = fmt.Sprintf("a GGUF file of the architecture %q, with tensors of no model that eligen runs", a)
 	}
 }

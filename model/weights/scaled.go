@@ -25,6 +25,18 @@ type settings struct {
 // quantised are the names of ComfyUI's formats that are read, and the dtypes of their weights.
 var quantised = map[string]string{"float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "int8_tensorwise": "INT8"}
 
+// check refuses a format that isn't read.
+func (s settings) check() error {
+	switch _, ok := quantised[s.Format]; {
+	case s.Format == "":
+	case !ok:
+		return fmt.Errorf("it is quantised as %s; eligen reads %s", s.Format, strings.Join(slices.Sorted(maps.Keys(quantised)), ", "))
+	case s.Rotated:
+		return fmt.Errorf("it is quantised as %s with rotated rows (convrot), which eligen doesn't read", s.Format)
+	}
+	return nil
+}
+
 // dequantise gives weights their scales, and leaves out the tensors that only say how others are
 // stored. What it can't make sense of stays, for Check to point at.
 func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry, error) {
@@ -45,6 +57,11 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 			if role == names.InputScale {
 				c.Ignored = append(c.Ignored, e.info.Name)
 			}
+		case role == names.Settings: // of a layer whose weight has another name
+			if note, err := e.settings(); err == nil {
+				notes[strings.TrimSuffix(weight, ".weight")] = note
+			}
+			out = append(out, e)
 		case names.Marker(e.info.Name):
 			c.Ignored = append(c.Ignored, e.info.Name)
 		default:
@@ -52,6 +69,11 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 		}
 	}
 	var refused refusals
+	for _, layer := range slices.Sorted(maps.Keys(notes)) {
+		if !have[layer+".weight"] { // stored under other names: its format says why
+			refused.add(layer, notes[layer].check())
+		}
+	}
 	for i := range out {
 		name := out[i].info.Name
 		note := noteOf(notes, strings.TrimSuffix(name, ".weight"))
@@ -59,9 +81,7 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 		if with == nil && note.Format == "" {
 			continue
 		}
-		if err := out[i].apply(with, note); err != nil {
-			refused.add(strings.TrimSuffix(name, ".weight"), err)
-		}
+		refused.add(strings.TrimSuffix(name, ".weight"), out[i].apply(with, note))
 	}
 	return out, refused.err()
 }
@@ -81,14 +101,20 @@ func noteOf(notes map[string]settings, layer string) settings {
 	return settings{}
 }
 
+// settings reads a tensor that is JSON.
+func (e entry) settings() (s settings, err error) {
+	data, err := e.segments[0].of.bytes()
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	return s, err
+}
+
 // apply gives a weight its scales.
 func (e *entry) apply(with companions, note settings) error {
 	if s, ok := with[names.Settings]; ok {
-		data, err := s.segments[0].of.bytes()
-		if err == nil {
-			err = json.Unmarshal(data, &note)
-		}
-		if err != nil {
+		var err error
+		if note, err = s.settings(); err != nil {
 			return fmt.Errorf("its comfy_quant can't be read: %w", err)
 		}
 	}
@@ -96,14 +122,11 @@ func (e *entry) apply(with companions, note settings) error {
 		return e.blockwise(with)
 	}
 	of := *e.segments[0].of // the scaled one is another
+	if err := note.check(); err != nil {
+		return err
+	}
 	if note.Format != "" {
-		dtype, ok := quantised[note.Format]
-		switch {
-		case !ok:
-			return fmt.Errorf("it is quantised as %s; eligen reads %s", note.Format, strings.Join(slices.Sorted(maps.Keys(quantised)), ", "))
-		case note.Rotated:
-			return fmt.Errorf("it is quantised as %s with rotated rows (convrot), which eligen doesn't read", note.Format)
-		}
+		dtype := quantised[note.Format]
 		if of.format.Bytes != 1 || of.format.Elements != 1 {
 			return fmt.Errorf("it is said to be %s, and is stored as %s", note.Format, of.format.Name)
 		}
@@ -219,6 +242,9 @@ type refusals struct {
 }
 
 func (r *refusals) add(layer string, err error) {
+	if err == nil {
+		return
+	}
 	if r.first == nil {
 		r.first, r.more = map[string]string{}, map[string]int{}
 	}
