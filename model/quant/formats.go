@@ -16,7 +16,7 @@ var formats = func() map[string]Format {
 		{"Q2_K", 256, 84, decodeQ2K, nil}, {"Q3_K", 256, 110, decodeQ3K, nil}, {"Q4_K", 256, 144, decodeQ4K, nil},
 		{"Q5_K", 256, 176, decodeQ5K, nil}, {"Q6_K", 256, 210, decodeQ6K, nil}, {"IQ4_XS", 256, 136, decodeIQ4XS, nil},
 		{"NF4", 2, 1, nil, nil}, {"FP4", 2, 1, nil, nil}, // a part has their levels
-		{"INT8", 1, 1, plain("I8"), nil}, // with scales
+		{"INT8", 1, 1, decodeInt8, nil}, // with scales
 		{"F8_E8M0", 1, 1, decodeE8M0, nil},
 		{"F8_E4M3", 1, 1, plain("F8_E4M3"), encodeE4M3}, {"F8_E5M2", 1, 1, plain("F8_E5M2"), nil},
 		{"F16", 1, 2, decodeF16, encodeF16}, {"BF16", 1, 2, plain("BF16"), encodeBF16}, {"F32", 1, 4, plain("F32"), encodeF32},
@@ -42,19 +42,31 @@ func plain(dtype string) func(dst []float32, src []byte) {
 
 // half returns a float16 in float32.
 func half(b []byte) float32 {
-	h := uint32(binary.LittleEndian.Uint16(b))
-	// The bits of exponent and mantissa, in float32's places, are the number times 2⁻¹¹², subnormal or not.
-	x := math.Float32frombits(h&0x7fff<<13) * 0x1p112
-	if h&0x7c00 == 0x7c00 {
-		x = math.Float32frombits(0xff<<23 | h&0x3ff<<13)
+	return halfs(uint32(binary.LittleEndian.Uint16(b)))
+}
+
+func halfs(h uint32) float32 {
+	sign := h & 0x8000 << 16
+	switch h & 0x7c00 {
+	case 0: // subnormal: whole units of 2⁻²⁴
+		return math.Float32frombits(math.Float32bits(float32(h&0x3ff)*0x1p-24) | sign)
+	case 0x7c00:
+		return math.Float32frombits(sign | 0xff<<23 | h&0x3ff<<13)
 	}
-	return math.Float32frombits(math.Float32bits(x) | h&0x8000<<16)
+	return math.Float32frombits(sign | (h&0x7fff<<13 + 112<<23))
 }
 
 func decodeF16(dst []float32, src []byte) {
 	src = src[:2*len(dst)]
 	for i := range dst {
-		dst[i] = half(src[2*i:])
+		dst[i] = halfs(uint32(src[2*i]) | uint32(src[2*i+1])<<8)
+	}
+}
+
+func decodeInt8(dst []float32, src []byte) {
+	src = src[:len(dst)]
+	for i, q := range src {
+		dst[i] = float32(int8(q))
 	}
 }
 
