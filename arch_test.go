@@ -68,6 +68,7 @@ var open = map[string]string{
 	// What benchmarks measure.
 	"model/exec":      "bench",
 	"model/fluxmodel": "bench",
+	"model/gguf":      "bench",
 	"model/quant":     "bench",
 	"model/flux":      "bench",
 	"model/nn":        "bench",

@@ -6,6 +6,7 @@
 //	go run ./bench -python venv/bin/python  # PyTorch, diffsynth and einops are there
 //	go run ./bench -only approximations     # PSNR of the step cache and of tiles
 //	go run ./bench -only memory             # what plans promise, and what runs take
+//	go run ./bench -only reading            # how fast each kind of file is read
 //
 // Whoever is compared takes turns, a step each (A B A B …), each in its own process;
 // ratios are taken within a turn. Before anything is timed, results are compared.
@@ -81,6 +82,7 @@ var parts = []struct {
 	{"clips", (*bench).clips},
 	{"approximations", (*bench).compareApproximations},
 	{"memory", (*bench).promises},
+	{"reading", (*bench).reading},
 }
 
 func partNames() (names []string) {

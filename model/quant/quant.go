@@ -111,8 +111,13 @@ func (p Part) decode(dst []float32, src []byte) {
 		}
 		return
 	}
-	for i := range dst {
-		dst[i] = p.Levels[src[i/2]>>(4*(1-i&1))&15]
+	levels := (*[16]float32)(p.Levels)
+	for i := range len(dst) / 2 {
+		pair, q := (*[2]float32)(dst[2*i:]), src[i]
+		pair[0], pair[1] = levels[q>>4], levels[q&15]
+	}
+	if i := len(dst) - 1; i%2 == 0 {
+		dst[i] = levels[src[i/2]>>4]
 	}
 }
 
