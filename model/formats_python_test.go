@@ -102,7 +102,8 @@ func compareWithPython(t *testing.T, path, printed string) {
 		want, ok := sums[info.Name]
 		near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-5*math.Sqrt(square*float64(len(x)))+1e-9 }
 		if !ok || !near(sum, scale*want[0]) || math.Abs(square-scale*scale*want[1]) > 1e-5*square {
-			t.Errorf("%s: %s: the sum is %v and of squares %v; Python has %v, with the scale %v", filepath.Base(path), info.Name, sum, square, want, scale)
+			t.Errorf("%s: %s: the sum is %v and of squares %v; Python has %v, with the scale %v",
+				filepath.Base(path), info.Name, sum, square, want, scale)
 		}
 	}
 }

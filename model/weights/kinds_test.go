@@ -87,7 +87,8 @@ func nf4(t testing.TB, state string) []byte {
 // Whatever a file says of its scales and blocks, reading it returns, and takes memory by the file's size.
 func FuzzKinds(f *testing.F) {
 	head, err := gguf.Header(map[string]string{gguf.Architecture: "flux"}, []tensor.Info{
-		{Name: "img_in.weight", DType: "Q6_K", Shape: []int{1, 256}, Size: 210}, {Name: "txt_in.weight", DType: "F32", Shape: []int{1}, Size: 4}})
+		{Name: "img_in.weight", DType: "Q6_K", Shape: []int{1, 256}, Size: 210},
+		{Name: "txt_in.weight", DType: "F32", Shape: []int{1}, Size: 4}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -96,7 +97,8 @@ func FuzzKinds(f *testing.F) {
 	f.Add(nf4(f, `{"quant_type": "fp4", "blocksize": 1, "shape": [4611686018427387904, 4]}`))
 	f.Add(safetensors(f, map[string]string{"_quantization_metadata": `{"layers": {"a": {"format": "int8_tensorwise"}}}`},
 		[]tensor.Info{info("a.weight", "I8", 2, 2), info("a.weight_scale", "F32", 2, 1)}, make([]byte, 12)))
-	f.Add(safetensors(f, nil, []tensor.Info{info("a.weight", "F8_E4M3", 2, 2), info("a.scale_weight", "BF16"), info("scaled_fp8", "F8_E5M2", 0)},
+	f.Add(safetensors(f, nil, []tensor.Info{info("a.weight", "F8_E4M3", 2, 2), info("a.scale_weight", "BF16"),
+		info("scaled_fp8", "F8_E5M2", 0)},
 		make([]byte, 6)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
@@ -130,7 +132,8 @@ func TestSaveInEveryType(t *testing.T) {
 	}
 	var file bytes.Buffer
 	matrix := tensor.Tensor{Shape: []int{rows, cols}, Data: x}
-	if err := tensor.Write(&file, nil, tensor.Named{Name: "img_in.weight", Tensor: matrix}, tensor.Named{Name: "txt_in.weight", Tensor: matrix},
+	if err := tensor.Write(&file, nil, tensor.Named{Name: "img_in.weight", Tensor: matrix},
+		tensor.Named{Name: "txt_in.weight", Tensor: matrix},
 		tensor.Named{Name: "double_blocks.0.img_mlp.0.weight", Tensor: matrix}); err != nil {
 		t.Fatal(err)
 	}
