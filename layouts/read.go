@@ -253,6 +253,10 @@ func (r *reader) place(e *Entity, n []float64, s *Scene, where string) error {
 		return fmt.Errorf("%s: the box %v ends before it begins, read as %s. Pass --convention with %s",
 			where, n, r.Convention.Order, flip)
 	}
+	if u := r.conv.unit; u > 0 && max(b[0], b[1]) > 1.5 && r.Convention.By != "--convention" {
+		return fmt.Errorf("%s: %v lies wholly beyond the canvas, read as %s in %s. Pass --convention with another unit, such as /px",
+			where, n, r.Convention.Order, unitName(u))
+	}
 	e.shape = shape{kind: "box", box: b, pixels: pixels}
 	return nil
 }

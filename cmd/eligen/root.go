@@ -113,8 +113,8 @@ eligen backend install xla:cpu`,
 			root.AddCommand(c)
 		}
 	}
-	group("scene", "Scenes", newNew(), newImport(), newInit(), newApply(), newPlan(), newGraph(), newKeys(), newPreview(), newReplay(),
-		newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache())
+	group("scene", "Scenes", newNew(), newImport(), newLayoutExport(), newInit(), newApply(), newPlan(), newGraph(), newKeys(),
+		newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache())
 	group("machine", "Models and machine", newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "Training", newTrain(), newEval(), newDataset())
 	group("topic", "Topics",

@@ -1,0 +1,161 @@
+package layouts
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/eligen/eligen"
+)
+
+// A schema is what ComfyUI's /object_info says of a node: its inputs' types, and its outputs'. Those of
+// core nodes are as of ComfyUI 0.3, those of AttentionCouplePPM as of ComfyUI-ppm. A "?" is optional.
+type schema struct {
+	inputs  map[string]string
+	outputs []string
+}
+
+var schemas = map[string]schema{
+	"UNETLoader": {map[string]string{"unet_name": "COMBO", "weight_dtype": "COMBO"}, []string{"MODEL"}},
+	"DualCLIPLoader": {map[string]string{"clip_name1": "COMBO", "clip_name2": "COMBO", "type": "COMBO", "device": "COMBO?"},
+		[]string{"CLIP"}},
+	"VAELoader":      {map[string]string{"vae_name": "COMBO"}, []string{"VAE"}},
+	"CLIPTextEncode": {map[string]string{"text": "STRING", "clip": "CLIP"}, []string{"CONDITIONING"}},
+	"ConditioningCombine": {map[string]string{"conditioning_1": "CONDITIONING", "conditioning_2": "CONDITIONING"},
+		[]string{"CONDITIONING"}},
+	"ConditioningSetAreaPercentage": {map[string]string{"conditioning": "CONDITIONING", "width": "FLOAT", "height": "FLOAT", "x": "FLOAT",
+		"y": "FLOAT", "strength": "FLOAT"}, []string{"CONDITIONING"}},
+	"ConditioningSetMask": {map[string]string{"conditioning": "CONDITIONING", "mask": "MASK", "strength": "FLOAT",
+		"set_cond_area": "COMBO"},
+		[]string{"CONDITIONING"}},
+	"LoadImageMask": {map[string]string{"image": "COMBO", "channel": "COMBO"}, []string{"MASK"}},
+	"SolidMask":     {map[string]string{"value": "FLOAT", "width": "INT", "height": "INT"}, []string{"MASK"}},
+	"MaskComposite": {map[string]string{"destination": "MASK", "source": "MASK", "x": "INT", "y": "INT", "operation": "COMBO"},
+		[]string{"MASK"}},
+	"FluxGuidance": {map[string]string{"conditioning": "CONDITIONING", "guidance": "FLOAT"}, []string{"CONDITIONING"}},
+	"EmptySD3LatentImage": {map[string]string{"width": "INT", "height": "INT", "batch_size": "INT"},
+		[]string{"LATENT"}},
+	"KSampler": {map[string]string{"model": "MODEL", "seed": "INT", "steps": "INT", "cfg": "FLOAT", "sampler_name": "COMBO",
+		"scheduler": "COMBO",
+		"positive":  "CONDITIONING", "negative": "CONDITIONING", "latent_image": "LATENT", "denoise": "FLOAT"}, []string{"LATENT"}},
+	"VAEDecode": {map[string]string{"samples": "LATENT", "vae": "VAE"}, []string{"IMAGE"}},
+	"SaveImage": {map[string]string{"images": "IMAGE", "filename_prefix": "STRING"}, nil},
+	"AttentionCouplePPM": {map[string]string{"model": "MODEL", "base_cond": "CONDITIONING", "base_mask": "MASK", "cond_1": "CONDITIONING",
+		"mask_1": "MASK", "cond_2": "CONDITIONING?", "mask_2": "MASK?"}, []string{"MODEL"}},
+}
+
+// valid lists what ComfyUI's own validation would refuse: unknown nodes and inputs, missing ones, links
+// of the wrong type or to nowhere, circles, and a graph without an output.
+func valid(t *testing.T, data []byte) (wrong []string) {
+	t.Helper()
+	v, err := wholeJSON(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, saved := map[string]string{}, 0
+	for _, n := range v.obj { // written in the order in which they run: a link goes back, so there is no circle
+		class := n.get("class_type").text()
+		s, ok := schemas[class]
+		if !ok {
+			wrong = append(wrong, "unknown class "+class)
+		}
+		for name, kind := range s.inputs {
+			if !strings.HasSuffix(kind, "?") && !n.get("inputs").has(name) {
+				wrong = append(wrong, class+" has no "+name)
+			}
+		}
+		for _, in := range n.get("inputs").obj {
+			kind := strings.TrimSuffix(s.inputs[in.name], "?")
+			got := map[byte]string{'s': "STRING", 'n': "NUMBER"}[in.kind]
+			if in.isList() {
+				slot, _ := in.arr[1].integer()
+				from := schemas[done[in.arr[0].text()]].outputs
+				if slot >= len(from) {
+					wrong = append(wrong, class+"."+in.name+" leads nowhere")
+					continue
+				}
+				got = from[slot]
+			}
+			same := got == kind || got == "STRING" && kind == "COMBO" || got == "NUMBER" && (kind == "INT" &&
+				!strings.Contains(in.num, ".") || kind == "FLOAT")
+			if !same {
+				wrong = append(wrong, class+"."+in.name+" is "+got+", and not "+kind)
+			}
+		}
+		if class == "SaveImage" {
+			saved++
+		}
+		done[n.name] = class
+	}
+	if saved != 1 {
+		wrong = append(wrong, "no single output")
+	}
+	return wrong
+}
+
+// exported is a render with a box and a shape that is none.
+var exported = View{Name: "pond", Size: eligen.Size{W: 64, H: 32}, Prompt: `a "pond"`, Seed: 7, Entities: []eligen.Entity{
+	{Name: "duck", Address: "entity.duck", Prompt: "a duck", Region: eligen.Box(0.25, 0, 0.5, 1), Strength: 1},
+	{Name: "sun", Address: `entity.sun["near"]`, Prompt: "a sun", Region: eligen.Region{Kind: "ellipse", Numbers: []float64{0.75,
+		0.5, 0.2, 0.4}}, Strength: 1},
+}}
+
+// TestExportComfyUI: the graphs are such as ComfyUI loads, by the schemas of their nodes.
+func TestExportComfyUI(t *testing.T) {
+	for _, to := range []string{"comfyui", "comfyui-couple"} {
+		e, err := ExportTo(to, "pond", []View{exported})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrong := valid(t, e.Text); len(wrong) > 0 {
+			t.Errorf("%s: %s\n%s", to, strings.Join(wrong, "\n"), e.Text)
+		}
+		if len(e.Files) != 1 || e.Files["pond-sun__near.png"] == nil {
+			t.Errorf("%s: the files are %v", to, len(e.Files))
+		}
+	}
+	if wrong := valid(t, []byte(`{"1": {"class_type": "VAEDecode", "inputs": {"samples": ["9", 0]}}}`)); len(wrong) != 3 {
+		t.Errorf("a wrong graph passes: %v", wrong)
+	}
+}
+
+// TestExportSays: what a form can't hold is said.
+func TestExportSays(t *testing.T) {
+	v := exported
+	v.Negative, v.Moves, v.Overlap = "text", true, "over"
+	for _, to := range []string{"ideogram4", "flux3"} {
+		e, err := ExportTo(to, "pond", []View{v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"pond moves", `entity.sun["near"]`, "seed", "negative", "overlap", "size"} {
+			if !slices.ContainsFunc(e.Said, func(s string) bool { return strings.Contains(s, want) }) {
+				t.Errorf("%s says nothing of %s: %v", to, want, e.Said)
+			}
+		}
+	}
+}
+
+// TestExportScripts: the scripts are Python.
+func TestExportScripts(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("there is no python3")
+	}
+	for _, to := range []string{"diffusers", "diffsynth"} {
+		e, err := ExportTo(to, "pond", []View{exported})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := exec.CommandContext(t.Context(), python, "-c", "import ast, sys; ast.parse(sys.stdin.read())")
+		c.Stdin = bytes.NewReader(e.Text)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s\n%s", to, err, out, e.Text)
+		}
+		if !strings.Contains(string(e.Text), `"a \"pond\""`) {
+			t.Errorf("%s: the prompt isn't quoted\n%s", to, e.Text)
+		}
+	}
+}
