@@ -8,22 +8,51 @@ import (
 // An Event is one thing that happened. Events are the only thing a front end
 // sees, and a run's events, one JSON object a line, are its journal.
 type Event struct {
-	Seq      int             `json:"seq"`
-	Time     time.Time       `json:"time"`
-	Type     EventType       `json:"type"`
-	Scene    string          `json:"scene,omitempty"`  // path of the scene file, as given
-	Engine   string          `json:"engine,omitempty"` // engine ID
-	Stage    string          `json:"stage,omitempty"`  // address: "render.picnic.denoise"
-	Kind     string          `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
-	Work     float64         `json:"work,omitempty"`   // of Planned: the stage's
-	Recipe   json.RawMessage `json:"recipe,omitempty"` // of Planned: the Op that makes a file, or the stage's Record
-	Inputs   []string        `json:"inputs,omitempty"` // of Planned, if the stage makes a file: those that it reads, a clip's frame by frame
-	Step     int             `json:"step,omitempty"`   // steps finished
-	Of       int             `json:"of,omitempty"`     // steps in all
-	Path     string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
-	Artifact *Artifact       `json:"artifact,omitempty"`
-	Unused   bool            `json:"unused,omitempty"` // of Cached: the run needed it for nothing
-	Problem  *Diagnostic     `json:"diagnostic,omitempty"`
+	Seq    int       `json:"seq"`
+	Time   time.Time `json:"time"`
+	Type   EventType `json:"type"`
+	Scene  string    `json:"scene,omitempty"`  // path of the scene file, as given
+	Engine string    `json:"engine,omitempty"` // engine ID
+	Stage  string    `json:"stage,omitempty"`  // address: "render.picnic.denoise"
+	Kind   string    `json:"kind,omitempty"`   // the Op's kind: "denoise/1"
+	Work   float64   `json:"work,omitempty"`   // of Planned: the stage's
+	// Definition is the Op that makes a file, or the stage's Record, of Planned. Journals hold it as
+	// "recipe" too, its name before 0.2, until 0.3.
+	Definition json.RawMessage `json:"definition,omitempty"`
+	Inputs     []string        `json:"inputs,omitempty"` // of Planned, if the stage makes a file: those that it reads, a clip's frame by frame
+	Step       int             `json:"step,omitempty"`   // steps finished
+	Of         int             `json:"of,omitempty"`     // steps in all
+	Path       string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
+	Artifact   *Artifact       `json:"artifact,omitempty"`
+	Unused     bool            `json:"unused,omitempty"` // of Cached: the run needed it for nothing
+	Problem    *Diagnostic     `json:"diagnostic,omitempty"`
+}
+
+// plainEvent is an Event as encoding/json writes one.
+type plainEvent Event
+
+// A wireEvent is an Event with the key that its Definition had before 0.2.
+type wireEvent struct {
+	plainEvent
+	Recipe json.RawMessage `json:"recipe,omitempty"`
+}
+
+// MarshalJSON writes the definition under both of its keys.
+func (e Event) MarshalJSON() ([]byte, error) {
+	return json.Marshal(wireEvent{plainEvent(e), e.Definition})
+}
+
+// UnmarshalJSON reads the definition under either key.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	var w wireEvent
+	if err := json.Unmarshal(data, &w); err != nil {
+		return err
+	}
+	*e = Event(w.plainEvent)
+	if e.Definition == nil {
+		e.Definition = w.Recipe
+	}
+	return nil
 }
 
 // EventType says which of an Event's fields mean something.
@@ -32,7 +61,7 @@ type EventType string
 // The types of an Event.
 const (
 	Opened   EventType = "opened"  // Scene, Path, Engine; always first
-	Planned  EventType = "planned" // Stage, Kind, Work, Recipe: one a stage, before anything runs
+	Planned  EventType = "planned" // Stage, Kind, Work, Definition: one a stage, before anything runs
 	Started  EventType = "started"
 	Stepped  EventType = "stepped"  // Step, Of
 	Cached   EventType = "cached"   // Artifact: it was in the store; none where an Unused one is gone

@@ -194,10 +194,7 @@ func stagesNamed(p *eligen.Plan, addresses []string) ([]eligen.Ref, error) {
 			for _, s := range p.Stages {
 				known = append(known, s.Name)
 			}
-			if len(known) > 12 {
-				known = append(known[:12], "…")
-			}
-			return nil, &InputError{"replace", a, "the plan has no such stage; it has " + strings.Join(known, ", ")}
+			return nil, Unknown("replace", a, "stage", known)
 		}
 	}
 	return out, nil
@@ -260,7 +257,7 @@ func (a *App) Graph(ctx context.Context, p *Plan, format string) (string, error)
 		return "", err
 	}
 	if !slices.Contains(planner.GraphFormats, format) {
-		return "", &InputError{"format", format, "unknown format; use " + strings.Join(planner.GraphFormats, ", ")}
+		return "", Unknown("format", format, "format", planner.GraphFormats)
 	}
 	return planner.Graph(p.Plan, format, has(ctx, store))
 }
@@ -270,12 +267,12 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 	history := store.History(p.Engine, p.Scene)
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
 	last, moved := map[string]still.Resolved{}, map[string]planner.Motion{}
-	for _, recipe := range history.Recipes { // the newest come first
-		made, ok := recorded(recipe)
+	for _, definition := range history.Definitions { // the newest come first
+		made, ok := recorded(definition)
 		if ok && last[made.Render].Render == "" {
 			last[made.Render] = made
 		}
-		if m, ok := planner.MotionOf(recipe); ok && moved[m.Render].Render == "" {
+		if m, ok := planner.MotionOf(definition); ok && moved[m.Render].Render == "" {
 			moved[m.Render] = m
 		}
 	}

@@ -109,7 +109,7 @@ func (w *walk) announce() {
 			}
 		}
 		if made != nil {
-			e.Recipe, _ = json.Marshal(made) // for people to compare; without it they have less to read
+			e.Definition, _ = json.Marshal(made) // for people to compare; without it they have less to read
 		}
 		w.emit(e)
 	}

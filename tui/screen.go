@@ -179,7 +179,7 @@ func (s *screen) event(e eligen.Event) {
 	s.progress.Add(e)
 	switch e.Type {
 	case eligen.Planned:
-		if l, ok := s.layout(e.Kind, e.Recipe); ok {
+		if l, ok := s.layout(e.Kind, e.Definition); ok {
 			s.views.add(l)
 			s.version++
 		}

@@ -457,7 +457,7 @@ func TestToCome(t *testing.T) {
 		eligen.Event{Type: eligen.Opened, Time: time.Now()},
 		eligen.Event{Type: eligen.Planned, Stage: "render.clip.frame[0].decode"},
 		eligen.Event{Type: eligen.Planned, Stage: "render.clip.frame[1].decode"},
-		eligen.Event{Type: eligen.Planned, Stage: "render.clip.clip.gif", Recipe: recipe},
+		eligen.Event{Type: eligen.Planned, Stage: "render.clip.clip.gif", Definition: recipe},
 		eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[0].decode", Artifact: &eligen.Artifact{}},
 	}})
 	if got := s.String(); !strings.Contains(got, "23 of 24 made") || !strings.Contains(got, "%%%") {
@@ -652,7 +652,7 @@ func TestShared(t *testing.T) {
 		eligen.Event{Type: eligen.Opened, Time: time.Now()},
 		eligen.Event{Type: eligen.Planned, Stage: frame(0)},
 		eligen.Event{Type: eligen.Planned, Stage: frame(1)},
-		eligen.Event{Type: eligen.Planned, Stage: "render.again.clip.gif", Recipe: recipe,
+		eligen.Event{Type: eligen.Planned, Stage: "render.again.clip.gif", Definition: recipe,
 			Inputs: []string{frame(0), frame(1), frame(1), frame(0)}},
 		eligen.Event{Type: eligen.Done, Stage: frame(0), Artifact: &eligen.Artifact{}},
 	}})

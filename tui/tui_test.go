@@ -111,8 +111,8 @@ func TestJSONLines(t *testing.T) {
 	events := recorded(t)
 	for i, e := range events {
 		sink(e)
-		if e.Recipe != nil {
-			events[i].Recipe = page.LowerKeys(e.Recipe)
+		if e.Definition != nil {
+			events[i].Definition = page.LowerKeys(e.Definition)
 		}
 	}
 	end()

@@ -15,9 +15,9 @@ import (
 type History struct {
 	// Last is when the scene was last run; zero if never.
 	Last time.Time
-	// Recipes are the Ops, as JSON, that made the scene's files, those of the newest
+	// Definitions are the Ops, as JSON, that made the scene's files, those of the newest
 	// run first.
-	Recipes []json.RawMessage
+	Definitions []json.RawMessage
 
 	took map[string][]took // by kind, the newest run's first
 }
@@ -90,8 +90,8 @@ func (h *History) add(data []byte, engine, scene string) {
 		run.Add(e)
 		if e.Type == eligen.Planned {
 			works[e.Stage] = e.Work
-			if ours && e.Recipe != nil {
-				h.Recipes = append(h.Recipes, e.Recipe)
+			if ours && e.Definition != nil {
+				h.Definitions = append(h.Definitions, e.Definition)
 			}
 		}
 	}

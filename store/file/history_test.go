@@ -25,7 +25,7 @@ func TestHistoryOfLongRuns(t *testing.T) {
 			b.Write(append(line, '\n'))
 		}
 		write(eligen.Event{Type: eligen.Opened, Path: absolute("fox.hcl"), Engine: "paint", Time: time.Now()})
-		write(eligen.Event{Type: eligen.Planned, Stage: "render.fox.still", Recipe: json.RawMessage(recipe)})
+		write(eligen.Event{Type: eligen.Planned, Stage: "render.fox.still", Definition: json.RawMessage(recipe)})
 		for i := range events {
 			write(eligen.Event{Type: eligen.Stepped, Stage: "render.fox.denoise", Step: i + 1, Of: events})
 		}
@@ -36,7 +36,7 @@ func TestHistoryOfLongRuns(t *testing.T) {
 	journal("20260101T000000.000-00000000.jsonl", `"old"`, 1)
 	journal("20260102T000000.000-00000000.jsonl", `"new"`, 200_000)
 	h := s.History("paint", "fox.hcl")
-	if len(h.Recipes) == 0 || string(h.Recipes[0]) != `"new"` {
-		t.Errorf("the last run made %s", h.Recipes)
+	if len(h.Definitions) == 0 || string(h.Definitions[0]) != `"new"` {
+		t.Errorf("the last run made %s", h.Definitions)
 	}
 }
