@@ -110,7 +110,7 @@ var shared = map[string]string{
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
-	"words":     "dsl planner model",
+	"words":     "app dsl planner model",
 	"tensor":    "eligen stage model train app bench",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/eligen/eligen/internal/codes"
 )
@@ -53,9 +55,27 @@ type Source struct {
 // file alone where no line of it is meant.
 func (s Source) String() string {
 	if s.File == "" || s.Line == 0 {
-		return s.File
+		return Printable(s.File)
 	}
-	return fmt.Sprintf("%s:%d", s.File, s.Line)
+	return fmt.Sprintf("%s:%d", Printable(s.File), s.Line)
+}
+
+// Printable returns a file's name on one line: characters that can't be seen, such as a line
+// break, as Go writes them.
+func Printable(name string) string {
+	if !strings.ContainsFunc(name, unicode.IsControl) {
+		return name
+	}
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsControl(r) {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // Diagnostics is all that was found wrong, in the order found.

@@ -12,8 +12,6 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/eligen/eligen"
@@ -207,7 +205,7 @@ func (a *App) engine(kind, backend string) (eligen.Engine, error) {
 	case "", "model":
 		return a.modelEngine(backend, "")
 	}
-	return nil, &InputError{Field: "engine", Value: strconv.Quote(kind), Problem: "unknown engine; use " + strings.Join(Engines, " or ")}
+	return nil, Unknown("engine", kind, "engine", Engines)
 }
 
 // painter returns the engine that needs no weights.

@@ -17,6 +17,7 @@ func sceneParts(s *eligen.Scene, rename func(string) string) []part {
 	for _, r := range s.Renders {
 		out = append(out, renderPart(r, filepath.Dir(s.Path), rename))
 	}
+	out = append(out, timelineParts(s, rename)...)
 	for _, e := range s.Entities {
 		out = append(out, entityPart(e, rename))
 	}
@@ -89,6 +90,7 @@ func renderPart(r eligen.Render, folder string, rename func(string) string) part
 		p.add("overlap", "%q", r.Overlap)
 	}
 	p.sampling(r)
+	p.motion(r.Clip, rename)
 	p.pictures(r, folder)
 	p.outputs(r.Outputs)
 	return p
@@ -127,6 +129,23 @@ func (p *part) sampling(r eligen.Render) {
 		if v.Stride != 0 {
 			p.add("vae.stride", "%d", v.Stride)
 		}
+	}
+}
+
+// motion adds what makes a render a clip.
+func (p *part) motion(c *eligen.Clip, rename func(string) string) {
+	if c == nil {
+		return
+	}
+	p.add("timeline", "%s", rename(c.Timeline.Address))
+	if w := c.Warm; w != nil {
+		p.add("warm_start.strength", "%g", w.Strength)
+		if w.Every != 0 {
+			p.add("warm_start.every", "%d", w.Every)
+		}
+	}
+	if c.Lock {
+		p.add("background.lock", "true")
 	}
 }
 
@@ -185,6 +204,18 @@ func (p *part) outputs(outputs []eligen.Output) {
 		}
 		if o.StripMetadata {
 			text += ", strip_metadata"
+		}
+		if o.Quality != 0 {
+			text += fmt.Sprintf(", quality %d", o.Quality)
+		}
+		if o.Sheet {
+			text += ", sheet"
+		}
+		if o.Loop != 0 {
+			text += fmt.Sprintf(", loop %d", o.Loop)
+		}
+		if o.Dither != "" {
+			text += fmt.Sprintf(", dither %q", o.Dither)
 		}
 		name := "output"
 		if i > 0 {

@@ -114,8 +114,16 @@ func (c *comparison) named() []string {
 		was = append(was, fact{name, value})
 	}
 	slices.SortFunc(was, func(a, b fact) int { return strings.Compare(a.name, b.name) })
-	lines := factChanges("", was, resolvedFacts(c.resolved))
-	if len(lines) == 0 {
+	now := resolvedFacts(c.resolved)
+	if recordsMotion(was) {
+		now = append(now, motionFacts(c.render.Clip)...)
+	}
+	lines := factChanges("", was, now)
+	switch {
+	case len(lines) > 0:
+	case c.render.Clip != nil && !recordsMotion(was):
+		lines = []string{"its timeline, or the release of eligen: the lock was written before 0.2, and doesn't say how the clip moved"}
+	default:
 		lines = []string{"this release of eligen goes about it in another way; the scene says the same"}
 	}
 	if c.record.Engine != c.v.plan.engine.ID() {

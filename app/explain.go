@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ func Explanations() []Explanation { return codes.All() }
 // title or word of one that is most like the text, "" where none is.
 func Explain(text string) (found []Explanation, near string) {
 	text = strings.TrimSpace(text)
-	for _, code := range []string{text, "E" + text} {
+	// E0506 by its number, too: 506.
+	for _, code := range []string{text, fmt.Sprintf("E%04s", strings.TrimLeft(text, "eE"))} {
 		if e, ok := codes.Find(code); ok {
 			return []Explanation{e}, ""
 		}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
@@ -77,12 +79,19 @@ func (a *App) judge(ctx context.Context, scene *eligen.Scene, found eligen.Diagn
 // they alone decide: whether they are there, whole and fit one another, whether the model takes guidance,
 // and whether the machine has the memory, and a program to write videos. The error is ctx's.
 func (a *App) Validate(ctx context.Context, in Input) (eligen.Diagnostics, error) {
+	if _, err := os.Stat(in.Path); err == nil && IsLock(in.Path) {
+		_, ds := dsl.LoadLock(filepath.Dir(in.Path))
+		return ds, nil
+	}
 	scene, ds, err := a.load(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	return a.judge(ctx, scene, ds)
 }
+
+// IsLock reports whether a path is that of a lock, which lies among scenes and is none.
+func IsLock(path string) bool { return filepath.Base(path) == eligen.LockName }
 
 // Evaluate evaluates an expression against a scene, and returns its value as a scene writes it. name
 // and line say in messages where the expression stands.

@@ -115,7 +115,7 @@ func target(s *eligen.Scene, targets []string) error {
 			for _, r := range s.Renders {
 				known = append(known, r.Address)
 			}
-			return &InputError{"target", t, "the scene has no such render; it has " + strings.Join(known, ", ")}
+			return Unknown("target", t, "render", known)
 		}
 	}
 	s.Renders = slices.DeleteFunc(s.Renders, func(r eligen.Render) bool {
@@ -184,7 +184,7 @@ func reseed(scene *eligen.Scene, seeds []uint64) (ds eligen.Diagnostics, err err
 // swept returns a render for each seed, and the sheet of them.
 func swept(r eligen.Render, seeds []uint64) ([]eligen.Render, eligen.Sheet) {
 	var out []eligen.Render
-	sheet := eligen.Sheet{Path: suffixed(r.Outputs[0].Path, "sheet"), Source: r.Outputs[0].Source}
+	sheet := eligen.Sheet{Path: pictureName(r.Outputs[0].Path) + "-sheet.png", Source: r.Outputs[0].Source}
 	for _, seed := range seeds {
 		one := r
 		one.Seed = seed

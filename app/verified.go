@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,12 +86,18 @@ func sheets(scene *eligen.Scene) {
 		if len(r.Outputs) > 0 {
 			name = r.Outputs[0].Path
 		}
-		name = strings.TrimSuffix(name, path.Ext(name))
-		if dir, file := path.Split(name); strings.Contains(file, "%") {
-			name = strings.TrimSuffix(dir, "/")
-		}
-		r.Outputs = append(slices.Clone(r.Outputs), eligen.Output{Path: name + ".sheet.png", Sheet: true, Source: r.Source})
+		r.Outputs = append(slices.Clone(r.Outputs), eligen.Output{Path: pictureName(name) + ".sheet.png", Sheet: true, Source: r.Source})
 	}
+}
+
+// pictureName returns what names of pictures about an output begin with: its path without the
+// extension; of numbered frames, their folder's.
+func pictureName(output string) string {
+	name := strings.TrimSuffix(output, path.Ext(output))
+	if dir, file := path.Split(name); strings.Contains(file, "%") {
+		return cmp.Or(strings.TrimSuffix(dir, "/"), "frames")
+	}
+	return name
 }
 
 // clip takes a file of a clip into account: its sheet is its picture, and its definition is what

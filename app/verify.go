@@ -372,7 +372,7 @@ func (v *Verifying) records(ctx context.Context, store runtime.Store) ([]eligen.
 		if one.record != nil {
 			r.PSNR = one.record.PSNR // somebody's choice
 		}
-		for _, f := range resolvedFacts(one.resolved) {
+		for _, f := range append(resolvedFacts(one.resolved), motionFacts(one.render.Clip)...) {
 			r.Resolved[f.name] = f.value
 		}
 		for _, f := range one.files {

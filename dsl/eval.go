@@ -863,6 +863,9 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		} else if guess := closest(s, l.names(kind)); guess != "" {
 			hint = fmt.Sprintf(" Did you mean %s.%s, without quotes?", kind, guess)
 		}
+		if isJSON(r.Filename) {
+			hint = l.jsonReference(kind, v.AsString())
+		}
 		l.errorf(r, "Incorrect reference", "Here must be a reference to %s, as %s; a text can't stand for one.%s", an(kind), example(kind), hint)
 	case n == nil && l.whole(v) != nil:
 		many := l.whole(v)
@@ -883,6 +886,18 @@ func (l *loader) block(r hcl.Range, kind string, v cty.Value) (n *node, ok bool)
 		return n, true
 	}
 	return nil, false
+}
+
+// jsonReference returns what to write in HCL's JSON syntax for a string that should be a
+// reference: an expression there stands in ${ … }.
+func (l *loader) jsonReference(kind, s string) string {
+	name := strings.TrimPrefix(s, kind+".")
+	if l.nodes[kind+"."+name] == nil {
+		if name = closest(name, l.names(kind)); name == "" {
+			return " In JSON, an expression stands in ${ … }."
+		}
+	}
+	return fmt.Sprintf(" In JSON, an expression stands in ${ … }: write %q.", "${"+kind+"."+name+"}")
 }
 
 // whole returns the repeated block whose instances together are v, or nil.

@@ -67,9 +67,15 @@ func Load(ctx context.Context, path string, vars Vars) (*eligen.Scene, eligen.Di
 		return load(ctx, path, src, vars)
 	}
 	path = spelledPath(path)
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && !isScene(path) {
-		ds.Errorf(nil, "Not a scene", "%s: a scene's name ends in .hcl or .json.", path)
-		return nil, ds
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		switch {
+		case filepath.Base(path) == eligen.LockName:
+			ds.Errorf(nil, "Not a scene", "%s is a lock: the record that eligen verify compares scenes with. Name the scene.", path)
+			return nil, ds
+		case !isScene(path):
+			ds.Errorf(nil, "Not a scene", "%s: a scene's name ends in .hcl or .json.", path)
+			return nil, ds
+		}
 	}
 	src, ds := ReadSource(path)
 	if ds.HasErrors() {

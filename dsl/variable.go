@@ -124,6 +124,9 @@ func (l *loader) variableFile(path string) hcl.Attributes {
 	path = spelledPath(path)
 	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.diags.Errorf(nil, "Variable file can't be read", "There is no file %s.", path)
+		return nil
 	case err != nil:
 		l.diags.Errorf(nil, "Variable file can't be read", "%v.", err)
 		return nil

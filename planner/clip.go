@@ -97,7 +97,7 @@ func (jd *judge) away(w *work, gone [][]int) {
 		switch {
 		case len(frames) == 0 || w.entities[i].outside:
 		case len(frames) == count:
-			jd.diags.Errorf(regionAt(e), "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
+			jd.onceOf(e, "Region covers no image token", "%s covers no image token (%[4]d×%[4]d pixels each) in any frame of "+
 				"%[2]s (%[3]s). Make it larger, or move it into the picture.", e.Address, r.Address, counted(count, "frame"),
 				w.spec.Geometry.Token())
 		default:
@@ -273,6 +273,9 @@ func (b *builder) clip(w *work) {
 		if b.options.Frames == nil || b.options.Frames(n) {
 			pictures, frames = append(pictures, draw(n).picture), append(frames, frame)
 		}
+	}
+	if w.shown = frames; len(frames) > 0 {
+		w.picture = pictures[len(pictures)/2]
 	}
 	b.clipOutputs(w, frames, pictures)
 }

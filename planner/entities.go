@@ -59,7 +59,7 @@ func (jd *judge) region(w *work, e *entity) {
 	switch n := len(e.tokens); {
 	case w.render.Clip != nil: // where the scene has it is no frame
 	case n == 0:
-		jd.diags.Errorf(at, "Region covers no image token",
+		jd.onceOf(e.Entity, "Region covers no image token",
 			"The region of %s covers none of the %d image tokens (%[3]d×%[3]d pixels each) of a %[4]d×%[5]d picture, so its prompt has nowhere "+
 				"to act. It may lie outside the picture, or between the points at which regions are looked at, %[6]d pixels apart. Make it larger, "+
 				"or move it.%[7]s",

@@ -56,7 +56,7 @@ func Graph(p *eligen.Plan, format string, cached func(eligen.Digest) bool) (stri
 	case "mermaid":
 		return g.mermaid(), nil
 	}
-	return "", fmt.Errorf("there is no graph format %q; there is %s", format, strings.Join(GraphFormats, ", "))
+	return "", fmt.Errorf("unknown format of graphs %q; use %s", format, strings.Join(GraphFormats, ", "))
 }
 
 func (g graph) dot() string {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -84,15 +85,20 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 	var first *work
 	for i, address := range s.Renders {
 		for _, w := range works {
-			if w.render.Address != address {
+			if w.render.Address != address || w.render.Clip != nil && len(w.shown) == 0 {
 				continue
 			}
 			if first == nil {
 				first, op.Size = w, w.size
 			}
 			if w.size == op.Size {
-				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, s.Captions[i])
-				resolved := b.resolved(w)
+				pictured, caption := w, s.Captions[i]
+				if w.render.Clip != nil { // a clip is shown by its middle frame
+					pictured = w.shown[len(w.shown)/2]
+					caption += fmt.Sprintf(", frame %d", pictured.number)
+				}
+				inputs, op.Captions = append(inputs, w.picture), append(op.Captions, caption)
+				resolved := b.resolved(pictured)
 				op.Shown.Renders = append(op.Shown.Renders, resolved)
 				op.Background = either(op.Background, resolved.Background())
 			}

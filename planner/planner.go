@@ -202,7 +202,8 @@ type work struct {
 	text, negativeText     int // tokens of the prompts; the latter is 0 without a negative side
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
-	picture                eligen.Ref // decoded
+	picture                eligen.Ref // decoded; of a clip, the middle one of shown
+	shown                  []*work    // the frames of a clip that are rendered
 }
 
 // resolve fills in what the author left out, and reports every problem of a
@@ -301,6 +302,15 @@ func (p *problems) once(at *eligen.Source, summary, detail string, args ...any) 
 	if !p.warned[key] {
 		p.warned[key] = true
 		p.diags.Errorf(at, summary, detail, args...)
+	}
+}
+
+// onceOf reports an error in an entity's region once, though renders share the entity: what
+// is said of it differs by their names and sizes alone.
+func (p *problems) onceOf(e *eligen.Entity, summary, detail string, args ...any) {
+	if key := e.Address + "|" + summary; !p.warned[key] {
+		p.warned[key] = true
+		p.diags.Errorf(regionAt(e), summary, detail, args...)
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 func Mode(json bool, progress string, stderrIsTerminal bool, env func(string) string) (Display, error) {
 	switch d := Display(progress); {
 	case progress != "" && d != TUI && d != Plain && d != None:
-		return None, fmt.Errorf("--progress=%s: choose tui, plain or none", progress)
+		return None, fmt.Errorf("--progress %s: unknown display; use tui, plain or none", progress)
 	case json:
 		return JSON, nil
 	case progress != "":

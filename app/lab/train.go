@@ -87,7 +87,7 @@ func (t *Training) checkFormat() error {
 	case f == "":
 		return nil
 	case !slices.Contains(weights.LoRAFormats, f):
-		return &app.InputError{Field: "format", Value: f, Problem: "unknown format of LoRAs; use " + strings.Join(weights.LoRAFormats, ", ")}
+		return app.Unknown("format", f, "format of LoRAs", weights.LoRAFormats)
 	case loraFiles[t.Recipe.Kind] == "":
 		return &app.InputError{Field: "format", Value: f, Problem: fmt.Sprintf("it is for LoRAs, and recipe %q trains none", t.Recipe.Name)}
 	}

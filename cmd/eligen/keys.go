@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,11 +40,17 @@ eligen keys scenes/bounce.hcl --format spark`,
 	o.flags(c)
 	c.Flags().StringVar(&o.format, "format", "table", "print the values as `FORMAT`: table, csv, json, or spark (a line for each value)")
 	c.Flags().StringVar(&o.frames, "frames", "", "only these `FRAMES`, such as 0-7,20")
-	choices(c, "format", "table", "csv", "json", "spark")
+	choices(c, "format", keyFormats...)
 	return c
 }
 
+// keyFormats are what keys prints.
+var keyFormats = []string{"table", "csv", "json", "spark"}
+
 func (o *keysOptions) run(c *cobra.Command, a *app.App, args []string) error {
+	if !slices.Contains(keyFormats, o.format) {
+		return app.Unknown("format", o.format, "format", keyFormats)
+	}
 	frames, err := readFrames(o.frames)
 	if err != nil {
 		return err
@@ -63,14 +70,6 @@ func (o *keysOptions) run(c *cobra.Command, a *app.App, args []string) error {
 // print prints tables in the format that was asked for.
 func (o *keysOptions) print(w io.Writer, tables []keyTable) error {
 	switch o.format {
-	case "table":
-		for i, t := range tables {
-			if i > 0 {
-				fmt.Fprintln(w)
-			}
-			t.table(w)
-		}
-		return nil
 	case "spark":
 		for _, t := range tables {
 			t.spark(w)
@@ -86,7 +85,13 @@ func (o *keysOptions) print(w io.Writer, tables []keyTable) error {
 	case "json":
 		return page.JSON(w, tables)
 	}
-	return fmt.Errorf("unknown format %q: use table, csv, json or spark", o.format)
+	for i, t := range tables {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		t.table(w)
+	}
+	return nil
 }
 
 // A keyTable prints the values of a clip.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -131,7 +130,7 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 // lora converts a LoRA.
 func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
 	if !slices.Contains(weights.LoRAFormats, o.format) {
-		return fmt.Errorf("--format %s: unknown format of LoRAs; use %s", o.format, strings.Join(weights.LoRAFormats, ", "))
+		return app.Unknown("format", o.format, "format of LoRAs", weights.LoRAFormats)
 	}
 	dropped, err := weights.ConvertLoRA(in, out, o.format, o.force)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/backend"
@@ -205,7 +206,7 @@ func (o *installOptions) getPlugin(ctx context.Context, name, path string, log i
 		fmt.Fprintf(log, "%s by go-xla's installer, from where it has it\n", name)
 		return backend.InstallGoXLA(name, staged)
 	case o.source != "" && o.source != "pypi":
-		return "", usageError{fmt.Errorf("there is no source %q; there is pypi, and go-xla", o.source)}
+		return "", app.Unknown("source", o.source, "source", []string{"pypi", "go-xla"})
 	case !known:
 		return "", fmt.Errorf("there is no wheel of %s for %s/%s that eligen knows. Try --source go-xla, or get a PJRT plugin elsewhere and "+
 			"install it with\n  eligen backend install %s --from FILE --sha256 DIGEST", name, runtime.GOOS, runtime.GOARCH, name)

@@ -22,6 +22,8 @@ func TestReport(t *testing.T) {
 		want string
 	}{
 		{"alone", ds, drawn},
+		{"a name of two lines", eligen.Diagnostics{{Severity: eligen.Error, Summary: "Bad box", Source: &eligen.Source{File: "a\nb.hcl"}}},
+			"Error: Bad box\n  at a\\nb.hcl\n"},
 		{"wrapped", fmt.Errorf("the change does not fit the rest of a.hcl: %w", ds),
 			"Error: the change does not fit the rest of a.hcl\n\n" + drawn},
 		{"with words after it", fmt.Errorf("%w\n\nNothing was written", ds), drawn + "\nError: Nothing was written\n"},

@@ -237,7 +237,7 @@ func report(w io.Writer, err error) {
 		complain(w, fmt.Sprintf("%v.\n\nFinished work is kept. Please report this, with the scene if you can.", b))
 		return
 	}
-	rest := err.Error()
+	rest := worded(err)
 	for i, ds := range diagnosed(err) {
 		words, after, _ := strings.Cut(rest, ds.Error())
 		if rest = after; i > 0 || strings.Trim(words, ": \n") != "" {
@@ -249,13 +249,35 @@ func report(w io.Writer, err error) {
 	if strings.TrimSpace(rest) == "" {
 		return
 	}
-	if len(rest) < len(err.Error()) {
+	if len(rest) < len(worded(err)) {
 		fmt.Fprintln(w)
+	}
+	var input *app.InputError
+	if errors.As(err, &input) {
+		rest += " [" + input.Code() + "]"
 	}
 	complain(w, rest)
 	if usage(err) {
 		fmt.Fprintf(w, "\nRun it with %s for help.\n", page.Name.Of("--help"))
 	}
+}
+
+// worded returns the text of an error; what the system says of a file that can't be opened is in
+// eligen's words.
+func worded(err error) string {
+	text := err.Error()
+	var path *fs.PathError
+	if !errors.As(err, &path) || path.Op != "open" && path.Op != "stat" && path.Op != "lstat" {
+		return text
+	}
+	name := eligen.Printable(path.Path)
+	switch {
+	case errors.Is(path.Err, fs.ErrNotExist):
+		return strings.Replace(text, path.Error(), "there is no file "+name, 1)
+	case errors.Is(path.Err, fs.ErrPermission):
+		return strings.Replace(text, path.Error(), name+" can't be read: you lack the permission", 1)
+	}
+	return text
 }
 
 // diagnosed returns the diagnostics that an error is made of, in the order of its text.

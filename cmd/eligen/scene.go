@@ -88,7 +88,7 @@ func (o *planOptions) targetFlag(c *cobra.Command) {
 func (o *planOptions) request(c *cobra.Command, path string) (app.PlanRequest, error) {
 	r := app.PlanRequest{Input: o.input(path), Engine: o.engine, Backend: o.backend, Targets: o.targets}
 	if o.engine == "" {
-		return r, &app.InputError{Field: "engine", Value: `""`, Problem: "unknown engine; use model or paint"}
+		return r, app.Unknown("engine", "", "engine", app.Engines)
 	}
 	if !c.Flags().Changed("seed") {
 		return r, nil

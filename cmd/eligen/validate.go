@@ -59,7 +59,11 @@ func (o *validateOptions) run(c *cobra.Command, a *app.App, args []string) error
 	}
 	diagnose(c.ErrOrStderr(), all)
 	for _, path := range args {
-		fmt.Fprintf(c.OutOrStdout(), "%s is %s.\n", path, page.Added.Of("valid"))
+		what := ""
+		if app.IsLock(path) {
+			what = ", a lock of eligen verify's"
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s is %s%s.\n", eligen.Printable(path), page.Added.Of("valid"), what)
 	}
 	return nil
 }

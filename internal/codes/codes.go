@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // An Entry is one kind of problem.
@@ -37,17 +38,37 @@ func Find(code string) (Entry, bool) {
 	return table[i], true
 }
 
-// Search returns the entries whose summary, or other words, hold every word of a text,
-// whatever their case.
+// Search returns the entries whose summary, or other words, have a word that begins with each
+// word of a text, whatever their case; where there are none, those whose explanation has.
 func Search(text string) (out []Entry) {
-	words := strings.Fields(strings.ToLower(text))
-	for _, e := range table {
-		all := strings.ToLower(strings.Join(append([]string{e.Summary}, e.Also...), " "))
-		if len(words) > 0 && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(all, w) }) {
-			out = append(out, e)
+	begins := wordsOf(text)
+	if len(begins) == 0 {
+		return nil
+	}
+	for _, of := range []func(Entry) string{
+		func(e Entry) string { return strings.Join(append([]string{e.Summary}, e.Also...), " ") },
+		func(e Entry) string { return e.Summary + " " + e.Text },
+	} {
+		for _, e := range table {
+			words := wordsOf(of(e))
+			if !slices.ContainsFunc(begins, func(begin string) bool {
+				return !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, begin) })
+			}) {
+				out = append(out, e)
+			}
+		}
+		if len(out) > 0 {
+			break
 		}
 	}
 	return out
+}
+
+// wordsOf splits a text into words in lower case, without what stands around them.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_'-", r)
+	})
 }
 
 // table is the parts of the table together, ordered by code.

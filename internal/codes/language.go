@@ -32,6 +32,10 @@ render "picnic" {
 `},
 	{Code: "E0007", Summary: "Formatting does not settle",
 		Text: `eligen fmt formats the file again and again, and it changes each time. This is a bug in eligen: please report it with the file.`},
+	{Code: "E0008", Summary: "Invalid flag",
+		Text: `A flag of the command has a value that this scene or this release can't honour: an engine, a format, a render or a stage that ` +
+			`there is not, or frames that the clip hasn't got. The message names the flag, its value, and what there is. "eligen plan" ` +
+			`lists a scene's renders and stages.`},
 }
 
 // E01: how a scene is written.

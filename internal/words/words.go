@@ -33,16 +33,18 @@ func Capital(s string) string {
 
 // Quoted lists words for a sentence: "a", "b" or "c", with last before the last one.
 func Quoted(list []string, last string) string {
-	var b strings.Builder
+	quoted := make([]string, len(list))
 	for i, w := range list {
-		switch {
-		case i == 0:
-		case i == len(list)-1:
-			b.WriteString(" " + last + " ")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString(`"` + w + `"`)
+		quoted[i] = `"` + w + `"`
 	}
-	return b.String()
+	return Listed(quoted, last)
+}
+
+// Listed lists words for a sentence as they are: a, b or c, with last before the last one.
+func Listed(list []string, last string) string {
+	n := len(list) - 1
+	if n < 1 {
+		return strings.Join(list, "")
+	}
+	return strings.Join(list[:n], ", ") + " " + last + " " + list[n]
 }
