@@ -86,46 +86,6 @@ func Sigmas(schedule string, steps int, shift *float64, strength float64, imageT
 	return sigmas[cut:], nil
 }
 
-// TrainingTable is the n noise levels that the reference trains on, with
-// timesteps 1000·σ and loss weights: exp(−2((t−500)/1000)²) less its minimum,
-// scaled to a mean of 1. For n other than 1000 the reference scales the weights by
-// n/1000 and raises all by the second of them; so does this.
-func TrainingTable(n int, shift float64) (timesteps, sigmas, weights []float32, err error) {
-	if n < 2 || n > 1_000_000 {
-		return nil, nil, nil, fmt.Errorf("a training table of %d noise levels: choose a number from 2 to 1000000", n)
-	}
-	if !(shift > 0 && shift <= math.MaxFloat32) {
-		return nil, nil, nil, fmt.Errorf("shift %g: choose a number above 0", shift)
-	}
-	sigmas = shifted(linspace(1, sigmaMin, n), shift)
-	timesteps, weights = make([]float32, n), make([]float32, n)
-	lowest := math.Inf(1)
-	y := make([]float64, n)
-	for i, s := range sigmas {
-		timesteps[i] = s * 1000
-		d := (float64(timesteps[i]) - 500) / 1000
-		y[i] = math.Exp(-2 * d * d)
-		lowest = min(lowest, y[i])
-	}
-	sum := 0.0
-	for _, v := range y {
-		sum += v - lowest
-	}
-	for i, v := range y {
-		weights[i] = float32((v - lowest) * 1000 / sum)
-	}
-	if n != 1000 {
-		for i := range weights {
-			weights[i] *= float32(n) / 1000
-		}
-		second := weights[1]
-		for i := range weights {
-			weights[i] += second
-		}
-	}
-	return timesteps, sigmas, weights, nil
-}
-
 // linspace computes torch.linspace in float32: counted from both ends, each value by a
 // fused multiply-add. (Its bits are those of PyTorch 2.15 on x86-64.)
 func linspace(start, end float64, n int) []float32 {

@@ -97,38 +97,3 @@ func TestSigmasRefuse(t *testing.T) {
 		}
 	}
 }
-
-func TestTrainingTable(t *testing.T) {
-	timesteps, sigmas, weights, err := eligen.TrainingTable(1000, eligen.DefaultShift)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		i                       int
-		sigma, timestep, weight float64
-	}{
-		{0, 1, 1000, 0},
-		{1, 0.9996671080589294, 999.6671142578125, 0.0018415472004562616},
-		{500, 0.7507477402687073, 750.7477416992188, 1.2554763555526733},
-		{999, 0.008928571827709675, 8.928571701049805, 0.049386896193027496},
-	} {
-		if math.Abs(float64(sigmas[c.i])-c.sigma) > 1e-6 || math.Abs(float64(timesteps[c.i])-c.timestep) > 1e-3 ||
-			math.Abs(float64(weights[c.i])-c.weight) > 1e-4 {
-			t.Errorf("entry %d: σ %v, t %v, weight %v; want %v, %v, %v", c.i, sigmas[c.i], timesteps[c.i], weights[c.i], c.sigma, c.timestep,
-				c.weight)
-		}
-	}
-
-	_, _, weights, err = eligen.TrainingTable(20, eligen.DefaultShift)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range map[int]float64{0: 0.10570291429758072, 1: 0.21140582859516144, 14: 1.9942532777786255, 19: 0.15778952836990356} {
-		if math.Abs(float64(weights[i])-want) > 1e-4 {
-			t.Errorf("20 steps: weight %d is %v, want %v", i, weights[i], want)
-		}
-	}
-	if _, _, _, err := eligen.TrainingTable(1, 3); err == nil {
-		t.Error("a table of one noise level has no weights, and was made")
-	}
-}

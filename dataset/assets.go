@@ -14,8 +14,6 @@ import (
 	"sync"
 
 	_ "golang.org/x/image/webp" // the sprites are WebP
-
-	"github.com/eligen/eligen"
 )
 
 // Assets names the package of the sprites.
@@ -78,13 +76,6 @@ func Open(dir string) (*Sprites, error) {
 	return s, nil
 }
 
-// Load takes sprites from any file system: for each class the file named
-// Class.File with extension .webp or .png, with transparency around the object.
-func Load(fsys fs.FS, classes []Class) (*Sprites, error) {
-	s, _, err := load(fsys, classes)
-	return s, err
-}
-
 func load(fsys fs.FS, classes []Class) (*Sprites, string, error) {
 	if len(classes) == 0 {
 		return nil, "", errors.New("no classes")
@@ -137,9 +128,6 @@ func decode(name string, data []byte) (*sprite, error) {
 	return s, nil
 }
 
-// Classes lists the classes there are sprites of.
-func (s *Sprites) Classes() []Class { return append([]Class(nil), s.classes...) }
-
 // get returns a class and its sprite in a style; "" is Solid.
 func (s *Sprites) get(class, style string) (Class, *sprite, error) {
 	i, ok := s.index[class]
@@ -154,29 +142,4 @@ func (s *Sprites) get(class, style string) (Class, *sprite, error) {
 	}
 	p, err := loaded[i]()
 	return s.classes[i], p, err
-}
-
-// Cutout returns one object alone on a transparent picture of the given size, as large as
-// fits with a margin of a sixteenth.
-func (s *Sprites) Cutout(class string, size eligen.Size) (*image.NRGBA, error) {
-	_, sp, err := s.get(class, Solid)
-	if err != nil {
-		return nil, err
-	}
-	m := min(size.W, size.H) * one / 16
-	c := sp.draw(pose{}, m, m, size.W*one-m, size.H*one-m)
-	img := image.NewNRGBA(image.Rect(0, 0, size.W, size.H))
-	for y := range c.h {
-		for x := range c.w {
-			p := c.pix[4*(y*c.w+x):]
-			if a := int(p[3]); a > 0 && image.Pt(c.x+x, c.y+y).In(img.Rect) {
-				o := img.Pix[img.PixOffset(c.x+x, c.y+y):]
-				for i := range 3 {
-					o[i] = uint8(min(255, (int(p[i])*255+a/2)/a))
-				}
-				o[3] = p[3]
-			}
-		}
-	}
-	return img, nil
 }

@@ -151,7 +151,7 @@ func (g *golden) train(t *testing.T, s *suite, decay, losses, after string) {
 	if decay == "constant" {
 		compareNumbers(t, "unweighted losses", gotMSE, wantMSE, tolerance.Loss)
 	}
-	trained, err := train.Result(dir)
+	trained, err := tensor.ReadFile(filepath.Join(dir, train.WeightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,7 @@ package train
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -252,16 +250,6 @@ func merged(a, b map[string]tensor.Tensor) map[string]tensor.Tensor {
 	}
 	maps.Copy(out, b)
 	return out
-}
-
-// Result reads the weights that a training left in its folder; nil without an
-// error if there is none.
-func Result(dir string) (map[string]tensor.Tensor, error) {
-	w, err := tensor.ReadFile(filepath.Join(dir, WeightsFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return w, err
 }
 
 // removeNew deletes what an interrupted write may have left.

@@ -66,13 +66,6 @@ func (g *Generator) Randn(shape ...int) tensor.Tensor {
 	return t
 }
 
-// Rand draws n uniform numbers in [0, 1): torch.rand.
-func (g *Generator) Rand(n int) []float32 {
-	u := make([]float32, n)
-	g.fill(u)
-	return u
-}
-
 func (g *Generator) fill(u []float32) {
 	for i := range u {
 		u[i] = float32(g.Uint32()&0xffffff) * (1.0 / (1 << 24))

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"image/draw"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/train"
 	"github.com/eligen/eligen/train/judge"
 )
@@ -45,7 +47,7 @@ func TestLearnsToTellColoursApart(t *testing.T) {
 		sample), train.Options{Recipe: r, Backend: be, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	weights, err := train.Result(dir)
+	weights, err := tensor.ReadFile(filepath.Join(dir, train.WeightsFile))
 	if err != nil {
 		t.Fatal(err)
 	}
