@@ -157,7 +157,7 @@ var blockWords = map[string]string{
 	"eligen": "Settings of the scene itself.",
 	"locals": "Names for values: `name = expression`, used as `local.name`.",
 	"variable": "A value from outside, used as `var.name`. As in Terraform, the last of these that gives one wins: the " +
-		"environment's `ELIGEN_VAR_name`, the file `.auto.eligen.hclvars` beside the scene, `--var-file` in their order, `--var name=value` " +
+		"environment's `ELIGEN_VAR_name`, the file `.auto.eligen.hclvars` next to the scene, `--var-file` in their order, `--var name=value` " +
 		"in their order.",
 	"variable.validation": "A rule for the variable's value.",
 	"model": "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. " +
@@ -174,11 +174,11 @@ var blockWords = map[string]string{
 		"one for its `center`, the first says what shape it has in a frame, and the second moves that shape. Without the first, it is the " +
 		"entity's own shape that moves; what the entity's block says of the place then doesn't matter, and may lie outside too.",
 	"timeline.track":           "One attribute that moves: from key to key, along a path, or after another entity.",
-	"timeline.dynamic":         "As many `track` blocks as a list, a set or a map has elements, as in a render.",
+	"timeline.dynamic":         "A `track` block for each element of a list, a set or a map, as in a render.",
 	"timeline.dynamic.content": "What each of the blocks holds.",
 	"render.inpaint":           "Paint the regions of the entities into a picture, and keep the rest.",
 	"render.transfer": "Paint what one picture shows into another one: the regions of the entities are painted into `target`, " +
-		"and the model sees `source` beside it, as the left one of two panels. Regions, `size` and the result are the right panel's; the " +
+		"and the model sees `source` next to it, as the left one of two panels. Regions, `size` and the result are the right panel's; the " +
 		"prompt describes both, as \"two-panel image of one frog; [LEFT] … [RIGHT] …\". Besides EliGen's, it takes an in-context LoRA; " +
 		"nano's own is there without a word, and for FLUX.1 `adapters` lists both.",
 	"render.vae": "How the autoencoder makes a picture of latents, and latents of the pictures of `init`, `inpaint` and " +
@@ -188,17 +188,17 @@ var blockWords = map[string]string{
 	"render.background": "What is behind the entities of a clip.",
 	"render.sampler":    "How latents are denoised. What is left out is the model's default.",
 	"render.init":       "Image to image: start from a picture instead of from noise alone.",
-	"render.dynamic": "As many blocks of a kind, `output` most often, as a list, a set or a map has elements. Inside, " +
+	"render.dynamic": "A block of a kind, most often `output`, for each element of a list, a set or a map. Inside, " +
 		"`output.key` and `output.value` are the element.",
-	"check.dynamic":          "As many `assert` blocks as a list, a set or a map has elements, as in a render.",
+	"check.dynamic":          "An `assert` block for each element of a list, a set or a map, as in a render.",
 	"render.output":          "A file that the picture is written to.",
 	"check":                  "A promise about the pictures, tested once they are made. A check that does not hold makes `apply` exit with 3.",
 	"render.dynamic.content": "What each of the blocks holds.",
 	"check.dynamic.content":  "What each of the blocks holds.",
 	"check.assert":           "One condition of a check.",
-	"module": "A folder of scene files, taken in as a part. Arguments beside `source` are values for the variables that " +
+	"module": "A folder of scene files, taken in as a part. Arguments other than `source` are values for the variables that " +
 		"its files declare. Its blocks are `module.NAME.entity.x`, `module.NAME.render.x`, and so on; its locals and variables are its own. " +
-		"Paths in its files are below its folder, but for outputs, which are below the scene's.",
+		"Paths in its files are below its folder, except those of outputs, which are below the scene's.",
 	"moved":  "What was recorded under an old address belongs to a new one.",
 	"recipe": "A training, run by `eligen train`.",
 	"recipe.optimizer": "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the " +
@@ -350,7 +350,7 @@ var argumentWords = map[string]string{
 		"IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as " +
 		"safetensors",
 	"adapter.scale": "How strong, from −100 to 100; 1 by default",
-	"adapter.encoder": "Of `ip`: the vision tower that reads its pictures, as `\"./weights/siglip-so400m-patch14-384\"`; FLUX has none " +
+	"adapter.encoder": "Of `ip`: the vision tower that reads its pictures, such as `\"./weights/siglip-so400m-patch14-384\"`; FLUX has none " +
 		"of its own",
 	"adapter.image":      "Of `ip`: the picture, `image(\"refs/painting.jpg\")`, of any size. It is seen as a square",
 	"adapter.background": "Of `ip`: the colour behind transparent pictures, as in `init`",
@@ -365,8 +365,8 @@ var argumentWords = map[string]string{
 	"entity.region":   "Where: any shape",
 	"entity.strength": "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
 	"entity.z":        "In a render with `overlap = \"over\"`, the higher takes the token; 0 by default",
-	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`, as `entity.NAME[\"key\"]`",
-	"entity.count":    "A number: so many entities, with `count.index`, as `entity.NAME[0]`",
+	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`: `entity.NAME[\"key\"]`",
+	"entity.count":    "How many entities to make, with `count.index`: `entity.NAME[0]`",
 
 	"render.from":     "Another render: everything is as there but what is written here, and the outputs",
 	"render.prompt":   "The whole picture in words; needed unless `from` is given",
@@ -441,7 +441,7 @@ var argumentWords = map[string]string{
 	"render.init.image": "`image(\"photo.png\")`; needed unless the render is `from` one with an init",
 	"render.init.fit": "Of a picture of another shape than the render: `\"stretch\"`, or `\"cover\"`, which cuts what is " +
 		"outside; without it it is refused. One of the same shape and another size is scaled, bicubically",
-	"render.init.background":  "The colour that the model sees behind a transparent picture, as `\"#808080\"`; white by default",
+	"render.init.background":  "The colour that the model sees behind a transparent picture, such as `\"#808080\"`; white by default",
 	"render.init.strength":    "From above 0 to 1, which ignores the picture",
 	"render.dynamic.for_each": "A list, a set or a map",
 	"render.dynamic.iterator": "Another name for the element than the block's",
@@ -455,7 +455,7 @@ var argumentWords = map[string]string{
 	"check.assert.condition":     "True where the promise is kept. It measures with `placement`, `locality` and `psnr`",
 	"check.assert.error_message": "What to say where it is not; it may measure too",
 
-	"module.source": "A folder below the scene's, as `\"./birds\"`: its files `*.hcl`, the lock aside",
+	"module.source": "A folder below the scene's, such as `\"./birds\"`: its files `*.hcl`, except the lock",
 
 	"moved.from": "An address that nothing has any more",
 	"moved.to":   "The address that it has now",
@@ -567,7 +567,7 @@ var functionWords = func() map[string]functionWord {
 			"parseint": "A text as a whole number in a base", "pow": "A number to a power", "signum": "−1, 0 or 1", "sum": "The sum of a list",
 		},
 		"text": {
-			"chomp": "Without line ends at its end", "format": "By a format, as `format(\"%02d\", 7)`", "formatlist": "`format` over lists",
+			"chomp": "Without line ends at its end", "format": "By a format, such as `format(\"%02d\", 7)`", "formatlist": "`format` over lists",
 			"indent": "Lines after the first moved right",
 			"join":   "A list as one text, with a separator", "lower": "In lower case", "upper": "In upper case",
 			"regex": "The first match of a pattern", "regexall": "All matches of a pattern",
