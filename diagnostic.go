@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -61,17 +60,21 @@ func (s Source) String() string {
 }
 
 // Printable returns a file's name on one line: characters that can't be seen, such as a line
-// break, as Go writes them.
+// break, escaped.
 func Printable(name string) string {
 	if !strings.ContainsFunc(name, unicode.IsControl) {
 		return name
 	}
 	var b strings.Builder
 	for _, r := range name {
-		if unicode.IsControl(r) {
-			quoted := strconv.QuoteRune(r)
-			b.WriteString(quoted[1 : len(quoted)-1])
-		} else {
+		switch {
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case unicode.IsControl(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
 			b.WriteRune(r)
 		}
 	}
