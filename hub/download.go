@@ -176,12 +176,13 @@ func (d *download) finish(ctx context.Context) error {
 
 // failed says of a full disk how to go on.
 func (d *download) failed(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%s is full after %s of %s of %s. Free %s and run the same command again; it resumes there: %w", d.to.dir,
-			Bytes(d.have), Bytes(d.file.Size), d.file.Name, Bytes(d.file.Size-d.have), err)
-	}
 	var at *fs.PathError
-	if errors.As(err, &at) {
+	path := errors.As(err, &at)
+	if path && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
+		return fmt.Errorf("%s is full after %s of %s of %s. Free %s and run the same command again; it resumes there: %w", d.to.dir,
+			Bytes(d.have), Bytes(d.file.Size), d.file.Name, Bytes(d.file.Size-d.have), at.Err)
+	}
+	if path {
 		return err
 	}
 	return fmt.Errorf("%s: %w", d.file.Name, d.c.explain(err, d.info.Repo, d.info.Revision, d.file.Name))

@@ -48,6 +48,7 @@ type Server struct {
 	// NoRanges has the CDN send whole files.
 	NoRanges bool
 
+	running  sync.WaitGroup // requests
 	mu       sync.Mutex
 	models   map[string]*Model
 	renamed  map[string]string
@@ -98,8 +99,9 @@ func (s *Server) Expire() {
 	}
 }
 
-// Requests returns the requests since the last call.
+// Requests returns the requests since the last call, when all have been answered.
 func (s *Server) Requests() []Request {
+	s.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.requests
@@ -124,6 +126,8 @@ func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 func (s *Server) handler(cdn bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := &counted{ResponseWriter: w}
+		s.running.Add(1)
+		defer s.running.Done()
 		defer func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -139,15 +143,20 @@ func (s *Server) handler(cdn bool) http.Handler {
 		if s.Fault != nil && s.Fault(c, r, cdn) {
 			return
 		}
-		switch {
-		case cdn:
-			s.content(c, r)
-		case strings.HasPrefix(r.URL.Path, "/api/v1/models/"):
-			s.modelScope(c, r)
-		default:
-			s.huggingFace(c, r)
-		}
+		s.Answer(c, r, cdn)
 	})
+}
+
+// Answer answers a request as the server does, for faults that spoil the answer.
+func (s *Server) Answer(w http.ResponseWriter, r *http.Request, cdn bool) {
+	switch {
+	case cdn:
+		s.content(w, r)
+	case strings.HasPrefix(r.URL.Path, "/api/v1/models/"):
+		s.modelScope(w, r)
+	default:
+		s.huggingFace(w, r)
+	}
 }
 
 // model finds the model of a path "owner/name/…".
