@@ -101,7 +101,11 @@ type repoCache struct {
 	folder string // the repository's
 	locks  string
 	flat   string // the folder of the one snapshot that an older modelscope keeps; else ""
+
+	noLinks bool // snapshots hold files, and not links to blobs
 }
+
+var errNoLinks = errors.New("HF_HUB_DISABLE_SYMLINKS forbids links")
 
 // cacheOf returns the folder of a repository, which may not exist.
 func (s Settings) cacheOf(r Repo) repoCache {
@@ -110,7 +114,7 @@ func (s Settings) cacheOf(r Repo) repoCache {
 	}
 	name := "models--" + strings.ReplaceAll(r.Name, "/", "--")
 	return repoCache{
-		source: r.Source, root: s.Cache, folder: filepath.Join(s.Cache, name), locks: filepath.Join(s.Cache, ".locks", name),
+		source: r.Source, root: s.Cache, folder: filepath.Join(s.Cache, name), locks: filepath.Join(s.Cache, ".locks", name), noLinks: s.NoLinks,
 	}
 }
 
@@ -258,8 +262,9 @@ func (c repoCache) put(name string, data []byte) error {
 	return folder.Put(filepath.FromSlash(name), data)
 }
 
-// link gives a blob its name in a snapshot: by a relative link, or by a copy where links can't be made.
-func (c repoCache) link(commit string, f File) error {
+// link gives a blob its name in a snapshot: by a relative link. Where links can't be made, or aren't wanted, the blob
+// moves there if it is fresh, so that no other snapshot has it, and else it is copied.
+func (c repoCache) link(commit string, f File, fresh bool) error {
 	dir := c.snapshot(commit)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -270,22 +275,28 @@ func (c repoCache) link(commit string, f File) error {
 	}
 	defer folder.Close()
 	at := filepath.FromSlash(f.Name)
+	if !whole(c.blob(f), f) && whole(filepath.Join(dir, at), f) {
+		return nil // another process has moved the blob there
+	}
 	if err := folder.MkdirAll(filepath.Dir(at)); err != nil {
 		return err
 	}
 	up := strings.Repeat("../", strings.Count(f.Name, "/")+strings.Count(filepath.ToSlash(commit), "/")+2)
 	target := filepath.FromSlash(up + "blobs/" + f.digest())
-	err = folder.Symlink(target, at)
-	if errors.Is(err, fs.ErrExist) {
-		if have, err := os.Readlink(filepath.Join(dir, at)); err == nil && have == target {
-			return nil
-		}
-		if err := folder.Remove(at); err != nil {
-			return err
-		}
+	if have, err := os.Readlink(filepath.Join(dir, at)); err == nil && have == target {
+		return nil
+	}
+	if err := folder.Remove(at); err != nil && !files.Missing(err) {
+		return err
+	}
+	err = errNoLinks
+	if !c.noLinks {
 		err = folder.Symlink(target, at)
 	}
-	if err == nil {
+	if err == nil || errors.Is(err, fs.ErrExist) { // another process was faster
+		return nil
+	}
+	if fresh && os.Rename(c.blob(f), filepath.Join(dir, at)) == nil {
 		return nil
 	}
 	in, opening := files.Open(c.blob(f))

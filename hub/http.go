@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -197,6 +198,11 @@ func (c *Client) unreachable(ctx context.Context, at string, err error) error {
 	var ue *url.Error // repeats the address, which may be signed
 	if errors.As(err, &ue) {
 		err = ue.Err
+	}
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && lookup.IsNotFound {
+		return fmt.Errorf("%s can't be reached: %w. Check the connection, the proxy in HTTPS_PROXY and the address in HF_ENDPOINT",
+			host(at), lookup)
 	}
 	return &passing{error: fmt.Errorf("%s can't be reached: %w", host(at), err)}
 }

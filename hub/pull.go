@@ -73,6 +73,9 @@ func (c *Client) Pull(ctx context.Context, p Pull, progress func(Progress)) (Pul
 	made.Network = d.meter.network()
 	if err == nil {
 		err = d.note()
+		if len(made.Fetched) == 0 {
+			err = nil // the cache may be a shared one, that can't be written
+		}
 	}
 	return made, err
 }
@@ -168,7 +171,7 @@ func (d *puller) name(list []File) error {
 		if whole(filepath.Join(d.folder, filepath.FromSlash(f.Name)), f) || !whole(d.cache.blob(f), f) {
 			continue
 		}
-		if err := d.cache.link(d.asked.Info.Commit, f); err != nil {
+		if err := d.cache.link(d.asked.Info.Commit, f, false); err != nil {
 			return err
 		}
 	}
@@ -253,18 +256,21 @@ func byContent(list []File) (all [][]File) {
 // same fetches files of one content.
 func (d *puller) same(ctx context.Context, list []File) error {
 	for _, f := range list {
-		if err := d.one(ctx, f); err != nil {
+		if err := d.one(ctx, f, len(list) == 1); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// one fetches a file, and gives it its name.
-func (d *puller) one(ctx context.Context, f File) error {
+// one fetches a file, and gives it its name. alone says that no other file of the pull has its content.
+func (d *puller) one(ctx context.Context, f File, alone bool) error {
 	to := d.place(f)
 	have := func() bool {
 		at := filepath.Join(to.dir, to.final)
+		if !whole(at, f) {
+			at = filepath.Join(d.folder, filepath.FromSlash(f.Name)) // where there are no links
+		}
 		ok := whole(at, f)
 		var err error
 		if ok && (d.asked.Check || d.asked.To != "" || d.asked.Info.Repo.Source == ModelScope) {
@@ -285,7 +291,7 @@ func (d *puller) one(ctx context.Context, f File) error {
 	if d.asked.Info.Repo.Source == ModelScope {
 		return nil
 	}
-	return d.cache.link(d.asked.Info.Commit, f)
+	return d.cache.link(d.asked.Info.Commit, f, alone)
 }
 
 // place returns where a file is fetched to.

@@ -19,6 +19,7 @@ type Settings struct {
 	Token     string // its access token; "" for none
 	TokenFrom string // where the token is from, or would be: a variable or a file
 	Offline   bool   // send no request
+	NoLinks   bool   // the cache's snapshots hold files, and not links to blobs
 
 	ModelScopeEndpoint string
 	ModelScopeCache    string // the folder that holds the folder models
@@ -43,6 +44,7 @@ func SettingsFrom(env func(string) string) (Settings, error) {
 	s := Settings{
 		Endpoint: strings.TrimRight(first(env("HF_ENDPOINT"), "https://huggingface.co"), "/"),
 		Cache:    at(first(env("HF_HUB_CACHE"), env("HUGGINGFACE_HUB_CACHE"), filepath.Join(hf, "hub"))),
+		NoLinks:  on(env("HF_HUB_DISABLE_SYMLINKS")),
 		Offline:  on(env("HF_HUB_OFFLINE")) || on(env("TRANSFORMERS_OFFLINE")),
 	}
 	s.ModelScopeEndpoint, s.ModelScopeCache, s.ModelScopeToken = modelScopeFrom(env, home, at)

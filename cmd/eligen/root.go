@@ -164,6 +164,7 @@ var helpEnvironment = [][2]string{
 	{"HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE", "folder of downloaded models (default hub in HF_HOME)"},
 	{"HF_ENDPOINT", "address of the hub or of a mirror (default https://huggingface.co)"},
 	{"HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE", "1: send no request to a hub"},
+	{"HF_HUB_DISABLE_SYMLINKS", "1: snapshots in the folder of downloaded models hold files, and not links"},
 	{"HF_HUB_DISABLE_IMPLICIT_TOKEN", "1: take no access token from a file"},
 	{"MODELSCOPE_CACHE", "folder of models from ModelScope (default ~/.cache/modelscope)"},
 	{"MODELSCOPE_ENDPOINT, MODELSCOPE_DOMAIN", "address of ModelScope (default https://modelscope.cn)"},

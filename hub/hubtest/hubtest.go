@@ -418,20 +418,8 @@ func (s *Server) modelScope(w http.ResponseWriter, r *http.Request) {
 	}
 	switch rest {
 	case "repo/files":
-		files := []any{}
-		for _, n := range m.Names() {
-			if len(files) == 1000 {
-				break
-			}
-			if root := q.Get("Root"); root != "" && !strings.HasPrefix(n, root+"/") {
-				continue
-			}
-			data := m.Files[n]
-			files = append(files, map[string]any{
-				"Name": n[strings.LastIndex(n, "/")+1:], "Path": n, "Type": "blob", "Size": len(data), "Sha256": SHA256(data),
-				"Revision": m.Commit, "IsLFS": m.lfs(n),
-			})
-		}
+		files := m.modelScopeList(q.Get("Root"), q.Get("Recursive") == "True")
+		files = files[:min(len(files), 1000)]
 		send(w, map[string]any{"Code": 200, "Success": true, "Message": "success", "Data": map[string]any{"Files": files}})
 	case "repo":
 		data, ok := m.Files[q.Get("FilePath")]
@@ -447,4 +435,32 @@ func (s *Server) modelScope(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// modelScopeList lists what is below a folder, or in it.
+func (m *Model) modelScopeList(root string, recursive bool) (list []map[string]any) {
+	folders := map[string]bool{}
+	for _, n := range m.Names() {
+		rest := n
+		if root != "" {
+			var ok bool
+			if rest, ok = strings.CutPrefix(n, root+"/"); !ok {
+				continue
+			}
+		}
+		if folder, _, deep := strings.Cut(rest, "/"); deep && !recursive {
+			at := strings.TrimSuffix(n, rest) + folder
+			if !folders[at] {
+				list = append(list, map[string]any{"Name": folder, "Path": at, "Type": "tree", "Size": 0, "Sha256": ""})
+			}
+			folders[at] = true
+			continue
+		}
+		data := m.Files[n]
+		list = append(list, map[string]any{
+			"Name": n[strings.LastIndex(n, "/")+1:], "Path": n, "Type": "blob", "Size": len(data), "Sha256": SHA256(data), "Revision": m.Commit,
+			"IsLFS": m.lfs(n),
+		})
+	}
+	return list
 }
