@@ -195,7 +195,6 @@ type fault struct {
 	fault func(s *hubtest.Server) func(http.ResponseWriter, *http.Request, bool) bool
 	err   string // "" is success
 	waits []time.Duration
-	least int64 // bytes over the network, where it isn't the file's size
 }
 
 // times answers the first n requests that pick takes by itself.
