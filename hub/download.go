@@ -208,7 +208,7 @@ func (d *download) stream(ctx context.Context) error {
 	})
 }
 
-// write appends bytes to the file.
+// write appends bytes to the file. The meter has counted them.
 func (d *download) write(p []byte) error {
 	if d.have+int64(len(p)) > d.file.Size {
 		return fmt.Errorf("%s sent more than the %d bytes of the file", d.server(), d.file.Size)
@@ -218,7 +218,6 @@ func (d *download) write(p []byte) error {
 	}
 	d.hash.Write(p)
 	d.have += int64(len(p))
-	d.meter.got(d.file.Name, int64(len(p)))
 	return nil
 }
 
@@ -270,6 +269,7 @@ func (d *download) copy(body io.Reader, alive func()) error {
 			if err := d.write(buf[:n]); err != nil {
 				return err
 			}
+			d.meter.got(d.file.Name, int64(n))
 		}
 		switch {
 		case errors.Is(err, io.EOF) && d.have == d.file.Size:

@@ -82,7 +82,7 @@ type OfflineError struct {
 func (e *OfflineError) Error() string {
 	var b strings.Builder
 	if len(e.Missing) == 0 {
-		fmt.Fprintf(&b, "%s at revision %s isn't in the cache", e.Repo, e.Revision)
+		fmt.Fprintf(&b, "%s at revision %s isn't in the cache.\n", e.Repo, e.Revision)
 	} else {
 		var total int64
 		for _, f := range e.Missing {

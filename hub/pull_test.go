@@ -60,14 +60,18 @@ func client(t *testing.T, s *hubtest.Server) *Client {
 	return c
 }
 
-// pull pulls files of the model, and returns what came of it.
+// pull pulls files of the model, and returns what came of it. Its progress never exceeds what there is.
 func pull(t *testing.T, c *Client, names ...string) (Pulled, error) {
 	t.Helper()
 	i, err := c.Info(t.Context(), Repo{Name: "lab/tiny"}, "")
 	if err != nil {
 		return Pulled{}, err
 	}
-	return c.Pull(t.Context(), Pull{Info: i, Files: names}, nil)
+	return c.Pull(t.Context(), Pull{Info: i, Files: names}, func(p Progress) {
+		if p.Done < 0 || p.Done > p.Size || p.FileDone < 0 || p.FileDone > p.FileSize {
+			t.Errorf("progress %+v", p)
+		}
+	})
 }
 
 // holds checks that files are what the model has.

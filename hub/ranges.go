@@ -122,6 +122,7 @@ func (d *download) part(ctx context.Context, p *part, serves func()) (moved bool
 		if n > 0 {
 			p.data, moved = p.data[:len(p.data)+n], true
 			alive()
+			d.meter.got(d.file.Name, int64(n))
 		}
 	}
 	if len(p.data) == cap(p.data) {

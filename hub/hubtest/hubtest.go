@@ -350,20 +350,21 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request, m *Model, rest,
 		auth := s.URL + "/api/models/" + m.Name + "/xet-read-token/" + m.Commit
 		h.Set("Link", "<"+auth+`>; rel="xet-auth", <`+s.URL+`/xet>; rel="xet-reconstruction-info"`)
 	}
-	h.Set("Location", s.sign("/"+m.Name+"/"+SHA256(data)))
+	h.Set("Location", s.sign(m, name))
 	w.WriteHeader(http.StatusFound)
 	fmt.Fprint(w, "Found. Redirecting to the CDN")
 }
 
 func escape(name string) string { return strings.ReplaceAll(url.PathEscape(name), "%2F", "/") }
 
-// sign returns an address at the CDN, valid until Expire.
-func (s *Server) sign(p string) string {
+// sign returns the address of a file at the CDN, valid until Expire.
+func (s *Server) sign(m *Model, name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := strconv.Itoa(len(s.expired) + 1)
 	s.expired[key] = false
-	return s.CDN + p + "?Expires=1&Signature=" + key
+	q := url.Values{"File": {name}, "Expires": {"1"}, "Signature": {key}}
+	return s.CDN + "/" + m.Name + "/" + SHA256(m.Files[name]) + "?" + q.Encode()
 }
 
 // small sends a file that is in git itself.
@@ -391,8 +392,8 @@ func (s *Server) content(w http.ResponseWriter, r *http.Request) {
 	}
 	m, digest, _ := s.model(strings.TrimPrefix(r.URL.Path, "/"))
 	if m != nil {
-		for _, data := range m.Files {
-			if SHA256(data) != digest {
+		for name, data := range m.Files {
+			if name != r.URL.Query().Get("File") || !m.lfs(name) {
 				continue
 			}
 			w.Header().Set("ETag", `"`+digest[:32]+`"`)
@@ -428,7 +429,7 @@ func (s *Server) modelScope(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprint(w, `{"Code":10010205001,"Message":"file not found","Success":false}`)
 		case m.lfs(q.Get("FilePath")):
-			http.Redirect(w, r, s.sign("/"+m.Name+"/"+SHA256(data)), http.StatusFound)
+			http.Redirect(w, r, s.sign(m, q.Get("FilePath")), http.StatusFound)
 		default:
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 		}
