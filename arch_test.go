@@ -112,6 +112,7 @@ var shared = map[string]string{
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
 	"words":     "app dsl planner model",
 	"tensor":    "eligen stage model train app bench",
+	"sha":       "eligen stage runtime store fetch train dataset",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

@@ -1,7 +1,6 @@
 package eligen
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +8,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // A Bitmap is a mask read from a file: one bit a pixel.
@@ -35,7 +36,7 @@ func NewBitmap(w, h int, on func(x, y int) bool) *Bitmap {
 }
 
 func (b *Bitmap) seal() {
-	h := sha256.New()
+	h := sha.New()
 	fmt.Fprintf(h, "bitmap %d %d\n", b.W, b.H)
 	h.Write(b.bits)
 	b.Digest = Digest(hex.EncodeToString(h.Sum(nil)))

@@ -3,7 +3,6 @@ package eligen
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"reflect"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // A Plan is a list of stages in an order that can be run: a stage's inputs are
@@ -160,11 +161,38 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 	return ref
 }
 
+// Only returns the plan with the stages to keep, whose inputs must be kept too, their files, and
+// no checks. at says where each stage has gone.
+func (p *Plan) Only(keep []bool) (part *Plan, at map[Ref]Ref) {
+	q := *p
+	q.Stages, q.Outputs, q.Checks, q.index = nil, nil, nil, map[Digest]Ref{}
+	at = map[Ref]Ref{}
+	for i, s := range p.Stages {
+		if !keep[i] {
+			continue
+		}
+		inputs := make([]Ref, len(s.Inputs))
+		for k, in := range s.Inputs {
+			inputs[k] = at[in]
+		}
+		s.Inputs = inputs
+		ref := Ref(len(q.Stages))
+		q.Stages, q.index[s.Digest], at[Ref(i)] = append(q.Stages, s), ref, ref
+	}
+	for _, o := range p.Outputs {
+		if to, ok := at[o.Stage]; ok {
+			o.Stage = to
+			q.Outputs = append(q.Outputs, o)
+		}
+	}
+	return &q, at
+}
+
 // StageDigest returns the digest of a stage: of its Op's kind and fields, of the engine's
 // ID if the Op uses the engine, and of the inputs' digests. It panics at what a recipe
 // can't hold.
 func StageDigest(op Op, engine string, inputs []Digest) Digest {
-	h := sha256.New()
+	h := sha.New()
 	w := bufio.NewWriter(h)
 	fmt.Fprintf(w, "eligen recipe 1\n%s\n", op.Kind())
 	if _, ok := op.(EngineOp); ok {

@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	_ "golang.org/x/image/webp" // the sprites are WebP
+
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // Assets names the package of the sprites.
@@ -81,7 +83,7 @@ func load(fsys fs.FS, classes []Class) (*Sprites, string, error) {
 		return nil, "", errors.New("no classes")
 	}
 	s := &Sprites{classes: classes, index: map[string]int{}}
-	total := sha256.New()
+	total := sha.New()
 	for i, c := range classes {
 		if _, twice := s.index[c.Name]; twice || c.Name == "" {
 			return nil, "", fmt.Errorf("class %d: the name %q is empty or taken", i, c.Name)

@@ -5,7 +5,6 @@ package fetch
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // DefaultLimit is the most bytes that a download may have if its File has no Limit.
@@ -338,7 +338,7 @@ func check(f File, path string) error {
 	}
 	defer in.Close()
 	sums := []io.Writer{}
-	h256 := sha256.New()
+	h256 := sha.New()
 	if f.SHA256 != "" {
 		sums = append(sums, h256)
 	}

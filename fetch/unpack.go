@@ -104,7 +104,7 @@ func Write(r io.Reader, to string, digest eligen.Digest) error {
 		return err
 	}
 	return files.WriteFile(to, func(w io.Writer) error {
-		got, n, err := files.Digest(io.TeeReader(io.LimitReader(r, DefaultLimit+1), w))
+		got, n, err := eligen.DigestAll(io.TeeReader(io.LimitReader(r, DefaultLimit+1), w))
 		switch {
 		case err != nil:
 			return err

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // A Store keeps results, each under its key: the digest of the stage that makes it.
@@ -165,7 +165,7 @@ func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // nil, is called once with the error, which is ErrCorrupt, and may say it better. Stores
 // are made with it.
 func Verified(content io.ReadCloser, info Info, damaged func(error) error) Reader {
-	return &verified{ReadCloser: content, info: info, left: info.Size, sum: sha256.New(), damaged: damaged}
+	return &verified{ReadCloser: content, info: info, left: info.Size, sum: sha.New(), damaged: damaged}
 }
 
 type verified struct {

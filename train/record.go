@@ -1,7 +1,6 @@
 package train
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/annotated"
+	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/vae"
@@ -104,7 +104,7 @@ func (p Pictures) records(backend compute.Backend, m Model, size eligen.Size) (*
 // styles, in which a few samples may not differ, whether their styles are told apart, and
 // the first samples.
 func recordsKey(m Model, styles map[string]float64, styled bool, samples annotated.Samples) (eligen.Digest, error) {
-	h := sha256.New()
+	h := sha.New()
 	if styled { // they hold more
 		fmt.Fprintln(h, "with styles")
 	}

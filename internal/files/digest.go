@@ -1,22 +1,8 @@
 package files
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"io"
-
 	"github.com/eligen/eligen"
 )
-
-// Digest returns the SHA-256 of all that r gives, and how many bytes that was.
-func Digest(r io.Reader) (eligen.Digest, int64, error) {
-	h := sha256.New()
-	n, err := io.Copy(h, r)
-	if err != nil {
-		return "", n, err
-	}
-	return eligen.Digest(hex.EncodeToString(h.Sum(nil))), n, nil
-}
 
 // DigestOf returns the SHA-256 of a regular file's content.
 func DigestOf(path string) (eligen.Digest, error) {
@@ -25,6 +11,6 @@ func DigestOf(path string) (eligen.Digest, error) {
 		return "", err
 	}
 	defer f.Close()
-	d, _, err := Digest(f)
+	d, _, err := eligen.DigestAll(f)
 	return d, err
 }

@@ -1,11 +1,8 @@
 package cache
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -91,11 +88,9 @@ func Digest(path string) (eligen.Digest, error) {
 	if now.Digest = known.Digest; known == now && known.Digest != "" {
 		return known.Digest, nil
 	}
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	if now.Digest, _, err = eligen.DigestAll(f); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	now.Digest = eligen.Digest(hex.EncodeToString(h.Sum(nil)))
 	after, err := f.Stat()
 	if err != nil || after.Size() != now.Size || after.ModTime().UnixNano() != now.MTime {
 		return "", fmt.Errorf("%s changed while it was read", path)

@@ -5,7 +5,6 @@ package file
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -230,7 +230,7 @@ func (s *Store) Create(_ context.Context, key eligen.Digest) (runtime.Writer, er
 }
 
 func (s *Store) create(key eligen.Digest) *writer {
-	w := &writer{store: s, key: key, file: s.files.NewFile(entryPath(key)), sum: sha256.New()}
+	w := &writer{store: s, key: key, file: s.files.NewFile(entryPath(key)), sum: sha.New()}
 	_, w.err = w.file.Write(make([]byte, headerSize(result))) // the header is known at the end
 	return w
 }

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -51,7 +51,7 @@ func (s *Store) Export(w io.Writer, keys []eligen.Digest) (n int, err error) {
 	if err := addMark(t, beginName, beginMark); err != nil {
 		return 0, err
 	}
-	sum := sha256.New()
+	sum := sha.New()
 	for _, key := range keys {
 		// A tar can't take back what is written. So each result is read twice.
 		info, err := runtime.Verify(context.Background(), s, key)
@@ -111,7 +111,7 @@ type Imported struct {
 // what its stages' results are.
 func (s *Store) Import(r io.Reader) (out Imported, err error) {
 	damaged := func(format string, args ...any) (Imported, error) { return out, archiveError(format, args...) }
-	t, sum, begun := tar.NewReader(r), sha256.New(), false
+	t, sum, begun := tar.NewReader(r), sha.New(), false
 	for first := true; ; first = false {
 		h, err := t.Next()
 		switch {
@@ -205,7 +205,7 @@ func (s *Store) importOne(r io.Reader, h *tar.Header) (head []byte, fresh bool, 
 	if had && old.Content != content {
 		return nil, false, fmt.Errorf("%s: %w", key.Short(), runtime.ErrNotDeterministic)
 	}
-	sum, put := sha256.New(), func() error { return nil }
+	sum, put := sha.New(), func() error { return nil }
 	to := io.Writer(sum)
 	if !had {
 		w := s.create(key)

@@ -3,7 +3,6 @@ package memory
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -13,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -104,7 +104,7 @@ func (s *Store) Create(_ context.Context, key eligen.Digest) (runtime.Writer, er
 	if !runtime.IsKey(key) {
 		return nil, fmt.Errorf("%q is no key of a result", key)
 	}
-	return &writer{store: s, key: key, sum: sha256.New()}, nil
+	return &writer{store: s, key: key, sum: sha.New()}, nil
 }
 
 // block is how large a writer's blocks are. Blocks are filled and kept, so that nothing

@@ -9,7 +9,6 @@ package remote
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/runtime"
 )
 
@@ -200,7 +200,7 @@ func (s *Store) Create(ctx context.Context, key eligen.Digest) (runtime.Writer, 
 	if !runtime.IsKey(key) {
 		return nil, fmt.Errorf("%q is no key of a result", key)
 	}
-	return &writer{store: s, ctx: ctx, key: key, sum: sha256.New()}, nil
+	return &writer{store: s, ctx: ctx, key: key, sum: sha.New()}, nil
 }
 
 // small is how many bytes of a result are held in memory.

@@ -10,6 +10,8 @@ import (
 	"hash"
 	"io"
 	"strings"
+
+	"github.com/eligen/eligen/internal/sha"
 )
 
 // A file that eligen made ends with a seal: the SHA-256 of all bytes before it, in
@@ -36,7 +38,7 @@ func (e End) before() []byte {
 
 // Sealed reports whether what r holds ends so. It reads all of it, and keeps none.
 func (e End) Sealed(r io.Reader) bool {
-	sum, last, buf := sha256.New(), []byte(nil), make([]byte, 1<<16)
+	sum, last, buf := sha.New(), []byte(nil), make([]byte, 1<<16)
 	for {
 		n, err := r.Read(buf)
 		last = append(last, buf[:n]...)
@@ -63,7 +65,7 @@ type File struct {
 }
 
 // New returns a file that is written to w.
-func New(w io.Writer) *File { return &File{w: w, sum: sha256.New()} }
+func New(w io.Writer) *File { return &File{w: w, sum: sha.New()} }
 
 // Add writes parts of the file.
 func (f *File) Add(parts ...[]byte) {
