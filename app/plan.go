@@ -32,6 +32,8 @@ type PlanRequest struct {
 	// MemoryFrom says for people who sets it.
 	Memory     int64
 	MemoryFrom string
+	// Shard is the part to plan of what all else chooses; the zero value is the whole.
+	Shard Shard
 }
 
 // A Plan is what a request comes to, ready to be applied.
@@ -102,9 +104,14 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 	if warnings = append(warnings, ds...); err != nil {
 		return nil, warnings, err
 	}
-	out := &Plan{Plan: p, Scene: scene, request: r, engine: e}
-	out.again, err = stagesNamed(p, r.Replace)
-	return out, warnings, err
+	again, err := stagesNamed(p, r.Replace)
+	if err != nil {
+		return nil, warnings, err
+	}
+	if p, again, err = r.Shard.of(p, again); err != nil {
+		return nil, warnings, err
+	}
+	return &Plan{Plan: p, Scene: scene, request: r, engine: e, again: again}, warnings, nil
 }
 
 // build plans a scene to be made, and returns warnings.

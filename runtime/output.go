@@ -36,6 +36,7 @@ func (r *Runner) openOutputs(ctx context.Context, p *eligen.Plan) (*outputs, err
 		diags.Errorf(nil, "Folder can't be written", "%v.", err)
 		return nil, diags
 	}
+	folders := map[string]bool{} // a folder is listed once, however many files it gets
 	for _, out := range p.Outputs {
 		err := o.check(out, nil)
 		if errors.Is(err, errForeign) {
@@ -55,8 +56,11 @@ func (r *Runner) openOutputs(ctx context.Context, p *eligen.Plan) (*outputs, err
 			continue
 		}
 		if name, err := o.name(out); err == nil {
-			o.files.Sweep(filepath.Dir(name))
+			folders[filepath.Dir(name)] = true
 		}
+	}
+	for dir := range folders {
+		o.files.Sweep(dir)
 	}
 	if err := diags.Err(); err != nil {
 		o.close()

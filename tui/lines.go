@@ -25,13 +25,17 @@ func over(w io.Writer) io.Writer {
 	return page.Over(w, func(string) string { return "" })
 }
 
+// many is how many stages in a row that the store has get a line each. More are counted.
+const many = 20
+
 // lines writes events as lines, for logs: one a stage, and one every five seconds of a
 // stage with many steps. It writes problems whole.
 type lines struct {
-	w    io.Writer
-	mu   sync.Mutex
-	p    eligen.Progress
-	last time.Time // of the latest line
+	w      io.Writer
+	mu     sync.Mutex
+	p      eligen.Progress
+	last   time.Time // of the latest line
+	cached []string  // stages in a row that the store has, not written yet
 }
 
 func (l *lines) add(e eligen.Event) {
@@ -41,7 +45,26 @@ func (l *lines) add(e eligen.Event) {
 	if e.Type == eligen.Stepped && (l.last.IsZero() || e.Time.Sub(l.last) < quiet || e.Step == e.Of) {
 		return
 	}
-	l.print(styledLine(&l.p, e, page.Columns(l.w)), e.Time)
+	if e.Type == eligen.Cached {
+		l.cached = append(l.cached, styledLine(&l.p, e, page.Columns(l.w)))
+		return
+	}
+	line := styledLine(&l.p, e, page.Columns(l.w))
+	if line != "" {
+		l.flush(e.Time)
+	}
+	l.print(line, e.Time)
+}
+
+// flush writes the stages that the store has: by name where they are few, else their number.
+func (l *lines) flush(at time.Time) {
+	if n := len(l.cached); n > many {
+		l.cached = []string{wordStyles[eligen.Cached].Of("cached") + fmt.Sprintf("   %d stages", n)}
+	}
+	for _, line := range l.cached {
+		l.print(line, at)
+	}
+	l.cached = nil
 }
 
 func (l *lines) print(s string, at time.Time) {
@@ -56,6 +79,7 @@ func (l *lines) pulse(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.last.IsZero() && now.Sub(l.last) >= quiet && !l.p.Ended {
+		l.flush(now)
 		l.print(working(&l.p, now), now)
 	}
 }

@@ -25,3 +25,24 @@ func TestLinesOfLongRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesCount: a log of a run whose results are all there is as short as what it says.
+func TestLinesCount(t *testing.T) {
+	for _, c := range []struct {
+		stages int
+		want   string
+	}{
+		{2, "cached   s0\ncached   s1\nwrote    a.png\n"},
+		{many + 1, "cached   21 stages\nwrote    a.png\n"},
+	} {
+		var b strings.Builder
+		l := &lines{w: &b}
+		for i := range c.stages {
+			l.add(eligen.Event{Type: eligen.Cached, Stage: fmt.Sprint("s", i)})
+		}
+		l.add(eligen.Event{Type: eligen.Wrote, Path: "a.png"})
+		if b.String() != c.want {
+			t.Errorf("%d stages: got\n%s\nwant\n%s", c.stages, b.String(), c.want)
+		}
+	}
+}

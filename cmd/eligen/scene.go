@@ -104,6 +104,7 @@ type makeOptions struct {
 	memory  string
 	out     string
 	frames  string
+	shard   string
 	replace []string
 }
 
@@ -113,6 +114,8 @@ func (o *makeOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.memory, "memory", "", "limit a render's memory to `SIZE`, such as 16GiB, or any for no limit (default the machine's)")
 	f.StringVar(&o.out, "out", "", "write below `DIR` instead of the scene's folder: out/x.png becomes DIR/out/x.png")
 	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, such as 0-7,20; files made of all frames stay as they are")
+	f.StringVar(&o.shard, "shard", "",
+		"only the pictures of one machine of several, such as 1/4; auto takes it from the scheduler's variables")
 	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE` again, or all stages of a render, though cached; may be repeated")
 }
 
@@ -124,6 +127,9 @@ func (o *makeOptions) request(c *cobra.Command, path string) (app.PlanRequest, e
 	}
 	r.Out, r.Replace = o.out, o.replace
 	if r.Frames, err = readFrames(o.frames); err != nil {
+		return r, err
+	}
+	if r.Shard, err = app.ReadShard(o.shard, os.LookupEnv); err != nil {
 		return r, err
 	}
 	r.MemoryFrom = "--memory"
