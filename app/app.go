@@ -22,6 +22,8 @@ import (
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
+	"github.com/eligen/eligen/store/layered"
+	"github.com/eligen/eligen/store/remote"
 )
 
 // Options say where an App keeps things, and what it knows of its surroundings.
@@ -32,6 +34,10 @@ type Options struct {
 	// Store holds results in place of the folder's store: one in memory, or a cache that machines share.
 	// What operations on the store itself (Entries, Collect, Export…) look into stays the folder's.
 	Store runtime.Store
+	// Cache is the address of a cache that machines share, in front of which the folder's store is:
+	// http or https, of a server that speaks Bazel's protocol. "" is none. A CacheReadOnly gets nothing.
+	Cache         string
+	CacheReadOnly bool
 	// Partials, Leaser and Journals are, where they are nil, the Store if it implements them, or else
 	// the folder's store; without a folder, there are none.
 	Partials runtime.Partials
@@ -60,6 +66,7 @@ type App struct {
 	mu      sync.Mutex
 	closed  bool // no call may begin
 	store   *file.Store
+	shared  *layered.Store // over store, where there is a Cache
 	engines map[engineKey]engine
 }
 
@@ -145,7 +152,20 @@ func (a *App) made() (runtime.Store, error) {
 	if a.options.Store != nil {
 		return a.options.Store, nil
 	}
-	return a.results()
+	own, err := a.results()
+	if err != nil || a.options.Cache == "" {
+		return own, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.shared == nil {
+		far, err := remote.New(a.options.Cache, remote.Options{})
+		if err != nil {
+			return nil, &InputError{"cache", "", err.Error()}
+		}
+		a.shared = layered.New(own, far, a.options.CacheReadOnly)
+	}
+	return a.shared, nil
 }
 
 // runner returns what applies plans, with its stores.
@@ -153,7 +173,7 @@ func (a *App) runner() (runtime.Runner, error) {
 	o := a.options
 	store, err := a.made()
 	r := runtime.Runner{Store: store, Partials: o.Partials, Leaser: o.Leaser, Journals: o.Journals}
-	if err != nil || o.Store == nil || o.Folder == "" {
+	if err != nil || o.Cache == "" && (o.Store == nil || o.Folder == "") {
 		return r, err // the runner looks itself at what the store implements
 	}
 	_, partials := store.(runtime.Partials)

@@ -89,6 +89,11 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 	w.announce()
 	w.look(ctx)
 	w.all(ctx)
+	if f, ok := r.Store.(Flusher); ok {
+		for _, err := range f.Flush(ctx) {
+			w.report("Shared cache", err)
+		}
+	}
 	w.emit(eligen.Event{Type: eligen.Ended})
 	return errors.Join(append(w.errs, ctx.Err())...)
 }

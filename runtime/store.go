@@ -87,6 +87,13 @@ type Journals interface {
 	Record() (io.WriteCloser, error)
 }
 
+// A Flusher is a Store that works in the background. A run ends with its Flush.
+type Flusher interface {
+	// Flush waits for that work, or for ctx, and returns what went wrong: none of it harms
+	// a result.
+	Flush(ctx context.Context) []error
+}
+
 // MaxResult is how many bytes a result may have.
 const MaxResult = 4 << 30
 

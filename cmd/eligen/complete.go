@@ -38,7 +38,7 @@ func (o *planOptions) completeTargets(c *cobra.Command, args []string, _ string)
 	}
 	ctx, cancel := context.WithTimeout(ctx, completing)
 	defer cancel()
-	a := newApp()
+	a := newApp(c.Flags())
 	defer a.Close()
 	scene, _, err := a.Open(ctx, o.input(args[0]))
 	if err != nil {
@@ -52,12 +52,12 @@ func (o *planOptions) completeTargets(c *cobra.Command, args []string, _ string)
 }
 
 // completeRuns offers the names of earlier runs, the latest first.
-func completeRuns(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeRuns(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	out := []cobra.Completion{cobra.CompletionWithDesc("latest", "the latest run")}
-	a := newApp()
+	a := newApp(c.Flags())
 	defer a.Close()
 	runs, err := a.RunNames()
 	if err != nil {

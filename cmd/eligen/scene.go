@@ -13,19 +13,26 @@ import (
 	"github.com/eligen/eligen/dsl"
 )
 
-// newApp returns the operations, set up by the environment.
-func newApp() *app.App {
+// newApp returns the operations, set up by the environment and a command's flags.
+func newApp(flags *pflag.FlagSet) *app.App {
 	dir, err := cacheDir()
 	if err != nil {
 		dir = "" // operations that need it return ErrNoFolder
 	}
-	return app.New(app.Options{Folder: dir, Env: os.LookupEnv})
+	o := app.Options{Folder: dir, Env: os.LookupEnv}
+	if f := flags.Lookup("cache"); f != nil {
+		if o.Cache = f.Value.String(); !f.Changed {
+			o.Cache = os.Getenv("ELIGEN_CACHE")
+		}
+		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // every command with the one has the other
+	}
+	return app.New(o)
 }
 
 // withApp returns a command that runs with the operations, and closes them when it ends.
 func withApp(run func(c *cobra.Command, a *app.App, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
-		a := newApp()
+		a := newApp(c.Flags())
 		defer func() { err = errors.Join(err, a.Close()) }()
 		return run(c, a, args)
 	}
@@ -114,6 +121,8 @@ func (o *makeOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.memory, "memory", "", "limit a render's memory to `SIZE`, such as 16GiB, or any for no limit (default the machine's)")
 	f.StringVar(&o.out, "out", "", "write below `DIR` instead of the scene's folder: out/x.png becomes DIR/out/x.png")
 	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, such as 0-7,20; files made of all frames stay as they are")
+	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
+	f.Bool("cache-read-only", false, "take results from the cache, and give it none")
 	f.StringVar(&o.shard, "shard", "",
 		"only the pictures of one machine of several, such as 1/4; auto takes it from the scheduler's variables")
 	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE` again, or all stages of a render, though cached; may be repeated")

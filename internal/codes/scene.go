@@ -921,6 +921,9 @@ check "same" {
 	{Code: "E0921", Summary: "Store can't be read",
 		Text: `The store doesn't answer, or the system doesn't let eligen read it, so that nobody can tell what it holds. This run makes ` +
 			`again what it couldn't read; nothing in the store is replaced for that. It is said once a run.`},
+	{Code: "E0922", Summary: "Shared cache",
+		Text: `The cache that machines share doesn't answer, or has a damaged copy of a result. The run goes on without: it makes what ` +
+			`it lacks, and keeps it on this machine. A later run uploads it.`},
 
 	{Code: "E0951", Summary: "Lock can't be read",
 		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},
