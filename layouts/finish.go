@@ -40,6 +40,14 @@ func (r *reader) finish() error {
 	if out > 0 {
 		r.say("%s beyond the canvas and cut there", count(out, "box reaches", "boxes reach"))
 	}
+	if r.parts && r.most <= 1 && r.conv.unit != 1 && r.Convention.By != "--convention" && r.Verdict != Refuse {
+		as := "/px"
+		if r.conv.unit > 0 {
+			as = "/" + number(r.conv.unit)
+		}
+		r.ask("--convention with /1, or with "+as,
+			"all numbers of boxes are at most 1: they look like fractions, and the format means %s", unitName(r.conv.unit))
+	}
 	r.common()
 	return nil
 }

@@ -342,6 +342,15 @@ graph: all 512x256 seed 9
 comfyui-workflow import
 editor: all 512x256 seed 9
   cat: box [0 0 0.5 1]`},
+	{name: "thin.json", text: `{"high_level_description": "p", "compositional_deconstruction": {"elements": [
+		{"type": "obj", "bbox": [0.1, 0.2, 0.5, 0.9], "desc": "cat"}]}}`, want: `
+ideogram-4 ask
+thin: p
+  cat: box [0.0002 0.0001 0.0009 0.0005]`},
+	{name: "sub.json", text: subgraph, want: `
+comfyui-workflow import
+sub: all 512x256 seed 9
+  cat: box [0 0 0.5 1]`},
 	{name: "x.json", text: `{"annos": [`, want: "x.json: unexpected EOF"},
 	{name: "x.json", text: strings.Repeat("[", 100), want: "x.json: it holds more values than a layout has"},
 }
@@ -387,6 +396,48 @@ const areaWorkflow = `{"nodes": [
 		"CONDITIONING"], [5, 6, 0, 4, 0, "STRING"],
 		[6, 11, 0, 5, 0, "CONDITIONING"], [7, 9, 0, 5, 1, "CONDITIONING"], [8, 8, 0, 7, 0, "STRING"], [9, 3, 0, 11, 0,
 			"CONDITIONING"], [10, 5, 0, 12, 0, "CONDITIONING"]]}`
+
+// subgraph is areaGraph with its conditions in a subgraph.
+const subgraph = `{"nodes": [
+	{"id": 1, "type": "KSampler", "widgets_values": [9, "fixed", 4, 2, "euler", "normal", 1], "inputs": [
+		{"name": "positive", "type": "CONDITIONING", "link": 1}, {"name": "latent_image", "type": "LATENT", "link": 2},
+		{"name": "model", "type": "MODEL", "link": 3}]},
+	{"id": 2, "type": "EmptyLatentImage", "widgets_values": [512, 256, 1]},
+	{"id": 10, "type": "UNETLoader", "widgets_values": ["x", "default"]},
+	{"id": 3, "type": "aa-bb", "inputs": [{"name": "words", "type": "STRING", "link": 4}]},
+	{"id": 4, "type": "PrimitiveString", "widgets_values": ["cat"]}],
+	"links": [[1, 3, 0, 1, 0, "CONDITIONING"], [2, 2, 0, 1, 1, "LATENT"], [3, 10, 0, 1, 2, "MODEL"], [4, 4, 0, 3, 0, "STRING"]],
+	"definitions": {"subgraphs": [{"id": "aa-bb", "inputs": [{"name": "words"}], "nodes": [
+		{"id": 1, "type": "CLIPTextEncode", "widgets_values": [""], "inputs": [{"name": "clip", "link": null}, {"name": "text", "link": 1}]},
+		{"id": 2, "type": "CLIPTextEncode", "widgets_values": ["all"], "inputs": [{"name": "clip", "link": null}]},
+		{"id": 3, "type": "ConditioningSetArea", "widgets_values": [256, 256, 0, 0, 1], "inputs": [{"name": "conditioning", "link": 2}]},
+		{"id": 4, "type": "ConditioningCombine", "inputs": [{"name": "conditioning_1", "link": 3}, {"name": "conditioning_2", "link": 4}]}],
+		"links": [{"id": 1, "origin_id": -10, "origin_slot": 0, "target_id": 1, "target_slot": 1},
+			{"id": 2, "origin_id": 1, "origin_slot": 0, "target_id": 3, "target_slot": 0},
+			{"id": 3, "origin_id": 3, "origin_slot": 0, "target_id": 4, "target_slot": 0},
+			{"id": 4, "origin_id": 2, "origin_slot": 0, "target_id": 4, "target_slot": 1},
+			{"id": 5, "origin_id": 4, "origin_slot": 0, "target_id": -20, "target_slot": 0}]}]}}`
+
+// TestReimport: a file with one thing more leaves every other block of the scene as it was.
+func TestReimport(t *testing.T) {
+	scene := func(annos string) string {
+		text := `{"caption": "cups", "width": 512, "height": 512, "annos": [` + annos + `]}`
+		r, err := read(map[string]string{"a.json": text}, "a.json", Answer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := Write(r, "scene", Answer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(w.Text)
+	}
+	one := `{"bbox": [0, 0, 200, 200], "mask": [], "caption": "a red cup"}, {"bbox": [0, 200, 200, 200], "mask": [], "caption": "a red cup"}`
+	before, after := scene(one), scene(one+`, {"bbox": [300, 0, 200, 200], "mask": [], "caption": "a red cup"}`)
+	if rest, ok := strings.CutPrefix(after, before); !ok || strings.Count(rest, "entity") != 1 {
+		t.Errorf("%s\nbecomes\n%s", before, after)
+	}
+}
 
 // FuzzRead: whatever a file holds, it is read or refused, and a scene of it is written.
 func FuzzRead(f *testing.F) {

@@ -50,7 +50,9 @@ type reader struct {
 	*Reading
 	ans    Answer
 	conv   boxes
-	masked int // pixels of masks that were decoded
+	masked int     // pixels of masks that were decoded
+	most   float64 // of the numbers of boxes
+	parts  bool    // some of those numbers are not whole
 }
 
 // Read reads a layout. The error is of a file that can't be read; what is open is in the Reading.
@@ -247,6 +249,10 @@ func (b boxes) box(n []float64, c *Canvas) (out [4]float64, pixels bool) {
 
 // place gives an entity a box. where names it in messages.
 func (r *reader) place(e *Entity, n []float64, s *Scene, where string) error {
+	for _, v := range n {
+		r.most = max(r.most, math.Abs(v))
+		r.parts = r.parts || v != math.Trunc(v)
+	}
 	b, pixels := r.conv.box(n, s.Canvas)
 	if b[2] < b[0] || b[3] < b[1] {
 		flip := "another order"
