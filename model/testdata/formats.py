@@ -107,12 +107,12 @@ def int8_rows(weights):
     return file, want, {"_quantization_metadata": json.dumps({"format_version": "1.0", "layers": layers})}
 
 
-def nested_nf4(weights, block=64, nested=4):
+def nested_nf4(weights, quantised=None, block=64, nested=4):
     levels = torch.tensor(np.sort(rng.uniform(-1, 1, 16)).astype(np.float32))
     bytes_of = torch.tensor(np.sort(rng.uniform(-1, 1, 256)).astype(np.float32))
     file, want = {}, {}
     for n, x in weights.items():
-        if not is_matrix(n, x):
+        if not (quantised or is_matrix)(n, x):
             file[n] = x.half()
             want[n] = file[n].float()
             continue
@@ -148,6 +148,50 @@ def write_gguf(path, weights, types, architecture, prefix=""):
     return want
 
 
+def diffusers(weights):
+    """Black Forest Labs' tensors under diffusers' names, and how they are put together again."""
+    out, back = {}, {}
+
+    def put(bfl, *parts, swap=False):
+        for end in ".weight", ".bias":
+            x = weights[bfl + end]
+            if swap:
+                x = torch.cat(x.chunk(2)[::-1])
+            sizes = [x.shape[0]] if len(parts) == 1 else [weights["img_in.bias"].shape[0]] * 3
+            sizes += [x.shape[0] - sum(sizes)] * (len(parts) == 4)
+            for p, y in zip(parts, x.split(sizes)):
+                out[p + end] = y.clone()
+            back[bfl + end] = ([p + end for p in parts], swap)
+
+    def norm(bfl, name):
+        out[name + ".weight"], back[bfl + ".scale"] = weights[bfl + ".scale"], ([name + ".weight"], False)
+
+    put("img_in", "x_embedder"), put("txt_in", "context_embedder")
+    put("final_layer.linear", "proj_out"), put("final_layer.adaLN_modulation.1", "norm_out.linear", swap=True)
+    for a, b in ("time_in", "timestep_embedder"), ("guidance_in", "guidance_embedder"), ("vector_in", "text_embedder"):
+        put(a + ".in_layer", f"time_text_embed.{b}.linear_1"), put(a + ".out_layer", f"time_text_embed.{b}.linear_2")
+    t = "transformer_blocks.0."
+    for s, mod, q, n, o, ff in (("img", "norm1", "to_{}", "norm_{}", "to_out.0", "ff"),
+                                ("txt", "norm1_context", "add_{}_proj", "norm_added_{}", "to_add_out", "ff_context")):
+        b = f"double_blocks.0.{s}_"
+        put(b + "mod.lin", t + mod + ".linear"), put(b + "attn.qkv", *(t + "attn." + q.format(x) for x in "qkv"))
+        put(b + "attn.proj", t + "attn." + o), put(b + "mlp.0", t + ff + ".net.0.proj"), put(b + "mlp.2", t + ff + ".net.2")
+        for x, y in ("query", "q"), ("key", "k"):
+            norm(f"{b}attn.norm.{x}_norm", t + "attn." + n.format(y))
+    t, b = "single_transformer_blocks.0.", "single_blocks.0."
+    put(b + "modulation.lin", t + "norm.linear"), put(b + "linear2", t + "proj_out")
+    put(b + "linear1", *(t + "attn.to_" + x for x in "qkv"), t + "proj_mlp")
+    norm(b + "norm.query_norm", t + "attn.norm_q"), norm(b + "norm.key_norm", t + "attn.norm_k")
+
+    def join(want):
+        result = {}
+        for bfl, (parts, swap) in back.items():
+            x = torch.cat([want[p] for p in parts])
+            result[bfl] = torch.cat(x.chunk(2)[::-1]) if swap else x
+        return result
+    return out, join
+
+
 def case(name, open_, layout, dims, parts, made_with="torch, safetensors", rtol=1e-6):
     doc = {"case": name, "kind": "checkpoint", "expect": "load", "layout": layout, "open": open_, "made_with": made_with,
            "tolerance": {"atol": 0.0, "rtol": rtol}, "dims": dims if len(parts) > 1 else next(iter(dims.values())), "parts": {}}
@@ -178,6 +222,19 @@ def checkpoints():
     file, want = nested_nf4(w)
     save_file({"model.diffusion_model." + n: x for n, x in file.items()}, folder("nf4_nested") / "nf4.safetensors")
     case("nf4_nested", "nf4.safetensors", "NF4 whose scales are quantised", {"transformer": d}, {"transformer": want})
+
+    # norm_out.linear's halves change places within a block of 64, and q, k and v are each stored in another way.
+    parts, join = diffusers(w)
+    in4 = {n: x for n, x in parts.items() if ".to_q." in n or "norm_out" in n or ".net.2" in n}
+    in8 = {n: x for n, x in parts.items() if n not in in4 and ".to_v." not in n}
+    f4, w4 = nested_nf4(in4, lambda n, x: x.dim() == 2, block=48)
+    f8, w8 = scaled(in8, "weight_scale")
+    plain = {n: x.half() for n, x in parts.items() if n not in in4 and n not in in8}
+    path = folder("mixed_diffusers") / "transformer"
+    path.mkdir(exist_ok=True)
+    save_file(f4 | f8 | plain, path / "diffusion_pytorch_model.safetensors")
+    case("mixed_diffusers", "transformer", "NF4, scaled fp8 and float16 under diffusers' names", {"transformer": d},
+         {"transformer": join(w4 | w8 | {n: x.float() for n, x in plain.items()})})
 
     e, de = t5(16, 24, 2, 8, 2, 40)
     c, dc = clip(8, 12, 1, 30)

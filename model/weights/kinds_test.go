@@ -59,7 +59,7 @@ func TestQuantisationsAreNamed(t *testing.T) {
 		want []string
 	}{
 		"in the header": {safetensors(t, map[string]string{"_quantization_metadata": note}, []tensor.Info{info("a.weight", "U8", 1)}, []byte{1}),
-			[]string{"b (and so are 1 more layers): it is quantised as nvfp4", "c: it is quantised as mxfp8"}},
+			[]string{"b (and 1 more): it is quantised as nvfp4", "c: it is quantised as mxfp8"}},
 		"rotated rows": {safetensors(t, nil, []tensor.Info{info("a.weight", "I8", 1), info("a.comfy_quant", "U8", len(rotated))},
 			append([]byte{1}, rotated...)), []string{"a: ", "convrot"}},
 		"a scale of another shape": {safetensors(t, nil, []tensor.Info{info("a.weight", "F8_E4M3", 2, 2), info("a.weight_scale", "F32", 3)},

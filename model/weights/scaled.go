@@ -260,7 +260,7 @@ func (r *refusals) err() error {
 	for _, what := range r.order {
 		and := ""
 		if n := r.more[what]; n > 0 {
-			and = fmt.Sprintf(" (and so are %d more layers)", n)
+			and = fmt.Sprintf(" (and %d more)", n)
 		}
 		lines = append(lines, fmt.Sprintf("%s%s: %s", r.first[what], and, what))
 	}
