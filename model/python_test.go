@@ -42,7 +42,7 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 	files := []string{}
 	for _, format := range weights.LoRAFormats {
 		out := filepath.Join(dir, format+".safetensors")
-		if _, err := weights.ConvertLoRA(embedded.Name(), out, format, false); err != nil {
+		if _, err := weights.ConvertLoRA(embedded.Name(), out, weights.LoRAConversion{Format: format}); err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, out)
@@ -62,7 +62,13 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 		out, err := exec.Command(python, "-c", `
 import sys
 from safetensors import safe_open
+import hashlib
+with open(sys.argv[1], "rb") as raw:
+    data = raw.read()
+content = data[8 + int.from_bytes(data[:8], "little"):]
 with safe_open(sys.argv[1], framework="numpy") as f:
+    said = f.metadata().get("modelspec.hash_sha256")
+    assert said in (None, "0x" + hashlib.sha256(content).hexdigest()), said
     for name in f.keys():
         s = f.get_slice(name)
         print(name, s.get_dtype(), s.get_shape())`, file).CombinedOutput()

@@ -237,12 +237,16 @@ func (b *builder) clip(w *work) {
 			return d
 		}
 		frame := *w.frames[n]
-		frame.prompt, frame.negativePrompt = w.prompt, w.negativePrompt
+		if w.rereads() {
+			b.read(&frame)
+		} else {
+			frame.prompt, frame.negativePrompt, frame.entityPrompts = w.prompt, w.negativePrompt, w.entityPrompts
+		}
 		var prompts []eligen.Ref
 		var entities []entity
 		for i, e := range frame.entities {
 			if len(e.tokens) > 0 {
-				prompts, entities = append(prompts, w.entityPrompts[i]), append(entities, e)
+				prompts, entities = append(prompts, frame.entityPrompts[i]), append(entities, e)
 			}
 		}
 		all := frame.entities

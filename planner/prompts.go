@@ -2,6 +2,7 @@ package planner
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -60,9 +61,37 @@ func cutAt(prompt string, fits func(string) bool) string {
 	return strings.Join(words[:low], " ")
 }
 
-// prompts plans the text encoders' work of a render.
+// prompts plans the text encoders' work of a render, before all that makes pictures: its weights
+// come and go once.
 func (b *builder) prompts(w *work) {
+	if !w.rereads() {
+		b.read(w)
+		return
+	}
+	for n, frame := range w.frames {
+		if b.options.Frames == nil || b.options.Frames(n) {
+			b.read(frame)
+		}
+	}
+}
+
+// rereads reports whether each frame of a clip reads its prompts, by text encoders under a LoRA
+// whose scale moves.
+func (w *work) rereads() bool {
+	return slices.ContainsFunc(w.frames, func(frame *work) bool {
+		for i, a := range frame.spec.Adapters {
+			if a.Factors && frame.spec.TraitsOf(i).Text {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// read plans the reading of a render's prompts, or of those of one frame.
+func (b *builder) read(w *work) {
 	r, s := w.render, w.spec
+	w.entityPrompts = nil
 	w.prompt = b.add(w, r.Address+".prompt", *r.Where("prompt"), promptOp(s, r.Prompt, s.Prompt))
 	if w.negative {
 		w.negativePrompt = b.add(w, r.Address+".negative", *r.Where("negative"), promptOp(s, r.Negative, s.Prompt))

@@ -180,7 +180,7 @@ func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-c
 func (t *Training) written() []string {
 	out := []string{filepath.Join(t.Folder, "model")}
 	if t.request.Format != "" {
-		out = append(out, t.converted())
+		out = append(out, t.converted(), filepath.Join(t.Folder, "README.md"))
 	}
 	return out
 }
@@ -211,8 +211,19 @@ func (t *Training) export(trained map[string]tensor.Tensor) error {
 	if err := t.trainee.Write(folder); err != nil || t.request.Format == "" {
 		return err
 	}
-	_, err = weights.ConvertLoRA(filepath.Join(folder, loraFiles[t.Recipe.Kind]), t.converted(), t.request.Format, true)
+	_, err = weights.ConvertLoRA(filepath.Join(folder, loraFiles[t.Recipe.Kind]), t.converted(), weights.LoRAConversion{
+		Format: t.request.Format, Force: true, Card: true, About: t.about(),
+	})
 	return err
+}
+
+// about says what a LoRA is, for the file in another format and its model card.
+func (t *Training) about() weights.About {
+	return weights.About{
+		Title: t.Recipe.Name, Architecture: "eligen-" + t.trainee.Manifest.Name,
+		Resolution:  fmt.Sprintf("%dx%d", t.Recipe.Size.W, t.Recipe.Size.H),
+		Description: "A LoRA of the kind " + t.Recipe.Kind + ", trained by eligen's recipe " + t.Recipe.Name + ".",
+	}
 }
 
 // quality measures an autoencoder that no transformer depends on yet; nil for all else.

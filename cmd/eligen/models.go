@@ -68,6 +68,8 @@ func (o *inspectOptions) run(c *cobra.Command, a *app.App, args []string) error 
 type convertOptions struct {
 	force          bool
 	format, to, of string
+	card           bool
+	about          weights.About
 }
 
 func newModelsConvert() *cobra.Command {
@@ -89,7 +91,9 @@ also refuses a file whose tensors share numbers so that they would fill more tha
 The result is written atomically, and an existing file stays, unless you pass --force.
 
 With --format, FILE is a LoRA of FLUX's transformer in any format, and OUT the same LoRA in the format you name:
-it changes every weight by the same amount. Alpha is multiplied into the factors.`,
+it changes every weight by the same amount. Alpha is multiplied into the factors. What FILE says of itself (its
+title, trigger words, base model) goes along; --title and --trigger replace it. --card writes README.md next to OUT, a
+model card for Hugging Face.`,
 		Example: `eligen models convert ip-adapter.bin ip-adapter.safetensors
 eligen models convert flux1-dev-Q8_0.gguf flux1-dev.safetensors
 eligen models convert FLUX.1-dev flux1-dev-fp8.safetensors --to fp8_scaled
@@ -101,6 +105,9 @@ eligen models convert --format kohya eligen.safetensors eligen-kohya.safetensors
 	c.Flags().StringVar(&o.to, "to", "", "store weights as `TYPE`: "+strings.Join(weights.Types, ", "))
 	c.Flags().StringVar(&o.of, "part", "", "convert one `PART` of several: transformer, autoencoder, clip or t5")
 	c.Flags().StringVar(&o.format, "format", "", "convert a LoRA to `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
+	c.Flags().BoolVar(&o.card, "card", false, "write a model card next to OUT; with --format")
+	c.Flags().StringVar(&o.about.Title, "title", "", "`TITLE` of the LoRA; with --format (default: that of FILE)")
+	c.Flags().StringSliceVar(&o.about.Triggers, "trigger", nil, "`WORDS` that call it in a prompt; with --format (default: those of FILE)")
 	return c
 }
 
@@ -108,6 +115,11 @@ func (o *convertOptions) run(c *cobra.Command, args []string) error {
 	in, out := args[0], args[1]
 	if o.format != "" {
 		return o.lora(c, in, out)
+	}
+	for _, flag := range []string{"card", "title", "trigger"} {
+		if c.Flags().Changed(flag) {
+			return fmt.Errorf("--%s is for LoRAs: set --format, too", flag)
+		}
 	}
 	convert := func() error { return weights.Save(in, out, o.to, o.of, o.force) }
 	if o.to == "" && o.of == "" && weights.IsTorch(in) {
@@ -133,7 +145,7 @@ func (o *convertOptions) lora(c *cobra.Command, in, out string) error {
 	if !slices.Contains(weights.LoRAFormats, o.format) {
 		return app.Unknown("format", o.format, "format of LoRAs", weights.LoRAFormats)
 	}
-	dropped, err := weights.ConvertLoRA(in, out, o.format, o.force)
+	dropped, err := weights.ConvertLoRA(in, out, weights.LoRAConversion{Format: o.format, Force: o.force, Card: o.card, About: o.about})
 	if err != nil {
 		return err
 	}

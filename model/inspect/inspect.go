@@ -41,9 +41,13 @@ type Report struct {
 
 // LoRA describes a LoRA before it is laid over a model.
 type LoRA struct {
-	Rank    [2]int     `json:"rank"`              // smallest and largest
-	Alpha   [2]float64 `json:"alpha"`             // smallest and largest alpha/rank
-	Modules int        `json:"modules"`           // linear layers and norms of the transformer that it updates
+	Kinds   []string   `json:"kinds"`          // LoRA, LoKr, …, the most frequent first
+	Rank    [2]int     `json:"rank"`           // smallest and largest
+	Alpha   [2]float64 `json:"alpha"`          // smallest and largest alpha/rank
+	Modules int        `json:"modules"`        // linear layers and norms of the transformer that it updates
+	CLIP    int        `json:"clip,omitempty"` // layers of text encoders that it updates
+	T5      int        `json:"t5,omitempty"`
+	About   lora.About `json:"about"`             // what the file says of itself
 	Dropped []string   `json:"dropped,omitempty"` // what of it is applied to nothing, one string a kind
 }
 
@@ -201,7 +205,13 @@ func (r *Report) describeLoRA(c *weights.Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	r.LoRA = &LoRA{Dropped: f.Dropped(), Modules: f.Modules(lora.Transformer)}
+	r.LoRA = &LoRA{
+		Dropped: f.Dropped(), Modules: f.Modules(lora.Transformer), CLIP: f.Modules(lora.CLIP), T5: f.Modules(lora.T5),
+		About: lora.ReadAbout(f.Metadata),
+	}
+	for _, k := range f.Kinds() {
+		r.LoRA.Kinds = append(r.LoRA.Kinds, string(k))
+	}
 	r.LoRA.Rank[0], r.LoRA.Rank[1] = f.Rank()
 	r.LoRA.Alpha[0], r.LoRA.Alpha[1] = f.Alpha()
 	r.Format, r.Title = f.Format, f.String()
@@ -238,9 +248,8 @@ func (r Report) write(b *strings.Builder, indent string) {
 	if r.Config != nil {
 		fmt.Fprintf(b, "%sconfig      %s\n", indent, exec.ConfigName(r.Config))
 	}
-	if l := r.LoRA; l != nil {
-		fmt.Fprintf(b, "%srank        %d to %d, alpha/rank %.4g to %.4g, %d modules\n", indent, l.Rank[0], l.Rank[1], l.Alpha[0],
-			l.Alpha[1], l.Modules)
+	if r.LoRA != nil {
+		r.LoRA.write(b, indent)
 	}
 	if l := r.LoRA; l != nil && len(l.Dropped) > 0 {
 		for _, what := range l.Dropped {
@@ -254,6 +263,35 @@ func (r Report) write(b *strings.Builder, indent string) {
 	}
 	if r.Problem != "" && len(r.Parts) == 0 {
 		fmt.Fprintf(b, "%sproblem     %s\n", indent, strings.ReplaceAll(r.Problem, "\n", "\n"+indent))
+	}
+}
+
+// write writes what people ask of a LoRA: how strong, for which model, by which words.
+func (l *LoRA) write(b *strings.Builder, indent string) {
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(b, "%s%-11s %s\n", indent, name, fmt.Sprintf(format, args...))
+	}
+	line("kind", "%s", strings.Join(l.Kinds, ", "))
+	if l.Rank[1] > 0 {
+		line("rank", "%d to %d, alpha/rank %.4g to %.4g", l.Rank[0], l.Rank[1], l.Alpha[0], l.Alpha[1])
+	}
+	modules := fmt.Sprintf("%d of the transformer", l.Modules)
+	for _, p := range []struct {
+		n    int
+		name string
+	}{{l.CLIP, "CLIP"}, {l.T5, "T5"}} {
+		if p.n > 0 {
+			modules += fmt.Sprintf(", %d of %s", p.n, p.name)
+		}
+	}
+	line("modules", "%s", modules)
+	for _, x := range []struct{ name, text string }{
+		{"title", l.About.Title}, {"base", l.About.Architecture}, {"triggers", strings.Join(l.About.Triggers, ", ")},
+		{"tags", strings.Join(l.About.Tags, ", ")}, {"trained at", l.About.Resolution},
+	} {
+		if x.text != "" {
+			line(x.name, "%s", x.text)
+		}
 	}
 }
 

@@ -121,6 +121,17 @@ func (f *File) Modules(part Part) int {
 	return len(seen)
 }
 
+// Width returns the width of the transformer's streams; 0 where no module tells.
+func (f *File) Width() int {
+	for _, c := range f.changes {
+		if layer := kind(c.name); strings.HasSuffix(layer, "_attn.qkv.weight") || layer == "single_blocks.linear1.weight" {
+			_, in := c.delta.shape()
+			return in
+		}
+	}
+	return 0
+}
+
 // String describes the file: "native LoRA, rank 16, 60 modules".
 func (f *File) String() string {
 	var kinds []string

@@ -59,9 +59,9 @@ func (f *File) factorable() error {
 		case c.norms != nil:
 			count["DoRA, which depends on the base's weights"]++
 		case c.role == upBias || c.role == diffBias || c.module.Norm:
-			count["a change of a bias or a norm"]++
+			count["for biases and norms"]++
 		case c.delta.rank() >= min(out, in) && c.role != down:
-			count["a "+string(c.kind())+" of full rank"]++
+			count[string(c.kind())+" of full rank"]++
 		}
 	}
 	if len(count) == 0 {
@@ -69,10 +69,10 @@ func (f *File) factorable() error {
 	}
 	var list []string
 	for kind, n := range count {
-		list = append(list, fmt.Sprintf("%d of its changes are each %s", n, kind))
+		list = append(list, fmt.Sprintf("%s %s", counted(n, "change"), kind))
 	}
 	slices.Sort(list)
-	return fmt.Errorf("%s can't be written as a LoRA of low-rank factors: %s", f.Path, strings.Join(list, "; "))
+	return fmt.Errorf("%s can't be written as low-rank factors, which is all that the formats have: %s", f.Path, strings.Join(list, "; "))
 }
 
 // hidden returns the width of single blocks' hidden layer; 0 where no factor tells.
