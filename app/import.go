@@ -66,7 +66,7 @@ func (a *App) WriteLayout(ctx context.Context, r *layouts.Reading, path string, 
 	return out, a.checkLayout(ctx, out, path, answer.Picture)
 }
 
-// sceneStem is a scene's file name without .hcl.
+// sceneStem returns a scene's file name without .hcl.
 func sceneStem(path string) string {
 	base := filepath.Base(path)
 	return base[:len(base)-len(filepath.Ext(base))]

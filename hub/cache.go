@@ -68,7 +68,7 @@ func (l Located) wrongSize(name string, size int64) bool {
 	return ok && l.Listing[i].Size != size
 }
 
-// mainBranch is what a hub calls the revision that nobody names.
+// mainBranch returns what a hub calls the revision that nobody names.
 func (s Source) mainBranch() string {
 	if s == ModelScope {
 		return "master"

@@ -290,7 +290,7 @@ func (d *download) server() string {
 	return host(d.remote)
 }
 
-// broke is the error of a connection that ended too early.
+// broke returns the error of a connection that ended too early.
 func (d *download) broke(err error, after int64) error {
 	return &passing{error: fmt.Errorf("the connection to %s broke after %d of %d bytes: %w", d.server(), after, d.file.Size, err)}
 }
@@ -316,8 +316,8 @@ func (d *download) open(ctx context.Context, header http.Header) (*http.Response
 	return d.c.send(ctx, call{method: http.MethodGet, url: at, header: header, source: d.info.Repo.Source, away: true})
 }
 
-// refused is the error of an answer that holds no bytes. A signed address ends to be valid after a while:
-// the hub is asked for another one.
+// refused returns the error of an answer that holds no bytes. A signed address expires:
+// then the hub is asked for another one.
 func (d *download) refused(resp *http.Response) error {
 	err := answer(resp)
 	var p *passing

@@ -12,8 +12,8 @@ import (
 	"github.com/eligen/eligen/internal/files"
 )
 
-// notesOf is where huggingface_hub notes what it has put into a folder: for each file its commit, its digest
-// and the time.
+// notesOf returns where huggingface_hub notes what it has put into a folder: for each
+// file its commit, its digest and the time.
 func notesOf(folder, name string) string {
 	return filepath.Join(folder, ".cache", "huggingface", "download", filepath.FromSlash(name)+".metadata")
 }

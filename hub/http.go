@@ -322,7 +322,7 @@ func answer(resp *http.Response) error {
 	return e
 }
 
-// plain is a server's message as it can be shown: one line of printable characters.
+// plain returns a server's message as it can be shown: one line of printable characters.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

@@ -14,7 +14,8 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// drawing is a PNG of 4×2 pixels, by a letter a pixel: . black, # white, r red, g green.
+// drawing makes a PNG of 4×2 pixels, by a letter a pixel: . black, # white, r red, g
+// green.
 func drawing(rows string) string {
 	lines := strings.Fields(rows)
 	img := image.NewNRGBA(image.Rect(0, 0, len(lines[0]), len(lines)))
@@ -32,7 +33,7 @@ func drawing(rows string) string {
 	return b.String()
 }
 
-// shown is a reading in a line a scene and a line an entity.
+// shown writes a reading in a line a scene and a line an entity.
 func shown(r *Reading) string {
 	var b strings.Builder
 	words := func(s *string) string {

@@ -146,7 +146,7 @@ func cellsOf(grid [][]float64, columns bool) (out [][4]float64) {
 	return out
 }
 
-// edges are where shares begin and end, as fractions of their sum.
+// edges returns where shares begin and end, as fractions of their sum.
 func edges(shares []float64) []float64 {
 	sum := 0.0
 	for _, s := range shares {

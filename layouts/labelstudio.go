@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// turned are the corners of a box around its centre, turned clockwise by an angle in radians.
+// turned returns the corners of a box around its centre, turned clockwise by an angle in
+// radians.
 func turned(cx, cy, w, h, angle float64) [][2]float64 {
 	sin, cos := math.Sincos(angle)
 	var out [][2]float64
@@ -241,7 +242,7 @@ func (r *reader) labelEllipse(e *Entity, v value, s *Scene, turn float64) error 
 	return nil
 }
 
-// round are points of a turned ellipse.
+// round returns points of a turned ellipse.
 func round(cx, cy, rx, ry, angle float64) (out [][2]float64) {
 	sin, cos := math.Sincos(angle)
 	const n = 48

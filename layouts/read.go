@@ -94,7 +94,7 @@ func Formats() string {
 	return strings.Join(names, ", ")
 }
 
-// stem is the file's name without its endings.
+// stem returns the file's name without its endings.
 func (c *content) stem() string {
 	s := path.Base(strings.ReplaceAll(c.Name, `\`, "/"))
 	s = strings.TrimSuffix(s, path.Ext(s))

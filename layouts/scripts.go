@@ -198,7 +198,7 @@ pipe.load_lora(pipe.dit, ModelConfig(model_id="DiffSynth-Studio/Eligen", origin_
 	return nil
 }
 
-// settings are the sampler's as keyword arguments.
+// settings writes the sampler's settings as keyword arguments.
 func (v *View) settings(cfg, guidance string) string {
 	out := ""
 	if v.Sampler.Steps != nil {

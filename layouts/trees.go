@@ -148,7 +148,7 @@ func (n *node) all(name string) (out []*node) {
 
 func (n *node) trimmed() string { return strings.TrimSpace(n.text) }
 
-// value is the element's text as a value, so that numbers are read in one place.
+// value returns the element's text as a value, so that numbers are read in one place.
 func (n *node) value() value {
 	if n.name == "" {
 		return value{}

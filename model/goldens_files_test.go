@@ -135,7 +135,8 @@ func (g *golden) checkSizes(t *testing.T, name string, several bool, p *weights.
 	}
 }
 
-// mlpRatio is the width of a block's MLP in widths of the transformer, which a case doesn't say.
+// mlpRatio returns the width of a block's MLP in widths of the transformer, which a case
+// doesn't say.
 func mlpRatio(p *weights.Checkpoint, dim int) int {
 	if s := p.Shape("double_blocks.0.img_mlp.0.weight"); len(s) == 2 && dim > 0 {
 		return s[0] / dim

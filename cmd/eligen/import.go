@@ -141,7 +141,7 @@ func (o *importOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	return o.write(c, a, made)
 }
 
-// openQuestions is the error of a layout that leaves something open.
+// openQuestions returns the error of a layout that leaves something open.
 func openQuestions(path string, r *layouts.Reading) error {
 	if r.Verdict == layouts.Refuse {
 		return fmt.Errorf("%s is no layout: %s", path, strings.Join(r.Ask, "; "))

@@ -152,7 +152,7 @@ func pullProgress(w io.Writer) (progress func(hub.Progress), done func()) {
 	}, func() {}
 }
 
-// progressLine is how far a pull is.
+// progressLine writes how far a pull is.
 func progressLine(p hub.Progress) string {
 	if p.Waiting != "" {
 		return p.Waiting

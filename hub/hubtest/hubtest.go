@@ -185,7 +185,7 @@ func SHA1(data []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// pointer is what git holds of a file in LFS.
+// pointer returns what git holds of a file in LFS.
 func pointer(data []byte) []byte {
 	return fmt.Appendf(nil, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n", SHA256(data), len(data))
 }

@@ -145,7 +145,7 @@ func (h loha) rows(l Loader) (rowFunc, error) {
 	}, err
 }
 
-// rank is the product of both ranks, where that is less than the matrix's own size.
+// rank returns the product of both ranks, where that is less than the matrix's own size.
 func (h loha) rank() int {
 	r1, r2 := h.ranks()
 	out, in := h.shape()
@@ -257,7 +257,8 @@ func (k lokr) kron(first, second rowFunc) rowFunc {
 	}
 }
 
-// rank is that of w2 as often as w1 has columns, where that is less than the matrix's size.
+// rank returns w2's rank as often as w1 has columns, where that is less than the matrix's
+// size.
 func (k lokr) rank() int {
 	out, in := k.shape()
 	if !k.w2.split() {
@@ -267,7 +268,7 @@ func (k lokr) rank() int {
 	return min(b*k.w2.b.Shape[0], out, in)
 }
 
-// factors are kron(w1, w2_a) and kron(I, w2_b).
+// factors returns kron(w1, w2_a) and kron(I, w2_b).
 func (k lokr) factors(l Loader) (a, b rowFunc, err error) {
 	_, n := k.w1.shape()
 	if !k.w2.split() || k.rank() < n*k.w2.b.Shape[0] {

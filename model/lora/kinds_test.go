@@ -31,7 +31,7 @@ func mul(a, b tensor.Tensor) (out tensor.Tensor) {
 	return out
 }
 
-// kronecker is the definition, element by element.
+// kronecker computes the product by its definition, element by element.
 func kronecker(a, b tensor.Tensor) tensor.Tensor {
 	out := tensor.New(a.Shape[0]*b.Shape[0], a.Shape[1]*b.Shape[1])
 	for i := range a.Shape[0] {
@@ -173,7 +173,7 @@ func TestKindsAsFactors(t *testing.T) {
 	}
 }
 
-// dora is W' − W in float64, by the definition of each library.
+// dora computes W' − W in float64, by the definition of each library.
 func dora(w, delta, m tensor.Tensor, columns, peft bool, t float64) []float32 {
 	rows, cols := w.Shape[0], w.Shape[1]
 	v := make([]float64, len(w.Data))

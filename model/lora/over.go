@@ -208,7 +208,7 @@ func (u *update) row(row int) int {
 	return row
 }
 
-// axpy is y += a·x.
+// axpy adds a·x to y.
 func axpy(y []float32, a float32, x []float32) {
 	y = y[:len(x)]
 	for i, v := range x {
