@@ -44,7 +44,7 @@ eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
 eligen apply scenes/rain.hcl --seed 1..4 --out tries
 eligen apply scenes/dressed.hcl --var colour=orange
 # with the weights that the scene names, downloaded where they are missing
-eligen apply poster.hcl --pull
+eligen apply scenes/rain.hcl --pull
 # see the picture change as the scene is written
 eligen apply --watch scenes/rain.hcl
 # the layout in flat colours, at once
