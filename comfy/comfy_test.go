@@ -166,17 +166,20 @@ func TestVariable(t *testing.T) {
 	if _, err := m.Path(eligen.PartVAE, "usual.safetensors"); err == nil {
 		t.Error("the usual place was searched too")
 	}
-	if _, err := Find(env(Variable, filepath.Join(home, "nowhere"))); err == nil || !strings.Contains(err.Error(), "there is no such folder") {
+	_, err = Find(env(Variable, filepath.Join(home, "nowhere")))
+	if err == nil || !strings.Contains(err.Error(), "there is no such folder") {
 		t.Errorf("a folder that isn't there: %v", err)
 	}
 	none, err := Find(env("HOME", filepath.Join(home, "mine")))
-	if err != nil || len(none.Installs) > 0 && !strings.HasPrefix(none.Installs[0].Root, "/opt") && !strings.HasPrefix(none.Installs[0].Root, "/workspace") {
-		t.Fatalf("%v, %v", none, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(none.Installs) == 0 {
-		if _, err := none.Path(eligen.PartVAE, "ae.safetensors"); err == nil || !strings.Contains(err.Error(), "Set ELIGEN_COMFYUI to its folder") {
-			t.Errorf("without an install: %v", err)
-		}
+	if len(none.Installs) > 0 {
+		t.Skipf("this machine has a ComfyUI in %s", none.Installs[0].Root)
+	}
+	_, err = none.Path(eligen.PartVAE, "ae.safetensors")
+	if err == nil || !strings.Contains(err.Error(), "Set ELIGEN_COMFYUI to its folder") {
+		t.Errorf("without an install: %v", err)
 	}
 }
 
