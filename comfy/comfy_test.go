@@ -185,7 +185,8 @@ func TestVariable(t *testing.T) {
 
 // FuzzExtra: whatever a file of paths holds, it adds folders or is refused.
 func FuzzExtra(f *testing.F) {
-	for _, seed := range []string{extraPaths, "a: {vae: x}", "a:\n  vae: |\n    x\n    y\n", "&a a: *a", "? [x]\n: y", "a: !!binary x", "---\n---\n"} {
+	for _, seed := range []string{extraPaths, "a: {vae: x}", "a:\n  vae: |\n    x\n    y\n", "&a a: *a",
+		"? [x]\n: y", "a: !!binary x", "---\n---\n"} {
 		f.Add([]byte(seed))
 	}
 	root := f.TempDir()
