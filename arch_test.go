@@ -32,6 +32,7 @@ var mayImport = map[string]string{
 	"eval":    "eligen",
 	"fetch":   "eligen",
 	"hub":     "eligen",
+	"comfy":   "eligen",
 	"draft":   "eligen",
 	"layouts": "eligen", // it reads and writes forms of others, and scenes as text
 	"farm":    "eligen",
@@ -41,7 +42,7 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset hub draft layouts train eval",
+	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval",
 
 	"scenes":  "",
 	"recipes": "",
@@ -106,7 +107,7 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "dsl runtime store model train dataset fetch hub app cmd",
+	"files":     "dsl runtime store model train dataset fetch hub comfy app cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
@@ -134,7 +135,7 @@ var home = map[string]string{
 	"github.com/nats-io/":        "farm",
 	"github.com/openai/":         "draft",
 	"github.com/kaptinlin/":      "draft",
-	"go.yaml.in/":                "layouts",
+	"go.yaml.in/":                "comfy layouts",
 	"net/http":                   "fetch hub draft store web",
 }
 
@@ -300,6 +301,8 @@ func TestCheck(t *testing.T) {
 		{"hub", module + "/model/weights", false},
 		{"app", module + "/hub", true},
 		{"model/family/flux", module + "/hub", false},
+		{"comfy", "go.yaml.in/yaml/v3", true},
+		{"dsl", "go.yaml.in/yaml/v3", false},
 		{"model/weights", "net/http", false},
 		{"draft", "github.com/openai/openai-go/v3", true},
 		{"draft", "net/http", true},

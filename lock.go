@@ -1,9 +1,11 @@
 package eligen
 
 // A Lock is what eligen.lock.hcl holds: for each recorded render of the scenes in
-// its folder, what made its picture, and what the picture was.
+// its folder, what made its picture, and what the picture was; and which revisions of
+// repositories the scenes use.
 type Lock struct {
 	Renders []LockedRender // by scene, then address
+	Weights []LockedRepo   // by repository
 }
 
 // LockName is the name of a lock's file, in the scene's folder.
@@ -37,6 +39,32 @@ type LockedRender struct {
 type LockedWeights struct {
 	Part   string // "text", "transformer", "autoencoder", "adapter"
 	Digest Digest
+}
+
+// A LockedRepo pins a repository: the revision that the scenes of a folder use, and what its files are.
+type LockedRepo struct {
+	Repo     string // as scenes call it, a [Repo] without a file
+	Revision string // commit
+	Files    []LockedFile
+	Source   Source
+}
+
+// A LockedFile is a file of a repository.
+type LockedFile struct {
+	Name   string // from the repository's root, with slashes
+	SHA256 Digest
+	Size   int64
+	Source Source
+}
+
+// Pin returns what is pinned of a repository, or nil.
+func (l *Lock) Pin(repo string) *LockedRepo {
+	for i := range l.Weights {
+		if l.Weights[i].Repo == repo {
+			return &l.Weights[i]
+		}
+	}
+	return nil
 }
 
 // Find returns the record of a render, or nil.

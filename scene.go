@@ -183,9 +183,22 @@ type Output struct {
 type Model struct {
 	Family string // "nano" (embedded), "flux"
 	Name   string // block label; "" for the default model
-	Path   string // "" for embedded weights, else a file or folder, absolute or relative to the working directory
-	DType  string // "", "float32", "bfloat16": the type that weights are computed in
+	// Path is "" for embedded weights; else a file or folder, absolute, or beginning with a dot
+	// and relative to the working directory, or with "~/"; or what a [Sources] finds: a [Repo], or
+	// a file of [ComfyUI].
+	Path   string
+	Parts  map[string]string `json:",omitempty"` // paths of parts that the scene names by themselves, by [PartVAE] and others
+	DType  string            // "", "float32", "bfloat16": the type that weights are computed in
 	Source Source
+	At     map[string]Source `json:"-"` // places of arguments, by name
+}
+
+// Where is the place of an argument, or of the model where it is unset.
+func (m *Model) Where(argument string) *Source {
+	if s, ok := m.At[argument]; ok {
+		return &s
+	}
+	return &m.Source
 }
 
 // InContext is an Adapter's Path that names its family's own LoRA for two-panel
@@ -196,7 +209,7 @@ const InContext = "in-context"
 type Adapter struct {
 	Kind    string // "lora"; "ip": an IP-Adapter, which brings in pictures
 	Name    string
-	Path    string // "" is the family's own: EliGen's LoRA, or its IP-Adapter; InContext its LoRA for transfers
+	Path    string // as a Model's; "" is the family's own: EliGen's LoRA, or its IP-Adapter; InContext its LoRA for transfers
 	Scale   float64
 	Alpha   string    // of "lora": "file": as the file says; "ignore": as the old reference did
 	Encoder string    // of "ip": the vision tower's file or folder; "" is the family's own

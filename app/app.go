@@ -43,8 +43,8 @@ type Options struct {
 	Partials runtime.Partials
 	Leaser   runtime.Leaser
 	Journals runtime.Journals
-	// Env looks up a variable of the environment, for scenes' variables: ELIGEN_VAR_name. Nil is an
-	// empty environment.
+	// Env looks up a variable of the environment: scenes' variables, ELIGEN_VAR_name, and where hubs and
+	// ComfyUI keep weights. Nil is an empty environment, in which paths alone lead to weights.
 	Env func(name string) (string, bool)
 	// Families are the kinds of model that scenes may name; nil is families.All.
 	Families family.Table
@@ -60,6 +60,7 @@ var ErrClosed = errors.New("the App is closed")
 // next. Its methods may be called from several goroutines. Close it when it is no longer used.
 type App struct {
 	options Options
+	sources *sources // of weights; nil finds paths alone
 
 	running sync.WaitGroup // calls that use what is shared
 
@@ -83,7 +84,11 @@ func New(o Options) *App {
 	if o.Families == nil {
 		o.Families = families.All
 	}
-	return &App{options: o, engines: map[engineKey]engine{}}
+	a := &App{options: o, engines: map[engineKey]engine{}}
+	if o.Env != nil {
+		a.sources = newSources(o.Env, func(names []string) []string { _, files := o.Families.Wanted(names); return files })
+	}
+	return a
 }
 
 // Close waits for the calls that are running, frees engines and closes the store. What is called later
@@ -246,7 +251,11 @@ func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
 	if e, ok := a.engines[key]; ok {
 		return e, nil
 	}
-	e, err := modelengine.New(modelengine.Options{Backend: backend, Embedded: nano, Families: a.options.Families})
+	o := modelengine.Options{Backend: backend, Embedded: nano, Families: a.options.Families}
+	if a.sources != nil {
+		o.Sources = a.sources
+	}
+	e, err := modelengine.New(o)
 	if err != nil {
 		return nil, err
 	}

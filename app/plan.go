@@ -66,8 +66,18 @@ func (a *App) Plan(ctx context.Context, r PlanRequest) (*Plan, eligen.Diagnostic
 	return p, append(warnings, ds...), err
 }
 
-// choose reads a scene, and leaves of it what the request is about.
+// choose reads a scene, leaves of it what the request is about, and has it use the weights that are pinned.
 func (a *App) choose(ctx context.Context, r PlanRequest) (*eligen.Scene, eligen.Diagnostics, error) {
+	scene, warnings, err := a.chosen(ctx, r)
+	if err != nil || r.Engine == "paint" { // paint needs no weights
+		return scene, warnings, err
+	}
+	moved, err := a.pin(scene)
+	return scene, append(warnings, moved...), err
+}
+
+// chosen reads a scene, and leaves of it what the request is about.
+func (a *App) chosen(ctx context.Context, r PlanRequest) (*eligen.Scene, eligen.Diagnostics, error) {
 	scene, warnings, err := a.Open(ctx, r.Input)
 	if err != nil {
 		return nil, warnings, err
@@ -98,11 +108,16 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 		return nil, nil, err
 	}
 	memory := limit(r.Memory, r.MemoryFrom, e.ID())
-	p, ds, err := build(ctx, e, scene, planner.Options{
+	p, ds, err := build(ctx, e, a.sources, scene, planner.Options{
 		Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out, Frames: spans(r.Frames).only(),
 	})
 	if warnings = append(warnings, ds...); err != nil {
 		return nil, warnings, err
+	}
+	if r.Engine != "paint" {
+		if err := a.pinsHold(scene); err != nil {
+			return nil, warnings, err
+		}
 	}
 	again, err := stagesNamed(p, r.Replace)
 	if err != nil {
@@ -115,15 +130,20 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 }
 
 // build plans a scene to be made, and returns warnings.
-func build(ctx context.Context, e eligen.Engine, scene *eligen.Scene, o planner.Options) (*eligen.Plan, eligen.Diagnostics, error) {
+func build(
+	ctx context.Context, e eligen.Engine, from *sources, scene *eligen.Scene, o planner.Options,
+) (*eligen.Plan, eligen.Diagnostics, error) {
 	damaged := false
 	o.Video = clip.Available
 	p, ds, err := planned(ctx, scene, e.ID(), func(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 		spec, err := e.Spec(m, adapters)
 		if err != nil {
-			damaged = damaged || unsound(m.Path)
+			damaged = damaged || unsound(from.path(m.Path, eligen.PartModel))
+			for part, path := range m.Parts {
+				damaged = damaged || unsound(from.path(path, part))
+			}
 			for _, a := range adapters {
-				damaged = damaged || unsound(a.Path) || unsound(a.Encoder)
+				damaged = damaged || unsound(from.path(a.Path, adapterPart(a))) || unsound(from.path(a.Encoder, eligen.PartVision))
 			}
 		}
 		return spec, err

@@ -34,6 +34,7 @@ type VerifyRequest struct {
 type Verifying struct {
 	request VerifyRequest
 	plan    *Plan
+	sources *sources
 	lock    *eligen.Lock
 	list    []verified
 	gone    eligen.Diagnostics      // renders that the lock has and the scene no more
@@ -110,7 +111,7 @@ func (a *App) openVerifying(ctx context.Context, r VerifyRequest) (*Verifying, e
 	if err := ds.Err(); err != nil {
 		return nil, warnings, err
 	}
-	return &Verifying{request: r, plan: &Plan{Scene: scene, request: r.PlanRequest, engine: e}, lock: lock}, warnings, nil
+	return &Verifying{request: r, plan: &Plan{Scene: scene, request: r.PlanRequest, engine: e}, sources: a.sources, lock: lock}, warnings, nil
 }
 
 // chooseRecorded leaves the renders of the scene that are recorded, and warns of the others.
@@ -171,7 +172,7 @@ func (v *Verifying) options(withLock bool) planner.Options {
 
 // build plans the scene as it was recorded.
 func (v *Verifying) build(ctx context.Context) (eligen.Diagnostics, error) {
-	p, warnings, err := build(ctx, v.plan.engine, v.plan.Scene, v.options(true))
+	p, warnings, err := build(ctx, v.plan.engine, v.sources, v.plan.Scene, v.options(true))
 	if err != nil {
 		return warnings, err
 	}
@@ -320,7 +321,7 @@ func (a *App) PlanRecord(ctx context.Context, r VerifyRequest) (*Verifying, elig
 	if err != nil {
 		return nil, warnings, err
 	}
-	p, ds, err := build(ctx, v.plan.engine, v.plan.Scene, v.options(false))
+	p, ds, err := build(ctx, v.plan.engine, v.sources, v.plan.Scene, v.options(false))
 	if warnings = append(warnings, ds...); err != nil {
 		return nil, warnings, err
 	}
@@ -342,7 +343,7 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 		if err != nil {
 			return err
 		}
-		if err := dsl.WriteLock(folder, &eligen.Lock{Renders: renders}); err != nil {
+		if err := dsl.WriteLock(folder, &eligen.Lock{Renders: renders, Weights: v.lock.Weights}); err != nil {
 			return err
 		}
 		for _, r := range renders {

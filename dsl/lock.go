@@ -19,8 +19,11 @@ import (
 )
 
 var (
-	lockGrammar = &grammar{what: "a lock", blocks: []hcl.BlockHeaderSchema{{Type: "render", LabelNames: []string{"scene", "address"}}},
-		many: []string{"render"}}
+	lockGrammar = &grammar{what: "a lock", blocks: []hcl.BlockHeaderSchema{{Type: "render", LabelNames: []string{"scene", "address"}},
+		{Type: "weights", LabelNames: []string{"repository"}}}, many: []string{"render", "weights"}}
+	lockRepoGrammar = &grammar{what: "pinned weights", required: []string{"revision"},
+		blocks: []hcl.BlockHeaderSchema{{Type: "file", LabelNames: []string{"name"}}}, many: []string{"file"}}
+	lockFileGrammar   = &grammar{what: "a pinned file", required: []string{"sha256", "size"}}
 	lockRenderGrammar = &grammar{
 		what:     "a recorded render",
 		required: []string{"plan", "engine", "pixels"},
@@ -61,6 +64,10 @@ func LoadLock(folder string) (*eligen.Lock, eligen.Diagnostics) {
 	top.read(l.syntax.body)
 	lock := &eligen.Lock{}
 	for _, block := range top.blocks {
+		if block.Type == "weights" {
+			l.pin(lock, block)
+			continue
+		}
 		b := lockBody{l.open(block, lockRenderGrammar)}
 		r := b.render(block)
 		if first := lock.Find(r.Scene, r.Address); first != nil {
@@ -106,6 +113,29 @@ func (b lockBody) render(block *hcl.Block) eligen.LockedRender {
 	return r
 }
 
+// pin reads what is pinned of a repository.
+func (l *loader) pin(lock *eligen.Lock, block *hcl.Block) {
+	b := lockBody{l.open(block, lockRepoGrammar)}
+	r := eligen.LockedRepo{Repo: block.Labels[0], Source: l.source(b.rng)}
+	if repo, ok := eligen.ParseRepo(r.Repo); !ok || repo.File != "" {
+		b.errorf(block.LabelRanges[0], invalidSource, "%q is no repository: it must be owner/name.", r.Repo)
+	}
+	r.Revision = b.revision()
+	for _, inner := range b.blocks {
+		w := lockBody{l.open(inner, lockFileGrammar)}
+		f := eligen.LockedFile{Name: inner.Labels[0], SHA256: w.digest("sha256"), Source: l.source(w.rng)}
+		if _, ok := eligen.ParseRepo("owner/name/" + f.Name); !ok {
+			w.errorf(inner.LabelRanges[0], invalidSource, "%q is no file of a repository.", f.Name)
+		}
+		f.Size, _ = w.whole("size", 0, 1<<50)
+		r.Files = append(r.Files, f)
+	}
+	if first := lock.Pin(r.Repo); first != nil {
+		b.errorf(b.rng, duplicateBlock, "%s is pinned twice. Remove one of the two.", r.Repo).Note(first.Source, "first pinned here")
+	}
+	lock.Weights = append(lock.Weights, r)
+}
+
 // A lockBody is a block of a lock.
 type lockBody struct{ *body }
 
@@ -139,12 +169,44 @@ func (b lockBody) digest(name string) eligen.Digest {
 	return eligen.Digest(s)
 }
 
+// lockHead returns the comment that begins a lock.
+func lockHead(lock *eligen.Lock) string {
+	s := ""
+	if len(lock.Weights) > 0 {
+		s = "# Which revisions of repositories the scenes use. Made by eligen apply --pull.\n"
+	}
+	if len(lock.Renders) > 0 || s == "" {
+		s += "# What eligen verify holds renders to. Made by eligen verify --update.\n"
+	}
+	return s
+}
+
+// writePins writes what is pinned, in order of names.
+func writePins(body *hclwrite.Body, pins []eligen.LockedRepo) {
+	pins = slices.Clone(pins)
+	slices.SortFunc(pins, func(a, b eligen.LockedRepo) int { return cmp.Compare(a.Repo, b.Repo) })
+	for _, p := range pins {
+		body.AppendNewline()
+		b := body.AppendNewBlock("weights", []string{p.Repo}).Body()
+		b.SetAttributeValue("revision", cty.StringVal(p.Revision))
+		list := slices.Clone(p.Files)
+		slices.SortFunc(list, func(a, b eligen.LockedFile) int { return cmp.Compare(a.Name, b.Name) })
+		for _, f := range list {
+			b.AppendNewline()
+			inner := b.AppendNewBlock("file", []string{f.Name}).Body()
+			inner.SetAttributeValue("sha256", cty.StringVal(string(f.SHA256)))
+			inner.SetAttributeValue("size", cty.NumberIntVal(f.Size))
+		}
+	}
+}
+
 // WriteLock writes the lock of a folder, whole or not at all, in an order that
 // depends on its content alone.
 func WriteLock(folder string, lock *eligen.Lock) (err error) {
 	f := hclwrite.NewEmptyFile()
 	f.Body().AppendUnstructuredTokens(hclwrite.Tokens{{Type: 'C',
-		Bytes: []byte("# What eligen verify holds renders to. Made by eligen verify --update.\n")}})
+		Bytes: []byte(lockHead(lock))}})
+	writePins(f.Body(), lock.Weights)
 	renders := slices.Clone(lock.Renders)
 	slices.SortFunc(renders, func(a, b eligen.LockedRender) int {
 		return cmp.Or(cmp.Compare(a.Scene, b.Scene), cmp.Compare(a.Address, b.Address))

@@ -342,10 +342,19 @@ var argumentWords = map[string]string{
 	"variable.validation.condition":     "True where the value is good",
 	"variable.validation.error_message": "What to say where it is not",
 
-	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`, which is a " +
-		"folder of that name where eligen runs: nothing is downloaded",
+	"model.source": "A folder or file, from the scene's folder where it begins with `./`, or from yours with `~/`; a repository of " +
+		"Hugging Face, `\"owner/name\"`, or of ModelScope, `\"modelscope:owner/name\"`; or a file in ComfyUI's folders, `\"comfyui:NAME\"`. " +
+		"Only `--pull` downloads",
+	"model.revision": "Of a repository: a branch, a tag or a commit; the lock file's by default, else `main`",
+	"model.file":     "Of a repository: one file of it, for a transformer or a checkpoint in a file of its own",
+	"model.clip": "The CLIP text encoder, where it lies elsewhere: a source as above; a file of a repository is " +
+		"`\"owner/name/FILE\"`, with a revision `\"owner/name@REVISION/FILE\"`",
+	"model.t5":    "The T5 text encoder, likewise",
+	"model.vae":   "The autoencoder, likewise",
 	"model.dtype": "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
 
+	"adapter.revision": "Of a repository, as for a model",
+	"adapter.file":     "Of a repository: the file, as `\"model_bf16.safetensors\"`; needed where it holds several",
 	"adapter.source": "The file, or a folder of PEFT's, as for a model; without it the family's own: EliGen's LoRA, or its " +
 		"IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as " +
 		"safetensors",

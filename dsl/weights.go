@@ -2,8 +2,6 @@ package dsl
 
 import (
 	"maps"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,13 +13,20 @@ import (
 
 var modelGrammar = &grammar{
 	what:     "a model",
-	optional: []string{"source", "dtype"},
-	inside:   map[string]string{"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "scale": "adapter"},
+	optional: []string{"source", "revision", "file", "clip", "t5", "vae", "dtype"},
+	never: map[string]string{
+		"autoencoder":    "Name the autoencoder's file with `vae`.",
+		"text_encoder":   "Name the text encoders' files with `clip` and `t5`.",
+		"text_encoder_2": "Name the text encoders' files with `clip` and `t5`.",
+		"transformer":    "Name the transformer's file with `source`.",
+		"unet":           "Name the transformer's file with `source`.",
+	},
+	inside: map[string]string{"steps": "sampler", "cfg": "sampler", "guidance": "sampler", "schedule": "sampler", "scale": "adapter"},
 }
 
 var adapterGrammar = &grammar{
 	what:     "an adapter",
-	optional: []string{"source", "scale", "alpha", "encoder", "image", "images", "background", "for_each", "count"},
+	optional: []string{"source", "revision", "file", "scale", "alpha", "encoder", "image", "images", "background", "for_each", "count"},
 }
 
 // adapterKinds are the kinds of adapter, each with the arguments that others don't take.
@@ -55,9 +60,10 @@ func orNull(s string) cty.Value {
 
 func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	b := l.open(block, modelGrammar)
-	m := &eligen.Model{Family: block.Labels[0], Name: block.Labels[1], Source: l.source(b.rng)}
-	b.family(m.Family, block.LabelRanges[0])
-	m.Path, _ = b.weights("source")
+	m := &eligen.Model{Family: block.Labels[0], Name: block.Labels[1], Source: l.source(b.rng), At: b.at}
+	f := b.family(m.Family, block.LabelRanges[0])
+	m.Path = b.weights()
+	m.Parts = b.parts(f)
 	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
 	if b.failed {
 		return cty.DynamicVal
@@ -67,10 +73,10 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 }
 
 // family checks the name of a model's family, and that it has the source that the family
-// needs.
-func (b *body) family(name string, at hcl.Range) {
+// needs. It returns nil where the family isn't known.
+func (b *body) family(name string, at hcl.Range) *eligen.Family {
 	if b.l.families == nil {
-		return
+		return nil
 	}
 	var names []string
 	for _, f := range b.l.families {
@@ -78,11 +84,30 @@ func (b *body) family(name string, at hcl.Range) {
 			if f.Source != "" && !b.has("source") && !b.damaged {
 				b.errorf(b.rng, missing, "A %s model needs the argument \"source\": %s.", name, f.Source)
 			}
-			return
+			return &f
 		}
 		names = append(names, f.Name)
 	}
 	b.errorf(at, "Unknown value", "There is no model family %q; there is %s.%s", name, words.Quoted(names, "or"), didYouMean(name, names))
+	return nil
+}
+
+// parts reads the parts of a model that have arguments of their own.
+func (b *body) parts(f *eligen.Family) map[string]string {
+	out := map[string]string{}
+	for _, name := range []string{eligen.PartCLIP, eligen.PartT5, eligen.PartVAE} {
+		if f != nil && b.has(name) && !slices.Contains(f.Parts, name) {
+			b.errorf(b.attrs[name].NameRange, notApplicable, "A model of the family %s has no part %q of its own.", f.Name, name)
+			continue
+		}
+		if path, ok := b.weightsOf(name); ok {
+			out[name] = path
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }
 
 func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
@@ -110,7 +135,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 	if kind == "lora" {
 		own = []string{eligen.InContext}
 	}
-	a.Path, _ = b.weights("source", own...)
+	a.Path = b.weights(own...)
 	if f, ok := b.number("scale", -100, 100); ok {
 		a.Scale = f
 	}
@@ -123,7 +148,7 @@ func (l *loader) adapter(block *hcl.Block, n *node) cty.Value {
 		}
 		alpha = cty.StringVal(a.Alpha)
 	case "ip":
-		a.Encoder, _ = b.weights("encoder")
+		a.Encoder, _ = b.weightsOf("encoder")
 		a.Images = b.imagePrompts()
 		for i := range a.Images {
 			b.background(&a.Images[i])
@@ -173,35 +198,4 @@ func (b *body) imagePrompts() (out []eligen.Picture) {
 		b.errorf(b.place("images"), outOfRange, "An adapter brings in at most %d pictures; these are %d.", maxImagePrompts, len(out))
 	}
 	return out
-}
-
-var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
-
-// weights reads the path of a file or folder of weights. What begins with ./ or ../ is
-// found from the scene's folder, an absolute path stays, and owner/name is a repository,
-// kept as it is. own are words for weights of the model family's own. A local path comes
-// back beginning with ".", or absolute, so that they are never confused.
-func (b *body) weights(name string, own ...string) (string, bool) {
-	s, ok := b.text(name)
-	if !ok {
-		return "", false
-	}
-	switch {
-	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }):
-	case slices.Contains(own, s):
-		return s, true
-	case filepath.IsAbs(s):
-		return spelledPath(filepath.Clean(s)), true
-	case s == "." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../"):
-		p := spelledPath(filepath.Join(b.l.dir, filepath.FromSlash(s)))
-		if !filepath.IsAbs(p) && p != "." && !strings.HasPrefix(p, "..") {
-			p = "." + string(filepath.Separator) + p
-		}
-		return p, true
-	case repository.MatchString(s):
-		return s, true
-	}
-	b.errorf(b.place(name), "Invalid source",
-		"%q is neither a path nor a repository. Begin a path with ./ (from the scene's folder) or /; a repository is owner/name.", s)
-	return "", false
 }

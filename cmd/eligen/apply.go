@@ -17,6 +17,7 @@ import (
 type applyOptions struct {
 	makeOptions
 	progressOptions
+	weightsOptions
 	force       bool
 	open        bool
 	watch       bool
@@ -33,12 +34,17 @@ func newApply() *cobra.Command {
 With --watch, eligen renders again whenever you save the scene, until ctrl+c: first a draft with a quarter of
 the steps, in the picture's place, then all steps. A newer save stops the render of an older one.
 
+Nothing is downloaded, unless you pass --pull: it gets the weights of repositories (source = "owner/name") that
+this machine lacks, and pins their revisions in eligen.lock.hcl.
+
 The paths of the pictures go to standard output, everything else to standard error. A file that eligen did not
 write stays, unless you pass --force. The store's folder "runs" keeps the events of every run.`,
 		Example: `eligen apply scenes/rain.hcl
 eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
 eligen apply scenes/rain.hcl --seed 1..4 --out tries
 eligen apply scenes/dressed.hcl --var colour=orange
+# with the weights that the scene names, downloaded where they are missing
+eligen apply scenes/rain.hcl --pull
 # see the picture change as the scene is written
 eligen apply --watch scenes/rain.hcl
 # the layout in flat colours, at once
@@ -49,6 +55,7 @@ eligen apply scenes/seven.hcl --engine paint`,
 	}
 	o.makeOptions.flags(c)
 	o.progressOptions.flags(c)
+	o.weightsOptions.flags(c)
 	c.Flags().IntVar(&o.parallelism, "parallelism", 0, "maximum concurrent stages, `N` (default one on the engine, others alongside)")
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
@@ -61,6 +68,9 @@ eligen apply scenes/seven.hcl --engine paint`,
 func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	r, err := o.request(c, args[0])
 	if err != nil {
+		return err
+	}
+	if err := o.fetch(c, a, r); err != nil {
 		return err
 	}
 	if o.watch {

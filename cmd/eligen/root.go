@@ -146,6 +146,7 @@ var helpEnvironment = [][2]string{
 	{"ELIGEN_CACHE_DIR", "folder of the store, journals, downloads and the console's history (default eligen in the user's cache folder)"},
 	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
+	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},
 	{"ELIGEN_VAR_name", "value of the scene variable \"name\""},
 	{"ELIGEN_LLM_KEY", "key for the language model of eligen new (default the variable OPENAI_API_KEY)"},
 	{"GOMLX_BACKEND", "backend to use without --backend"},

@@ -240,8 +240,9 @@ render "picnic" {
 }
 `},
 	{Code: "E0409", Summary: "Invalid source", Text: `The source says neither which file or folder is meant nor which repository: begin a ` +
-		`path with ./ (from the scene's folder), ../ or /; a repository is owner/name, a folder of that name where eligen runs. Modules lie ` +
-		`below the scene's folder, and no link leads them out of it.`,
+		`path with ./ (from the scene's folder), ../, / or ~/ (your own folder); a repository is owner/name at Hugging Face, or ` +
+		`modelscope:owner/name; a file in ComfyUI's folders is comfyui:NAME. Modules lie below the scene's folder, and no link leads them ` +
+		`out of it.`,
 		Wrong: `
 model "flux" "base" {
   source = "weights"
@@ -648,6 +649,12 @@ render "picnic" {
 		`} to have tiles everywhere, or vae { tiled = false } to have an error instead.`},
 	{Code: "E0615", Summary: "Not enough memory", Text: `The render needs more memory than --memory allows, or than the machine has. ` +
 		`Render a smaller picture, decode it in tiles (vae), or raise --memory.`},
+	{Code: "E0616", Summary: "Weights are missing", Text: `The scene names weights of a repository, or of ComfyUI, that are not on this ` +
+		`machine. "eligen apply SCENE --pull" downloads those of repositories, and "eligen models pull" does without a scene. Nothing else ` +
+		`downloads. A gated repository needs its license accepted on its page, and a token.`},
+	{Code: "E0617", Summary: "Repository has moved", Text: `The lock file next to the scene pins a revision of a repository, and the ` +
+		`repository's branch is at another one by now. The scene keeps the pinned one, so that its pictures stay what they are. ` +
+		`"eligen apply SCENE --pull=newest" takes the newer one and pins it.`},
 }
 
 // E07: timelines.

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/cache"
+	"github.com/eligen/eligen/model/family/nano"
 	"github.com/eligen/eligen/model/inspect"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/lora"
@@ -396,26 +398,64 @@ func TestFolderOfALoRA(t *testing.T) {
 	}
 }
 
-// A source that isn't there says where it was looked for, and that nothing is downloaded.
-func TestRepositoriesAreNotDownloaded(t *testing.T) {
-	where := t.TempDir()
-	t.Chdir(where)
-	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
-	for name, spec := range map[string]func(path string) (eligen.Spec, error){
-		"flux": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "flux", Path: path}, nil) },
-		"nano": func(path string) (eligen.Spec, error) { return e.Spec(eligen.Model{Family: "nano", Path: path}, nil) },
-		"lora": func(path string) (eligen.Spec, error) {
-			return e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
-		},
-	} {
-		_, err := spec("somebody/something")
-		for _, want := range []string{"downloads nothing", filepath.Base(where), "./something"} {
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v, want %q", name, err, want)
-			}
+// found are sources on a machine, by source and part.
+type found map[[2]string]string
+
+func (f found) Find(source, part string) (string, error) {
+	if path, ok := f[[2]string{source, part}]; ok {
+		return path, nil
+	}
+	return "", &eligen.MissingWeights{Source: source, Message: source + " isn't on this machine"}
+}
+
+func (f found) Beside(string, string) []string { return nil }
+
+// What a scene names by anything but a path is found by the engine's sources, each argument for its own
+// part; what they lack is reported at its argument, all at once. Without sources, paths alone are weights.
+func TestSources(t *testing.T) {
+	dir := tinyFolder(t)
+	e := newEngine(t, "go", Options{Embedded: dir, Sources: found{
+		{"lab/tiny", eligen.PartModel}: dir, {"comfyui:eligen.safetensors", eligen.PartLoRA}: filepath.Join(dir, nano.EliGenFile),
+	}})
+	named := eligen.Model{Family: "nano", Path: "lab/tiny"}
+	lora := eligen.Adapter{Kind: "lora", Name: "a", Path: "comfyui:eligen.safetensors", Scale: 1, Alpha: "file"}
+	got, err := e.Spec(named, []eligen.Adapter{lora})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := e.Spec(ownModel, []eligen.Adapter{{Kind: "lora", Path: "", Scale: 1, Alpha: "file"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Transformer != want.Transformer || got.Adapters[0] != want.Adapters[0] {
+		t.Errorf("the same weights by another name: %+v, want %+v", got, want)
+	}
+
+	at := func(line int) eligen.Source { return eligen.Source{File: "s.hcl", Line: line} }
+	away := eligen.Model{Family: "nano", Path: "lab/away", At: map[string]eligen.Source{"source": at(2)}}
+	ip := eligen.Adapter{Kind: "ip", Path: "lab/ip", Encoder: "lab/tower", At: map[string]eligen.Source{"source": at(5), "encoder": at(6)}}
+	_, err = e.Spec(away, []eligen.Adapter{ip})
+	var ds eligen.Diagnostics
+	if !errors.As(err, &ds) || len(ds) != 3 {
+		t.Fatalf("three sources are missing: %v", err)
+	}
+	for i, want := range []struct {
+		line int
+		text string
+	}{{2, "lab/away isn't"}, {5, "lab/ip isn't"}, {6, "lab/tower isn't"}} {
+		if d := ds[i]; d.Source.Line != want.line || !strings.HasPrefix(d.Detail, want.text) || d.Summary != "Weights are missing" {
+			t.Errorf("%d: %v, want %+v", i, d, want)
 		}
-		if _, err := spec("./something"); err == nil || strings.Contains(err.Error(), "download") {
-			t.Errorf("%s: a path: %v", name, err)
+	}
+
+	_, err = newEngine(t, "go", Options{Embedded: dir}).Spec(named, nil)
+	if err == nil || !strings.Contains(err.Error(), `"lab/tiny" is a repository, and this engine looks for paths alone`) {
+		t.Errorf("without sources: %v", err)
+	}
+	paths := newEngine(t, "go", Options{Embedded: dir})
+	for family, want := range map[string]string{"flux": "There is no ./something", "nano": "There is no ./something"} {
+		if _, err := paths.Spec(eligen.Model{Family: family, Path: "./something"}, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: a path that isn't there: %v", family, err)
 		}
 	}
 }

@@ -35,6 +35,8 @@ type Options struct {
 	// Embedded is a folder to take a family's embedded weights from; "" leaves it to the family.
 	Embedded string
 	Families family.Table // nil is families.All
+	// Sources finds weights that a scene names by anything but a path; nil finds none.
+	Sources eligen.Sources
 }
 
 // Engine runs models on GoMLX. Its methods may be called from several
@@ -45,8 +47,8 @@ type Engine struct {
 	info     backend.Info
 	turn     chan struct{} // holds a token while nobody runs
 
-	mu       sync.Mutex // guards what Spec finds
-	models   map[eligen.Model]*family.Model
+	mu       sync.Mutex               // guards what Spec finds
+	models   map[string]*family.Model // by modelKey
 	texts    map[eligen.Digest]family.Encoders
 	dits     map[eligen.Digest]family.Transformer
 	vaes     map[eligen.Digest]family.Autoencoder
@@ -82,7 +84,7 @@ func New(o Options) (*Engine, error) {
 		}
 	}
 	e := &Engine{options: o, families: o.Families, info: info, turn: make(chan struct{}, 1),
-		models: map[eligen.Model]*family.Model{}, texts: map[eligen.Digest]family.Encoders{}, dits: map[eligen.Digest]family.Transformer{},
+		models: map[string]*family.Model{}, texts: map[eligen.Digest]family.Encoders{}, dits: map[eligen.Digest]family.Transformer{},
 		vaes: map[eligen.Digest]family.Autoencoder{}, adapters: map[eligen.Digest]adapter{},
 		images: map[eligen.Digest]family.Images{}, stores: map[string]*exec.Store{}}
 	if e.families == nil {

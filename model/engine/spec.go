@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -22,6 +23,11 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var ds eligen.Diagnostics
+	m, ok := e.located(m, &ds)
+	adapters, found := e.locatedAdapters(adapters, &ds)
+	if !ok {
+		return eligen.Spec{}, ds
+	}
 	r, err := e.resolve(m)
 	if err != nil {
 		ds.Errorf(&m.Source, "Model can't be used", "%s", sentence(err))
@@ -31,6 +37,10 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 	spec.Adapters, spec.Traits, spec.Warnings, spec.Sizes = nil, nil, nil, e.sizes(r)
 	for i := range adapters {
 		a := &adapters[i]
+		if !found[i] {
+			spec.Adapters = append(spec.Adapters, eligen.AdapterWeights{})
+			continue
+		}
 		if a.Kind == "ip" {
 			w := e.imageAdapter(r, a, &ds)
 			if p := e.images[w.Digest]; p != nil {
@@ -93,7 +103,7 @@ func sentence(err error) string {
 
 func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
 	defer panics.Catch("reading the model", &err)
-	key := eligen.Model{Family: m.Family, Path: m.Path, DType: m.DType}
+	key := fmt.Sprintf("%q", []any{m.Family, m.Path, m.DType, m.Parts})
 	known, ok := e.models[key]
 	if ok && known.Current() {
 		e.know(known)
@@ -103,7 +113,7 @@ func (e *Engine) resolve(m eligen.Model) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := f.Resolve(m, family.Settings{Embedded: e.options.Embedded, DType: e.dtype})
+	r, err := f.Resolve(m, family.Settings{Embedded: e.options.Embedded, DType: e.dtype, Beside: e.beside})
 	if err != nil {
 		return nil, err
 	}

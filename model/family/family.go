@@ -27,7 +27,8 @@ type Family struct {
 	// Outline returns what holds of all models of the family before a file is read: for
 	// an engine without weights, which shows where things will be.
 	Outline func() eligen.Spec
-	// Resolve finds a model's parts and defaults, from headers and digests alone.
+	// Resolve finds a model's parts and defaults, from headers and digests alone. The model's
+	// paths are those of files and folders.
 	Resolve func(m eligen.Model, s Settings) (*Model, error)
 	// Wanted returns which files of a repository a model needs: of a part that is published in
 	// several forms, the one that Resolve prefers. It returns nil where the files are no model of the
@@ -82,6 +83,9 @@ type Settings struct {
 	// DType chooses what the transformer and the text encoders are computed in, by its
 	// name and as GoMLX has it; best is the dtype that suits the family best.
 	DType func(m eligen.Model, best string) (string, dtypes.DType, error)
+	// Beside returns the folders in which a part of the model at a path may lie, apart from the
+	// path's own; nil where there are none.
+	Beside func(path, part string) []string
 }
 
 // A Model is what a plan needs to know of it, and its parts, open.

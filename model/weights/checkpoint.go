@@ -241,3 +241,6 @@ func Digests(c *Checkpoint) ([]eligen.Digest, error) {
 	}
 	return out, nil
 }
+
+// Digest returns the SHA-256 of a file, which is read once and not again while it stays as it is.
+func Digest(path string) (eligen.Digest, error) { return cache.Digest(path) }

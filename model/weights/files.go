@@ -22,20 +22,8 @@ func IsFolder(path string) bool {
 	return err == nil && fi.IsDir()
 }
 
-// NotThere returns the error of a scene's source that doesn't exist. The scene's own paths come
-// beginning with a dot or a slash; anything else is a repository.
-func NotThere(path string) error {
-	if filepath.IsAbs(path) || strings.HasPrefix(path, ".") || !strings.Contains(path, "/") {
-		return fmt.Errorf("there is no %s", path)
-	}
-	where, err := os.Getwd()
-	if err != nil {
-		where = "the working directory"
-	}
-	return fmt.Errorf("%q is a repository, and eligen downloads nothing: it looked for a folder of that name in %s, and there "+
-		"is none. Download the files, and name their folder by a path that begins with ./ or /:\n\n    source = %q",
-		path, where, "./"+filepath.Base(path))
-}
+// NotThere returns the error of a path that doesn't exist.
+func NotThere(path string) error { return fmt.Errorf("there is no %s", path) }
 
 // checkpointFiles finds the files of weights of a path, and the index where
 // there is one.

@@ -38,7 +38,8 @@ func TestFindFluxRefusesToGuess(t *testing.T) {
 // The hint at EliGen's LoRA is one that can be copied.
 func TestEliGenHintNamesTheArgument(t *testing.T) {
 	_, _, err := eligenLoRA(t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), `source = "./eligen.safetensors"`) || strings.Contains(err.Error(), "path =") {
+	if err == nil || !strings.Contains(err.Error(), `source = "modelscope:DiffSynth-Studio/Eligen"`) ||
+		strings.Contains(err.Error(), "path =") {
 		t.Errorf("the hint is %v", err)
 	}
 }

@@ -26,6 +26,7 @@ var Family = family.Family{
 	Family: eligen.Family{
 		Name:   "flux",
 		Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`,
+		Parts:  []string{eligen.PartCLIP, eligen.PartT5, eligen.PartVAE},
 	},
 	Outline: outline, Resolve: resolve, Wanted: Wanted,
 }
@@ -40,10 +41,10 @@ func outline() eligen.Spec {
 
 func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if m.Path == "" {
-		return nil, errors.New("the family flux has no weights of its own: give the path of a FLUX.1 folder or of its " +
-			"transformer's file, with the autoencoder and the text encoders beside it")
+		return nil, errors.New("the family flux has no weights of its own: name a FLUX.1 repository or folder, or the " +
+			"transformer's file, with the autoencoder and the text encoders next to it or named by themselves")
 	}
-	l, err := Find(m.Path, nil, nil)
+	l, err := Find(m.Path, m.Parts, beside(m.Path, s))
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	dit := &fluxmodel.DiT{Config: p.ditConfig, Loader: p.dit, Computed: computed}
 	r.Transformer, r.Autoencoder = dit, &fluxmodel.VAE{Config: p.aeConfig, Loader: p.ae}
 	r.LoRA, r.Images = weights.ParseLoRA, fluxmodel.ImageOpener{Family: m.Family, DType: dtype, Transformer: dit}.Open
-	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) { return eligenLoRA(dir) }
+	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) { return eligenLoRA(dir, loraFolders(m.Path, s)...) }
 	return r, nil
 }
 
@@ -252,6 +253,12 @@ func loadCLIP(from []tokensFile) (*text.CLIPTokenizer, error) {
 	return t, err
 }
 
+// Where EliGen's LoRA for FLUX.1 is published.
+const (
+	eligenRepo = "modelscope:DiffSynth-Studio/Eligen"
+	eligenFile = "model_bf16.safetensors"
+)
+
 // isEliGen reports whether a file next to a FLUX model's own is named as an EliGen LoRA.
 func isEliGen(name string) bool {
 	name = strings.ToLower(name)
@@ -259,22 +266,45 @@ func isEliGen(name string) bool {
 		(strings.Contains(name, "eligen") || name == "model_bf16.safetensors")
 }
 
-// eligenLoRA opens the EliGen LoRA next to a FLUX model's own files.
-func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, "", err
+// beside returns what lists the folders in which a part of the model at a path may lie; nil where nothing does.
+func beside(path string, s family.Settings) func(part string) []string {
+	if s.Beside == nil {
+		return nil
 	}
+	return func(part string) []string { return s.Beside(path, part) }
+}
+
+// loraFolders returns the folders of LoRAs that belong to the model at a path.
+func loraFolders(path string, s family.Settings) []string {
+	if s.Beside == nil {
+		return nil
+	}
+	return s.Beside(path, eligen.PartLoRA)
+}
+
+// eligenLoRA opens the EliGen LoRA next to a FLUX model's own files, or else in the first of other folders that has
+// one.
+func eligenLoRA(dir string, others ...string) (*weights.Checkpoint, eligen.Digest, error) {
 	var found []string
-	for _, e := range entries {
-		if !e.IsDir() && isEliGen(e.Name()) {
-			found = append(found, filepath.Join(dir, e.Name()))
+	for _, folder := range append([]string{dir}, others...) {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, e := range entries {
+			if !e.IsDir() && isEliGen(e.Name()) {
+				found = append(found, filepath.Join(folder, e.Name()))
+			}
+		}
+		if len(found) > 0 {
+			break
 		}
 	}
 	switch len(found) {
 	case 0:
 		return nil, "", fmt.Errorf("%s holds no EliGen LoRA for FLUX.1 (*eligen*.safetensors, or model_bf16.safetensors as it is "+
-			"published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"./eligen.safetensors\"\n    }", dir)
+			"published). Put it there, or name it:\n\n    adapter \"lora\" \"eligen\" {\n      source = \"%s\"\n      file   = \"%s\"\n    }",
+			dir, eligenRepo, eligenFile)
 	case 1:
 		c, err := weights.Open(found[0])
 		if err != nil {
@@ -287,5 +317,5 @@ func eligenLoRA(dir string) (*weights.Checkpoint, eligen.Digest, error) {
 		}
 		return c, d[0], nil
 	}
-	return nil, "", fmt.Errorf("%s holds several EliGen LoRAs: %s. Name the one to use", dir, strings.Join(found, ", "))
+	return nil, "", fmt.Errorf("%s holds several EliGen LoRAs: %s. Name the one to use", filepath.Dir(found[0]), strings.Join(found, ", "))
 }
