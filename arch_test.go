@@ -112,7 +112,7 @@ var shared = map[string]string{
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
 	"words":     "dsl planner model",
-	"tensor":    "eligen stage model train app bench",
+	"tensor":    "eligen runtime stage model train app bench",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

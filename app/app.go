@@ -63,6 +63,7 @@ type App struct {
 	closed  bool // no call may begin
 	store   *file.Store
 	engines map[engineKey]engine
+	maps    map[eligen.Digest]*colourMap // of autoencoders, for pictures of steps
 }
 
 // An engineKey names an engine of models: its backend, and the folder of the model nano.

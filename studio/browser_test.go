@@ -115,7 +115,7 @@ func (x *tab) text() string {
 // until waits for an expression of the page to be true.
 func (x *tab) until(what string) {
 	x.t.Helper()
-	if _, err := chromedp.Run(x.ctx, chromedp.Poll[chromedp.Void](what, chromedp.WithPollingTimeout(20*time.Second))); err != nil {
+	if _, err := chromedp.Run(x.ctx, chromedp.Poll[chromedp.Void](what, chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
 		page, _ := chromedp.Run(x.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 		x.t.Fatalf("%s: %v. The page says\n%s", what, err, page)
 	}
@@ -135,7 +135,7 @@ func (x *tab) saved(holds func(string) bool) {
 // eval returns a value of the page.
 func eval[T any](x *tab, expression string) T {
 	x.t.Helper()
-	out, err := chromedp.Run(x.ctx, chromedp.Evaluate[T](expression))
+	out, err := chromedp.Run(x.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		x.t.Fatalf("%s: %v", expression, err)
 	}

@@ -8,12 +8,13 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/dsl/edit"
 )
 
 // An Edit is what the page wants changed in the text.
 type Edit struct {
-	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove", "text", "undo", "redo"
+	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove", "text", "words", "undo", "redo"
 	Name      string   `json:"name"`      // of the change, for undo: "move entity.duck"
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
@@ -99,6 +100,8 @@ func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 // change does what an Edit says.
 func (s *Server) change(e Edit) error {
 	switch e.Kind {
+	case "words":
+		return s.refine(e)
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":
@@ -127,6 +130,16 @@ func (s *Server) change(e Edit) error {
 		}
 		return nil, errors.New("unknown kind of change: " + e.Kind)
 	})
+}
+
+// refine changes the text by words, as eligen new --refine does.
+func (s *Server) refine(e Edit) error {
+	text := s.doc.view().text
+	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Value})
+	if err != nil {
+		return err
+	}
+	return s.doc.change(e.Name, versionOf(text), func([]byte) ([]byte, error) { return d.Text, nil })
 }
 
 // control starts and stops runs.

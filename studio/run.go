@@ -1,8 +1,12 @@
 package studio
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"image/png"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -45,6 +49,8 @@ type runner struct {
 	progress eligen.Progress
 	cancel   context.CancelFunc
 	sent     time.Time
+	runs     int      // that were started
+	pictures [][]byte // of the steps of the stage at work, PNG
 }
 
 func (r *runner) snapshot() RunState {
@@ -72,7 +78,8 @@ func (s *Server) start() {
 func (s *Server) begin() {
 	text := s.doc.view().text
 	ctx, cancel := context.WithCancel(context.Background())
-	s.run.cancel, s.run.progress = cancel, eligen.Progress{}
+	s.run.cancel, s.run.progress, s.run.pictures = cancel, eligen.Progress{}, nil
+	s.run.runs++
 	s.run.state = RunState{Running: true, Version: versionOf(text)}
 	s.working.Go(func() {
 		defer cancel()
@@ -89,7 +96,7 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	p, warnings, err := s.app.Plan(ctx, request)
 	if err == nil {
 		s.know(p)
-		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event})
+		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event, Previews: s.preview})
 	}
 	r := s.run
 	r.mu.Lock()
@@ -153,6 +160,48 @@ func (s *Server) event(e eligen.Event) {
 	if late {
 		s.tell()
 	}
+}
+
+// mostPreviews is how many steps' pictures are kept: of longer runs, each so many steps' one.
+const mostPreviews = 100
+
+// preview takes the picture of a step. Those of the stage before go.
+func (s *Server) preview(p app.StepPicture) {
+	if every := (p.Of + mostPreviews - 1) / mostPreviews; p.Step%every != 0 && p.Step != p.Of {
+		return
+	}
+	var b bytes.Buffer
+	if (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, p.Image) != nil {
+		return // a buffer takes everything
+	}
+	r := s.run
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.state.Previews); n > 0 && r.state.Previews[n-1].Stage != p.Stage {
+		r.state.Previews, r.pictures = nil, nil
+	}
+	url := fmt.Sprintf("/api/preview/%d/%s/%d", r.runs, versionOf([]byte(p.Stage)), len(r.pictures))
+	r.state.Previews = append(r.state.Previews, Preview{p.Stage, p.Step, p.Of, url})
+	r.pictures = append(r.pictures, b.Bytes())
+}
+
+// stepPicture sends the picture of a step of the latest run.
+func (s *Server) stepPicture(w http.ResponseWriter, r *http.Request) {
+	s.run.mu.Lock()
+	var data []byte
+	for i, p := range s.run.state.Previews {
+		if p.URL == r.URL.Path {
+			data = s.run.pictures[i]
+		}
+	}
+	s.run.mu.Unlock()
+	if data == nil {
+		refuse(w, http.StatusNotFound, "This step's picture is gone.")
+		return
+	}
+	w.Header().Set("Content-Type", "image/png")
+	w.Header().Set("Cache-Control", "private, max-age=3600, immutable")
+	_, _ = w.Write(data)
 }
 
 // advance brings the state up to an event.

@@ -129,6 +129,7 @@ func (s *Server) Handler(addr string) http.Handler {
 	mux.HandleFunc("GET /icon.svg", s.asset)
 	mux.HandleFunc("GET /api/events", s.stream)
 	mux.HandleFunc("GET /api/result/{digest}", s.result)
+	mux.HandleFunc("GET /api/preview/{run}/{stage}/{n}", s.stepPicture)
 	mux.HandleFunc("POST /api/edit", s.edit)
 	mux.HandleFunc("POST /api/run", s.control)
 	return &guard{token: s.token, ours: hostsOf(addr), next: mux}

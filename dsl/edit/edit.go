@@ -328,7 +328,31 @@ func splice(src []byte, at Span, with string) []byte {
 	return slices.Concat(src[:at.From], []byte(with), src[at.To:])
 }
 
-// Set gives an attribute of a block an expression, and adds the attribute where it is missing. A value
+// cut splits the address of a block inside a render's or a timeline's: "render.harbor.sampler".
+func cut(address string) (block, inner string) {
+	if i := strings.LastIndexByte(address, '.'); strings.Count(address, ".") == 2 && hclsyntax.ValidIdentifier(address[i+1:]) {
+		return address[:i], address[i+1:]
+	}
+	return address, ""
+}
+
+// open writes a new block at the end of another one.
+func (t *Text) open(b Block, name, line string) ([]byte, error) {
+	head := bytes.TrimRight(t.src[:b.To-1], " \t\n")
+	indent := t.indent(b.From)
+	gap := "\n\n"
+	if head[len(head)-1] == '{' {
+		gap = "\n"
+	}
+	block := fmt.Sprintf("%s%s  %s {\n%s    %s\n%s  }\n%s", gap, indent, name, indent, line, indent, indent)
+	if first := bytes.IndexByte(t.src[b.From:], '{') + b.From + 1; !bytes.Contains(t.src[first:b.To], []byte("\n")) {
+		head = slices.Concat(t.src[:first], []byte("\n"+indent+"  "), bytes.TrimSpace(head[first:]))
+	}
+	return t.formatted(slices.Concat(head, []byte(block), t.src[b.To-1:]))
+}
+
+// Set gives an attribute of a block an expression, and adds the attribute, and the block inside a block,
+// where it is missing. A value
 // that is worked out is replaced only if replace says so: else the error is a DerivedError.
 func (t *Text) Set(address, attribute, expr string, replace bool) ([]byte, error) {
 	if _, diags := hclsyntax.ParseExpression([]byte(expr+"\n"), "", hcl.InitialPos); diags.HasErrors() {
@@ -339,6 +363,11 @@ func (t *Text) Set(address, attribute, expr string, replace bool) ([]byte, error
 	}
 	b, a, err := t.find(address, attribute)
 	if err != nil {
+		if inside, inner := cut(address); inner != "" {
+			if b, _, outer := t.find(inside, ""); outer == nil {
+				return t.open(b, inner, attribute+" = "+expr)
+			}
+		}
 		return nil, err
 	}
 	if a == nil {
@@ -381,11 +410,20 @@ func (t *Text) indent(at int) string {
 	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
 }
 
-// Unset removes an attribute, with its line.
+// Unset removes an attribute, with its line, and a block inside a block with its last attribute. What is
+// missing is removed.
 func (t *Text) Unset(address, attribute string) ([]byte, error) {
-	_, a, err := t.find(address, attribute)
+	b, a, err := t.find(address, attribute)
+	_, inner := cut(address)
+	if err != nil && inner != "" {
+		return t.src, nil
+	}
 	if err != nil || a == nil {
 		return t.src, err
+	}
+	if inner != "" && len(b.Attributes) == 1 {
+		head := bytes.TrimRight(t.src[:b.From], " \t\n")
+		return t.formatted(slices.Concat(head, t.src[b.To:]))
 	}
 	from, to := bytes.LastIndexByte(t.src[:a.From], '\n')+1, a.To
 	if i := bytes.IndexByte(t.src[to:], '\n'); i >= 0 {

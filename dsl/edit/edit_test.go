@@ -25,6 +25,10 @@ render "harbor" {
   }
 }
 
+render "plain" {
+  prompt = "the sea"
+}
+
 # A duck.
 entity "duck" {
   prompt = "a duck"                     # its name
@@ -89,6 +93,9 @@ func TestEdits(t *testing.T) {
 		{"an inner block", func(x *edit.Text) ([]byte, error) {
 			return x.Set("render.harbor.sampler", "cfg", "3", false)
 		}, "+     cfg   = 3\n"},
+		{"a new inner block", func(x *edit.Text) ([]byte, error) {
+			return x.Set("render.plain.sampler", "steps", "8", false)
+		}, "+ \n+   sampler {\n+     steps = 8\n+   }\n"},
 		{"an argument goes with its line", func(x *edit.Text) ([]byte, error) {
 			return x.Unset("entity.duck", "box")
 		}, "-   prompt = \"a duck\"                     # its name\n-   box    = xyxy(0.50, 0.56, 0.72, 0.78) # on the sea\n" +
@@ -204,5 +211,13 @@ func TestEditScenes(t *testing.T) {
 	}
 	if seen < 50 {
 		t.Errorf("only %d values", seen)
+	}
+}
+
+// TestUnsetInner: a block inside a block goes with its last argument.
+func TestUnsetInner(t *testing.T) {
+	out, err := parsed(t, edited).Unset("render.harbor.sampler", "steps")
+	if got := lineDiff(edited, string(out)); err != nil || got != "- \n-   sampler {\n-     steps = 20\n-   }\n" {
+		t.Errorf("%v\n%s", err, got)
 	}
 }

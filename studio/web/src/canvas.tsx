@@ -32,7 +32,11 @@ export function Canvas() {
   const bed = useRef<HTMLDivElement>(null), gesture = useRef<Gesture | null>(null);
   const [size, setSize] = useState<[number, number]>([800, 600]);
   const [at, setAt] = useState<[number, number] | null>(null);
-  const [points, setPoints] = useState<number[]>([]);
+  const drawn = useRef<number[]>([]), [points, showPoints] = useState<number[]>([]);
+  const setPoints = (list: number[]) => {
+    drawn.current = list;
+    showPoints(list);
+  };
   useEffect(() => {
     const o = new ResizeObserver(([e]) => e && setSize([e.contentRect.width, e.contentRect.height]));
     o.observe(bed.current!);
@@ -42,6 +46,7 @@ export function Canvas() {
   useEffect(() => {
     if (s.tool !== 'polygon') return;
     const close = (e: KeyboardEvent) => {
+      const points = drawn.current;
       if (e.key === 'Enter' && points.length >= 6) {
         e.preventDefault();
         set({ draft: figure('polygon', points), tool: 'select' });
@@ -49,7 +54,7 @@ export function Canvas() {
     };
     addEventListener('keydown', close);
     return () => removeEventListener('keydown', close);
-  }, [s.tool, points]);
+  }, [s.tool]);
 
   const view = viewOf(s, r, size);
   const place = (e: PointerEvent | MouseEvent): [number, number] => {
@@ -62,7 +67,8 @@ export function Canvas() {
     (document.activeElement as HTMLElement | null)?.blur?.();
     bed.current!.setPointerCapture(e.pointerId);
     const g = begin(e, r, place(e));
-    if (s.tool === 'polygon' && g.kind === 'none') {
+    if (get().tool === 'polygon' && g.kind === 'none') {
+      const points = drawn.current;
       const [x, y] = corner(place(e), r, view, e.altKey);
       const near = points.length >= 6 && Math.hypot((x - points[0]!) * view.width, (y - points[1]!) * view.height) < 10;
       if (near) set({ draft: figure('polygon', points), tool: 'select' });

@@ -138,7 +138,7 @@ function editor(parent: HTMLElement, locked: Compartment, on: () => void): Edito
     state: EditorState.create({
       extensions: [
         EditorView.cspNonce.of(nonce), lineNumbers(), history({ minDepth: 0 }), drawSelection(), bracketMatching(), indentUnit.of('  '), hcl, marks,
-        lintGutter({ hoverTime: 0 }), locked.of(EditorState.readOnly.of(false)), EditorView.contentAttributes.of({ 'aria-label': 'Text of the scene' }),
+        lintGutter({ hoverTime: 0 }), locked.of(EditorState.readOnly.of(false)), EditorView.contentAttributes.of({ 'aria-label': 'Text of the scene', tabindex: '0' }),
         keymap.of([
           { key: 'Mod-z', run: () => (void send({ kind: 'undo' }), true) },
           { key: 'Mod-y', run: () => (void send({ kind: 'redo' }), true) }, { key: 'Mod-Shift-z', run: () => (void send({ kind: 'redo' }), true) },

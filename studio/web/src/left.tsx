@@ -3,7 +3,8 @@ import { colour, letter } from './canvas';
 import { assign } from './edits';
 import { Area, Field } from './fields';
 import { Icon } from './icons';
-import { attributeOf, get, set, shown, useApp, type State } from './store';
+import { useRef, useState } from 'preact/hooks';
+import { attributeOf, get, send, set, shown, useApp, type State } from './store';
 import type { Render } from './types';
 
 export function Left() {
@@ -18,7 +19,31 @@ export function Left() {
       {r && <List s={s} r={r} />}
       {r && r.entities.length === 0 && <p class="pad small dim">Draw a box on the canvas to add the first one.</p>}
       {r && <Settings s={s} r={r} />}
+      {r && !s.scene?.readOnly && <Words />}
     </aside>
+  );
+}
+
+/** Changes the scene by words. */
+function Words() {
+  const field = useRef<HTMLInputElement>(null);
+  const [busy, setBusy] = useState(false);
+  const go = async () => {
+    const words = field.current!.value.trim();
+    if (!words || busy) return;
+    setBusy(true);
+    const answer = await send({ kind: 'words', name: words, value: words });
+    setBusy(false);
+    if (answer && !answer.error) field.current!.value = '';
+  };
+  return (
+    <div class="words">
+      <label class="l" for="words">Change by words</label>
+      <div class="field">
+        <input id="words" ref={field} placeholder="move the duck to the left" autocomplete="off" onKeyDown={e => e.key === 'Enter' && void go()} />
+        <button class="ib" aria-label="Change the scene so" disabled={busy} onClick={() => void go()}><Icon name="right" /></button>
+      </div>
+    </div>
   );
 }
 
@@ -50,7 +75,7 @@ function List({ s, r }: { s: State; r: Render }) {
         const name = e.address.replace(/^entity\./, '');
         return (
           <li key={e.address} role="option" aria-selected={on} tabIndex={on || (i === 0 && s.selected.length === 0) ? 0 : -1} class="inset"
-            data-entity={e.address} aria-label={`${name}, ${e.prompt}, ${e.tokens} tokens${hidden ? ', hidden' : ''}${locked ? ', locked' : ''}`}
+            data-entity={e.address}
             onClick={ev => set({ selected: ev.shiftKey ? [...s.selected, e.address] : [e.address], derived: null })}>
             <span class="sw" data-c={colour(i)}>{letter(i)}</span>
             <span class="clip"><span class="nm clip">{name}</span><span class="pr clip">{e.prompt}</span></span>
@@ -58,7 +83,7 @@ function List({ s, r }: { s: State; r: Render }) {
               {hidden && <Icon name="hidden" />}
               {locked && <Icon name="lock" />}
               {problem(e.block) && <Icon name="warning" tone="warn" />}
-              <span title={`${e.tokens} image tokens`}>{e.tokens}</span>
+              <span title={`${e.tokens} image tokens`}>{e.tokens}<span class="vh"> tokens{hidden && ', hidden'}{locked && ', locked'}</span></span>
             </span>
           </li>
         );

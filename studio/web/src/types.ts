@@ -39,6 +39,6 @@ export interface Run {
 export interface Derived { block: string; attribute: string; slot: number; text: string; refs: string[] }
 export interface Answer { state: Scene; error?: string; derived?: Derived }
 export interface Edit {
-  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'text' | 'undo' | 'redo';
+  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'text' | 'words' | 'undo' | 'redo';
   name?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean; replace?: boolean; text?: string; base?: string;
 }
