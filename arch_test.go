@@ -38,6 +38,7 @@ var mayImport = map[string]string{
 	"farm":    "eligen",
 	"tui":     "eligen",
 	"web":     "eligen",
+	"studio":  "eligen app dsl", // of dsl, what changes a text and what describes the language
 
 	"internal": "eligen", // a topic a folder; shared says whose
 
@@ -47,7 +48,7 @@ var mayImport = map[string]string{
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web scenes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -107,12 +108,12 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "dsl runtime store model train dataset fetch hub comfy app cmd",
+	"files":     "dsl runtime store model train dataset fetch hub comfy app studio cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
 	"words":     "app dsl planner model",
-	"tensor":    "eligen stage model train app bench",
+	"tensor":    "eligen runtime stage model train app bench",
 	"sha":       "eligen stage runtime store fetch train dataset",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
@@ -136,7 +137,7 @@ var home = map[string]string{
 	"github.com/openai/":         "draft",
 	"github.com/kaptinlin/":      "draft",
 	"go.yaml.in/":                "comfy layouts",
-	"net/http":                   "fetch hub draft store web",
+	"net/http":                   "fetch hub draft store web studio",
 }
 
 // TestImports reads the files itself and runs no go list, so that the test cache
@@ -147,7 +148,7 @@ func TestImports(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && file != ".") {
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || strings.HasPrefix(d.Name(), ".") && file != ".") {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
@@ -326,6 +327,11 @@ func TestCheck(t *testing.T) {
 		{"app", "github.com/spf13/cobra", false},
 		{"app", "net/http", false},
 		{"tui", module + "/app", false},
+		{"studio", module + "/app", true},
+		{"studio", module + "/dsl/edit", true},
+		{"studio", module + "/planner", false},
+		{"studio", "github.com/hashicorp/hcl/v2", false},
+		{"app", module + "/studio", false},
 		{"things", "strings", false},
 	} {
 		if got := check(c.from, c.imp); (got == "") != c.ok {

@@ -3,6 +3,8 @@ package eligen
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // An Event is one thing that happened. Events are the only thing a front end
@@ -26,6 +28,10 @@ type Event struct {
 	Artifact   *Artifact       `json:"artifact,omitempty"`
 	Unused     bool            `json:"unused,omitempty"` // of Cached: the run needed it for nothing
 	Problem    *Diagnostic     `json:"diagnostic,omitempty"`
+
+	// Estimate, of Stepped, is the latents that the step leads to, [channels, h, w], where they were asked
+	// for. It is in no journal.
+	Estimate *tensor.Tensor `json:"-"`
 }
 
 // plainEvent is an Event as encoding/json writes one.

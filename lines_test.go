@@ -20,7 +20,8 @@ func TestLines(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && file != "." && file != ".ci") {
+		hidden := strings.HasPrefix(d.Name(), ".") && file != "." && file != ".ci"
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "node_modules" || hidden) {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, ".md") {

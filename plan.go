@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/eligen/eligen/internal/sha"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // A Plan is a list of stages in an order that can be run: a stage's inputs are
@@ -96,12 +97,15 @@ type EngineOp interface {
 
 // A Call is one run of an Op.
 type Call struct {
-	Inputs []Artifact           // results of the stage's inputs, in order
-	Out    io.Writer            // takes the result
-	Engine Engine               // runs models
-	Step   func(step, of int)   // reports progress; never nil
-	Saved  func() ([]byte, int) // what Save kept of an interrupted run, and its step; nil, 0 if nothing. May be nil
-	Save   func([]byte, int)    // keeps enough to go on from a step. May be nil
+	Inputs []Artifact         // results of the stage's inputs, in order
+	Out    io.Writer          // takes the result
+	Engine Engine             // runs models
+	Step   func(step, of int) // reports progress; never nil
+	// Show is shown, before the Step, the latents that a step leads to, [channels, h, w]: they are the
+	// caller's. Nil where nobody looks.
+	Show  func(tensor.Tensor)
+	Saved func() ([]byte, int) // what Save kept of an interrupted run, and its step; nil, 0 if nothing. May be nil
+	Save  func([]byte, int)    // keeps enough to go on from a step. May be nil
 }
 
 // An Artifact is a stage's result, kept in the store.

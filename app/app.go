@@ -69,6 +69,7 @@ type App struct {
 	store   *file.Store
 	shared  *layered.Store // over store, where there is a Cache
 	engines map[engineKey]engine
+	maps    map[eligen.Digest]*colourMap // of autoencoders, for pictures of steps
 }
 
 // An engineKey names an engine of models: its backend, and the folder of the model nano.

@@ -20,6 +20,9 @@ type Run struct {
 	Warnings    eligen.Diagnostics // are the first events
 	Force       bool               // replace files that eligen did not write
 	Parallelism int                // stages at a time; 0 is one on the engine, and others alongside
+	// Previews takes a small picture of what a step leads to, before the step's event, where the
+	// autoencoder's colours are known; see [App.Apply]. Nil: none are made.
+	Previews func(StepPicture)
 	// Unrecorded keeps no journal, so that the run is none for History and plans to compare with.
 	Unrecorded bool
 	// Unwritten makes results for the store only, and writes no file.
@@ -37,6 +40,9 @@ type Result struct {
 // was no event. Later problems are events first: the error joins a [runtime.StageError] for each stage
 // that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
 // resumes from there. The Result counts what was written before an error, too.
+//
+// Previews are a linear map of latents to colours. It is fitted to what an autoencoder has decoded, and kept
+// in the App's folder: the first picture of an autoencoder that isn't nano's has none.
 func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 	if err := a.begin(); err != nil {
 		return &Result{}, err
@@ -45,6 +51,17 @@ func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 	runner, err := a.runner()
 	if err != nil {
 		return &Result{}, err
+	}
+	if r.Previews == nil {
+		return apply(ctx, runner, p, r)
+	}
+	runner.Estimates = true
+	watch, events := a.watchSteps(p), r.Events
+	r.Events = func(e eligen.Event) {
+		watch(e, r.Previews)
+		if events != nil {
+			events(e)
+		}
 	}
 	return apply(ctx, runner, p, r)
 }

@@ -162,6 +162,19 @@ func TestFrontEndApplies(t *testing.T) {
 	if err != nil || len(runs) != 1 || runs[0].State != "ended" {
 		t.Errorf("runs %+v, %v", runs, err)
 	}
+	of, err := f.app.SceneRuns(r.Path, 5)
+	if err != nil || len(of) != 1 || len(of[0].Made) != 1 {
+		t.Fatalf("runs of the scene %+v, %v", of, err)
+	}
+	if m := of[0].Made[0]; m.Render != "render.rain" || len(m.Entities) != 1 || !f.app.Has(m.Result) || f.app.Has(m.Result[1:]+"0") {
+		t.Errorf("the run made %+v", m)
+	}
+	if others, err := f.app.SceneRuns(filepath.Join(f.folder, "other.hcl"), 5); err != nil || len(others) > 0 {
+		t.Errorf("another scene has runs %+v, %v", others, err)
+	}
+	if v := p.Values(); len(v) != 1 || v[0].Size != (eligen.Size{W: 64, H: 64}) || v[0].Steps == 0 {
+		t.Errorf("values %+v", v)
+	}
 }
 
 // Mistakes in a text are values, each at its line; a request that asks for what is not there is another

@@ -31,6 +31,9 @@ type Runner struct {
 	// with and replay to list.
 	Unrecorded bool
 
+	// Estimates has Stepped events carry the latents that a step leads to.
+	Estimates bool
+
 	// Warnings come from planning. They are the run's first reports.
 	Warnings eligen.Diagnostics
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/bug"
+	"github.com/eligen/eligen/internal/tensor"
 )
 
 // stage makes a stage's result, if it has to be made, and the files that it is
@@ -158,8 +159,13 @@ func (w *walk) run(ctx context.Context, i eligen.Ref) (info Info, err error) {
 		}
 		c.Inputs = append(c.Inputs, a)
 	}
+	var estimate *tensor.Tensor
 	c.Step = func(step, of int) {
-		w.emit(eligen.Event{Type: eligen.Stepped, Stage: s.Name, Kind: s.Op.Kind(), Step: step, Of: of})
+		w.emit(eligen.Event{Type: eligen.Stepped, Stage: s.Name, Kind: s.Op.Kind(), Step: step, Of: of, Estimate: estimate})
+		estimate = nil
+	}
+	if w.Estimates {
+		c.Show = func(t tensor.Tensor) { estimate = &t }
 	}
 	w.resume(context.WithoutCancel(ctx), i, c)
 	defer func() {

@@ -121,6 +121,9 @@ eligen backend install xla:cpu`,
 		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),
 		helpTopic("exit-codes", "Meaning of the exit codes", helpExitCodes),
 	)
+	drawn := newStudio()
+	drawn.GroupID = "scene"
+	root.AddCommand(drawn)
 	root.SetHelpCommandGroupID("topic")
 	root.SetCompletionCommandGroupID("topic")
 	root.InitDefaultCompletionCmd()

@@ -149,7 +149,9 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	if keeps { // an interrupted run may not wait for the current step
 		defer context.AfterFunc(ctx, func() { last.save(save) })()
 	}
+	show := shower(c, d)
 	d.Step = func(step, of int, x tensor.Tensor) {
+		show(step, x)
 		if keeps && step < of {
 			last.set(step, x)
 			if step%Every == 0 || ctx.Err() != nil {
@@ -166,6 +168,24 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 		return err
 	}
 	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: out})
+}
+
+// shower returns what shows the latents that a step leads to. Along a straight path from the latents
+// before it, x, through those behind it, y, they are y − σ₊·(y − x)/(σ₊ − σ).
+func shower(c *eligen.Call, d eligen.Denoise) func(step int, y tensor.Tensor) {
+	if c.Show == nil {
+		return func(int, tensor.Tensor) {}
+	}
+	x := slices.Clone(d.Latents.Data)
+	return func(step int, y tensor.Tensor) {
+		before, after := d.Sigmas[step-1], d.Sigmas[step]
+		end := tensor.Tensor{Shape: slices.Clone(y.Shape), Data: make([]float32, len(y.Data))}
+		for i, v := range y.Data {
+			end.Data[i] = v - after*(v-x[i])/(after-before)
+		}
+		copy(x, y.Data)
+		c.Show(end)
+	}
 }
 
 // latest holds the last step that is done and not saved.

@@ -1,0 +1,124 @@
+package studio_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestHostile: what doesn't come from the page itself is refused, and changes nothing.
+func TestHostile(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor)
+	address, err := url.Parse(x.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, host := address.Query().Get("token"), address.Host
+	_, port, _ := strings.Cut(host, ":")
+	home := "http://" + host
+	cookie := "eligen-studio-" + port + "=" + token
+	const change = `{"kind":"text","text":"gone"}`
+	type request struct {
+		name, method, path, body string
+		header                   map[string]string
+		status                   int
+	}
+	good := map[string]string{"Cookie": cookie, "Origin": home, "Content-Type": "application/json"}
+	with := func(pairs ...string) map[string]string {
+		out := map[string]string{}
+		for k, v := range good {
+			out[k] = v
+		}
+		for i := 0; i < len(pairs); i += 2 {
+			out[pairs[i]] = pairs[i+1]
+		}
+		return out
+	}
+	list := []request{
+		{"no token", "GET", "/", "", nil, 403},
+		{"no token, the page's program", "GET", "/studio.js", "", nil, 403},
+		{"no token, events", "GET", "/api/events", "", nil, 403},
+		{"wrong token", "GET", "/?token=0123456789abcdef0123456789abcdef", "", nil, 403},
+		{"empty token", "GET", "/?token=", "", nil, 403},
+		{"wrong cookie", "GET", "/", "", map[string]string{"Cookie": "eligen-studio-" + port + "=x"}, 403},
+		{"another port's cookie", "GET", "/", "", map[string]string{"Cookie": "eligen-studio-1=" + token}, 403},
+		{"a token where no page is", "GET", "/api/result/x?token=" + token, "", nil, 403},
+		{"a name that points here", "GET", "/", "", with("Host", "evil.example:"+port), 421},
+		{"a name that ends like ours", "GET", "/", "", with("Host", "localhost.evil.example:"+port), 421},
+		{"another port", "GET", "/", "", with("Host", "127.0.0.1:1"), 421},
+		{"no port", "GET", "/", "", with("Host", "127.0.0.1"), 421},
+		{"the token on a name that points here", "GET", "/?token=" + token, "", map[string]string{"Host": "evil.example:" + port}, 421},
+		{"a post from another site", "POST", "/api/edit", change, with("Origin", "http://evil.example"), 403},
+		{"a post from another port", "POST", "/api/edit", change, with("Origin", "http://127.0.0.1:1"), 403},
+		{"a post from a file", "POST", "/api/edit", change, with("Origin", "null"), 403},
+		{"a post over TLS", "POST", "/api/edit", change, with("Origin", "https://"+host), 403},
+		{"a post from nowhere", "POST", "/api/edit", change, with("Origin", ""), 403},
+		{"a post that a form can make", "POST", "/api/edit", change, with("Content-Type", "text/plain"), 403},
+		{"a form", "POST", "/api/edit", change, with("Content-Type", "application/x-www-form-urlencoded"), 403},
+		{"a post without a kind", "POST", "/api/edit", change, with("Content-Type", ""), 403},
+		{"a cross-site read", "GET", "/api/events", "", map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}, 403},
+		{"a same-site read", "GET", "/studio.js", "", map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "same-site"}, 403},
+		{"a cross-site run", "POST", "/api/run", `{"do":"start"}`, with("Sec-Fetch-Site", "cross-site"), 403},
+		{"a preflight", "OPTIONS", "/api/edit", "", with("Access-Control-Request-Method", "POST"), 403},
+		{"another method", "PUT", "/api/edit", change, good, 403},
+		{"a deletion", "DELETE", "/api/edit", "", good, 403},
+		{"a trace", "TRACE", "/", "", good, 403},
+		{"a file of the machine", "GET", "/etc/passwd", "", good, 404},
+		{"a file above", "GET", "/../../etc/passwd", "", good, 307},
+		{"a file above, escaped", "GET", "/%2e%2e/%2e%2e/etc/passwd", "", good, 404},
+		{"the scene's file", "GET", "/harbor.hcl", "", good, 404},
+		{"a result above", "GET", "/api/result/..%2f..%2fetc%2fpasswd", "", good, 404},
+		{"a result of nobody", "GET", "/api/result/" + strings.Repeat("0", 64), "", good, 404},
+		{"a result that is no digest", "GET", "/api/result/x", "", good, 404},
+		{"no JSON", "POST", "/api/edit", "gone", good, 400},
+		{"an unknown field", "POST", "/api/edit", `{"kind":"text","path":"/etc/passwd"}`, good, 400},
+		{"too much", "POST", "/api/edit", `{"kind":"text","text":"` + strings.Repeat("x", 5<<20) + `"}`, good, 400},
+		{"a scene that is too long", "POST", "/api/edit", `{"kind":"text","text":"` + strings.Repeat("#", 2<<20) + `"}`, good, 422},
+		{"an unknown change", "POST", "/api/edit", `{"kind":"rename","text":"x"}`, good, 422},
+		{"a text of an older version", "POST", "/api/edit", `{"kind":"text","text":"gone","base":"0"}`, good, 409},
+		{"HCL in a value", "POST", "/api/edit", `{"kind":"set","block":"entity.duck","attribute":"z","value":"1\n}\nentity \"x\" {"}`, good, 422},
+		{"HCL in a name", "POST", "/api/edit", `{"kind":"set","block":"entity.duck","attribute":"z = 1\nq","value":"1"}`, good, 422},
+		{"HCL in a number", "POST", "/api/edit",
+			`{"kind":"numbers","block":"entity.duck","attribute":"box","numbers":["file(\"/etc/passwd\")","","",""]}`, good, 422},
+		{"an unknown order", "POST", "/api/run", `{"do":"rm"}`, good, 400},
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, c := range list {
+		r, err := http.NewRequest(c.method, home+c.path, bytes.NewBufferString(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range c.header {
+			if k == "Host" {
+				r.Host = v
+			} else if v != "" {
+				r.Header.Set(k, v)
+			}
+		}
+		reply, err := client.Do(r)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		body, _ := io.ReadAll(io.LimitReader(reply.Body, 1<<16))
+		_ = reply.Body.Close()
+		if reply.StatusCode != c.status {
+			t.Errorf("%s: status %d, want %d: %s", c.name, reply.StatusCode, c.status, body)
+		}
+		h := reply.Header
+		if h.Get("Access-Control-Allow-Origin") != "" || !strings.Contains(h.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s: headers %v", c.name, h)
+		}
+	}
+	if x.text() != harbor {
+		t.Errorf("the file is\n%s", x.text())
+	}
+	t.Logf("%d requests refused", len(list))
+	if entries, _ := os.ReadDir(x.file + "/.."); len(entries) > 1 {
+		t.Errorf("the folder holds %v", entries)
+	}
+}

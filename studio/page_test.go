@@ -1,0 +1,135 @@
+package studio_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// press sends a key that is typed nowhere.
+func (x *tab) press(key string) {
+	x.t.Helper()
+	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement?.blur()"), chromedp.KeyEvent(key))
+}
+
+func (x *tab) click(selector string) {
+	x.t.Helper()
+	x.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// TestDraw: a region that is drawn asks what is in it, and becomes a block at the end of the file.
+func TestDraw(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.press("b")
+	x.drag(0.0625, 0.69, 0.3125, 0.88, true)
+	x.until("document.activeElement?.id == 'naming'")
+	x.shot("naming")
+	x.do(chromedp.KeyEvent("a small boat\r"))
+	x.saved(func(s string) bool { return s != harbor })
+	want := `+ 
++ entity "small_boat" {
++   prompt = "a small boat"
++   box    = xywh(0.0625, 0.6875, 0.25, 0.1875)
++ }`
+	if got := diff(strings.TrimSuffix(harbor, "\n"), strings.TrimSuffix(x.text(), "\n")); got != want {
+		t.Errorf("the file changed by\n%s\nwant\n%s", got, want)
+	}
+	x.until("document.querySelector('.props h2').textContent == 'entity.small_boat'")
+	x.press("p")
+	for _, p := range [][2]float64{{0.5, 0.0625}, {0.75, 0.0625}, {0.75, 0.25}} {
+		px, py := x.at(p[0], p[1])
+		x.do(chromedp.MouseClickXY(px, py))
+	}
+	x.do(chromedp.KeyEvent("\r"))
+	x.until("document.activeElement?.id == 'naming'")
+	x.do(chromedp.KeyEvent("a sail\r"))
+	x.saved(func(s string) bool {
+		return strings.Contains(s, "region = polygon([[0.50, 0.0625], [0.75, 0.0625], [0.75, 0.25]])")
+	})
+	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"), chromedp.KeyEvent("\x7f"))
+}
+
+// TestSettings: fields set the one argument that they are of, in a block of its own where there is none.
+func TestSettings(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.enter("#set-steps", "12")
+	x.saved(func(s string) bool { return strings.Contains(s, "sea\"\n\n  sampler {\n    steps = 12\n  }\n}") })
+	x.do(chromedp.Evaluate[chromedp.Void]("(f => { f.focus(); f.select() })(document.querySelector('#set-steps'))"), chromedp.KeyEvent("\b"),
+		chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+	x.saved(func(s string) bool { return !strings.Contains(s, "steps") })
+	x.click(`.ents li[data-entity="entity.duck"]`)
+	x.enter("#entity-prompt", `a "rubber" duck`)
+	x.saved(func(s string) bool { return strings.Contains(s, `prompt = "a \"rubber\" duck"`) })
+	x.enter("#words", "remove the duck")
+	x.do(chromedp.Focus(chromedp.CSS("#words")), chromedp.KeyEvent("\r"))
+	x.until("document.querySelector('.toast') || document.querySelectorAll('.ents li').length == 2")
+	x.shot("words")
+}
+
+// TestTyped: what is typed is saved, mistakes are said in the words of validate, and a run is refused until
+// they are mended.
+func TestTyped(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.cm-content').focus()"), chromedp.KeyEvent("strenght = 1\n"))
+	x.saved(func(s string) bool { return strings.HasPrefix(s, "strenght = 1\n") })
+	x.until("document.querySelector('.diag') && document.querySelector('#run').getAttribute('aria-disabled') == 'true'")
+	x.until("document.querySelector('svg.stale') && document.querySelectorAll('.region').length == 3")
+	x.shot("error")
+	x.press("\x1b")
+	x.click(`button[aria-label^="Undo"]`)
+	x.saved(func(s string) bool { return !strings.Contains(s, "strenght") })
+	x.until("document.querySelector('#run').getAttribute('aria-disabled') == 'false'")
+}
+
+// TestTwoPages: two pages show one scene, and what one changes the other shows.
+func TestTwoPages(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor)
+	a := *x
+	b := *x
+	a.show(1440, 900)
+	b.show(1024, 768)
+	a.click(`.ents li[data-entity="entity.duck"]`)
+	a.enter("#entity-prompt", "a goose")
+	b.until("document.querySelector('.ents').textContent.includes('a goose')")
+	b.shot("small")
+	b.click(`button[aria-label^="Undo"]`)
+	a.until("!document.querySelector('.ents').textContent.includes('a goose')")
+	if a.text() != harbor {
+		t.Errorf("the file is\n%s", a.text())
+	}
+}
+
+// TestAccessible: axe-core finds no serious fault in what the page shows, light and dark.
+func TestAccessible(t *testing.T) {
+	path := os.Getenv("ELIGEN_AXE")
+	if path == "" {
+		path = filepath.Join("web", "node_modules", "axe-core", "axe.min.js")
+	}
+	axe, err := os.ReadFile(path)
+	if err != nil {
+		t.Skip("no axe-core (npm ci in studio/web brings it): accessibility is not tested")
+	}
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.do(chromedp.Evaluate[chromedp.Void](string(axe)))
+	check := func(state string) {
+		t.Helper()
+		faults := eval[string](x, `axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))`+
+			`.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120) + ' ' + n.any.map(a => a.message)).join('; ')).join('\n'))`)
+		if faults != "" {
+			t.Errorf("%s:\n%s", state, faults)
+		}
+	}
+	check("open")
+	x.click(`.ents li[data-entity="entity.rainbow"]`)
+	check("selected")
+	x.click(`button[aria-label="Light or dark"]`)
+	check("dark")
+	x.shot("dark")
+	x.press("?")
+	x.until("document.querySelector('.keys')")
+	check("keys")
+	x.shot("keys")
+}

@@ -1,0 +1,187 @@
+package studio
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/app"
+	"github.com/eligen/eligen/dsl/edit"
+)
+
+// An Edit is what the page wants changed in the text.
+type Edit struct {
+	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove", "text", "words", "undo", "redo"
+	Name      string   `json:"name"`      // of the change, for undo: "move entity.duck"
+	Block     string   `json:"block"`     // address
+	Attribute string   `json:"attribute"` // of the block
+	Numbers   []string `json:"numbers"`   // of a shape; "" leaves one as it is
+	Value     string   `json:"value"`     // an expression, or a string where Quote is set
+	Quote     bool     `json:"quote"`
+	Replace   bool     `json:"replace"` // what is worked out may be overwritten
+	Text      string   `json:"text"`    // the whole text, or the block to add
+	Base      string   `json:"base"`    // version that Text was made of
+}
+
+// An Answer is what became of an Edit.
+type Answer struct {
+	State   *State   `json:"state"`
+	Error   string   `json:"error,omitempty"`
+	Derived *Derived `json:"derived,omitempty"` // the value is worked out, and was not overwritten
+}
+
+// A Derived is a value that hangs on others.
+type Derived struct {
+	Block     string   `json:"block"`
+	Attribute string   `json:"attribute"`
+	Slot      int      `json:"slot"`
+	Text      string   `json:"text"`
+	Refs      []string `json:"refs"`
+}
+
+// maxBody is how many bytes a request may have.
+const maxBody = 4 << 20
+
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // strings always can be
+	return string(b)
+}
+
+// decode reads a request's JSON, or answers.
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		refuse(w, http.StatusBadRequest, "The request can't be read: "+err.Error())
+		return false
+	}
+	return true
+}
+
+// answer writes JSON.
+func answer(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+// edit changes the text.
+func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
+	var e Edit
+	if !decode(w, r, &e) {
+		return
+	}
+	err := s.change(e)
+	state, failed := s.refresh(r.Context())
+	if failed != nil {
+		refuse(w, http.StatusServiceUnavailable, failed.Error())
+		return
+	}
+	out := Answer{State: state}
+	if err == nil {
+		answer(w, http.StatusOK, out)
+		return
+	}
+	out.Error = err.Error()
+	var derived *edit.DerivedError
+	if errors.As(err, &derived) {
+		out.Derived = &Derived{derived.Address, derived.Attribute, derived.Slot, derived.Text, some(derived.Refs)}
+	}
+	status := http.StatusUnprocessableEntity
+	if errors.Is(err, errOutdated) {
+		status = http.StatusConflict
+	}
+	answer(w, status, out)
+}
+
+// change does what an Edit says.
+func (s *Server) change(e Edit) error {
+	switch e.Kind {
+	case "words":
+		return s.refine(e)
+	case "undo", "redo":
+		return s.doc.back(e.Kind == "redo")
+	case "text":
+		return s.doc.change(e.Name, e.Base, func([]byte) ([]byte, error) { return []byte(e.Text), nil })
+	}
+	return s.doc.change(e.Name, "", func(src []byte) ([]byte, error) {
+		text, ds := edit.Parse(s.doc.path, src)
+		if err := ds.Err(); err != nil {
+			return nil, err
+		}
+		value := e.Value
+		if e.Quote {
+			value = edit.Quote(value)
+		}
+		switch e.Kind {
+		case "numbers":
+			return text.SetNumbers(e.Block, e.Attribute, e.Numbers, e.Replace)
+		case "set":
+			return text.Set(e.Block, e.Attribute, value, e.Replace)
+		case "unset":
+			return text.Unset(e.Block, e.Attribute)
+		case "add":
+			return text.Append(e.Text)
+		case "remove":
+			return text.Remove(e.Block)
+		}
+		return nil, errors.New("unknown kind of change: " + e.Kind)
+	})
+}
+
+// refine changes the text by words, as eligen new --refine does.
+func (s *Server) refine(e Edit) error {
+	text := s.doc.view().text
+	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Value})
+	if err != nil {
+		return err
+	}
+	return s.doc.change(e.Name, versionOf(text), func([]byte) ([]byte, error) { return d.Text, nil })
+}
+
+// control starts and stops runs.
+func (s *Server) control(w http.ResponseWriter, r *http.Request) {
+	var order struct {
+		Do string `json:"do"`
+	}
+	if !decode(w, r, &order) {
+		return
+	}
+	switch order.Do {
+	case "start":
+		s.start()
+	case "stop":
+		s.stop()
+	default:
+		refuse(w, http.StatusBadRequest, "A run can start and stop.")
+		return
+	}
+	answer(w, http.StatusAccepted, s.run.snapshot())
+}
+
+var isDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// result sends a picture or a clip of this scene out of the store.
+func (s *Server) result(w http.ResponseWriter, r *http.Request) {
+	digest := eligen.Digest(r.PathValue("digest"))
+	if !isDigest.MatchString(string(digest)) || !s.isShown(digest) {
+		refuse(w, http.StatusNotFound, "This scene has no such picture.")
+		return
+	}
+	data, err := s.app.Read(r.Context(), eligen.Artifact{Digest: digest})
+	if err != nil {
+		refuse(w, http.StatusNotFound, "The picture is not in the store any more.")
+		return
+	}
+	kind := http.DetectContentType(data)
+	if !strings.HasPrefix(kind, "image/") && !strings.HasPrefix(kind, "video/") {
+		refuse(w, http.StatusNotFound, "This is no picture.")
+		return
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
+	_, _ = w.Write(data)
+}

@@ -1,0 +1,128 @@
+// From what somebody wants to what is sent.
+import { figure, numberText, shapeFigure, shapeNumbers } from './geometry';
+import { attributeOf, get, only, send, set, shown } from './store';
+import { nameOf, quote } from './text';
+import type { Bounds, Derived, Entity, Figure, Render } from './types';
+
+/** What becomes of an entity that should have a figure: numbers that are worked out hold. */
+export interface Aim { figure: Figure; numbers: string[]; held: Derived | null; attribute: string }
+
+export function aim(e: Entity, r: Render, wanted: Figure): Aim {
+  const a = attributeOf(get(), e.block, e.attribute);
+  const none = { figure: e.figure, numbers: [], attribute: e.attribute };
+  if (!a) return { ...none, held: { block: e.block || e.address, attribute: e.attribute, slot: -1, text: '', refs: [] } };
+  if (!a.shape) return { ...none, held: { block: e.block, attribute: e.attribute, slot: -1, text: a.text, refs: a.refs } };
+  const { call, pixels, slots } = a.shape;
+  const now = shapeNumbers(call, pixels, e.figure, r.width, r.height), want = shapeNumbers(call, pixels, wanted, r.width, r.height);
+  const numbers: string[] = [];
+  let held: Derived | null = null;
+  const made = now.map((value, i) => {
+    const slot = slots[i], side = pixels ? 1 : i % 2 ? r.height : r.width, next = want[i] ?? value;
+    numbers[i] = '';
+    if (!slot || Math.abs(next - value) * side < 0.01) return value;
+    if (!slot.plain) {
+      held ??= { block: e.block, attribute: e.attribute, slot: i, text: slot.text, refs: slot.refs };
+      return value;
+    }
+    const text = numberText(next, side, slot.text);
+    numbers[i] = text === slot.text ? '' : text;
+    return Number(text);
+  });
+  return { figure: shapeFigure(call, pixels, made, r.width, r.height), numbers, held, attribute: e.attribute };
+}
+
+/** A figure moved by fractions of the canvas. */
+export function shifted(f: Figure, dx: number, dy: number): Figure {
+  if (f.kind === 'outline') return f;
+  const n = f.numbers.map((v, i) => (f.kind === 'ellipse' && i > 1 ? v : v + (i % 2 ? dy : dx)));
+  return figure(f.kind, n);
+}
+
+/** A figure fitted into a box. */
+export function fitted(f: Figure, b: Bounds): Figure {
+  if (f.kind === 'ellipse') return figure('ellipse', [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2, (b[2] - b[0]) / 2, (b[3] - b[1]) / 2]);
+  if (f.kind !== 'polygon') return figure('box', b);
+  const [x0, y0, x1, y1] = f.bounds, sx = (b[2] - b[0]) / (x1 - x0 || 1), sy = (b[3] - b[1]) / (y1 - y0 || 1);
+  return figure('polygon', f.numbers.map((v, i) => (i % 2 ? b[1] + (v - y0) * sy : b[0] + (v - x0) * sx)));
+}
+
+/** Sends the numbers of entities that were aimed at. */
+export async function commit(aims: [Entity, Aim][], verb: string): Promise<void> {
+  let sent = false;
+  for (const [e, a] of aims) {
+    if (a.held) set({ derived: a.held });
+    if (!a.numbers.some(n => n !== '')) continue;
+    sent = true;
+    const name = `${verb} ${aims.length > 1 ? `${aims.length} entities` : e.address}`;
+    await send({ kind: 'numbers', name, block: e.block, attribute: a.attribute, numbers: a.numbers });
+    if (a.held) set({ derived: a.held });
+  }
+  if (!sent) set({ drag: null });
+}
+
+/** Moves the entities that are selected by pixels. */
+export function nudge(dx: number, dy: number): void {
+  const s = get(), r = shown(s);
+  if (!r) return;
+  const aims = r.entities
+    .filter(e => s.selected.includes(e.address) && !s.locked.includes(e.address))
+    .map(e => [e, aim(e, r, shifted(e.figure, dx / r.width, dy / r.height))] as [Entity, Aim]);
+  void commit(aims, 'move');
+}
+
+/** Adds an entity with a region that was drawn. */
+export async function add(prompt: string): Promise<void> {
+  const s = get(), r = shown(s), f = s.draft;
+  if (!s.scene || !r || !f) return;
+  const name = nameOf(prompt, n => s.scene!.blocks.some(b => b.address === `entity.${n}`));
+  const num = (v: number, i: number) => numberText(v, i % 2 ? r.height : r.width, '.00');
+  let place: string;
+  if (f.kind === 'box') {
+    const [x0, y0, x1, y1] = f.bounds;
+    place = `box = xywh(${[x0, y0, x1 - x0, y1 - y0].map(num).join(', ')})`;
+  } else if (f.kind === 'ellipse') {
+    place = `region = ellipse(${f.numbers.map(num).join(', ')})`;
+  } else {
+    const points: string[] = [];
+    for (let i = 0; i + 1 < f.numbers.length; i += 2) points.push(`[${num(f.numbers[i]!, 0)}, ${num(f.numbers[i + 1]!, 1)}]`);
+    place = `region = polygon([${points.join(', ')}])`;
+  }
+  set({ draft: null, tool: 'select' });
+  const text = `entity "${name}" {\nprompt = ${quote(prompt)}\n${place}\n}`;
+  const answer = await send({ kind: 'add', name: `add entity.${name}`, text, block: r.block });
+  if (answer && !answer.error) set({ selected: [`entity.${name}`] });
+}
+
+/** Removes the entities that are selected. */
+export async function remove(): Promise<void> {
+  const s = get(), r = shown(s);
+  if (!r) return;
+  const blocks = new Set(r.entities.filter(e => s.selected.includes(e.address) && e.block).map(e => e.block));
+  for (const block of blocks) await send({ kind: 'remove', name: `remove ${block}`, block });
+}
+
+/** Duplicates the entity that is selected, a token to the right and below. */
+export async function duplicate(): Promise<void> {
+  const s = get(), r = shown(s), e = only(s);
+  if (!s.scene || !r || !e || e.figure.kind === 'outline') return;
+  set({ draft: shifted(e.figure, r.token / r.width, r.token / r.height) });
+  await add(e.prompt);
+}
+
+/** Gives a value that is worked out a number of its own. */
+export async function replaceDerived(d: Derived, value: string): Promise<void> {
+  const a = attributeOf(get(), d.block, d.attribute);
+  if (!a?.shape) return;
+  const numbers = a.shape.slots.map((_, i) => (i === d.slot ? value : ''));
+  const answer = await send({
+    kind: 'numbers', name: `replace ${d.text}`, block: d.block, attribute: d.attribute, numbers, replace: true,
+  });
+  if (!answer?.error) set({ derived: null });
+}
+
+/** Sets an attribute of a block, or with "" leaves it to its default. */
+export function assign(block: string, attribute: string, value: string, quoted = false): void {
+  const name = `change ${block.split('.').slice(-1)[0]} ${attribute}`;
+  if (value === '' && !quoted) void send({ kind: 'unset', name, block, attribute });
+  else void send({ kind: 'set', name, block, attribute, value, quote: quoted });
+}

@@ -1,0 +1,77 @@
+// What keys do. The list of keys on the page is made of the same table.
+import { assign, duplicate, nudge, remove } from './edits';
+import { toggle } from './left';
+import { attributeOf, get, only, order, send, set, shown } from './store';
+
+interface Key { keys: string[]; words: string; shown: string; run: (e: KeyboardEvent) => void; everywhere?: boolean }
+
+const each = (use: (address: string) => void) => () => get().selected.forEach(use);
+
+function raise(d: number): void {
+  const e = only();
+  if (!e?.block) return;
+  const a = attributeOf(get(), e.block, 'z');
+  if (!a || a.plain) assign(e.block, 'z', String(e.z + d));
+}
+
+function around(d: number): void {
+  const panes = [...document.querySelectorAll<HTMLElement>('[data-pane]')], at = document.activeElement?.closest<HTMLElement>('[data-pane]');
+  const next = panes[(panes.indexOf(at!) + d + panes.length) % panes.length];
+  const first = next?.querySelector<HTMLElement>('.cm-content, [tabindex="0"], button:not(:disabled), input, textarea');
+  (first ?? next)?.focus();
+}
+
+function escape(): void {
+  const s = get();
+  if (s.drag) set({ drag: null });
+  else if (s.keys) set({ keys: false });
+  else if (s.draft) set({ draft: null });
+  else if (s.tool !== 'select') set({ tool: 'select' });
+  else set({ selected: [], derived: null, message: '' });
+}
+
+export const table: Key[] = [
+  { keys: ['ctrl+Enter'], shown: 'Ctrl Enter', words: 'run', everywhere: true, run: () => void order('start') },
+  { keys: ['ctrl+z'], shown: 'Ctrl Z', words: 'undo', run: () => void send({ kind: 'undo' }) },
+  { keys: ['ctrl+y', 'ctrl+shift+Z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
+  { keys: ['v'], shown: 'V', words: 'select', run: () => set({ tool: 'select' }) },
+  { keys: ['b'], shown: 'B', words: 'draw a box', run: () => set({ tool: 'box' }) },
+  { keys: ['e'], shown: 'E', words: 'draw an ellipse', run: () => set({ tool: 'ellipse' }) },
+  { keys: ['p'], shown: 'P', words: 'draw a polygon, Enter closes it', run: () => set({ tool: 'polygon' }) },
+  { keys: [' '], shown: 'Space', words: 'pan', run: () => set({ tool: get().tool === 'pan' ? 'select' : 'pan' }) },
+  { keys: ['s'], shown: 'S', words: 'snap to the token grid', run: () => set({ snap: !get().snap }) },
+  { keys: ['g'], shown: 'G', words: 'show the token grid', run: () => set({ grid: !get().grid }) },
+  { keys: ['ArrowLeft'], shown: '← ↑ ↓ →', words: 'move by a pixel', run: () => nudge(-1, 0) },
+  { keys: ['ArrowRight'], shown: '', words: '', run: () => nudge(1, 0) },
+  { keys: ['ArrowUp'], shown: '', words: '', run: () => nudge(0, -1) },
+  { keys: ['ArrowDown'], shown: '', words: '', run: () => nudge(0, 1) },
+  { keys: ['shift+ArrowLeft'], shown: 'Shift ← ↑ ↓ →', words: 'move by a token', run: () => nudge(-(shown()?.token ?? 16), 0) },
+  { keys: ['shift+ArrowRight'], shown: '', words: '', run: () => nudge(shown()?.token ?? 16, 0) },
+  { keys: ['shift+ArrowUp'], shown: '', words: '', run: () => nudge(0, -(shown()?.token ?? 16)) },
+  { keys: ['shift+ArrowDown'], shown: '', words: '', run: () => nudge(0, shown()?.token ?? 16) },
+  { keys: ['ctrl+d'], shown: 'Ctrl D', words: 'duplicate', run: () => void duplicate() },
+  { keys: ['Delete', 'Backspace'], shown: 'Del', words: 'delete', run: () => void remove() },
+  { keys: ['h'], shown: 'H', words: 'hide or show', run: each(a => toggle('hidden', a)) },
+  { keys: ['l'], shown: 'L', words: 'lock or unlock', run: each(a => toggle('locked', a)) },
+  { keys: ['PageUp'], shown: 'Page Up, Page Down', words: 'raise or lower z', run: () => raise(1) },
+  { keys: ['PageDown'], shown: '', words: '', run: () => raise(-1) },
+  { keys: ['0'], shown: '0', words: 'fit the canvas', run: () => set({ zoom: 1, pan: [0, 0] }) },
+  { keys: ['ctrl+a'], shown: 'Ctrl A', words: 'select all', run: () => set({ selected: shown()?.entities.map(e => e.address) ?? [] }) },
+  { keys: ['F6'], shown: 'F6', words: 'next pane', everywhere: true, run: () => around(1) },
+  { keys: ['shift+F6'], shown: '', words: '', everywhere: true, run: () => around(-1) },
+  { keys: ['Escape'], shown: 'Esc', words: 'put back, close, deselect', run: escape },
+  { keys: ['?', 'shift+?'], shown: '?', words: 'this list', run: () => set({ keys: !get().keys }) },
+];
+
+export function listenForKeys(): void {
+  addEventListener('keydown', e => {
+    const name = `${e.ctrlKey || e.metaKey ? 'ctrl+' : ''}${e.shiftKey && e.key.length > 1 ? 'shift+' : ''}${e.shiftKey && e.ctrlKey && e.key.length === 1 ? 'shift+' : ''}${e.key}`;
+    const typing = (e.target as HTMLElement).closest?.('input, textarea, select, .cm-editor');
+    const key = table.find(k => k.keys.includes(name) && (k.everywhere || !typing));
+    if (!key || e.altKey) return;
+    const pressed = (e.target as HTMLElement).closest?.('button');
+    if (pressed && (e.key === ' ' || e.key === 'Enter') && !e.ctrlKey) return; // the button's own
+    e.preventDefault();
+    key.run(e);
+  });
+}

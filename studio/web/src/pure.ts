@@ -1,0 +1,3 @@
+// What tests call.
+export * from './geometry';
+export * from './text';

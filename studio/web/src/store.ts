@@ -1,0 +1,140 @@
+// What the page knows, and how it hears of it.
+import { useEffect, useState } from 'preact/hooks';
+import type { Answer, Derived, Edit, Entity, Figure, Plan, Render, Run, Scene } from './types';
+
+export type Tool = 'select' | 'box' | 'ellipse' | 'polygon' | 'pan';
+
+/** A drag that goes on: figures in place of the scene's, and the numbers that its text would have. */
+export interface Drag {
+  figures: Record<string, Figure>;
+  texts: { block: string; attribute: string; numbers: string[] }[];
+  guides: { x: number | null; y: number | null };
+  badge: string;
+  held: Derived | null; // a number that is worked out, and held the drag
+}
+
+export interface State {
+  scene: Scene | null;
+  plan: Plan | null;
+  planning: boolean;
+  run: Run | null;
+  render: string; // address of the one that is shown
+  selected: string[]; // addresses of entities
+  hidden: string[];
+  locked: string[];
+  tool: Tool;
+  snap: boolean;
+  grid: boolean;
+  opacity: number;
+  zoom: number; // 1 is as large as fits
+  pan: [number, number];
+  drag: Drag | null;
+  draft: Figure | null; // a new region, before it has a prompt
+  derived: Derived | null;
+  message: string;
+  saving: 'saved' | 'saving' | 'failed';
+  online: boolean;
+  step: number; // of the preview that is shown; 0 is the latest
+  keys: boolean; // the list of keys is open
+  goto: number; // a line to scroll to
+}
+
+const initial: State = {
+  scene: null, plan: null, planning: false, run: null, render: '', selected: [], hidden: [], locked: [], tool: 'select', snap: true, grid: false,
+  opacity: 0.8, zoom: 1, pan: [0, 0], drag: null, draft: null, derived: null, message: '', saving: 'saved', online: true, step: 0, keys: false,
+  goto: 0,
+};
+
+let state = initial;
+const listeners = new Set<() => void>();
+
+export const get = (): State => state;
+
+export function set(patch: Partial<State>): void {
+  state = { ...state, ...patch };
+  for (const l of listeners) l();
+}
+
+/** The state, in a component that is drawn anew when it changes. */
+export function useApp(): State {
+  const [, draw] = useState(0);
+  useEffect(() => {
+    const l = () => draw(n => n + 1);
+    listeners.add(l);
+    l();
+    return () => void listeners.delete(l);
+  }, []);
+  return state;
+}
+
+/** The render that is shown, or null where the scene has none. */
+export function shown(s: State = state): Render | null {
+  return s.scene?.renders.find(r => r.address === s.render) ?? s.scene?.renders[0] ?? null;
+}
+
+/** The one entity that is selected, or null. */
+export function only(s: State = state): Entity | null {
+  return s.selected.length === 1 ? (shown(s)?.entities.find(e => e.address === s.selected[0]) ?? null) : null;
+}
+
+/** An attribute of a block of the text. */
+export function attributeOf(s: State, block: string, name: string) {
+  return s.scene?.blocks.find(b => b.address === block)?.attributes.find(a => a.name === name) ?? null;
+}
+
+/** Takes a scene that the server has sent. */
+export function take(scene: Scene): void {
+  const render = scene.renders.find(r => r.address === state.render) ?? scene.renders[0];
+  const there = new Set(render?.entities.map(e => e.address));
+  set({
+    scene, render: render?.address ?? '', selected: state.selected.filter(a => there.has(a)),
+    planning: state.plan?.version !== scene.version,
+  });
+}
+
+let queue: Promise<unknown> = Promise.resolve();
+
+/** Sends a change of the text. Changes arrive in the order in which they are made. */
+export function send(edit: Edit): Promise<Answer | null> {
+  const sent = queue.then(() => post(edit));
+  queue = sent.catch(() => null);
+  return sent;
+}
+
+async function post(edit: Edit): Promise<Answer | null> {
+  const late = setTimeout(() => set({ saving: 'saving' }), 1000);
+  try {
+    const reply = await fetch('/api/edit', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(edit) });
+    const answer = (await reply.json()) as Answer;
+    if (answer.state) take(answer.state);
+    set({
+      drag: null, saving: 'saved', message: answer.derived || reply.status === 409 ? '' : (answer.error ?? ''),
+      derived: answer.derived ?? (answer.error ? state.derived : null),
+    });
+    return answer;
+  } catch {
+    set({ drag: null, saving: 'failed' });
+    return null;
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+export async function order(what: 'start' | 'stop'): Promise<void> {
+  set({ step: 0 });
+  await fetch('/api/run', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ do: what }) });
+}
+
+/** Listens to what happens. The browser connects again by itself. */
+export function listen(): void {
+  const events = new EventSource('/api/events');
+  const on = <T>(name: string, use: (value: T) => void) =>
+    events.addEventListener(name, e => use(JSON.parse((e as MessageEvent<string>).data) as T));
+  on<Scene>('state', scene => {
+    if (!state.drag || state.scene?.version !== scene.version) take(scene);
+  });
+  on<Plan>('plan', plan => set({ plan, planning: state.scene?.version !== plan.version }));
+  on<Run>('run', run => set({ run }));
+  events.onopen = () => set({ online: true });
+  events.onerror = () => set({ online: false });
+}
