@@ -184,7 +184,7 @@ type Model struct {
 	Family string // "nano" (embedded), "flux"
 	Name   string // block label; "" for the default model
 	Path   string // "" for embedded weights, else a file or folder, absolute or relative to the working directory
-	DType  string // "", "float32", "bfloat16": the type that weights are computed in
+	DType  string // "", "float32", "bfloat16", "int8", "int4": what weights are computed in, or held as
 	Source Source
 }
 

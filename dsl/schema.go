@@ -344,7 +344,8 @@ var argumentWords = map[string]string{
 
 	"model.source": "A folder or file, from the scene's folder where it begins with `./`; or a repository, `owner/name`, which is a " +
 		"folder of that name where eligen runs: nothing is downloaded",
-	"model.dtype": "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
+	"model.dtype": "`\"float32\"` or `\"bfloat16\"`: what is computed in; `\"int8\"` or `\"int4\"`: what the large matrices are held as; " +
+		"else what suits the family and the backend",
 
 	"adapter.source": "The file, or a folder of PEFT's, as for a model; without it the family's own: EliGen's LoRA, or its " +
 		"IP-Adapter. Of `lora`, `\"in-context\"` is the family's own for `transfer`. Of `ip`, InstantX's `ip-adapter.bin`, or its tensors as " +

@@ -58,7 +58,7 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	m := &eligen.Model{Family: block.Labels[0], Name: block.Labels[1], Source: l.source(b.rng)}
 	b.family(m.Family, block.LabelRanges[0])
 	m.Path, _ = b.weights("source")
-	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
+	m.DType, _ = b.choice("dtype", "float32", "bfloat16", "int8", "int4")
 	if b.failed {
 		return cty.DynamicVal
 	}
