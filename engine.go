@@ -76,6 +76,7 @@ type Spec struct {
 	EntityPrompt Reading
 	HasGuidance  bool // the model takes embedded guidance
 	DType        string
+	Computed     string // what is computed in, where DType says how weights are held; "" is DType
 
 	Steps             int     // default without entities
 	StepsWithEntities int     // default with entities
@@ -152,7 +153,13 @@ type Sizes struct {
 	Text, Transformer, Autoencoder int64
 	Pictures, PictureKeys          int64 // while image prompts are read, and while keys and values are made of their tokens
 	Together                       bool  // all parts fit, and stay
-	Program                        int64 // bytes of all else: code, the backend, what it leaves unused
+
+	// Stream finds what is held of the transformer while it takes steps in a number of bytes, 0 being
+	// no limit, and StreamText what of the text encoders. Nil is of weights that can't pass through.
+	Stream, StreamText func(room int64) Streamed `json:"-"`
+
+	Stored  string // how most of the transformer is held: "bfloat16", "Q4_0", "int8"
+	Program int64  // bytes of all else: code, the backend, what it leaves unused
 
 	// Step is how many bytes denoising takes beside weights and Program, and how many of
 	// them stay behind. Coding is how many the autoencoder takes to decode a picture of a
@@ -161,6 +168,13 @@ type Sizes struct {
 	Coding func(pixels Size) (decode, encode int64)
 
 	PictureTokens int // of an image prompt
+}
+
+// Streamed is what is held of a network whose blocks pass through memory where not all fit.
+type Streamed struct {
+	Held    int64 // bytes of weights, those of the blocks on their way included
+	Read    int64 // bytes that are read from files each time around: a step, or a prompt
+	Decoded int64 // bytes that are made, each time around, of weights of fewer bits
 }
 
 // StepSizes are the sizes of a step of denoising, in tokens.

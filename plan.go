@@ -57,6 +57,12 @@ type PlannedRender struct {
 	// known. Attention is those of its two products, and part of Total.
 	Attention, Total float64
 	Memory           int64 // bytes at the peak; 0 is not known
+
+	// Bytes that are held of the transformer and its dtype or format, and of the text encoders; and
+	// what a step, and what a prompt, reads from files, since not all can be held.
+	Transformer, Text      int64
+	Stored                 string
+	StepReads, PromptReads int64
 }
 
 // Sequence returns how many tokens attention is computed over.

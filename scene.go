@@ -188,7 +188,7 @@ type Model struct {
 	// a file of [ComfyUI].
 	Path   string
 	Parts  map[string]string `json:",omitempty"` // paths of parts that the scene names by themselves, by [PartVAE] and others
-	DType  string            // "", "float32", "bfloat16": the type that weights are computed in
+	DType  string            // "", "float32", "bfloat16", "int8", "int4": what weights are computed in, or held as
 	Source Source
 	At     map[string]Source `json:"-"` // places of arguments, by name
 }

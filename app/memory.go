@@ -9,6 +9,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/eligen/eligen"
 )
 
 // NoLimit is the Memory of a request that lets a render take whatever it needs.
@@ -31,6 +33,13 @@ func limit(bytes int64, from, engineID string) memoryLimit {
 		return memoryLimit{} // a GPU has its own
 	}
 	return machineMemory(os.DirFS("/"))
+}
+
+// hold tells an engine that keeps weights how much there is.
+func hold(e eligen.Engine, m memoryLimit) {
+	if l, ok := e.(interface{ Limit(bytes int64) }); ok {
+		l.Limit(m.bytes)
+	}
 }
 
 // machineMemory returns the least of what may stop a process of Linux that takes memory: the

@@ -108,6 +108,7 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 		return nil, nil, err
 	}
 	memory := limit(r.Memory, r.MemoryFrom, e.ID())
+	hold(e, memory)
 	p, ds, err := build(ctx, e, a.sources, scene, planner.Options{
 		Memory: memory.bytes, MemoryFrom: memory.from, Out: r.Out, Frames: spans(r.Frames).only(),
 	})

@@ -80,12 +80,12 @@ func sceneRun(r PastRun, events []eligen.Event) SceneRun {
 	for _, e := range events {
 		switch e.Type {
 		case eligen.Planned:
-			layout, ok := LayoutOf(e.Recipe)
+			layout, ok := LayoutOf(e.Definition)
 			if !ok {
 				continue
 			}
 			p := RunPicture{Layout: layout, Stage: e.Stage}
-			p.resolved, _ = recorded(e.Recipe)
+			p.resolved, _ = recorded(e.Definition)
 			p.Seed = p.resolved.Seed
 			made[e.Stage] = p
 		case eligen.Done, eligen.Cached:

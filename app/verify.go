@@ -158,6 +158,7 @@ func hasRender(scene *eligen.Scene, address string) bool {
 // machine that verifies.
 func (v *Verifying) options(withLock bool) planner.Options {
 	m := limit(v.request.Memory, v.request.MemoryFrom, v.plan.engine.ID())
+	hold(v.plan.engine, m)
 	o := planner.Options{Memory: m.bytes, MemoryFrom: m.from}
 	if withLock {
 		o.Recorded = func(address string) (*eligen.Tiling, bool) {

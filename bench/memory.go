@@ -32,7 +32,49 @@ type memoryCase struct {
 
 // caseExtras are what a case may have beside its size and entities. FLUX.1's weights are zero
 // unless they are random: those take disk, and what is computed with them.
-var caseExtras = []string{"negative", "inpaint", "image", "random"}
+// Of forms, fp8 and q4_0 are those of the files, and int8 and int4 are made of bfloat16; stream has 10 GiB,
+// small 2.
+var caseExtras = []string{"negative", "inpaint", "image", "random", "fp8", "q4_0", "int8", "int4", "stream", "small"}
+
+// form returns the form that a case's files are in.
+func (c memoryCase) form() string {
+	switch {
+	case slices.Contains(c.more, "fp8"):
+		return "F8_E4M3"
+	case slices.Contains(c.more, "q4_0"):
+		return "Q4_0"
+	}
+	return "BF16"
+}
+
+// folder is where a case's files are.
+func (c memoryCase) folder() string {
+	if c.form() == "BF16" {
+		return c.flux.String()
+	}
+	return c.flux.String() + "-" + strings.ToLower(c.form())
+}
+
+// dtype is what a case's scene says of it; "" for nothing.
+func (c memoryCase) dtype() string {
+	for _, d := range []string{"int8", "int4"} {
+		if slices.Contains(c.more, d) {
+			return d
+		}
+	}
+	return ""
+}
+
+// limit is the value of --memory.
+func (c memoryCase) limit() string {
+	switch {
+	case slices.Contains(c.more, "stream"):
+		return "10GiB"
+	case slices.Contains(c.more, "small"):
+		return "2GiB"
+	}
+	return "any"
+}
 
 // readMemoryCases reads cases separated by commas: 1024/4, flux/256/0, flux-2-4/256/1/negative.
 func readMemoryCases(list []string) (cases []memoryCase, err error) {
@@ -104,7 +146,11 @@ func (c memoryCase) scene() string {
 	var b strings.Builder
 	adapters := []string{}
 	if c.flux != (fluxShape{}) {
-		fmt.Fprintf(&b, "model \"flux\" \"m\" {\n  source = \"./%s\"\n}\n\n", c.flux)
+		fmt.Fprintf(&b, "model \"flux\" \"m\" {\n  source = \"./%s\"\n", c.folder())
+		if d := c.dtype(); d != "" {
+			fmt.Fprintf(&b, "  dtype = %q\n", d)
+		}
+		b.WriteString("}\n\n")
 	} else {
 		b.WriteString("model \"nano\" \"m\" {}\n\n")
 		if c.entities > 0 {
@@ -115,7 +161,7 @@ func (c memoryCase) scene() string {
 	if slices.Contains(c.more, "image") {
 		b.WriteString("adapter \"ip\" \"style\" {\n  image = image(\"picture.png\")\n")
 		if c.flux != (fluxShape{}) {
-			fmt.Fprintf(&b, "  source = \"./%s/ip-adapter.safetensors\"\n  encoder = \"./%[1]s/siglip\"\n", c.flux)
+			fmt.Fprintf(&b, "  source = \"./%s/ip-adapter.safetensors\"\n  encoder = \"./%[1]s/siglip\"\n", c.folder())
 		}
 		b.WriteString("}\n\n")
 		adapters = append(adapters, "adapter.ip.style")
@@ -158,9 +204,9 @@ func (c memoryCase) files(dir string) error {
 			return err
 		}
 	}
-	if folder := filepath.Join(dir, c.flux.String()); c.family() == "flux" {
+	if folder := filepath.Join(dir, c.folder()); c.family() == "flux" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			return writeFlux(folder, c.flux, slices.Contains(c.more, "random"))
+			return writeFlux(folder, c.flux, slices.Contains(c.more, "random"), c.form())
 		}
 	}
 	return nil
@@ -239,7 +285,7 @@ func measureMemory(ctx context.Context, program, dir, engine string, m memoryCas
 		return p, err
 	}
 	command := func(verb string) *exec.Cmd {
-		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", engine, "--memory", "any")
+		c := exec.CommandContext(ctx, program, verb, path, "--json", "--backend", engine, "--memory", m.limit())
 		c.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+store, "ELIGEN_PLUGIN_DIR="+plugins)
 		return c
 	}

@@ -1,14 +1,21 @@
 package main
 
 import (
+	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/gguf"
+	"github.com/eligen/eligen/model/quant"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/vision"
@@ -25,44 +32,57 @@ func (s fluxShape) String() string { return fmt.Sprintf("flux-%d-%d", s.double, 
 // vision tower, of the published sizes but for the number of blocks: bfloat16, the
 // autoencoder float32. The files are as long as those, and take no space: they are holes,
 // which the system reads as pages of zeros. In memory a page of zeros is as large as another.
-// filled writes random numbers in their place.
-func writeFlux(dir string, s fluxShape, filled bool) error {
+// filled writes random numbers in their place: the same in every form, "F8_E4M3" being of the
+// matrices of the transformer and of T5, "Q4_0" of the transformer's.
+func writeFlux(dir string, s fluxShape, filled bool, form string) error {
 	c := flux.Dev
 	c.Double, c.Single = s.double, s.single
 	ip := flux.InstantX
 	ip.Blocks = c.Double + c.Single
+	dit, t5 := form, "BF16"
+	if form == "F8_E4M3" {
+		t5 = form
+	}
+	name := "flux1-dev.safetensors"
+	if form == "Q4_0" {
+		name = "flux1-dev.gguf"
+	}
 	return errors.Join(
 		os.MkdirAll(filepath.Join(dir, "siglip"), 0o755),
-		writeZeros(filepath.Join(dir, "flux1-dev.safetensors"), "BF16", filled, c.Weights()),
-		writeZeros(filepath.Join(dir, "ae.safetensors"), "F32", filled, vae.Flux.Weights()),
-		writeZeros(filepath.Join(dir, "clip_l.safetensors"), "BF16", filled, text.CLIPViTL14.Weights()),
-		writeZeros(filepath.Join(dir, "t5xxl_bf16.safetensors"), "BF16", filled, text.T5XXL.Weights()),
-		writeZeros(filepath.Join(dir, "ip-adapter.safetensors"), "BF16", filled, ip.Weights()),
-		writeZeros(filepath.Join(dir, "siglip", "model.safetensors"), "BF16", filled, vision.SO400M.Weights()),
+		writeForm(filepath.Join(dir, name), dit, filled, weights.List(c.Weights())),
+		writeForm(filepath.Join(dir, "ae.safetensors"), "F32", filled, weights.List(vae.Flux.Weights())),
+		writeForm(filepath.Join(dir, "clip_l.safetensors"), "BF16", filled, weights.List(text.CLIPViTL14.Weights())),
+		writeForm(filepath.Join(dir, "t5xxl_bf16.safetensors"), t5, filled, weights.List(text.T5XXL.Weights())),
+		writeForm(filepath.Join(dir, "ip-adapter.safetensors"), "BF16", false, weights.List(ip.Weights())),
+		writeForm(filepath.Join(dir, "siglip", "model.safetensors"), "BF16", false, weights.List(vision.SO400M.Weights())),
 	)
 }
 
-// writeZeros makes a file of tensors, all of them zero, or, filled, between −0.1 and 0.1.
-func writeZeros[W ~struct {
-	Name  string
-	Shape []int
-}](path, dtype string, filled bool, list []W) (err error) {
-	size := int64(2)
-	if dtype == "F32" {
-		size = 4
-	}
+// writeForm makes a file of tensors, all of them zero, or, filled, between −0.1 and 0.1.
+// Matrices are stored in a form, other tensors as bfloat16 where that is a form of fewer bits.
+func writeForm(path, form string, filled bool, list []weights.Weight) (err error) {
 	var infos []tensor.Info
 	var total int64
+	isGGUF := strings.HasSuffix(path, ".gguf")
 	for _, w := range list {
-		w := weights.Weight(w)
-		n := size
-		for _, d := range w.Shape {
-			n *= int64(d)
+		as := form
+		if len(w.Shape) != 2 && form != "F32" {
+			as = "BF16"
 		}
-		infos = append(infos, tensor.Info{Name: w.Name, DType: dtype, Shape: w.Shape, Size: n})
-		total += n
+		f, ok := quant.Of(as)
+		if !ok {
+			return fmt.Errorf("there is no format %s", as)
+		}
+		n := f.Size(weights.Elements(w.Shape))
+		infos = append(infos, tensor.Info{Name: w.Name, DType: as, Shape: w.Shape, Size: n})
+		if total += n; isGGUF {
+			total = gguf.Padded(total)
+		}
 	}
 	head, err := tensor.Header(nil, infos)
+	if isGGUF {
+		head, err = gguf.Header(map[string]string{"general.architecture": "flux"}, infos)
+	}
 	if err != nil {
 		return err
 	}
@@ -71,32 +91,52 @@ func writeZeros[W ~struct {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(head); err != nil {
+	out := bufio.NewWriterSize(f, 1<<20)
+	if _, err := out.Write(head); err != nil {
 		return err
 	}
-	if filled {
-		if err := fill(f, total, size); err != nil {
+	for _, t := range infos {
+		if !filled {
+			break
+		}
+		n, err := fill(out, t)
+		if err != nil {
 			return err
 		}
+		if isGGUF {
+			if _, err := out.Write(make([]byte, gguf.Padded(n)-n)); err != nil {
+				return err
+			}
+		}
 	}
-	return f.Truncate(int64(len(head)) + total)
+	return errors.Join(out.Flush(), f.Truncate(int64(len(head))+total))
 }
 
-// fill writes random numbers of an element's size.
-func fill(f *os.File, total, size int64) error {
-	r := rand.New(rand.NewPCG(3, uint64(total)))
-	b := make([]byte, 1<<20)
-	for at := int64(0); at < total; at += int64(len(b)) {
-		b = b[:min(int64(len(b)), total-at)]
-		for i := range b {
-			b[i] = byte(r.Uint32())
+// fill writes a tensor's random numbers, which its name determines, and returns how many bytes.
+func fill(w io.Writer, t tensor.Info) (written int64, err error) {
+	h := fnv.New64a()
+	h.Write([]byte(t.Name))
+	r := rand.New(rand.NewPCG(3, h.Sum64()))
+	format, _ := quant.Of(t.DType)
+	const atOnce = 1 << 16
+	b, numbers := make([]byte, 2*atOnce), make([]float32, atOnce)
+	for left := weights.Elements(t.Shape); left > 0; left -= len(numbers) {
+		numbers = numbers[:min(left, len(numbers))]
+		for i := 0; i < 2*len(numbers); i += 8 { // bfloat16 of at most 2⁻⁵ or so
+			binary.LittleEndian.PutUint64(b[i:], r.Uint64()&0x80ff80ff80ff80ff|0x3c003c003c003c00)
 		}
-		for i := size - 1; i < int64(len(b)); i += size {
-			b[i] = 0x3c | b[i]&0x80 // the exponent's upper bits: at most 2⁻⁵ or so
+		out := b[:2*len(numbers)]
+		if t.DType != "BF16" {
+			if err := tensor.Fill(numbers, "BF16", out); err != nil {
+				return written, err
+			}
+			out = make([]byte, format.Size(len(numbers)))
+			format.Encode(out, numbers)
 		}
-		if _, err := f.Write(b); err != nil {
-			return err
+		if _, err := w.Write(out); err != nil {
+			return written, err
 		}
+		written += int64(len(out))
 	}
-	return nil
+	return written, nil
 }

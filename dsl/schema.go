@@ -349,9 +349,10 @@ var argumentWords = map[string]string{
 	"model.file":     "Of a repository: one file of it, for a transformer or a checkpoint in a file of its own",
 	"model.clip": "The CLIP text encoder, where it lies elsewhere: a source as above; a file of a repository is " +
 		"`\"owner/name/FILE\"`, with a revision `\"owner/name@REVISION/FILE\"`",
-	"model.t5":    "The T5 text encoder, likewise",
-	"model.vae":   "The autoencoder, likewise",
-	"model.dtype": "`\"float32\"` or `\"bfloat16\"`; else what suits the family and the backend",
+	"model.t5":  "The T5 text encoder, likewise",
+	"model.vae": "The autoencoder, likewise",
+	"model.dtype": "`\"float32\"` or `\"bfloat16\"`: what is computed in; `\"int8\"` or `\"int4\"`: what the large matrices are held as; " +
+		"else what suits the family and the backend",
 
 	"adapter.revision": "Of a repository, as for a model",
 	"adapter.file":     "Of a repository: the file, as `\"model_bf16.safetensors\"`; needed where it holds several",

@@ -64,7 +64,7 @@ func (l *loader) model(block *hcl.Block, n *node) cty.Value {
 	f := b.family(m.Family, block.LabelRanges[0])
 	m.Path = b.weights()
 	m.Parts = b.parts(f)
-	m.DType, _ = b.choice("dtype", "float32", "bfloat16")
+	m.DType, _ = b.choice("dtype", "float32", "bfloat16", "int8", "int4")
 	if b.failed {
 		return cty.DynamicVal
 	}

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"cmp"
+
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/decode"
 	"github.com/eligen/eligen/stage/denoise"
@@ -98,7 +100,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 
 	inputs := []eligen.Ref{
 		b.add(w, w.noise, *r.Where("seed"), noise.Op{Seed: r.Seed, Shape: s.Geometry.Shape(w.canvas()), Variant: b.options.Noise,
-			DType: s.DType}),
+			DType: cmp.Or(s.Computed, s.DType)}),
 		w.prompt,
 	}
 	if w.negative {

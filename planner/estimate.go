@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/eligen/eligen"
 )
@@ -27,7 +28,10 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 		attention, total := branch(w, w.negativeText, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
+	e.StepReads, e.PromptReads = stream(w, b.options.Memory)
 	e.Memory = memory(w)
+	s := w.spec.Sizes
+	e.Text, e.Transformer, e.Stored = s.Text, s.Transformer, s.Stored
 	return e
 }
 
@@ -75,6 +79,24 @@ func memory(w *work) int64 {
 	}
 	step, _ := stepping(w)
 	return max(holding(s, s.Text), holding(s, s.Pictures), step, coding(w))
+}
+
+// stream has weights pass through block by block where a render would take more than there is, and
+// returns how much of them does.
+func stream(w *work, limit int64) (step, prompt int64) {
+	s := &w.spec.Sizes
+	if limit <= 0 {
+		return 0, 0
+	}
+	if s.StreamText != nil && holding(*s, s.Text) > limit {
+		x := s.StreamText(max(1, limit-s.Program))
+		s.Text, prompt = x.Held, x.Read
+	}
+	if n, _ := stepping(w); s.Stream != nil && n > limit {
+		x := s.Stream(max(1, limit-(n-s.Transformer)))
+		s.Transformer, step = x.Held, x.Read
+	}
+	return step, prompt
 }
 
 // holding estimates how many bytes are in memory in addition to what a part computes: its
@@ -167,6 +189,10 @@ func (jd *judge) fits(w *work, e eligen.PlannedRender) {
 		return
 	}
 	way := "Render a smaller picture, or with a smaller model or dtype"
+	if s := w.spec.Sizes; s.Stream != nil && strings.HasSuffix(s.Stored, "float16") {
+		way = "Its weights pass through memory block by block already. Hold them as integers, by dtype = \"int8\" or \"int4\", or render a " +
+			"smaller picture"
+	}
 	tiled := *w
 	tiled.tiles = &eligen.Tiling{Tile: eligen.DefaultTile, Stride: eligen.DefaultStride}
 	if w.tiles == nil && memory(&tiled) <= limit {

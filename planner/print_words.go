@@ -49,7 +49,25 @@ func estimates(r eligen.PlannedRender) []string {
 	if line != "" {
 		lines = append(lines, line)
 	}
+	if r.Stored != "" && r.Transformer >= gigabyte {
+		lines = append(lines, holds(r))
+	}
 	return lines
+}
+
+// gigabyte is the size of weights from which on a plan says what is held.
+const gigabyte = 1 << 30
+
+// holds says what a render holds in memory, and what passes through.
+func holds(r eligen.PlannedRender) string {
+	s := fmt.Sprintf("holds %s of %s weights; before, %s for prompts", bytesText(r.Transformer), r.Stored, bytesText(r.Text))
+	if r.StepReads > 0 {
+		s += fmt.Sprintf("; reads %s from disk in each step", bytesText(r.StepReads))
+	}
+	if r.PromptReads > 0 {
+		s += fmt.Sprintf("; reads %s for each prompt", bytesText(r.PromptReads))
+	}
+	return s
 }
 
 // duration writes a number of seconds for people.

@@ -2,6 +2,8 @@
 package encode
 
 import (
+	"errors"
+
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -27,11 +29,63 @@ type Text struct {
 // is part of ids, and is attended to.
 func (e *Text) States(ids []int32) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the prompt with T5", &err)
-	out, err := e.Runner.Run(e.t5(), e.T5Store, tensors.FromFlatDataAndDimensions(ids, 1, len(ids)))
+	in := tensors.FromFlatDataAndDimensions(ids, 1, len(ids))
+	if ByLayers(e.T5) {
+		return e.layers(in)
+	}
+	out, err := e.Runner.Run(e.t5(), e.T5Store, in)
 	if err != nil {
 		return tensor.Tensor{}, err
 	}
 	return exec.Download(out[0], len(ids), e.T5.Dim)
+}
+
+// wholeUpTo is the width of a T5 whose layers are one graph. Of a wider one, each is a graph: no
+// more than one layer's attention is in memory then, and layers' weights can pass through. It
+// follows from the model alone, since the last bits of the two differ.
+var wholeUpTo = 1024
+
+// ByLayers reports whether each layer of a T5 is a graph.
+func ByLayers(c text.T5Config) bool { return c.Dim > wholeUpTo }
+
+// layers runs T5 layer by layer on ids [1,L].
+func (e *Text) layers(ids *tensors.Tensor) (_ tensor.Tensor, err error) {
+	out, err := e.Runner.Run(e.begin(), e.T5Store, ids)
+	if err != nil {
+		return tensor.Tensor{}, err
+	}
+	x, bias := out[0], out[1]
+	defer func() { err = errors.Join(err, bias.FinalizeAll()) }()
+	for i := range e.T5.Layers {
+		if out, err = e.Runner.RunKeeping(e.layer(i), e.T5Store, []*tensors.Tensor{x}, []*tensors.Tensor{bias}); err != nil {
+			return tensor.Tensor{}, err
+		}
+		x = out[0]
+	}
+	if out, err = e.Runner.Run(e.end(), e.T5Store, x); err != nil {
+		return tensor.Tensor{}, err
+	}
+	return exec.Download(out[0], ids.Shape().Dim(1), e.T5.Dim)
+}
+
+func (e *Text) begin() exec.Graph {
+	return exec.Graph{Name: "t5-begin " + exec.ConfigName(e.T5), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		x, bias := text.T5Begin(w, in[0])
+		return []*graph.Node{x, bias}
+	}}
+}
+
+func (e *Text) layer(i int) exec.Graph {
+	return exec.Graph{Name: "t5-layer " + exec.ConfigName(e.T5), Scope: text.T5Scope(i),
+		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+			return []*graph.Node{text.T5Layer(w, e.T5, in[0], in[1])}
+		}}
+}
+
+func (e *Text) end() exec.Graph {
+	return exec.Graph{Name: "t5-end " + exec.ConfigName(e.T5), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+		return []*graph.Node{graph.ConvertDType(text.T5End(w, in[0]), dtypes.Float32)}
+	}}
 }
 
 // Pooled returns CLIP's vector of token ids: [width].
@@ -60,6 +114,9 @@ func (e *Text) clip() exec.Graph {
 func (e *Text) Ready(lengths ...int) error {
 	ids := func(n int) shapes.Shape { return shapes.Make(dtypes.Int32, 1, n) }
 	requests := []exec.CompileRequest{e.clip().Request(e.CLIPStore, ids(e.CLIP.Positions))}
+	if ByLayers(e.T5) {
+		return e.Runner.CompileAll(requests...) // a layer is compiled fast
+	}
 	for _, n := range lengths {
 		requests = append(requests, e.t5().Request(e.T5Store, ids(n)))
 	}

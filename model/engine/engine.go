@@ -10,6 +10,7 @@ import (
 	"image"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -23,6 +24,7 @@ import (
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/rows"
 	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 )
@@ -30,7 +32,7 @@ import (
 // Options say how an Engine computes.
 type Options struct {
 	Backend string // as for OpenBackend; "" is ChooseBackend's
-	DType   string // "float32" or "bfloat16" for models that name none; "" is what suits family and backend
+	DType   string // of models that name none: "float32", "bfloat16", "int8" or "int4"; "" is what suits family and backend
 	Keep    int64  // bytes of weights to keep when another part's are needed; 0 is 2 GiB
 	// Embedded is a folder to take a family's embedded weights from; "" leaves it to the family.
 	Embedded string
@@ -59,6 +61,7 @@ type Engine struct {
 
 	// Used by whoever has the turn.
 	backend compute.Backend
+	limit   atomic.Int64 // bytes that a render may take; 0 is no limit
 	runner  *exec.Runner
 	stores  map[string]*exec.Store
 }
@@ -79,7 +82,9 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	if o.DType != "" {
-		if _, err := parseDType(o.DType, info); err != nil {
+		if rows.Parse(o.DType) != "" {
+			// Each family computes over them in what suits it.
+		} else if _, err := parseDType(o.DType, info); err != nil {
 			return nil, err
 		}
 	}
@@ -150,17 +155,25 @@ func parseDType(name string, info backend.Info) (dtypes.DType, error) {
 		}
 		return dtypes.BFloat16, nil
 	}
-	return 0, fmt.Errorf("there is no dtype %q; weights are computed in float32 or bfloat16", name)
+	return 0, fmt.Errorf("there is no dtype %q; weights are computed in float32 or bfloat16, or held as int8 or int4", name)
 }
 
-// dtype returns what a model's transformer and text encoders are computed in.
-func (e *Engine) dtype(m eligen.Model, family string) (string, dtypes.DType, error) {
-	name := cmp.Or(m.DType, e.options.DType, family)
-	if name == "bfloat16" && m.DType == "" && e.options.DType == "" && e.info.Plugin == "" {
-		name = "float32"
+// dtype returns what a model's transformer and text encoders are computed in, and how their
+// weights are held: as that, or as integers, over which the family's own choice is computed in.
+func (e *Engine) dtype(m eligen.Model, best string) (n family.Numbers, err error) {
+	n.Name = cmp.Or(m.DType, e.options.DType, best)
+	n.Computed = n.Name
+	if n.Rows = rows.Parse(n.Name); n.Rows != "" {
+		n.Computed = best
 	}
-	d, err := parseDType(name, e.info)
-	return name, d, err
+	if chosen := cmp.Or(m.DType, e.options.DType); n.Computed == "bfloat16" && chosen != n.Computed && e.info.Plugin == "" {
+		n.Computed = "float32"
+	}
+	if n.Rows == "" {
+		n.Name = n.Computed
+	}
+	n.DType, err = parseDType(n.Computed, e.info)
+	return n, err
 }
 
 // keep remembers an open checkpoint, to be closed with the engine.
@@ -245,7 +258,24 @@ func (e *Engine) store(key string, l func() (weights.Loader, error), dtype dtype
 	return s, nil
 }
 
-func (e *Engine) keepBytes() int64 { return cmp.Or(e.options.Keep, 2<<30) }
+// leastKept is how many bytes of weights are kept where no more is known of the memory.
+const leastKept = 2 << 30
+
+// keepBytes returns how many bytes of all parts' weights are kept together: half of the memory.
+func (e *Engine) keepBytes() int64 { return cmp.Or(e.options.Keep, max(leastKept, e.limit.Load()/2)) }
+
+// Limit says how many bytes a render may take, from the next Spec and run on; 0 is no limit. What
+// doesn't fit passes through block by block.
+func (e *Engine) Limit(bytes int64) { e.limit.Store(bytes) }
+
+// room returns how many bytes weights may take beside others; 0 is no limit.
+func (e *Engine) room(beside int64) int64 {
+	limit := e.limit.Load()
+	if limit <= 0 {
+		return 0
+	}
+	return max(1, limit-costOf(e.info).program-beside)
+}
 
 // A host is the engine as a part sees it that has the turn.
 type host struct{ *Engine }
@@ -262,6 +292,9 @@ func (h host) Store(key string, l weights.Loader, dtype dtypes.DType) (*exec.Sto
 
 // Lean reports whether weights are more than are kept.
 func (h host) Lean(s *exec.Store) bool { return s.Whole() > h.keepBytes() }
+
+// Room returns how many bytes a prompt's encoder may hold.
+func (h host) Room(scores int64) int64 { return h.room(costOf(h.info).prompts(scores)) }
 
 // part finds what Spec has resolved.
 func part[P any](e *Engine, parts map[eligen.Digest]P, d eligen.Digest) (P, error) {
@@ -405,7 +438,7 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tens
 		}
 	}
 	err = e.run(ctx, func() error {
-		w.Precompile = e.decoding(d)
+		w.Precompile, w.Room = e.decoding(d), e.roomOfSteps(d, p)
 		positive, negative, err := p.Begin(ctx, host{e}, w)
 		if err != nil {
 			return err

@@ -305,7 +305,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 	image := d.Latents.Shape[1] / 2 * d.Latents.Shape[2] / 2
 	velocity := func(x tensor.Tensor, sigma float32, c eligen.Conditioning, entities []eligen.EntityConditioning,
 		text eligen.Conditioning) []float32 {
-		s := exec.NewStore(e.backend, p.Loader, p.Computed)
+		s := exec.NewStore(e.backend, p.Loader, p.DType())
 		defer func() { _ = s.Release() }()
 		scalar := func(v float32) tensor.Tensor { return tensor.Tensor{Shape: []int{1}, Data: []float32{v}} }
 		vec := tensor.Tensor{Shape: []int{len(c[eligen.Vec].Data)}, Data: c[eligen.Vec].Data}

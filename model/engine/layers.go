@@ -43,8 +43,9 @@ func (e *Engine) layers(adapters []eligen.AdapterWeights) (l layers, err error) 
 	return l, nil
 }
 
-// over lays the part of the LoRAs over its weights that is for a component.
-func (l layers) over(base weights.Loader, part lora.Part) (weights.Loader, error) {
+// over lays the part of the LoRAs over its weights that is for a component: some are merged into
+// what they are in the files, the others lie beside what they are held as.
+func (l layers) over(base weights.Loader, part lora.Part, held family.Held) (weights.Loader, error) {
 	of := func(list []lora.Layer) []lora.Layer {
 		list = slices.Clone(list)
 		for i := range list {
@@ -53,6 +54,9 @@ func (l layers) over(base weights.Loader, part lora.Part) (weights.Loader, error
 		return list
 	}
 	loader, err := lora.Over(base, of(l.within)...)
+	if err == nil && held != nil {
+		loader, err = held(loader)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +70,9 @@ func (l layers) has(part lora.Part) bool {
 
 // layered returns the store of a transformer's weights under LoRAs.
 func (e *Engine) layered(d eligen.Denoise, p family.Transformer, l layers) (*exec.Store, error) {
-	s, err := e.store("dit "+string(d.Transformer)+l.key, func() (weights.Loader, error) { return l.over(p.Weights(), lora.Transformer) },
-		p.DType())
+	s, err := e.store("dit "+string(d.Transformer)+l.key, func() (weights.Loader, error) {
+		return l.over(p.Weights(), lora.Transformer, p.Held)
+	}, p.DType())
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +89,11 @@ func (e *Engine) layeredText(p family.Encoders, adapters []eligen.AdapterWeights
 	if !ok {
 		return nil, errors.New("this family's text encoders take no LoRAs. This is a bug in eligen")
 	}
-	return under.Under(func(part lora.Part, base weights.Loader) (family.Layered, error) {
+	return under.Under(func(part lora.Part, base weights.Loader, held family.Held) (family.Layered, error) {
 		if !l.has(part) {
 			return family.Layered{Loader: base}, nil
 		}
-		loader, err := l.over(base, part)
+		loader, err := l.over(base, part, held)
 		return family.Layered{Loader: loader, Key: l.key, Scales: l.scales}, err
 	})
 }
@@ -134,6 +139,10 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 	if err != nil {
 		return w, traits, nil, err
 	}
+	// Integers would not hold a sum of weight and update as it is, and what a file has in fewer bits is
+	// held so: the update stays beside them.
+	fewer := r.Spec.Computed != "" || exec.NewStore(nil, r.Transformer.Weights(), r.Transformer.DType()).Packs()
+	w.Factors = fewer && f.Unmerged() == nil
 	e.adapters[w.Digest] = adapter{f, c}
 	return w, traits, dropped, nil
 }
@@ -141,7 +150,7 @@ func (e *Engine) adapter(r *family.Model, a *eligen.Adapter) (w eligen.AdapterWe
 // fit lays a LoRA over a model's parts, and notes what of them it changes.
 func fit(r *family.Model, f *lora.File, w eligen.AdapterWeights) (traits eligen.AdapterTraits, dropped []string, err error) {
 	l := layers{within: []lora.Layer{{File: f, Scale: w.Scale, Alpha: w.Alpha}}}
-	if _, err := l.over(r.Transformer.Weights(), lora.Transformer); err != nil {
+	if _, err := l.over(r.Transformer.Weights(), lora.Transformer, nil); err != nil {
 		return traits, nil, err
 	}
 	dropped = f.Dropped()
@@ -158,8 +167,8 @@ func fit(r *family.Model, f *lora.File, w eligen.AdapterWeights) (traits eligen.
 			r.Spec.Family)), nil
 	}
 	traits.Text, traits.TextOnly = true, !f.Has(lora.Transformer)
-	_, err = encoders.Under(func(part lora.Part, base weights.Loader) (family.Layered, error) {
-		loader, err := l.over(base, part)
+	_, err = encoders.Under(func(part lora.Part, base weights.Loader, _ family.Held) (family.Layered, error) {
+		loader, err := l.over(base, part, nil)
 		return family.Layered{Loader: loader}, err
 	})
 	return traits, dropped, err

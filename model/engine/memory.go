@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
@@ -104,6 +106,42 @@ func (c cost) step(f family.Shape, number, before int64) func(eligen.StepSizes) 
 		}
 		return stay + max(before, c.compiling(len(s.Groups)), tensors+scores), stay
 	}
+}
+
+// roomOfSteps returns how many bytes weights of steps may take in a picture's work; 0 is no limit.
+func (e *Engine) roomOfSteps(d eligen.Denoise, p family.Transformer) int64 {
+	shape := p.Shape()
+	n, _ := costOf(e.info).step(shape, int64(p.DType().Size()), 0)(stepSizes(d, shape))
+	return e.room(n)
+}
+
+// stepSizes returns the sizes of a picture's steps, as a plan counts them.
+func stepSizes(d eligen.Denoise, shape family.Shape) eligen.StepSizes {
+	s := eligen.StepSizes{Branches: 1}
+	if n := len(d.Latents.Data); shape.TokenDim > 0 {
+		s.Image = n / shape.TokenDim
+	}
+	for _, c := range []eligen.Conditioning{d.Prompt, d.Negative} {
+		if t := c[eligen.Txt]; len(t.Shape) > 0 {
+			s.Text = max(s.Text, t.Shape[0])
+		}
+	}
+	of := map[eligen.GroupSizes]int{}
+	for _, x := range d.Entities {
+		if t := x.Prompt[eligen.Txt]; len(t.Shape) > 0 && len(x.Tokens) > 0 {
+			of[eligen.GroupSizes{Text: t.Shape[0], Region: max(x.Bucket, len(x.Tokens))}]++
+		}
+	}
+	for g, n := range of {
+		g.Entities = n
+		s.Groups = append(s.Groups, g)
+	}
+	for _, x := range slices.Concat(d.ImagePrompts, d.NegativeImagePrompts) {
+		if len(x.Tokens.Shape) > 0 {
+			s.Pictures += x.Tokens.Shape[0]
+		}
+	}
+	return s
 }
 
 // prompts returns the bytes that a prompt takes on top of the encoders' weights, for its

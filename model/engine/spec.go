@@ -66,26 +66,49 @@ func (e *Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, e
 // sizes returns a model's sizes, for the planner's estimates.
 func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 	t, number := r.Transformer.Shape(), int64(r.Transformer.DType().Size())
+	cost := costOf(e.info)
 	s := eligen.Sizes{
 		Dim: t.Dim, MLP: t.MLP, Heads: t.Heads, Double: t.Double, Single: t.Single, TokenDim: t.TokenDim,
-		Text:        r.Encoders.Bytes(),
-		Transformer: exec.NewStore(nil, r.Transformer.Weights(), r.Transformer.DType()).Whole(),
 		Autoencoder: exec.NewStore(nil, r.Autoencoder.Weights(), dtypes.Float32).Whole(),
 	}
-	cost := costOf(e.info)
-	s.Text += cost.prompts(r.Encoders.Scores(max(r.Spec.Prompt.Length, r.Spec.EntityPrompt.Length)))
-	steps := int64(0)
-	for _, w := range r.Transformer.Weights().Tensors() {
-		if r.Transformer.StepWeight(w.Name) {
-			steps += int64(weights.Elements(w.Shape)) * number
+	loader, err := r.Transformer.Held(r.Transformer.Weights())
+	if err != nil {
+		return s // it is said where it is needed
+	}
+	dit, scopes := exec.NewStore(nil, loader, r.Transformer.DType()), r.Transformer.Scopes()
+	text := r.Encoders.Plan(0, true).Held
+	prompt := cost.prompts(r.Encoders.Scores(max(r.Spec.Prompt.Length, r.Spec.EntityPrompt.Length)))
+	whole, steps := dit.Whole(), dit.Plan(scopes, r.Transformer.StepWeight, 0, true).Held
+	s.Text, s.Transformer = text+prompt, whole
+	s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes()
+	before := int64(0)
+	if !t.Layered {
+		before = cost.modulating(whole-steps, number) - steps
+	}
+	if !s.Together && whole > e.keepBytes() {
+		s.Stream = func(room int64) eligen.Streamed {
+			return streamed(dit.Plan(scopes, r.Transformer.StepWeight, room, false))
 		}
+		s.Transformer = s.Stream(0).Held // Lean: modulations are gone before the first step
 	}
-	before := cost.modulating(s.Transformer-steps, number) - steps
-	if s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes(); !s.Together && s.Transformer > e.keepBytes() {
-		s.Transformer = steps // Lean: modulations are gone before the first step
+	if !s.Together && text > e.keepBytes() {
+		s.StreamText = func(room int64) eligen.Streamed {
+			if room > 0 {
+				room = max(1, room-prompt)
+			}
+			x := streamed(r.Encoders.Plan(room, false))
+			x.Held += prompt
+			return x
+		}
+		s.Text = s.StreamText(0).Held
 	}
+	s.Stored = dit.Stored()
 	s.Program, s.Step, s.Coding = cost.program, cost.step(t, number, before), cost.coding(r.Autoencoder.Shape())
 	return s
+}
+
+func streamed(p exec.Plan) eligen.Streamed {
+	return eligen.Streamed{Held: p.Held + p.Passing, Read: p.Read, Decoded: p.Decoded}
 }
 
 // sentence turns an error into the detail of a diagnostic.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/rows"
 )
 
 // ConfigName returns a configuration as text, which tells graphs of different ones apart.
@@ -95,13 +97,47 @@ func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (
 			names[i] = n
 		}
 	}
-	if err := s.load(names); err != nil {
+	passing, err := s.take(g.Scope)
+	if err != nil {
 		return nil, err
 	}
-	return r.execute(g.Name, p, s, names, all)
+	defer func() {
+		if len(passing.weights) > 0 {
+			err = errors.Join(err, r.await(out), passing.free())
+		}
+	}()
+	held := names
+	if len(passing.weights) > 0 {
+		held = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return passing.weights[n] != nil })
+	}
+	if err := s.load(held); err != nil {
+		return nil, err
+	}
+	weights := make([]*tensors.Tensor, len(names))
+	for i, n := range names {
+		if weights[i] = passing.weights[n]; weights[i] == nil {
+			weights[i] = s.held[n]
+		}
+	}
+	return r.execute(g.Name, p, weights, all)
 }
 
-func (r *Runner) execute(name string, p *program, s *Store, weights []string, inputs []*tensors.Tensor) (out []*tensors.Tensor, err error) {
+// await returns when a graph has run, which a backend may do after it has given its outputs: what
+// it reads must not go before, and the next one must not begin.
+func (r *Runner) await(out []*tensors.Tensor) (err error) {
+	defer panics.Catch("waiting for a graph", &err)
+	if len(out) == 0 {
+		return nil
+	}
+	least := slices.MinFunc(out, func(a, b *tensors.Tensor) int { return a.Shape().Size() - b.Shape().Size() })
+	b, err := least.Buffer(r.Backend, 0)
+	if err != nil {
+		return err
+	}
+	return b.ToFlatData(reflect.MakeSlice(reflect.SliceOf(least.DType().GoType()), least.Shape().Size(), least.Shape().Size()).Interface())
+}
+
+func (r *Runner) execute(name string, p *program, weights, inputs []*tensors.Tensor) (out []*tensors.Tensor, err error) {
 	defer panics.Catch("running "+firstWord(name), &err)
 	var buffers []compute.Buffer
 	for _, t := range inputs {
@@ -111,8 +147,8 @@ func (r *Runner) execute(name string, p *program, s *Store, weights []string, in
 		}
 		buffers = append(buffers, b)
 	}
-	for _, n := range weights {
-		b, err := s.held[n].Buffer(r.Backend, 0)
+	for _, t := range weights {
+		b, err := t.Buffer(r.Backend, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -142,7 +178,7 @@ func (g Graph) Request(s *Store, inputs ...shapes.Shape) CompileRequest {
 func (e CompileRequest) key() string {
 	var b strings.Builder
 	b.WriteString(e.Graph.Name)
-	fmt.Fprintf(&b, "\n%s %s", e.Store.dtype, e.Store.beside)
+	fmt.Fprintf(&b, "\n%s %s %s", e.Store.dtype, e.Store.integers, e.Store.beside)
 	for _, t := range e.Inputs {
 		fmt.Fprintf(&b, "\n%s", t)
 	}
@@ -266,12 +302,14 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 		if n, ok := held[name]; ok {
 			return n
 		}
-		shape, ok := s.shapes[g.Scope+name]
-		if !ok {
+		if _, ok := s.shapes[g.Scope+name]; !ok {
 			panic(fmt.Errorf("the weights lack %q", g.Scope+name))
 		}
-		n := parameter(name, shapes.Make(s.dtype, shape...))
+		n := parameter(name, s.shape(g.Scope+name))
 		nn.Attach(n, name, updates(name))
+		if scale := rows.Scale(name); s.shapes[g.Scope+scale] != nil {
+			nn.AttachRows(n, name, parameter(scale, s.shape(g.Scope+scale)))
+		}
 		n = moved(name, n)
 		held[name] = n
 		return n

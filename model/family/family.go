@@ -16,6 +16,7 @@ import (
 	"github.com/eligen/eligen/model/cache"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/rows"
 	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/weights"
 )
@@ -80,12 +81,28 @@ func (t Table) Known() (list []eligen.Family) {
 // Settings are what a model is resolved under.
 type Settings struct {
 	Embedded string // folder to take weights from in place of embedded ones; "" is the family's choice
-	// DType chooses what the transformer and the text encoders are computed in, by its
-	// name and as GoMLX has it; best is the dtype that suits the family best.
-	DType func(m eligen.Model, best string) (string, dtypes.DType, error)
+	// DType chooses what the transformer and the text encoders are computed in, and how their
+	// weights are held; best is the dtype that suits the family best.
+	DType func(m eligen.Model, best string) (Numbers, error)
 	// Beside returns the folders in which a part of the model at a path may lie, apart from the
 	// path's own; nil where there are none.
 	Beside func(path, part string) []string
+}
+
+// Numbers are how a part computes, and how its weights are held.
+type Numbers struct {
+	Name     string       // of the dtype, as a scene says it: "bfloat16", "int8"
+	Computed string       // what is computed in: Name, unless that is of integers
+	DType    dtypes.DType // of Computed
+	Rows     rows.Form    // of large matrices; "" is as they are computed in
+}
+
+// Rounded is the Spec's Computed: "" where it is its DType.
+func (n Numbers) Rounded() string {
+	if n.Computed == n.Name {
+		return ""
+	}
+	return n.Computed
 }
 
 // A Model is what a plan needs to know of it, and its parts, open.
@@ -130,12 +147,18 @@ type Host interface {
 	// Lean reports whether a store's weights take so much memory that those which are done
 	// with should go at once.
 	Lean(s *exec.Store) bool
+	// Room returns how many bytes a prompt's encoder may hold that computes so many attention
+	// scores; 0 is no limit.
+	Room(scores int64) int64
 }
 
 // Encoders turn prompts into what a transformer takes.
 type Encoders interface {
 	// Bytes returns how many bytes of weights are held while prompts are read.
 	Bytes() int64
+	// Plan finds what is held of them within a number of bytes, 0 being no limit. Unpack has weights
+	// of fewer bits in the files held as they are computed with.
+	Plan(room int64, unpack bool) exec.Plan
 	// Scores returns how many attention scores all layers compute for a prompt.
 	Scores(tokens int) int64
 	// Encode reads a prompt. as.Length is 1 or more.
@@ -146,8 +169,12 @@ type Encoders interface {
 type LayeredEncoders interface {
 	Encoders
 	// Under returns the encoders with their weights as lay returns them for each component.
-	Under(lay func(part lora.Part, base weights.Loader) (Layered, error)) (Encoders, error)
+	Under(lay func(part lora.Part, base weights.Loader, held Held) (Layered, error)) (Encoders, error)
 }
+
+// Held returns weights as they are held in memory: over is what the files have, or LoRAs merged
+// into it. Nil holds them as they are computed in.
+type Held func(over weights.Loader) (weights.Loader, error)
 
 // Layered is a component's weights under LoRAs.
 type Layered struct {
@@ -158,9 +185,14 @@ type Layered struct {
 
 // A Transformer gives velocities.
 type Transformer interface {
-	Weights() weights.Loader // LoRAs are laid over it
+	Weights() weights.Loader // as they are in the files
+	// Held returns weights as they are held in memory: over is Weights, or LoRAs merged into it.
+	Held(over weights.Loader) (weights.Loader, error)
 	DType() dtypes.DType
 	Shape() Shape
+	// Scopes lists what the names of each block's weights begin with, in the order of a step. A
+	// family whose blocks can't pass through memory has none.
+	Scopes() []string
 	// StepWeight reports whether steps read a weight; others are done with before them.
 	StepWeight(name string) bool
 	// Begin checks a picture's work, computes what its steps share, and compiles their
@@ -173,6 +205,7 @@ type Work struct {
 	eligen.Denoise
 	Images     Images                      // that its image prompts were read by; nil for none
 	Store      func() (*exec.Store, error) // of the transformer's weights under the work's LoRAs
+	Room       int64                       // bytes that weights of steps may take; 0 is no limit
 	Precompile []exec.CompileRequest       // graphs that are wanted after it, to be compiled along
 }
 
@@ -208,10 +241,11 @@ type AdapterError struct {
 
 // A Shape is what estimates must know of a transformer.
 type Shape struct {
-	Dim, MLP, Heads int // widths of its streams and of its blocks' hidden layers
-	Double, Single  int // blocks with separate weights for text and image, and with one set
-	TokenDim        int // features of an image token before it is embedded
-	Scores          int // the most attention scores that are computed at once
+	Dim, MLP, Heads int  // widths of its streams and of its blocks' hidden layers
+	Double, Single  int  // blocks with separate weights for text and image, and with one set
+	TokenDim        int  // features of an image token before it is embedded
+	Scores          int  // the most attention scores that are computed at once
+	Layered         bool // what comes before the steps is made layer by layer
 }
 
 // A CoderShape is what estimates must know of an autoencoder.

@@ -175,17 +175,27 @@ var frequencies = func() (f [timeDim / 2]float32) {
 func Modulation(w nn.Weights, cfg Config, vec *Node) *Node {
 	vec = nn.SiLU(vec)
 	var all []*Node
-	for i := range cfg.Double {
-		for _, stream := range []string{"img", "txt"} {
-			all = append(all, w.In(fmt.Sprintf("double_blocks.%d.%s_mod.lin", i, stream)).Linear(vec))
-		}
+	for _, layer := range cfg.ModulationLayers() {
+		all = append(all, w.In(layer).Linear(vec))
 	}
-	for i := range cfg.Single {
-		all = append(all, w.In(fmt.Sprintf("single_blocks.%d.modulation.lin", i)).Linear(vec))
-	}
-	all = append(all, w.In("final_layer.adaLN_modulation.1").Linear(vec))
 	return Concatenate(all, -1)
 }
+
+// ModulationLayers lists the layers that Modulation puts together, in order.
+func (c Config) ModulationLayers() (list []string) {
+	for i := range c.Double {
+		for _, stream := range []string{"img", "txt"} {
+			list = append(list, fmt.Sprintf("double_blocks.%d.%s_mod.lin", i, stream))
+		}
+	}
+	for i := range c.Single {
+		list = append(list, fmt.Sprintf("single_blocks.%d.modulation.lin", i))
+	}
+	return append(list, "final_layer.adaLN_modulation.1")
+}
+
+// ModulationOf is one layer's share of Modulation, [B, n·Dim]; w is scoped to the layer.
+func ModulationOf(w nn.Weights, vec *Node) *Node { return w.Linear(nn.SiLU(vec)) }
 
 // A modulation is one adaptive layer norm, each part [B,1,D]; the final layer
 // has no gate.

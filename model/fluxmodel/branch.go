@@ -2,8 +2,10 @@ package fluxmodel
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -47,6 +49,7 @@ func (b *branch) Close() {
 	if b.tea != nil {
 		b.tea.finalize()
 	}
+	_ = b.t.Store.Settle() // as above
 }
 
 // prepare projects a branch's text and computes the modulations of all steps in
@@ -75,13 +78,11 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	}
 	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
 	b := &branch{t: t, txt: out[1:], graphs: stepGraphs{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
-	err = out[0].ConstBytes(func(data []byte) {
-		size := len(data) / steps
-		for i := range steps {
-			b.mods = append(b.mods, slices.Clone(data[i*size:(i+1)*size]))
-		}
-	})
-	err = errors.Join(err, out[0].FinalizeAll())
+	if byLayers(cfg) {
+		b.mods, err = t.modulations(out[0], steps)
+	} else {
+		b.mods, err = split(nil, out[0], steps)
+	}
 	if d.TeaCache != 0 {
 		b.tea = &teaCache{threshold: d.TeaCache}
 	}
@@ -97,7 +98,59 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	return b, nil
 }
 
-// conditioning returns the graph that prepare runs.
+// split appends the rows of a tensor [steps,n] to those of each step, and finalises it.
+func split(rows [][]byte, t *tensors.Tensor, steps int) ([][]byte, error) {
+	if rows == nil {
+		rows = make([][]byte, steps)
+	}
+	err := t.ConstBytes(func(data []byte) {
+		size := len(data) / steps
+		for i := range steps {
+			rows[i] = append(rows[i], data[i*size:(i+1)*size]...)
+		}
+	})
+	return rows, errors.Join(err, t.FinalizeAll())
+}
+
+// wholeUpTo is the width of a transformer whose modulations are all made in one graph. Those of a
+// wider one are a quarter of its weights, and each layer's are made for itself. It follows from the
+// model alone, since the last bits of the two may differ.
+var wholeUpTo = 1024
+
+func byLayers(c flux.Config) bool { return c.Dim > wholeUpTo }
+
+// modulations returns all steps' modulations of conditioning vectors [steps,Dim], which it
+// finalises, layer by layer: lean, a layer's weights go before the next one's come.
+func (t *Transformer) modulations(vec *tensors.Tensor, steps int) (mods [][]byte, err error) {
+	defer func() { err = errors.Join(err, vec.FinalizeAll()) }()
+	for _, layer := range t.Config.ModulationLayers() {
+		kind := strings.Map(func(r rune) rune { // without the block's number
+			if r >= '0' && r <= '9' {
+				return -1
+			}
+			return r
+		}, layer)
+		out, err := t.Runner.RunKeeping(exec.Graph{
+			Name: fmt.Sprintf("modulation %s %s", exec.ConfigName(t.Config), kind), Scope: layer + ".",
+			Build: func(w nn.Weights, in []*graph.Node) []*graph.Node { return []*graph.Node{flux.ModulationOf(w, in[0])} },
+		}, t.Store, nil, []*tensors.Tensor{vec})
+		if err != nil {
+			return nil, err
+		}
+		if mods, err = split(mods, out[0], steps); err != nil {
+			return nil, err
+		}
+		if t.Lean {
+			if err := t.Store.ReleaseExcept(StepWeight); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return mods, nil
+}
+
+// conditioning returns the graph that prepare runs: all modulations, or the vector that they are
+// made of.
 func conditioning(cfg flux.Config) exec.Graph {
 	return exec.Graph{
 		Name: "conditioning " + exec.ConfigName(cfg),
@@ -106,7 +159,11 @@ func conditioning(cfg flux.Config) exec.Graph {
 			if !cfg.Guidance {
 				g = nil
 			}
-			out := []*graph.Node{flux.Modulation(w, cfg, flux.Embed(w, cfg, in[0], g, in[2]))}
+			vec := flux.Embed(w, cfg, in[0], g, in[2])
+			if !byLayers(cfg) {
+				vec = flux.Modulation(w, cfg, vec)
+			}
+			out := []*graph.Node{vec}
 			for _, txt := range in[3:] {
 				out = append(out, flux.EmbedText(w, txt))
 			}

@@ -53,7 +53,7 @@ func (o ImageOpener) Open(a *eligen.Adapter) (family.Images, []family.AdapterErr
 			errs = append(errs, family.AdapterError{Argument: argument, Err: err})
 		}
 	}
-	i := &images{dtype: o.Transformer.Computed}
+	i := &images{dtype: o.Transformer.Numbers.DType}
 	attempt("source", func() (err error) {
 		if i.adapter, err = o.adapter(a.Path); err != nil {
 			return err

@@ -3,6 +3,7 @@ package fluxmodel
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -20,9 +21,10 @@ import (
 
 // DiT is a model's transformer, as an engine holds it.
 type DiT struct {
-	Config   flux.Config
-	Loader   weights.Loader
-	Computed dtypes.DType
+	Config flux.Config
+	Loader weights.Loader
+	family.Numbers
+	Digest eligen.Digest // of the weights
 }
 
 var _ family.Transformer = (*DiT)(nil)
@@ -30,16 +32,30 @@ var _ family.Transformer = (*DiT)(nil)
 // Weights returns what its weights are read from.
 func (p *DiT) Weights() weights.Loader { return p.Loader }
 
+// Held returns weights as they are held in memory: of integers, the matrices of its blocks that
+// steps read. Modulations are read once a picture.
+func (p *DiT) Held(over weights.Loader) (weights.Loader, error) {
+	key := p.Digest
+	if over != p.Loader {
+		key = "" // LoRAs are in it
+	}
+	return weights.Integers(over, p.Rows, func(name string) bool { return strings.Contains(name, "_blocks.") && StepWeight(name) }, key)
+}
+
 // DType returns what it computes in.
-func (p *DiT) DType() dtypes.DType { return p.Computed }
+func (p *DiT) DType() dtypes.DType { return p.Numbers.DType }
 
 // Shape returns its sizes.
 func (p *DiT) Shape() family.Shape {
 	c := p.Config
 	return family.Shape{
 		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores(),
+		Layered: byLayers(c),
 	}
 }
+
+// Scopes lists its blocks.
+func (p *DiT) Scopes() []string { return Scopes(p.Config) }
 
 // StepWeight reports whether a step's graph reads a weight.
 func (*DiT) StepWeight(name string) bool { return StepWeight(name) }
@@ -62,7 +78,7 @@ func (p *DiT) Begin(ctx context.Context, h family.Host, w family.Work) (sample.B
 	if t.Store, err = w.Store(); err != nil {
 		return nil, nil, err
 	}
-	t.Lean = h.Lean(t.Store)
+	t.Lean, t.Room = h.Lean(t.Store), w.Room
 	return t.Begin(ctx, w.Denoise)
 }
 

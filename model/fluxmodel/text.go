@@ -6,9 +6,8 @@ package fluxmodel
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
-
-	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/encode"
@@ -16,6 +15,7 @@ import (
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/rows"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/weights"
@@ -26,7 +26,7 @@ type Text struct {
 	TextConfig
 	T5Weights, CLIPWeights weights.Loader
 	Tokens                 *Tokenizers
-	DType                  dtypes.DType
+	family.Numbers
 
 	Digest       eligen.Digest // of the weights
 	EntityLength int           // T5 tokens of an entity's prompt
@@ -37,13 +37,13 @@ type Text struct {
 var _ family.LayeredEncoders = (*Text)(nil)
 
 // Under returns the encoders under LoRAs.
-func (p *Text) Under(lay func(part lora.Part, base weights.Loader) (family.Layered, error)) (family.Encoders, error) {
+func (p *Text) Under(lay func(part lora.Part, base weights.Loader, held family.Held) (family.Layered, error)) (family.Encoders, error) {
 	under := *p
 	var err error
-	if under.t5Under, err = lay(lora.T5, p.T5Weights); err != nil {
+	if under.t5Under, err = lay(lora.T5, p.T5Weights, p.heldT5); err != nil {
 		return nil, err
 	}
-	if under.clipUnder, err = lay(lora.CLIP, p.CLIPWeights); err != nil {
+	if under.clipUnder, err = lay(lora.CLIP, p.CLIPWeights, nil); err != nil {
 		return nil, err
 	}
 	return &under, nil
@@ -51,7 +51,7 @@ func (p *Text) Under(lay func(part lora.Part, base weights.Loader) (family.Layer
 
 // store returns the store of one encoder, under its LoRAs.
 func (p *Text) store(h family.Host, name string, base weights.Loader, under family.Layered) (*exec.Store, error) {
-	if under.Loader != nil {
+	if under.Key != "" {
 		base = under.Loader
 	}
 	s, err := h.Store(name+" "+string(p.Digest)+under.Key, base, p.DType)
@@ -62,10 +62,58 @@ func (p *Text) store(h family.Host, name string, base weights.Loader, under fami
 }
 
 // Bytes returns how many bytes of weights are held while prompts are read.
-func (p *Text) Bytes() int64 { return exec.NewStore(nil, p.T5Weights, p.DType).Whole() }
+func (p *Text) Bytes() int64 { return exec.NewStore(nil, p.planned(), p.DType).Whole() }
 
-// Scores returns how many attention scores T5's layers compute for a prompt.
+// planned returns T5's weights as they would be held.
+func (p *Text) planned() weights.Loader {
+	if p.Rows == "" {
+		return p.T5Weights
+	}
+	return rows.Over(p.T5Weights, p.Rows, t5Matrix)
+}
+
+// Plan finds what of T5 is held within a number of bytes.
+func (p *Text) Plan(room int64, unpack bool) exec.Plan {
+	return p.plan(exec.NewStore(nil, p.planned(), p.DType), room, unpack)
+}
+
+func (p *Text) plan(s *exec.Store, room int64, unpack bool) exec.Plan {
+	return s.Plan(p.scopes(), every, room, unpack)
+}
+
+func every(string) bool { return true }
+
+// scopes lists T5's layers, where each is a graph.
+func (p *Text) scopes() (list []string) {
+	if encode.ByLayers(p.T5) {
+		for i := range p.T5.Layers {
+			list = append(list, text.T5Scope(i))
+		}
+	}
+	return list
+}
+
+// heldT5 returns T5's weights as they are held in memory.
+func (p *Text) heldT5(over weights.Loader) (weights.Loader, error) {
+	key := p.Digest
+	if over != p.T5Weights {
+		key = "" // LoRAs are in it
+	}
+	return weights.Integers(over, p.Rows, t5Matrix, key)
+}
+
+// t5Matrix reports whether a weight of T5 is held as integers where a model's are: all matrices of
+// its layers but the table of positions.
+func t5Matrix(name string) bool {
+	return strings.HasPrefix(name, "encoder.block.") && !strings.Contains(name, "relative_attention_bias")
+}
+
+// Scores returns how many attention scores T5's layers compute for a prompt, or, where each layer
+// is a graph, one of them, with what becomes of them there.
 func (p *Text) Scores(tokens int) int64 {
+	if encode.ByLayers(p.T5) {
+		return 3 * int64(p.T5.Heads) * int64(tokens) * int64(tokens)
+	}
 	return int64(p.T5.Layers*p.T5.Heads) * int64(tokens) * int64(tokens)
 }
 
@@ -80,8 +128,18 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 		return nil, err
 	}
 	encoders := encode.Text{T5: p.T5, CLIP: p.CLIP, Runner: h.Runner()}
-	if encoders.T5Store, err = p.store(h, "t5", p.T5Weights, p.t5Under); err != nil {
+	t5, err := p.heldT5(p.T5Weights)
+	if err != nil {
 		return nil, err
+	}
+	if encoders.T5Store, err = p.store(h, "t5", t5, p.t5Under); err != nil {
+		return nil, err
+	}
+	if encode.ByLayers(p.T5) {
+		plan := p.plan(encoders.T5Store, h.Room(p.Scores(as.Length)), !h.Lean(encoders.T5Store))
+		if err := encoders.T5Store.Stream(plan, p.scopes(), every); err != nil {
+			return nil, err
+		}
 	}
 	if as.Pooled {
 		// A prompt with a vector is a render's: its entities' prompts come next.

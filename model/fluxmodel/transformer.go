@@ -32,6 +32,7 @@ type Transformer struct {
 	// Lean frees weights that the steps don't need before the first of them: the
 	// modulations' are a quarter of FLUX.1, and are used once a picture.
 	Lean bool
+	Room int64 // bytes that weights of steps may take; 0 is no limit. Blocks that don't fit pass through
 	// Later are graphs that will be wanted after this, to be compiled along with
 	// the steps'.
 	Precompile []exec.CompileRequest
@@ -113,6 +114,11 @@ func (t *Transformer) ready(positive, negative *branch) error {
 			return err
 		}
 	}
+	scopes := Scopes(t.Config)
+	plan := t.Store.Plan(scopes, StepWeight, t.Room, !t.Lean)
+	if err := t.Store.Stream(plan, scopes, StepWeight); err != nil {
+		return err
+	}
 	requests := append(positive.requests(t.Store), t.Precompile...)
 	if negative != nil {
 		requests = append(requests, negative.requests(t.Store)...)
@@ -120,7 +126,19 @@ func (t *Transformer) ready(positive, negative *branch) error {
 	return t.Runner.CompileAll(requests...)
 }
 
-// stepWeight reports whether a step's graph reads a weight.
+// Scopes lists what the names of each block's weights begin with, in the order in which steps run
+// the blocks.
+func Scopes(c flux.Config) (list []string) {
+	for i := range c.Double {
+		list = append(list, fmt.Sprintf("double_blocks.%d.", i))
+	}
+	for i := range c.Single {
+		list = append(list, fmt.Sprintf("single_blocks.%d.", i))
+	}
+	return list
+}
+
+// StepWeight reports whether a step's graph reads a weight.
 func StepWeight(name string) bool {
 	for _, p := range []string{"txt_in.", "time_in.", "guidance_in.", "vector_in.", "final_layer.adaLN_modulation."} {
 		if strings.HasPrefix(name, p) {

@@ -34,7 +34,12 @@ func (w Weights) Linear(x *Node) *Node {
 // LinearNoBias returns x·Wᵀ for PyTorch's weight [out, in], and what updates add to it.
 func (w Weights) LinearNoBias(x *Node) *Node {
 	weight := w("weight")
-	y := MatMulT(x, weight)
+	var y *Node
+	if scale := rowsOf(weight); scale != nil {
+		y = matMulRows(x, weight, scale)
+	} else {
+		y = MatMulT(x, weight)
+	}
 	for i := 0; weight.GetAlias() != ""; i++ {
 		u := updateOf(weight, i)
 		if u.A == nil {
@@ -58,7 +63,9 @@ func Attach(weight *Node, name string, updates []Update) {
 	if len(updates) == 0 {
 		return
 	}
-	weight.WithAlias("/weight " + name)
+	if weight.GetAlias() == "" {
+		weight.WithAlias("/weight " + name)
+	}
 	for i, u := range updates {
 		for part, n := range map[string]*Node{"A": u.A, "B": u.B, "s": u.S} {
 			n.WithAlias(updateAlias(weight, part, i))

@@ -2,6 +2,7 @@ package text
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -131,26 +132,50 @@ func T5(w nn.Weights, c T5Config, ids *Node, trace ...Trace) *Node {
 	if len(trace) > 0 {
 		t = trace[0]
 	}
-	bias := t5PositionBias(w(t5Bias), ids.Shape().Dimensions[1]) // [1,H,L,L]
+	x, bias := T5Begin(w, ids)
 	t.see("position_bias", bias)
-	x := Gather(w(t5Embedding), InsertAxes(ids, -1)) // [B,L,D]
 	for i := range c.Layers {
-		b := w.In(fmt.Sprintf("encoder.block.%d.layer", i))
-		attn := b.In("0.SelfAttention")
-		h := nn.RMSNorm(x, b("0.layer_norm.weight"), 1e-6)
-		q := nn.SplitHeads(attn.In("q").LinearNoBias(h), c.Heads) // [B,H,L,d]
-		k := nn.SplitHeads(attn.In("k").LinearNoBias(h), c.Heads)
-		v := nn.SplitHeads(attn.In("v").LinearNoBias(h), c.Heads)
-		h = nn.MergeHeads(nn.Attention(q, k, v, 1, bias)) // [B,L,H·d]
-		x = Add(x, attn.In("o").LinearNoBias(h))
-
-		ff := b.In("1.DenseReluDense")
-		h = nn.RMSNorm(x, b("1.layer_norm.weight"), 1e-6)
-		h = Mul(nn.GELUTanh(ff.In("wi_0").LinearNoBias(h)), ff.In("wi_1").LinearNoBias(h)) // [B,L,FF]
-		x = Add(x, ff.In("wo").LinearNoBias(h))
+		x = T5Layer(w.In(fmt.Sprintf("encoder.block.%d", i)), c, x, bias)
 		t.see(fmt.Sprintf("block.%d", i), x)
 	}
+	return T5End(w, x)
+}
+
+// T5Begin, T5Layer for each layer, and T5End are [T5] cut into graphs, so that no more of a large
+// encoder than a layer need be in memory. Begin returns the layers' input [B,L,Dim] and the
+// position bias [1,H,L,L] of ids [B,L].
+func T5Begin(w nn.Weights, ids *Node) (x, bias *Node) {
+	return Gather(w(t5Embedding), InsertAxes(ids, -1)), t5PositionBias(w(t5Bias), ids.Shape().Dimensions[1])
+}
+
+// T5Layer runs a layer on x [B,L,Dim]; w is scoped to it.
+func T5Layer(w nn.Weights, c T5Config, x, bias *Node) *Node {
+	b := w.In("layer")
+	attn := b.In("0.SelfAttention")
+	h := nn.RMSNorm(x, b("0.layer_norm.weight"), 1e-6)
+	q := nn.SplitHeads(attn.In("q").LinearNoBias(h), c.Heads) // [B,H,L,d]
+	k := nn.SplitHeads(attn.In("k").LinearNoBias(h), c.Heads)
+	v := nn.SplitHeads(attn.In("v").LinearNoBias(h), c.Heads)
+	h = nn.MergeHeads(nn.Attention(q, k, v, 1, bias)) // [B,L,H·d]
+	x = Add(x, attn.In("o").LinearNoBias(h))
+
+	ff := b.In("1.DenseReluDense")
+	h = nn.RMSNorm(x, b("1.layer_norm.weight"), 1e-6)
+	h = Mul(nn.GELUTanh(ff.In("wi_0").LinearNoBias(h)), ff.In("wi_1").LinearNoBias(h)) // [B,L,FF]
+	return Add(x, ff.In("wo").LinearNoBias(h))
+}
+
+// T5End returns the hidden states [B,L,Dim] of the last layer's result.
+func T5End(w nn.Weights, x *Node) *Node {
 	return nn.RMSNorm(x, w("encoder.final_layer_norm.weight"), 1e-6)
+}
+
+// T5Scope is what the names of a layer's weights begin with.
+func T5Scope(layer int) string { return fmt.Sprintf("encoder.block.%d.", layer) }
+
+// T5LayerWeight reports whether a weight is of one of the layers. The table of positions is of all.
+func T5LayerWeight(name string) bool {
+	return strings.HasPrefix(name, "encoder.block.") && name != t5Bias
 }
 
 // t5PositionBias spreads table [buckets,H] to [1,H,L,L] over (query, key).

@@ -48,7 +48,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dtype, computed, err := s.DType(m, "bfloat16")
+	n, err := s.DType(m, "bfloat16")
 	if err != nil {
 		return nil, err
 	}
@@ -75,17 +75,17 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	}
 	tokens := fluxmodel.Checked(p.TextConfig, load)
 	r.Spec = spec(p, tokens)
-	r.Spec.Family, r.Spec.DType = m.Family, dtype
+	r.Spec.Family, r.Spec.DType, r.Spec.Computed = m.Family, n.Name, n.Rounded()
 	if err := p.handles(&r.Spec, digests); err != nil {
 		return nil, err
 	}
 	r.Encoders = &fluxmodel.Text{
-		TextConfig: p.TextConfig, T5Weights: p.t5, CLIPWeights: p.clip, Tokens: tokens, DType: computed,
+		TextConfig: p.TextConfig, T5Weights: p.t5, CLIPWeights: p.clip, Tokens: tokens, Numbers: n,
 		Digest: r.Spec.Text, EntityLength: r.Spec.EntityPrompt.Length,
 	}
-	dit := &fluxmodel.DiT{Config: p.ditConfig, Loader: p.dit, Computed: computed}
+	dit := &fluxmodel.DiT{Config: p.ditConfig, Loader: p.dit, Numbers: n, Digest: r.Spec.Transformer}
 	r.Transformer, r.Autoencoder = dit, &fluxmodel.VAE{Config: p.aeConfig, Loader: p.ae}
-	r.LoRA, r.Images = weights.ParseLoRA, fluxmodel.ImageOpener{Family: m.Family, DType: dtype, Transformer: dit}.Open
+	r.LoRA, r.Images = weights.ParseLoRA, fluxmodel.ImageOpener{Family: m.Family, DType: n.Computed, Transformer: dit}.Open
 	r.EliGen = func() (*weights.Checkpoint, eligen.Digest, error) { return eligenLoRA(dir, loraFolders(m.Path, s)...) }
 	return r, nil
 }

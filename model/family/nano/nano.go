@@ -319,7 +319,7 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dtype, computed, err := s.DType(m, "float32")
+	numbers, err := s.DType(m, "float32")
 	if err != nil {
 		return nil, err
 	}
@@ -347,15 +347,15 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	}
 	tokens := fluxmodel.Checked(cfg, load)
 	r.Spec = man.spec(tokens)
-	r.Spec.Family, r.Spec.DType = m.Family, dtype
-	r.Spec.Text = family.Digest("text", dtype, cfg, slices.Concat(digests, n.digests[n.t5], n.digests[n.clip])...)
-	r.Spec.Transformer = family.Digest("transformer", dtype, man.Transformer, n.digests[n.dit]...)
+	r.Spec.Family, r.Spec.DType, r.Spec.Computed = m.Family, numbers.Name, numbers.Rounded()
+	r.Spec.Text = family.Digest("text", numbers.Name, cfg, slices.Concat(digests, n.digests[n.t5], n.digests[n.clip])...)
+	r.Spec.Transformer = family.Digest("transformer", numbers.Name, man.Transformer, n.digests[n.dit]...)
 	r.Spec.Autoencoder = family.Digest("autoencoder", "float32", man.Autoencoder, n.digests[n.ae]...)
 	r.Encoders = &fluxmodel.Text{
-		TextConfig: cfg, T5Weights: n.t5, CLIPWeights: n.clip, Tokens: tokens, DType: computed,
+		TextConfig: cfg, T5Weights: n.t5, CLIPWeights: n.clip, Tokens: tokens, Numbers: numbers,
 		Digest: r.Spec.Text, EntityLength: man.EntityTextLength,
 	}
-	part := &fluxmodel.DiT{Config: man.Transformer, Loader: n.dit, Computed: computed}
+	part := &fluxmodel.DiT{Config: man.Transformer, Loader: n.dit, Numbers: numbers, Digest: r.Spec.Transformer}
 	r.Transformer, r.Autoencoder, r.LoRA = part, &fluxmodel.VAE{Config: man.Autoencoder, Loader: n.ae}, weights.ParseLoRA
 	f.adapters(man, r, part)
 	return r, nil
@@ -411,7 +411,7 @@ func (f Folder) tokenizers() (load func() (*text.T5Tokenizer, *text.CLIPTokenize
 
 // adapters has a model open its own adapters when a scene asks for them.
 func (f Folder) adapters(man Manifest, r *family.Model, dit *fluxmodel.DiT) {
-	o := fluxmodel.ImageOpener{Family: r.Spec.Family, DType: r.Spec.DType, Transformer: dit}
+	o := fluxmodel.ImageOpener{Family: r.Spec.Family, DType: dit.Computed, Transformer: dit}
 	own := func(name string) (*weights.Checkpoint, []eligen.Digest, error) {
 		if man.Vision == nil || man.IP == nil {
 			return nil, nil, fmt.Errorf("%s says nothing of an IP-Adapter and of the vision tower that reads pictures: this model takes none",

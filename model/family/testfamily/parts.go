@@ -29,6 +29,11 @@ type encoder struct {
 // Bytes returns what its weights take.
 func (e *encoder) Bytes() int64 { return exec.NewStore(nil, e.weights, e.dtype).Whole() }
 
+// Plan holds all.
+func (e *encoder) Plan(room int64, unpack bool) exec.Plan {
+	return exec.NewStore(nil, e.weights, e.dtype).Plan(nil, func(string) bool { return true }, room, unpack)
+}
+
 // Scores returns 0: this encoder has no attention.
 func (e *encoder) Scores(int) int64 { return 0 }
 
@@ -61,8 +66,14 @@ type transformer struct {
 // Weights returns what its weights are read from.
 func (t *transformer) Weights() weights.Loader { return t.weights }
 
+// Held returns weights as they are: this family holds none in integers.
+func (t *transformer) Held(over weights.Loader) (weights.Loader, error) { return over, nil }
+
 // DType returns what it computes in.
 func (t *transformer) DType() dtypes.DType { return t.dtype }
+
+// Scopes returns none: this family's blocks are all held.
+func (t *transformer) Scopes() []string { return nil }
 
 // StepWeight returns true for all weights: nothing is computed before the steps.
 func (t *transformer) StepWeight(string) bool { return true }

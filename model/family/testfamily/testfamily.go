@@ -69,9 +69,13 @@ func resolve(m eligen.Model, s family.Settings) (_ *family.Model, err error) {
 	if m.Path == "" {
 		return nil, errors.New("the test family has no weights of its own: give the folder of some")
 	}
-	name, dtype, err := s.DType(m, "float32")
+	numbers, err := s.DType(m, "float32")
 	if err != nil {
 		return nil, err
+	}
+	name, dtype := numbers.Name, numbers.DType
+	if numbers.Rows != "" {
+		return nil, fmt.Errorf("this family has no matrices to hold as %s", name)
 	}
 	c, err := weights.Open(filepath.Join(m.Path, File))
 	if err != nil {
