@@ -516,7 +516,7 @@ func TestCancel(t *testing.T) {
 func TestSilence(t *testing.T) {
 	m := model()
 	s, c := start(t, m)
-	c.Stall = 50 * time.Millisecond
+	c.Stall = 250 * time.Millisecond
 	var n atomic.Int32
 	s.Fault = func(w http.ResponseWriter, r *http.Request, cdn bool) bool {
 		if !cdn || n.Add(1) > 2 {

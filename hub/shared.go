@@ -10,10 +10,10 @@ import (
 	"github.com/eligen/eligen/internal/files"
 )
 
-// huggingface_hub, from version 2.4 on, keeps contents that it fetched from Xet storage once for all
-// repositories, in <cache>/blobs/<xx>/<Xet hash>. A repository's blob is then a link to that, and the file
-// <Xet hash>.refs lists the blobs that are. Such blobs are read as any other. When they are removed, so is the
-// content that nobody refers to any more.
+// huggingface_hub 2.4 keeps contents that it fetched from Xet storage once for all repositories, in
+// <cache>/blobs/<xx>/<Xet hash>. A repository's blob is then a link to that, and the file <Xet hash>.refs lists
+// the blobs that are. Such blobs are read as any other. When they are removed, so is the content that nobody
+// refers to any more.
 
 // sharedBlobs returns the shared contents that blobs of the repository are links to.
 func (c repoCache) sharedBlobs() (list []string) {
