@@ -142,17 +142,18 @@ func (i *Info) Names() []string {
 	return names
 }
 
-// reserved are names that Windows gives to devices.
-var reserved = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$`)
+// drive begins a path on a disk of its own, on Windows.
+var drive = regexp.MustCompile(`^[A-Za-z]:`)
 
 // checkName returns an error for a file's name that would lead out of its folder, on this system or on
-// another one that the folder is copied to.
+// another one that the folder is copied to, or that this system can't have.
 func checkName(name string) error {
-	bad := name == "" || len(name) > 1000 || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name)) ||
-		strings.ContainsAny(name, "\\:\x00")
+	bad := name == "" || len(name) > 1000 || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name))
+	for part := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '/' || r == '\\' }) {
+		bad = bad || part == ".." || drive.MatchString(part)
+	}
 	for part := range strings.SplitSeq(name, "/") {
-		bad = bad || part == ".." || part == "." || part == "" || len(part) > 255 || reserved.MatchString(part) ||
-			strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ")
+		bad = bad || len(part) > 255 || strings.HasPrefix(part, `\`)
 	}
 	for _, r := range name {
 		bad = bad || r < ' ' || r == 0x7f
@@ -168,7 +169,7 @@ var commitOf = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 // checkRevision returns an error for a revision that git could not have.
 func checkRevision(revision string) error {
-	if err := checkName(revision); err != nil || strings.HasPrefix(revision, "-") || strings.ContainsAny(revision, " ~^?*[") {
+	if err := checkName(revision); err != nil || strings.HasPrefix(revision, "-") || strings.ContainsAny(revision, " ~^:?*[\\") {
 		return fmt.Errorf("%q is no revision: give a branch, a tag or a commit", revision)
 	}
 	return nil
