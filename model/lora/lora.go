@@ -244,7 +244,7 @@ func (p *parsing) finish(settings map[Part]*Settings) error {
 			return err
 		}
 		for _, c := range list {
-			if s := settings[m.part]; s != nil && math.IsNaN(c.alpha) && c.rank > 0 {
+			if s := settings[m.part]; s != nil && math.IsNaN(c.alpha) && (c.rank > 0 || c.role == "lokr" && s.rank > 0) {
 				s.apply(c)
 				if m.part == Transformer {
 					f.Reading = s.newly

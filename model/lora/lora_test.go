@@ -315,6 +315,10 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 	file := func(more ...any) memory {
 		return tensors(append([]any{prefix + "to_q.lora_A.weight", []int{4, width}, prefix + "to_q.lora_B.weight", []int{width, 4}}, more...)...)
 	}
+	loha := func() memory {
+		return tensors(prefix+"to_q.hada_w1_a", []int{width, 4}, prefix+"to_q.hada_w1_b", []int{4, width},
+			prefix+"to_q.hada_w2_a", []int{width, 4}, prefix+"to_q.hada_w2_b", []int{4, width})
+	}
 	number := func(x float32) memory {
 		return memory{{Name: prefix + "to_q.alpha", Tensor: tensor.Tensor{Data: []float32{x}}}}
 	}
@@ -346,6 +350,7 @@ func TestAlphaIsFoundWhereTrainersPutIt(t *testing.T) {
 		{"beside the file, all of it", file(), "", config(`{"lora_alpha": 16, "use_rslora": true, "alpha_pattern": {"to_q": 1}}`), 1. / 2, true},
 		{"a pattern, and PEFT's own alpha of 8", file(), `{"transformer.alpha_pattern": {"to_k": 1}}`, nil, 8. / 4, true},
 		{"rsLoRA, and PEFT's own alpha of 8", file(), "", config(`{"use_rslora": true}`), 8. / 2, true},
+		{"beside a file of LoHa's", loha(), "", config(`{"peft_type": "LOHA", "r": 4, "alpha": 6, "alpha_pattern": {}}`), 6. / 4, true},
 		{"metadata of text encoders", file(), `{"text_encoder.lora_alpha": 8}`, nil, 1, false},
 	} {
 		var metadata map[string]string

@@ -2,6 +2,7 @@ package lora
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -13,6 +14,7 @@ type Settings struct {
 	alpha    float64 // of every module
 	patterns []pattern
 	root     bool // alpha is divided by the square root of the rank (rsLoRA)
+	rank     int  // of a LoKr's or LoHa's modules; 0 is their factors'
 
 	newly string // what tells the settings apart that no earlier version read; "" for none
 }
@@ -70,11 +72,29 @@ func ReadConfig(data []byte) (*Settings, error) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return nil, fmt.Errorf("it is not a JSON object: %w", err)
 	}
-	field := func(name string) json.RawMessage { return fields[name] }
+	var kind string
+	if err := json.Unmarshal([]byte(cmp.Or(string(fields["peft_type"]), `""`)), &kind); err != nil {
+		return nil, fmt.Errorf("peft_type is %s, no string", fields["peft_type"])
+	}
+	lycoris := kind == "LOHA" || kind == "LOKR"
+	field := func(name string) json.RawMessage {
+		if name == "lora_alpha" && lycoris {
+			name = "alpha"
+		}
+		return fields[name]
+	}
 	if !saysScale(field) {
 		return nil, nil
 	}
-	return readSettings(field)
+	s, err := readSettings(field)
+	if err != nil || !lycoris {
+		return s, err
+	}
+	// PEFT scales by its own rank, also where both factors of a LoKr are whole.
+	if err := json.Unmarshal(fields["r"], &s.rank); err != nil || s.rank < 1 {
+		return nil, fmt.Errorf("r is %s, no rank", fields["r"])
+	}
+	return s, nil
 }
 
 // saysScale reports whether settings say anything of how strong a LoRA is.
@@ -153,7 +173,7 @@ func inOrder(object json.RawMessage, f func(key string, value json.RawMessage) e
 
 // apply gives a change without an alpha of its own the settings'.
 func (s *Settings) apply(c *change) {
-	c.alpha, c.root = s.alpha, s.root
+	c.alpha, c.root, c.rank = s.alpha, s.root, cmp.Or(s.rank, c.rank)
 	name := trim(c.stem)
 	if _, rest, ok := encoder(c.stem); ok {
 		name = rest
