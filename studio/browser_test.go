@@ -18,7 +18,7 @@ import (
 
 // A tab is a scene in a studio, and a page that shows it in a real Chromium.
 type tab struct {
-	t      *testing.T
+	t      testing.TB
 	ctx    context.Context
 	file   string // the scene's
 	url    string
@@ -27,7 +27,7 @@ type tab struct {
 }
 
 // chromium returns a browser to test with, or skips.
-func chromium(t *testing.T) string {
+func chromium(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -39,12 +39,12 @@ func chromium(t *testing.T) string {
 }
 
 // open serves a scene, made by the engine paint.
-func open(t *testing.T, name, text string) *tab {
+func open(t testing.TB, name, text string) *tab {
 	t.Helper()
 	return openWith(t, name, text, "paint")
 }
 
-func openWith(t *testing.T, name, text, engine string) *tab {
+func openWith(t testing.TB, name, text, engine string) *tab {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "scenes", name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

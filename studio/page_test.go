@@ -57,8 +57,11 @@ func TestSettings(t *testing.T) {
 	x := open(t, "harbor.hcl", harbor).show(1440, 900)
 	x.enter("#set-steps", "12")
 	x.saved(func(s string) bool { return strings.Contains(s, "sea\"\n\n  sampler {\n    steps = 12\n  }\n}") })
-	x.do(chromedp.Evaluate[chromedp.Void]("(f => { f.focus(); f.select() })(document.querySelector('#set-steps'))"), chromedp.KeyEvent("\b"),
-		chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+	x.do(chromedp.Evaluate[chromedp.Void](`(f => {
+		f.focus(); f.value = ''; f.dispatchEvent(new InputEvent('input', {bubbles: true}))
+	})(document.querySelector('#set-steps'))`))
+	x.do(chromedp.Evaluate[chromedp.Void]("new Promise(r => requestAnimationFrame(() => setTimeout(r)))", chromedp.EvalAwaitPromise))
+	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
 	x.saved(func(s string) bool { return !strings.Contains(s, "steps") })
 	x.click(`.ents li[data-entity="entity.duck"]`)
 	x.enter("#entity-prompt", `a "rubber" duck`)

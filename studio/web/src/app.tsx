@@ -92,7 +92,7 @@ function Tools({ s }: { s: State }) {
         <input type="range" id="opacity" min="0" max="100" value={s.opacity * 100} style={{ '--v': `${s.opacity * 100}%` }}
           onInput={e => set({ opacity: Number(e.currentTarget.value) / 100 })} />
       </span>
-      <button class="btn bare low num" aria-label={`Zoom ${Math.round(s.zoom * 100)} % of what fits. Fit`} title="Fit (0)" onClick={() => set({ zoom: 1, pan: [0, 0] })}>
+      <button class="btn bare low num" title="Fit (0)" onClick={() => set({ zoom: 1, pan: [0, 0] })}>
         Fit<span class="dim wide">{Math.round(s.zoom * 100)} %</span></button>
     </div>
   );

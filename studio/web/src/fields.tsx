@@ -1,5 +1,28 @@
 // Fields that send what was typed when it is finished: Enter, or leaving the field. Escape puts back.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+/** What is typed, and the value it is of: one that changes meanwhile doesn't overwrite what is typed. */
+function useTyped(value: string, on: (value: string) => void) {
+  const [text, setText] = useState(value), typing = useRef(false);
+  useEffect(() => {
+    if (!typing.current) setText(value);
+  }, [value]);
+  return {
+    text,
+    type(next: string) {
+      typing.current = true;
+      setText(next);
+    },
+    finish() {
+      if (typing.current && text !== value) on(text);
+      typing.current = false;
+    },
+    leave() {
+      typing.current = false;
+      setText(value);
+    },
+  };
+}
 
 interface FieldProps {
   id?: string; label: string; value: string; on: (value: string) => void;
@@ -7,23 +30,19 @@ interface FieldProps {
 }
 
 export function Field({ id, label, value, on, before, after, placeholder, soft, worked, readOnly, title }: FieldProps) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
-  const finish = () => {
-    if (text !== value) on(text.trim());
-  };
+  const typed = useTyped(value, v => on(v.trim()));
   const keys = (e: KeyboardEvent) => {
-    if (e.key === 'Enter') finish();
+    if (e.key === 'Enter') typed.finish();
     if (e.key === 'Escape') {
-      setText(value);
+      typed.leave();
       (e.target as HTMLElement).blur();
     }
   };
   return (
     <div class={`field${soft ? ' soft' : ''}${worked ? ' fx' : ''}`} title={title}>
       {before && <span>{before}</span>}
-      <input id={id} aria-label={id ? undefined : label} value={text} placeholder={placeholder} readOnly={readOnly || worked} autocomplete="off"
-        spellcheck={false} onInput={e => setText(e.currentTarget.value)} onBlur={finish} onKeyDown={keys} />
+      <input id={id} aria-label={id ? undefined : label} value={typed.text} placeholder={placeholder} readOnly={readOnly || worked} autocomplete="off"
+        spellcheck={false} onInput={e => typed.type(e.currentTarget.value)} onBlur={typed.finish} onKeyDown={keys} />
       {worked && <span class="mono">fx</span>}
       {after && <span>{after}</span>}
     </div>
@@ -31,14 +50,13 @@ export function Field({ id, label, value, on, before, after, placeholder, soft, 
 }
 
 export function Area({ id, value, on, readOnly, rows }: { id: string; value: string; on: (v: string) => void; readOnly?: boolean; rows: number }) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
-  const finish = () => {
-    if (text !== value) on(text);
-  };
+  const typed = useTyped(value, on);
   const keys = (e: KeyboardEvent) => {
-    if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) finish();
-    if (e.key === 'Escape') setText(value);
+    if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) typed.finish();
+    if (e.key === 'Escape') typed.leave();
   };
-  return <textarea id={id} rows={rows} value={text} readOnly={readOnly} onInput={e => setText(e.currentTarget.value)} onBlur={finish} onKeyDown={keys} />;
+  return (
+    <textarea id={id} rows={rows} value={typed.text} readOnly={readOnly} onInput={e => typed.type(e.currentTarget.value)} onBlur={typed.finish}
+      onKeyDown={keys} />
+  );
 }

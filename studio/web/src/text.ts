@@ -41,5 +41,5 @@ export function nameOf(prompt: string, taken: (name: string) => boolean): string
 
 /** A string as HCL writes it. */
 export function quote(s: string): string {
-  return JSON.stringify(s).replace(/\$\{/g, '$${').replace(/%\{/g, '%%{');
+  return JSON.stringify(s).replace(/[$%]\{/g, s => s[0] + s);
 }
