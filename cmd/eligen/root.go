@@ -147,6 +147,7 @@ func helpTopic(name, short string, words [][2]string) *cobra.Command {
 
 var helpEnvironment = [][2]string{
 	{"ELIGEN_CACHE_DIR", "folder of the store, journals, downloads and the console's history (default eligen in the user's cache folder)"},
+	{"ELIGEN_CACHE", "URL of a cache of results that machines share, to use without --cache"},
 	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
 	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},
