@@ -72,6 +72,7 @@ var open = map[string]string{
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",
+	"model/rows":      "bench",
 	"model/flux":      "bench",
 	"model/nn":        "bench",
 	"model/text":      "bench",

@@ -5,6 +5,7 @@
 //	go run ./bench -quick -force            # does everything work?
 //	go run ./bench -python venv/bin/python  # PyTorch, diffsynth and einops are there
 //	go run ./bench -only approximations     # PSNR of the step cache and of tiles
+//	go run ./bench -only quantised          # a block over int8 and int4 against bfloat16 and float32
 //	go run ./bench -only memory             # what plans promise, and what runs take
 //	go run ./bench -only reading            # how fast each kind of file is read
 //
@@ -81,6 +82,7 @@ var parts = []struct {
 	{"pictures", (*bench).pictures},
 	{"clips", (*bench).clips},
 	{"approximations", (*bench).compareApproximations},
+	{"quantised", (*bench).quantised},
 	{"memory", (*bench).promises},
 	{"reading", (*bench).reading},
 }

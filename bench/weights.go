@@ -112,20 +112,37 @@ func writeForm(path, form string, filled bool, list []weights.Weight) (err error
 	return errors.Join(out.Flush(), f.Truncate(int64(len(head))+total))
 }
 
+// randomOf returns the numbers that a name determines.
+func randomOf(name string) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return rand.New(rand.NewPCG(3, h.Sum64()))
+}
+
+// randomise fills bytes, a multiple of eight, with numbers in bfloat16 of at most 2⁻⁵ or so.
+func randomise(r *rand.Rand, b []byte) {
+	for i := 0; i < len(b); i += 8 {
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64()&0x80ff80ff80ff80ff|0x3c003c003c003c00)
+	}
+}
+
+// randomBytes returns n random numbers in bfloat16.
+func randomBytes(name string, n int) []byte {
+	b := make([]byte, (2*n+7)/8*8)
+	randomise(randomOf(name), b)
+	return b[:2*n]
+}
+
 // fill writes a tensor's random numbers, which its name determines, and returns how many bytes.
 func fill(w io.Writer, t tensor.Info) (written int64, err error) {
-	h := fnv.New64a()
-	h.Write([]byte(t.Name))
-	r := rand.New(rand.NewPCG(3, h.Sum64()))
+	r := randomOf(t.Name)
 	format, _ := quant.Of(t.DType)
 	const atOnce = 1 << 16
 	b, numbers := make([]byte, 2*atOnce), make([]float32, atOnce)
 	for left := weights.Elements(t.Shape); left > 0; left -= len(numbers) {
 		numbers = numbers[:min(left, len(numbers))]
-		for i := 0; i < 2*len(numbers); i += 8 { // bfloat16 of at most 2⁻⁵ or so
-			binary.LittleEndian.PutUint64(b[i:], r.Uint64()&0x80ff80ff80ff80ff|0x3c003c003c003c00)
-		}
 		out := b[:2*len(numbers)]
+		randomise(r, b[:(len(out)+7)/8*8])
 		if t.DType != "BF16" {
 			if err := tensor.Fill(numbers, "BF16", out); err != nil {
 				return written, err
