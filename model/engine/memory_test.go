@@ -23,12 +23,15 @@ func TestMemoryPromisesOfFlux(t *testing.T) {
 	}
 	c := xlaCost
 	dev := (&fluxmodel.DiT{Config: flux.Dev}).Shape()
+	entities, _ := c.step(dev, 2, 0)(eligen.StepSizes{Image: 256, Text: 512, Branches: 1,
+		Groups: []eligen.GroupSizes{{Entities: 2, Text: 512, Region: 64}}})
 	small, _ := c.step(dev, 2, 0)(eligen.StepSizes{Image: 16, Text: 64, Branches: 1})
 	for _, p := range []struct {
 		what            string
 		promised, taken int64 // MiB
 	}{
 		{"steps of 80 tokens", (c.program + steps + small) >> 20, 16656},
+		{"steps at 256×256 with two entities", (c.program + steps + entities) >> 20, 17347},
 	} {
 		if off := float64(p.promised)/float64(p.taken) - 1; math.Abs(off) > 0.1 {
 			t.Errorf("%s: %d MiB are promised, %d were taken (%+.0f %%)", p.what, p.promised, p.taken, 100*off)
