@@ -265,60 +265,79 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 	for i, shape := range inputs {
 		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
-	held := map[string]*graph.Node{}
-	parameter := func(name string, shape shapes.Shape) *graph.Node {
-		if held[name] == nil {
-			held[name] = graph.Parameter(p.graph, name, shape)
-			p.weights = append(p.weights, name)
-		}
-		return held[name]
-	}
-	updates := func(name string) (list []nn.Update) {
-		for i := range s.scales {
-			a, b := lora.A(name, i), lora.B(name, i)
-			if shape := s.shapes[g.Scope+a]; shape != nil {
-				scales := parameter(scalesName, shapes.Make(dtypes.Float32, len(s.scales)))
-				list = append(list, nn.Update{
-					A: parameter(a, shapes.Make(s.dtype, shape...)), B: parameter(b, shapes.Make(s.dtype, s.shapes[g.Scope+b]...)),
-					S: graph.Reshape(graph.Slice(scales, graph.AxisElem(i))),
-				})
-			}
-		}
-		return list
-	}
-	// moved adds what LoRAs have for a bias or a norm, which is as small as it is.
-	moved := func(name string, n *graph.Node) *graph.Node {
-		for i := range s.scales {
-			d := lora.D(name, i)
-			if shape := s.shapes[g.Scope+d]; shape != nil {
-				scales := parameter(scalesName, shapes.Make(dtypes.Float32, len(s.scales)))
-				scale := graph.ConvertDType(graph.Reshape(graph.Slice(scales, graph.AxisElem(i))), s.dtype)
-				n = graph.Add(n, graph.Mul(scale, parameter(d, shapes.Make(s.dtype, shape...))))
-			}
-		}
-		return n
-	}
-	weights := func(name string) *graph.Node {
-		if n, ok := held[name]; ok {
-			return n
-		}
-		if _, ok := s.shapes[g.Scope+name]; !ok {
-			panic(fmt.Errorf("the weights lack %q", g.Scope+name))
-		}
-		n := parameter(name, s.shape(g.Scope+name))
-		nn.Attach(n, name, updates(name))
-		if scale := rows.Scale(name); s.shapes[g.Scope+scale] != nil {
-			nn.AttachRows(n, name, parameter(scale, s.shape(g.Scope+scale)))
-		}
-		n = moved(name, n)
-		held[name] = n
-		return n
-	}
-	out := g.Build(weights, in)
+	b := building{p, s, g.Scope, map[string]*graph.Node{}}
+	out := g.Build(b.weight, in)
 	if err := p.graph.Compile(out...); err != nil {
 		return p, fmt.Errorf("%s: %s", doing, panics.FirstLine(err))
 	}
 	return p, nil
+}
+
+// building is a graph that is being built, over a store's weights.
+type building struct {
+	p     *program
+	s     *Store
+	scope string
+	held  map[string]*graph.Node
+}
+
+// parameter returns the input that a weight, or what belongs to one, comes in by.
+func (b building) parameter(name string, shape shapes.Shape) *graph.Node {
+	if b.held[name] == nil {
+		b.held[name] = graph.Parameter(b.p.graph, name, shape)
+		b.p.weights = append(b.p.weights, name)
+	}
+	return b.held[name]
+}
+
+// scale returns how strongly LoRA i acts, a number in float32.
+func (b building) scale(i int) *graph.Node {
+	scales := b.parameter(scalesName, shapes.Make(dtypes.Float32, len(b.s.scales)))
+	return graph.Reshape(graph.Slice(scales, graph.AxisElem(i)))
+}
+
+// updates returns what unmerged LoRAs have for a matrix.
+func (b building) updates(name string) (list []nn.Update) {
+	for i := range b.s.scales {
+		x, y := lora.A(name, i), lora.B(name, i)
+		if shape := b.s.shapes[b.scope+x]; shape != nil {
+			list = append(list, nn.Update{
+				A: b.parameter(x, shapes.Make(b.s.dtype, shape...)), B: b.parameter(y, shapes.Make(b.s.dtype, b.s.shapes[b.scope+y]...)),
+				S: b.scale(i),
+			})
+		}
+	}
+	return list
+}
+
+// moved adds what LoRAs have for a bias or a norm, which is as small as it is.
+func (b building) moved(name string, n *graph.Node) *graph.Node {
+	for i := range b.s.scales {
+		d := lora.D(name, i)
+		if shape := b.s.shapes[b.scope+d]; shape != nil {
+			scale := graph.ConvertDType(b.scale(i), b.s.dtype)
+			n = graph.Add(n, graph.Mul(scale, b.parameter(d, shapes.Make(b.s.dtype, shape...))))
+		}
+	}
+	return n
+}
+
+// weight is the graph's nn.Weights.
+func (b building) weight(name string) *graph.Node {
+	if n, ok := b.held[name]; ok {
+		return n
+	}
+	if _, ok := b.s.shapes[b.scope+name]; !ok {
+		panic(fmt.Errorf("the weights lack %q", b.scope+name))
+	}
+	n := b.parameter(name, b.s.shape(b.scope+name))
+	nn.Attach(n, name, b.updates(name))
+	if scale := rows.Scale(name); b.s.shapes[b.scope+scale] != nil {
+		nn.AttachRows(n, name, b.parameter(scale, b.s.shape(b.scope+scale)))
+	}
+	n = b.moved(name, n)
+	b.held[name] = n
+	return n
 }
 
 // Finalize frees all that was compiled.
