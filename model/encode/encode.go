@@ -31,7 +31,7 @@ func (e *Text) States(ids []int32) (_ tensor.Tensor, err error) {
 	defer panics.Catch("encoding the prompt with T5", &err)
 	in := tensors.FromFlatDataAndDimensions(ids, 1, len(ids))
 	if ByLayers(e.T5) {
-		return e.layers(in)
+		return e.layers(in, len(ids))
 	}
 	out, err := e.Runner.Run(e.t5(), e.T5Store, in)
 	if err != nil {
@@ -48,8 +48,8 @@ var wholeUpTo = 1024
 // ByLayers reports whether each layer of a T5 is a graph.
 func ByLayers(c text.T5Config) bool { return c.Dim > wholeUpTo }
 
-// layers runs T5 layer by layer on ids [1,L].
-func (e *Text) layers(ids *tensors.Tensor) (_ tensor.Tensor, err error) {
+// layers runs T5 layer by layer on ids [1,length].
+func (e *Text) layers(ids *tensors.Tensor, length int) (_ tensor.Tensor, err error) {
 	out, err := e.Runner.Run(e.begin(), e.T5Store, ids)
 	if err != nil {
 		return tensor.Tensor{}, err
@@ -65,7 +65,7 @@ func (e *Text) layers(ids *tensors.Tensor) (_ tensor.Tensor, err error) {
 	if out, err = e.Runner.Run(e.end(), e.T5Store, x); err != nil {
 		return tensor.Tensor{}, err
 	}
-	return exec.Download(out[0], ids.Shape().Dim(1), e.T5.Dim)
+	return exec.Download(out[0], length, e.T5.Dim)
 }
 
 func (e *Text) begin() exec.Graph {

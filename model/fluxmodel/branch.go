@@ -152,8 +152,12 @@ func (t *Transformer) modulations(vec *tensors.Tensor, steps int) (mods [][]byte
 // conditioning returns the graph that prepare runs: all modulations, or the vector that they are
 // made of.
 func conditioning(cfg flux.Config) exec.Graph {
+	name := "conditioning "
+	if byLayers(cfg) {
+		name = "conditioning-vector "
+	}
 	return exec.Graph{
-		Name: "conditioning " + exec.ConfigName(cfg),
+		Name: name + exec.ConfigName(cfg),
 		Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 			g := in[1]
 			if !cfg.Guidance {
