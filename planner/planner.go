@@ -265,6 +265,9 @@ func (jd *judge) modelOf(w *work) (adapters []eligen.Adapter, ok bool) {
 	}
 	base, ok := jd.ask(r, []eligen.Adapter{})
 	if !ok {
+		if len(r.Adapters) > 0 {
+			jd.ask(r, r.Adapters) // what they lack is reported along with what the model lacks
+		}
 		return nil, false
 	}
 	adapters = adaptersOf(r, base)
