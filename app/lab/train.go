@@ -180,7 +180,7 @@ func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-c
 func (t *Training) written() []string {
 	out := []string{filepath.Join(t.Folder, "model")}
 	if t.request.Format != "" {
-		out = append(out, t.converted(), filepath.Join(t.Folder, "README.md"))
+		out = append(out, filepath.Join(t.Folder, "README.md"), t.converted())
 	}
 	return out
 }

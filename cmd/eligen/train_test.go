@@ -160,6 +160,10 @@ func TestTrainOnAFolder(t *testing.T) {
 	if !strings.HasSuffix(out, kohya+"\n") {
 		t.Errorf("the LoRA's file is not named at the end:\n%s", out)
 	}
+	card, err := os.ReadFile(filepath.Join(dir, "training", "README.md"))
+	if err != nil || !strings.Contains(string(card), `source = "./eligen-kohya.safetensors"`) {
+		t.Errorf("the model card: %v\n%s", err, card)
+	}
 	if out, err := run("models", "inspect", kohya); err != nil || !strings.Contains(out, "kohya LoRA, rank 2") {
 		t.Errorf("%v\n%s", err, out)
 	}
