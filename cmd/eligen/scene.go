@@ -124,7 +124,7 @@ func (o *makeOptions) flags(c *cobra.Command) {
 	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
 	f.Bool("cache-read-only", false, "take results from the cache, and give it none")
 	f.StringVar(&o.shard, "shard", "",
-		"only the pictures of one machine of several, such as 1/4; auto takes it from the scheduler's variables")
+		"only one machine's `PART` of the pictures, such as 1/4; auto takes it from the scheduler's variables")
 	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE` again, or all stages of a render, though cached; may be repeated")
 }
 

@@ -36,6 +36,9 @@ render "picnic" {
 		Text: `A flag of the command has a value that this scene or this release can't honour: an engine, a format, a render or a stage that ` +
 			`there is not, or frames that the clip hasn't got. The message names the flag, its value, and what there is. "eligen plan" ` +
 			`lists a scene's renders and stages.`},
+	{Code: "E0009", Summary: "JSON scene",
+		Text: `The studio changes single arguments of a scene in HCL, and leaves comments and the rest as they ` +
+			`are. HCL's JSON syntax has no such places. Write the scene as .hcl to edit it there.`},
 }
 
 // E01: how a scene is written.

@@ -931,6 +931,9 @@ check "same" {
 	{Code: "E0922", Summary: "Shared cache",
 		Text: `The cache that machines share doesn't answer, or has a damaged copy of a result. The run goes on without: it makes what ` +
 			`it lacks, and keeps it on this machine. A later run uploads it.`},
+	{Code: "E0923", Summary: "Run failed",
+		Text: `A run that the studio started ended with an error that is no stage's. What was finished is in the ` +
+			`store; the next run resumes from there.`},
 
 	{Code: "E0951", Summary: "Lock can't be read",
 		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},
