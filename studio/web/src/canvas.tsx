@@ -1,5 +1,5 @@
 // The picture, and the regions on it.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { add, aim, commit, fitted, shifted, type Aim } from './edits';
 import { boxTokens, figure, inside, resized, snapped } from './geometry';
 import { attributeOf, get, set, shown, useApp, type State } from './store';
@@ -42,8 +42,9 @@ export function Canvas() {
     o.observe(bed.current!);
     return () => o.disconnect();
   }, []);
-  useEffect(() => setPoints([]), [s.tool]);
-  useEffect(() => {
+  // Before the next event: a click that follows at once is the first point.
+  useLayoutEffect(() => setPoints([]), [s.tool]);
+  useLayoutEffect(() => {
     if (s.tool !== 'polygon') return;
     const close = (e: KeyboardEvent) => {
       const points = drawn.current;

@@ -4,22 +4,27 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 /** What is typed, and the value it is of: one that changes meanwhile doesn't overwrite what is typed. */
 function useTyped(value: string, on: (value: string) => void) {
   const [text, setText] = useState(value), typing = useRef(false);
+  const latest = useRef(value); // what is typed, before it is drawn
+  const put = (next: string) => {
+    latest.current = next;
+    setText(next);
+  };
   useEffect(() => {
-    if (!typing.current) setText(value);
+    if (!typing.current) put(value);
   }, [value]);
   return {
     text,
     type(next: string) {
       typing.current = true;
-      setText(next);
+      put(next);
     },
     finish() {
-      if (typing.current && text !== value) on(text);
+      if (typing.current && latest.current !== value) on(latest.current);
       typing.current = false;
     },
     leave() {
       typing.current = false;
-      setText(value);
+      put(value);
     },
   };
 }

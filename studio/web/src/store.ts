@@ -109,7 +109,8 @@ async function post(edit: Edit): Promise<Answer | null> {
     if (answer.state) take(answer.state);
     set({
       drag: null, saving: 'saved', message: answer.derived || reply.status === 409 ? '' : (answer.error ?? ''),
-      derived: answer.derived ?? (answer.error ? state.derived : null),
+      // A drag says itself what it couldn't move: what is typed there meanwhile must not go.
+      derived: answer.derived ?? (answer.error || edit.kind === 'numbers' ? state.derived : null),
     });
     return answer;
   } catch {
