@@ -124,10 +124,12 @@ func (a *App) plan(ctx context.Context, e eligen.Engine, scene *eligen.Scene, r 
 	if err != nil {
 		return nil, warnings, err
 	}
-	if p, again, err = r.Shard.of(p, again); err != nil {
+	part, again, err := r.Shard.of(p, again)
+	if err != nil {
 		return nil, warnings, err
 	}
-	return &Plan{Plan: p, Scene: scene, request: r, engine: e, again: again}, warnings, nil
+	warnings = append(warnings, r.Shard.empty(p, part)...)
+	return &Plan{Plan: part, Scene: scene, request: r, engine: e, again: again}, warnings, nil
 }
 
 // build plans a scene to be made, and returns warnings.

@@ -39,6 +39,15 @@ func (s Shard) of(p *eligen.Plan, again []eligen.Ref) (*eligen.Plan, []eligen.Re
 	return part, refs, nil
 }
 
+// empty warns of a shard that makes nothing.
+func (s Shard) empty(whole, part *eligen.Plan) (ds eligen.Diagnostics) {
+	if len(part.Stages) == 0 && len(whole.Stages) > 0 {
+		ds.Warnf(nil, "Empty shard", "Shard %v has nothing to make: the scene's pictures fall to others. Pictures that are made from one "+
+			"another, as frames over one background are, stay on one machine.", s)
+	}
+	return ds
+}
+
 // schedulers are the variables by which schedulers tell a task of an array its number and how many
 // there are.
 var schedulers = []struct {

@@ -124,6 +124,17 @@ func TestShardsMakeTheSame(t *testing.T) {
 	}
 }
 
+// TestEmptyShard: a machine that no picture falls to says so.
+func TestEmptyShard(t *testing.T) {
+	f := newFrontEnd(t)
+	r := f.request("rain.hcl", stillScene, "colour=green")
+	r.Shard = app.Shard{Index: 2, Count: 2}
+	p, warnings, err := f.app.Plan(t.Context(), r)
+	if err != nil || len(p.Stages) > 0 || len(warnings) != 1 || warnings[0].Code != "E0924" {
+		t.Errorf("%d stages, warnings %v, %v", len(p.Stages), warnings, err)
+	}
+}
+
 // TestReadShard: shards as people write them, and as schedulers tell them.
 func TestReadShard(t *testing.T) {
 	for _, c := range []struct {

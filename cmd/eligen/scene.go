@@ -152,6 +152,8 @@ func flagged(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &input) && input.Field == "repository": // an argument, which the message names
+		return argumentError{input}
 	case errors.As(err, &input):
 		return fmt.Errorf("--%w", input)
 	case errors.Is(err, app.ErrNoFolder):
@@ -159,3 +161,16 @@ func flagged(err error) error {
 	}
 	return err
 }
+
+// An argumentError is an InputError of what stands on the command line without a flag.
+type argumentError struct{ *app.InputError }
+
+func (e argumentError) Error() string {
+	if e.Value == "" {
+		return e.Problem
+	}
+	return e.Value + ": " + e.Problem
+}
+
+// Unwrap returns the InputError.
+func (e argumentError) Unwrap() error { return e.InputError }

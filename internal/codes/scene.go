@@ -934,6 +934,9 @@ check "same" {
 	{Code: "E0923", Summary: "Run failed",
 		Text: `A run that the studio started ended with an error that is no stage's. What was finished is in the ` +
 			`store; the next run resumes from there.`},
+	{Code: "E0924", Summary: "Empty shard",
+		Text: `The part of the scene that --shard names holds no picture. There are more shards than pictures that can be made apart: ` +
+			`frames of a warm start, and frames over one background, are made from one another and stay on one machine.`},
 
 	{Code: "E0951", Summary: "Lock can't be read",
 		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},

@@ -142,7 +142,7 @@ func (s *Store) miss(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !errors.Is(err, runtime.ErrCorrupt) {
-		s.fail(fmt.Errorf("the run goes on without it: %w", err))
+		s.fail(fmt.Errorf("%w. The run goes on without it", err))
 	} else {
 		s.problems = append(s.problems, err)
 	}
@@ -229,7 +229,7 @@ func (s *Store) work() {
 			s.problems = append(s.problems, fmt.Errorf("the cache's copy of %s stays: %w", key.Short(), err))
 		case err != nil:
 			delete(s.known, key)
-			s.fail(fmt.Errorf("what this run makes stays on this machine: %w", err))
+			s.fail(fmt.Errorf("%w. What this run makes stays on this machine", err))
 		}
 	}
 	s.uploads--
