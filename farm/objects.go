@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
@@ -12,30 +13,50 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/sha"
 	"github.com/eligen/eligen/runtime"
 )
 
-// A Store keeps results in the queue, as objects of JetStream under their keys. It is for farms
-// without a cache: two commands are enough then. It has no leases, partial results or journals.
+// A Store keeps results in the queue, as objects of JetStream under their keys, which NATS's own tools can
+// list. It is for farms without a cache: two commands are enough then. It has no leases, partial results or
+// journals.
 type Store struct {
+	js      jetstream.JetStream // for uploads
 	objects jetstream.ObjectStore
+	stream  jetstream.Stream
 	damaged damages
 }
 
 var _ runtime.Store = (*Store)(nil)
 
+// chunk is how many bytes of a result a message holds, and chunks how many of them are on their way to the
+// server at the same time.
+const (
+	chunk  = 256 << 10
+	chunks = 8
+)
+
 // Store returns the queue's own store of results.
 func (q *Queue) Store(ctx context.Context) (*Store, error) {
-	o, err := q.js.ObjectStore(ctx, results)
+	s := &Store{}
+	var err error
+	if s.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second), jetstream.WithPublishAsyncMaxPending(2*chunks)); err == nil {
+		s.objects, err = q.js.ObjectStore(ctx, results)
+	}
+	if err == nil {
+		s.stream, err = q.js.Stream(ctx, "OBJ_"+results)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the queue's store: %w", err)
 	}
-	return &Store{objects: o}, nil
+	return s, nil
 }
 
 // Stat describes a result by what the queue says of the object.
@@ -64,52 +85,152 @@ func described(key eligen.Digest, info *jetstream.ObjectInfo) (runtime.Info, err
 
 // Open opens a result.
 func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, error) {
-	info, err := s.Stat(ctx, key)
-	if err != nil {
-		return nil, err
+	if !runtime.IsKey(key) {
+		return nil, fs.ErrNotExist
 	}
-	ctx, cancel := context.WithCancel(ctx) // the library hands on chunks until it is read to the end, or this ends
-	object, err := s.objects.Get(ctx, string(key))
-	if err != nil {
-		cancel()
-		if errors.Is(err, jetstream.ErrObjectNotFound) {
-			err = fs.ErrNotExist
-		}
-		return nil, err
-	}
-	now, err := object.Info()
-	if err == nil {
-		info, err = described(key, now)
+	object, err := s.objects.GetInfo(ctx, string(key))
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fs.ErrNotExist
 	}
 	if err != nil {
-		cancel()
-		object.Close()
+		return nil, fmt.Errorf("the queue's store: %w", err)
+	}
+	info, err := described(key, object)
+	if err != nil {
+		s.damaged.note(key, true)
 		return nil, err
 	}
-	return runtime.Verified(&body{object, cancel}, info, func(err error) error {
+	from := &body{ctx: ctx, stream: s.stream, subject: chunkSubject(object.NUID)}
+	return runtime.Verified(from, info, func(err error) error {
 		s.damaged.note(key, true)
 		return fmt.Errorf("the queue's copy of %s is made again: %w", key.Short(), err)
 	}), nil
 }
 
-// body is an object's content. The library's own check of the digest comes as an error of the last
-// read, and runtime.Verified makes its own.
+func chunkSubject(nuid string) string { return "$O." + results + ".C." + nuid }
+
+// body reads an object's chunks one after the other, by asking for each: where one is missing, the server says
+// so at once, and a consumer of the library's would wait for it.
 type body struct {
-	jetstream.ObjectResult
-	cancel func()
+	ctx     context.Context
+	stream  jetstream.Stream
+	subject string
+	next    uint64 // the least sequence number of the next chunk
+	data    []byte
+	end     bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ObjectResult.Read(p)
-	if errors.Is(err, jetstream.ErrDigestMismatch) {
-		err = io.EOF
+	for len(b.data) == 0 {
+		if b.end {
+			return 0, io.EOF
+		}
+		m, err := b.stream.GetMsg(b.ctx, b.next, jetstream.WithGetMsgSubject(b.subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			b.end = true
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("the queue's store: %w", err)
+		}
+		b.data, b.next = m.Data, m.Sequence+1
 	}
-	return n, err
+	n := copy(p, b.data)
+	b.data = b.data[n:]
+	return n, nil
 }
 
-func (b *body) Close() error {
-	b.cancel()
-	return b.ObjectResult.Close()
+func (b *body) Close() error { return nil }
+
+// errTaken says that somebody else has put the object meanwhile.
+var errTaken = errors.New("another one has put it")
+
+// put uploads an object. It appears with its description, which comes last, and only where nobody has changed
+// it since.
+func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) error {
+	subject := "$O." + results + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Key))
+	seq, old := uint64(0), ""
+	last, err := s.stream.GetLastMsgForSubject(ctx, subject)
+	switch {
+	case err == nil:
+		var object jetstream.ObjectInfo
+		_ = json.Unmarshal(last.Data, &object) // what is no description has no chunks
+		seq, old = last.Sequence, object.NUID
+	case !errors.Is(err, jetstream.ErrMsgNotFound):
+		return err
+	}
+	id := nuid.Next()
+	n, err := s.upload(ctx, chunkSubject(id), content)
+	if err == nil {
+		err = s.describe(ctx, subject, seq, info, id, n)
+	}
+	if err != nil {
+		old = id
+	}
+	if old != "" {
+		_ = s.stream.Purge(context.WithoutCancel(ctx), jetstream.WithPurgeSubject(chunkSubject(old))) // or they run out
+	}
+	return err
+}
+
+// describe publishes an object's description.
+func (s *Store) describe(ctx context.Context, subject string, seq uint64, info runtime.Info, id string, n uint32) error {
+	sum, _ := hex.DecodeString(string(info.Content)) // it was made of a hash
+	m := nats.NewMsg(subject)
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	var err error
+	if m.Data, err = json.Marshal(jetstream.ObjectInfo{
+		ObjectMeta: jetstream.ObjectMeta{Name: string(info.Key), Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunk}},
+		Bucket:     results, NUID: id, Size: uint64(info.Size), Chunks: n, //nolint:gosec // sizes are not negative
+		Digest: "SHA-256=" + base64.URLEncoding.EncodeToString(sum),
+	}); err != nil {
+		return err
+	}
+	_, err = s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(seq))
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) && refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return errTaken
+	}
+	return err
+}
+
+// upload publishes content in chunks, and returns how many there are.
+func (s *Store) upload(ctx context.Context, subject string, content io.Reader) (n uint32, err error) {
+	var sent []jetstream.PubAckFuture
+	settle := func(left int) error {
+		for len(sent) > left {
+			select {
+			case <-sent[0].Ok():
+			case err := <-sent[0].Err():
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			sent = sent[1:]
+		}
+		return nil
+	}
+	for {
+		data := make([]byte, chunk)
+		read, err := io.ReadFull(content, data)
+		if read > 0 {
+			if err := settle(chunks - 1); err != nil {
+				return n, err
+			}
+			f, err := s.js.PublishAsync(subject, data[:read])
+			if err != nil {
+				return n, err
+			}
+			sent = append(sent, f)
+			n++
+		}
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			return n, settle(0)
+		case err != nil:
+			return n, err
+		}
+	}
 }
 
 // Touch does nothing: the queue keeps results for a time.
@@ -171,29 +292,42 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 	}
 	s := w.store
 	info := runtime.Info{Key: w.key, Content: eligen.Digest(hex.EncodeToString(w.sum.Sum(nil))), Size: w.size}
-	if !replace && !s.damaged.has(w.key) {
-		old, err := s.Stat(w.ctx, w.key)
-		if err == nil && old.Content != info.Content {
-			if old, err = runtime.Verify(w.ctx, s, w.key); err == nil { // what is damaged counts for nothing
-				return old, runtime.ErrNotDeterministic
+	for {
+		if !replace && !s.damaged.has(w.key) {
+			old, err := w.compare(info)
+			if err == nil {
+				return old, w.Close()
+			}
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt) {
+				return old, err
 			}
 		}
-		if err == nil {
-			return old, w.Close()
+		var content io.Reader = bytes.NewReader(w.buf)
+		if w.file != nil {
+			content = io.NewSectionReader(w.file, 0, w.size)
 		}
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt) {
-			return old, err
+		err := s.put(w.ctx, info, content)
+		if errors.Is(err, errTaken) {
+			continue
 		}
+		if err != nil {
+			return runtime.Info{}, fmt.Errorf("the result can't be put into the queue: %w", err)
+		}
+		s.damaged.note(w.key, false)
+		return info, w.Close()
 	}
-	var content io.Reader = bytes.NewReader(w.buf)
-	if w.file != nil {
-		content = io.NewSectionReader(w.file, 0, w.size)
+}
+
+// compare looks at what is there: a result that is the same, or ErrNotDeterministic.
+func (w *writer) compare(info runtime.Info) (runtime.Info, error) {
+	old, err := w.store.Stat(w.ctx, w.key)
+	if err != nil || old.Content == info.Content {
+		return old, err
 	}
-	if _, err := s.objects.Put(w.ctx, jetstream.ObjectMeta{Name: string(w.key)}, content); err != nil {
-		return runtime.Info{}, fmt.Errorf("the result can't be put into the queue: %w", err)
+	if old, err = runtime.Verify(w.ctx, w.store, w.key); err == nil { // what is damaged counts for nothing
+		err = runtime.ErrNotDeterministic
 	}
-	s.damaged.note(w.key, false)
-	return info, w.Close()
+	return old, err
 }
 
 func (w *writer) Close() error {
