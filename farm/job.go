@@ -201,7 +201,7 @@ func (j *job) begin() bool {
 // before returns who has begun the task and not ended it.
 func (j *job) before() (tried, error) {
 	var t tried
-	last, err := j.q.tries.GetLastMsgForSubject(j.ctx, j.trySubject())
+	last, err := j.q.tries().GetLastMsgForSubject(j.ctx, j.trySubject())
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return t, nil
 	}
@@ -220,7 +220,7 @@ func (j *job) isMaking(t try) bool {
 	if t.Worker == j.presence.ID {
 		return false // of an earlier delivery, which has ended
 	}
-	e, err := j.q.here.Get(j.ctx, t.Worker)
+	e, err := j.q.here().Get(j.ctx, t.Worker)
 	var p Presence
 	if err != nil || json.Unmarshal(e.Value(), &p) != nil {
 		return false
@@ -235,7 +235,7 @@ func (j *job) isMaking(t try) bool {
 
 // forget drops the note of begin: the task has ended, one way or another.
 func (j *job) forget() {
-	_ = j.q.tries.Purge(context.WithoutCancel(j.ctx), jetstream.WithPurgeSubject(j.trySubject())) // else it runs out
+	_ = j.q.tries().Purge(context.WithoutCancel(j.ctx), jetstream.WithPurgeSubject(j.trySubject())) // else it runs out
 }
 
 // giveUp sets the task aside: workers have died of it, or failed at it.
@@ -264,7 +264,7 @@ func (j *job) setAside(problem eligen.Diagnostic, names []string) {
 	}
 	data, err := json.Marshal(a)
 	if err == nil {
-		_, err = j.q.set.Put(context.WithoutCancel(j.ctx), string(a.Task), data)
+		_, err = j.q.set().Put(context.WithoutCancel(j.ctx), string(a.Task), data)
 	}
 	if err != nil {
 		_ = j.m.NakWithDelay(j.q.beat())

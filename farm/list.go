@@ -44,7 +44,7 @@ func values[T any](ctx context.Context, kv jetstream.KeyValue, check func(key st
 
 // Workers lists the workers that are there, by name.
 func (q *Queue) Workers(ctx context.Context) ([]Presence, error) {
-	out, err := values(ctx, q.here, func(key string, p Presence) bool { return p.Format == format && p.ID == key && isToken(key) })
+	out, err := values(ctx, q.here(), func(key string, p Presence) bool { return p.Format == format && p.ID == key && isToken(key) })
 	slices.SortFunc(out, func(a, b Presence) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
 	return out, err
 }
@@ -58,7 +58,7 @@ type Waiting struct {
 
 // Runs lists the runs that are there, the one that goes first first.
 func (q *Queue) Runs(ctx context.Context) ([]Waiting, error) {
-	runs, err := values(ctx, q.runs, func(key string, r Run) bool { return r.Format == format && r.ID == key && isToken(key) })
+	runs, err := values(ctx, q.runs(), func(key string, r Run) bool { return r.Format == format && r.ID == key && isToken(key) })
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (q *Queue) Runs(ctx context.Context) ([]Waiting, error) {
 
 // SetAside lists the tasks that were set aside, the latest last.
 func (q *Queue) SetAside(ctx context.Context) ([]Aside, error) {
-	out, err := values(ctx, q.set, func(key string, a Aside) bool { return a.Format == format && string(a.Task) == key })
+	out, err := values(ctx, q.set(), func(key string, a Aside) bool { return a.Format == format && string(a.Task) == key })
 	slices.SortFunc(out, func(a, b Aside) int { return a.Time.Compare(b.Time) })
 	return out, err
 }
@@ -89,15 +89,15 @@ func (q *Queue) Cancel(ctx context.Context, run string) error {
 	if !isToken(run) {
 		return fmt.Errorf("%q is no name of a run", run)
 	}
-	err := q.runs.Purge(ctx, run)
+	err := q.runs().Purge(ctx, run)
 	err = errors.Join(err, q.conn.Publish(prefix+"cancel."+run, nil))
-	names := q.work.ConsumerNames(ctx)
+	names := q.work().ConsumerNames(ctx)
 	for name := range names.Name() {
 		if strings.HasPrefix(name, run+"-") {
 			err = errors.Join(err, q.js.DeleteConsumer(ctx, workStream, name))
 		}
 	}
-	return errors.Join(err, names.Err(), q.work.Purge(ctx, jetstream.WithPurgeSubject(prefix+"work."+run+".>")))
+	return errors.Join(err, names.Err(), q.work().Purge(ctx, jetstream.WithPurgeSubject(prefix+"work."+run+".>")))
 }
 
 // Drain has workers finish what they make, and end: those of names or IDs, or all where there are none. It

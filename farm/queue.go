@@ -7,6 +7,7 @@
 package farm
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -74,10 +76,28 @@ type Queue struct {
 	js       jetstream.JetStream
 	address  string // without a password
 	patience time.Duration
-	replicas int
+	parts    atomic.Pointer[parts]
+}
 
-	work, tries     jetstream.Stream
-	runs, here, set jetstream.KeyValue // set: aside
+// parts are the streams and buckets of a queue. One that has lost everything gets new ones.
+type parts struct {
+	replicas          int
+	work, tries       jetstream.Stream
+	runs, here, aside jetstream.KeyValue
+}
+
+func (q *Queue) work() jetstream.Stream   { return q.parts.Load().work }
+func (q *Queue) tries() jetstream.Stream  { return q.parts.Load().tries }
+func (q *Queue) runs() jetstream.KeyValue { return q.parts.Load().runs }
+func (q *Queue) here() jetstream.KeyValue { return q.parts.Load().here }
+func (q *Queue) set() jetstream.KeyValue  { return q.parts.Load().aside }
+
+// trouble returns an error of the queue in words: the library's are about buffers.
+func (q *Queue) trouble(err error) error {
+	if !q.conn.IsConnected() {
+		return errors.New("the connection is lost")
+	}
+	return err
 }
 
 // Address returns the queue's address without a password.
@@ -110,7 +130,7 @@ func Open(ctx context.Context, o Options, s Settings) (*Queue, error) {
 		conn.Close()
 		return nil, err
 	}
-	q := &Queue{conn: conn, js: js, address: address}
+	q := &Queue{conn: conn, js: js, address: address, patience: s.Patience}
 	if err := q.prepare(ctx, s); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("the queue %s can't be used: %w", address, err)
@@ -232,60 +252,64 @@ const (
 
 // prepare makes streams and buckets, or takes those that are there.
 func (q *Queue) prepare(ctx context.Context, s Settings) error {
-	q.replicas = s.Replicas
-	if q.replicas == 0 {
-		q.replicas = 1
+	p := &parts{replicas: s.Replicas}
+	if p.replicas == 0 {
+		p.replicas = 1
 		if len(q.conn.Servers()) >= 3 {
-			q.replicas = 3
+			p.replicas = 3
 		}
 	}
-	patience := s.Patience
-	if patience == 0 {
-		patience = DefaultPatience
-	}
+	patience := cmp.Or(s.Patience, DefaultPatience)
 	var err error
-	q.work, err = q.stream(ctx, jetstream.StreamConfig{
+	p.work, err = q.stream(ctx, jetstream.StreamConfig{
 		Name: workStream, Subjects: []string{prefix + "work.>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
-		MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute, Replicas: q.replicas, AllowDirect: true,
+		MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute, Replicas: p.replicas, AllowDirect: true,
 		Description: "eligen: stages to make",
 		Metadata:    map[string]string{metaFormat: strconv.Itoa(format), metaPatience: patience.String()},
 	})
 	if err != nil {
 		return err
 	}
-	meta := q.work.CachedInfo().Config.Metadata
+	meta := p.work.CachedInfo().Config.Metadata
 	if meta[metaFormat] != strconv.Itoa(format) {
 		return fmt.Errorf("it has format %q, and this version of eligen speaks format %d: use one version of eligen on all machines",
 			meta[metaFormat], format)
 	}
-	if q.patience, err = time.ParseDuration(meta[metaPatience]); err != nil || q.patience <= 0 {
+	if q.parts.Load() == nil { // those of before go by what they know
 		q.patience = patience
+		if set, err := time.ParseDuration(meta[metaPatience]); err == nil && set > 0 {
+			q.patience = set
+		}
 	}
-	q.tries, err = q.stream(ctx, jetstream.StreamConfig{
+	p.tries, err = q.stream(ctx, jetstream.StreamConfig{
 		Name: tryStream, Subjects: []string{prefix + "try.>"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1,
-		MaxAge: 24 * time.Hour, Replicas: q.replicas, AllowDirect: true, Description: "eligen: who began a stage and has not ended it",
+		MaxAge: 24 * time.Hour, Replicas: p.replicas, AllowDirect: true, Description: "eligen: who began a stage and has not ended it",
 	})
 	if err != nil {
 		return err
 	}
-	return q.buckets(ctx, s)
+	if err := q.buckets(ctx, p, s); err != nil {
+		return err
+	}
+	q.parts.Store(p)
+	return nil
 }
 
 // buckets opens those of keys and values, and of objects.
-func (q *Queue) buckets(ctx context.Context, s Settings) error {
+func (q *Queue) buckets(ctx context.Context, p *parts, s Settings) error {
 	for _, b := range []struct {
 		to   *jetstream.KeyValue
 		name string
 		ttl  time.Duration
 		kind jetstream.StorageType
 	}{
-		{&q.runs, runBucket, 6 * q.beat(), jetstream.MemoryStorage},
-		{&q.here, hereBucket, 4 * q.beat(), jetstream.MemoryStorage},
-		{&q.set, deadBucket, 7 * 24 * time.Hour, jetstream.FileStorage},
+		{&p.runs, runBucket, 6 * q.beat(), jetstream.MemoryStorage},
+		{&p.here, hereBucket, 4 * q.beat(), jetstream.MemoryStorage},
+		{&p.aside, deadBucket, 7 * 24 * time.Hour, jetstream.FileStorage},
 	} {
 		kv, err := q.js.KeyValue(ctx, b.name)
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = q.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: b.name, TTL: b.ttl, Storage: b.kind, Replicas: q.replicas})
+			kv, err = q.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: b.name, TTL: b.ttl, Storage: b.kind, Replicas: p.replicas})
 			if errors.Is(err, jetstream.ErrBucketExists) {
 				kv, err = q.js.KeyValue(ctx, b.name)
 			}
@@ -304,8 +328,8 @@ func (q *Queue) buckets(ctx context.Context, s Settings) error {
 		most = -1
 	}
 	for _, o := range []jetstream.ObjectStoreConfig{
-		{Bucket: results, TTL: keep, MaxBytes: most, Replicas: q.replicas, Description: "eligen: results"},
-		{Bucket: partial, TTL: time.Hour, Replicas: q.replicas, Description: "eligen: results of interrupted stages"},
+		{Bucket: results, TTL: keep, MaxBytes: most, Replicas: p.replicas, Description: "eligen: results"},
+		{Bucket: partial, TTL: time.Hour, Replicas: p.replicas, Description: "eligen: results of interrupted stages"},
 	} {
 		_, err := q.js.ObjectStore(ctx, o.Bucket)
 		if errors.Is(err, jetstream.ErrBucketNotFound) {

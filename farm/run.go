@@ -125,7 +125,7 @@ func (r *Submitted) enter(ctx context.Context) error {
 	r.mu.Unlock()
 	data, err := json.Marshal(entry)
 	if err == nil {
-		_, err = r.q.runs.Put(ctx, entry.ID, data)
+		_, err = r.q.runs().Put(ctx, entry.ID, data)
 	}
 	return err
 }
@@ -144,7 +144,7 @@ func (r *Submitted) beat() {
 		ctx, cancel := context.WithTimeout(r.ctx, max(r.q.patience/2, time.Second))
 		err := r.enter(ctx)
 		if err != nil && r.ctx.Err() == nil {
-			r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, err))
+			r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, r.q.trouble(err)))
 			err = r.q.prepare(ctx, Settings{Patience: r.q.patience})
 		}
 		if err == nil {
@@ -424,7 +424,7 @@ func (r *Submitted) publish(ctx context.Context, p *pending, repair bool) error 
 		r.mu.Lock()
 		delete(r.classes, p.class.ID) // the consumer may be gone with the rest
 		r.mu.Unlock()
-		r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, err))
+		r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, r.q.trouble(err)))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -511,7 +511,7 @@ func (p *pending) end(o outcome) {
 
 // aside looks whether a task was set aside, and fails it. The bucket is what counts, not the note.
 func (r *Submitted) aside(ctx context.Context, p *pending) bool {
-	e, err := r.q.set.Get(ctx, string(p.digest))
+	e, err := r.q.set().Get(ctx, string(p.digest))
 	if err != nil {
 		return false
 	}

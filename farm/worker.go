@@ -108,7 +108,7 @@ func (q *Queue) Work(ctx context.Context, o WorkOptions) error {
 	gone, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if q.conn.IsConnected() {
-		_ = q.here.Purge(gone, p.ID) // else it runs out
+		_ = q.here().Purge(gone, p.ID) // else it runs out
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (w *worker) say(ctx context.Context) error {
 	id := w.presence.ID
 	w.mu.Unlock()
 	if err == nil {
-		_, err = w.q.here.Put(ctx, id, data)
+		_, err = w.q.here().Put(ctx, id, data)
 	}
 	return err
 }
@@ -147,7 +147,7 @@ func (w *worker) beat(ctx context.Context) {
 		err := w.say(limited)
 		if err != nil && ctx.Err() == nil {
 			if !away {
-				w.logf("the queue doesn't answer: %v; waiting for it", err)
+				w.logf("the queue doesn't answer: %v; waiting for it", w.q.trouble(err))
 			}
 			away = true
 			_ = w.q.prepare(limited, Settings{Patience: w.q.patience}) // or at the next beat
@@ -162,7 +162,7 @@ func (w *worker) beat(ctx context.Context) {
 // watch keeps up with the runs that there are.
 func (w *worker) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		watcher, err := w.q.runs.WatchAll(ctx)
+		watcher, err := w.q.runs().WatchAll(ctx)
 		if err == nil {
 			w.follow(ctx, watcher)
 			_ = watcher.Stop()

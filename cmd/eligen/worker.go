@@ -81,7 +81,7 @@ func (o *workerOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	}
 	waitFor(c.Context()) // what is in hand is finished
 	stop, done := secondSignal(c.Context(), func(n int) {
-		say([]string{"draining: what is in hand is finished; another signal interrupts it", "interrupting what is in hand"}[n])
+		say("%s", []string{"draining: what is in hand is finished; another signal interrupts it", "interrupting what is in hand"}[n])
 	})
 	defer done()
 	r.Stop = stop
