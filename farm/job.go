@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -49,6 +50,10 @@ func (w *worker) handle(m jetstream.Msg, run Run) {
 		_ = m.TermWithReason("not a task of eligen's")
 		return
 	}
+	if w.avoided(run.ID) { // since it asked for the task
+		_ = m.NakWithDelay(w.q.beat())
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	j.ctx, j.drop = ctx, cancel
@@ -82,6 +87,13 @@ func (w *worker) handle(m jetstream.Msg, run Run) {
 	j.work()
 }
 
+// avoided reports whether a run takes nothing from this worker.
+func (w *worker) avoided(run string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.runs[run].Avoid, w.presence.ID)
+}
+
 // free lets the worker take the next task.
 func (j *job) free() { j.freed.Do(func() { <-j.engine }) }
 
@@ -108,6 +120,8 @@ func (j *job) work() {
 			return
 		}
 	}
+	j.enter()
+	defer j.leave()
 	if !j.begin() {
 		return
 	}
@@ -120,9 +134,8 @@ func (j *job) work() {
 		j.again(err)
 		return
 	}
-	j.enter(stages)
+	j.name(stages)
 	err = j.apply(stages)
-	j.leave()
 	switch {
 	case j.ctx.Err() != nil: // the worker stops, or the run was cancelled: that is no fault of the task
 		j.forget()
@@ -256,7 +269,7 @@ func (j *job) giveUp(t tried) {
 
 // setAside keeps a task from being made again in this run, and tells the run.
 func (j *job) setAside(problem eligen.Diagnostic, names []string) {
-	a := Aside{Format: format, Run: j.task.Run, Task: j.task.Digest, Stage: j.task.Digest, Problem: problem, Workers: names, Time: time.Now()}
+	a := Aside{Format: format, Run: j.task.Run, Task: j.task.Digest, Stage: j.task.Digest, Problem: problem, Workers: names, Time: j.q.now()}
 	if j.failed.Digest != "" {
 		a.Stage, a.Name = j.failed.Digest, j.failed.Name
 	} else if stages, err := j.stages(); err == nil {
@@ -359,13 +372,25 @@ func (j *job) stages() ([]stage.Definition, error) {
 	return stages, nil
 }
 
-// enter has the worker's presence say what it makes.
-func (j *job) enter(stages []stage.Definition) {
-	j.doing = Doing{Run: j.run.ID, Task: j.task.Digest, Stage: shown(stages[len(stages)-1].Name), Since: j.began}
+// enter has the worker's presence say what it makes, before it begins: another worker may ask at once.
+func (j *job) enter() {
+	j.doing = Doing{Run: j.run.ID, Task: j.task.Digest, Since: j.q.now()}
 	j.mu.Lock()
 	j.presence.Doing = append(j.presence.Doing, j.doing)
 	j.mu.Unlock()
-	_ = j.say(j.ctx) // another worker may ask at once
+	_ = j.say(j.ctx) // or at the next beat
+}
+
+// name has it say the stage.
+func (j *job) name(stages []stage.Definition) {
+	j.doing.Stage = shown(stages[len(stages)-1].Name)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, d := range j.presence.Doing {
+		if d.Task == j.doing.Task {
+			j.presence.Doing[i].Stage = j.doing.Stage
+		}
+	}
 }
 
 func (j *job) leave() {

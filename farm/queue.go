@@ -77,6 +77,7 @@ type Queue struct {
 	address  string // without a password
 	patience time.Duration
 	parts    atomic.Pointer[parts]
+	now      func() time.Time // for people to read; nothing is decided by it
 }
 
 // parts are the streams and buckets of a queue. One that has lost everything gets new ones.
@@ -130,7 +131,7 @@ func Open(ctx context.Context, o Options, s Settings) (*Queue, error) {
 		conn.Close()
 		return nil, err
 	}
-	q := &Queue{conn: conn, js: js, address: address, patience: s.Patience}
+	q := &Queue{conn: conn, js: js, address: address, patience: s.Patience, now: time.Now}
 	if err := q.prepare(ctx, s); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("the queue %s can't be used: %w", address, err)

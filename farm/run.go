@@ -87,7 +87,7 @@ type outcome struct {
 func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 	r := &Submitted{q: q, o: o, classes: map[string]bool{}, pending: map[eligen.Digest]*pending{}, sent: map[eligen.Digest]bool{},
 		reported: map[string]bool{}, strikes: map[string]int{}}
-	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: time.Now(), Priority: o.Priority}
+	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: q.now(), Priority: o.Priority}
 	mark, err := putBlob(ctx, o.Far, []byte("eligen run "+r.entry.ID+"\n"))
 	if err != nil {
 		return nil, fmt.Errorf("the store that workers share takes nothing: %w", err)
@@ -245,7 +245,7 @@ func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
 			r.mu.Unlock()
 			return nil
 		}
-		if repair = true; p.attempt > 2*Tries {
+		if repair = true; p.attempt > 4*Tries {
 			return fmt.Errorf("the result arrived damaged, or not at all, %d times", p.attempt)
 		}
 	}
@@ -294,6 +294,9 @@ func (r *Submitted) strike(end outcome, err error) {
 		r.entry.Avoid = append(r.entry.Avoid, end.worker)
 	}
 	r.mu.Unlock()
+	if n == 2 {
+		_ = r.enter(r.ctx) // or at the next beat
+	}
 	what := "It is made again"
 	if n >= 2 {
 		what = "The run takes no more from this worker"

@@ -79,7 +79,7 @@ func (q *Queue) Work(ctx context.Context, o WorkOptions) error {
 		cancels: map[string]map[*job]bool{}, changed: make(chan struct{}, 1),
 	}
 	p := &w.presence
-	p.Format, p.ID, p.Since = format, newID(), time.Now()
+	p.Format, p.ID, p.Since = format, newID(), q.now()
 	if p.Name == "" {
 		p.Name = hostName()
 	}

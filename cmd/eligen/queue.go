@@ -89,7 +89,7 @@ func (o *queueStart) run(c *cobra.Command, _ []string) error {
 	}
 	defer s.Stop()
 	settings := farm.Settings{Patience: o.patience, Keep: o.keep, MaxBytes: most * 9 / 10}
-	q, err := farm.Open(c.Context(), farm.Options{URL: s.URL(""), InProcess: s}, settings)
+	q, err := farm.Open(c.Context(), farm.Options{URL: s.OwnURL(), InProcess: s}, settings)
 	if err != nil {
 		return err
 	}
