@@ -85,7 +85,7 @@ var open = map[string]string{
 var floors = []string{
 	"cache names panics quant sizes tile torch",
 	"gguf lora nn",
-	"rows",
+	"regional rows",
 	"backend exec flux text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",
