@@ -86,7 +86,7 @@ var floors = []string{
 	"cache names panics quant sizes tile torch",
 	"gguf lora nn",
 	"regional rows",
-	"backend exec flux text vae vision weights",
+	"backend exec flux qwen text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",
 	"fluxmodel",

@@ -132,7 +132,7 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 		x = ConvertDType(x, w(name+".in_layer.weight").DType())
 		return w.In(name + ".out_layer").Linear(nn.SiLU(w.In(name + ".in_layer").Linear(x)))
 	}
-	sum := mlp("time_in", sinusoid(timestep))
+	sum := mlp("time_in", nn.Sinusoid(timestep))
 	trace("temb_time", sum)
 	pooled := mlp("vector_in", vec)
 	trace("temb_pooled", pooled)
@@ -141,33 +141,13 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 		if guidance == nil {
 			panic(fmt.Errorf("flux: this variant takes a guidance scale, and was given none"))
 		}
-		g := mlp("guidance_in", sinusoid(MulScalar(ConvertDType(guidance, dtypes.Float32), 1000)))
+		g := mlp("guidance_in", nn.Sinusoid(MulScalar(ConvertDType(guidance, dtypes.Float32), 1000)))
 		trace("temb_guidance", g)
 		sum = Add(sum, g)
 	}
 	trace("temb", sum)
 	return sum
 }
-
-// sinusoid returns [cos(s·f), sin(s·f)] of scalars [B]: [B,256].
-func sinusoid(s *Node) *Node {
-	f := Const(s.Graph(), [][]float32{frequencies[:]})
-	angle := Mul(ExpandAxes(ConvertDType(s, dtypes.Float32), -1), f) // [B,128]
-	return Concatenate([]*Node{Cos(angle), Sin(angle)}, -1)
-}
-
-// frequencies are 10000^(−k/128), as PyTorch makes them: the exponent is
-// rounded to float32, and its float32 exp is one unit high at two of them. At
-// timestep 1000 and guidance 3500 this is felt in the fifth digit of the result.
-var frequencies = func() (f [timeDim / 2]float32) {
-	for k := range f {
-		f[k] = float32(math.Exp(float64(float32(-math.Log(10000)) * float32(k) / float32(len(f)))))
-	}
-	for _, k := range []int{12, 106} {
-		f[k] = math.Nextafter32(f[k], 2)
-	}
-	return f
-}()
 
 // Modulation returns what shifts, scales and gates every block at a conditioning
 // vector [B,Dim]: [B, (12·Double + 3·Single + 2)·Dim]. It knows nothing of
