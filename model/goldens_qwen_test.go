@@ -1,10 +1,12 @@
 package model_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -19,15 +21,19 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/pixels"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/detect"
+	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
 	qwenfamily "github.com/eligen/eligen/model/family/qwen"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/qwen"
+	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/weights"
+	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/noise"
 )
 
@@ -187,7 +193,8 @@ func (g *golden) qwenVelocity(t *testing.T, s *suite, cfg qwen.Config, form stri
 		}
 		for i := range lengths {
 			if form == "padded" {
-				input.Entities = []qwen.Entities{{Txt: in["entity_txt"], Lengths: ConvertDType(in["entity_lengths"], dtypes.Int32), Tokens: in["tokens"]}}
+				lengths := ConvertDType(in["entity_lengths"], dtypes.Int32)
+				input.Entities = []qwen.Entities{{Txt: in["entity_txt"], Lengths: lengths, Tokens: in["tokens"]}}
 				break
 			}
 			input.Entities = append(input.Entities, qwen.Entities{Txt: ExpandAxes(in[fmt.Sprintf("entity_prompt_emb.%d", i)], 1),
@@ -310,7 +317,8 @@ func testQwenText(t *testing.T, s *suite, g *golden) {
 			base := g.scale(t, c)
 			for _, name := range keysWith(g.in, "input_ids") {
 				_, number, numbered := strings.Cut(name, ".")
-				out := s.run(t, fmt.Sprint("qwen text ", cfg, g.in[name].Shape), base, dtypes.Float32, map[string]tensor.Tensor{"input_ids": g.in[name]},
+				ids := map[string]tensor.Tensor{"input_ids": g.in[name]}
+				out := s.run(t, fmt.Sprint("qwen text ", cfg, g.in[name].Shape), base, dtypes.Float32, ids,
 					func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 						keep("last_hidden", text.Qwen(w, cfg, ConvertDType(in["input_ids"], dtypes.Int32), keep))
 					})
@@ -453,7 +461,8 @@ func testQwenVAE(t *testing.T, s *suite, g *golden) {
 		g.compareQwenTiles(t, s, cfg, c)
 		return
 	}
-	got := s.run(t, fmt.Sprint("qwen vae ", cfg), g.scale(t, c), dtypes.Float32, g.in, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
+	name := fmt.Sprint("qwen vae ", cfg)
+	got := s.run(t, name, g.scale(t, c), dtypes.Float32, g.in, func(w nn.Weights, in map[string]*Node, keep func(string, *Node)) {
 		trace, ends := qwen.CoderTrace(keep), []string{"out", "out"}
 		if len(in) > 1 {
 			trace, ends = nil, []string{"latents_out", "image_out"}
@@ -584,4 +593,208 @@ func (g *golden) compareQwenTiles(t *testing.T, s *suite, cfg qwen.CoderConfig, 
 		got[name] = tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
 	}
 	g.compare(t, got, nil)
+}
+
+// testQwenPipeline makes a picture from end to end by the family's parts: noise, prompts, steps, picture.
+func testQwenPipeline(t *testing.T, s *suite, g *golden) {
+	args := struct {
+		Prompt         string
+		NegativePrompt string `json:"negative_prompt"`
+		Height, Width  int
+		Seed           uint64
+		Steps          int      `json:"num_inference_steps"`
+		CFG            float64  `json:"cfg_scale"`
+		Mu             *float64 `json:"exponential_shift_mu"`
+		EntityPrompts  []string `json:"eligen_entity_prompts"`
+		EntityMasks    []string `json:"eligen_entity_masks"`
+		OnNegative     bool     `json:"eligen_enable_on_negative"`
+		InputImage     string   `json:"input_image"`
+		Strength       float64  `json:"denoising_strength"`
+		InpaintMask    string   `json:"inpaint_mask"`
+		BlurSize       *int     `json:"inpaint_blur_size"`
+		BlurSigma      *float64 `json:"inpaint_blur_sigma"`
+		Context        string   `json:"context_image"`
+		Tiled          bool     `json:"tiled"`
+		Tile           int      `json:"tile_size"`
+		Stride         int      `json:"tile_stride"`
+	}{Height: 1328, Width: 1328, Steps: 30, CFG: 4, Strength: 1, Tile: 128, Stride: 64}
+	decoder := json.NewDecoder(bytes.NewReader(g.raw["arguments"]))
+	decoder.DisallowUnknownFields() // none may be ignored
+	if err := decoder.Decode(&args); err != nil {
+		t.Fatalf("arguments: %v", err)
+	}
+	ceil := func(n int) int { return (n + 15) / 16 * 16 }
+	canvas := eligen.Size{W: ceil(args.Width), H: ceil(args.Height)}
+	h, w := canvas.H/8, canvas.W/8
+	p := g.openQwen(t, s)
+	got := map[string]tensor.Tensor{}
+	batch := func(x tensor.Tensor) tensor.Tensor {
+		return tensor.Tensor{Shape: append([]int{1}, x.Shape...), Data: x.Data}
+	}
+	prompt := func(name, prompt string, length int) eligen.Conditioning {
+		ids, _ := p.tokens.Encode(prompt, length)
+		x, err := p.text.States(t.Context(), s.runner, p.textStore, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[name] = batch(x)
+		return eligen.Conditioning{eligen.Txt: x}
+	}
+
+	d := eligen.Denoise{Patch: qwen.Patch, CFG: args.CFG, NegativeEntities: args.OnNegative, Rescale: p.transformer.Config.Tanh}
+	d.Prompt = prompt("prompt_emb", args.Prompt, 4096)
+	if args.CFG != 1 {
+		d.Negative = prompt("negative_prompt_emb", args.NegativePrompt, 4096)
+	}
+	masks := tensor.Tensor{Shape: []int{1, len(args.EntityMasks), 1, h, w}}
+	for i, name := range args.EntityMasks {
+		region := maskRegion(g.readPicture(t, name))
+		masks.Data = append(masks.Data, bits(region.LatentMask(canvas, eligen.DefaultGeometry), h, w).Data...)
+		tokens := region.Tokens(canvas, eligen.DefaultGeometry)
+		d.Entities = append(d.Entities, eligen.EntityConditioning{
+			Prompt: prompt(fmt.Sprintf("entity_prompt_emb.%d", i), args.EntityPrompts[i], 1024),
+			Tokens: tokens, Bucket: planner.Bucket(len(tokens), h/2*(w/2)), Strength: 1,
+		})
+	}
+	got["entity_masks"] = masks
+
+	var shift *float64
+	if args.Mu != nil {
+		e := math.Exp(*args.Mu)
+		shift = &e
+	}
+	var err error
+	if d.Sigmas, err = eligen.Sigmas("qwen", args.Steps, shift, args.Strength, args.Height/16*(args.Width/16)); err != nil {
+		t.Fatal(err)
+	}
+	var tiles *eligen.Tiling
+	if args.Tiled {
+		tiles = &eligen.Tiling{Tile: args.Tile, Stride: args.Stride}
+	}
+	encoded := func(name string) tensor.Tensor {
+		img := g.readPicture(t, name)
+		if b := img.Bounds(); b.Dx() != canvas.W || b.Dy() != canvas.H {
+			pix, from := samples(img, 3)
+			img = rgb(pixels.Resample(pix, 3, from, canvas, pixels.Bicubic), canvas)
+		}
+		x, err := p.coder.Encode(t.Context(), s.runner, p.coderStore, encode.Pixels(img), tiles)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	d.Latents = noise.Randn(args.Seed, []int{16, h, w}, noise.AVX2)
+	if strings.Contains(g.text("note"), "bfloat16 run") {
+		for i, x := range d.Latents.Data {
+			d.Latents.Data[i] = math.Float32frombits(uint32(tensor.BFloat16(x)) << 16)
+		}
+	}
+	if args.InputImage != "" {
+		x := encoded(args.InputImage)
+		got["input_latents"] = batch(x)
+		for i := range x.Data {
+			d.Latents.Data[i] = (1-d.Sigmas[0])*x.Data[i] + d.Sigmas[0]*d.Latents.Data[i]
+		}
+		if args.InpaintMask != "" {
+			pix, from := samples(g.readPicture(t, args.InpaintMask), 3)
+			latent := eligen.Size{W: w, H: h}
+			paint := soften(pix, from, latent)
+			if args.BlurSize != nil {
+				paint = blurMask(paint, latent, *args.BlurSize, *args.BlurSigma)
+			}
+			got["inpaint_mask"] = tensor.Tensor{Shape: []int{1, 1, h, w}, Data: paint}
+			d.Fusion = &eligen.Fusion{Picture: x, Paint: paint}
+		}
+	}
+	if args.Context != "" {
+		x := encoded(args.Context)
+		p.transformer.Context = []tensor.Tensor{x}
+		got["context_latents"] = batch(x)
+	}
+	got["init_latents"] = batch(clone(d.Latents))
+	d.Step = func(step, _ int, x tensor.Tensor) { got[fmt.Sprintf("latents.%d", step-1)] = batch(clone(x)) }
+	d.Velocity = func(step int, v []float32) {
+		got[fmt.Sprintf("noise_pred.%d", step)] = batch(clone(tensor.Tensor{Shape: d.Latents.Shape, Data: v}))
+	}
+	positive, negative, err := p.transformer.Begin(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer positive.Close()
+	for name, b := range map[string]sample.Branch{"positive": positive, "negative": negative} {
+		if b == nil {
+			continue
+		}
+		v, err := b.Velocity(d.Latents, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got["model_out.0."+name] = batch(v)
+	}
+	if negative != nil {
+		defer negative.Close()
+	}
+	latents, err := sample.Integrate(t.Context(), d, positive, negative)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := p.coder.Decode(t.Context(), s.runner, p.coderStore, latents, tiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got["image_float"] = batch(picture)
+	g.compare(t, got, nil)
+	comparePictures(t, g.text("image"), encode.Picture(picture), g.readPicture(t, g.text("image")), 1)
+}
+
+// A qwenModel is a set's model, open.
+type qwenModel struct {
+	text                  *qwenfamily.Text
+	tokens                *text.QwenTokenizer
+	coder                 *qwenfamily.Coder
+	transformer           *qwenfamily.Transformer
+	textStore, coderStore *exec.Store
+}
+
+// openQwen opens the model of a pipeline's case.
+func (g *golden) openQwen(t *testing.T, s *suite) *qwenModel {
+	t.Helper()
+	folder := strings.TrimSuffix(g.text("models"), "/")
+	open := func(part string) *weights.Checkpoint { return g.open(t, folder+"/"+part) }
+	store := func(l weights.Loader) *exec.Store {
+		x := exec.NewStore(s.runner.Backend, l, dtypes.Float32)
+		t.Cleanup(func() {
+			if err := x.Release(); err != nil {
+				t.Error(err)
+			}
+		})
+		return x
+	}
+	ditFile, textFile, coderFile := open("transformer"), open("text_encoder"), open("vae")
+	dit, err1 := detect.QwenTransformer(ditFile)
+	encoder, err2 := detect.Qwen(textFile)
+	coder, err3 := detect.QwenCoder(coderFile)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	dit.Tanh = g.text("activation") == "tanh"
+	var l weights.Loader = ditFile
+	if path := g.text("lora"); path != "" {
+		var scale float64
+		g.field(t, "lora_alpha", &scale)
+		c := g.open(t, path)
+		f, err := lora.ParseFor(lora.Qwen, path, c, c.Metadata, nil)
+		if err == nil {
+			l, err = lora.Over(l, lora.Layer{File: f, Scale: scale})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &qwenModel{
+		text: &qwenfamily.Text{Config: encoder, Loader: textFile}, tokens: g.qwenTokenizer(t, folder+"/tokenizer"),
+		coder:       &qwenfamily.Coder{Config: coder, Loader: coderFile},
+		transformer: &qwenfamily.Transformer{Config: dit, Store: store(l), Runner: s.runner},
+		textStore:   store(textFile), coderStore: store(coderFile),
+	}
 }

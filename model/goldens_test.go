@@ -218,7 +218,7 @@ func (g *golden) kind() (features []string) {
 		add("negative "+g.text("opened_as"), true)
 	case kind != "":
 		add(kind, true) // a file as users have it
-	case g.has("arguments") && g.has("entities_on_the_negative_side"):
+	case g.has("entities_on_the_negative_side"):
 		add("qwen pipeline", true)
 	case g.has("arguments"):
 		add("pipeline", true)
@@ -335,6 +335,8 @@ func TestGoldens(t *testing.T) {
 		"qwen text": testQwenText,
 		"qwen vae":  testQwenVAE,
 		"qwen rope": testQwenRope,
+
+		"qwen pipeline": testQwenPipeline,
 	}
 	run := func(t *testing.T, mine func(kind string) func(*testing.T, *golden)) {
 		for _, g := range goldens(t, goldenSet()) {

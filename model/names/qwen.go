@@ -11,9 +11,10 @@ import (
 // published names are diffusers', and everybody uses them.
 func QwenModules(blocks int) (list []Module) {
 	add := func(name string) { list = append(list, Module{BFL: name, Native: name, Diffusers: []string{name}}) }
-	for _, name := range []string{"img_in", "txt_in", "time_text_embed.timestep_embedder.linear_1", "time_text_embed.timestep_embedder.linear_2"} {
-		add(name)
-	}
+	add("img_in")
+	add("txt_in")
+	add("time_text_embed.timestep_embedder.linear_1")
+	add("time_text_embed.timestep_embedder.linear_2")
 	for i := range blocks {
 		for _, name := range []string{
 			"img_mod.1", "txt_mod.1", "attn.to_q", "attn.to_k", "attn.to_v", "attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj",

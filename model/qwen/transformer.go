@@ -70,7 +70,9 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 	for _, e := range in.Entities {
 		d := e.Txt.Shape().Dimensions
 		txt = append(txt, EmbedText(w, Reshape(e.Txt, d[0], d[1]*d[2], d[3])))
-		b.Groups = append(b.Groups, Group{N: d[1], Text: d[2], Tokens: e.Tokens, Members: e.Members, Lengths: e.Lengths, LogStrength: e.LogStrength})
+		b.Groups = append(b.Groups, Group{
+			N: d[1], Text: d[2], Tokens: e.Tokens, Members: e.Members, Lengths: e.Lengths, LogStrength: e.LogStrength,
+		})
 	}
 	txt = append(txt, EmbedText(w, in.Txt))
 	x, t := Concatenate(img, 1), Concatenate(txt, 1)

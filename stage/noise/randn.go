@@ -149,7 +149,7 @@ func rounded(b []float32) {
 		a, c := round(1-float64(b[j])), float64(b[j+8])
 		r := round(math.Sqrt(round(-2 * round(math.Log(a)))))
 		sin, cos := math.Sincos(round(2 * math.Pi * c))
-		b[j], b[j+8] = positive(float32(round(r*round(cos)))), positive(float32(round(r*round(sin))))
+		b[j], b[j+8] = float32(round(r*round(cos))), float32(round(r*round(sin))) // zeros keep their signs there
 	}
 }
 
