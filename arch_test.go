@@ -90,7 +90,7 @@ var floors = []string{
 	"detect encode sample internal/modeltest",
 	"family",
 	"fluxmodel",
-	"family/flux family/nano family/testfamily",
+	"family/flux family/nano family/qwen family/testfamily",
 	"families",
 	"engine inspect paint",
 }

@@ -58,8 +58,8 @@ func Sigmas(schedule string, steps int, shift *float64, strength float64, imageT
 		return nil, fmt.Errorf("schedule %q takes no shift; schedules \"eligen\" and \"qwen\" do", schedule)
 	case shift != nil && !(*shift > 0 && *shift <= math.MaxFloat32):
 		return nil, fmt.Errorf("shift %g: choose a number above 0", *shift)
-	case steps == 1 && schedule == "qwen":
-		return nil, fmt.Errorf("schedule \"qwen\" ends at σ 0.02, so that one step would take next to no noise away: choose 2 steps or more")
+	case steps < LeastSteps(schedule):
+		return nil, fmt.Errorf("%d steps: schedule %q takes 2 or more, since its last begins at σ 0.02", steps, schedule)
 	case imageTokens < 1 && (schedule == "flux-dev" || schedule == "diffusers" || schedule == "qwen" && shift == nil):
 		return nil, fmt.Errorf("schedule %q needs to know the number of image tokens, and was given %d", schedule, imageTokens)
 	}
@@ -149,6 +149,14 @@ func dynamicMu(imageTokens int) float64 {
 
 // TakesShift reports whether a schedule's shift can be chosen.
 func TakesShift(schedule string) bool { return schedule == "eligen" || schedule == "qwen" }
+
+// LeastSteps returns the fewest steps that a schedule can have.
+func LeastSteps(schedule string) int {
+	if schedule == "qwen" {
+		return 2 // the last begins at σ 0.02: alone, it would take next to no noise away
+	}
+	return 1
+}
 
 // qwenMu returns the point at imageTokens of the line through (256, 0.5) and (8192, 0.9).
 func qwenMu(imageTokens int) float64 { return 0.5 + float64(imageTokens-256)*((0.9-0.5)/(8192-256)) }

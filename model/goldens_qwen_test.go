@@ -510,7 +510,7 @@ func testQwenScheduler(t *testing.T, g *golden) {
 			name := fmt.Sprintf("%s, %d steps, strength %g, %d tokens", schedule, c.Steps, strength, tokens)
 			sigmas, err := eligen.Sigmas(schedule, c.Steps, shift, strength, tokens)
 			if c.Steps == 1 {
-				if err == nil || !strings.Contains(err.Error(), "2 steps") {
+				if err == nil || !strings.Contains(err.Error(), "2 or more") {
 					t.Errorf("%s: %v", name, err)
 				}
 				continue
@@ -528,7 +528,9 @@ func testQwenScheduler(t *testing.T, g *golden) {
 			}
 		}
 	}
-	for key, schedule := range map[string]string{"diffsynth_tables": "qwen", "diffusers_tables": "qwen", "lightning_tables": "qwen-lightning"} {
+	for key, schedule := range map[string]string{
+		"diffsynth_tables": "qwen", "diffusers_tables": "qwen", "lightning_tables": "qwen-lightning",
+	} {
 		var list []table
 		g.field(t, key, &list)
 		compare(schedule, list)

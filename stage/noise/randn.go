@@ -16,7 +16,7 @@ const (
 	Scalar Variant = "scalar" // ARM, and x86-64 without AVX2: the C library's logf, cosf and sinf
 
 	// BFloat16 is how PyTorch up to 2.11 drew in bfloat16: uniform numbers of 8 bits, and every
-	// result on the way rounded. Qwen-Image's LoRAs are of its time. No number is beyond 3.33.
+	// result on the way rounded. No number is beyond 3.33.
 	BFloat16 Variant = "bfloat16"
 )
 

@@ -16,6 +16,7 @@ import (
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/regional"
 	"github.com/eligen/eligen/model/rows"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/weights"
@@ -62,10 +63,10 @@ func (p *Text) scopes() (list []string) {
 	return list
 }
 
-// Scores returns how many attention scores a layer has, with what becomes of them there.
+// Scores returns how many attention scores a layer holds at once, with what becomes of them there.
 func (p *Text) Scores(tokens int) int64 {
 	n := int64(padded(text.QwenDropped + tokens))
-	return 3 * int64(p.Config.Heads) * n * n
+	return 3 * min(int64(p.Config.Heads)*n*n, int64(regional.AtOnce))
 }
 
 // lengthStep is what the number of a prompt's tokens is rounded up to: each length is a graph to compile.
@@ -119,9 +120,8 @@ func (p *Text) States(ctx context.Context, r *exec.Runner, s *exec.Store, ids []
 		if err := ctx.Err(); err != nil {
 			return tensor.Tensor{}, err
 		}
-		out, err = r.Run(exec.Graph{Name: name("qwen-text-layer"), Scope: text.QwenScope(i), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-			return []*graph.Node{text.QwenLayer(w, c, in[0])}
-		}}, s, out[0])
+		layer := func(w nn.Weights, in []*graph.Node) []*graph.Node { return []*graph.Node{text.QwenLayer(w, c, in[0])} }
+		out, err = r.Run(exec.Graph{Name: name("qwen-text-layer"), Scope: text.QwenScope(i), Build: layer}, s, out[0])
 	}
 	if err == nil {
 		out, err = r.Run(exec.Graph{Name: name("qwen-text-end"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {

@@ -56,7 +56,9 @@ func (p *DiT) DType() dtypes.DType { return p.Numbers.DType }
 // Shape returns its sizes.
 func (p *DiT) Shape() family.Shape {
 	c := p.Config
-	return family.Shape{Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Layers, TokenDim: c.PatchDim(), Scores: regional.AtOnce, Layered: true}
+	return family.Shape{
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Layers, TokenDim: c.PatchDim(), Scores: regional.AtOnce, Layered: true,
+	}
 }
 
 // Scopes lists its blocks.
@@ -226,9 +228,10 @@ func (t *Transformer) modulations(ctx context.Context, sigmas []float32) (mods [
 			return nil, err
 		}
 	}
-	return mods, add(exec.Graph{Name: "qwen-final-modulation " + exec.ConfigName(c), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
+	final := func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{qwen.FinalModulation(w, in[0])}
-	}})
+	}
+	return mods, add(exec.Graph{Name: "qwen-final-modulation " + exec.ConfigName(c), Build: final})
 }
 
 // An entityGroup is entities that one tensor holds.
@@ -326,9 +329,8 @@ func (t *Transformer) prepare(ctx context.Context, d eligen.Denoise, p eligen.Co
 		b.mark(g, image)
 	}
 	add(p[eligen.Txt], b.shape.Global)
-	out, err := t.Runner.Run(exec.Graph{Name: "qwen-embed " + exec.ConfigName(t.Config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
-		return []*graph.Node{qwen.EmbedText(w, in[0])}
-	}}, t.Store, exec.Upload(all, 1))
+	embed := func(w nn.Weights, in []*graph.Node) []*graph.Node { return []*graph.Node{qwen.EmbedText(w, in[0])} }
+	out, err := t.Runner.Run(exec.Graph{Name: "qwen-embed " + exec.ConfigName(t.Config), Build: embed}, t.Store, exec.Upload(all, 1))
 	if err != nil {
 		return nil, err
 	}
