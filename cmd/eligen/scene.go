@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -152,7 +153,7 @@ func flagged(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &input) && input.Field == "repository": // an argument, which the message names
+	case errors.As(err, &input) && slices.Contains([]string{"repository", "kit"}, input.Field): // an argument, which the message names
 		return argumentError{input}
 	case errors.As(err, &input):
 		return fmt.Errorf("--%w", input)

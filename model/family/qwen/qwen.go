@@ -27,7 +27,7 @@ var Family = family.Family{
 		Source: `the folder or file of its weights, as "./weights/Qwen-Image", or a repository, as "Qwen/Qwen-Image"`,
 		Parts:  []string{eligen.PartText, eligen.PartVAE},
 	},
-	Outline: outline, Resolve: resolve, Wanted: Wanted,
+	Outline: outline, Resolve: resolve, Wanted: Wanted, Describe: describe,
 }
 
 // The most tokens that are read of a prompt, and of an entity's.
