@@ -349,7 +349,7 @@ var argumentWords = map[string]string{
 	"model.file":     "Of a repository: one file of it, for a transformer or a checkpoint in a file of its own",
 	"model.clip": "The CLIP text encoder, where it lies elsewhere: a source as above; a file of a repository is " +
 		"`\"owner/name/FILE\"`, with a revision `\"owner/name@REVISION/FILE\"`",
-	"model.t5":  "The T5 text encoder, likewise",
+	"model.t5":   "The T5 text encoder, likewise",
 	"model.text": "The text encoder of a family with one, likewise",
 	"model.vae":  "The autoencoder, likewise",
 	"model.dtype": "`\"float32\"` or `\"bfloat16\"`: what is computed in; `\"int8\"` or `\"int4\"`: what the large matrices are held as; " +
