@@ -20,10 +20,10 @@ func newApp(flags *pflag.FlagSet) *app.App {
 	if err != nil {
 		dir = "" // operations that need it return ErrNoFolder
 	}
-	o := app.Options{Folder: dir, Env: os.LookupEnv}
+	o := app.Options{Folder: dir, Env: os.LookupEnv, Cache: os.Getenv("ELIGEN_CACHE")}
 	if f := flags.Lookup("cache"); f != nil {
-		if o.Cache = f.Value.String(); !f.Changed {
-			o.Cache = os.Getenv("ELIGEN_CACHE")
+		if f.Changed {
+			o.Cache = f.Value.String()
 		}
 		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // every command with the one has the other
 	}
