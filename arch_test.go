@@ -86,12 +86,12 @@ var open = map[string]string{
 var floors = []string{
 	"cache names panics quant sizes tile torch",
 	"gguf lora nn",
-	"rows",
-	"backend exec flux text vae vision weights",
+	"regional rows",
+	"backend exec flux qwen text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",
 	"fluxmodel",
-	"family/flux family/nano family/testfamily",
+	"family/flux family/nano family/qwen family/testfamily",
 	"families",
 	"engine inspect paint",
 }

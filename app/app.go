@@ -110,6 +110,10 @@ func (a *App) Close() error {
 		err = errors.Join(err, e.close())
 	}
 	clear(a.engines)
+	if a.shared != nil {
+		err = errors.Join(err, a.shared.Close())
+		a.shared = nil
+	}
 	if a.farm != nil {
 		a.farm.Close()
 		a.farm = nil

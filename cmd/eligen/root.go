@@ -116,7 +116,7 @@ eligen backend install xla:cpu`,
 	group("scene", "Scenes", newNew(), newImport(), newLayoutExport(), newInit(), newApply(), newPlan(), newGraph(), newKeys(),
 		newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache(),
 		newQueue(), newWorker(), newWorkers())
-	group("machine", "Models and machine", newBackend(), newModels(), newSchema(), newVersion())
+	group("machine", "Models and machine", newSetup(), newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "Training", newTrain(), newEval(), newDataset())
 	group("topic", "Topics",
 		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,10 +20,10 @@ func newApp(flags *pflag.FlagSet) *app.App {
 	if err != nil {
 		dir = "" // operations that need it return ErrNoFolder
 	}
-	o := app.Options{Folder: dir, Env: os.LookupEnv}
+	o := app.Options{Folder: dir, Env: os.LookupEnv, Cache: os.Getenv("ELIGEN_CACHE")}
 	if f := flags.Lookup("cache"); f != nil {
-		if o.Cache = f.Value.String(); !f.Changed {
-			o.Cache = os.Getenv("ELIGEN_CACHE")
+		if f.Changed {
+			o.Cache = f.Value.String()
 		}
 		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // every command with the one has the other
 	}
@@ -140,6 +141,9 @@ func (o *makeOptions) request(c *cobra.Command, path string) (app.PlanRequest, e
 	if err != nil {
 		return r, err
 	}
+	if own, _ := c.Flags().GetBool("cache-read-only"); own && c.Flag("cache").Value.String() == "" && os.Getenv("ELIGEN_CACHE") == "" {
+		return r, &app.InputError{Field: "cache-read-only", Problem: "there is no cache: name one with --cache, or remove this flag"}
+	}
 	r.Out, r.Replace = o.out, o.replace
 	if r.Frames, err = readFrames(o.frames); err != nil {
 		return r, err
@@ -158,7 +162,7 @@ func flagged(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &input) && input.Field == "repository": // an argument, which the message names
+	case errors.As(err, &input) && slices.Contains([]string{"repository", "kit"}, input.Field): // an argument, which the message names
 		return argumentError{input}
 	case errors.As(err, &input):
 		return fmt.Errorf("--%w", input)
