@@ -127,6 +127,14 @@ func (a *App) Work(ctx context.Context, r WorkRequest, ready func(farm.Presence)
 	if err != nil {
 		return err
 	}
+	if own, ok := runner.Store.(runtime.Partials); ok && runner.Partials == nil {
+		runner.Partials = own
+	}
+	if runner.Partials != nil {
+		if runner.Partials, err = q.Partials(ctx, runner.Partials); err != nil {
+			return err
+		}
+	}
 	runner.Engine = e
 	p := farm.Presence{
 		Name: r.Name, Version: version(), Engine: e.ID(), Backend: r.Backend, Families: given.families, Weights: len(given.weights),

@@ -196,7 +196,7 @@ func (j *job) begin() bool {
 		_ = j.m.NakWithDelay(max(j.q.patience/4, 50*time.Millisecond))
 		return false
 	}
-	if len(before.Tries) >= Tries {
+	if len(before.Tries) >= j.q.most {
 		j.giveUp(before)
 		return false
 	}
@@ -315,7 +315,7 @@ func (j *job) again(err error) {
 	if j.problem != nil {
 		before.Last = j.problem.Detail
 	}
-	if len(before.Tries) >= Tries || j.problem != nil && sure(j.failure) {
+	if len(before.Tries) >= j.q.most || j.problem != nil && sure(j.failure) {
 		j.giveUp(before)
 		return
 	}

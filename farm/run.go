@@ -145,7 +145,7 @@ func (r *Submitted) beat() {
 		err := r.enter(ctx)
 		if err != nil && r.ctx.Err() == nil {
 			r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, r.q.trouble(err)))
-			err = r.q.prepare(ctx, Settings{Patience: r.q.patience})
+			err = r.q.prepare(ctx, Settings{Patience: r.q.patience, Tries: r.q.most})
 		}
 		if err == nil {
 			r.count(ctx)
@@ -191,6 +191,9 @@ func (r *Submitted) Reports(to func(eligen.Diagnostic)) {
 
 // Makes reports whether workers make stages of an Op's kind.
 func (r *Submitted) Makes(op eligen.Op) bool { return Makes(op) }
+
+// mostArrivals is how often a result may arrive damaged, or not at all.
+const mostArrivals = 12
 
 // least is how many tasks are in the queue where there are few workers.
 const least = 4
@@ -245,7 +248,7 @@ func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
 			r.mu.Unlock()
 			return nil
 		}
-		if repair = true; p.attempt > 4*Tries {
+		if repair = true; p.attempt > mostArrivals {
 			return fmt.Errorf("the result arrived damaged, or not at all, %d times", p.attempt)
 		}
 	}

@@ -87,9 +87,10 @@ func (a *authority) file(name string) string { return filepath.Join(a.folder, na
 // gets nothing, and is told what to pass.
 func TestCredentials(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
-	ca.sign(t, "server", &x509.Certificate{IPAddresses: []net.IP{net.ParseIP("127.0.0.1")}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	ca.sign(t, "client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	stranger.sign(t, "client", &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	serves, asks := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	ca.sign(t, "server", &x509.Certificate{IPAddresses: []net.IP{net.ParseIP("127.0.0.1")}, ExtKeyUsage: serves})
+	ca.sign(t, "client", &x509.Certificate{ExtKeyUsage: asks})
+	stranger.sign(t, "client", &x509.Certificate{ExtKeyUsage: asks})
 	nkey := func(name string) (public, seedFile string) {
 		pair, err := nkeys.CreateUser()
 		if err != nil {
@@ -124,7 +125,8 @@ func TestCredentials(t *testing.T) {
 		{"no password", func(o *server.Options) { o.User, o.Password = "eligen", "sesame" },
 			func(u *url.URL, _ *Options) { u.User = nil }, "Put a user and a password into the URL"},
 		{"an nkey", func(o *server.Options) { o.Nkeys = []string{known} }, func(_ *url.URL, o *Options) { o.Creds = seed }, ""},
-		{"an unknown nkey", func(o *server.Options) { o.Nkeys = []string{known} }, func(_ *url.URL, o *Options) { o.Creds = unknown }, "--queue-creds"},
+		{"an unknown nkey", func(o *server.Options) { o.Nkeys = []string{known} },
+			func(_ *url.URL, o *Options) { o.Creds = unknown }, "--queue-creds"},
 		{"no nkey", func(o *server.Options) { o.Nkeys = []string{known} }, func(*url.URL, *Options) {}, "--queue-creds"},
 		{"an nkey next to a password", func(o *server.Options) { o.User, o.Password, o.Nkeys = "eligen", "sesame", []string{known} },
 			func(u *url.URL, o *Options) { u.User, o.Creds = nil, seed }, ""},

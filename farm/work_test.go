@@ -30,9 +30,12 @@ func pictures(t *testing.T, n int, change ...func(*eligen.Render)) *eligen.Plan 
 	scene := &eligen.Scene{Path: filepath.Join(t.TempDir(), "pond.hcl")}
 	for i := range n {
 		r := eligen.Render{
-			Name: fmt.Sprintf("pond%d", i), Address: fmt.Sprintf("render.pond%d", i), Model: eligen.Model{Family: "nano"}, Prompt: "a green pond",
+			Name: fmt.Sprintf("pond%d", i), Address: fmt.Sprintf("render.pond%d", i),
+			Model: eligen.Model{Family: "nano"}, Prompt: "a green pond",
 			Size: eligen.Size{W: 64, H: 64}, Seed: uint64(i), Outputs: []eligen.Output{{Path: fmt.Sprintf("%d.png", i)}},
-			Entities: []eligen.Entity{{Name: "frog", Address: "entity.frog", Prompt: "a frog", Region: eligen.Box(0.25, 0.25, 0.75, 0.75), Strength: 1}},
+			Entities: []eligen.Entity{
+				{Name: "frog", Address: "entity.frog", Prompt: "a frog", Region: eligen.Box(0.25, 0.25, 0.75, 0.75), Strength: 1},
+			},
 		}
 		for _, c := range change {
 			c(&r)
@@ -436,6 +439,7 @@ func hostile(t *testing.T, run string) map[string][]byte {
 		return data
 	}
 	other := bytes.Replace(encode(last), []byte(digest), []byte(eligen.DigestOf([]byte("x"))), 1)
+	shell := `{"format":1,"kind":"shell/1","fields":{},"digest":"` + string(digest) + `"}`
 	reading := `{"format":1,"name":"x","kind":"picture/2","fields":{"Picture":"../../../../etc/passwd","Size":{"W":1,"H":1}},"digest":"` +
 		string(digest) + `"}`
 	return map[string][]byte{
@@ -448,7 +452,7 @@ func hostile(t *testing.T, run string) map[string][]byte {
 		"a body that isn't there":   message(task{Body: eligen.DigestOf([]byte("nothing"))}),
 		"another digest":            message(task{Stages: stages(other)}),
 		"a stage that isn't wanted": message(task{Stages: stages(encode(0), encode(last))}),
-		"an unknown kind":           message(task{Stages: stages(json.RawMessage(`{"format":1,"kind":"shell/1","fields":{},"digest":"` + string(digest) + `"}`))}),
+		"an unknown kind":           message(task{Stages: stages(json.RawMessage(shell))}),
 		"a path for a picture":      message(task{Stages: stages(json.RawMessage(reading))}),
 		"too many stages":           message(task{Stages: stages(make([]json.RawMessage, maxStages+1)...)}),
 		"of another run":            []byte(`{"format":1,"run":"another","task":"` + string(digest) + `","stages":[1]}`),
