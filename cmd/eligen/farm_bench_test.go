@@ -95,12 +95,12 @@ func pace(b *testing.B, workers, threads int) (time.Duration, []byte) {
 const nanoClip = `
 render "walk" {
   prompt   = "a dog on a green background"
-  size     = [192, 192]
+  size     = [128, 128]
   seed     = %[2]d
   timeline = timeline.walk
 
   sampler {
-    steps = 8
+    steps = 4
   }
 
   output {
