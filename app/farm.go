@@ -77,7 +77,7 @@ func (a *App) submit(ctx context.Context, r *runtime.Runner, p *Plan, priority i
 		return nil, err
 	}
 	s, err := q.Begin(ctx, farm.RunOptions{
-		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Plan.Engine, Priority: priority,
+		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Engine, Priority: priority,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the queue %s: %w", q.Address(), err)

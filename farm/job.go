@@ -259,12 +259,22 @@ func (j *job) giveUp(t tried) {
 	}
 	problem := eligen.Problem(eligen.Error, nil, "Stage was set aside", "")
 	if t.Last != "" {
-		problem.Detail = fmt.Sprintf("%d workers failed at it: %s. The last one says: %s", len(names), listed(names), shown(t.Last))
+		problem.Detail = fmt.Sprintf("It failed %d times, on %s: %s", len(names), listed(once(names)), shown(t.Last))
 	} else {
 		problem.Detail = fmt.Sprintf("%d workers died while they made it: %s. Make it on one machine, without --queue, to see why.",
 			len(names), listed(names))
 	}
 	j.setAside(problem, names)
+}
+
+// once returns names without those that came before.
+func once(names []string) (out []string) {
+	for _, n := range names {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // setAside keeps a task from being made again in this run, and tells the run.

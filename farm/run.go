@@ -101,6 +101,7 @@ func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 		return nil, err
 	}
 	r.count(ctx)
+	q.sweep(ctx)
 	r.ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.beats.Add(1)
 	go r.beat()

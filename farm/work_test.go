@@ -530,3 +530,37 @@ func TestWeights(t *testing.T) {
 		t.Errorf("it made %d stages", h.made.Load())
 	}
 }
+
+// TestSweep: what a run that was killed has left in the queue goes when the next one begins.
+func TestSweep(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{})
+	far, err := q.Store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pictures(t, 1)
+	o := RunOptions{Store: memory.New(), Far: far, Scene: p.Scene, Engine: p.Engine}
+	killed, err := q.Begin(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := needsOf(p).class(p.Engine, []eligen.Ref{0})
+	if err := killed.publish(t.Context(), &pending{data: []byte("{}"), class: c, digest: p.Stages[0].Digest}, false); err != nil {
+		t.Fatal(err)
+	}
+	killed.stop() // no more beats: its entry runs out
+	killed.beats.Wait()
+	if err := q.runs().Delete(t.Context(), killed.ID()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := q.Begin(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.End(t.Context())
+	info, err := q.work().Info(t.Context())
+	if err != nil || info.State.Msgs != 0 || info.State.Consumers != 0 {
+		t.Errorf("there are %d messages and %d consumers, %v", info.State.Msgs, info.State.Consumers, err)
+	}
+}
