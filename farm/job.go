@@ -348,7 +348,7 @@ func (j *job) fault(err error) {
 	j.pauses++
 	rest := min(j.q.patience, time.Duration(1<<min(j.pauses, 10))*j.q.beat())
 	j.pausedTo = time.Now().Add(rest)
-	j.presence.Unfit = "of any run: " + err.Error()
+	j.presence.Unfit = ofAny + err.Error()
 	j.mu.Unlock()
 	j.logf("%v; takes nothing for %v", err, rest.Round(time.Millisecond))
 	j.report(err.Error())

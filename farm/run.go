@@ -560,6 +560,16 @@ func (r *Submitted) count(ctx context.Context) {
 			"with\n\n    eligen worker --queue %s", r.q.address, r.q.address))
 		return
 	}
+	var resting []string
+	for _, w := range all {
+		if strings.HasPrefix(w.Unfit, ofAny) {
+			resting = append(resting, shown(w.Name)+": "+shown(strings.TrimPrefix(w.Unfit, ofAny)))
+		}
+	}
+	if len(resting) == len(all) {
+		r.once("resting", "No worker can make this", fmt.Errorf("%s. The run waits until one can", strings.Join(resting, "; ")))
+		return
+	}
 	for _, c := range classes {
 		var reasons []string
 		for _, w := range all {
@@ -572,6 +582,9 @@ func (r *Submitted) count(ctx context.Context) {
 		}
 	}
 }
+
+// ofAny begins the Unfit of a worker whose machine is at fault.
+const ofAny = "of any run: "
 
 // mismatch returns why a worker can't make tasks of a class, as far as its engine and its memory say.
 func mismatch(c Class, engine string, memory int64) string {

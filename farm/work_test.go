@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,8 +122,15 @@ func submit(t *testing.T, q *Queue, p *eligen.Plan, change ...func(*RunOptions))
 	}
 	defer s.End(t.Context())
 	var progress eligen.Progress
-	r := runtime.Runner{Store: o.Store, Partials: near, Leaser: near, Engine: paint.Engine{}, Farm: s, Force: true, Emit: progress.Add}
-	return progress, errors.Join(r.Apply(t.Context(), p), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := runtime.Runner{Store: o.Store, Partials: near, Leaser: near, Engine: paint.Engine{}, Farm: s, Force: true}
+	r.Emit = func(e eligen.Event) {
+		if progress.Add(e); e.Problem != nil && strings.Contains(e.Problem.Detail, "can't be stored") {
+			cancel() // nobody would end it
+		}
+	}
+	return progress, r.Apply(ctx, p)
 }
 
 // hold compares a plan's files with those of one machine.
@@ -562,5 +568,67 @@ func TestSweep(t *testing.T) {
 	info, err := q.work().Info(t.Context())
 	if err != nil || info.State.Msgs != 0 || info.State.Consumers != 0 {
 		t.Errorf("there are %d messages and %d consumers, %v", info.State.Msgs, info.State.Consumers, err)
+	}
+}
+
+// TestFair: two runs share one worker evenly while both wait, though one began with more in the queue.
+func TestFair(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{})
+	var mu sync.Mutex
+	var made []string
+	large, small := pictures(t, 24), pictures(t, 8, func(r *eligen.Render) { r.Prompt = "a red pond" })
+	var both sync.WaitGroup
+	for _, p := range []*eligen.Plan{large, small} {
+		both.Go(func() {
+			if _, err := submit(t, q, p); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for {
+		runs, err := q.Runs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(runs) == 2 && runs[0].Queued >= 2 && runs[1].Queued >= 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	hire(t, q, "anvil", func(o *WorkOptions) {
+		o.Event = func(run, _ string, _ WorkEvent) {
+			mu.Lock()
+			defer mu.Unlock()
+			made = append(made, run)
+		}
+	})
+	both.Wait()
+	count := map[string]int{}
+	for _, run := range made[:12] {
+		count[run]++
+	}
+	for run, n := range count {
+		if n < 4 || n > 8 {
+			t.Errorf("of the first 12 tasks, %d are of %s: %v", n, run, made)
+		}
+	}
+	if len(count) != 2 {
+		t.Errorf("one run alone: %v", made)
+	}
+}
+
+// TestFullQueue: a queue whose store is full is said, by worker, and the run waits.
+func TestFullQueue(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{Patience: 500 * time.Millisecond, MaxBytes: 20_000})
+	hire(t, q, "anvil")
+	progress, err := submit(t, q, pictures(t, 24))
+	if err == nil || len(progress.Reports) == 0 {
+		t.Fatalf("%v; reports %v", err, progress.Reports)
+	}
+	last := progress.Reports[len(progress.Reports)-1]
+	if last.Code != "E0932" || !strings.Contains(last.Detail, "anvil: the result can't be stored") {
+		t.Errorf("reports %v", progress.Reports)
 	}
 }
