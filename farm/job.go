@@ -361,7 +361,7 @@ func (j *job) stages() ([]stage.Definition, error) {
 	body := []byte(j.task.Stages)
 	if j.task.Body != "" {
 		var err error
-		if body, err = blob(j.ctx, j.o.Far, j.task.Body, maxStages*stage.MaxDefinition); err != nil {
+		if body, err = blob(j.ctx, j.o.Far, j.task.Body, maxBody); err != nil {
 			return nil, err
 		}
 	}

@@ -342,6 +342,9 @@ func (r *Submitted) pack(ctx context.Context, t runtime.Task) (*pending, error) 
 		return nil, err
 	}
 	m := task{Format: format, Run: r.entry.ID, Digest: p.digest, Again: t.Again, Stages: body}
+	if len(body) > maxBody {
+		return nil, fmt.Errorf("the stages of one picture have %d MiB as data; the limit is %d", len(body)>>20, maxBody>>20)
+	}
 	if len(body) > maxMessage/2 {
 		if m.Body, err = putBlob(ctx, r.o.Far, body); err != nil {
 			return nil, err

@@ -632,3 +632,15 @@ func TestFullQueue(t *testing.T) {
 		t.Errorf("reports %v", progress.Reports)
 	}
 }
+
+// TestLongTask: stages that don't fit into a message go by the store.
+func TestLongTask(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{})
+	hire(t, q, "anvil")
+	p := pictures(t, 1, func(r *eligen.Render) { r.Prompt = strings.Repeat("a green pond ", 50_000) })
+	if progress, err := submit(t, q, p); err != nil {
+		t.Fatal(err, progress.Reports)
+	}
+	hold(t, p)
+}
