@@ -23,8 +23,10 @@ func BenchmarkFarm(b *testing.B) {
 	for range b.N {
 		alone, queued := pace(b, 0, 1), pace(b, 1, 1)
 		two := pace(b, 2, 1)
-		b.Logf("48 frames of nano: alone %.1f s, by a queue and one worker %.1f s: %+.1f %%", alone.wall, queued.wall, 100*(queued.wall/alone.wall-1))
-		b.Logf("of the processors' time, alone %.1f s, with queue and worker %.1f s: %+.1f %%", alone.cpu, queued.cpu, 100*(queued.cpu/alone.cpu-1))
+		more := func(a, b float64) float64 { return 100 * (b/a - 1) } // per cent
+		b.Logf("48 frames of nano: alone %.1f s, by a queue and a worker %.1f s: %+.1f %%",
+			alone.wall, queued.wall, more(alone.wall, queued.wall))
+		b.Logf("of processors, alone %.1f s, with queue and worker %.1f s: %+.1f %%", alone.cpu, queued.cpu, more(alone.cpu, queued.cpu))
 		b.Logf("one worker %.1f s, two %.1f s: %.2f times as fast", queued.wall, two.wall, queued.wall/two.wall)
 		b.ReportMetric(queued.wall/alone.wall, "queue/alone")
 		b.ReportMetric(queued.wall/two.wall, "one/two")
