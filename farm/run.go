@@ -134,6 +134,12 @@ func (r *Submitted) enter(ctx context.Context) error {
 // beat says that the run is there, and compares what it waits for with the store and the queue.
 func (r *Submitted) beat() {
 	defer r.beats.Done()
+	select { // who waits for workers learns it soon
+	case <-r.ctx.Done():
+		return
+	case <-time.After(min(time.Second, r.q.beat())):
+		r.count(r.ctx)
+	}
 	tick := time.NewTicker(r.q.beat())
 	defer tick.Stop()
 	for n := 1; ; n++ {
