@@ -118,6 +118,7 @@ func pace(b *testing.B, workers, threads int) (p paced) {
 	if p.clip, err = os.ReadFile(filepath.Join(dir, "out", "out", "walk.gif")); err != nil {
 		b.Fatal(err)
 	}
+	b.Logf("%d workers: %.1f s, %.1f s of processors", workers, p.wall, p.cpu)
 	return p
 }
 
@@ -125,7 +126,7 @@ func pace(b *testing.B, workers, threads int) (p paced) {
 const nanoClip = `
 render "walk" {
   prompt   = "a dog on a green background"
-  size     = [128, 128]
+  size     = [96, 96]
   seed     = %[2]d
   timeline = timeline.walk
 
