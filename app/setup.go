@@ -74,6 +74,7 @@ var eligens = map[string]string{
 type SetupRequest struct {
 	Memory  int64  // bytes that a render may take; 0 is the machine's memory
 	Backend string // to estimate for; "" is the fastest that can be installed
+	Card    string // one of Cards, to estimate for a graphics card that isn't here; "" is none
 }
 
 // A Setup is a machine, and what draws on it.
@@ -82,7 +83,7 @@ type Setup struct {
 	Memory     int64           `json:"memory"`      // bytes that a render may take; 0 is not known
 	MemoryFrom string          `json:"memory_from"` // who says so: "this machine's memory"
 	Cache      string          `json:"cache"`       // folder of downloaded models
-	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known
+	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known, or another machine is meant
 	Token      bool            `json:"token"`       // there is one for gated repositories
 	Backend    string          `json:"backend"`     // that estimates are for
 	Backends   []backend.State `json:"backends"`
@@ -144,6 +145,16 @@ func FindKit(name string) (Kit, error) {
 	return Kit{}, Unknown("kit", name, "kit", names)
 }
 
+// A Card is a graphics card that can be planned for where it isn't.
+type Card struct {
+	Name string
+	GiB  int64
+}
+
+// Cards are graphics cards by their memory.
+var Cards = []Card{{"h200", 141}, {"h100", 80}, {"a100", 80}, {"a100-40", 40}, {"rtx5090", 32}, {"rtx4090", 24}, {"rtx3090", 24}, {"rtx4080", 16},
+	{"rtx4070", 12}, {"rtx3060", 12}}
+
 // Setup looks at the machine, and says which weights draw on it. It asks no hub and changes nothing.
 func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	settings, err := a.sources.settings()
@@ -153,8 +164,24 @@ func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	s := Setup{
 		Processors: runtime.NumCPU(), Cache: settings.Cache, Token: settings.Token != "", Backends: backend.List(), Backend: q.Backend,
 	}
-	s.Free, _ = hub.FreeSpace(s.Cache)
+	if q.Card == "" {
+		s.Free, _ = hub.FreeSpace(s.Cache)
+	}
 	m := limit(q.Memory, "--memory", "")
+	if q.Card != "" {
+		i := slices.IndexFunc(Cards, func(c Card) bool { return c.Name == q.Card })
+		if i < 0 {
+			var names []string
+			for _, c := range Cards {
+				names = append(names, c.Name)
+			}
+			return s, Unknown("card", q.Card, "card", names)
+		}
+		s.Backend = "xla:cuda"
+		if q.Memory == 0 {
+			m = memoryLimit{int64(backend.Fraction * float64(Cards[i].GiB<<30)), "a card of " + fmt.Sprint(Cards[i].GiB) + " GiB"}
+		}
+	}
 	s.Memory, s.MemoryFrom = m.bytes, m.from
 	if s.Backend == "" {
 		s.Backend = "xla:cpu"

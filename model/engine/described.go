@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
@@ -32,8 +33,8 @@ func (d *Described) Spec(m eligen.Model, _ []eligen.Adapter) (eligen.Spec, error
 		return eligen.Spec{}, fmt.Errorf("models of the family %s aren't described", m.Family)
 	}
 	e := &Engine{info: backend.Info{Name: d.Backend}}
-	if d.Backend != "go" {
-		e.info.Plugin = "described"
+	if kind, device, ok := strings.Cut(d.Backend, ":"); ok {
+		e.info.Plugin = kind + "_" + device // as plugins are called, cuda's and the cpu's
 	}
 	e.Limit(d.Memory)
 	r, err := f.Describe(m, d.Form, family.Settings{DType: e.dtype})
