@@ -189,7 +189,12 @@ func compileFor(t *testing.T, proxy, card, name string) (list []Program) {
 	if err != nil || len(dumps) != len(list) {
 		t.Fatalf("%d programs and %d dumps, %v", len(list), len(dumps), err)
 	}
-	slices.Sort(dumps) // they are numbered in the order of the log
+	number := func(dump string) (n int) {
+		_, text, _ := strings.Cut(filepath.Base(dump), "_")
+		_, _ = fmt.Sscanf(text, "%d", &n) // of "module_0001.begin", or "module_10627.single"
+		return n
+	}
+	slices.SortFunc(dumps, func(a, b string) int { return cmp.Compare(number(a), number(b)) }) // the order of the log
 	for i := range list {
 		text, err := os.ReadFile(dumps[i])
 		if err == nil {
