@@ -145,16 +145,6 @@ func FindKit(name string) (Kit, error) {
 	return Kit{}, Unknown("kit", name, "kit", names)
 }
 
-// A Card is a graphics card that can be planned for where it isn't.
-type Card struct {
-	Name string
-	GiB  int64
-}
-
-// Cards are graphics cards by their memory.
-var Cards = []Card{{"h200", 141}, {"h100", 80}, {"a100", 80}, {"a100-40", 40}, {"rtx5090", 32}, {"rtx4090", 24}, {"rtx3090", 24}, {"rtx4080", 16},
-	{"rtx4070", 12}, {"rtx3060", 12}}
-
 // Setup looks at the machine, and says which weights draw on it. It asks no hub and changes nothing.
 func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	settings, err := a.sources.settings()
@@ -169,17 +159,13 @@ func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	}
 	m := limit(q.Memory, "--memory", "")
 	if q.Card != "" {
-		i := slices.IndexFunc(Cards, func(c Card) bool { return c.Name == q.Card })
-		if i < 0 {
-			var names []string
-			for _, c := range Cards {
-				names = append(names, c.Name)
-			}
-			return s, Unknown("card", q.Card, "card", names)
+		card, err := FindCard(q.Card)
+		if err != nil {
+			return s, err
 		}
 		s.Backend = "xla:cuda"
 		if q.Memory == 0 {
-			m = memoryLimit{int64(backend.Fraction * float64(Cards[i].GiB<<30)), "a card of " + fmt.Sprint(Cards[i].GiB) + " GiB"}
+			m = card.memory()
 		}
 	}
 	s.Memory, s.MemoryFrom = m.bytes, m.from
