@@ -19,7 +19,7 @@ import (
 	run "github.com/eligen/eligen/model/exec"
 )
 
-var update = flag.Bool("update", false, "write testdata/table.txt")
+var update = flag.Bool("update", false, "write testdata/table.json")
 
 // Variables of the test, and of the process that it starts for each card.
 const (
@@ -89,10 +89,11 @@ func TestCUDA(t *testing.T) {
 func TestJudge(t *testing.T) {
 	const head = "HloModule m\n\nENTRY %main (p: bf16[3072,12288]) -> f32[1] {\n  %p = bf16[3072,12288]{1,0} parameter(0)\n"
 	for want, line := range map[string]string{
-		"copy of a weight in float32":  "  %c = f32[3072,12288]{1,0} convert(%p)",
-		"holds attention's scores":     "  %s = f32[24,578,4608]{2,1,0} fusion(%p), kind=kLoop",
-		"its attention is not":         "  %d = bf16[4096,3072]{1,0} fusion(%p), kind=kLoop",
-		"the table has 5 MiB":          `  %a = (bf16[1,24,4096,128]{3,1,2,0}, f32[1,24,4096]{2,1,0}) custom-call(%p), custom_call_target="__cudnn$fmhaSoftmax"`,
+		"copy of a weight in float32": "  %c = f32[3072,12288]{1,0} convert(%p)",
+		"holds attention's scores":    "  %s = f32[24,578,4608]{2,1,0} fusion(%p), kind=kLoop",
+		"its attention is not":        "  %d = bf16[4096,3072]{1,0} fusion(%p), kind=kLoop",
+		"the table has 5 MiB": "  %a = (bf16[1,24,4096,128]{3,1,2,0}, f32[1,24,4096]{2,1,0}) " +
+			`custom-call(%p), custom_call_target="__cudnn$fmhaSoftmax"`,
 		"it doesn't compile: no space": "",
 	} {
 		p := Program{Name: "double", Temp: 9 << 20}
@@ -147,8 +148,8 @@ func buildProxy(t *testing.T) string {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "pjrt_c_api_cuda_plugin.so")
-	c := exec.Command(cmp.Or(os.Getenv("CC"), "cc"), "-O1", "-Wall", "-shared", "-fPIC", "-I", filepath.Join(strings.TrimSpace(string(list)), "pjrt"),
-		"-o", out, filepath.Join("proxy", "proxy.c"), "-ldl")
+	headers := filepath.Join(strings.TrimSpace(string(list)), "pjrt")
+	c := exec.Command(cmp.Or(os.Getenv("CC"), "cc"), "-O1", "-Wall", "-shared", "-fPIC", "-I", headers, "-o", out, filepath.Join("proxy", "proxy.c"), "-ldl")
 	if said, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}
