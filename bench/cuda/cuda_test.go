@@ -31,7 +31,7 @@ const (
 )
 
 // quick are the cards and graphs that CI compiles.
-var quick = []string{"rtx4090/step 512 4 entities", "h100/step 1024 8 entities", "rtx4090/text 256"}
+var quick = []string{"rtx4090/step 512 4 entities", "h100/step 1024 8 entities", "rtx4090/text 256", "a100/nano step 3 entities"}
 
 // TestCUDA compiles eligen's graphs for cards that aren't here, and holds what comes of it to testdata/table.txt.
 func TestCUDA(t *testing.T) {
@@ -149,7 +149,8 @@ func buildProxy(t *testing.T) string {
 	}
 	out := filepath.Join(t.TempDir(), "pjrt_c_api_cuda_plugin.so")
 	headers := filepath.Join(strings.TrimSpace(string(list)), "pjrt")
-	c := exec.Command(cmp.Or(os.Getenv("CC"), "cc"), "-O1", "-Wall", "-shared", "-fPIC", "-I", headers, "-o", out, filepath.Join("proxy", "proxy.c"), "-ldl")
+	c := exec.Command(cmp.Or(os.Getenv("CC"), "cc"), "-O1", "-Wall", "-shared", "-fPIC", "-I", headers,
+		"-o", out, filepath.Join("proxy", "proxy.c"), "-ldl")
 	if said, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}

@@ -2,16 +2,21 @@ package cuda
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/families"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/fluxmodel"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/rows"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // A job is graphs of one kind, under a name.
@@ -49,34 +54,47 @@ var broken = job{name: "broken", fused: true, requests: func(b compute.Backend) 
 	if err != nil {
 		return nil, err
 	}
-	return m.Transformer.(*fluxmodel.DiT).Graphs(b, eligen.Size{W: 512, H: 512}, 512, nil, false)
+	return m.Transformer.(*fluxmodel.DiT).Graphs(b, fluxmodel.GraphSizes{Pixels: eligen.Size{W: 512, H: 512}, Text: 512})
 }}
 
-// jobs are all graphs that are compiled: pictures of FLUX.1 at two sizes, with 0, 4 and 8 entities, its other
-// parts, and the forms of weights.
+// jobs are all graphs that are compiled: pictures of FLUX.1 at two sizes, with 0, 4 and 8 entities, the forms of
+// weights and what a scene may add, its other parts, and nano.
 func jobs() (list []job) {
 	plain := family.Form{Transformer: "BF16", Text: "BF16"}
-	step := func(name string, form family.Form, integers rows.Form, side, entities int, pictures bool) {
+	step := func(name string, side, entities int, integers rows.Form, more func(z *fluxmodel.GraphSizes, m *fluxmodel.DiT)) {
 		list = append(list, job{name: name, fused: true, requests: func(b compute.Backend) ([]exec.CompileRequest, error) {
-			m, err := described(form, integers)
+			m, err := described(plain, integers)
 			if err != nil {
 				return nil, err
 			}
-			var groups []eligen.GroupSizes
+			z := fluxmodel.GraphSizes{Pixels: eligen.Size{W: side, H: side}, Text: 512}
 			if entities > 0 {
-				groups = []eligen.GroupSizes{{Entities: entities, Text: 512, Region: side * side / 256 / 8}}
+				z.Groups = []eligen.GroupSizes{{Entities: entities, Text: 512, Region: side * side / 256 / 8}}
 			}
-			return m.Transformer.(*fluxmodel.DiT).Graphs(b, eligen.Size{W: side, H: side}, 512, groups, pictures)
+			dit := m.Transformer.(*fluxmodel.DiT)
+			if more != nil {
+				more(&z, dit)
+			}
+			return dit.Graphs(b, z)
 		}})
 	}
 	for _, side := range []int{1024, 512} {
 		for _, n := range []int{0, 4, 8} {
-			step(fmt.Sprintf("step %d %d entities", side, n), plain, "", side, n, false)
+			step(fmt.Sprintf("step %d %d entities", side, n), side, n, "", nil)
 		}
 	}
-	step("step 1024 4 entities int8", plain, rows.Int8, 1024, 4, false)
-	step("step 1024 4 entities int4", plain, rows.Int4, 1024, 4, false)
-	step("step 1024 4 entities pictures", plain, "", 1024, 4, true)
+	step("step 1024 4 entities int8", 1024, 4, rows.Int8, nil)
+	step("step 1024 4 entities int4", 1024, 4, rows.Int4, nil)
+	step("step 1024 4 entities pictures", 1024, 4, "", func(z *fluxmodel.GraphSizes, _ *fluxmodel.DiT) { z.Pictures = true })
+	step("step 1024 4 entities lora", 1024, 4, "", func(z *fluxmodel.GraphSizes, m *fluxmodel.DiT) {
+		z.LoRAs, m.Loader = 1, newBeside(m.Loader, 64)
+	})
+	step("step 1024 4 entities strengths teacache", 1024, 4, "", func(z *fluxmodel.GraphSizes, _ *fluxmodel.DiT) {
+		z.Strong, z.TeaCache = true, true
+	})
+	step("step 1024 4 entities in two groups of 256 text", 1024, 4, "", func(z *fluxmodel.GraphSizes, _ *fluxmodel.DiT) {
+		z.Text, z.Groups = 256, []eligen.GroupSizes{{Entities: 3, Text: 256, Region: 512}, {Entities: 1, Text: 256, Region: 1024}}
+	})
 	other := func(name string, f func(m *family.Model, b compute.Backend) ([]exec.CompileRequest, error)) {
 		list = append(list, job{name: name, requests: func(b compute.Backend) ([]exec.CompileRequest, error) {
 			m, err := described(plain, "")
@@ -96,5 +114,71 @@ func jobs() (list []job) {
 			return m.Autoencoder.(*fluxmodel.VAE).Graphs(b, eligen.Size{W: side, H: side})
 		})
 	}
+	return append(list, nano()...)
+}
+
+// nano are the graphs of the embedded model, for all kinds of scenes. It computes in float32, in which attention
+// isn't fused.
+func nano() (list []job) {
+	graphs := func(name string, f func(m *family.Model, b compute.Backend) ([]exec.CompileRequest, error)) {
+		list = append(list, job{name: "nano " + name, requests: func(b compute.Backend) ([]exec.CompileRequest, error) {
+			of, err := families.All.Find("nano")
+			if err != nil {
+				return nil, err
+			}
+			m, err := of.Resolve(eligen.Model{Family: "nano"}, family.Settings{DType: func(_ eligen.Model, best string) (family.Numbers, error) {
+				return family.Numbers{Name: best, Computed: best, DType: dtypes.Float32}, nil
+			}})
+			if err != nil {
+				return nil, err
+			}
+			return f(m, b)
+		}})
+	}
+	step := func(name string, z fluxmodel.GraphSizes) {
+		z.Pixels, z.Text = eligen.Size{W: 256, H: 256}, 24
+		graphs(name, func(m *family.Model, b compute.Backend) ([]exec.CompileRequest, error) {
+			dit := m.Transformer.(*fluxmodel.DiT)
+			if z.LoRAs > 0 {
+				dit.Loader = newBeside(dit.Loader, 16)
+			}
+			return dit.Graphs(b, z)
+		})
+	}
+	three := []eligen.GroupSizes{{Entities: 3, Text: 8, Region: 64}}
+	step("step 0 entities", fluxmodel.GraphSizes{})
+	step("step 3 entities", fluxmodel.GraphSizes{Groups: three})
+	step("step 8 entities in two groups", fluxmodel.GraphSizes{Groups: []eligen.GroupSizes{
+		{Entities: 6, Text: 8, Region: 32}, {Entities: 2, Text: 16, Region: 128}}})
+	step("step 3 entities strengths teacache", fluxmodel.GraphSizes{Groups: three, Strong: true, TeaCache: true})
+	step("step 3 entities pictures lora", fluxmodel.GraphSizes{Groups: three, Pictures: true, LoRAs: 1})
+	graphs("text", func(m *family.Model, b compute.Backend) ([]exec.CompileRequest, error) {
+		return m.Encoders.(*fluxmodel.Text).Graphs(b, 24)
+	})
+	graphs("autoencoder", func(m *family.Model, b compute.Backend) ([]exec.CompileRequest, error) {
+		return m.Autoencoder.(*fluxmodel.VAE).Graphs(b, eligen.Size{W: 256, H: 256})
+	})
 	return list
 }
+
+// beside is weights with the factors of a LoRA beside the matrices of its blocks, by shapes alone.
+type beside struct {
+	weights.Loader
+	infos []tensor.Info
+}
+
+func newBeside(l weights.Loader, rank int) *beside {
+	b := &beside{Loader: l, infos: slices.Clone(l.Tensors())}
+	for _, t := range l.Tensors() {
+		if len(t.Shape) != 2 || !strings.Contains(t.Name, "_blocks.") {
+			continue
+		}
+		for name, shape := range map[string][]int{lora.A(t.Name, 0): {rank, t.Shape[1]}, lora.B(t.Name, 0): {t.Shape[0], rank}} {
+			b.infos = append(b.infos, tensor.Info{Name: name, DType: "F32", Shape: shape, Size: int64(4 * shape[0] * shape[1])})
+		}
+	}
+	return b
+}
+
+// Tensors lists the weights and the factors.
+func (b *beside) Tensors() []tensor.Info { return b.infos }

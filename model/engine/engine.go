@@ -318,6 +318,10 @@ func (h host) Store(key string, l weights.Loader, dtype dtypes.DType) (*exec.Sto
 // Lean reports whether weights are more than are kept.
 func (h host) Lean(s *exec.Store) bool { return s.Whole() > h.keepBytes() }
 
+// Unpacks reports whether weights are held as they are computed with, if they fit: those that aren't many, and all
+// on a card, which the processor would have to make them for, in each step anew.
+func (h host) Unpacks(s *exec.Store) bool { return h.info.CUDA() || !h.Lean(s) }
+
 // Room returns how many bytes a prompt's encoder may hold.
 func (h host) Room(scores int64) int64 { return h.room(costOf(h.info).prompts(scores)) }
 

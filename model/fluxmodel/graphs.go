@@ -2,6 +2,7 @@ package fluxmodel
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -16,34 +17,52 @@ import (
 	"github.com/eligen/eligen/model/nn"
 )
 
+// GraphSizes are what the graphs of a picture's steps depend on, beside the model.
+type GraphSizes struct {
+	Pixels   eligen.Size
+	Text     int // tokens of the prompt
+	Groups   []eligen.GroupSizes
+	Strong   bool // entities have strengths
+	Pictures bool // there are image prompts
+	TeaCache bool // steps that change little leave the blocks out
+	LoRAs    int  // that the weights have beside them
+}
+
 // Graphs asks for the graphs of a picture's steps, as a branch with such sizes has them, over weights that
 // need not be there: for compiling them without running any.
-func (p *DiT) Graphs(
-	b compute.Backend, pixels eligen.Size, text int, groups []eligen.GroupSizes, pictures bool,
-) ([]exec.CompileRequest, error) {
+func (p *DiT) Graphs(b compute.Backend, z GraphSizes) ([]exec.CompileRequest, error) {
 	held, err := p.Held(p.Loader)
 	if err != nil {
 		return nil, err
 	}
 	c, dtype := p.Config, p.Numbers.DType
 	s := exec.NewStore(b, held, dtype)
+	if err := s.Scale(slices.Repeat([]float32{1}, z.LoRAs)...); err != nil {
+		return nil, err
+	}
 	t := &Transformer{Config: c, Store: s}
 	of := func(dtype dtypes.DType, dims ...int) *tensors.Tensor {
 		return tensors.FromShape(shapes.Make(dtype, dims...))
 	}
-	br := &branch{t: t, txt: []*tensors.Tensor{of(dtype, 1, text, c.Dim)}, graphs: stepGraphs{
-		config: c, rows: pixels.H / 16, columns: pixels.W / 16, dtype: dtype, pictures: pictures,
+	br := &branch{t: t, txt: []*tensors.Tensor{of(dtype, 1, z.Text, c.Dim)}, graphs: stepGraphs{
+		config: c, rows: z.Pixels.H / 16, columns: z.Pixels.W / 16, dtype: dtype, pictures: z.Pictures,
 	}}
+	if z.TeaCache {
+		br.tea = &teaCache{threshold: 1}
+	}
 	steps := 4
 	begin := []shapes.Shape{shapes.Make(dtypes.Float32, steps), shapes.Make(dtypes.Float32, steps),
-		shapes.Make(dtypes.Float32, steps, c.PooledDim), shapes.Make(dtypes.Float32, 1, text, c.TextDim)}
-	for _, g := range groups {
+		shapes.Make(dtypes.Float32, steps, c.PooledDim), shapes.Make(dtypes.Float32, 1, z.Text, c.TextDim)}
+	for _, g := range z.Groups {
 		br.txt = append(br.txt, of(dtype, 1, g.Entities, g.Text, c.Dim))
 		br.marks = append(br.marks, of(dtypes.Int32, 1, g.Entities, g.Region))
-		br.graphs.groups = append(br.graphs.groups, groupShape{g.Text, false})
+		if z.Strong {
+			br.marks = append(br.marks, of(dtypes.Float32, 1, g.Entities))
+		}
+		br.graphs.groups = append(br.graphs.groups, groupShape{g.Text, z.Strong})
 		begin = append(begin, shapes.Make(dtypes.Float32, 1, g.Entities, g.Text, c.TextDim))
 	}
-	if pictures {
+	if z.Pictures {
 		kv := of(dtype, 1, 128, c.Heads, c.HeadDim())
 		br.pictures = []*tensors.Tensor{kv, kv}
 	}
