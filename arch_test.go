@@ -70,6 +70,9 @@ var open = map[string]string{
 
 	// What benchmarks measure.
 	"model/exec":      "bench",
+	"model/families":  "bench",
+	"model/family":    "bench",
+	"model/lora":      "bench",
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",

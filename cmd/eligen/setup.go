@@ -40,7 +40,7 @@ With a KIT, it installs the fastest backend, writes a scene that names the weigh
 		Example: `eligen setup
 eligen setup flux-dev-fp8
 # without a question, for another file
-eligen setup flux-dev-q4 --yes --scene shelf.hcl`,
+eligen setup flux-dev-q4 --yes`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: withApp(o.run),
 	}
