@@ -3,6 +3,7 @@ package studio
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,18 +13,26 @@ import (
 	"github.com/eligen/eligen/dsl/edit"
 )
 
-// An Edit is what the page wants changed in the text.
+// An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove", "text", "words", "undo", "redo"
-	Name      string   `json:"name"`      // of the change, for undo: "move entity.duck"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "undo", "redo"
+	Name    string   `json:"name"`    // for undo: "move entity.duck"
+	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
+	Text    string   `json:"text"`    // the whole text
+	Base    string   `json:"base"`    // version that Text was made of
+	Words   string   `json:"words"`   // what to change
+}
+
+// A Change is a change of one value or block.
+type Change struct {
+	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove"
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
 	Numbers   []string `json:"numbers"`   // of a shape; "" leaves one as it is
 	Value     string   `json:"value"`     // an expression, or a string where Quote is set
 	Quote     bool     `json:"quote"`
 	Replace   bool     `json:"replace"` // what is worked out may be overwritten
-	Text      string   `json:"text"`    // the whole text, or the block to add
-	Base      string   `json:"base"`    // version that Text was made of
+	Text      string   `json:"text"`    // the block to add
 }
 
 // An Answer is what became of an Edit.
@@ -107,35 +116,49 @@ func (s *Server) change(e Edit) error {
 	case "text":
 		return s.doc.change(e.Name, e.Base, func([]byte) ([]byte, error) { return []byte(e.Text), nil })
 	}
+	if e.Kind != "change" || len(e.Changes) == 0 {
+		return fmt.Errorf("unknown kind of edit: %q with %d changes", e.Kind, len(e.Changes))
+	}
 	return s.doc.change(e.Name, "", func(src []byte) ([]byte, error) {
-		text, ds := edit.Parse(s.doc.path, src)
-		if err := ds.Err(); err != nil {
-			return nil, err
+		for _, c := range e.Changes {
+			text, ds := edit.Parse(s.doc.path, src)
+			err := ds.Err()
+			if err == nil {
+				src, err = c.apply(text)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		value := e.Value
-		if e.Quote {
-			value = edit.Quote(value)
-		}
-		switch e.Kind {
-		case "numbers":
-			return text.SetNumbers(e.Block, e.Attribute, e.Numbers, e.Replace)
-		case "set":
-			return text.Set(e.Block, e.Attribute, value, e.Replace)
-		case "unset":
-			return text.Unset(e.Block, e.Attribute)
-		case "add":
-			return text.Append(e.Text)
-		case "remove":
-			return text.Remove(e.Block)
-		}
-		return nil, errors.New("unknown kind of change: " + e.Kind)
+		return src, nil
 	})
+}
+
+// apply makes a change.
+func (c Change) apply(text *edit.Text) ([]byte, error) {
+	value := c.Value
+	if c.Quote {
+		value = edit.Quote(value)
+	}
+	switch c.Kind {
+	case "numbers":
+		return text.SetNumbers(c.Block, c.Attribute, c.Numbers, c.Replace)
+	case "set":
+		return text.Set(c.Block, c.Attribute, value, c.Replace)
+	case "unset":
+		return text.Unset(c.Block, c.Attribute)
+	case "add":
+		return text.Append(c.Text)
+	case "remove":
+		return text.Remove(c.Block)
+	}
+	return nil, errors.New("unknown kind of change: " + c.Kind)
 }
 
 // refine changes the text by words, as eligen new --refine does.
 func (s *Server) refine(e Edit) error {
 	text := s.doc.view().text
-	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Value})
+	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Words})
 	if err != nil {
 		return err
 	}

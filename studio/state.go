@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
@@ -15,6 +16,7 @@ import (
 
 // A State is a scene as the page shows it: its text, and what the text comes to.
 type State struct {
+	Serial      int                 `json:"serial"`  // counts what the server has read: of two, the later is the newer
 	Version     string              `json:"version"` // of the text
 	Name        string              `json:"name"`    // of the file
 	Folder      string              `json:"folder"`
@@ -105,7 +107,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	out := &State{
 		Version: versionOf(v.text), Name: filepath.Base(s.doc.path), Folder: filepath.Base(filepath.Dir(s.doc.path)), Text: string(v.text),
 		ReadOnly: s.doc.readOnly, Gone: v.gone, Undo: v.undo, Redo: v.redo, Outside: v.outside,
-		Blocks: []Block{}, Diagnostics: []eligen.Diagnostic{},
+		Blocks: []Block{},
 	}
 	if text, ds := edit.Parse(s.doc.path, v.text); !ds.HasErrors() {
 		out.Blocks = blocksOf(text.Blocks(), v.text)
@@ -114,7 +116,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if out.Diagnostics = append(out.Diagnostics, ds...); ds.HasErrors() {
+	if out.Diagnostics = inUnits(ds); ds.HasErrors() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		out.Renders, out.Stale = s.good, true
@@ -188,6 +190,30 @@ func units(text []byte) func(int) int {
 	}
 	all[len(text)] = n
 	return func(at int) int { return int(all[at]) }
+}
+
+// inUnits returns diagnostics whose columns are UTF-16 units of their line, as the page counts.
+func inUnits(ds []eligen.Diagnostic) []eligen.Diagnostic {
+	source := func(s *eligen.Source) *eligen.Source {
+		if s == nil {
+			return nil
+		}
+		out, code := *s, []rune(s.Code)
+		at := func(n int) int { // columns may be behind the line
+			n = max(0, n)
+			return len(utf16.Encode(code[:min(n, len(code))])) + max(0, n-len(code))
+		}
+		out.Start, out.End = at(s.Start), at(s.End)
+		return &out
+	}
+	out := some(slices.Clone(ds))
+	for i := range out {
+		out[i].Source, out[i].Notes = source(out[i].Source), slices.Clone(out[i].Notes)
+		for k := range out[i].Notes {
+			out[i].Notes[k].Source = source(out[i].Notes[k].Source)
+		}
+	}
+	return out
 }
 
 // blockOf returns the address of the block of a file that declares a thing, or "" where none does.

@@ -47,6 +47,7 @@ type Server struct {
 	done       <-chan struct{}
 	working    sync.WaitGroup
 	oneAtATime sync.Mutex // plans
+	reading    sync.Mutex // the document, until the pages are told
 
 	mu       sync.Mutex
 	good     []Render // of the last text without mistakes
@@ -167,13 +168,17 @@ func (s *Server) isOutput(file string) bool {
 	return filepath.Base(filepath.Dir(file)) == "out"
 }
 
-// refresh reads the document anew, tells all pages and plans.
+// refresh reads the document anew, tells all pages and plans. Of two at once, the one that reads the older
+// text is also the first to tell it.
 func (s *Server) refresh(ctx context.Context) (*State, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	state, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
+	state.Serial = s.current.Serial + 1
 	s.current = state
 	s.mu.Unlock()
 	s.hub.send("state", state)

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { add, aim, commit, fitted, shifted, type Aim } from './edits';
 import { boxTokens, figure, inside, resized, snapped } from './geometry';
-import { attributeOf, get, set, shown, useApp, type State } from './store';
+import { attributeOf, get, previewsOf, set, shown, useApp, type State } from './store';
 import type { Bounds, Derived, Entity, Figure, Render } from './types';
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -90,18 +90,32 @@ export function Canvas() {
     const g = gesture.current;
     gesture.current = null;
     if (!g || !g.began) return;
-    if (g.kind === 'move') void commit(g.aims, 'move');
-    if (g.kind === 'resize' || g.kind === 'point') void commit(g.aims, 'resize');
+    if (g.kind === 'move') void commit(() => g.aims, 'move');
+    if (g.kind === 'resize' || g.kind === 'point') void commit(() => g.aims, 'resize');
     if (g.kind === 'draw') {
       const b = get().draft?.bounds;
       if (b && r && (b[2] - b[0]) * r.width >= 2 && (b[3] - b[1]) * r.height >= 2) set({ tool: 'select', drag: null });
       else set({ draft: null, drag: null });
     }
   };
-  const escape = () => {
+  /** Puts back what a gesture has done so far. */
+  const cancel = () => {
+    const g = gesture.current;
     gesture.current = null;
-    set({ drag: null });
+    if (!g?.began) return;
+    if (g.kind === 'pan') set({ pan: g.pan });
+    else set({ drag: null, draft: g.kind === 'draw' ? null : get().draft });
   };
+  // Before the table of keys: the Escape that ends a gesture does nothing else.
+  useEffect(() => {
+    const escape = (e: KeyboardEvent) => {
+      if (e.key !== 'Escape' || !gesture.current) return;
+      if (gesture.current.began) e.stopImmediatePropagation();
+      cancel();
+    };
+    addEventListener('keydown', escape, true);
+    return () => removeEventListener('keydown', escape, true);
+  }, []);
   const wheel = (e: WheelEvent) => {
     if (!e.ctrlKey && !e.metaKey) {
       set({ pan: [s.pan[0] - e.deltaX, s.pan[1] - e.deltaY] });
@@ -120,7 +134,7 @@ export function Canvas() {
   });
 
   return (
-    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={escape}
+    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={cancel}
       onPointerLeave={() => setAt(null)} tabIndex={-1} data-pane="canvas">
       {r && (
         <div class="stage" style={{ left: px(view.left), top: px(view.top), width: px(view.width), height: px(view.height) }}>
@@ -265,7 +279,7 @@ function draw(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
 
 /** The picture of the last run, or the step that is shown. */
 function Latest({ s, r }: { s: State; r: Render }) {
-  const preview = s.run?.previews.find(p => p.step === s.step) ?? (s.run?.running ? s.run.previews.at(-1) : undefined);
+  const previews = previewsOf(s, r), preview = previews.find(p => p.step === s.step) ?? (s.run?.running ? previews.at(-1) : undefined);
   const picture = s.plan?.pictures[r.address];
   const url = preview?.url ?? picture?.url;
   if (!url) return null;
@@ -278,7 +292,7 @@ function Latest({ s, r }: { s: State; r: Render }) {
 }
 
 /** A figure as an SVG path on a canvas of pixels. */
-export function pathOf(f: Figure, w: number, h: number): string {
+function pathOf(f: Figure, w: number, h: number): string {
   const n = f.numbers;
   switch (f.kind) {
     case 'box': return `M${n[0]! * w} ${n[1]! * h}H${n[2]! * w}V${n[3]! * h}H${n[0]! * w}z`;

@@ -21,10 +21,10 @@ function around(d: number): void {
   (first ?? next)?.focus();
 }
 
+/** Closes what is open, or deselects. Escape during a gesture is the canvas's. */
 function escape(): void {
   const s = get();
-  if (s.drag) set({ drag: null });
-  else if (s.keys) set({ keys: false });
+  if (s.keys) set({ keys: false });
   else if (s.draft) set({ draft: null });
   else if (s.tool !== 'select') set({ tool: 'select' });
   else set({ selected: [], derived: null, message: '' });
@@ -33,7 +33,7 @@ function escape(): void {
 export const table: Key[] = [
   { keys: ['ctrl+Enter'], shown: 'Ctrl Enter', words: 'run', everywhere: true, run: () => void order('start') },
   { keys: ['ctrl+z'], shown: 'Ctrl Z', words: 'undo', run: () => void send({ kind: 'undo' }) },
-  { keys: ['ctrl+y', 'ctrl+shift+Z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
+  { keys: ['ctrl+y', 'ctrl+shift+z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
   { keys: ['v'], shown: 'V', words: 'select', run: () => set({ tool: 'select' }) },
   { keys: ['b'], shown: 'B', words: 'draw a box', run: () => set({ tool: 'box' }) },
   { keys: ['e'], shown: 'E', words: 'draw an ellipse', run: () => set({ tool: 'ellipse' }) },
@@ -60,17 +60,23 @@ export const table: Key[] = [
   { keys: ['F6'], shown: 'F6', words: 'next pane', everywhere: true, run: () => around(1) },
   { keys: ['shift+F6'], shown: '', words: '', everywhere: true, run: () => around(-1) },
   { keys: ['Escape'], shown: 'Esc', words: 'put back, close, deselect', run: escape },
-  { keys: ['?', 'shift+?'], shown: '?', words: 'this list', run: () => set({ keys: !get().keys }) },
+  { keys: ['?'], shown: '?', words: 'this list', run: () => set({ keys: !get().keys }) },
 ];
+
+/** The name of a key as the table has it. Cmd counts as Ctrl, Caps Lock doesn't count; Shift does unless the character says it. */
+function nameOf(e: KeyboardEvent): string {
+  const letter = e.key.length === 1 && e.key.toLowerCase() !== e.key.toUpperCase();
+  return (e.ctrlKey || e.metaKey ? 'ctrl+' : '') + (e.shiftKey && (letter || e.key.length > 1) ? 'shift+' : '') + (letter ? e.key.toLowerCase() : e.key);
+}
 
 export function listenForKeys(): void {
   addEventListener('keydown', e => {
-    const name = `${e.ctrlKey || e.metaKey ? 'ctrl+' : ''}${e.shiftKey && e.key.length > 1 ? 'shift+' : ''}${e.shiftKey && e.ctrlKey && e.key.length === 1 ? 'shift+' : ''}${e.key}`;
+    const name = nameOf(e);
     const typing = (e.target as HTMLElement).closest?.('input, textarea, select, .cm-editor');
     const key = table.find(k => k.keys.includes(name) && (k.everywhere || !typing));
     if (!key || e.altKey) return;
     const pressed = (e.target as HTMLElement).closest?.('button');
-    if (pressed && (e.key === ' ' || e.key === 'Enter') && !e.ctrlKey) return; // the button's own
+    if (pressed && (name === ' ' || name === 'Enter')) return; // the button's own
     e.preventDefault();
     key.run(e);
   });

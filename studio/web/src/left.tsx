@@ -32,7 +32,7 @@ function Words() {
     const words = field.current!.value.trim();
     if (!words || busy) return;
     setBusy(true);
-    const answer = await send({ kind: 'words', name: words, value: words });
+    const answer = await send({ kind: 'words', name: words, words });
     setBusy(false);
     if (answer && !answer.error) field.current!.value = '';
   };
@@ -129,7 +129,7 @@ function Settings({ s, r }: { s: State; r: Render }) {
         {renders.length > 1 && (
           <div class="field choose">
             <select aria-label="Render that is shown" value={r.address} onChange={e => set({ render: e.currentTarget.value, selected: [] })}>
-              {renders.map(n => <option key={n.address}>{n.address.replace(/^render\./, '')}</option>)}
+              {renders.map(n => <option key={n.address} value={n.address}>{n.address.replace(/^render\./, '')}</option>)}
             </select><Icon name="down" />
           </div>
         )}

@@ -69,7 +69,7 @@ function Place({ s, r, e, fixed }: { s: State; r: Render; e: Entity; fixed: bool
     const b = [...box];
     b[i] = v;
     const wanted = fitted(e.figure, [b[0]!, b[1]!, b[0]! + b[2]!, b[1]! + b[3]!] as Bounds);
-    void commit([[e, aim(e, r, wanted)]], i < 2 ? 'move' : 'resize');
+    void commit(() => [[e, aim(e, r, wanted)]], i < 2 ? 'move' : 'resize');
   };
   return (
     <>
@@ -100,8 +100,7 @@ const shownNumber = (v: number, side: number) => numberText(v, side, '.00');
 function isWorked(shape: { call: string; slots: { plain: boolean }[] } | null, i: number): boolean {
   if (!shape) return true;
   const fixed = (n: number) => shape.slots[n]?.plain === false;
-  if (shape.call === 'xywh') return fixed(i);
-  if (shape.call === 'xyxy') return i < 2 ? fixed(i) : fixed(i);
+  if (shape.call === 'xywh' || shape.call === 'xyxy') return fixed(i);
   return shape.slots.some((_, n) => fixed(n));
 }
 

@@ -1,6 +1,6 @@
 // What the page knows, and how it hears of it.
 import { useEffect, useState } from 'preact/hooks';
-import type { Answer, Derived, Edit, Entity, Figure, Plan, Render, Run, Scene } from './types';
+import type { Answer, Derived, Edit, Entity, Figure, Plan, Preview, Render, Run, Scene } from './types';
 
 export type Tool = 'select' | 'box' | 'ellipse' | 'polygon' | 'pan';
 
@@ -82,8 +82,17 @@ export function attributeOf(s: State, block: string, name: string) {
   return s.scene?.blocks.find(b => b.address === block)?.attributes.find(a => a.name === name) ?? null;
 }
 
-/** Takes a scene that the server has sent. */
-export function take(scene: Scene): void {
+/** The pictures of a render's steps in the last run. */
+export function previewsOf(s: State, r: Render | null): Preview[] {
+  return (r && s.run?.previews.filter(p => p.renders.includes(r.address))) ?? [];
+}
+
+let known = 0; // serial of the scene that was taken last
+
+/** Takes a scene that the server has sent. Each comes by two ways, as an answer and to all pages: the second, or one that is late, is left. */
+function take(scene: Scene): void {
+  if (scene.serial <= known) return;
+  known = scene.serial;
   const render = scene.renders.find(r => r.address === state.render) ?? scene.renders[0];
   const there = new Set(render?.entities.map(e => e.address));
   set({
@@ -92,14 +101,23 @@ export function take(scene: Scene): void {
   });
 }
 
+/** An edit, or what makes it when all before it are answered; null is none. */
+type Making = Edit | (() => Edit | null);
+
 let queue: Promise<unknown> = Promise.resolve();
 
 /** Sends a change of the text. Changes arrive in the order in which they are made. */
-export function send(edit: Edit): Promise<Answer | null> {
-  const sent = queue.then(() => post(edit));
+export function send(making: Making): Promise<Answer | null> {
+  const sent = queue.then(() => {
+    const edit = typeof making === 'function' ? making() : making;
+    return edit && post(edit);
+  });
   queue = sent.catch(() => null);
   return sent;
 }
+
+/** What was sent last: it changes with each edit. */
+export const lastSent = (): unknown => queue;
 
 async function post(edit: Edit): Promise<Answer | null> {
   const late = setTimeout(() => set({ saving: 'saving' }), 1000);
@@ -110,7 +128,7 @@ async function post(edit: Edit): Promise<Answer | null> {
     set({
       drag: null, saving: 'saved', message: answer.derived || reply.status === 409 ? '' : (answer.error ?? ''),
       // A drag says itself what it couldn't move: what is typed there meanwhile must not go.
-      derived: answer.derived ?? (answer.error || edit.kind === 'numbers' ? state.derived : null),
+      derived: answer.derived ?? (answer.error || edit.changes?.some(c => c.kind === 'numbers') ? state.derived : null),
     });
     return answer;
   } catch {
@@ -136,6 +154,9 @@ export function listen(): void {
   });
   on<Plan>('plan', plan => set({ plan, planning: state.scene?.version !== plan.version }));
   on<Run>('run', run => set({ run }));
-  events.onopen = () => set({ online: true });
+  events.onopen = () => {
+    known = 0; // a server that was started again counts from the beginning
+    set({ online: true });
+  };
   events.onerror = () => set({ online: false });
 }
