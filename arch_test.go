@@ -35,7 +35,7 @@ var mayImport = map[string]string{
 	"comfy":   "eligen",
 	"draft":   "eligen",
 	"layouts": "eligen", // it reads and writes forms of others, and scenes as text
-	"farm":    "eligen",
+	"farm":    "eligen runtime stage",
 	"tui":     "eligen",
 	"web":     "eligen",
 	"studio":  "eligen app dsl", // of dsl, what changes a text and what describes the language
@@ -43,18 +43,19 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval",
+	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval farm",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes farm",
 }
 
 // inside says who may import the folders inside a folder that others import.
 var inside = map[string]string{
 	"model": "model train",
 	"stage": "planner app cmd",
+	"farm":  "cmd", // what runs a server, which few programs need
 }
 
 // open are the folders inside model that others than model and train may import.
@@ -85,12 +86,12 @@ var open = map[string]string{
 var floors = []string{
 	"cache names panics quant sizes tile torch",
 	"gguf lora nn",
-	"rows",
-	"backend exec flux text vae vision weights",
+	"regional rows",
+	"backend exec flux qwen text vae vision weights",
 	"detect encode sample internal/modeltest",
 	"family",
 	"fluxmodel",
-	"family/flux family/nano family/testfamily",
+	"family/flux family/nano family/qwen family/testfamily",
 	"families",
 	"engine inspect paint",
 }
@@ -110,13 +111,13 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "dsl runtime store model train dataset fetch hub comfy app studio cmd",
+	"files":     "dsl runtime store model train dataset fetch hub comfy app studio farm cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
-	"words":     "app dsl planner model",
+	"words":     "app dsl planner model farm",
 	"tensor":    "eligen runtime stage model train app bench",
-	"sha":       "eligen stage runtime store fetch train dataset",
+	"sha":       "eligen stage runtime store fetch train dataset farm",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

@@ -249,6 +249,10 @@ type Denoise struct {
 	Step             func(step, of int, latents tensor.Tensor) // after each step; latents is valid during the call. May be nil
 	Velocity         func(step int, v []float32)               // is shown each step's guided velocity, and may change it; may be nil
 
+	// Rescale gives each token's guided velocity the length of the positive side's, as diffusers does
+	// for Qwen-Image. It changes nothing without a negative side.
+	Rescale bool
+
 	// TeaCache, where it isn't 0, is how much the estimated changes of the velocity may
 	// add up to before all of the model is run again; until then, a step reuses what the
 	// last such step's blocks did. An approximation.

@@ -26,6 +26,7 @@ type Event struct {
 	Of         int             `json:"of,omitempty"`     // steps in all
 	Path       string          `json:"path,omitempty"`   // of Wrote: the file; of Opened: the scene file, absolute
 	Artifact   *Artifact       `json:"artifact,omitempty"`
+	Worker     string          `json:"worker,omitempty"` // of Started and Done: who makes the stage, where another machine does
 	Unused     bool            `json:"unused,omitempty"` // of Cached: the run needed it for nothing
 	Problem    *Diagnostic     `json:"diagnostic,omitempty"`
 
@@ -111,6 +112,7 @@ type StageProgress struct {
 	Work       float64
 	Step, Of   int
 	From       int       // steps that an earlier run had done
+	Worker     string    // who makes it, where another machine does
 	Began      time.Time // of Started
 	First      time.Time // of the first Stepped
 	Latest     time.Time // of its newest event
@@ -153,6 +155,9 @@ func (p *Progress) Add(e Event) {
 	}
 	if e.Problem != nil {
 		s.Problem = e.Problem
+	}
+	if e.Worker != "" {
+		s.Worker = e.Worker
 	}
 	switch e.Type {
 	case Started:

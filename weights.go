@@ -81,6 +81,7 @@ const (
 	PartCLIP = "clip" // text encoder, of a vector
 	PartT5   = "t5"   // text encoder, of states
 	PartVAE  = "vae"  // autoencoder
+	PartText = "text" // the text encoder of a family with one
 )
 
 // What else weights may be for, where a file is looked for by its name alone.

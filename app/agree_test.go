@@ -34,7 +34,7 @@ func TestValidateAndPlanAgree(t *testing.T) {
 	a := open(t)
 	right, wrong := 0, 0
 	for _, pattern := range []string{"../dsl/testdata/wrong/*.hcl", "../dsl/testdata/wrong/*.json", "../dsl/testdata/*.hcl", "../scenes/*.hcl",
-		"../scenes/flux/*.hcl"} {
+		"../scenes/flux/*.hcl", "../scenes/qwen/*.hcl"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/farm"
 	backends "github.com/eligen/eligen/model/backend"
 	modelengine "github.com/eligen/eligen/model/engine"
 	"github.com/eligen/eligen/model/families"
@@ -23,7 +24,6 @@ import (
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/store/layered"
-	"github.com/eligen/eligen/store/remote"
 )
 
 // Options say where an App keeps things, and what it knows of its surroundings.
@@ -38,6 +38,9 @@ type Options struct {
 	// http or https, of a server that speaks Bazel's protocol. "" is none. A CacheReadOnly gets nothing.
 	Cache         string
 	CacheReadOnly bool
+	// Queue has workers on other machines make what a run needs of models: Apply puts it there, and Work
+	// takes it. Results go to the Cache, or where there is none to a store in the queue. "" is none.
+	Queue farm.Options
 	// Partials, Leaser and Journals are, where they are nil, the Store if it implements them, or else
 	// the folder's store; without a folder, there are none.
 	Partials runtime.Partials
@@ -67,7 +70,8 @@ type App struct {
 	mu      sync.Mutex
 	closed  bool // no call may begin
 	store   *file.Store
-	shared  *layered.Store // over store, where there is a Cache
+	shared  *layered.Store // over store, where there is a Cache or a Queue
+	farm    *farm.Queue    // where it was needed
 	engines map[engineKey]engine
 	maps    map[eligen.Digest]*colourMap // of autoencoders, for pictures of steps
 }
@@ -106,6 +110,14 @@ func (a *App) Close() error {
 		err = errors.Join(err, e.close())
 	}
 	clear(a.engines)
+	if a.shared != nil {
+		err = errors.Join(err, a.shared.Close())
+		a.shared = nil
+	}
+	if a.farm != nil {
+		a.farm.Close()
+		a.farm = nil
+	}
 	if a.store != nil {
 		err = errors.Join(err, a.store.Close())
 		a.store = nil
@@ -159,19 +171,10 @@ func (a *App) made() (runtime.Store, error) {
 		return a.options.Store, nil
 	}
 	own, err := a.results()
-	if err != nil || a.options.Cache == "" {
+	if err != nil {
 		return own, err
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.shared == nil {
-		far, err := remote.New(a.options.Cache, remote.Options{})
-		if err != nil {
-			return nil, &InputError{"cache", "", err.Error()}
-		}
-		a.shared = layered.New(own, far, a.options.CacheReadOnly)
-	}
-	return a.shared, nil
+	return a.layered(context.Background(), own)
 }
 
 // runner returns what applies plans, with its stores.
@@ -179,7 +182,7 @@ func (a *App) runner() (runtime.Runner, error) {
 	o := a.options
 	store, err := a.made()
 	r := runtime.Runner{Store: store, Partials: o.Partials, Leaser: o.Leaser, Journals: o.Journals}
-	if err != nil || o.Cache == "" && (o.Store == nil || o.Folder == "") {
+	if err != nil || o.Cache == "" && o.Queue.URL == "" && (o.Store == nil || o.Folder == "") {
 		return r, err // the runner looks itself at what the store implements
 	}
 	_, partials := store.(runtime.Partials)

@@ -25,6 +25,8 @@ type Run struct {
 	Previews func(StepPicture)
 	// Unrecorded keeps no journal, so that the run is none for History and plans to compare with.
 	Unrecorded bool
+	// Priority is the run's in the App's queue: higher goes first.
+	Priority int
 	// Unwritten makes results for the store only, and writes no file.
 	Unwritten bool
 }
@@ -52,6 +54,11 @@ func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 	if err != nil {
 		return &Result{}, err
 	}
+	end, err := a.submit(ctx, &runner, p, r.Priority)
+	if err != nil {
+		return &Result{}, err
+	}
+	defer end()
 	if r.Previews == nil {
 		return apply(ctx, runner, p, r)
 	}

@@ -55,8 +55,13 @@ func (a *App) PullScene(ctx context.Context, r PullRequest) ([]PulledRepo, elige
 	}
 	p := puller{request: r, sources: a.sources, settings: settings, client: &hub.Client{Settings: settings}, lock: lock}
 	err = p.all(ctx, scene)
-	if p.changed {
-		err = errors.Join(err, dsl.WriteLock(folder, lock))
+	if len(p.pins) > 0 {
+		// What is fetched is pinned even where something else failed, or was interrupted.
+		err = errors.Join(err, dsl.UpdateLock(context.WithoutCancel(ctx), folder, func(l *eligen.Lock) {
+			for _, pin := range p.pins {
+				addPin(l, pin)
+			}
+		}))
 	}
 	return p.pulled, warnings, err
 }
@@ -68,7 +73,7 @@ type puller struct {
 	settings hub.Settings
 	client   *hub.Client
 	lock     *eligen.Lock
-	changed  bool // the lock is to be written
+	pins     []eligen.LockedRepo // that the lock is to have
 	pulled   []PulledRepo
 }
 
@@ -188,32 +193,37 @@ func (p *puller) files(n *need, info *hub.Info) (list []string, err error) {
 	return list, nil
 }
 
-// pin puts what was fetched into the lock. Files that other scenes use of the same commit stay in it.
+// pin notes what was fetched for the lock.
 func (p *puller) pin(n *need, info *hub.Info, got hub.Pulled) error {
 	now := eligen.LockedRepo{Repo: n.repo.Whole(), Revision: info.Commit}
-	old := p.lock.Pin(now.Repo)
-	if old != nil && old.Revision == now.Revision {
-		now.Files = slices.Clone(old.Files)
-	}
 	for name, path := range got.Paths {
 		f, err := lockedFile(info, name, path)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(now.Files, func(o eligen.LockedFile) bool { return o.Name == name })
-		if i < 0 {
-			now.Files = append(now.Files, f)
-		} else {
-			now.Files[i] = f
+		now.Files = append(now.Files, f)
+	}
+	p.pins = append(p.pins, now)
+	addPin(p.lock, now)
+	return nil
+}
+
+// addPin puts a repository into a lock. Files that other scenes use of the same commit stay in it.
+func addPin(l *eligen.Lock, now eligen.LockedRepo) {
+	old := l.Pin(now.Repo)
+	if old == nil {
+		l.Weights = append(l.Weights, now)
+		return
+	}
+	if old.Revision == now.Revision {
+		now.Files = slices.Clone(now.Files)
+		for _, f := range old.Files {
+			if !slices.ContainsFunc(now.Files, func(n eligen.LockedFile) bool { return n.Name == f.Name }) {
+				now.Files = append(now.Files, f)
+			}
 		}
 	}
-	p.changed = true
-	if old != nil {
-		*old = now
-	} else {
-		p.lock.Weights = append(p.lock.Weights, now)
-	}
-	return nil
+	*old = now
 }
 
 // lockedFile returns a file as a lock has it: by the digest that the hub says, or, where it says none, that of what came.

@@ -63,6 +63,15 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	if err != nil {
 		return RepoResult{}, err
 	}
+	if named, ok := eligen.ParseRepo(q.Repo); ok && (named.Revision != "" || named.File != "") { // as scenes name them
+		if q.Revision == "" {
+			q.Revision = named.Revision
+		}
+		if named.File != "" {
+			q.Files = append(slices.Clone(q.Files), named.File)
+		}
+		q.Repo = eligen.Repo{Hub: named.Hub, ID: named.ID}.String()
+	}
 	r, err := hub.ParseRepo(q.Repo)
 	if err != nil {
 		return RepoResult{}, &InputError{Field: "repository", Problem: err.Error()}

@@ -7,6 +7,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -344,7 +345,8 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 		if err != nil {
 			return err
 		}
-		if err := dsl.WriteLock(folder, &eligen.Lock{Renders: renders, Weights: v.lock.Weights}); err != nil {
+		err = dsl.UpdateLock(ctx, folder, func(l *eligen.Lock) { l.Renders = v.recorded(l.Renders, renders) })
+		if err != nil {
 			return err
 		}
 		for _, r := range renders {
@@ -355,6 +357,29 @@ func (a *App) Record(ctx context.Context, v *Verifying, r Run) (list []Recorded,
 		return nil
 	})
 	return list, filepath.Join(folder, eligen.LockName), err
+}
+
+// recorded returns records as they are in the lock now, with what changed since it was read in place of theirs:
+// another process may have recorded another scene of the folder.
+func (v *Verifying) recorded(now, changed []eligen.LockedRender) (out []eligen.LockedRender) {
+	is := func(a eligen.LockedRender) func(eligen.LockedRender) bool {
+		return func(b eligen.LockedRender) bool { return a.Scene == b.Scene && a.Address == b.Address }
+	}
+	for _, r := range changed {
+		i := slices.IndexFunc(v.lock.Renders, is(r))
+		if i < 0 || !reflect.DeepEqual(v.lock.Renders[i], r) || slices.ContainsFunc(now, is(r)) {
+			out = append(out, r)
+		}
+	}
+	for _, r := range now {
+		switch i := slices.IndexFunc(out, is(r)); {
+		case i < 0 && !slices.ContainsFunc(v.lock.Renders, is(r)):
+			out = append(out, r) // it is new
+		case i >= 0 && r.Scene != filepath.Base(v.plan.Scene.Path):
+			out[i] = r // another scene's, which this run only copied
+		}
+	}
+	return out
 }
 
 // records returns what the lock is to hold: the renders as they are now, and others' records.

@@ -35,6 +35,7 @@ var categories = map[string][]string{
 	eligen.PartModel:     {"diffusion_models", "checkpoints"},
 	eligen.PartCLIP:      {"text_encoders"},
 	eligen.PartT5:        {"text_encoders"},
+	eligen.PartText:      {"text_encoders"},
 	eligen.PartVAE:       {"vae"},
 	eligen.PartLoRA:      {"loras"},
 	eligen.PartIPAdapter: {"ipadapter"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
@@ -198,6 +199,38 @@ func writePins(body *hclwrite.Body, pins []eligen.LockedRepo) {
 			inner.SetAttributeValue("size", cty.NumberIntVal(f.Size))
 		}
 	}
+}
+
+// UpdateLock reads the lock of a folder, has change change it, and writes it. No other process updates it
+// meanwhile. Mistakes in the lock, which is then left as it is, are an error of type eligen.Diagnostics.
+func UpdateLock(ctx context.Context, folder string, change func(*eligen.Lock)) error {
+	path, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	// The folder of a scene gets no file that only locks.
+	claim := filepath.Join(os.TempDir(), "eligen-lock-"+string(eligen.DigestOf([]byte(path)))[:16])
+	for {
+		free, ok, err := files.Claim(claim)
+		if err != nil {
+			return err
+		}
+		if ok {
+			defer free() //nolint:errcheck // it ends with the process
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	lock, ds := LoadLock(folder)
+	if err := ds.Err(); err != nil {
+		return err
+	}
+	change(lock)
+	return WriteLock(folder, lock)
 }
 
 // WriteLock writes the lock of a folder, whole or not at all, in an order that

@@ -160,7 +160,7 @@ var blockWords = map[string]string{
 		"environment's `ELIGEN_VAR_name`, the file `.auto.eligen.hclvars` next to the scene, `--var-file` in their order, `--var name=value` " +
 		"in their order.",
 	"variable.validation": "A rule for the variable's value.",
-	"model": "Weights, and how to run them. The family is `nano`, which is embedded in eligen, or `flux`. " +
+	"model": "Weights, and how to run them. The family is `nano`, which is embedded in eligen, `flux` or `qwen`. " +
 		"`model.nano.base` is there without a block.",
 	"adapter": "Weights that are laid over a model's, of kind `lora`; or of kind `ip`, an IP-Adapter, which brings in " +
 		"pictures: their style and what they show. A render has several, each at its own scale; its IP-Adapters are of the same weights.",
@@ -349,8 +349,9 @@ var argumentWords = map[string]string{
 	"model.file":     "Of a repository: one file of it, for a transformer or a checkpoint in a file of its own",
 	"model.clip": "The CLIP text encoder, where it lies elsewhere: a source as above; a file of a repository is " +
 		"`\"owner/name/FILE\"`, with a revision `\"owner/name@REVISION/FILE\"`",
-	"model.t5":  "The T5 text encoder, likewise",
-	"model.vae": "The autoencoder, likewise",
+	"model.t5":   "The T5 text encoder, likewise",
+	"model.text": "The text encoder of a family with one, likewise",
+	"model.vae":  "The autoencoder, likewise",
 	"model.dtype": "`\"float32\"` or `\"bfloat16\"`: what is computed in; `\"int8\"` or `\"int4\"`: what the large matrices are held as; " +
 		"else what suits the family and the backend",
 
@@ -440,7 +441,7 @@ var argumentWords = map[string]string{
 	"render.sampler.cfg":               "Classifier-free guidance; 1 is off",
 	"render.sampler.guidance":          "The guidance that FLUX.1-dev embeds",
 	"render.sampler.schedule":          "`\"eligen\"`, `\"flux-dev\"`, `\"flux-schnell\"` or `\"diffusers\"`",
-	"render.sampler.shift":             "The time shift of the schedule `\"eligen\"`; 3 by default",
+	"render.sampler.shift":             "The time shift of the schedule `\"eligen\"`, 3 by default, or of `\"qwen\"`, by default the size's",
 	"render.sampler.negative_entities": "Whether the negative branch has the entities too",
 	"render.sampler.tea_cache": "Skip most of the model in steps that change little: how much estimated changes may add up to " +
 		"before it runs in full, such as 0.2; 0 is off. The estimate was fitted to FLUX.1. The picture is an approximation, and says so",

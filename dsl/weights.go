@@ -13,11 +13,11 @@ import (
 
 var modelGrammar = &grammar{
 	what:     "a model",
-	optional: []string{"source", "revision", "file", "clip", "t5", "vae", "dtype"},
+	optional: []string{"source", "revision", "file", "clip", "t5", "text", "vae", "dtype"},
 	never: map[string]string{
 		"autoencoder":    "Name the autoencoder's file with `vae`.",
-		"text_encoder":   "Name the text encoders' files with `clip` and `t5`.",
-		"text_encoder_2": "Name the text encoders' files with `clip` and `t5`.",
+		"text_encoder":   "Name the text encoders' files with `clip` and `t5`, or `text` where the family has one.",
+		"text_encoder_2": "Name the text encoders' files with `clip` and `t5`, or `text` where the family has one.",
 		"transformer":    "Name the transformer's file with `source`.",
 		"unet":           "Name the transformer's file with `source`.",
 	},

@@ -153,12 +153,18 @@ func (c repoCache) short(revision string) (found string) {
 	return found
 }
 
+// snapshot returns the folder of a commit's files. An older modelscope's holds those of the main branch, unless
+// a newer one has fetched it, too.
 func (c repoCache) snapshot(commit string) string {
-	if c.flat != "" {
-		return c.flat
+	own := filepath.Join(c.folder, "snapshots", filepath.FromSlash(commit))
+	if c.flat != "" && commit == c.source.mainBranch() {
+		if _, err := os.Stat(own); err != nil {
+			return c.flat
+		}
 	}
-	return filepath.Join(c.folder, "snapshots", filepath.FromSlash(commit))
+	return own
 }
+
 func (c repoCache) blobs() string { return filepath.Join(c.folder, "blobs") }
 
 // blob returns where a file's content lies.

@@ -56,6 +56,11 @@ func (s Settings) Cached() (list []Cached, err error) {
 			}
 		}
 	}
+	for _, r := range earlierRepos(s.ModelScopeCache) {
+		if !slices.ContainsFunc(list, func(c Cached) bool { return c.Repo == r }) {
+			list = append(list, s.cached(r))
+		}
+	}
 	slices.SortFunc(list, func(a, b Cached) int { return strings.Compare(a.Repo.String(), b.Repo.String()) })
 	return list, nil
 }
@@ -70,9 +75,8 @@ func (s Settings) cached(r Repo) Cached {
 			refs[commit] = append(refs[commit], ref)
 		}
 	}
-	snapshots, _ := os.ReadDir(filepath.Join(cache.folder, "snapshots"))
-	for _, e := range snapshots {
-		v := CachedRevision{Commit: e.Name(), Refs: refs[e.Name()], Files: namesIn(cache.snapshot(e.Name()))}
+	for _, commit := range cache.commits() {
+		v := CachedRevision{Commit: commit, Refs: refs[commit], Files: namesIn(cache.snapshot(commit))}
 		for _, n := range v.Files {
 			at := filepath.Join(cache.snapshot(v.Commit), filepath.FromSlash(n))
 			fi, err := os.Stat(at)
@@ -105,6 +109,18 @@ func (s Settings) cached(r Repo) Cached {
 	return c
 }
 
+// commits lists what the cache has files of.
+func (c repoCache) commits() (list []string) {
+	entries, _ := os.ReadDir(filepath.Join(c.folder, "snapshots"))
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	if main := c.source.mainBranch(); c.flat != "" && !slices.Contains(list, main) {
+		list = append(list, main)
+	}
+	return list
+}
+
 // partialEnd ends the names of files that are not whole.
 const partialEnd = ".incomplete"
 
@@ -125,6 +141,12 @@ func (s Settings) Remove(r Repo, revision string) (freed int64, err error) {
 	before := s.cached(r)
 	if len(before.Revisions) == 0 && before.Bytes == 0 && before.Partial == 0 {
 		return 0, ErrNotCached
+	}
+	if _, err := os.Lstat(cache.folder); cache.flat != "" && errors.Is(err, fs.ErrNotExist) {
+		if revision != "" && revision != cache.source.mainBranch() {
+			return 0, ErrNotCached
+		}
+		return before.Bytes + before.Partial, os.RemoveAll(cache.flat)
 	}
 	if fi, err := os.Lstat(cache.folder); err != nil || !fi.IsDir() {
 		return 0, errors.Join(err, fmt.Errorf("%s is a link to a folder elsewhere: remove that one by yourself", cache.folder))
@@ -150,6 +172,11 @@ func (s Settings) Remove(r Repo, revision string) (freed int64, err error) {
 	shared := cache.sharedBlobs()
 	if err := os.RemoveAll(cache.folder); err != nil {
 		return 0, err
+	}
+	if cache.flat != "" {
+		if err := os.RemoveAll(cache.flat); err != nil {
+			return 0, err
+		}
 	}
 	cache.sweep(shared)
 	if cache.locks != "" {

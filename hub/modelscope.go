@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/eligen/eligen"
@@ -43,6 +44,23 @@ func earlier(root string, r Repo) string {
 		}
 	}
 	return ""
+}
+
+// earlierRepos lists the repositories that older versions of modelscope keep.
+func earlierRepos(root string) (list []Repo) {
+	for _, at := range []string{filepath.Join(root, "models"), filepath.Join(root, "hub", "models")} {
+		owners, _ := os.ReadDir(at)
+		for _, owner := range owners {
+			names, _ := os.ReadDir(filepath.Join(at, owner.Name()))
+			for _, name := range names {
+				r, err := ParseRepo("modelscope:" + owner.Name() + "/" + strings.ReplaceAll(name.Name(), "___", "."))
+				if err == nil && !strings.Contains(owner.Name(), "--") && earlier(root, r) != "" && !slices.Contains(list, r) {
+					list = append(list, r)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // modelScopeLock returns the name of the lock of a file, below the cache's folder.

@@ -114,6 +114,27 @@ func TestEarlierModelScope(t *testing.T) {
 		t.Errorf("%d bytes were fetched, %v", n, err)
 	}
 	holds(t, m, got.Paths)
+
+	// It is listed, stands for the main branch alone, and goes only when it is asked for.
+	list, err := c.Cached()
+	if err != nil || len(list) != 1 || list[0].Repo != r || len(list[0].Revisions) != 1 || list[0].Revisions[0].Commit != "master" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if l, err := c.Locate(r, "v1.0", m.Names()...); err != nil || l.Commit != "" || len(l.Paths) > 0 {
+		t.Errorf("another revision: %+v, %v", l, err)
+	}
+	if _, err := c.Remove(r, "v1.0"); !errors.Is(err, ErrNotCached) {
+		t.Errorf("another revision is removed: %v", err)
+	}
+	if _, err := os.Stat(old); err != nil {
+		t.Fatal(err)
+	}
+	if freed, err := c.Remove(r, "master"); err != nil || freed == 0 {
+		t.Errorf("%d, %v", freed, err)
+	}
+	if _, err := os.Stat(old); err == nil {
+		t.Error("it stays")
+	}
 }
 
 // What modelscope's own library has fetched is found, and the other way.

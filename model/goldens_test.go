@@ -206,6 +206,9 @@ func (g *golden) kind() (features []string) {
 	model := g.text("model")
 	_, isDiT := config["n_double"]
 	_, isVAE := config["groups"]
+	_, isQwenDiT := config["axes"]
+	_, isQwenText := config["kv_heads"]
+	_, isQwenVAE := config["base"]
 	set := func(key string) bool {
 		v, ok := arguments[key]
 		return ok && string(v) != "null" && string(v) != "false" && string(v) != "[]"
@@ -215,12 +218,28 @@ func (g *golden) kind() (features []string) {
 		add("negative "+g.text("opened_as"), true)
 	case kind != "":
 		add(kind, true) // a file as users have it
+	case g.has("entities_on_the_negative_side"):
+		add("qwen pipeline", true)
 	case g.has("arguments"):
 		add("pipeline", true)
 	case g.has("optimizer"):
 		add("training", true)
 	case isDiT:
 		add("dit", true)
+	case isQwenDiT:
+		add("qwen dit", true)
+	case isQwenText:
+		add("qwen text", true)
+	case isQwenVAE:
+		add("qwen vae", true)
+	case g.has("grids"):
+		add("qwen rope", true)
+	case g.has("lightning_tables"):
+		add("qwen scheduler", true)
+	case g.has("drop") && g.has("files"):
+		add("qwen tokenize", true)
+	case g.has("records") && !g.has("sequence_seed"):
+		add("noise bf16", true)
 	case isVAE:
 		add("vae", true)
 	case strings.Contains(model, "text_encoder_2"):
@@ -289,6 +308,10 @@ func TestGoldens(t *testing.T) {
 		"tokenize":  testTokenize,
 		"image_ops": testImageOps,
 
+		"qwen scheduler": testQwenScheduler,
+		"qwen tokenize":  testQwenTokenize,
+		"noise bf16":     testNoiseBF16,
+
 		"negative lora": testNegative,
 
 		"table":               testTable,
@@ -307,6 +330,13 @@ func TestGoldens(t *testing.T) {
 		"ip-adapter": testIPAdapter,
 
 		"checkpoint": testCheckpoint,
+
+		"qwen dit":  testQwenDiT,
+		"qwen text": testQwenText,
+		"qwen vae":  testQwenVAE,
+		"qwen rope": testQwenRope,
+
+		"qwen pipeline": testQwenPipeline,
 	}
 	run := func(t *testing.T, mine func(kind string) func(*testing.T, *golden)) {
 		for _, g := range goldens(t, goldenSet()) {

@@ -197,7 +197,7 @@ func TestDiagnostics(t *testing.T) {
 			`error 99 "flux-schnell" .* schedule = "eligen"`},
 		{"a shift of 0", dev, func(r *eligen.Render) { r.Sampler.Shift = ptr(0.0) }, `error 1 "shift" must be`},
 		{"a schedule that is none", dev, func(r *eligen.Render) { r.Sampler.Schedule, r.At = "euler", at("sampler.schedule") },
-			`error 99 "eligen", "flux-dev", "flux-schnell" or "diffusers"`},
+			`error 99 "eligen", "flux-dev", "flux-schnell", "diffusers", "qwen" or "qwen-lightning"`},
 		{"no steps", dev, func(r *eligen.Render) { r.Sampler.Steps, r.At = ptr(0), at("sampler.steps") }, `error 99 from 1 to 1000`},
 		{"a step cache that reuses nothing", dev, func(r *eligen.Render) {
 			r.Sampler.TeaCache, r.At = ptr(0.1), at("sampler.tea_cache")

@@ -32,6 +32,11 @@ func (jd *judge) steps(w *work) {
 		jd.diags.Errorf(r.Where("sampler.steps"), outOfRange, "\"steps\" must be a whole number from 1 to %d, not %d.", eligen.MaxSteps, steps)
 	}
 	w.schedule = denoise.Schedule{Name: cmp.Or(r.Sampler.Schedule, spec.Schedule, "eligen"), Steps: steps, Strength: 1}
+	if least := eligen.LeastSteps(w.schedule.Name); steps > 0 && steps < least {
+		d := jd.diags.Errorf(r.Where("sampler.steps"), outOfRange,
+			"Schedule %q takes %d steps or more: its last begins where next to no noise is left.", w.schedule.Name, least)
+		d.Note(r.At["sampler.schedule"], "the schedule is set here")
+	}
 }
 
 // cfg fills in classifier-free guidance, and with it the negative branch.
@@ -109,7 +114,7 @@ func (jd *judge) shift(w *work) {
 	switch {
 	case !slices.Contains(eligen.Schedules, name):
 		jd.diags.Errorf(r.Where("sampler.schedule"), unknown, "\"schedule\" can be %s, not %q.", words.Quoted(eligen.Schedules, "or"), name)
-	case given != nil && name != "eligen":
+	case given != nil && !eligen.TakesShift(name):
 		d := jd.diags.Errorf(at, notApplicable,
 			"Schedule %q computes its own shift, or has none. Remove shift, or set schedule = \"eligen\", which takes one.", name)
 		d.Note(r.At["sampler.schedule"], "the schedule is set here")

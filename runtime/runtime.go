@@ -27,6 +27,9 @@ type Runner struct {
 	Leaser   Leaser
 	Journals Journals
 
+	// Farm, which may be nil, makes the stages that use the engine, with what only they need.
+	Farm Farm
+
 	// Unrecorded keeps no journal. A preview is no run of a scene, for plans to compare
 	// with and replay to list.
 	Unrecorded bool
@@ -90,6 +93,10 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 		w.emit(eligen.Event{Type: eligen.Reported, Problem: &d})
 	}
 	w.announce()
+	if r.Farm != nil {
+		r.Farm.Reports(func(d eligen.Diagnostic) { w.emit(eligen.Event{Type: eligen.Reported, Problem: &d}) })
+		defer r.Farm.Reports(nil)
+	}
 	w.look(ctx)
 	w.all(ctx)
 	if f, ok := r.Store.(Flusher); ok {

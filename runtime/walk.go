@@ -142,44 +142,61 @@ func (w *walk) find(ctx context.Context, i int) bool {
 // appear in about the plan's order.
 const ahead = 16
 
-// all makes every stage. A stage begins when its inputs have ended, the first in the
-// plan's order first.
+// all makes every stage. A stage, or a task of several, begins when its inputs have ended, the
+// first in the plan's order first.
 func (w *walk) all(ctx context.Context) {
 	n := len(w.plan.Stages)
-	waits, readers, done := make([]int, n), make([][]eligen.Ref, n), make([]bool, n)
-	var ready []eligen.Ref // ascending
+	root := w.join()
+	waits, readers, done, tasks := make([]int, n), make([][]eligen.Ref, n), make([]bool, n), make([][]eligen.Ref, n)
 	for i, s := range w.plan.Stages {
-		waits[i] = len(s.Inputs)
+		to := root[i]
+		tasks[to] = append(tasks[to], eligen.Ref(i))
 		for _, in := range s.Inputs {
-			readers[in] = append(readers[in], eligen.Ref(i))
+			if from := root[in]; from != to {
+				waits[to]++
+				readers[from] = append(readers[from], to)
+			}
 		}
-		if waits[i] == 0 {
-			ready = append(ready, eligen.Ref(i))
+	}
+	var ready []eligen.Ref // ascending
+	left := 0
+	for i := range root {
+		if len(tasks[i]) > 0 {
+			left++
+			if waits[i] == 0 {
+				ready = append(ready, eligen.Ref(i))
+			}
 		}
 	}
 	ended := make(chan eligen.Ref)
-	running, first := map[bool]int{}, 0 // by whether the engine is called
-	for left := n; left > 0; left-- {
+	running, first := map[place]int{}, 0
+	for ; left > 0; left-- {
 		if w.pick != nil {
 			w.pick(ready)
 		}
 		for k := 0; k < len(ready); {
 			i := ready[k]
-			engine := w.engine(i)
-			if !w.room(engine, running) || int(i) >= first+ahead && w.pick == nil {
+			at := w.place(tasks[i])
+			if !w.room(at, running) || int(tasks[i][0]) >= first+w.ahead() && w.pick == nil {
 				k++
 				continue
 			}
 			ready = slices.Delete(ready, k, k+1)
-			running[engine]++
+			running[at]++
 			go func() {
-				w.stage(ctx, i)
+				if at == onFarm {
+					w.task(ctx, tasks[i])
+				} else {
+					w.stage(ctx, i)
+				}
 				ended <- i
 			}()
 		}
 		i := <-ended
-		done[i] = true
-		running[w.engine(i)]--
+		running[w.place(tasks[i])]--
+		for _, member := range tasks[i] {
+			done[member] = true
+		}
 		for first < n && done[first] {
 			first++
 		}
@@ -192,6 +209,37 @@ func (w *walk) all(ctx context.Context) {
 	}
 }
 
+// ahead returns how many stages may run before the first one that isn't done.
+func (w *walk) ahead() int {
+	if w.Farm == nil {
+		return ahead
+	}
+	return max(ahead, stagesPerTask*w.Farm.Window())
+}
+
+// stagesPerTask is about how many stages a task has, and those before it that it shares with others.
+const stagesPerTask = 8
+
+// A place is where a stage runs.
+type place int
+
+const (
+	onSide   place = iota // here, without the engine
+	onEngine              // here
+	onFarm
+)
+
+// place returns where the stages of a task run.
+func (w *walk) place(stages []eligen.Ref) place {
+	switch {
+	case w.far(stages):
+		return onFarm
+	case w.engine(stages[0]):
+		return onEngine
+	}
+	return onSide
+}
+
 // engine reports whether a stage will call the engine.
 func (w *walk) engine(i eligen.Ref) bool {
 	_, ok := w.plan.Stages[i].Op.(eligen.EngineOp)
@@ -199,12 +247,14 @@ func (w *walk) engine(i eligen.Ref) bool {
 }
 
 // room reports whether one more stage may run.
-func (w *walk) room(engine bool, running map[bool]int) bool {
+func (w *walk) room(at place, running map[place]int) bool {
 	switch {
+	case at == onFarm:
+		return running[onFarm] < max(1, w.Farm.Window())
 	case w.Parallelism > 0:
-		return running[true]+running[false] < w.Parallelism
-	case engine:
-		return running[true] == 0
+		return running[onEngine]+running[onSide] < w.Parallelism
+	case at == onEngine:
+		return running[onEngine] == 0
 	}
-	return running[false] < goruntime.GOMAXPROCS(0)
+	return running[onSide] < goruntime.GOMAXPROCS(0)
 }

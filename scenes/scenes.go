@@ -4,8 +4,8 @@ package scenes
 import "embed"
 
 // Files are the scenes and what they name: pictures, tables, templates, modules. Those
-// for FLUX.1 weights are in flux, with masks and pictures of their own.
+// for FLUX.1 weights are in flux, and those for Qwen-Image in qwen, with masks and pictures of their own.
 //
 //go:embed *.hcl garden/*.hcl masks/*.png pictures/*.png prompts/*.tmpl tables/*.csv
-//go:embed flux/*.hcl flux/masks/*.png flux/pictures/*.png
+//go:embed flux/*.hcl flux/masks/*.png flux/pictures/*.png qwen/*.hcl
 var Files embed.FS

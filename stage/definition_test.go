@@ -34,7 +34,7 @@ import (
 func scenes(t *testing.T) []string {
 	t.Helper()
 	var paths []string
-	for _, pattern := range []string{"../scenes/*.hcl", "../scenes/flux/*.hcl"} {
+	for _, pattern := range []string{"../scenes/*.hcl", "../scenes/flux/*.hcl", "../scenes/qwen/*.hcl"} {
 		list, err := filepath.Glob(pattern)
 		if err != nil || len(list) == 0 {
 			t.Fatal(list, err)

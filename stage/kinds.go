@@ -56,6 +56,21 @@ func PictureOf(op eligen.Op) eligen.Digest {
 	return ""
 }
 
+// PathOf returns where an Op looks for its picture file, or "".
+func PathOf(op eligen.Op) string {
+	switch op := op.(type) {
+	case image.Op:
+		return op.Path
+	case image.Picture:
+		return op.Path
+	case image.Prompt:
+		return op.Path
+	case measure.Op:
+		return op.Path
+	}
+	return ""
+}
+
 // WithPath returns an Op that reads its picture file at a path. The Op checks that the
 // file is the one that its definition means. One that reads none is returned as it is.
 func WithPath(op eligen.Op, path string) eligen.Op {
@@ -78,3 +93,39 @@ func WithPath(op eligen.Op, path string) eligen.Op {
 
 // Ops returns an empty Op of every kind.
 func Ops() []eligen.Op { return slices.Clone(ops) }
+
+// WeightsOf returns the digests of the weights that an Op runs with: of networks, and of
+// adapters.
+func WeightsOf(op eligen.Op) (out []eligen.Digest) {
+	adapters := func(list []eligen.AdapterWeights) {
+		for _, a := range list {
+			out = append(out, a.Digest)
+		}
+	}
+	switch op := op.(type) {
+	case encode.Op:
+		out = append(out, op.Text)
+		adapters(op.Adapters)
+	case denoise.Op:
+		out = append(out, op.Transformer)
+		adapters(op.Adapters)
+		if op.ImageAdapter != "" {
+			out = append(out, op.ImageAdapter)
+		}
+	case decode.Op:
+		out = append(out, op.Autoencoder)
+	case image.Op:
+		out = append(out, op.Autoencoder)
+	case image.Latents:
+		out = append(out, op.Autoencoder)
+	case image.Prompt:
+		out = append(out, op.Adapter)
+	}
+	return out
+}
+
+// StartsPrograms reports whether an Op starts programs of others, such as ffmpeg.
+func StartsPrograms(op eligen.Op) bool {
+	_, ok := op.(clip.Video)
+	return ok
+}

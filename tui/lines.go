@@ -160,7 +160,7 @@ func Line(p *eligen.Progress, e eligen.Event) string {
 	case eligen.Opened:
 		return fmt.Sprintf("%s on %s", e.Scene, e.Engine)
 	case eligen.Started:
-		return "start    " + e.Stage
+		return "start    " + e.Stage + prefixed("  on ", e.Worker, "")
 	case eligen.Stepped:
 		return fmt.Sprintf("step     %s  %d/%d%s", e.Stage, e.Step, e.Of, prefixed(", ", remaining(s, e.Time), " left"))
 	case eligen.Cached:
@@ -170,7 +170,7 @@ func Line(p *eligen.Progress, e eligen.Event) string {
 		if s != nil && !s.Began.IsZero() {
 			line += "  " + seconds(e.Time.Sub(s.Began))
 		}
-		return line
+		return line + prefixed("  on ", e.Worker, "")
 	case eligen.Skipped:
 		return "skipped  " + e.Stage
 	case eligen.Wrote:
@@ -235,8 +235,8 @@ func rest(s *eligen.StageProgress, each time.Duration, now time.Time) time.Durat
 	return max(0, each*time.Duration(s.Of-s.Step)-now.Sub(s.Latest))
 }
 
-// left returns the time left of a run, from the times of its finished stages. It is known
-// once most kinds of pending stages have finished before.
+// left returns the time left of a run, from the times of its finished stages: on as many machines as work
+// at the moment. It is known once most kinds of pending stages have finished before.
 func left(p *eligen.Progress, now time.Time) (time.Duration, bool) {
 	type sum struct{ seconds, work float64 }
 	took := map[string]sum{} // by kind
@@ -252,12 +252,15 @@ func left(p *eligen.Progress, now time.Time) (time.Duration, bool) {
 			took[s.Kind] = sum{k.seconds + d.Seconds(), k.work + s.Work}
 		}
 	}
-	total, known, unknown := 0.0, 0, 0
+	total, known, unknown, workers := 0.0, 0, 0, 0
 	for i := range p.Stages {
 		s := &p.Stages[i]
 		running := s.State == eligen.Started || s.State == eligen.Stepped
 		if s.State != eligen.Planned && !running {
 			continue
+		}
+		if running && s.Worker != "" {
+			workers++
 		}
 		if each, ok := pace(s); ok && running {
 			total, known = total+rest(s, each, now).Seconds(), known+1
@@ -275,7 +278,7 @@ func left(p *eligen.Progress, now time.Time) (time.Duration, bool) {
 		}
 		total += t
 	}
-	return time.Duration(total * float64(time.Second)), known > unknown
+	return time.Duration(total / float64(max(1, workers)) * float64(time.Second)), known > unknown
 }
 
 func prefixed(before, s, after string) string {

@@ -22,6 +22,7 @@ type applyOptions struct {
 	open        bool
 	watch       bool
 	parallelism int
+	priority    int
 }
 
 func newApply() *cobra.Command {
@@ -37,6 +38,8 @@ the steps, in the picture's place, then all steps. A newer save stops the render
 Nothing is downloaded, unless you pass --pull: it gets the weights of repositories (source = "owner/name") that
 this machine lacks, and pins their revisions in eligen.lock.hcl.
 
+With --queue, workers on other machines render (eligen worker), and this one writes the files.
+
 The paths of the pictures go to standard output, everything else to standard error. A file that eligen did not
 write stays, unless you pass --force. The store's folder "runs" keeps the events of every run.`,
 		Example: `eligen apply scenes/rain.hcl
@@ -45,6 +48,8 @@ eligen apply scenes/rain.hcl --seed 1..4 --out tries
 eligen apply scenes/dressed.hcl --var colour=orange
 # with the weights that the scene names, downloaded where they are missing
 eligen apply scenes/rain.hcl --pull
+# on the workers of a queue
+eligen apply scenes/drive.hcl --queue nats://render1
 # see the picture change as the scene is written
 eligen apply --watch scenes/rain.hcl
 # the layout in flat colours, at once
@@ -60,6 +65,9 @@ eligen apply scenes/seven.hcl --engine paint`,
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
 	c.Flags().BoolVar(&o.watch, "watch", false, "render again whenever the scene is saved: first a draft, then all steps")
+	queueFlags(c.Flags())
+	c.Flags().IntVar(&o.priority, "priority", 0, "go before runs of a lower priority, `N`, in the queue")
+	c.MarkFlagsMutuallyExclusive("queue", "shard")
 	c.MarkFlagsMutuallyExclusive("watch", "open")
 	c.MarkFlagsMutuallyExclusive("watch", "replace")
 	return c
@@ -108,7 +116,7 @@ func (o *applyOptions) request(c *cobra.Command, path string) (app.PlanRequest, 
 
 // applied returns how plans are applied.
 func (o *applyOptions) applied(events eligen.Sink) app.Run {
-	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism}
+	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism, Priority: o.priority}
 }
 
 // finish hands over what a run has made, and prints its checks.

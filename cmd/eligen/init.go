@@ -60,14 +60,14 @@ eligen init --from flux/harbor`,
 // An example is a scene that eligen brings along.
 type example struct {
 	name, about string
-	folder      string   // of scenes, "flux" or "."; it is not copied
+	folder      string   // of scenes, "flux", "qwen" or "."; it is not copied
 	files       []string // below that folder: its own, and those that it names
 }
 
-// examples lists the scenes of the folder scenes, by their names; those for FLUX.1 last.
+// examples lists the scenes of the folder scenes, by their names; those for FLUX.1 and Qwen-Image last.
 func examples() []example {
 	var out []example
-	for _, folder := range []string{".", "flux"} {
+	for _, folder := range []string{".", "flux", "qwen"} {
 		files, err := fs.Glob(scenes.Files, path.Join(folder, "*.hcl"))
 		if err != nil {
 			panic(err) // the pattern is wrong

@@ -47,13 +47,13 @@ func TestScenes(t *testing.T) {
 
 // Those of scenes/flux are for weights that nobody has here: their scripts go as far
 // as the plan, and the layout.
-func TestFluxScenes(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:       "../../scenes/flux",
-		Setup:     setup("../../scenes/flux"),
-		Cmds:      commands,
-		Condition: condition,
-	})
+func TestFluxScenes(t *testing.T) { testScenesOf(t, "../../scenes/flux") }
+
+// So are those of scenes/qwen.
+func TestQwenScenes(t *testing.T) { testScenesOf(t, "../../scenes/qwen") }
+
+func testScenesOf(t *testing.T, folder string) {
+	testscript.Run(t, testscript.Params{Dir: folder, Setup: setup(folder), Cmds: commands, Condition: condition})
 }
 
 // Every scene has its script.
@@ -65,13 +65,13 @@ func TestScenesAreTested(t *testing.T) {
 	}
 }
 
-// sceneFiles lists the scenes of the folder scenes, those for FLUX.1 included.
+// sceneFiles lists the scenes of the folder scenes, those for other weights included.
 func sceneFiles(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, glob := range []string{"../../scenes/*.hcl", "../../scenes/flux/*.hcl"} {
+	for glob, least := range map[string]int{"../../scenes/*.hcl": 10, "../../scenes/flux/*.hcl": 10, "../../scenes/qwen/*.hcl": 2} {
 		files, err := filepath.Glob(glob)
-		if err != nil || len(files) < 10 {
+		if err != nil || len(files) < least {
 			t.Fatalf("%s: %d scenes, %v", glob, len(files), err)
 		}
 		all = append(all, files...)

@@ -114,8 +114,9 @@ eligen backend install xla:cpu`,
 		}
 	}
 	group("scene", "Scenes", newNew(), newImport(), newLayoutExport(), newInit(), newApply(), newPlan(), newGraph(), newKeys(),
-		newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache())
-	group("machine", "Models and machine", newBackend(), newModels(), newSchema(), newVersion())
+		newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache(),
+		newQueue(), newWorker(), newWorkers())
+	group("machine", "Models and machine", newSetup(), newBackend(), newModels(), newSchema(), newVersion())
 	group("train", "Training", newTrain(), newEval(), newDataset())
 	group("topic", "Topics",
 		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),
@@ -148,6 +149,8 @@ func helpTopic(name, short string, words [][2]string) *cobra.Command {
 var helpEnvironment = [][2]string{
 	{"ELIGEN_CACHE_DIR", "folder of the store, journals, downloads and the console's history (default eligen in the user's cache folder)"},
 	{"ELIGEN_CACHE", "URL of a cache of results that machines share, to use without --cache"},
+	{"ELIGEN_QUEUE", "URL of a queue that machines share work through, to use without --queue"},
+	{"ELIGEN_QUEUE_CREDS, ELIGEN_QUEUE_CA", "files of credentials for the queue and of the authority that signed its certificate"},
 	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
 	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},

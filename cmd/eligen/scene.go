@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,13 +20,14 @@ func newApp(flags *pflag.FlagSet) *app.App {
 	if err != nil {
 		dir = "" // operations that need it return ErrNoFolder
 	}
-	o := app.Options{Folder: dir, Env: os.LookupEnv}
+	o := app.Options{Folder: dir, Env: os.LookupEnv, Cache: os.Getenv("ELIGEN_CACHE")}
 	if f := flags.Lookup("cache"); f != nil {
-		if o.Cache = f.Value.String(); !f.Changed {
-			o.Cache = os.Getenv("ELIGEN_CACHE")
+		if f.Changed {
+			o.Cache = f.Value.String()
 		}
 		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // every command with the one has the other
 	}
+	o.Queue = queueOptions(flags)
 	return app.New(o)
 }
 
@@ -121,11 +123,16 @@ func (o *makeOptions) flags(c *cobra.Command) {
 	f.StringVar(&o.memory, "memory", "", "limit a render's memory to `SIZE`, such as 16GiB, or any for no limit (default the machine's)")
 	f.StringVar(&o.out, "out", "", "write below `DIR` instead of the scene's folder: out/x.png becomes DIR/out/x.png")
 	f.StringVar(&o.frames, "frames", "", "only these `FRAMES` of clips, such as 0-7,20; files made of all frames stay as they are")
-	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
-	f.Bool("cache-read-only", false, "take results from the cache, and give it none")
+	cacheFlags(f)
 	f.StringVar(&o.shard, "shard", "",
 		"only one machine's `PART` of the pictures, such as 1/4; auto takes it from the scheduler's variables")
 	f.StringArrayVar(&o.replace, "replace", nil, "make this `STAGE` again, or all stages of a render, though cached; may be repeated")
+}
+
+// cacheFlags adds the flags of a cache that machines share, which newApp reads.
+func cacheFlags(f *pflag.FlagSet) {
+	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
+	f.Bool("cache-read-only", false, "take results from the cache, and give it none")
 }
 
 // request returns what the flags ask for.
@@ -133,6 +140,9 @@ func (o *makeOptions) request(c *cobra.Command, path string) (app.PlanRequest, e
 	r, err := o.planOptions.request(c, path)
 	if err != nil {
 		return r, err
+	}
+	if own, _ := c.Flags().GetBool("cache-read-only"); own && c.Flag("cache").Value.String() == "" && os.Getenv("ELIGEN_CACHE") == "" {
+		return r, &app.InputError{Field: "cache-read-only", Problem: "there is no cache: name one with --cache, or remove this flag"}
 	}
 	r.Out, r.Replace = o.out, o.replace
 	if r.Frames, err = readFrames(o.frames); err != nil {
@@ -152,7 +162,7 @@ func flagged(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &input) && input.Field == "repository": // an argument, which the message names
+	case errors.As(err, &input) && slices.Contains([]string{"repository", "kit"}, input.Field): // an argument, which the message names
 		return argumentError{input}
 	case errors.As(err, &input):
 		return fmt.Errorf("--%w", input)

@@ -37,6 +37,9 @@ func (o *weightsOptions) fetch(c *cobra.Command, a *app.App, r app.PlanRequest) 
 	if o.pull != pullMissing && o.pull != pullNewest {
 		return &app.InputError{Field: "pull", Value: fmt.Sprintf("%q", o.pull), Problem: "use missing or newest"}
 	}
+	if r.Engine == "paint" {
+		return &app.InputError{Field: "pull", Problem: "--engine paint needs no weights. Remove one of the two"}
+	}
 	pulled, warnings, err := a.PullScene(c.Context(), app.PullRequest{
 		PlanRequest: r, Newest: o.pull == pullNewest, Progress: sceneProgress(c.ErrOrStderr()),
 	})

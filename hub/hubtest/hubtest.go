@@ -73,10 +73,13 @@ func New(models ...*Model) *Server {
 	for _, m := range models {
 		s.models[m.Name] = m
 	}
-	s.hub = httptest.NewServer(s.handler(false))
-	s.cdn = httptest.NewServer(s.handler(true))
+	s.hub = httptest.NewUnstartedServer(s.handler(false))
+	s.cdn = httptest.NewUnstartedServer(s.handler(true))
 	// Another name of the same machine, so that clients see another host.
-	s.URL, s.CDN = s.hub.URL, strings.Replace(s.cdn.URL, "127.0.0.1", "localhost", 1)
+	s.URL = "http://" + s.hub.Listener.Addr().String()
+	s.CDN = "http://" + strings.Replace(s.cdn.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
+	s.hub.Start()
+	s.cdn.Start()
 	return s
 }
 

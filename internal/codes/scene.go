@@ -937,6 +937,21 @@ check "same" {
 	{Code: "E0924", Summary: "Empty shard",
 		Text: `The part of the scene that --shard names holds no picture. There are more shards than pictures that can be made apart: ` +
 			`frames of a warm start, and frames over one background, are made from one another and stay on one machine.`},
+	{Code: "E0930", Summary: "Queue doesn't answer",
+		Text: `The queue that apply shares work through is away. Nothing is lost: the run waits for it, and puts back into it what it ` +
+			`may have lost. Make the rest on this machine with the same command without --queue, if it doesn't come back.`},
+	{Code: "E0931", Summary: "No worker is there",
+		Text: `The run's stages are in the queue, and nobody takes them. Start eligen worker on the machines that should.`},
+	{Code: "E0932", Summary: "No worker can make this",
+		Text: `Workers are there, and each lacks something that the run needs: the engine, which includes eligen's version and the ` +
+			`backend, or the memory. A result is named by the engine that makes it, so another one can't stand in. Start a worker of ` +
+			`that engine, or plan for the one that the workers have, with --backend or --engine.`},
+	{Code: "E0933", Summary: "Stage was set aside",
+		Text: `Several workers have died while they made a stage, or have failed at it. The run makes the rest. Apply the scene without ` +
+			`--queue to see on one machine what happens; the next run with --queue tries again.`},
+	{Code: "E0934", Summary: "Task refused",
+		Text: `What a worker took from the queue is not what it can make: a stage of another version of eligen, for another engine, or ` +
+			`with weights that the worker was not given.`},
 
 	{Code: "E0951", Summary: "Lock can't be read",
 		Text: `eligen.lock.hcl is there, and the system doesn't let eligen read it, or it is a link out of the scene's folder.`},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/qwen"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/vision"
@@ -26,10 +27,24 @@ type repository struct {
 	ScalingFactor *float64 `json:"scaling_factor"`
 	ShiftFactor   *float64 `json:"shift_factor"`
 	ImageSize     int      `json:"image_size"`
-	Vision        *struct {
+	decoder
+	Text decoder `json:"text_config"` // of a model with a vision tower
+
+	Mean []float64 `json:"latents_mean"`
+	Std  []float64 `json:"latents_std"`
+
+	Vision *struct {
 		Heads     int `json:"num_attention_heads"`
 		ImageSize int `json:"image_size"`
 	} `json:"vision_config"` // of a model with a text half
+}
+
+// decoder is a language model's part of a config.json.
+type decoder struct {
+	QueryHeads int     `json:"num_attention_heads"`
+	KVHeads    int     `json:"num_key_value_heads"`
+	Theta      float64 `json:"rope_theta"`
+	Epsilon    float64 `json:"rms_norm_eps"`
 }
 
 // repositoryConfig reads the config.json of a checkpoint that is a folder. Another model's is refused.
@@ -159,6 +174,67 @@ func IPAdapter(c *weights.Checkpoint) (flux.IPConfig, error) {
 		err = cfg.Validate()
 	}
 	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// QwenTransformer reads the sizes of Qwen-Image's transformer off a checkpoint. Its error names every
+// tensor that is missing, misshapen or in excess.
+func QwenTransformer(c *weights.Checkpoint) (qwen.Config, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return qwen.Config{}, err
+	}
+	cfg, err := qwen.Detect(c.Shape)
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if len(r.AxesDimsRope) == len(cfg.Axes) {
+		cfg.Axes = [3]int(r.AxesDimsRope)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// Qwen reads the sizes of Qwen2.5-VL's language half off a checkpoint. Its error names every tensor that
+// is missing, misshapen or in excess.
+func Qwen(c *weights.Checkpoint) (text.QwenConfig, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return text.QwenConfig{}, err
+	}
+	cfg, err := text.DetectQwen(c.Shapes(), cmp.Or(r.Heads, r.Text.QueryHeads), cmp.Or(r.KVHeads, r.Text.KVHeads))
+	cfg.Theta, cfg.Epsilon = cmp.Or(r.Theta, r.Text.Theta, cfg.Theta), cmp.Or(r.Epsilon, r.Text.Epsilon, cfg.Epsilon)
+	if err == nil {
+		err = cfg.Validate()
+	}
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))
+}
+
+// QwenCoder reads the sizes of Qwen-Image's autoencoder off a checkpoint. Its error names every tensor
+// that is missing, misshapen or in excess.
+func QwenCoder(c *weights.Checkpoint) (qwen.CoderConfig, error) {
+	r, err := repositoryConfig(c)
+	if err != nil {
+		return qwen.CoderConfig{}, err
+	}
+	cfg, err := qwen.DetectCoder(c.Shape)
+	if err != nil {
+		return cfg, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	if len(r.Mean) > 0 {
+		cfg.Mean = r.Mean
+	}
+	if len(r.Std) > 0 {
+		cfg.Std = r.Std
+	}
+	if err := cfg.Validate(); err != nil {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	return cfg, weights.Check(c.Path, c, weights.List(cfg.Weights()))

@@ -5,10 +5,12 @@ import (
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/family/flux"
 	"github.com/eligen/eligen/model/family/nano"
+	"github.com/eligen/eligen/model/family/qwen"
 )
 
 // All is every family: a line registers one.
 var All = family.Table{
 	nano.Family,
 	flux.Family,
+	qwen.Family,
 }

@@ -35,7 +35,13 @@ type Family struct {
 	// several forms, the one that Resolve prefers. It returns nil where the files are no model of the
 	// family. Nil: the family's models are in no repository.
 	Wanted func(names []string) []string
+	// Describe returns the family's published model in a form, as if its files were there, for estimates of
+	// what it takes: none of its weights can be read. Nil: the family has none.
+	Describe func(m eligen.Model, f Form, s Settings) (*Model, error)
 }
+
+// A Form is what formats a published model's files have: "BF16", "F8_E4M3", "Q4_0".
+type Form struct{ Transformer, Text string }
 
 // A Table is the families that an engine knows.
 type Table []Family
@@ -119,6 +125,8 @@ type Model struct {
 	// Images opens what reads an adapter's pictures; nil: the family takes no image
 	// prompts. Files of a failure are closed.
 	Images func(*eligen.Adapter) (Images, []AdapterError)
+
+	Files int64 // bytes of a described model's files; 0 of others
 
 	Open []*weights.Checkpoint // that the parts are read from
 	Read []cache.Stamp         // of other files that it was made from, or would be if they were there, before they were read

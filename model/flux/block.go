@@ -4,6 +4,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/regional"
 )
 
 // Blocks is Velocity cut into four graphs, so that a network of any depth costs
@@ -50,7 +51,7 @@ func (b Blocks) Double(w nn.Weights, img, txt, modulation *Node) (_, _ *Node) {
 func (b Blocks) Single(w nn.Weights, img, txt, modulation *Node) (_, _ *Node) {
 	x := Concatenate([]*Node{txt, img}, 1)
 	x = singleBlock(w, b.attention(img, txt), x, modulations(modulation, img.Shape().Dim(0), b.Dim))
-	txt, img = splitRows(x, txt.Shape().Dim(1))
+	txt, img = regional.SplitRows(x, txt.Shape().Dim(1))
 	return img, txt
 }
 

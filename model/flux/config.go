@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/sizes"
 )
 
@@ -48,7 +49,6 @@ var Nano = Config{
 const Patch = 2
 
 const (
-	timeDim = 256 // features of the sinusoid
 	epsilon = 1e-6
 
 	maxRatio    = 64
@@ -116,9 +116,9 @@ func (c Config) Weights() []Weight {
 	d := c.Dim
 	linear("img_in", c.PatchDim(), d)
 	linear("txt_in", c.TextDim, d)
-	embedder("time_in", timeDim)
+	embedder("time_in", nn.TimeDim)
 	if c.Guidance {
-		embedder("guidance_in", timeDim)
+		embedder("guidance_in", nn.TimeDim)
 	}
 	embedder("vector_in", c.PooledDim)
 	for i := range c.Double {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/regional"
 )
 
 // tiny has one of everything that differs: a double block, a single block and
@@ -351,10 +352,10 @@ func TestChunks(t *testing.T) {
 	sc := newScene(10, 4)
 	for _, form := range []string{"blocks", "mask"} {
 		want := sc.velocity(t, be, form)
-		whole := maxScores
-		maxScores = 1000 // of a few thousand in all
+		whole := regional.AtOnce
+		regional.AtOnce = 1000 // of a few thousand in all
 		chunks := sc.velocity(t, goBackend(t), form)
-		maxScores = whole
+		regional.AtOnce = whole
 		if d := distance(t, chunks, want); !(d <= 2e-6) {
 			t.Errorf("%s: chunks change the image by %g", form, d)
 		}

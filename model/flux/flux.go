@@ -9,6 +9,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/regional"
 )
 
 // An Input is all that the transformer sees in one step.
@@ -131,7 +132,7 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 		x = ConvertDType(x, w(name+".in_layer.weight").DType())
 		return w.In(name + ".out_layer").Linear(nn.SiLU(w.In(name + ".in_layer").Linear(x)))
 	}
-	sum := mlp("time_in", sinusoid(timestep))
+	sum := mlp("time_in", nn.Sinusoid(timestep))
 	trace("temb_time", sum)
 	pooled := mlp("vector_in", vec)
 	trace("temb_pooled", pooled)
@@ -140,33 +141,13 @@ func embed(w nn.Weights, cfg Config, timestep, guidance, vec *Node, trace func(s
 		if guidance == nil {
 			panic(fmt.Errorf("flux: this variant takes a guidance scale, and was given none"))
 		}
-		g := mlp("guidance_in", sinusoid(MulScalar(ConvertDType(guidance, dtypes.Float32), 1000)))
+		g := mlp("guidance_in", nn.Sinusoid(MulScalar(ConvertDType(guidance, dtypes.Float32), 1000)))
 		trace("temb_guidance", g)
 		sum = Add(sum, g)
 	}
 	trace("temb", sum)
 	return sum
 }
-
-// sinusoid returns [cos(s·f), sin(s·f)] of scalars [B]: [B,256].
-func sinusoid(s *Node) *Node {
-	f := Const(s.Graph(), [][]float32{frequencies[:]})
-	angle := Mul(ExpandAxes(ConvertDType(s, dtypes.Float32), -1), f) // [B,128]
-	return Concatenate([]*Node{Cos(angle), Sin(angle)}, -1)
-}
-
-// frequencies are 10000^(−k/128), as PyTorch makes them: the exponent is
-// rounded to float32, and its float32 exp is one unit high at two of them. At
-// timestep 1000 and guidance 3500 this is felt in the fifth digit of the result.
-var frequencies = func() (f [timeDim / 2]float32) {
-	for k := range f {
-		f[k] = float32(math.Exp(float64(float32(-math.Log(10000)) * float32(k) / float32(len(f)))))
-	}
-	for _, k := range []int{12, 106} {
-		f[k] = math.Nextafter32(f[k], 2)
-	}
-	return f
-}()
 
 // Modulation returns what shifts, scales and gates every block at a conditioning
 // vector [B,Dim]: [B, (12·Double + 3·Single + 2)·Dim]. It knows nothing of
@@ -232,13 +213,13 @@ func modulations(all *Node, batch, dim int) (next func(n int) []modulation) {
 func doubleBlock(w nn.Weights, a *attention, img, txt *Node, next func(int) []modulation) (_, _ *Node) {
 	imgMod, txtMod := next(6), next(6)
 
-	project := func(name string, x *Node, m modulation) qkv {
+	project := func(name string, x *Node, m modulation) regional.QKV {
 		x = m.apply(nn.LayerNorm(x, epsilon))
 		return a.heads(w.In(name), w.In(name+".qkv").Linear(x))
 	}
 	txtIn, imgIn := project("txt_attn", txt, txtMod[0]), project("img_attn", img, imgMod[0])
 	txtOut, imgOut := a.attend(txtIn, imgIn, true)
-	imgOut = a.addPicture(imgOut, func() *Node { return imgIn.q })
+	imgOut = a.addPicture(imgOut, func() *Node { return imgIn.Q })
 
 	finish := func(name string, x, attended *Node, m []modulation) *Node {
 		x = Add(x, Mul(m[0].gate, w.In(name+"_attn.proj").Linear(attended)))
@@ -255,11 +236,11 @@ func singleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modulatio
 	y := w.In("linear1").Linear(m.apply(nn.LayerNorm(x, epsilon))) // [B,L,3D+MLP]
 	d := x.Shape().Dim(2)
 	in := a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d)))
-	txtIn, imgIn := in.split(a.text)
+	txtIn, imgIn := in.Split(a.text)
 	txt, img := a.attend(txtIn, imgIn, true)
 	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
 	attended := a.addPicture(Concatenate([]*Node{txt, img}, 1), func() *Node {
-		return Concatenate([]*Node{txtIn.q, a.rotation.apply(imgIn.q)}, 1)
+		return Concatenate([]*Node{txtIn.Q, a.rotation.apply(imgIn.Q)}, 1)
 	})
 	y = Concatenate([]*Node{attended, mlp}, -1)
 	return Add(x, Mul(m.gate, w.In("linear2").Linear(y)))
@@ -271,7 +252,7 @@ func lastSingleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modul
 	m := next(3)[0]
 	y := m.apply(nn.LayerNorm(x, epsilon))
 	d := x.Shape().Dim(2)
-	txt, img := splitRows(y, a.text)
+	txt, img := regional.SplitRows(y, a.text)
 
 	kv := func(rows *Node) *Node {
 		return Slice(rows, AxisRange(d, 3*d))
@@ -280,16 +261,11 @@ func lastSingleBlock(w nn.Weights, a *attention, x *Node, next func(int) []modul
 	y = w.In("linear1").Linear(img)                                                                    // [B,S,3D+MLP]
 	txtIn, imgIn := a.heads(w, txtKV), a.heads(w, Slice(y, AxisRange(), AxisRange(), AxisRange(0, 3*d)))
 	_, attended := a.attend(txtIn, imgIn, false)
-	attended = a.addPicture(attended, func() *Node { return a.rotation.apply(imgIn.q) })
+	attended = a.addPicture(attended, func() *Node { return a.rotation.apply(imgIn.Q) })
 	mlp := nn.GELUTanh(Slice(y, AxisRange(), AxisRange(), AxisRange(3*d)))
 	y = w.In("linear2").Linear(Concatenate([]*Node{attended, mlp}, -1))
-	_, img = splitRows(x, a.text)
+	_, img = regional.SplitRows(x, a.text)
 	return Add(img, Mul(m.gate, y))
-}
-
-// splitRows cuts [B,L,..] after n rows.
-func splitRows(x *Node, n int) (_, _ *Node) {
-	return Slice(x, AxisRange(), AxisRange(0, n)), Slice(x, AxisRange(), AxisRange(n))
 }
 
 // patchify makes tokens of 2×2 latents, row by row, channels outermost in a

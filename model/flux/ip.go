@@ -6,6 +6,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/regional"
 	"github.com/eligen/eligen/model/sizes"
 )
 
@@ -157,6 +158,6 @@ func (a *attention) addPicture(x *Node, query func() *Node) *Node {
 	if a.picture == nil {
 		return x
 	}
-	o, _ := softmaxAttention(query(), a.picture.K, a.picture.V, nil, false)
-	return Add(x, mergeHeads(o))
+	o, _ := regional.Attention(query(), a.picture.K, a.picture.V, nil, false)
+	return Add(x, regional.MergeHeads(o))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/regional"
 	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/vae"
 	"github.com/eligen/eligen/model/weights"
@@ -49,7 +50,7 @@ func (p *DiT) DType() dtypes.DType { return p.Numbers.DType }
 func (p *DiT) Shape() family.Shape {
 	c := p.Config
 	return family.Shape{
-		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: flux.MaxScores(),
+		Dim: c.Dim, MLP: c.MLP(), Heads: c.Heads, Double: c.Double, Single: c.Single, TokenDim: c.PatchDim(), Scores: regional.AtOnce,
 		Layered: byLayers(c),
 	}
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/exec"
 	fluxfamily "github.com/eligen/eligen/model/family/flux"
+	qwenfamily "github.com/eligen/eligen/model/family/qwen"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/qwen"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/vision"
 	"github.com/eligen/eligen/model/weights"
@@ -62,7 +64,10 @@ func Path(path string) (Report, error) {
 	} else if fi.IsDir() {
 		if l, err := fluxfamily.Find(path, nil, nil); err == nil || l.Transformer != "" && l.Transformer != path &&
 			(l.Autoencoder != "" || l.CLIP != "" || l.T5 != "") {
-			return inspectModel(path, l, err)
+			return inspectModel(path, "FLUX model", err, l.Transformer, l.Autoencoder, l.CLIP, l.T5)
+		}
+		if l, err := qwenfamily.Find(path, nil, nil); err == nil {
+			return inspectModel(path, "Qwen-Image model", nil, l.Transformer, l.Text, l.Autoencoder)
 		}
 	}
 	c, err := weights.Open(weights.InPEFT(path))
@@ -94,13 +99,13 @@ func inspectParts(c *weights.Checkpoint) Report {
 	return r
 }
 
-func inspectModel(path string, l fluxfamily.Files, incomplete error) (Report, error) {
-	r := Report{Path: path, Kind: "model", Title: "FLUX model", DTypes: map[string]int{}}
+func inspectModel(path, title string, incomplete error, parts ...string) (Report, error) {
+	r := Report{Path: path, Kind: "model", Title: title, DTypes: map[string]int{}}
 	var problems []string
 	if incomplete != nil {
 		problems = append(problems, incomplete.Error())
 	}
-	for _, p := range []string{l.Transformer, l.Autoencoder, l.CLIP, l.T5} {
+	for _, p := range parts {
 		if p == "" || slices.ContainsFunc(r.Parts, func(other Report) bool { return other.Path == p }) {
 			continue
 		}
@@ -169,6 +174,18 @@ func (r *Report) describe(c *weights.Checkpoint) error {
 		cfg, err := detect.IPAdapter(c)
 		r.about(cfg, "FLUX IP-Adapter", known{flux.InstantX, "FLUX.1 [dev] IP-Adapter"})
 		return err
+	case weights.KindQwenDiT:
+		cfg, err := detect.QwenTransformer(c)
+		r.about(cfg, "Qwen-Image transformer", known{qwen.Image, "Qwen-Image transformer, as published"})
+		return err
+	case weights.KindQwenVL:
+		cfg, err := detect.Qwen(c)
+		r.about(cfg, "Qwen2.5-VL text encoder", known{text.QwenVL7B, "Qwen2.5-VL 7B text encoder"})
+		return err
+	case weights.KindQwenCode:
+		cfg, err := detect.QwenCoder(c)
+		r.Config, r.Title = cfg, "Qwen-Image autoencoder" // not comparable
+		return err
 	case weights.KindLoRA:
 		return r.describeLoRA(c)
 	case weights.KindAllInOne:
@@ -203,7 +220,10 @@ func (r *Report) describeLoRA(c *weights.Checkpoint) error {
 	r.Title = "LoRA"
 	f, err := weights.ParseLoRA(c)
 	if err != nil {
-		return err
+		var other error
+		if f, other = weights.ParseLoRAFor(lora.Qwen, c); other != nil {
+			return err
+		}
 	}
 	r.LoRA = &LoRA{
 		Dropped: f.Dropped(), Modules: f.Modules(lora.Transformer), CLIP: f.Modules(lora.CLIP), T5: f.Modules(lora.T5),

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/names"
 )
 
 // What to make of the alphas that a file states.
@@ -72,13 +73,30 @@ func (c *change) tensors() []tensor.Info {
 	return list
 }
 
-// Parse matches a LoRA file's tensors to FLUX's modules, and to those of its text encoders.
+// A Model is whose modules a LoRA's names are.
+type Model struct {
+	Name    string // for messages
+	modules func(blocks int) []names.Module
+}
+
+// The models that LoRAs are read for.
+var (
+	Flux = Model{"FLUX", func(blocks int) []names.Module { return names.Modules(blocks, blocks, true) }}
+	Qwen = Model{"Qwen-Image", names.QwenModules}
+)
+
+// Parse is ParseFor Flux.
+func Parse(path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
+	return ParseFor(Flux, path, l, metadata, beside)
+}
+
+// ParseFor matches a LoRA file's tensors to a model's modules, and to those of FLUX's text encoders.
 // metadata is that of the safetensors header, beside the settings of a file that states none
 // of its scales itself; nil for none. A key that belongs to no module is an error that
 // names it, as is an alpha that is no finite number; embeddings are listed in Ignored.
-func Parse(path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
+func ParseFor(m Model, path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
 	p := parsing{
-		file: &File{Path: path, loader: l, Metadata: metadata}, dictionary: newDictionary(l.Tensors()),
+		model: m.Name, file: &File{Path: path, loader: l, Metadata: metadata}, dictionary: newDictionary(m, l.Tensors()),
 		modules: map[string]*module{}, formats: map[string]int{},
 	}
 	for _, t := range l.Tensors() {
@@ -104,6 +122,7 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 
 // A parsing is a LoRA file while its tensors are matched.
 type parsing struct {
+	model      string
 	file       *File
 	dictionary dictionary
 	modules    map[string]*module // by stem
@@ -208,27 +227,27 @@ func (p *parsing) check() error {
 				"tensors are of that kind, such as %s", path, k, len(p.unknown), p.unknown[0])
 		}
 		return fmt.Errorf("%s: %s", path, listed(p.unknown,
-			"the LoRA was made for another model%s: %d of its tensors belong to no linear layer of FLUX's transformer, so that it can't be "+
-				"applied whole",
-			otherModel(p.unknown)))
+			"the LoRA was made for another model%s: %d of its tensors belong to no linear layer of "+p.model+"'s transformer, so that it "+
+				"can't be applied whole",
+			otherModel(p.unknown, p.model)))
 	}
 	if len(p.order) > 0 {
 		return nil
 	}
 	if dropped := p.file.Dropped(); len(dropped) > 0 {
-		return fmt.Errorf("%s holds no LoRA for FLUX: %s alone, which eligen applies to no model", path, strings.Join(dropped, "; "))
+		return fmt.Errorf("%s holds no LoRA for %s: %s alone, which eligen applies to no model", path, p.model, strings.Join(dropped, "; "))
 	}
-	return fmt.Errorf("%s holds no LoRA for FLUX: no tensor is called …lora_A.weight or …lora_down.weight", path)
+	return fmt.Errorf("%s holds no LoRA for %s: no tensor is called …lora_A.weight or …lora_down.weight", path, p.model)
 }
 
 // otherModel guesses whose LoRA has such names.
-func otherModel(list []string) string {
+func otherModel(list []string, not string) string {
 	for _, k := range []struct{ part, name string }{
 		{"img_mlp.net.", "Qwen-Image"}, {"img_mlp_net_", "Qwen-Image"}, {"input_blocks_", "Stable Diffusion XL"},
 		{"down_blocks", "Stable Diffusion"}, {"joint_blocks", "Stable Diffusion 3"}, {"double_stream_modulation", "FLUX.2"},
-		{"distilled_guidance_layer", "Chroma"}, {"self_attn.q.lora", "Wan"},
+		{"double_blocks", "FLUX"}, {"single_transformer_blocks", "FLUX"}, {"distilled_guidance_layer", "Chroma"}, {"self_attn.q.lora", "Wan"},
 	} {
-		if slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
+		if k.name != not && slices.ContainsFunc(list, func(name string) bool { return strings.Contains(name, k.part) }) {
 			return ", " + k.name
 		}
 	}

@@ -75,7 +75,7 @@ type dictionary struct {
 }
 
 // newDictionary makes the dictionary that a file's tensors need.
-func newDictionary(tensors []tensor.Info) dictionary {
+func newDictionary(model Model, tensors []tensor.Info) dictionary {
 	blocks := 0
 	for _, t := range tensors {
 		for _, s := range strings.FieldsFunc(t.Name, func(r rune) bool { return r == '.' || r == '_' }) {
@@ -86,7 +86,7 @@ func newDictionary(tensors []tensor.Info) dictionary {
 		}
 	}
 	d := dictionary{dotted: map[string]target{}, underlined: map[string]target{}, encoders: map[Part]map[string]target{CLIP: {}, T5: {}}}
-	for _, m := range names.Modules(blocks, blocks, true) {
+	for _, m := range model.modules(blocks) {
 		d.add(m)
 	}
 	for part, list := range map[Part][]names.Module{CLIP: names.CLIPModules(blocks), T5: names.T5Modules(blocks)} {

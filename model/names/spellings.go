@@ -16,7 +16,14 @@ const (
 	T5          = "t5"          // text encoder
 	SigLIP      = "siglip"      // vision tower, that image prompts are read by
 	IPAdapter   = "ip-adapter"  // for FLUX
+
+	QwenDiT  = "transformer of Qwen-Image"
+	QwenVL   = "text encoder of Qwen-Image" // Qwen2.5-VL
+	QwenCode = "autoencoder of Qwen-Image"  // Wan's
 )
+
+// Qwen reports whether a kind is one of Qwen-Image's.
+func Qwen(kind string) bool { return kind == QwenDiT || kind == QwenVL || kind == QwenCode }
 
 // A Spelling is how files name the tensors of a kind of network.
 type Spelling struct {
@@ -28,6 +35,12 @@ type Spelling struct {
 
 // spellings are all spellings that are read, and of two that fit the same tensors the one that counts first.
 var spellings = []Spelling{
+	{Kind: QwenDiT, Format: "diffusers", Marks: []string{"txt_norm.weight", "img_in.weight", "transformer_blocks.0.img_mod.1.weight"}},
+	{Kind: QwenVL, Format: "hf", Marks: []string{"model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.bias"}},
+	{Kind: QwenVL, Format: "hf", Marks: []string{"model.language_model.embed_tokens.weight",
+		"model.language_model.layers.0.self_attn.q_proj.bias"}},
+	{Kind: QwenCode, Format: "diffusers", Marks: []string{"decoder.up_blocks.0.resnets.0.norm1.gamma", "encoder.down_blocks.0.norm1.gamma"}},
+	{Kind: QwenCode, Format: "wan", Marks: []string{"decoder.upsamples.0.residual.0.gamma", "encoder.downsamples.0.residual.0.gamma"}},
 	{Kind: DiT, Format: "bfl", Marks: []string{"img_in.weight", "txt_in.weight"}},
 	{Kind: DiT, Format: "diffusers", Marks: []string{"x_embedder.weight", "context_embedder.weight"}},
 	{Kind: Autoencoder, Format: "diffusers", Marks: []string{"decoder.conv_in.weight", "encoder.conv_in.weight",
@@ -66,7 +79,8 @@ func Find(has map[string]bool) (list []Found) {
 				ok = ok && has[prefix+m]
 			}
 			place := prefix + " " + s.Kind
-			if s.Kind == CLIP && taken[prefix+" "+SigLIP] || !ok || taken[place] {
+			other := map[string]string{CLIP: SigLIP, DiT: QwenDiT, Autoencoder: QwenCode}[s.Kind]
+			if taken[prefix+" "+other] || !ok || taken[place] {
 				continue
 			}
 			taken[place] = true
@@ -76,18 +90,21 @@ func Find(has map[string]bool) (list []Found) {
 	return list
 }
 
-// unread are the tensors of each kind's files that no model asks for; a dot at the end stands for all that begin so.
+// unread are the tensors of each kind's files that no model asks for; a dot at the end stands for all that begin so,
+// dots at both ends for all that have it within.
 var unread = map[string][]string{
 	SigLIP: {"text_model.", "logit_scale", "logit_bias"},
 	CLIP: {"text_model.embeddings.position_ids", "text_projection.weight", "text_projection", "visual_projection.weight",
 		"vision_model.", "logit_scale"},
-	T5: {"decoder.", "lm_head.weight", "spiece_model", "dec.", "output.weight"},
+	T5:       {"decoder.", "lm_head.weight", "spiece_model", "dec.", "output.weight"},
+	QwenVL:   {"visual.", "lm_head.weight"},
+	QwenCode: {".time_conv."}, // of films
 }
 
 // Unread reports whether no model asks for a tensor of a kind's file.
 func Unread(kind, name string) bool {
 	return slices.ContainsFunc(unread[kind], func(u string) bool {
-		return name == u || strings.HasSuffix(u, ".") && strings.HasPrefix(name, u)
+		return name == u || strings.HasSuffix(u, ".") && strings.HasPrefix(name, u) || strings.HasPrefix(u, ".") && strings.Contains(name, u)
 	})
 }
 

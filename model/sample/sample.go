@@ -73,9 +73,15 @@ func guided(ctx context.Context, d eligen.Denoise, positive, negative Branch, x 
 		if err != nil {
 			return tensor.Tensor{}, err
 		}
-		cfg := float32(d.CFG)
+		cfg, positive := float32(d.CFG), v.Data
+		if d.Rescale {
+			positive = slices.Clone(positive)
+		}
 		for j, p := range v.Data {
 			v.Data[j] = n.Data[j] + cfg*(p-n.Data[j])
+		}
+		if d.Rescale {
+			rescale(v, positive, d.Patch)
 		}
 	}
 	if d.Velocity != nil {
@@ -85,6 +91,34 @@ func guided(ctx context.Context, d eligen.Denoise, positive, negative Branch, x 
 		d.Fusion.Fuse(v.Data, x.Data, d.Sigmas[i])
 	}
 	return v, nil
+}
+
+// rescale gives each token of v, patch×patch latents, the length that it has in another velocity.
+func rescale(v tensor.Tensor, like []float32, patch int) {
+	channels, h, w := v.Shape[0], v.Shape[1], v.Shape[2]
+	each := func(row, column int, f func(i int)) {
+		for c := range channels {
+			for y := range patch {
+				for x := range patch {
+					f((c*h+row*patch+y)*w + column*patch + x)
+				}
+			}
+		}
+	}
+	for row := range h / patch {
+		for column := range w / patch {
+			own, other := 0.0, 0.0
+			each(row, column, func(i int) {
+				own += float64(v.Data[i]) * float64(v.Data[i])
+				other += float64(like[i]) * float64(like[i])
+			})
+			if own == 0 {
+				continue
+			}
+			by := float32(math.Sqrt(other / own))
+			each(row, column, func(i int) { v.Data[i] *= by })
+		}
+	}
 }
 
 // Check refuses work that no model of a geometry can do, or would compute nonsense from.

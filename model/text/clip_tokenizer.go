@@ -1,7 +1,6 @@
 package text
 
 import (
-	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,18 +18,12 @@ import (
 // Face tokenizers library, whose results it reproduces.
 type CLIPTokenizer struct {
 	vocab      map[string]int32
-	merges     map[[2]int32]merge
+	merges     pairs
 	bytes      [256]int32 // id of a byte inside a word
 	lastBytes  [256]int32 // id of a byte that ends one
 	bos, eos   int32
 	rows       int
 	raw, lower addedTokens // markers written in a prompt: as they are, and in any case
-}
-
-// A merge makes one token of a pair of neighbours; a smaller rank goes first.
-type merge struct {
-	rank int
-	id   int32
 }
 
 const (
@@ -103,35 +96,9 @@ func parseCLIPTokenizer(vocabJSON, merges []byte) (*CLIPTokenizer, error) {
 		}
 	}
 
-	return t, t.readMerges(merges)
-}
-
-// readMerges reads a merges.txt.
-func (t *CLIPTokenizer) readMerges(merges []byte) error {
-	t.merges = map[[2]int32]merge{}
-	for i, line := range strings.Split(string(merges), "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" || i == 0 && strings.HasPrefix(line, "#version") {
-			continue
-		}
-		a, b, ok := strings.Cut(line, " ")
-		if !ok || a == "" || b == "" || strings.Contains(b, " ") {
-			return fmt.Errorf("line %d of merges.txt is %.60q, not two symbols", i+1, line)
-		}
-		left, ok1 := t.vocab[a]
-		right, ok2 := t.vocab[b]
-		id, ok3 := t.vocab[a+b]
-		if !ok1 || !ok2 || !ok3 {
-			return fmt.Errorf("line %d of merges.txt merges %.60q, which vocab.json does not have: the files do not belong together", i+1, line)
-		}
-		if _, twice := t.merges[[2]int32{left, right}]; !twice {
-			t.merges[[2]int32{left, right}] = merge{i, id}
-		}
-	}
-	if len(t.merges) == 0 {
-		return errors.New("merges.txt is empty")
-	}
-	return nil
+	var err error
+	t.merges, err = readPairs(t.vocab, merges)
+	return t, err
 }
 
 // Vocab returns how many rows the encoder's embedding must have: one more than the
@@ -225,56 +192,14 @@ func run(s string, in func(rune) bool) int {
 	return len(s)
 }
 
-// merge appends the ids of a word: its bytes, then, as long as there is one, the
-// pair of neighbours of the smallest rank made one, the leftmost first.
+// merge appends the ids of a word, whose last byte is spelled as one that ends a word.
 func (t *CLIPTokenizer) merge(ids []int32, word string) []int32 {
-	// A chain of symbols; one that was merged into its left neighbour has id -1.
-	type symbol struct {
-		id         int32
-		prev, next int
+	symbols := make([]int32, len(word))
+	for i := range symbols {
+		symbols[i] = t.bytes[word[i]]
 	}
-	chain := make([]symbol, len(word))
-	for i := range chain {
-		chain[i] = symbol{t.bytes[word[i]], i - 1, i + 1}
-	}
-	last := len(chain) - 1
-	chain[last] = symbol{t.lastBytes[word[last]], last - 1, -1}
-
-	var queue candidates
-	consider := func(at int) {
-		if at < 0 || chain[at].next < 0 {
-			return
-		}
-		if m, ok := t.merges[[2]int32{chain[at].id, chain[chain[at].next].id}]; ok {
-			heap.Push(&queue, candidate{m, at})
-		}
-	}
-	for i := range chain {
-		consider(i)
-	}
-	for len(queue) > 0 {
-		c := heap.Pop(&queue).(candidate)
-		left := &chain[c.at]
-		if left.id < 0 || left.next < 0 {
-			continue
-		}
-		right := &chain[left.next]
-		// What was queued may have been merged with something else meanwhile.
-		if m, ok := t.merges[[2]int32{left.id, right.id}]; !ok || m.id != c.id {
-			continue
-		}
-		left.id, right.id = c.id, -1
-		left.next = right.next
-		if left.next >= 0 {
-			chain[left.next].prev = c.at
-		}
-		consider(left.prev)
-		consider(c.at)
-	}
-	for i := 0; i >= 0; i = chain[i].next {
-		ids = append(ids, chain[i].id)
-	}
-	return ids
+	symbols[len(word)-1] = t.lastBytes[word[len(word)-1]]
+	return t.merges.join(ids, symbols)
 }
 
 // A candidate is a pair that could be merged, by where its left half is.

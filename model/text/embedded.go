@@ -17,6 +17,8 @@ var (
 	clipVocab []byte
 	//go:embed tokenizers/clip/merges.txt.gz
 	clipMerges []byte
+	//go:embed tokenizers/qwen2/merges.txt.gz
+	qwenMerges []byte
 )
 
 // EmbeddedT5 returns T5 v1.1's tokenizer, for checkpoints that bring none. It is read
@@ -26,6 +28,18 @@ func EmbeddedT5() (*T5Tokenizer, error) { return embeddedT5() }
 // EmbeddedCLIP returns CLIP ViT-L/14's tokenizer, for checkpoints that bring none. It
 // is read when first asked for.
 func EmbeddedCLIP() (*CLIPTokenizer, error) { return embeddedCLIP() }
+
+// EmbeddedQwen returns Qwen2's tokenizer, for checkpoints that bring none. It is read when
+// first asked for.
+func EmbeddedQwen() (*QwenTokenizer, error) { return embeddedQwen() }
+
+var embeddedQwen = sync.OnceValues(func() (*QwenTokenizer, error) {
+	merges, err := gunzip(qwenMerges)
+	if err != nil {
+		return nil, fmt.Errorf("the embedded Qwen2 merges: %w. This is a bug in eligen", err)
+	}
+	return NewQwenTokenizer(nil, merges, nil)
+})
 
 var embeddedT5 = sync.OnceValues(func() (*T5Tokenizer, error) {
 	file, err := gunzip(t5JSON)

@@ -18,6 +18,9 @@ const (
 	KindT5          = names.T5          // text encoder
 	KindSigLIP      = names.SigLIP      // vision tower, that image prompts are read by
 	KindIPAdapter   = names.IPAdapter   // for FLUX
+	KindQwenDiT     = names.QwenDiT
+	KindQwenVL      = names.QwenVL
+	KindQwenCode    = names.QwenCode
 	KindLoRA        = "lora"
 	KindAllInOne    = "all-in-one" // several of these in one file: Of gives each
 	KindUnknown     = "unknown"
@@ -38,6 +41,7 @@ func (c *Checkpoint) identify(all []entry) {
 	case c.Foreign != "":
 	case isLoRA && len(found) == 0:
 		c.Kind = KindLoRA
+	case slices.ContainsFunc(found, func(f names.Found) bool { return names.Qwen(f.Kind) }):
 	default:
 		c.Foreign = names.Foreign(has)
 	}
@@ -159,7 +163,8 @@ func Kinds(path string) (kinds []string, err error) {
 
 // Parts returns the networks in a file that holds several, in the order of a model's.
 func (c *Checkpoint) Parts() (list []*Checkpoint) {
-	for _, kind := range []string{KindTransformer, KindCLIP, KindT5, KindAutoencoder, KindSigLIP, KindIPAdapter} {
+	for _, kind := range []string{KindTransformer, KindCLIP, KindT5, KindAutoencoder, KindSigLIP, KindIPAdapter,
+		KindQwenDiT, KindQwenVL, KindQwenCode} {
 		if p := c.parts[kind]; p != nil {
 			list = append(list, p)
 		}
@@ -172,7 +177,7 @@ func (c *Checkpoint) Refused() error {
 	if c.Foreign == "" {
 		return nil
 	}
-	return fmt.Errorf("%s is %s. eligen runs FLUX.1 [dev] and [schnell]", c.Path, c.Foreign)
+	return fmt.Errorf("%s is %s. eligen runs FLUX.1 [dev] and [schnell], and Qwen-Image", c.Path, c.Foreign)
 }
 
 // variant finds out whether a transformer takes more than the picture's latents.
@@ -199,6 +204,12 @@ func (c *Checkpoint) native(f names.Found, all []entry) []entry {
 	switch {
 	case f.Kind == KindT5:
 		all = t5Entries(all)
+	case f.Kind == KindQwenVL:
+		for i := range all {
+			all[i].info.Name = names.QwenText(all[i].info.Name)
+		}
+	case f.Kind == KindQwenCode:
+		coderEntries(all)
 	case f.Format == "diffusers" && f.Kind == KindTransformer:
 		all = transformerEntries(all)
 	case f.Format == "diffusers" && f.Kind == KindAutoencoder:
@@ -231,6 +242,21 @@ func t5Entries(all []entry) []entry {
 		}
 	}
 	return all
+}
+
+// coderEntries turns Wan's names into diffusers'. How many blocks a level of the decoder has shows in
+// where the first is that enlarges.
+func coderEntries(all []entry) {
+	blocks := 1
+	for n := range len(all) {
+		if slices.ContainsFunc(all, func(e entry) bool { return e.info.Name == fmt.Sprintf("decoder.upsamples.%d.resample.1.weight", n) }) {
+			blocks = n
+			break
+		}
+	}
+	for i := range all {
+		all[i].info.Name = names.QwenAutoencoder(all[i].info.Name, max(1, blocks))
+	}
 }
 
 // transformerEntries turns diffusers' names into BFL's. What it does not know,

@@ -221,15 +221,18 @@ func OpenLoRA(path string) (*Checkpoint, *lora.File, error) {
 	return c, f, err
 }
 
-// ParseLoRA reads an open file as a LoRA, with the settings next to it where there are some.
-func ParseLoRA(c *Checkpoint) (*lora.File, error) {
+// ParseLoRA reads an open file as a LoRA for FLUX.1, with the settings next to it where there are some.
+func ParseLoRA(c *Checkpoint) (*lora.File, error) { return ParseLoRAFor(lora.Flux, c) }
+
+// ParseLoRAFor reads an open file as a LoRA for a model.
+func ParseLoRAFor(m lora.Model, c *Checkpoint) (*lora.File, error) {
 	if len(c.Files) != 1 {
-		return lora.Parse(c.Path, c, c.Metadata, nil)
+		return lora.ParseFor(m, c.Path, c, c.Metadata, nil)
 	}
 	config := filepath.Join(filepath.Dir(c.Files[0]), peftConfig)
 	fi, err := os.Stat(config)
 	if errors.Is(err, fs.ErrNotExist) {
-		return lora.Parse(c.Path, c, c.Metadata, nil)
+		return lora.ParseFor(m, c.Path, c, c.Metadata, nil)
 	}
 	if err == nil && !fi.Mode().IsRegular() {
 		err = errors.New("it is not a regular file")
@@ -245,5 +248,5 @@ func ParseLoRA(c *Checkpoint) (*lora.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s, which gives the strength of the LoRA next to it, can't be read: %w", config, err)
 	}
-	return lora.Parse(c.Path, c, c.Metadata, settings)
+	return lora.ParseFor(m, c.Path, c, c.Metadata, settings)
 }

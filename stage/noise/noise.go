@@ -40,8 +40,8 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 	if o.Seed > math.MaxUint32 {
 		return fmt.Errorf("seed %d: PyTorch's CPU generator takes seeds below 2³² only", o.Seed)
 	}
-	if o.Variant != AVX2 && o.Variant != Scalar {
-		return fmt.Errorf("there is no noise variant %q; choose avx2 or scalar", o.Variant)
+	if o.Variant != AVX2 && o.Variant != Scalar && o.Variant != BFloat16 {
+		return fmt.Errorf("there is no noise variant %q; choose avx2, scalar or bfloat16", o.Variant)
 	}
 	n := int64(1)
 	for _, d := range o.Shape {

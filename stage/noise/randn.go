@@ -6,14 +6,18 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Variant is one of the two ways in which PyTorch computes normal numbers on a
-// CPU. They start from the same bits and end apart in the last ones of a float32.
+// Variant is one of the ways in which PyTorch computes normal numbers on a CPU. The
+// first two start from the same bits and end apart in the last ones of a float32.
 type Variant string
 
 // The variants.
 const (
 	AVX2   Variant = "avx2"   // x86-64 processors since 2013: what users' PyTorch gives, nearly always
 	Scalar Variant = "scalar" // ARM, and x86-64 without AVX2: the C library's logf, cosf and sinf
+
+	// BFloat16 is how PyTorch up to 2.11 drew in bfloat16: uniform numbers of 8 bits, and every
+	// result on the way rounded. No number is beyond 3.33.
+	BFloat16 Variant = "bfloat16"
 )
 
 // A Generator is torch.Generator("cpu"): consecutive draws from it are what
@@ -67,8 +71,12 @@ func (g *Generator) Randn(shape ...int) tensor.Tensor {
 }
 
 func (g *Generator) fill(u []float32) {
+	bits := 24
+	if g.variant == BFloat16 {
+		bits = 8
+	}
 	for i := range u {
-		u[i] = float32(g.Uint32()&0xffffff) * (1.0 / (1 << 24))
+		u[i] = float32(g.Uint32()&(1<<bits-1)) / float32(int(1)<<bits)
 	}
 }
 
@@ -114,6 +122,10 @@ func (g *Generator) normal() float64 {
 
 // transform makes 16 uniform numbers into 16 normal ones (Box and Muller, 1958).
 func (g *Generator) transform(b []float32) {
+	if g.variant == BFloat16 {
+		rounded(b)
+		return
+	}
 	for j := range 8 {
 		a, c := 1-b[j], b[j+8]
 		var r, sin, cos float32
@@ -125,6 +137,19 @@ func (g *Generator) transform(b []float32) {
 			sin, cos = sincos8(float32(float32(2*math.Pi) * c))
 		}
 		b[j], b[j+8] = positive(r*cos), positive(r*sin)
+	}
+}
+
+// rounded does as transform does, in bfloat16.
+func rounded(b []float32) {
+	round := func(x float64) float64 {
+		return float64(math.Float32frombits(uint32(tensor.BFloat16(float32(x))) << 16))
+	}
+	for j := range 8 {
+		a, c := round(1-float64(b[j])), float64(b[j+8])
+		r := round(math.Sqrt(round(-2 * round(math.Log(a)))))
+		sin, cos := math.Sincos(round(2 * math.Pi * c))
+		b[j], b[j+8] = float32(round(r*round(cos))), float32(round(r*round(sin))) // zeros keep their signs there
 	}
 }
 

@@ -30,6 +30,8 @@ type Store struct {
 	uploads  int
 	down     bool // far failed: it isn't asked again before the next Flush
 	problems []error
+	ctx      context.Context // of uploads
+	cancel   context.CancelFunc
 }
 
 var (
@@ -44,7 +46,20 @@ const most = 4
 func New(near, far runtime.Store, readOnly bool) *Store {
 	s := &Store{near: near, far: far, readOnly: readOnly, known: map[eligen.Digest]bool{}, damaged: map[eligen.Digest]bool{}}
 	s.idle = sync.NewCond(&s.mu)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
+}
+
+// Close ends uploads, and waits for them. What is not uploaded yet is left: a later run uploads it.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+	s.cancel()
+	for s.uploads > 0 {
+		s.idle.Wait()
+	}
+	return nil
 }
 
 // Stat describes a result of this machine, or else of the cache.
@@ -221,9 +236,11 @@ func (s *Store) work() {
 		key := s.queue[0]
 		s.queue = s.queue[1:]
 		s.mu.Unlock()
-		err := s.send(context.Background(), key)
+		err := s.send(s.ctx, key)
 		s.mu.Lock()
 		switch {
+		case s.ctx.Err() != nil:
+			delete(s.known, key)
 		case errors.Is(err, fs.ErrNotExist): // collected meanwhile
 		case errors.Is(err, runtime.ErrNotDeterministic):
 			s.problems = append(s.problems, fmt.Errorf("the cache's copy of %s stays: %w", key.Short(), err))
@@ -258,23 +275,30 @@ func (s *Store) send(ctx context.Context, key eligen.Digest) error {
 		}
 		return err
 	}
-	_, err = w.Commit(false)
+	if _, err = w.Commit(false); err == nil {
+		s.mu.Lock()
+		delete(s.damaged, key)
+		s.mu.Unlock()
+	}
 	return err
 }
 
 // Flush waits until everything is uploaded, and returns what went wrong since the last Flush. When
-// ctx ends, what is queued is left: a later run uploads it.
+// ctx ends, uploads do, and what is queued is left: a later run uploads it.
 func (s *Store) Flush(ctx context.Context) []error {
 	defer context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.forget()
-		s.idle.Broadcast()
+		s.cancel()
 	})()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.uploads > 0 && ctx.Err() == nil {
+	for s.uploads > 0 {
 		s.idle.Wait()
+	}
+	if s.ctx.Err() != nil && ctx.Err() != nil { // the next run uploads again
+		s.ctx, s.cancel = context.WithCancel(context.Background())
 	}
 	problems := s.problems
 	s.problems, s.down = nil, false

@@ -28,7 +28,7 @@ var Family = family.Family{
 		Source: `the folder or file of its weights, as "./weights/FLUX.1-dev", or a repository, as "black-forest-labs/FLUX.1-dev"`,
 		Parts:  []string{eligen.PartCLIP, eligen.PartT5, eligen.PartVAE},
 	},
-	Outline: outline, Resolve: resolve, Wanted: Wanted,
+	Outline: outline, Resolve: resolve, Wanted: Wanted, Describe: describe,
 }
 
 func outline() eligen.Spec {

@@ -264,7 +264,7 @@ func TestRefused(t *testing.T) {
 		return model + "render \"a\" {\n  prompt = \"a\"\n  model = model.test.small\n" + lines + "\n}\n"
 	}
 	for name, c := range map[string]struct{ scene, want string }{
-		"a misspelt family":  {"model \"tset\" \"x\" {\n}\n", `there is "nano", "flux" or "test"`},
+		"a misspelt family":  {"model \"tset\" \"x\" {\n}\n", `there is "nano", "flux", "qwen" or "test"`},
 		"no source":          {"model \"test\" \"x\" {\n}\n", `A test model needs the argument "source": the folder of its weights.`},
 		"a size of another":  {render("size = [64, 48]"), "multiple of 12 pixels for this model"},
 		"a step cache":       {render("sampler {\n  tea_cache = 0.3\n}"), "no step cache"},
