@@ -54,9 +54,11 @@ type Span struct {
 
 // A Block is where a block stands, and the values that it sets.
 type Block struct {
-	Address    string // "entity.duck", "render.harbor", "render.harbor.sampler"
-	Line       int    // first line, from 1
-	Span              // of the block with its braces
+	// Address is "entity.duck", "render.harbor", "render.harbor.sampler"; of blocks with one name the second
+	// is "timeline.fall.track[1]".
+	Address    string
+	Line       int // first line, from 1
+	Span           // of the block with its braces
 	Attributes []Attribute
 }
 
@@ -70,6 +72,7 @@ type Attribute struct {
 	Plain bool
 	Refs  []string // what else it hangs on: "var.horizon", "each.value", "entity.cat"
 	Shape *Shape   // of a call of a shape's function; nil: it is none
+	Items []Item   // of a list of objects, such as a track's keys; nil: it is none
 }
 
 // A Shape is a call such as xywh(0.1, var.y, 0.2, 0.2).
@@ -96,8 +99,13 @@ func (t *Text) Blocks() []Block { return t.blocks("", t.body) }
 
 func (t *Text) blocks(path string, body *hclsyntax.Body) []Block {
 	var out []Block
+	seen := map[string]int{}
 	for _, b := range body.Blocks {
 		address := strings.TrimPrefix(path+"."+strings.Join(append([]string{b.Type}, b.Labels...), "."), ".")
+		n := seen[address]
+		if seen[address]++; n > 0 && len(b.Labels) == 0 {
+			address = fmt.Sprintf("%s[%d]", address, n)
+		}
 		block := Block{Address: address, Line: b.TypeRange.Start.Line, Span: Span{b.TypeRange.Start.Byte, b.CloseBraceRange.End.Byte}}
 		for _, a := range inOrder(b.Body) {
 			block.Attributes = append(block.Attributes, t.attribute(a))
@@ -121,6 +129,7 @@ func (t *Text) attribute(a *hclsyntax.Attribute) Attribute {
 	at := t.span(a.Expr)
 	out := Attribute{Name: a.Name, Line: a.NameRange.Start.Line, Span: at, Text: string(t.src[at.From:at.To])}
 	out.Plain, out.Refs, out.Shape = plain(a.Expr), refs(a.Expr), t.shape(a.Expr, false)
+	out.Items = t.items(a.Expr)
 	return out
 }
 
