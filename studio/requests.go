@@ -25,14 +25,17 @@ type Edit struct {
 
 // A Change is a change of one value or block.
 type Change struct {
-	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove"
+	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem".
+	Kind      string   `json:"kind"`
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
 	Numbers   []string `json:"numbers"`   // of a shape; "" leaves one as it is
 	Value     string   `json:"value"`     // an expression, or a string where Quote is set
 	Quote     bool     `json:"quote"`
 	Replace   bool     `json:"replace"` // what is worked out may be overwritten
-	Text      string   `json:"text"`    // the block to add
+	Text      string   `json:"text"`    // the block or the object to add
+	Item      int      `json:"item"`    // of a list of objects
+	Part      string   `json:"part"`    // of an item; without a value it is removed
 }
 
 // An Answer is what became of an Edit.
@@ -60,8 +63,8 @@ func quoted(s string) string {
 }
 
 // decode reads a request's JSON, or answers.
-func decode(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+func decode(w http.ResponseWriter, r *http.Request, into any, most int64) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		refuse(w, http.StatusBadRequest, "The request can't be read: "+err.Error())
@@ -80,18 +83,23 @@ func answer(w http.ResponseWriter, status int, value any) {
 // edit changes the text.
 func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 	var e Edit
-	if !decode(w, r, &e) {
+	if !decode(w, r, &e, maxBody) {
 		return
 	}
-	err := s.change(e)
+	out := &Answer{}
+	s.reply(w, r, s.change(e), out, out)
+}
+
+// reply reads the scene anew, and answers with it and with what went wrong: out is part of whole.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, err error, out *Answer, whole any) {
 	state, failed := s.refresh(r.Context())
 	if failed != nil {
 		refuse(w, http.StatusServiceUnavailable, failed.Error())
 		return
 	}
-	out := Answer{State: state}
+	out.State = state
 	if err == nil {
-		answer(w, http.StatusOK, out)
+		answer(w, http.StatusOK, whole)
 		return
 	}
 	out.Error = err.Error()
@@ -103,7 +111,7 @@ func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, errOutdated) {
 		status = http.StatusConflict
 	}
-	answer(w, status, out)
+	answer(w, status, whole)
 }
 
 // change does what an Edit says.
@@ -151,6 +159,12 @@ func (c Change) apply(text *edit.Text) ([]byte, error) {
 		return text.Append(c.Text)
 	case "remove":
 		return text.Remove(c.Block)
+	case "item":
+		return text.SetItem(c.Block, c.Attribute, c.Item, c.Part, value, c.Replace)
+	case "additem":
+		return text.AddItem(c.Block, c.Attribute, c.Item, c.Text)
+	case "removeitem":
+		return text.RemoveItem(c.Block, c.Attribute, c.Item)
 	}
 	return nil, errors.New("unknown kind of change: " + c.Kind)
 }
@@ -170,7 +184,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
 		Do string `json:"do"`
 	}
-	if !decode(w, r, &order) {
+	if !decode(w, r, &order, maxBody) {
 		return
 	}
 	switch order.Do {

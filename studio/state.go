@@ -50,6 +50,8 @@ type Attribute struct {
 	Plain bool     `json:"plain"` // it is a value by itself
 	Refs  []string `json:"refs"`  // what else it hangs on
 	Shape *Shape   `json:"shape"`
+
+	Items [][]Attribute `json:"items"` // the parts of a list's objects
 }
 
 // A Shape is a call of a shape's function.
@@ -76,8 +78,9 @@ type Render struct {
 	Height   int      `json:"height"`
 	Token    int      `json:"token"` // side of an image token in pixels
 	Prompt   string   `json:"prompt"`
-	Clip     bool     `json:"clip"`
 	Entities []Entity `json:"entities"`
+
+	Timeline *Timeline `json:"timeline"` // nil: one picture
 }
 
 // An Entity is an entity of a render.
@@ -128,7 +131,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.good = out.Renders
+	s.good, s.layouts = out.Renders, layouts
 	return out, nil
 }
 
@@ -146,19 +149,29 @@ func blocksOf(list []edit.Block, text []byte) []Block {
 	for _, b := range list {
 		block := Block{Address: b.Address, Line: b.Line, Last: b.Line + bytes.Count(text[b.From:b.To], []byte("\n")), Attributes: []Attribute{}}
 		for _, a := range b.Attributes {
-			attribute := Attribute{
-				Name: a.Name, Line: a.Line, From: at(a.From), To: at(a.To), Text: a.Text, Plain: a.Plain, Refs: some(a.Refs),
-			}
-			if a.Shape != nil {
-				shape := Shape{Call: a.Shape.Call, Pixels: a.Shape.Pixels, Slots: []Slot{}}
-				for _, s := range a.Shape.Slots {
-					shape.Slots = append(shape.Slots, Slot{From: at(s.From), To: at(s.To), Text: s.Text, Plain: s.Plain, Refs: some(s.Refs)})
-				}
-				attribute.Shape = &shape
-			}
-			block.Attributes = append(block.Attributes, attribute)
+			block.Attributes = append(block.Attributes, attributeOf(a, at))
 		}
 		out = append(out, block)
+	}
+	return out
+}
+
+func attributeOf(a edit.Attribute, at func(int) int) Attribute {
+	out := Attribute{
+		Name: a.Name, Line: a.Line, From: at(a.From), To: at(a.To), Text: a.Text, Plain: a.Plain, Refs: some(a.Refs), Items: [][]Attribute{},
+	}
+	if a.Shape != nil {
+		out.Shape = &Shape{Call: a.Shape.Call, Pixels: a.Shape.Pixels, Slots: []Slot{}}
+		for _, s := range a.Shape.Slots {
+			out.Shape.Slots = append(out.Shape.Slots, Slot{From: at(s.From), To: at(s.To), Text: s.Text, Plain: s.Plain, Refs: some(s.Refs)})
+		}
+	}
+	for _, i := range a.Items {
+		parts := []Attribute{}
+		for _, p := range i.Parts {
+			parts = append(parts, attributeOf(p, at))
+		}
+		out.Items = append(out.Items, parts)
 	}
 	return out
 }
@@ -231,7 +244,7 @@ var where = []string{"box", "region", "mask"}
 func renderOf(l app.Layout, blocks []Block) Render {
 	out := Render{
 		Address: l.Render, Block: blockOf(l.Render, blocks), Width: l.Size.W, Height: l.Size.H, Token: l.Geometry.Token(),
-		Prompt: l.Prompt, Clip: l.Timeline != nil, Entities: []Entity{},
+		Prompt: l.Prompt, Entities: []Entity{}, Timeline: timelineOf(l, blocks),
 	}
 	for _, e := range l.Entities {
 		entity := Entity{

@@ -51,6 +51,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	good     []Render // of the last text without mistakes
+	layouts  []app.Layout
 	current  *State
 	latest   *PlanState
 	planning int // counts calls of plan
@@ -131,7 +132,10 @@ func (s *Server) Handler(addr string) http.Handler {
 	mux.HandleFunc("GET /api/events", s.stream)
 	mux.HandleFunc("GET /api/result/{digest}", s.result)
 	mux.HandleFunc("GET /api/preview/{run}/{stage}/{n}", s.stepPicture)
+	mux.HandleFunc("GET /api/schema", s.schema)
+	mux.HandleFunc("GET /api/poses", s.poses)
 	mux.HandleFunc("POST /api/edit", s.edit)
+	mux.HandleFunc("POST /api/drop", s.drop)
 	mux.HandleFunc("POST /api/run", s.control)
 	return &guard{token: s.token, ours: hostsOf(addr), next: mux}
 }

@@ -1,6 +1,7 @@
 // What keys do. The list of keys on the page is made of the same table.
 import { assign, duplicate, nudge, remove } from './edits';
 import { toggle } from './left';
+import { scrub } from './timeline';
 import { attributeOf, get, only, order, send, set, shown } from './store';
 
 interface Key { keys: string[]; words: string; shown: string; run: (e: KeyboardEvent) => void; everywhere?: boolean }
@@ -38,6 +39,12 @@ export const table: Key[] = [
   { keys: ['b'], shown: 'B', words: 'draw a box', run: () => set({ tool: 'box' }) },
   { keys: ['e'], shown: 'E', words: 'draw an ellipse', run: () => set({ tool: 'ellipse' }) },
   { keys: ['p'], shown: 'P', words: 'draw a polygon, Enter closes it', run: () => set({ tool: 'polygon' }) },
+  { keys: ['m'], shown: 'M', words: 'paint a mask, Enter saves it', run: () => set({ tool: 'brush' }) },
+  { keys: ['['], shown: '[ ]', words: 'a thinner or thicker brush', run: () => set({ brush: Math.max(2, Math.round(get().brush / 1.25)) }) },
+  { keys: [']'], shown: '', words: '', run: () => set({ brush: Math.min(1024, Math.round(get().brush * 1.25)) }) },
+  { keys: ['k'], shown: 'K', words: 'play or stop a clip', run: () => shown()?.timeline && set({ playing: !get().playing, frame: get().frame ?? 0 }) },
+  { keys: [','], shown: ', .', words: 'the frame before, the next frame', run: () => scrub(-1) },
+  { keys: ['.'], shown: '', words: '', run: () => scrub(1) },
   { keys: [' '], shown: 'Space', words: 'pan', run: () => set({ tool: get().tool === 'pan' ? 'select' : 'pan' }) },
   { keys: ['s'], shown: 'S', words: 'snap to the token grid', run: () => set({ snap: !get().snap }) },
   { keys: ['g'], shown: 'G', words: 'show the token grid', run: () => set({ grid: !get().grid }) },

@@ -2,6 +2,7 @@
 import { colour, figureNow, letter } from './canvas';
 import { aim, assign, commit, duplicate, fitted, remove, replaceDerived } from './edits';
 import { Field } from './fields';
+import { BlockForm } from './form';
 import { numberText, shapeNumbers } from './geometry';
 import { Icon } from './icons';
 import { toggle, unquoted } from './left';
@@ -38,6 +39,7 @@ export function Props() {
         <Place s={s} r={r} e={e} fixed={fixed} />
         <NumberRow s={s} e={e} name="strength" label="Strength" given="1" fixed={fixed} />
         <NumberRow s={s} e={e} name="z" label="z" given="0" fixed={fixed} note={'counts with overlap = "over"'} />
+        {e.block && <BlockForm s={s} address={e.block} title="All of the entity" />}
         {!e.block && <p class="small dim">This entity comes from a module: change it there.</p>}
         {s.derived && <Held s={s} d={s.derived} />}
       </div>

@@ -6,8 +6,8 @@ export interface Diagnostic {
 }
 interface Slot { from: number; to: number; text: string; plain: boolean; refs: string[] }
 interface Shape { call: string; pixels: boolean; slots: Slot[] }
-interface Attribute {
-  name: string; line: number; from: number; to: number; text: string; plain: boolean; refs: string[]; shape: Shape | null;
+export interface Attribute {
+  name: string; line: number; from: number; to: number; text: string; plain: boolean; refs: string[]; shape: Shape | null; items: Attribute[][];
 }
 interface Block { address: string; line: number; last: number; attributes: Attribute[] }
 export type Bounds = [number, number, number, number];
@@ -15,8 +15,22 @@ export interface Figure { kind: 'box' | 'ellipse' | 'polygon' | 'outline'; numbe
 export interface Entity {
   address: string; block: string; attribute: string; prompt: string; figure: Figure; tokens: number; z: number; strength: number;
 }
+export type Point = [number, number];
+export interface Key { frame: number; ease: string; curve: Point[] }
+export interface Track {
+  target: string; entity: string; block: string; way: 'keys' | 'path' | 'follow'; keys: Key[]; follow: string; ease: string; curve: Point[];
+}
+export interface Timeline { address: string; frames: number; fps: number; tracks: Track[] }
+export interface Poses {
+  version: string; every: number; frames: { figure: Figure; strength: number }[][]; tracks: { numbers: number[]; figure: Figure | null }[][];
+}
+export interface BlockSchema {
+  type: string; what: string; repeated: boolean; arguments?: { name: string; required: boolean; what: string }[]; blocks?: BlockSchema[];
+}
+export interface Language { blocks: BlockSchema[]; eases: { name: string; curve: Point[] }[] }
 export interface Render {
-  address: string; block: string; width: number; height: number; token: number; prompt: string; clip: boolean; entities: Entity[];
+  address: string; block: string; width: number; height: number; token: number; prompt: string; entities: Entity[];
+  timeline: Timeline | null;
 }
 export interface Scene {
   serial: number; version: string; name: string; folder: string; text: string; readOnly: string; gone: boolean; undo: string; redo: string; outside: string;
@@ -38,10 +52,11 @@ export interface Run {
 }
 export interface Derived { block: string; attribute: string; slot: number; text: string; refs: string[] }
 export interface Answer { state: Scene; error?: string; derived?: Derived }
+export interface Dropped extends Answer { kind: 'picture' | 'layout'; format: string; why: string; ask: string[]; said: string[]; counts: number[] }
 export interface Edit {
   kind: 'change' | 'text' | 'words' | 'undo' | 'redo'; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
-  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove'; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
+  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
   replace?: boolean; text?: string;
 }
