@@ -77,7 +77,7 @@ func (a *App) submit(ctx context.Context, r *runtime.Runner, p *Plan, priority i
 		return nil, err
 	}
 	s, err := q.Begin(ctx, farm.RunOptions{
-		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Plan.Engine, Priority: priority,
+		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Engine, Priority: priority,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the queue %s: %w", q.Address(), err)
@@ -126,6 +126,14 @@ func (a *App) Work(ctx context.Context, r WorkRequest, ready func(farm.Presence)
 	given, err := a.given(ctx, e, r)
 	if err != nil {
 		return err
+	}
+	if own, ok := runner.Store.(runtime.Partials); ok && runner.Partials == nil {
+		runner.Partials = own
+	}
+	if runner.Partials != nil {
+		if runner.Partials, err = q.Partials(ctx, runner.Partials); err != nil {
+			return err
+		}
 	}
 	runner.Engine = e
 	p := farm.Presence{

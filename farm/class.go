@@ -60,7 +60,7 @@ func (n *needs) class(engine string, stages []eligen.Ref) Class {
 	c := Class{Engine: engine}
 	for _, i := range stages {
 		s := n.plan.Stages[i]
-		c.Memory = max(c.Memory, memory(n.plan, s.Name))
+		c.Memory = max(c.Memory, peak(n.plan, s.Name))
 		for _, w := range stage.WeightsOf(s.Op) {
 			for _, d := range n.models[w] {
 				if !slices.Contains(c.Weights, d) {
@@ -75,9 +75,9 @@ func (n *needs) class(engine string, stages []eligen.Ref) Class {
 	return c
 }
 
-// memory returns how many bytes the render that a stage belongs to takes at its peak. What belongs to no
+// peak returns how many bytes the render that a stage belongs to takes at its peak. What belongs to no
 // render may belong to any.
-func memory(p *eligen.Plan, name string) (most int64) {
+func peak(p *eligen.Plan, name string) (most int64) {
 	for _, r := range p.Renders {
 		if strings.HasPrefix(name, r.Address+".") {
 			return r.Memory

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -49,6 +50,10 @@ func (w *worker) handle(m jetstream.Msg, run Run) {
 		_ = m.TermWithReason("not a task of eligen's")
 		return
 	}
+	if w.avoided(run.ID) { // since it asked for the task
+		_ = m.NakWithDelay(w.q.beat())
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	j.ctx, j.drop = ctx, cancel
@@ -82,6 +87,13 @@ func (w *worker) handle(m jetstream.Msg, run Run) {
 	j.work()
 }
 
+// avoided reports whether a run takes nothing from this worker.
+func (w *worker) avoided(run string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.runs[run].Avoid, w.presence.ID)
+}
+
 // free lets the worker take the next task.
 func (j *job) free() { j.freed.Do(func() { <-j.engine }) }
 
@@ -108,6 +120,8 @@ func (j *job) work() {
 			return
 		}
 	}
+	j.enter()
+	defer j.leave()
 	if !j.begin() {
 		return
 	}
@@ -120,9 +134,8 @@ func (j *job) work() {
 		j.again(err)
 		return
 	}
-	j.enter(stages)
+	j.name(stages)
 	err = j.apply(stages)
-	j.leave()
 	switch {
 	case j.ctx.Err() != nil: // the worker stops, or the run was cancelled: that is no fault of the task
 		j.forget()
@@ -183,7 +196,7 @@ func (j *job) begin() bool {
 		_ = j.m.NakWithDelay(max(j.q.patience/4, 50*time.Millisecond))
 		return false
 	}
-	if len(before.Tries) >= Tries {
+	if len(before.Tries) >= j.q.most {
 		j.giveUp(before)
 		return false
 	}
@@ -246,7 +259,7 @@ func (j *job) giveUp(t tried) {
 	}
 	problem := eligen.Problem(eligen.Error, nil, "Stage was set aside", "")
 	if t.Last != "" {
-		problem.Detail = fmt.Sprintf("%d workers failed at it: %s. The last one says: %s", len(names), listed(names), shown(t.Last))
+		problem.Detail = fmt.Sprintf("It failed %d times, on %s: %s", len(names), listed(once(names)), shown(t.Last))
 	} else {
 		problem.Detail = fmt.Sprintf("%d workers died while they made it: %s. Make it on one machine, without --queue, to see why.",
 			len(names), listed(names))
@@ -254,9 +267,19 @@ func (j *job) giveUp(t tried) {
 	j.setAside(problem, names)
 }
 
+// once returns names without those that came before.
+func once(names []string) (out []string) {
+	for _, n := range names {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // setAside keeps a task from being made again in this run, and tells the run.
 func (j *job) setAside(problem eligen.Diagnostic, names []string) {
-	a := Aside{Format: format, Run: j.task.Run, Task: j.task.Digest, Stage: j.task.Digest, Problem: problem, Workers: names, Time: time.Now()}
+	a := Aside{Format: format, Run: j.task.Run, Task: j.task.Digest, Stage: j.task.Digest, Problem: problem, Workers: names, Time: j.q.now()}
 	if j.failed.Digest != "" {
 		a.Stage, a.Name = j.failed.Digest, j.failed.Name
 	} else if stages, err := j.stages(); err == nil {
@@ -302,7 +325,7 @@ func (j *job) again(err error) {
 	if j.problem != nil {
 		before.Last = j.problem.Detail
 	}
-	if len(before.Tries) >= Tries || j.problem != nil && sure(j.failure) {
+	if len(before.Tries) >= j.q.most || j.problem != nil && sure(j.failure) {
 		j.giveUp(before)
 		return
 	}
@@ -359,13 +382,25 @@ func (j *job) stages() ([]stage.Definition, error) {
 	return stages, nil
 }
 
-// enter has the worker's presence say what it makes.
-func (j *job) enter(stages []stage.Definition) {
-	j.doing = Doing{Run: j.run.ID, Task: j.task.Digest, Stage: shown(stages[len(stages)-1].Name), Since: j.began}
+// enter has the worker's presence say what it makes, before it begins: another worker may ask at once.
+func (j *job) enter() {
+	j.doing = Doing{Run: j.run.ID, Task: j.task.Digest, Since: j.q.now()}
 	j.mu.Lock()
 	j.presence.Doing = append(j.presence.Doing, j.doing)
 	j.mu.Unlock()
-	_ = j.say(j.ctx) // another worker may ask at once
+	_ = j.say(j.ctx) // or at the next beat
+}
+
+// name has it say the stage.
+func (j *job) name(stages []stage.Definition) {
+	j.doing.Stage = shown(stages[len(stages)-1].Name)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, d := range j.presence.Doing {
+		if d.Task == j.doing.Task {
+			j.presence.Doing[i].Stage = j.doing.Stage
+		}
+	}
 }
 
 func (j *job) leave() {

@@ -100,6 +100,37 @@ func (q *Queue) Cancel(ctx context.Context, run string) error {
 	return errors.Join(err, names.Err(), q.work().Purge(ctx, jetstream.WithPurgeSubject(prefix+"work."+run+".>")))
 }
 
+// sweep takes out of the queue what runs have left there that were killed. It is done along the way, as far as it goes: a run
+// whose connection was away for long puts its tasks back.
+func (q *Queue) sweep(ctx context.Context) {
+	keys, err := q.runs().ListKeys(ctx)
+	if err != nil {
+		return
+	}
+	there := map[string]bool{}
+	for key := range keys.Keys() {
+		there[key] = true
+	}
+	gone := map[string]bool{}
+	names := q.work().ConsumerNames(ctx)
+	for name := range names.Name() {
+		if run, _, ok := strings.Cut(name, "-"); ok && !there[run] {
+			gone[run] = true
+		}
+	}
+	if info, err := q.work().Info(ctx, jetstream.WithSubjectFilter(prefix+"work.>")); err == nil {
+		for subject := range info.State.Subjects {
+			run, _, _ := strings.Cut(strings.TrimPrefix(subject, prefix+"work."), ".")
+			if !there[run] {
+				gone[run] = true
+			}
+		}
+	}
+	for run := range gone {
+		_ = q.Cancel(ctx, run) // or the next one does
+	}
+}
+
 // Drain has workers finish what they make, and end: those of names or IDs, or all where there are none. It
 // returns whom it told.
 func (q *Queue) Drain(ctx context.Context, names []string) ([]Presence, error) {

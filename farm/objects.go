@@ -28,6 +28,7 @@ import (
 // list. It is for farms without a cache: two commands are enough then. It has no leases, partial results or
 // journals.
 type Store struct {
+	bucket  string
 	js      jetstream.JetStream // for uploads
 	objects jetstream.ObjectStore
 	stream  jetstream.Stream
@@ -44,14 +45,18 @@ const (
 )
 
 // Store returns the queue's own store of results.
-func (q *Queue) Store(ctx context.Context) (*Store, error) {
-	s := &Store{}
+func (q *Queue) Store(ctx context.Context) (*Store, error) { return q.objects(ctx, results) }
+
+// objects returns the store in a bucket.
+func (q *Queue) objects(ctx context.Context, bucket string) (*Store, error) {
+	s := &Store{bucket: bucket}
 	var err error
-	if s.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second), jetstream.WithPublishAsyncMaxPending(2*chunks)); err == nil {
-		s.objects, err = q.js.ObjectStore(ctx, results)
+	s.js, err = jetstream.New(q.conn, jetstream.WithDefaultTimeout(10*time.Second), jetstream.WithPublishAsyncMaxPending(2*chunks))
+	if err == nil {
+		s.objects, err = q.js.ObjectStore(ctx, bucket)
 	}
 	if err == nil {
-		s.stream, err = q.js.Stream(ctx, "OBJ_"+results)
+		s.stream, err = q.js.Stream(ctx, "OBJ_"+bucket)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the queue's store: %w", err)
@@ -100,14 +105,14 @@ func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, er
 		s.damaged.note(key, true)
 		return nil, err
 	}
-	from := &body{ctx: ctx, stream: s.stream, subject: chunkSubject(object.NUID)}
+	from := &body{ctx: ctx, stream: s.stream, subject: s.chunkSubject(object.NUID)}
 	return runtime.Verified(from, info, func(err error) error {
 		s.damaged.note(key, true)
 		return fmt.Errorf("the queue's copy of %s is made again: %w", key.Short(), err)
 	}), nil
 }
 
-func chunkSubject(nuid string) string { return "$O." + results + ".C." + nuid }
+func (s *Store) chunkSubject(nuid string) string { return "$O." + s.bucket + ".C." + nuid }
 
 // body reads an object's chunks one after the other, by asking for each: where one is missing, the server says
 // so at once, and a consumer of the library's would wait for it.
@@ -148,7 +153,7 @@ var errTaken = errors.New("another one has put it")
 // put uploads an object. It appears with its description, which comes last, and only where nobody has changed
 // it since.
 func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) error {
-	subject := "$O." + results + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Key))
+	subject := "$O." + s.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Key))
 	seq, old := uint64(0), ""
 	last, err := s.stream.GetLastMsgForSubject(ctx, subject)
 	switch {
@@ -160,7 +165,7 @@ func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) e
 		return err
 	}
 	id := nuid.Next()
-	n, err := s.upload(ctx, chunkSubject(id), content)
+	n, err := s.upload(ctx, s.chunkSubject(id), content)
 	if err == nil {
 		err = s.describe(ctx, subject, seq, info, id, n)
 	}
@@ -168,7 +173,7 @@ func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) e
 		old = id
 	}
 	if old != "" {
-		_ = s.stream.Purge(context.WithoutCancel(ctx), jetstream.WithPurgeSubject(chunkSubject(old))) // or they run out
+		_ = s.stream.Purge(context.WithoutCancel(ctx), jetstream.WithPurgeSubject(s.chunkSubject(old))) // or they run out
 	}
 	return err
 }
@@ -181,7 +186,7 @@ func (s *Store) describe(ctx context.Context, subject string, seq uint64, info r
 	var err error
 	if m.Data, err = json.Marshal(jetstream.ObjectInfo{
 		ObjectMeta: jetstream.ObjectMeta{Name: string(info.Key), Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunk}},
-		Bucket:     results, NUID: id, Size: uint64(info.Size), Chunks: n, //nolint:gosec // sizes are not negative
+		Bucket:     s.bucket, NUID: id, Size: uint64(info.Size), Chunks: n, //nolint:gosec // sizes are not negative
 		Digest: "SHA-256=" + base64.URLEncoding.EncodeToString(sum),
 	}); err != nil {
 		return err

@@ -61,14 +61,15 @@ type Settings struct {
 	// day, and no limit.
 	Keep     time.Duration
 	MaxBytes int64
+	Tries    int // how many workers may die of a task, or fail at it, before it is set aside; 0 is DefaultTries
 	Replicas int // of all that the queue holds; 0 is 3 in a cluster, or else 1
 }
 
 // DefaultPatience is that of a queue that nobody has set.
 const DefaultPatience = 60 * time.Second
 
-// Tries is how many workers may die of a task before it is set aside.
-const Tries = 3
+// DefaultTries is how many workers may die of a task in a queue that nobody has set.
+const DefaultTries = 3
 
 // A Queue is a connection to a queue.
 type Queue struct {
@@ -76,7 +77,9 @@ type Queue struct {
 	js       jetstream.JetStream
 	address  string // without a password
 	patience time.Duration
+	most     int // tries
 	parts    atomic.Pointer[parts]
+	now      func() time.Time // for people to read; nothing is decided by it
 }
 
 // parts are the streams and buckets of a queue. One that has lost everything gets new ones.
@@ -130,7 +133,7 @@ func Open(ctx context.Context, o Options, s Settings) (*Queue, error) {
 		conn.Close()
 		return nil, err
 	}
-	q := &Queue{conn: conn, js: js, address: address, patience: s.Patience}
+	q := &Queue{conn: conn, js: js, address: address, patience: s.Patience, now: time.Now}
 	if err := q.prepare(ctx, s); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("the queue %s can't be used: %w", address, err)
@@ -248,6 +251,7 @@ func redacted(address string) string {
 const (
 	metaFormat   = "eligen.format"
 	metaPatience = "eligen.patience"
+	metaTries    = "eligen.tries"
 )
 
 // prepare makes streams and buckets, or takes those that are there.
@@ -259,13 +263,13 @@ func (q *Queue) prepare(ctx context.Context, s Settings) error {
 			p.replicas = 3
 		}
 	}
-	patience := cmp.Or(s.Patience, DefaultPatience)
+	patience, tries := cmp.Or(s.Patience, DefaultPatience), cmp.Or(s.Tries, DefaultTries)
 	var err error
 	p.work, err = q.stream(ctx, jetstream.StreamConfig{
 		Name: workStream, Subjects: []string{prefix + "work.>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
 		MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute, Replicas: p.replicas, AllowDirect: true,
 		Description: "eligen: stages to make",
-		Metadata:    map[string]string{metaFormat: strconv.Itoa(format), metaPatience: patience.String()},
+		Metadata:    map[string]string{metaFormat: strconv.Itoa(format), metaPatience: patience.String(), metaTries: strconv.Itoa(tries)},
 	})
 	if err != nil {
 		return err
@@ -276,7 +280,10 @@ func (q *Queue) prepare(ctx context.Context, s Settings) error {
 			meta[metaFormat], format)
 	}
 	if q.parts.Load() == nil { // those of before go by what they know
-		q.patience = patience
+		q.patience, q.most = patience, tries
+		if n, err := strconv.Atoi(meta[metaTries]); err == nil && n > 0 {
+			q.most = n
+		}
 		if set, err := time.ParseDuration(meta[metaPatience]); err == nil && set > 0 {
 			q.patience = set
 		}

@@ -87,7 +87,7 @@ type outcome struct {
 func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 	r := &Submitted{q: q, o: o, classes: map[string]bool{}, pending: map[eligen.Digest]*pending{}, sent: map[eligen.Digest]bool{},
 		reported: map[string]bool{}, strikes: map[string]int{}}
-	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: time.Now(), Priority: o.Priority}
+	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: q.now(), Priority: o.Priority}
 	mark, err := putBlob(ctx, o.Far, []byte("eligen run "+r.entry.ID+"\n"))
 	if err != nil {
 		return nil, fmt.Errorf("the store that workers share takes nothing: %w", err)
@@ -101,6 +101,7 @@ func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 		return nil, err
 	}
 	r.count(ctx)
+	q.sweep(ctx)
 	r.ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
 	r.beats.Add(1)
 	go r.beat()
@@ -145,7 +146,7 @@ func (r *Submitted) beat() {
 		err := r.enter(ctx)
 		if err != nil && r.ctx.Err() == nil {
 			r.once("queue", "Queue doesn't answer", fmt.Errorf("%s: %w. The run goes on as soon as it does", r.q.address, r.q.trouble(err)))
-			err = r.q.prepare(ctx, Settings{Patience: r.q.patience})
+			err = r.q.prepare(ctx, Settings{Patience: r.q.patience, Tries: r.q.most})
 		}
 		if err == nil {
 			r.count(ctx)
@@ -191,6 +192,9 @@ func (r *Submitted) Reports(to func(eligen.Diagnostic)) {
 
 // Makes reports whether workers make stages of an Op's kind.
 func (r *Submitted) Makes(op eligen.Op) bool { return Makes(op) }
+
+// mostArrivals is how often a result may arrive damaged, or not at all.
+const mostArrivals = 12
 
 // least is how many tasks are in the queue where there are few workers.
 const least = 4
@@ -245,7 +249,7 @@ func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
 			r.mu.Unlock()
 			return nil
 		}
-		if repair = true; p.attempt > 2*Tries {
+		if repair = true; p.attempt > mostArrivals {
 			return fmt.Errorf("the result arrived damaged, or not at all, %d times", p.attempt)
 		}
 	}
@@ -294,6 +298,9 @@ func (r *Submitted) strike(end outcome, err error) {
 		r.entry.Avoid = append(r.entry.Avoid, end.worker)
 	}
 	r.mu.Unlock()
+	if n == 2 {
+		_ = r.enter(r.ctx) // or at the next beat
+	}
 	what := "It is made again"
 	if n >= 2 {
 		what = "The run takes no more from this worker"

@@ -79,7 +79,7 @@ func (q *Queue) Work(ctx context.Context, o WorkOptions) error {
 		cancels: map[string]map[*job]bool{}, changed: make(chan struct{}, 1),
 	}
 	p := &w.presence
-	p.Format, p.ID, p.Since = format, newID(), time.Now()
+	p.Format, p.ID, p.Since = format, newID(), q.now()
 	if p.Name == "" {
 		p.Name = hostName()
 	}
@@ -150,7 +150,7 @@ func (w *worker) beat(ctx context.Context) {
 				w.logf("the queue doesn't answer: %v; waiting for it", w.q.trouble(err))
 			}
 			away = true
-			_ = w.q.prepare(limited, Settings{Patience: w.q.patience}) // or at the next beat
+			_ = w.q.prepare(limited, Settings{Patience: w.q.patience, Tries: w.q.most}) // or at the next beat
 		} else if away {
 			w.logf("the queue is back")
 			away = false

@@ -240,10 +240,8 @@ func (w *walk) input(ctx context.Context, i eligen.Ref) (eligen.Artifact, error)
 func (w *walk) write(ctx context.Context, i eligen.Ref) {
 	s := w.plan.Stages[i]
 	ctx = context.WithoutCancel(ctx) // an interrupted run writes what it has
-	for _, o := range w.plan.Outputs {
-		if o.Stage != i {
-			continue
-		}
+	for _, k := range w.files[i] {
+		o := w.plan.Outputs[k]
 		err := w.outputs.write(o, func() (Reader, error) {
 			r, err := w.Store.Open(ctx, s.Digest)
 			if missing(err) {

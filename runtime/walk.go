@@ -15,8 +15,12 @@ import (
 // walk is one Apply.
 type walk struct {
 	*Runner
-	plan     *eligen.Plan
-	outputs  *outputs
+	plan    *eligen.Plan
+	outputs *outputs
+	files   map[eligen.Ref][]int // of the plan's outputs, by their stages
+
+	processors int // GOMAXPROCS, which stops the world to say so
+
 	journal  *journal
 	partials Partials // nil: none are kept
 	leaser   Leaser   // nil: nobody waits
@@ -41,6 +45,10 @@ func newWalk(r *Runner, p *eligen.Plan, outputs *outputs) *walk {
 	w := &walk{
 		Runner: r, plan: p, outputs: outputs, partials: r.Partials, leaser: r.Leaser,
 		needed: make([]bool, n), replaced: make([]bool, n), found: make([]*Info, n), failed: make([]bool, n),
+		files: map[eligen.Ref][]int{}, processors: goruntime.GOMAXPROCS(0),
+	}
+	for k, o := range p.Outputs {
+		w.files[o.Stage] = append(w.files[o.Stage], k)
 	}
 	if w.partials == nil {
 		w.partials, _ = r.Store.(Partials)
@@ -174,10 +182,13 @@ func (w *walk) all(ctx context.Context) {
 		if w.pick != nil {
 			w.pick(ready)
 		}
-		for k := 0; k < len(ready); {
+		for k := 0; k < len(ready) && w.anyRoom(running); {
 			i := ready[k]
-			at := w.place(tasks[i])
-			if !w.room(at, running) || int(tasks[i][0]) >= first+w.ahead() && w.pick == nil {
+			at, early := w.place(tasks[i]), int(tasks[i][0]) >= first+w.ahead() && w.pick == nil
+			if early && w.Farm == nil {
+				break // those behind it are early, too
+			}
+			if !w.room(at, running) || early {
 				k++
 				continue
 			}
@@ -246,6 +257,11 @@ func (w *walk) engine(i eligen.Ref) bool {
 	return ok && w.needed[i] && w.found[i] == nil
 }
 
+// anyRoom reports whether one more stage of any kind may run: thousands may be ready that can't.
+func (w *walk) anyRoom(running map[place]int) bool {
+	return w.room(onSide, running) || w.room(onEngine, running) || w.Farm != nil && w.room(onFarm, running)
+}
+
 // room reports whether one more stage may run.
 func (w *walk) room(at place, running map[place]int) bool {
 	switch {
@@ -256,5 +272,5 @@ func (w *walk) room(at place, running map[place]int) bool {
 	case at == onEngine:
 		return running[onEngine] == 0
 	}
-	return running[onSide] < goruntime.GOMAXPROCS(0)
+	return running[onSide] < w.processors
 }

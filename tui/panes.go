@@ -232,7 +232,7 @@ func (p *stagePane) stage(s *eligen.StageProgress, now time.Time, width int) []s
 	}
 	switch s.State {
 	case eligen.Started, eligen.Stepped:
-		out := []string{line("▶", theme.name, seconds(now.Sub(s.Began)))}
+		out := []string{line("▶", theme.name, prefixed("", s.Worker, "  ")+seconds(now.Sub(s.Began)))}
 		switch {
 		case s.Of > 0:
 			out = append(out, p.steps(s, now, width))

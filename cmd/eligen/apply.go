@@ -68,6 +68,7 @@ eligen apply scenes/seven.hcl --engine paint`,
 	queueFlags(c.Flags())
 	c.Flags().IntVar(&o.priority, "priority", 0, "go before runs of a lower priority, `N`, in the queue")
 	c.MarkFlagsMutuallyExclusive("queue", "shard")
+	c.MarkFlagsMutuallyExclusive("queue", "cache-read-only")
 	c.MarkFlagsMutuallyExclusive("watch", "open")
 	c.MarkFlagsMutuallyExclusive("watch", "replace")
 	return c

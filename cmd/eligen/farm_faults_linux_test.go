@@ -15,7 +15,7 @@ func fullWorker(t *testing.T, f *farmyard) {
 	if err := os.Mkdir(disk, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=200k"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48k"); err != nil {
 		t.Skip("file systems can't be mounted here: ", err)
 	}
 	t.Cleanup(func() {

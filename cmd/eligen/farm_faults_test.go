@@ -7,11 +7,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,11 +24,12 @@ import (
 	"github.com/eligen/eligen/store/storetest"
 )
 
-// walking is a clip of which each frame takes a while on the engine paint: %d frames, of %d steps.
+// walking is a clip of which each frame is another picture, and takes a while on the engine paint: of %[1]d
+// frames, of %[2]d steps, %[3]d pixels wide.
 const walking = `
 render "walk" {
   prompt   = "a dog"
-  size     = [256, 256]
+  size     = [%[3]d, 64]
   timeline = timeline.walk
 
   sampler {
@@ -69,14 +72,13 @@ type farmyard struct {
 	mu      sync.Mutex
 	workers map[string]*exec.Cmd
 	logs    map[string]*bytes.Buffer
-	started map[string]string // the worker that began a stage last
-	begun   int               // Started events of workers
 }
 
 func newFarmyard(t *testing.T, frames, steps int, flags ...string) *farmyard {
 	t.Helper()
-	f := &farmyard{t: t, dir: t.TempDir(), listen: "127.0.0.1:0", flags: flags, workers: map[string]*exec.Cmd{}, logs: map[string]*bytes.Buffer{}}
-	if err := os.WriteFile(filepath.Join(f.dir, "walk.hcl"), fmt.Appendf(nil, walking, frames, steps), 0o600); err != nil {
+	f := &farmyard{t: t, dir: t.TempDir(), listen: "127.0.0.1:0", flags: flags}
+	f.workers, f.logs = map[string]*exec.Cmd{}, map[string]*bytes.Buffer{}
+	if err := os.WriteFile(filepath.Join(f.dir, "walk.hcl"), fmt.Appendf(nil, walking, frames, steps, 32*frames), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f.startQueue()
@@ -109,24 +111,31 @@ func (f *farmyard) command(cache string, args ...string) *exec.Cmd {
 func (f *farmyard) startQueue() {
 	f.t.Helper()
 	f.queue = f.command("queue", append([]string{"queue", "start", "--listen", f.listen, "--patience", "1s"}, f.flags...)...)
-	out, err := f.queue.StdoutPipe()
-	if err == nil {
-		err = f.queue.Start()
-	}
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		f.t.Fatal("the queue doesn't start: ", err)
-	}
-	u, err := url.Parse(strings.TrimSpace(line))
+	line, _ := startQueue(f.t, f.queue)
+	u, err := url.Parse(line)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	if f.listen = u.Host; f.url == "" {
 		f.url = u.String()
 	}
+}
+
+// startQueue starts a server's command, and returns its address and what stops it.
+func startQueue(t testing.TB, c *exec.Cmd) (url string, stop func()) {
+	t.Helper()
+	out, err := c.StdoutPipe()
+	if err == nil {
+		err = c.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal("the queue doesn't start: ", err)
+	}
+	return strings.TrimSpace(line), func() { _ = c.Process.Signal(syscall.SIGTERM); _ = c.Wait() }
 }
 
 func (f *farmyard) stopQueue(s syscall.Signal) {
@@ -174,6 +183,7 @@ type applying struct {
 	p      eligen.Progress
 	begun  map[string]string // stages that a worker began, and which
 	starts int               // of workers
+	steps  int               // of denoising
 	events *bufio.Scanner
 }
 
@@ -204,6 +214,9 @@ func (a *applying) until(wanted func(e eligen.Event) bool) bool {
 			a.f.t.Fatal(err)
 		}
 		a.p.Add(e)
+		if e.Type == eligen.Stepped && strings.HasSuffix(e.Stage, ".denoise") {
+			a.steps++
+		}
 		if e.Type == eligen.Started && e.Worker != "" {
 			a.begun[e.Stage] = e.Worker
 			a.starts++
@@ -379,6 +392,31 @@ func TestFarmFaults(t *testing.T) {
 				return false
 			})
 			a.check()
+		}},
+		{"a worker is killed far into a stage, and another one resumes", func(t *testing.T, f *farmyard) {
+			f.work("anvil")
+			a := f.apply("front")
+			stage := ""
+			a.until(func(e eligen.Event) bool {
+				if e.Type == eligen.Stepped && strings.HasSuffix(e.Stage, ".denoise") && e.Step > steps/2 {
+					stage = e.Stage
+				}
+				return stage != ""
+			})
+			f.signal("anvil", syscall.SIGKILL)
+			f.work("bellows")
+			first, again := 0, false
+			a.until(func(e eligen.Event) bool {
+				again = again || e.Type == eligen.Started && e.Stage == stage && e.Worker == "bellows"
+				if again && e.Type == eligen.Stepped && e.Stage == stage {
+					first = e.Step
+				}
+				return first > 0
+			})
+			a.check()
+			if again && first < steps/4 {
+				t.Errorf("bellows begins with step %d", first)
+			}
 		}},
 		{"all workers are killed, and others come", func(_ *testing.T, f *farmyard) {
 			f.work("anvil")
@@ -592,4 +630,51 @@ func (f *farmyard) await(name, what string) {
 		}
 	}
 	f.t.Fatalf("%s doesn't say %q, but:\n%s", name, what, f.log(name))
+}
+
+// TestFarmKills kills workers at random moments while three of them make a clip, and starts others in their
+// place. ELIGEN_KILLS says how often: `ELIGEN_KILLS=200 go test ./cmd/eligen -run TestFarmKills -v`.
+func TestFarmKills(t *testing.T) {
+	kills, frames, steps := 10, 8, 100
+	if n, err := strconv.Atoi(os.Getenv("ELIGEN_KILLS")); err == nil {
+		kills, frames, steps = n, 48, 600
+	}
+	f := newFarmyard(t, frames, steps, "--tries", "1000")
+	names := []string{"anvil", "bellows", "chisel"}
+	for _, n := range names {
+		f.work(n)
+	}
+	a := f.apply("front")
+	began := time.Now()
+	random := rand.New(rand.NewPCG(uint64(kills), 1))
+	over, done := make(chan bool), make(chan int)
+	go func() {
+		n := 0
+		for n < kills {
+			select {
+			case <-over:
+				done <- n
+				return
+			case <-time.After(time.Duration(20+random.IntN(280)) * time.Millisecond):
+			}
+			name := names[random.IntN(len(names))]
+			f.signal(name, syscall.SIGKILL)
+			f.work(name)
+			n++
+		}
+		done <- n
+	}()
+	a.until(a.stepped)
+	a.check()
+	close(over)
+	killed := <-done
+	stages := len(a.begun)
+	t.Logf("%d frames, %d kills, %.0f s: the same bytes. Workers began %d stages %d times, and made %d steps of %d: %.0f %% waste",
+		frames, killed, time.Since(began).Seconds(), stages, a.starts, a.steps, frames*steps, 100*(float64(a.steps)/float64(frames*steps)-1))
+	if killed == 0 {
+		t.Error("nobody was killed")
+	}
+	if n := a.p.Counts(); n[eligen.Failed]+n[eligen.Skipped] > 0 {
+		t.Errorf("stages were lost: %v", n)
+	}
 }

@@ -37,6 +37,7 @@ type queueStart struct {
 	passwordFile, nkeys string
 	maxStore            string
 	patience, keep      time.Duration
+	tries               int
 }
 
 func newQueueStart() *cobra.Command {
@@ -67,6 +68,7 @@ eligen queue start --listen 0.0.0.0:4222 --tls-cert render1.pem --tls-key render
 	f.StringVar(&o.ClientCA, "tls-client-ca", "", "let in only who has a certificate of the authority in `FILE`")
 	f.StringVar(&o.maxStore, "max-store", "20GiB", "take at most `SIZE` on the disk")
 	f.DurationVar(&o.patience, "patience", farm.DefaultPatience, "give a task to another worker after `TIME` without a sign of life")
+	f.IntVar(&o.tries, "tries", farm.DefaultTries, "set a stage aside after `N` workers died of it, or failed at it")
 	f.DurationVar(&o.keep, "keep", 24*time.Hour, "keep results in the queue for `TIME`")
 	return c
 }
@@ -78,6 +80,9 @@ func (o *queueStart) run(c *cobra.Command, _ []string) error {
 	if o.patience < time.Second/10 || o.keep < time.Minute {
 		return usageError{errors.New("--patience is at least 100ms, and --keep at least 1m")}
 	}
+	if o.tries < 1 {
+		return usageError{errors.New("--tries is at least 1")}
+	}
 	most, err := readMemory(o.maxStore)
 	if err != nil || most <= 0 {
 		return usageError{fmt.Errorf("--max-store %s is no size, such as 20GiB", o.maxStore)}
@@ -88,8 +93,8 @@ func (o *queueStart) run(c *cobra.Command, _ []string) error {
 		return fmt.Errorf("the queue can't start: %w", err)
 	}
 	defer s.Stop()
-	settings := farm.Settings{Patience: o.patience, Keep: o.keep, MaxBytes: most * 9 / 10}
-	q, err := farm.Open(c.Context(), farm.Options{URL: s.URL(""), InProcess: s}, settings)
+	settings := farm.Settings{Patience: o.patience, Tries: o.tries, Keep: o.keep, MaxBytes: most * 9 / 10}
+	q, err := farm.Open(c.Context(), farm.Options{URL: s.OwnURL(), InProcess: s}, settings)
 	if err != nil {
 		return err
 	}

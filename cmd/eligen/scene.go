@@ -25,7 +25,7 @@ func newApp(flags *pflag.FlagSet) *app.App {
 		if f.Changed {
 			o.Cache = f.Value.String()
 		}
-		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // every command with the one has the other
+		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // a worker has none
 	}
 	o.Queue = queueOptions(flags)
 	return app.New(o)
@@ -131,8 +131,13 @@ func (o *makeOptions) flags(c *cobra.Command) {
 
 // cacheFlags adds the flags of a cache that machines share, which newApp reads.
 func cacheFlags(f *pflag.FlagSet) {
-	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
+	cacheFlag(f)
 	f.Bool("cache-read-only", false, "take results from the cache, and give it none")
+}
+
+// cacheFlag adds the flag that names the cache.
+func cacheFlag(f *pflag.FlagSet) {
+	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
 }
 
 // request returns what the flags ask for.

@@ -40,6 +40,7 @@ eligen studio scenes/rain.hcl --engine paint --listen 127.0.0.1:8080 --no-browse
 	}
 	o.flags(c)
 	f := c.Flags()
+	queueFlags(f)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "listen on `HOST:PORT`; port 0 is any that is free")
 	f.StringVar(&o.token, "token", "", "let in whoever has `TOKEN` (default a random one)")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "print the address, and open no browser")

@@ -48,7 +48,7 @@ eligen worker --queue nats://render1 scenes/flux/dressed.hcl --backend xla:cuda`
 	o.flags(c)
 	f := c.Flags()
 	queueFlags(f)
-	cacheFlags(f)
+	cacheFlag(f)
 	f.StringVar(&o.engine, "engine", "model", "make pictures with `ENGINE`: model, or paint (each region in a flat colour)")
 	backendFlag(f, &o.backend)
 	f.StringVar(&o.memory, "memory", "", "take what needs at most `SIZE` of memory, such as 16GiB, or any (default the machine's)")

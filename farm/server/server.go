@@ -3,6 +3,7 @@
 package server
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	nats "github.com/nats-io/nats-server/v2/server"
@@ -45,6 +47,7 @@ type Server struct {
 	*nats.Server
 	tls bool
 	o   Options
+	own string // the password of this process, where one is needed
 }
 
 // Start starts a server, and waits until it takes connections. What a stream takes is on the disk before it is
@@ -57,17 +60,14 @@ func Start(o Options) (*Server, error) {
 	n := &nats.Options{
 		ServerName: o.Name, Host: host, Port: port, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: o.Folder, SyncAlways: true, JetStreamMaxStore: o.MaxBytes,
-		MaxPayload: 2 << 20, Username: o.User, Password: o.Password, PingInterval: 20 * time.Second,
+		MaxPayload: 2 << 20, PingInterval: 20 * time.Second,
 	}
 	if port == 0 {
 		n.Port = nats.RANDOM_PORT
 	}
-	for _, key := range o.Nkeys {
-		n.Nkeys = append(n.Nkeys, &nats.NkeyUser{Nkey: key})
-	}
-	if o.User != "" && len(o.Nkeys) > 0 {
-		n.Users = []*nats.User{{Username: o.User, Password: o.Password}}
-		n.Username, n.Password = "", ""
+	own := ""
+	if o.User != "" || len(o.Nkeys) > 0 {
+		own = o.users(n)
 	}
 	if err := o.secure(n); err != nil {
 		return nil, err
@@ -84,12 +84,37 @@ func Start(o Options) (*Server, error) {
 	s.Start()
 	if !s.ReadyForConnections(20 * time.Second) {
 		s.Shutdown()
-		if kept.text != "" {
-			return nil, errors.New(kept.text)
+		if text := kept.last(); text != "" {
+			return nil, errors.New(text)
 		}
 		return nil, fmt.Errorf("the server doesn't listen on %s", o.Listen)
 	}
-	return &Server{s, n.TLSConfig != nil, o}, nil
+	return &Server{s, n.TLSConfig != nil, o, own}, nil
+}
+
+// users says who may use the server: those of the options, and this process, whose password it returns.
+func (o Options) users(n *nats.Options) string {
+	own := rand.Text()
+	n.Users = []*nats.User{{Username: ownUser, Password: own}}
+	if o.User != "" {
+		n.Users = append(n.Users, &nats.User{Username: o.User, Password: o.Password})
+	}
+	for _, key := range o.Nkeys {
+		n.Nkeys = append(n.Nkeys, &nats.NkeyUser{Nkey: key})
+	}
+	return own
+}
+
+// ownUser is the user of the process that serves.
+const ownUser = "eligen-queue"
+
+// OwnURL returns the address for the process that serves, which is let in whoever else is.
+func (s *Server) OwnURL() string {
+	u := url.URL{Scheme: "nats", Host: s.Addr().String()}
+	if s.own != "" {
+		u.User = url.UserPassword(ownUser, s.own)
+	}
+	return u.String()
 }
 
 // hostPort splits an address to listen on.
@@ -178,11 +203,24 @@ func (s *Server) Stop() {
 }
 
 // lastError keeps what the server says before it gives up.
-type lastError struct{ text string }
+type lastError struct {
+	mu   sync.Mutex
+	text string
+}
 
 func (*lastError) Noticef(string, ...any)           {}
 func (*lastError) Warnf(string, ...any)             {}
 func (*lastError) Debugf(string, ...any)            {}
 func (*lastError) Tracef(string, ...any)            {}
-func (l *lastError) Errorf(format string, v ...any) { l.text = fmt.Sprintf(format, v...) }
-func (l *lastError) Fatalf(format string, v ...any) { l.text = fmt.Sprintf(format, v...) }
+func (l *lastError) Errorf(format string, v ...any) { l.Fatalf(format, v...) }
+func (l *lastError) Fatalf(format string, v ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = fmt.Sprintf(format, v...)
+}
+
+func (l *lastError) last() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text
+}
