@@ -38,7 +38,8 @@ var mayImport = map[string]string{
 	"farm":    "eligen runtime stage",
 	"tui":     "eligen",
 	"web":     "eligen",
-	"studio":  "eligen app dsl", // of dsl, what changes a text and what describes the language
+	// Of dsl, what changes a text and what describes the language; of layouts, what a file that is dropped leaves open.
+	"studio": "eligen app dsl layouts",
 
 	"internal": "eligen", // a topic a folder; shared says whose
 
@@ -117,7 +118,7 @@ var shared = map[string]string{
 	"files":     "dsl runtime store model train dataset fetch hub comfy app studio farm cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
-	"pixels":    "dsl stage app planner model dataset layouts cmd",
+	"pixels":    "dsl stage app planner model dataset layouts studio cmd",
 	"words":     "app dsl planner model farm",
 	"tensor":    "eligen runtime stage model train app bench",
 	"sha":       "eligen stage runtime store fetch train dataset farm",
