@@ -66,13 +66,11 @@ var open = map[string]string{
 	"model/backend":  "app cmd bench",
 	"model/weights":  "app cmd bench",
 	"model/inspect":  "app cmd",
-	"model/family":   "app", // nano's manifest, which training fills in
-	"model/families": "app", // a loader of scenes is told their names
+	"model/family":   "app bench", // nano's manifest, which training fills in
+	"model/families": "app bench", // a loader of scenes is told their names
 
 	// What benchmarks measure.
 	"model/exec":      "bench",
-	"model/families":  "bench",
-	"model/family":    "bench",
 	"model/lora":      "bench",
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
