@@ -27,8 +27,10 @@ type applyOptions struct {
 	priority    int
 }
 
-func newApply() *cobra.Command {
-	var o applyOptions
+func newApply() *cobra.Command { return applyCommand(&applyOptions{}) }
+
+// applyCommand returns the command whose flags are options.
+func applyCommand(o *applyOptions) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply {SCENE|FOLDER}…",
 		Short: "Render a scene, or many",
