@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,6 +37,7 @@ type RepoResult struct {
 	Gated    bool
 	Page     string
 	Folder   string // that holds all files by their names
+	Source   string // path that a scene names: the folder, one in it, or the one file of weights
 	Files    []RepoFile
 	Bytes    int64 // of all files
 	Missing  int64 // of those that were not there before
@@ -80,13 +82,15 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	if err != nil {
 		return RepoResult{}, err
 	}
-	family, names, err := a.filesOf(info, q.Files)
+	family, chosen, err := a.filesOf(info, q.Files)
 	if err != nil {
 		return RepoResult{}, err
 	}
+	names := chosen.files
 	p := hub.Pull{Info: info, Files: names, To: q.To, Check: q.Check, Plan: true}
 	planned, err := client.Pull(ctx, p, nil)
 	out := repoResult(info, family, names, planned)
+	out.Source = filepath.Join(out.Folder, filepath.FromSlash(chosen.open))
 	if err != nil || q.Dry {
 		return out, integrity(err)
 	}
@@ -166,77 +170,82 @@ func (e *ChoiceError) Error() string {
 }
 
 // filesOf returns the files of a repository that are asked for: those of the patterns, or those that a model
-// needs, or the one file of weights with what belongs to it.
-func (a *App) filesOf(info *hub.Info, patterns []string) (family string, names []string, err error) {
+// needs, or the weights with what belongs to them, by the rule of scenes' sources.
+func (a *App) filesOf(info *hub.Info, patterns []string) (family string, c choice, err error) {
 	all := info.Names()
 	if len(patterns) > 0 {
-		names, err = matching(info, all, patterns)
-		return "", names, err
+		c, err = matching(info, all, patterns)
+		return "", c, err
 	}
-	if family, names = a.options.Families.Wanted(all); names != nil {
-		return family, names, nil
+	if family, files := a.options.Families.Wanted(all); files != nil {
+		return family, choice{files: files}, nil
 	}
-	found := weightFiles(info.Files)
-	if len(found) != 1 {
-		return "", nil, &ChoiceError{info.Repo.String(), found}
-	}
-	for _, f := range info.Files {
-		dir, base := path.Split(f.Name)
-		same := dir == "" || dir == path.Dir(found[0].Name)+"/"
-		if f.Name == found[0].Name || same && (base == "adapter_config.json" || strings.HasPrefix(base, "LICENSE")) {
-			names = append(names, f.Name)
+	c, several := chooseWhole(all, "")
+	if len(c.files) == 0 && len(several) == 0 { // none is in the repository's own folder
+		if several = weightsAmong(all); len(several) == 1 {
+			c = choice{files: several, open: several[0]}
 		}
 	}
-	return "", names, nil
+	if len(c.files) == 0 {
+		return "", c, &ChoiceError{info.Repo.String(), filesNamed(info, several)}
+	}
+	for _, n := range all {
+		if strings.HasPrefix(n, "LICENSE") && !strings.Contains(n, "/") {
+			c.files = append(c.files, n)
+		}
+	}
+	return "", c, nil
 }
 
-// weightFiles returns the files of weights: in safetensors or GGUF where there are some, else those of PyTorch.
-func weightFiles(list []hub.File) (found []hub.File) {
-	for _, ends := range [][]string{{".safetensors", ".sft", ".gguf"}, {".bin", ".pt", ".pth", ".ckpt"}} {
-		for _, f := range list {
-			if slices.Contains(ends, strings.ToLower(path.Ext(f.Name))) {
-				found = append(found, f)
-			}
-		}
-		if found != nil {
-			return found
+func filesNamed(info *hub.Info, names []string) (list []hub.File) {
+	for _, n := range names {
+		if f, ok := info.File(n); ok {
+			list = append(list, f)
 		}
 	}
-	return nil
+	return list
 }
 
 // matching returns the files that are named, or match a pattern, in the order of the listing. A pattern that
-// ends with a slash is a folder.
-func matching(info *hub.Info, all, patterns []string) (names []string, err error) {
+// ends with a slash is a folder. A name is understood as a scene's source is: a folder's weights and settings, an
+// index with its shards.
+func matching(info *hub.Info, all, patterns []string) (c choice, err error) {
 	hit := map[string]bool{}
 	missing := &hub.NotFoundError{Repo: info.Repo, Revision: info.Revision}
 	for _, p := range patterns {
 		found := false
+		named, _ := chooseNamed(eligen.Repo{File: p}, all)
 		for _, n := range all {
 			ok, err := path.Match(p, n)
 			if err != nil {
-				return nil, &InputError{Field: "file", Value: p, Problem: "no pattern: close the bracket, or escape it with \\"}
+				return c, &InputError{Field: "file", Value: p, Problem: "no pattern: close the bracket, or escape it with \\"}
 			}
 			base, _ := path.Match(p, path.Base(n)) // *.json is that of all folders
 			base = base && strings.ContainsAny(p, "*?[")
-			if ok || n == p || base || strings.HasSuffix(p, "/") && strings.HasPrefix(n, p) {
+			if ok || base || slices.Contains(named.files, n) || strings.HasSuffix(p, "/") && strings.HasPrefix(n, p) {
 				hit[n], found = true, true
 			}
 		}
 		if !found {
 			missing.Files = append(missing.Files, p)
 		}
+		if known := slices.ContainsFunc(named.files, func(n string) bool { return slices.Contains(all, n) }); known && len(patterns) == 1 {
+			c.open = named.open
+		}
 	}
 	if len(missing.Files) > 0 {
 		missing.Near = info.Near(missing.Files[0])
-		return nil, missing
+		return choice{}, missing
 	}
 	for _, n := range all {
 		if hit[n] {
-			names = append(names, n)
+			c.files = append(c.files, n)
 		}
 	}
-	return names, nil
+	if weights := weightsAmong(c.files); c.open == "" && len(weights) == 1 {
+		c.open = weights[0]
+	}
+	return c, nil
 }
 
 // CachedRepos lists the models in the hubs' caches.

@@ -152,6 +152,20 @@ func (s *sources) choose(r eligen.Repo, part string, names []string) (choice, er
 			return choice{files: files}, nil
 		}
 	}
+	c, several := chooseWhole(names, part)
+	switch {
+	case len(several) > 0:
+		return choice{}, fmt.Errorf("%s holds %d files of weights. Name the one that you want: file = \"%s\"%s", r, len(several), several[0],
+			list(several))
+	case len(c.files) == 0:
+		return choice{}, fmt.Errorf("%s holds no weights in its own folder. Name a file of it: file = \"…\"%s", r, list(weightsAmong(names)))
+	}
+	return c, nil
+}
+
+// chooseWhole returns the weights in a repository's own folder, with the settings that belong to them: an adapter's, a
+// network's, the index of its shards. Where several files are there and nothing joins them, it returns those.
+func chooseWhole(names []string, part string) (c choice, several []string) {
 	top := inFolder(names, "")
 	weights := weightsAmong(top)
 	settings := slices.DeleteFunc(slices.Clone(top), func(n string) bool {
@@ -159,15 +173,14 @@ func (s *sources) choose(r eligen.Repo, part string, names []string) (choice, er
 	})
 	switch {
 	case len(weights) == 0:
-		return choice{}, fmt.Errorf("%s holds no weights in its own folder. Name a file of it: file = \"…\"%s", r, list(weightsAmong(names)))
+		return choice{}, nil
 	case slices.Contains(settings, "adapter_config.json"), slices.Contains(settings, "config.json") && part != eligen.PartModel,
 		len(settings) > 0 && len(weights) > 1:
 		return choice{files: slices.Concat(weights, settings)}, nil
 	case len(weights) == 1:
 		return choice{files: weights, open: weights[0]}, nil
 	}
-	return choice{}, fmt.Errorf("%s holds %d files of weights. Name the one that you want: file = \"%s\"%s", r, len(weights), weights[0],
-		list(weights))
+	return choice{}, weights
 }
 
 // chooseNamed returns the file that a scene names, with its shards where it is an index; or the folder.

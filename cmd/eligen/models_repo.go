@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -74,26 +73,8 @@ func (o *pullOptions) run(c *cobra.Command, a *app.App, args []string) error {
 		took := time.Since(start)
 		fmt.Fprintf(log, "Fetched %s in %s, %s/s\n", size(r.Network), took.Round(time.Second), size(int64(float64(r.Network)/took.Seconds())))
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), modelPath(r))
+	_, err = fmt.Fprintln(c.OutOrStdout(), r.Source)
 	return err
-}
-
-// modelPath returns what a scene names as the source: the folder, or the one file of weights.
-func modelPath(r app.RepoResult) string {
-	at := r.Folder
-	if r.Family == "" {
-		var weights []string
-		for _, f := range r.Files {
-			switch filepath.Ext(f.Name) {
-			case ".safetensors", ".sft", ".gguf", ".bin":
-				weights = append(weights, f.Path)
-			}
-		}
-		if len(weights) == 1 {
-			at = weights[0]
-		}
-	}
-	return at
 }
 
 // pullWords says what a pull will do.
