@@ -115,7 +115,7 @@ var shared = map[string]string{
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts cmd",
-	"words":     "app dsl planner model farm",
+	"words":     "app dsl planner model farm hub cmd",
 	"tensor":    "eligen runtime stage model train app bench",
 	"sha":       "eligen stage runtime store fetch train dataset farm",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/hub"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A RepoRequest says which files of a repository to fetch.
@@ -137,13 +138,11 @@ func repoResult(info *hub.Info, family string, names []string, p hub.Pulled) Rep
 
 // hubClient returns a client of the hubs, by the environment.
 func (a *App) hubClient() (*hub.Client, error) {
-	settings, err := hub.SettingsFrom(func(name string) string {
-		if a.options.Env == nil {
-			return ""
-		}
-		v, _ := a.options.Env(name)
-		return v
-	})
+	if a.sources == nil {
+		settings, err := hub.SettingsFrom(func(string) string { return "" })
+		return &hub.Client{Settings: settings}, err
+	}
+	settings, err := a.sources.settings()
 	return &hub.Client{Settings: settings}, err
 }
 
@@ -161,7 +160,7 @@ func (e *ChoiceError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is no whole model of a family that eligen knows. Choose among its files with --file:\n", e.Repo)
 	for _, f := range e.Files[:min(len(e.Files), 40)] {
-		fmt.Fprintf(&b, "\n  %s  %s", f.Name, hub.Bytes(f.Size))
+		fmt.Fprintf(&b, "\n  %s  %s", f.Name, words.Bytes(f.Size))
 	}
 	if more := len(e.Files) - 40; more > 0 {
 		fmt.Fprintf(&b, "\n  and %d more", more)

@@ -12,6 +12,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/comfy"
 	"github.com/eligen/eligen/hub"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // sources finds weights on this machine: in the caches of hubs, in ComfyUI's folders, and in the
@@ -265,7 +266,7 @@ func (s *sources) missing(r eligen.Repo, at hub.Located, files []string) error {
 		}
 	}
 	if known {
-		fmt.Fprintf(&b, " (%s)", hub.Bytes(size))
+		fmt.Fprintf(&b, " (%s)", words.Bytes(size))
 	}
 	b.WriteString(". Download it, or render with --pull:\n\n    " + pullCommand(r))
 	if page := licensePage(r); page != "" {
@@ -335,7 +336,8 @@ func quoted(s string) string {
 	return s
 }
 
-// gated are the repositories that this release knows to ask for a license to be accepted.
+// gated are the repositories that ask for a license to be accepted, as their pages and catalogues of them (Azure's, for
+// FLUX.1 [schnell]) said in 2026-01. A hub's own answer decides.
 var gated = []string{"black-forest-labs/FLUX.1-dev", "black-forest-labs/FLUX.1-schnell"}
 
 // licensePage returns the address of the page on which a repository's license is accepted, "" where
