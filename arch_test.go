@@ -38,7 +38,8 @@ var mayImport = map[string]string{
 	"farm":    "eligen runtime stage",
 	"tui":     "eligen",
 	"web":     "eligen",
-	"studio":  "eligen app dsl", // of dsl, what changes a text and what describes the language
+	// Of dsl, what changes a text and what describes the language; of layouts, what a file that is dropped leaves open.
+	"studio": "eligen app dsl layouts",
 
 	"internal": "eligen", // a topic a folder; shared says whose
 
@@ -65,11 +66,12 @@ var open = map[string]string{
 	"model/backend":  "app cmd bench",
 	"model/weights":  "app cmd bench",
 	"model/inspect":  "app cmd",
-	"model/family":   "app", // nano's manifest, which training fills in
-	"model/families": "app", // a loader of scenes is told their names
+	"model/family":   "app bench", // nano's manifest, which training fills in
+	"model/families": "app bench", // a loader of scenes is told their names
 
 	// What benchmarks measure.
 	"model/exec":      "bench",
+	"model/lora":      "bench",
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",
@@ -114,10 +116,10 @@ var shared = map[string]string{
 	"files":     "dsl runtime store model train dataset fetch hub comfy app studio farm cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
-	"pixels":    "dsl stage app planner model dataset layouts cmd",
+	"pixels":    "dsl stage app planner model dataset layouts studio cmd",
 	"words":     "app dsl planner model farm hub cmd",
 	"tensor":    "eligen runtime stage model train app bench",
-	"sha":       "eligen stage runtime store fetch train dataset farm",
+	"sha":       "eligen stage runtime store fetch hub train dataset farm",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

@@ -74,6 +74,7 @@ var eligens = map[string]string{
 type SetupRequest struct {
 	Memory  int64  // bytes that a render may take; 0 is the machine's memory
 	Backend string // to estimate for; "" is the fastest that can be installed
+	Card    string // one of Cards, to estimate for a graphics card that isn't here; "" is none
 }
 
 // A Setup is a machine, and what draws on it.
@@ -82,7 +83,7 @@ type Setup struct {
 	Memory     int64           `json:"memory"`      // bytes that a render may take; 0 is not known
 	MemoryFrom string          `json:"memory_from"` // who says so: "this machine's memory"
 	Cache      string          `json:"cache"`       // folder of downloaded models
-	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known
+	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known, or another machine is meant
 	Token      bool            `json:"token"`       // there is one for gated repositories
 	Backend    string          `json:"backend"`     // that estimates are for
 	Backends   []backend.State `json:"backends"`
@@ -153,8 +154,20 @@ func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	s := Setup{
 		Processors: runtime.NumCPU(), Cache: settings.Cache, Token: settings.Token != "", Backends: backend.List(), Backend: q.Backend,
 	}
-	s.Free, _ = hub.FreeSpace(s.Cache)
+	if q.Card == "" {
+		s.Free, _ = hub.FreeSpace(s.Cache)
+	}
 	m := limit(q.Memory, "--memory", "")
+	if q.Card != "" {
+		card, err := FindCard(q.Card)
+		if err != nil {
+			return s, err
+		}
+		s.Backend = "xla:cuda"
+		if q.Memory == 0 {
+			m = card.memory()
+		}
+	}
 	s.Memory, s.MemoryFrom = m.bytes, m.from
 	if s.Backend == "" {
 		s.Backend = "xla:cpu"

@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,10 +37,11 @@ type RunState struct {
 
 // A Preview is a picture of an unfinished step.
 type Preview struct {
-	Stage string `json:"stage"`
-	Step  int    `json:"step"`
-	Of    int    `json:"of"`
-	URL   string `json:"url"`
+	Renders []string `json:"renders"` // addresses of those whose picture it becomes
+	Stage   string   `json:"stage"`
+	Step    int      `json:"step"`
+	Of      int      `json:"of"`
+	URL     string   `json:"url"`
 }
 
 // A runner makes a scene's pictures, one run after the other.
@@ -49,8 +51,9 @@ type runner struct {
 	progress eligen.Progress
 	cancel   context.CancelFunc
 	sent     time.Time
-	runs     int      // that were started
-	pictures [][]byte // of the steps of the stage at work, PNG
+	runs     int                 // that were started
+	renders  map[string][]string // of the run's plan, by the stages whose steps have previews
+	pictures map[string][]byte   // of the previews by their URL, PNG
 }
 
 func (r *runner) snapshot() RunState {
@@ -78,7 +81,7 @@ func (s *Server) start() {
 func (s *Server) begin() {
 	text := s.doc.view().text
 	ctx, cancel := context.WithCancel(context.Background())
-	s.run.cancel, s.run.progress, s.run.pictures = cancel, eligen.Progress{}, nil
+	s.run.cancel, s.run.progress, s.run.renders, s.run.pictures = cancel, eligen.Progress{}, nil, map[string][]byte{}
 	s.run.runs++
 	s.run.state = RunState{Running: true, Version: versionOf(text)}
 	s.working.Go(func() {
@@ -96,6 +99,7 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	p, warnings, err := s.app.Plan(ctx, request)
 	if err == nil {
 		s.know(p)
+		s.run.expect(p)
 		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event, Previews: s.preview})
 	}
 	r := s.run
@@ -104,7 +108,7 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	r.state.Running, r.state.Queued, r.state.Stopped = false, false, ctx.Err() != nil
 	r.state.Seconds, r.state.Ended = time.Since(began).Seconds(), time.Now().Format("15:04")
 	r.state.Stage, r.state.Kind, r.state.Step, r.state.Of = "", "", 0, 0
-	r.state.Problems = failures(err, r.progress)
+	r.state.Problems = inUnits(failures(err, r.progress))
 	r.mu.Unlock()
 	s.tell()
 	s.plan()
@@ -162,10 +166,35 @@ func (s *Server) event(e eligen.Event) {
 	}
 }
 
-// mostPreviews is how many steps' pictures are kept: of longer runs, each so many steps' one.
+// mostPreviews is how many steps' pictures of a stage are kept: of longer ones, each so many steps' one.
 const mostPreviews = 100
 
-// preview takes the picture of a step. Those of the stage before go.
+// expect notes which renders' pictures the stages of a plan lead to. A render that begins with another's
+// picture doesn't show how that one is made.
+func (r *runner) expect(p *app.Plan) {
+	renders := map[string][]string{}
+	for _, o := range p.Outputs {
+		for todo, seen := []eligen.Ref{o.Stage}, map[eligen.Ref]bool{}; len(todo) > 0; {
+			at := todo[len(todo)-1]
+			if todo = todo[:len(todo)-1]; seen[at] {
+				continue
+			}
+			seen[at] = true
+			stage := p.Stages[at]
+			if !slices.Contains(renders[stage.Name], o.Render) {
+				renders[stage.Name] = append(renders[stage.Name], o.Render)
+			}
+			if kind, _, _ := strings.Cut(stage.Op.Kind(), "/"); kind != "denoise" {
+				todo = append(todo, stage.Inputs...)
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.renders = renders
+}
+
+// preview takes the picture of a step. Those of the render's stage before go, and of many renders the oldest.
 func (s *Server) preview(p app.StepPicture) {
 	if every := (p.Of + mostPreviews - 1) / mostPreviews; p.Step%every != 0 && p.Step != p.Of {
 		return
@@ -177,23 +206,33 @@ func (s *Server) preview(p app.StepPicture) {
 	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.state.Previews); n > 0 && r.state.Previews[n-1].Stage != p.Stage {
-		r.state.Previews, r.pictures = nil, nil
+	renders, url := some(r.renders[p.Stage]), fmt.Sprintf("/api/preview/%d/%s/%d", r.runs, versionOf([]byte(p.Stage)), p.Step)
+	r.drop(func(n Preview) bool {
+		of := func(render string) bool { return slices.Contains(renders, render) }
+		return n.URL == url || n.Stage != p.Stage && slices.ContainsFunc(n.Renders, of)
+	})
+	r.state.Previews = append(r.state.Previews, Preview{renders, p.Stage, p.Step, p.Of, url})
+	r.pictures[url] = b.Bytes()
+	if first := r.state.Previews[0].Stage; len(r.state.Previews) > 2*mostPreviews && first != p.Stage {
+		r.drop(func(n Preview) bool { return n.Stage == first })
 	}
-	url := fmt.Sprintf("/api/preview/%d/%s/%d", r.runs, versionOf([]byte(p.Stage)), len(r.pictures))
-	r.state.Previews = append(r.state.Previews, Preview{p.Stage, p.Step, p.Of, url})
-	r.pictures = append(r.pictures, b.Bytes())
+}
+
+// drop forgets previews. The runner is locked.
+func (r *runner) drop(which func(Preview) bool) {
+	r.state.Previews = slices.DeleteFunc(r.state.Previews, func(p Preview) bool {
+		if which(p) {
+			delete(r.pictures, p.URL)
+			return true
+		}
+		return false
+	})
 }
 
 // stepPicture sends the picture of a step of the latest run.
 func (s *Server) stepPicture(w http.ResponseWriter, r *http.Request) {
 	s.run.mu.Lock()
-	var data []byte
-	for i, p := range s.run.state.Previews {
-		if p.URL == r.URL.Path {
-			data = s.run.pictures[i]
-		}
-	}
+	data := s.run.pictures[r.URL.Path]
 	s.run.mu.Unlock()
 	if data == nil {
 		refuse(w, http.StatusNotFound, "This step's picture is gone.")
@@ -300,7 +339,7 @@ func (s *Server) outlook(ctx context.Context) *PlanState {
 		out.Problems = append(out.Problems, failures(err, eligen.Progress{})...)
 	}
 	out.Failed = err != nil
-	out.Problems, out.Stages, out.Changes, out.Values = some(out.Problems), some(out.Stages), some(out.Changes), some(out.Values)
+	out.Problems, out.Stages, out.Changes, out.Values = inUnits(out.Problems), some(out.Stages), some(out.Changes), some(out.Values)
 	return out
 }
 

@@ -21,6 +21,7 @@ import (
 type setupOptions struct {
 	scene  string
 	memory string
+	card   string
 	yes    bool
 	json   bool
 }
@@ -40,19 +41,20 @@ With a KIT, it installs the fastest backend, writes a scene that names the weigh
 		Example: `eligen setup
 eligen setup flux-dev-fp8
 # without a question, for another file
-eligen setup flux-dev-q4 --yes --scene shelf.hcl`,
+eligen setup flux-dev-q4 --yes`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: withApp(o.run),
 	}
 	c.Flags().StringVar(&o.scene, "scene", "shelf.hcl", "write the scene to `FILE`")
 	c.Flags().StringVar(&o.memory, "memory", "", "say what fits in `SIZE`, such as 12GiB (default this machine's memory)")
+	c.Flags().StringVar(&o.card, "card", "", "say what fits a graphics card that isn't here: `CARD`, such as rtx4090")
 	c.Flags().BoolVar(&o.yes, "yes", false, "don't ask")
 	c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	return c
 }
 
 func (o *setupOptions) run(c *cobra.Command, a *app.App, args []string) error {
-	q := app.SetupRequest{}
+	q := app.SetupRequest{Card: o.card}
 	if o.memory != "" {
 		n, err := readMemory(o.memory)
 		if err != nil {

@@ -2,18 +2,24 @@
 import { useEffect } from 'preact/hooks';
 import { Canvas } from './canvas';
 import { Dock } from './dock';
+import { Dropping, dropTarget } from './drop';
 import { Hcl } from './hcl';
 import { Icon, type IconName } from './icons';
 import { table } from './keys';
 import { Left } from './left';
 import { Props } from './props';
-import { send, set, useApp, type State, type Tool } from './store';
+import { Timeline } from './timeline';
+import { loadLanguage, send, set, useApp, type State, type Tool } from './store';
 
 export function App() {
   const s = useApp();
   useEffect(() => {
     if (s.scene) document.title = `${s.scene.name} – eligen studio`;
   }, [s.scene?.name]);
+  useEffect(() => {
+    void loadLanguage();
+    return dropTarget();
+  }, []);
   return (
     <div class="app">
       <Top s={s} />
@@ -21,12 +27,13 @@ export function App() {
       <main class="mid" aria-label="Canvas">
         <Tools s={s} />
         <Canvas />
-        <Dock />
+        <div class="docks"><Timeline /><Dock /></div>
       </main>
       <div class="right"><Props /><Hcl /></div>
       {s.message && <div class="toast" role="alert"><Icon name="error" tone="err" /><span>{s.message}</span>
         <button class="ib" aria-label="Close" onClick={() => set({ message: '' })}><Icon name="x" /></button></div>}
       {s.keys && <Keys />}
+      {s.drop && <Dropping s={s} />}
     </div>
   );
 }
@@ -72,7 +79,7 @@ function Top({ s }: { s: State }) {
 }
 
 const tools: [Tool, IconName, string][] = [
-  ['select', 'select', 'Select (V)'], ['box', 'box', 'Box (B)'], ['ellipse', 'ellipse', 'Ellipse (E)'], ['polygon', 'polygon', 'Polygon (P)'], ['pan', 'pan', 'Pan (space)'],
+  ['select', 'select', 'Select (V)'], ['box', 'box', 'Box (B)'], ['ellipse', 'ellipse', 'Ellipse (E)'], ['polygon', 'polygon', 'Polygon (P)'], ['brush', 'brush', 'Mask brush (M)'], ['pan', 'pan', 'Pan (space)'],
 ];
 
 function Tools({ s }: { s: State }) {

@@ -1,8 +1,9 @@
 // The picture, and the regions on it.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { Brush } from './brush';
 import { add, aim, commit, fitted, shifted, type Aim } from './edits';
-import { boxTokens, figure, inside, resized, snapped } from './geometry';
-import { attributeOf, get, set, shown, useApp, type State } from './store';
+import { pathOf, boxTokens, figure, inside, resized, snapped } from './geometry';
+import { attributeOf, get, only, previewsOf, set, shown, useApp, type State } from './store';
 import type { Bounds, Derived, Entity, Figure, Render } from './types';
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -67,6 +68,12 @@ export function Canvas() {
     if (!r || (e.target as Element).closest('.naming') || e.button > 1) return;
     (document.activeElement as HTMLElement | null)?.blur?.();
     bed.current!.setPointerCapture(e.pointerId);
+    // What is drawn or moved is what the scene says, not a moment of its clip.
+    if (get().frame !== null && get().tool !== 'pan') set({ frame: null, playing: false });
+    if (get().tool === 'brush') {
+      const hit = topmost(get(), r, ...place(e));
+      return hit ? set({ selected: [hit.address] }) : set({ message: 'Select the entity whose mask is painted, or draw one first.' });
+    }
     const g = begin(e, r, place(e));
     if (get().tool === 'polygon' && g.kind === 'none') {
       const points = drawn.current;
@@ -90,18 +97,32 @@ export function Canvas() {
     const g = gesture.current;
     gesture.current = null;
     if (!g || !g.began) return;
-    if (g.kind === 'move') void commit(g.aims, 'move');
-    if (g.kind === 'resize' || g.kind === 'point') void commit(g.aims, 'resize');
+    if (g.kind === 'move') void commit(() => g.aims, 'move');
+    if (g.kind === 'resize' || g.kind === 'point') void commit(() => g.aims, 'resize');
     if (g.kind === 'draw') {
       const b = get().draft?.bounds;
       if (b && r && (b[2] - b[0]) * r.width >= 2 && (b[3] - b[1]) * r.height >= 2) set({ tool: 'select', drag: null });
       else set({ draft: null, drag: null });
     }
   };
-  const escape = () => {
+  /** Puts back what a gesture has done so far. */
+  const cancel = () => {
+    const g = gesture.current;
     gesture.current = null;
-    set({ drag: null });
+    if (!g?.began) return;
+    if (g.kind === 'pan') set({ pan: g.pan });
+    else set({ drag: null, draft: g.kind === 'draw' ? null : get().draft });
   };
+  // Before the table of keys: the Escape that ends a gesture does nothing else.
+  useEffect(() => {
+    const escape = (e: KeyboardEvent) => {
+      if (e.key !== 'Escape' || !gesture.current) return;
+      if (gesture.current.began) e.stopImmediatePropagation();
+      cancel();
+    };
+    addEventListener('keydown', escape, true);
+    return () => removeEventListener('keydown', escape, true);
+  }, []);
   const wheel = (e: WheelEvent) => {
     if (!e.ctrlKey && !e.metaKey) {
       set({ pan: [s.pan[0] - e.deltaX, s.pan[1] - e.deltaY] });
@@ -120,12 +141,13 @@ export function Canvas() {
   });
 
   return (
-    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={escape}
+    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={cancel}
       onPointerLeave={() => setAt(null)} tabIndex={-1} data-pane="canvas">
       {r && (
         <div class="stage" style={{ left: px(view.left), top: px(view.top), width: px(view.width), height: px(view.height) }}>
           <Latest s={s} r={r} />
           <Shapes s={s} r={r} view={view} points={points} at={at} />
+          {s.tool === 'brush' && only(s) && <Brush key={only(s)!.address} s={s} r={r} e={only(s)!} />}
         </div>
       )}
       {!r && <p class="empty">The scene has no render yet.</p>}
@@ -142,7 +164,13 @@ function viewOf(s: State, r: Render | null, [bw, bh]: [number, number]): View {
 }
 
 /** What is drawn of an entity: as it is dragged, or as it is. */
-export const figureNow = (s: State, e: Entity): Figure => s.drag?.figures[e.address] ?? e.figure;
+export function figureNow(s: State, e: Entity): Figure {
+  const r = shown(s), n = r?.entities.indexOf(e) ?? -1;
+  if (s.frame !== null && s.poses && s.poses.version === s.scene?.version && n >= 0) {
+    return s.poses.frames[Math.floor(s.frame / s.poses.every)]?.[n]?.figure ?? e.figure;
+  }
+  return s.drag?.figures[e.address] ?? e.figure;
+}
 
 /** Finds what a pointer takes hold of. */
 function begin(e: PointerEvent, r: Render, [x, y]: [number, number]): Gesture {
@@ -265,7 +293,7 @@ function draw(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
 
 /** The picture of the last run, or the step that is shown. */
 function Latest({ s, r }: { s: State; r: Render }) {
-  const preview = s.run?.previews.find(p => p.step === s.step) ?? (s.run?.running ? s.run.previews.at(-1) : undefined);
+  const previews = previewsOf(s, r), preview = previews.find(p => p.step === s.step) ?? (s.run?.running ? previews.at(-1) : undefined);
   const picture = s.plan?.pictures[r.address];
   const url = preview?.url ?? picture?.url;
   if (!url) return null;
@@ -275,24 +303,6 @@ function Latest({ s, r }: { s: State; r: Render }) {
       {preview && <span class="badge" style={{ left: '8px', top: '8px' }}>Step {preview.step} of {preview.of}, a preview</span>}
     </>
   );
-}
-
-/** A figure as an SVG path on a canvas of pixels. */
-export function pathOf(f: Figure, w: number, h: number): string {
-  const n = f.numbers;
-  switch (f.kind) {
-    case 'box': return `M${n[0]! * w} ${n[1]! * h}H${n[2]! * w}V${n[3]! * h}H${n[0]! * w}z`;
-    case 'ellipse': {
-      const [cx, cy, rx, ry] = [n[0]! * w, n[1]! * h, n[2]! * w, n[3]! * h];
-      return `M${cx - rx} ${cy}a${rx} ${ry} 0 1 1 ${2 * rx} 0a${rx} ${ry} 0 1 1 ${-2 * rx} 0z`;
-    }
-    case 'polygon': {
-      let d = '';
-      for (let i = 0; i + 1 < n.length; i += 2) d += `${i ? 'L' : 'M'}${n[i]! * w} ${n[i + 1]! * h}`;
-      return d + 'z';
-    }
-    default: return f.path;
-  }
 }
 
 function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; points: number[]; at: [number, number] | null }) {
@@ -321,10 +331,11 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
           {s.draft && <g data-c={colour(r.entities.length)} class="sel"><Line d={pathOf(s.draft, w, h)} /></g>}
           {points.length > 0 && <Open points={at ? [...points, ...at] : points} w={w} h={h} n={r.entities.length} />}
         </g>
+        {one && s.poses && <Way s={s} r={r} e={one.e} />}
         <Guides s={s} w={w} h={h} />
       </svg>
       {seen.map(({ e, i, f }) => <Tag key={e.address} e={e} i={i} f={f} view={view} />)}
-      {one && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
+      {one && s.frame === null && s.tool !== 'brush' && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
       {s.drag?.badge && one && <Badge text={s.drag.badge} f={one.f} view={view} />}
       {s.draft && s.tool === 'select' && <Naming f={s.draft} />}
     </>
@@ -348,6 +359,15 @@ function moved(a: Figure, b: Figure, r: Render): boolean {
 function worked(s: State, e: Entity): boolean {
   const a = attributeOf(s, e.block, e.attribute);
   return !a?.shape || a.shape.slots.some(slot => !slot.plain);
+}
+
+/** The way that an entity's middle goes, frame by frame. */
+function Way({ s, r, e }: { s: State; r: Render; e: Entity }) {
+  const n = r.entities.indexOf(e), middles = s.poses!.frames.map(f => f[n]?.figure.bounds).filter(b => !!b).map(b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2]);
+  const first = middles[0];
+  if (!first || middles.every(m => Math.hypot(m[0]! - first[0]!, m[1]! - first[1]!) < 1e-6)) return null;
+  const d = middles.map((m, i) => `${i ? 'L' : 'M'}${m[0]! * r.width} ${m[1]! * r.height}`).join('');
+  return <g class="way" data-c={colour(n)}><path class="shape case" d={d} /><path class="shape ln" d={d} /></g>;
 }
 
 function Guides({ s, w, h }: { s: State; w: number; h: number }) {
