@@ -79,6 +79,9 @@ func (o *setupOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	return o.setUp(c, a, s, kit)
 }
 
+// mostFound is how many of the models that are here already are listed.
+const mostFound = 8
+
 // printSetup prints a machine and what draws on it, on one screen.
 func printSetup(w io.Writer, s app.Setup) error {
 	var b strings.Builder
@@ -104,6 +107,17 @@ func printSetup(w io.Writer, s app.Setup) error {
 		missing = []string{"none"}
 	}
 	line("backends", "%s ready; not installed: %s", strings.Join(ready, ", "), strings.Join(missing, ", "))
+	for i, f := range s.Found {
+		name := ""
+		if i == 0 {
+			name = "here"
+		}
+		if i == mostFound {
+			line(name, "and %d more models", len(s.Found)-i)
+			break
+		}
+		line(name, "source = \"%s\"  %s", f.Source, page.Quiet.Of(f.What))
+	}
 	fmt.Fprintf(&b, "\nFor 1024×1024 with two entities on %s:\n\n", s.Backend)
 	rows := [][]string{{"", "kit", "download", "memory", ""}, {" ", page.Name.Of("nano"), "none", "", "embedded; draws at once"}}
 	for _, k := range s.Kits {
