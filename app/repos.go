@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,18 +67,13 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	if err != nil {
 		return RepoResult{}, err
 	}
-	if named, ok := eligen.ParseRepo(q.Repo); ok && (named.Revision != "" || named.File != "") { // as scenes name them
-		if q.Revision == "" {
-			q.Revision = named.Revision
-		}
-		if named.File != "" {
-			q.Files = append(slices.Clone(q.Files), named.File)
-		}
-		q.Repo = eligen.Repo{Hub: named.Hub, ID: named.ID}.String()
-	}
-	r, err := hub.ParseRepo(q.Repo)
+	r, named, err := repoNamed(q.Repo)
 	if err != nil {
-		return RepoResult{}, &InputError{Field: "repository", Problem: err.Error()}
+		return RepoResult{}, err
+	}
+	q.Revision = cmp.Or(q.Revision, named.Revision)
+	if named.File != "" {
+		q.Files = append(slices.Clone(q.Files), named.File)
 	}
 	info, err := client.Info(ctx, r, q.Revision)
 	if err != nil {
@@ -108,6 +104,19 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	}
 	out.Network = made.Network
 	return out, integrity(err)
+}
+
+// repoNamed reads what a person calls a repository: as scenes do, with a revision and a file, or as hub.ParseRepo does.
+func repoNamed(s string) (hub.Repo, eligen.Repo, error) {
+	named, ok := eligen.ParseRepo(s)
+	if ok {
+		s = eligen.Repo{Hub: named.Hub, ID: named.ID}.String()
+	}
+	r, err := hub.ParseRepo(s)
+	if err != nil {
+		return r, named, &InputError{Field: "repository", Problem: err.Error()}
+	}
+	return r, named, nil
 }
 
 // integrity makes a damaged download an *IntegrityError.
@@ -263,10 +272,14 @@ func (a *App) RemoveRepo(repo, revision string) (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := hub.ParseRepo(repo)
+	r, named, err := repoNamed(repo)
 	if err != nil {
-		return 0, &InputError{Field: "repository", Problem: err.Error()}
+		return 0, err
 	}
+	if named.File != "" {
+		return 0, &InputError{Field: "repository", Value: repo, Problem: "files go with their revision: name OWNER/NAME, or OWNER/NAME@REVISION"}
+	}
+	revision = cmp.Or(revision, named.Revision)
 	freed, err = client.Remove(r, revision)
 	if errors.Is(err, hub.ErrNotCached) {
 		return 0, a.notCached(client, r, revision)
@@ -307,9 +320,12 @@ func (a *App) CheckRepos(ctx context.Context, repos []string, progress func(repo
 	}
 	var asked []hub.Repo
 	for _, s := range repos {
-		r, err := hub.ParseRepo(s)
+		r, named, err := repoNamed(s)
 		if err != nil {
-			return nil, &InputError{Field: "repository", Problem: err.Error()}
+			return nil, err
+		}
+		if named.Revision != "" || named.File != "" {
+			return nil, &InputError{Field: "repository", Value: s, Problem: "all revisions are checked: name the repository alone"}
 		}
 		asked = append(asked, r)
 	}
