@@ -353,7 +353,7 @@ comfyui-workflow import
 sub: all 512x256 seed 9
   cat: box [0 0 0.5 1]`},
 	{name: "x.json", text: `{"annos": [`, want: "x.json: unexpected EOF"},
-	{name: "x.json", text: strings.Repeat("[", 100), want: "x.json: it holds more values than a layout has"},
+	{name: "x.json", text: strings.Repeat("[", 100), want: "x.json: its values are nested deeper than a layout's"},
 }
 
 const ragFile = `[{"idx": 3, "prompt": "p", "width": 64, "height": 32, "seed": 5, "SR_hw_split_ratio": "1,1,3;1,1",
