@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/eligen/eligen"
 )
 
 // finish answers what is open by flags, numbers the entities, prints their places, and says what
@@ -169,6 +171,9 @@ func (r *reader) common() {
 	noSize, noPrompt, sized := 0, 0, 0
 	for i := range r.Scenes {
 		s := &r.Scenes[i]
+		if c := s.Canvas; c != nil && r.ans.Size == (eligen.Size{}) && uneven(eligen.Size{W: c.W, H: c.H}) && len(s.Entities) > 0 {
+			r.ask("--size WxH", "%s: %d×%d is no size of a picture to paint", s.Name, c.W, c.H)
+		}
 		switch {
 		case s.Canvas == nil:
 			noSize++

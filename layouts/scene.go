@@ -225,9 +225,8 @@ func (w *writer) sizeOf(s *Scene) (eligen.Size, error) {
 	if size == (eligen.Size{}) {
 		return size, nil
 	}
-	const least, most = 256, 2048
 	short, long := min(size.W, size.H), max(size.W, size.H)
-	if long*least > short*most {
+	if uneven(size) {
 		return size, fmt.Errorf("%s: a canvas of %d×%d is no size of a picture: its sides differ more than %d times. Pass --size WxH",
 			s.Name, size.W, size.H, most/least)
 	}
@@ -243,6 +242,14 @@ func (w *writer) sizeOf(s *Scene) (eligen.Size, error) {
 		w.said("%s: the canvas of %d×%d becomes %d×%d", s.Name, size.W, size.H, out.W, out.H)
 	}
 	return out, nil
+}
+
+// least and most are what the sides of a render are to be, where the file's are smaller or larger.
+const least, most = 256, 2048
+
+// uneven reports whether the sides differ so much that no scale makes both of them such as can be painted.
+func uneven(size eligen.Size) bool {
+	return max(size.W, size.H)*least > min(size.W, size.H)*most
 }
 
 func sixteens(v float64) int { return max(16, int(math.Round(v/16))*16) }
