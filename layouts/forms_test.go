@@ -352,7 +352,8 @@ thin: p
 comfyui-workflow import
 sub: all 512x256 seed 9
   cat: box [0 0 0.5 1]`},
-	{name: "strip.json", text: `{"caption": "p", "width": 100, "height": 4000, "annos": [{"bbox": [0, 0, 50, 200], "mask": [], "caption": "c"}]}`,
+	{name: "strip.json", text: `{"caption": "p", "width": 100, "height": 4000, "annos": [
+		{"bbox": [0, 0, 50, 200], "mask": [], "caption": "c"}]}`,
 		want: `
 instancediffusion ask
 strip: p 100x4000
