@@ -68,6 +68,8 @@ type Spec struct {
 	Text        Digest // of the text encoders' weights
 	Transformer Digest // of the DiT's weights
 	Autoencoder Digest
+	File        Digest // SHA-256 of the file that has the DiT, where it is one: others know the model by it
+	Untrained   bool   // it draws by rules
 	Adapters    []AdapterWeights
 	Traits      []AdapterTraits // of each of Adapters; none may be said
 
