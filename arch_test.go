@@ -116,7 +116,7 @@ var shared = map[string]string{
 	"files":     "dsl runtime store model train dataset fetch hub comfy app studio farm cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
-	"pixels":    "dsl stage app planner model dataset layouts studio cmd",
+	"pixels":    "dsl stage app planner model dataset layouts eval studio cmd",
 	"words":     "app dsl draft layouts planner model farm hub cmd",
 	"tensor":    "eligen runtime stage model train app bench",
 	"sha":       "eligen stage runtime store fetch hub train dataset farm",
