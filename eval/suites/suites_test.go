@@ -193,14 +193,16 @@ func TestDetections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := found["1"].Detections[0]; d.Label != "cat" || d.Box != (Box{1, 0, 3, 2}) || string(d.Mask.Pix) != "\x00\xff\xff\x00\x00\xff\xff\x00" {
+	d := found["1"].Detections[0]
+	if d.Label != "cat" || d.Box != (Box{1, 0, 3, 2}) || string(d.Mask.Pix) != "\x00\xff\xff\x00\x00\xff\xff\x00" {
 		t.Errorf("read as %v", d)
 	}
 }
 
 // FuzzDetections: whatever files hold, they are read or refused.
 func FuzzDetections(f *testing.F) {
-	f.Add([]byte(`[{"image_id": 1, "category": "cat", "bbox": [1, 0, 2, 2], "score": 0.5, "segmentation": {"size": [2, 4], "counts": "242"}}]`),
+	f.Add([]byte(`[{"image_id": 1, "category": "cat", "bbox": [1, 0, 2, 2], "score": 0.5,
+		"segmentation": {"size": [2, 4], "counts": "242"}}]`),
 		[]byte(`{"images": []}`))
 	f.Fuzz(func(_ *testing.T, results, listed []byte) {
 		if found, err := Detections(results, listed, GenEvalName); err == nil {

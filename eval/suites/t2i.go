@@ -13,7 +13,8 @@ import (
 // are nouns; the prompts of the spatial suite are all of one form, by which they are read here.
 
 // localities are the words for places, in the order in which the original looks for them.
-var localities = []string{"on side of", "next to", "near", "on the left of", "on the right of", "on the bottom of", "on the top of", "on top of"}
+var localities = []string{"on side of", "next to", "near", "on the left of", "on the right of", "on the bottom of",
+	"on the top of", "on top of"}
 
 // people are words that the detector calls a person.
 var people = []string{"girl", "boy", "man", "woman"}
