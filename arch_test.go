@@ -36,6 +36,7 @@ var mayImport = map[string]string{
 	"draft":   "eligen",
 	"layouts": "eligen", // it reads and writes forms of others, and scenes as text
 	"farm":    "eligen runtime stage",
+	"jobs":    "eligen", // it writes files of schedulers, and runs nothing
 	"tui":     "eligen",
 	"web":     "eligen",
 	// Of dsl, what changes a text and what describes the language; of layouts, what a file that is dropped leaves open.
@@ -44,12 +45,12 @@ var mayImport = map[string]string{
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval farm",
+	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval farm jobs",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes farm",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes farm jobs",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -141,7 +142,7 @@ var home = map[string]string{
 	"github.com/nats-io/":        "farm",
 	"github.com/openai/":         "draft",
 	"github.com/kaptinlin/":      "draft",
-	"go.yaml.in/":                "comfy layouts",
+	"go.yaml.in/":                "comfy layouts jobs",
 	"net/http":                   "fetch hub draft store web studio",
 }
 
