@@ -16,6 +16,9 @@ import (
 var localities = []string{"on side of", "next to", "near", "on the left of", "on the right of", "on the bottom of",
 	"on the top of", "on top of"}
 
+// Localities returns the words for places.
+func Localities() []string { return slices.Clone(localities) }
+
 // people are words that the detector calls a person.
 var people = []string{"girl", "boy", "man", "woman"}
 
