@@ -7,7 +7,7 @@ endif
 
 GOLANGCI_LINT_VERSION = v2.15.0
 
-.PHONY: build test lint bench golden gallery
+.PHONY: build test lint bench golden gallery cuda
 
 build:
 	go build -o eligen ./cmd/eligen
@@ -21,6 +21,10 @@ lint:
 
 bench:
 	go run ./bench
+
+# All graphs for all described cards; docs/cuda.md says which variables name the plugins.
+cuda:
+	ELIGEN_CUDA_ALL=1 go test ./bench/cuda -timeout 60m -v -run TestCUDA
 
 # The diff is the review.
 golden:

@@ -66,11 +66,12 @@ var open = map[string]string{
 	"model/backend":  "app cmd bench",
 	"model/weights":  "app cmd bench",
 	"model/inspect":  "app cmd",
-	"model/family":   "app", // nano's manifest, which training fills in
-	"model/families": "app", // a loader of scenes is told their names
+	"model/family":   "app bench", // nano's manifest, which training fills in
+	"model/families": "app bench", // a loader of scenes is told their names
 
 	// What benchmarks measure.
 	"model/exec":      "bench",
+	"model/lora":      "bench",
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",
@@ -116,9 +117,9 @@ var shared = map[string]string{
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts studio cmd",
-	"words":     "app dsl planner model farm",
+	"words":     "app dsl draft layouts planner model farm hub cmd",
 	"tensor":    "eligen runtime stage model train app bench",
-	"sha":       "eligen stage runtime store fetch train dataset farm",
+	"sha":       "eligen stage runtime store fetch hub train dataset farm",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

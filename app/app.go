@@ -79,6 +79,9 @@ type App struct {
 // An engineKey names an engine of models: its backend, and the folder of the model nano.
 type engineKey struct{ backend, nano string }
 
+// elsewhere is the key of the engine that plans for graphics cards that aren't here.
+var elsewhere = engineKey{backend: "a card elsewhere"}
+
 type engine struct {
 	eligen.Engine
 	close func() error
@@ -251,11 +254,25 @@ func (a *App) modelEngine(backend, nano string) (eligen.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := engineKey{backend, nano}
+	return a.opened(engineKey{backend, nano}, modelengine.Options{Backend: backend, Embedded: nano})
+}
+
+// elsewhere returns the engine that plans for graphics cards that aren't here, and runs nothing.
+func (a *App) elsewhere() (eligen.Engine, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	return a.opened(elsewhere, modelengine.Options{Elsewhere: "xla:cuda"})
+}
+
+// opened returns the engine of a key, which it makes where there is none yet. a.mu is locked.
+func (a *App) opened(key engineKey, o modelengine.Options) (eligen.Engine, error) {
 	if e, ok := a.engines[key]; ok {
 		return e, nil
 	}
-	o := modelengine.Options{Backend: backend, Embedded: nano, Families: a.options.Families}
+	o.Families = a.options.Families
 	if a.sources != nil {
 		o.Sources = a.sources
 	}

@@ -3,14 +3,18 @@ package app
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // NoLimit is the Memory of a request that lets a render take whatever it needs.
@@ -30,9 +34,26 @@ func limit(bytes int64, from, engineID string) memoryLimit {
 	case bytes != 0:
 		return memoryLimit{bytes, from}
 	case strings.Contains(engineID, "cuda"):
-		return memoryLimit{} // a GPU has its own
+		return cardMemory()
 	}
 	return machineMemory(os.DirFS("/"))
+}
+
+// cardMemory returns what XLA is given of the first card's memory, as NVIDIA's own program says it; no limit where
+// it doesn't.
+func cardMemory() memoryLimit {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, "nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").Output()
+	if err != nil {
+		return memoryLimit{}
+	}
+	first, _, _ := strings.Cut(string(said), "\n")
+	n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
+	if err != nil || n <= 0 {
+		return memoryLimit{}
+	}
+	return memoryLimit{int64(backend.Fraction * float64(n<<20)), "the graphics card's memory"}
 }
 
 // hold tells an engine that keeps weights how much there is.

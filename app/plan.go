@@ -23,6 +23,7 @@ type PlanRequest struct {
 	Input
 	Engine  string   // "model" or "paint"; "" is "model"
 	Backend string   // that models run on: "go", "xla:cpu", "xla:cuda"; "" is the default
+	Card    string   // one of Cards, to plan for a graphics card that isn't here; such a plan can't be applied
 	Targets []string // renders' addresses, or those of blocks with several; none is all
 	Seeds   []uint64 // for every render; none is the scene's own, several make a render each
 	Frames  []Span   // of clips; none is all
@@ -54,7 +55,7 @@ func (a *App) Plan(ctx context.Context, r PlanRequest) (*Plan, eligen.Diagnostic
 		return nil, nil, err
 	}
 	defer a.running.Done()
-	e, err := a.engine(r.Engine, r.Backend)
+	e, err := a.planning(&r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,6 +65,27 @@ func (a *App) Plan(ctx context.Context, r PlanRequest) (*Plan, eligen.Diagnostic
 	}
 	p, ds, err := a.plan(ctx, e, scene, r)
 	return p, append(warnings, ds...), err
+}
+
+// planning returns the engine that a request is about. For a card elsewhere, the request gets its memory.
+func (a *App) planning(r *PlanRequest) (eligen.Engine, error) {
+	if r.Card == "" {
+		return a.engine(r.Engine, r.Backend)
+	}
+	switch {
+	case r.Engine == "paint":
+		return nil, &InputError{Field: "card", Value: r.Card, Problem: "the engine paint computes on no card"}
+	case r.Backend != "":
+		return nil, &InputError{Field: "card", Value: r.Card, Problem: "cards are planned for on xla:cuda: leave --backend out"}
+	}
+	card, err := FindCard(r.Card)
+	if err != nil {
+		return nil, err
+	}
+	if m := card.memory(); r.Memory == 0 {
+		r.Memory, r.MemoryFrom = m.bytes, m.from
+	}
+	return a.elsewhere()
 }
 
 // choose reads a scene, leaves of it what the request is about, and has it use the weights that are pinned.
@@ -306,7 +328,7 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			moved[m.Render] = m
 		}
 	}
-	motions := planner.Motions(p)
+	motions, told := planner.Motions(p), map[string]bool{}
 	for _, now := range planner.Resolved(p) {
 		changes := []string{now.Render + ": new"}
 		if old, ok := last[now.Render]; ok {
@@ -314,7 +336,8 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			changes = append(changes, planner.MotionChanges(moved[now.Render], motions[now.Render])...)
 		}
 		for _, change := range changes {
-			if !slices.Contains(known.Changes, change) { // renders share entities
+			if !told[change] { // renders share entities
+				told[change] = true
 				known.Changes = append(known.Changes, change)
 			}
 		}

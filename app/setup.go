@@ -55,7 +55,7 @@ var kits = []Kit{
   file   = "flux1-dev-Q4_0.gguf"
   clip   = "comfyanonymous/flux_text_encoders/clip_l.safetensors"
   t5     = "comfyanonymous/flux_text_encoders/t5xxl_fp8_e4m3fn.safetensors"
-  vae    = "black-forest-labs/FLUX.1-schnell/ae.safetensors"`,
+  vae    = "Comfy-Org/Lumina_Image_2.0_Repackaged/split_files/vae/ae.safetensors"`,
 		family: "flux", form: family.Form{Transformer: "Q4_0", Text: "F8_E4M3"},
 	},
 	{
@@ -74,6 +74,7 @@ var eligens = map[string]string{
 type SetupRequest struct {
 	Memory  int64  // bytes that a render may take; 0 is the machine's memory
 	Backend string // to estimate for; "" is the fastest that can be installed
+	Card    string // one of Cards, to estimate for a graphics card that isn't here; "" is none
 }
 
 // A Setup is a machine, and what draws on it.
@@ -82,10 +83,11 @@ type Setup struct {
 	Memory     int64           `json:"memory"`      // bytes that a render may take; 0 is not known
 	MemoryFrom string          `json:"memory_from"` // who says so: "this machine's memory"
 	Cache      string          `json:"cache"`       // folder of downloaded models
-	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known
+	Free       int64           `json:"free"`        // bytes that its disk has free; 0 is not known, or another machine is meant
 	Token      bool            `json:"token"`       // there is one for gated repositories
 	Backend    string          `json:"backend"`     // that estimates are for
 	Backends   []backend.State `json:"backends"`
+	Found      []FoundModel    `json:"found"` // models that are here already
 	Kits       []KitFit        `json:"kits"`
 }
 
@@ -153,8 +155,23 @@ func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	s := Setup{
 		Processors: runtime.NumCPU(), Cache: settings.Cache, Token: settings.Token != "", Backends: backend.List(), Backend: q.Backend,
 	}
-	s.Free, _ = hub.FreeSpace(s.Cache)
+	if q.Card == "" {
+		s.Free, _ = hub.FreeSpace(s.Cache)
+		if s.Found, err = a.found(); err != nil {
+			return s, err
+		}
+	}
 	m := limit(q.Memory, "--memory", "")
+	if q.Card != "" {
+		card, err := FindCard(q.Card)
+		if err != nil {
+			return s, err
+		}
+		s.Backend = "xla:cuda"
+		if q.Memory == 0 {
+			m = card.memory()
+		}
+	}
 	s.Memory, s.MemoryFrom = m.bytes, m.from
 	if s.Backend == "" {
 		s.Backend = "xla:cpu"

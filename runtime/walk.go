@@ -153,32 +153,12 @@ const ahead = 16
 // all makes every stage. A stage, or a task of several, begins when its inputs have ended, the
 // first in the plan's order first.
 func (w *walk) all(ctx context.Context) {
-	n := len(w.plan.Stages)
-	root := w.join()
-	waits, readers, done, tasks := make([]int, n), make([][]eligen.Ref, n), make([]bool, n), make([][]eligen.Ref, n)
-	for i, s := range w.plan.Stages {
-		to := root[i]
-		tasks[to] = append(tasks[to], eligen.Ref(i))
-		for _, in := range s.Inputs {
-			if from := root[in]; from != to {
-				waits[to]++
-				readers[from] = append(readers[from], to)
-			}
-		}
-	}
-	var ready []eligen.Ref // ascending
-	left := 0
-	for i := range root {
-		if len(tasks[i]) > 0 {
-			left++
-			if waits[i] == 0 {
-				ready = append(ready, eligen.Ref(i))
-			}
-		}
-	}
+	g := w.graph()
+	n, tasks, ready := len(w.plan.Stages), g.tasks, g.ready
+	done := make([]bool, n)
 	ended := make(chan eligen.Ref)
 	running, first := map[place]int{}, 0
-	for ; left > 0; left-- {
+	for left := g.count; left > 0; left-- {
 		if w.pick != nil {
 			w.pick(ready)
 		}
@@ -211,13 +191,47 @@ func (w *walk) all(ctx context.Context) {
 		for first < n && done[first] {
 			first++
 		}
-		for _, r := range readers[i] {
-			if waits[r]--; waits[r] == 0 {
+		for _, r := range g.readers[i] {
+			if g.waits[r]--; g.waits[r] == 0 {
 				at, _ := slices.BinarySearch(ready, r)
 				ready = slices.Insert(ready, at, r)
 			}
 		}
 	}
+}
+
+// A graph is tasks, each under its last stage.
+type graph struct {
+	tasks   [][]eligen.Ref
+	count   int            // of tasks
+	waits   []int          // how many inputs of a task have not ended
+	readers [][]eligen.Ref // tasks that read what one makes
+	ready   []eligen.Ref   // tasks that wait for nothing, ascending
+}
+
+// graph joins the plan's stages into tasks.
+func (w *walk) graph() graph {
+	n, root := len(w.plan.Stages), w.join()
+	g := graph{tasks: make([][]eligen.Ref, n), waits: make([]int, n), readers: make([][]eligen.Ref, n)}
+	for i, s := range w.plan.Stages {
+		to := root[i]
+		g.tasks[to] = append(g.tasks[to], eligen.Ref(i))
+		for _, in := range s.Inputs {
+			if from := root[in]; from != to {
+				g.waits[to]++
+				g.readers[from] = append(g.readers[from], to)
+			}
+		}
+	}
+	for i, stages := range g.tasks {
+		if len(stages) > 0 {
+			g.count++
+			if g.waits[i] == 0 {
+				g.ready = append(g.ready, eligen.Ref(i))
+			}
+		}
+	}
+	return g
 }
 
 // ahead returns how many stages may run before the first one that isn't done.

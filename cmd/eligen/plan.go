@@ -13,6 +13,7 @@ import (
 // planCommand are the flags of `eligen plan`.
 type planCommand struct {
 	makeOptions
+	card     string
 	json     bool
 	detailed bool
 	verbose  bool
@@ -25,6 +26,8 @@ func newPlan() *cobra.Command {
 		Short: "Show what apply would do",
 		Example: `eligen plan scenes/rain.hcl
 eligen plan scenes/drive.hcl --verbose
+# what it would take on a graphics card that isn't here
+eligen plan scenes/rain.hcl --card "rtx 4090"
 # every stage's whole definition
 eligen plan scenes/rain.hcl --json | jq '.stages[].definition'`,
 		Long: `Show what apply would do: for each render, its entities and how many image tokens each covers by EliGen's
@@ -36,12 +39,16 @@ Renders and stages that differ only in a key or a frame number share a line. --v
 If the scene was run before, the plan lists what has changed since. If similar stages have run on this engine,
 it estimates how long these will take.
 
-plan finds weights and reads their headers. It runs no model.`,
+plan finds weights and reads their headers. It runs no model.
+
+--card plans for a graphics card that isn't here: what is held in its memory, what passes through it, and what
+doesn't fit. Such a plan isn't for applying, and counts its pictures as still to be made.`,
 		Args:              exactly(1),
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),
 	}
 	o.flags(c)
+	c.Flags().StringVar(&o.card, "card", "", "plan for a graphics card that isn't here: `CARD`, such as rtx4090")
 	c.Flags().BoolVar(&o.json, "json", false, "print the plan as JSON, with every stage's whole definition")
 	c.Flags().BoolVar(&o.verbose, "verbose", false, "list every render and every stage")
 	c.Flags().BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 2 if apply would make something")
@@ -53,6 +60,7 @@ func (o *planCommand) run(c *cobra.Command, a *app.App, args []string) error {
 	if err != nil {
 		return err
 	}
+	r.Card = o.card
 	p, warnings, err := a.Plan(c.Context(), r)
 	warned(c, warnings)
 	if len(warnings) > 0 && page.Terminal(c.OutOrStdout()) != nil {

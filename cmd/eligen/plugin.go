@@ -57,10 +57,10 @@ var plugins = []plugin{
 	{
 		backend:  "xla:cuda",
 		platform: "linux/amd64",
-		wheel: wheel{"jax-cuda12-pjrt", "0.9.2", "py3-none-manylinux_2_27_x86_64",
-			"536a305292276c5745efbba7eb57576849c5a7c77398a3a9e61fd31baf5102f0"},
+		wheel: wheel{"jax-cuda12-pjrt", "0.12.0.1", "py3-none-manylinux_2_27_x86_64",
+			"5ec28e06198d094031c37590b4ea753ae8cde4879ab4b60baf40f0dffb673286"},
 		member: "jax_plugins/xla_cuda12/xla_cuda_plugin.so",
-		// What jax-cuda12-plugin[with-cuda] 0.9.2 asks for.
+		// What jax-cuda12-plugin[with-cuda] 0.12.0.1 asks for.
 		needs: []wheel{
 			{"nvidia-cublas-cu12", "12.9.1.4", "py3-none-manylinux_2_27_x86_64", "453611eb21a7c1f2c2156ed9f3a45b691deda0440ec550860290dc901af5b4c2"},
 			{"nvidia-cuda-cupti-cu12", "12.9.79", "py3-none-manylinux_2_25_x86_64",
@@ -71,7 +71,7 @@ var plugins = []plugin{
 				"210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4"},
 			{"nvidia-cuda-runtime-cu12", "12.9.79", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
 				"25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3"},
-			{"nvidia-cudnn-cu12", "9.8.0.87", "py3-none-manylinux_2_27_x86_64", "d6b02cd0e3e24aa31d0193a8c39fec239354360d7d81055edddb69f35d53a4c8"},
+			{"nvidia-cudnn-cu12", "9.12.0.46", "py3-none-manylinux_2_27_x86_64", "73471a185656232b383693294431882edb14584ee47f41c0abd81556b92ef2ac"},
 			{"nvidia-cufft-cu12", "11.4.1.4", "py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64",
 				"c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28"},
 			{"nvidia-cusolver-cu12", "11.7.5.82", "py3-none-manylinux_2_27_x86_64",

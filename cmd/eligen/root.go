@@ -148,6 +148,7 @@ func helpTopic(name, short string, words [][2]string) *cobra.Command {
 
 var helpEnvironment = [][2]string{
 	{"ELIGEN_CACHE_DIR", "folder of the store, journals, downloads and the console's history (default eligen in the user's cache folder)"},
+	{"ELIGEN_TF32", "true has graphics cards round products of float32 to TF32, which is faster"},
 	{"ELIGEN_CACHE", "URL of a cache of results that machines share, to use without --cache"},
 	{"ELIGEN_QUEUE", "URL of a queue that machines share work through, to use without --queue"},
 	{"ELIGEN_QUEUE_CREDS, ELIGEN_QUEUE_CA", "files of credentials for the queue and of the authority that signed its certificate"},

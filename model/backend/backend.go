@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -43,7 +44,14 @@ type Info struct {
 	PluginDigest eligen.Digest // SHA-256 of the plugin's file
 	Instructions string        // "amd64-avx2", "arm64"; "+simd" where the build uses them from Go
 	Flags        string        // XLA_FLAGS, by which XLA compiles; "" for none
+	TF32         bool          // products of float32 are rounded to TF32, on CUDA
 }
+
+// CUDA reports whether the backend computes on a graphics card of NVIDIA's.
+func (i Info) CUDA() bool { return i.Plugin != "" && pluginKind(i.Plugin) == "cuda" }
+
+// Fraction is how much of a card's memory XLA is given. It leaves the rest to the driver and the screen.
+const Fraction = 0.92
 
 // ID returns the numeric class of results: two equal IDs give equal bits.
 func (i Info) ID(dtype string) string {
@@ -51,6 +59,9 @@ func (i Info) ID(dtype string) string {
 	if i.Plugin != "" {
 		kind = "xla-" + pluginKind(i.Plugin) + "-" + i.PluginDigest.Short()
 		libraries = "gomlx " + gomlxVersion + " go-xla " + goXLAVersion
+	}
+	if i.TF32 {
+		libraries += " tf32"
 	}
 	if i.Flags != "" {
 		libraries += " XLA_FLAGS " + i.Flags
@@ -236,8 +247,25 @@ func Find(name string) (Info, error) {
 	if info.Flags, err = xlaFlags(); err != nil {
 		return info, err
 	}
+	if info.TF32, err = tf32(info); err != nil {
+		return info, err
+	}
 	info.PluginDigest, err = cache.Digest(info.Plugin)
 	return info, err
+}
+
+// tf32 reads ELIGEN_TF32, which has a card round products of float32 to TF32. It is off by default: float32 is
+// what was asked for.
+func tf32(i Info) (bool, error) {
+	value := os.Getenv("ELIGEN_TF32")
+	if value == "" || !i.CUDA() {
+		return false, nil
+	}
+	on, err := strconv.ParseBool(value)
+	if err != nil {
+		return false, fmt.Errorf("ELIGEN_TF32 is %q; it can be true or false", value)
+	}
+	return on, nil
 }
 
 // pluginKind returns a plugin's device, by its file's name: "cpu", "cuda", or the
@@ -270,7 +298,12 @@ func (i Info) Open() (b compute.Backend, err error) {
 		collectOften()
 		return gobackend.New(goConfig)
 	}
-	b, err = openXLA(i.Plugin)
+	plugin := i.Plugin
+	if i.CUDA() {
+		// go-xla's own defaults are TF32, and three quarters of the memory.
+		plugin += fmt.Sprintf(",tf32=%t,memory_fraction=%g", i.TF32, Fraction)
+	}
+	b, err = openXLA(plugin)
 	if err != nil {
 		return nil, fmt.Errorf("backend %s: the plugin %s can't be used: %s", i.Name, i.Plugin, panics.FirstLine(err))
 	}

@@ -35,7 +35,7 @@ func (a *Autoencoder) Encode(ctx context.Context, img tensor.Tensor) (_ tensor.T
 		return tensor.Tensor{}, err
 	}
 	return a.tiled(ctx, img, n, 1, func(img tensor.Tensor) (tensor.Tensor, error) {
-		out, err := a.Runner.Run(a.encoder(), a.Store, exec.Upload(img, 1))
+		out, err := a.Runner.Run(a.Encoder(), a.Store, exec.Upload(img, 1))
 		if err != nil {
 			return tensor.Tensor{}, err
 		}
@@ -63,12 +63,14 @@ func (a *Autoencoder) Decode(ctx context.Context, latents tensor.Tensor) (_ tens
 	})
 }
 
-func (a *Autoencoder) encoder() exec.Graph {
+// Encoder returns the graph that encodes pictures [1,3,h,w] in [−1,1].
+func (a *Autoencoder) Encoder() exec.Graph {
 	return exec.Graph{Name: "encoder " + exec.ConfigName(a.Config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{vae.Encode(w, a.Config, in[0], nil)}
 	}}
 }
 
+// Decoder returns the graph that decodes latents [1,Z,h,w].
 func (a *Autoencoder) Decoder() exec.Graph {
 	return exec.Graph{Name: "decoder " + exec.ConfigName(a.Config), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		return []*graph.Node{vae.Decode(w, a.Config, in[0], nil)}

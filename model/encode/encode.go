@@ -110,6 +110,18 @@ func (e *Text) clip() exec.Graph {
 	}}
 }
 
+// Graphs asks for all graphs that read a prompt of a length, in a dtype.
+func (e *Text) Graphs(length int, dtype dtypes.DType) []exec.CompileRequest {
+	ids := func(n int) shapes.Shape { return shapes.Make(dtypes.Int32, 1, n) }
+	out := []exec.CompileRequest{e.clip().Request(e.CLIPStore, ids(e.CLIP.Positions))}
+	if !ByLayers(e.T5) {
+		return append(out, e.t5().Request(e.T5Store, ids(length)))
+	}
+	x := shapes.Make(dtype, 1, length, e.T5.Dim)
+	return append(out, e.begin().Request(e.T5Store, ids(length)),
+		e.layer(0).Request(e.T5Store, x, shapes.Make(dtype, 1, e.T5.Heads, length, length)), e.end().Request(e.T5Store, x))
+}
+
 // Ready compiles T5 for prompts of some lengths, and CLIP, concurrently.
 func (e *Text) Ready(lengths ...int) error {
 	ids := func(n int) shapes.Shape { return shapes.Make(dtypes.Int32, 1, n) }

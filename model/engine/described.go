@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
@@ -31,10 +32,7 @@ func (d *Described) Spec(m eligen.Model, _ []eligen.Adapter) (eligen.Spec, error
 	if f.Describe == nil {
 		return eligen.Spec{}, fmt.Errorf("models of the family %s aren't described", m.Family)
 	}
-	e := &Engine{info: backend.Info{Name: d.Backend}}
-	if d.Backend != "go" {
-		e.info.Plugin = "described"
-	}
+	e := &Engine{info: describedBackend(d.Backend)}
 	e.Limit(d.Memory)
 	r, err := f.Describe(m, d.Form, family.Settings{DType: e.dtype})
 	if err != nil {
@@ -44,4 +42,13 @@ func (d *Described) Spec(m eligen.Model, _ []eligen.Adapter) (eligen.Spec, error
 	spec := r.Spec
 	spec.Sizes = e.sizes(r)
 	return spec, nil
+}
+
+// describedBackend returns what planning must know of a backend that isn't here.
+func describedBackend(name string) backend.Info {
+	info := backend.Info{Name: name}
+	if kind, device, ok := strings.Cut(name, ":"); ok {
+		info.Plugin = kind + "_" + device // as plugins are called, cuda's and the cpu's
+	}
+	return info
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Backend string // as for OpenBackend; "" is ChooseBackend's
 	DType   string // of models that name none: "float32", "bfloat16", "int8" or "int4"; "" is what suits family and backend
 	Keep    int64  // bytes of weights to keep when another part's are needed; 0 is 2 GiB
+	// Elsewhere is a backend to plan for that isn't here, "xla:cuda", in Backend's place. Such an engine runs nothing.
+	Elsewhere string
 	// Embedded is a folder to take a family's embedded weights from; "" leaves it to the family.
 	Embedded string
 	Families family.Table // nil is families.All
@@ -77,7 +79,7 @@ var _ eligen.Engine = (*Engine)(nil)
 // New makes an engine. The backend is opened when a model first runs: a plan
 // whose results are all in the store needs none.
 func New(o Options) (*Engine, error) {
-	info, err := backend.Find(o.Backend)
+	info, err := o.backend()
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +99,14 @@ func New(o Options) (*Engine, error) {
 	}
 	e.turn <- struct{}{}
 	return e, nil
+}
+
+// backend finds the backend, or describes the one that is elsewhere.
+func (o Options) backend() (backend.Info, error) {
+	if o.Elsewhere != "" {
+		return describedBackend(o.Elsewhere), nil
+	}
+	return backend.Find(o.Backend)
 }
 
 // Compiled counts the graphs that were compiled so far.
@@ -139,7 +149,12 @@ func (e *Engine) Close() error {
 // ID names everything about the engine that can change bits. The dtype is that
 // of models which name none ("auto" lets family and backend choose); what a
 // model's weights are computed in is part of their digests.
-func (e *Engine) ID() string { return e.info.ID(cmp.Or(e.options.DType, "auto")) }
+func (e *Engine) ID() string {
+	if e.options.Elsewhere != "" {
+		return "described " + e.options.Elsewhere
+	}
+	return e.info.ID(cmp.Or(e.options.DType, "auto"))
+}
 
 // Backend returns the backend that the engine runs on.
 func (e *Engine) Backend() backend.Info { return e.info }
@@ -192,6 +207,9 @@ func (e *Engine) run(ctx context.Context, f func() error) error {
 	defer func() { e.turn <- struct{}{} }()
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if e.options.Elsewhere != "" {
+		return fmt.Errorf("the engine plans for %s elsewhere, and runs nothing", e.options.Elsewhere)
 	}
 	if e.runner == nil {
 		b, err := e.info.Open()
@@ -261,8 +279,15 @@ func (e *Engine) store(key string, l func() (weights.Loader, error), dtype dtype
 // leastKept is how many bytes of weights are kept where no more is known of the memory.
 const leastKept = 2 << 30
 
-// keepBytes returns how many bytes of all parts' weights are kept together: half of the memory.
-func (e *Engine) keepBytes() int64 { return cmp.Or(e.options.Keep, max(leastKept, e.limit.Load()/2)) }
+// keepBytes returns how many bytes of all parts' weights are kept together: half of the memory, and three quarters of
+// a card's, where less is needed beside them and what was let go comes back over PCIe.
+func (e *Engine) keepBytes() int64 {
+	kept := e.limit.Load() / 2
+	if e.info.CUDA() {
+		kept = e.limit.Load() / 4 * 3
+	}
+	return cmp.Or(e.options.Keep, max(leastKept, kept))
+}
 
 // Limit says how many bytes a render may take, from the next Spec and run on; 0 is no limit. What
 // doesn't fit passes through block by block.
@@ -292,6 +317,10 @@ func (h host) Store(key string, l weights.Loader, dtype dtypes.DType) (*exec.Sto
 
 // Lean reports whether weights are more than are kept.
 func (h host) Lean(s *exec.Store) bool { return s.Whole() > h.keepBytes() }
+
+// Unpacks reports whether weights are held as they are computed with, if they fit: those that aren't many, and all
+// on a card, which the processor would have to make them for, in each step anew.
+func (h host) Unpacks(s *exec.Store) bool { return h.info.CUDA() || !h.Lean(s) }
 
 // Room returns how many bytes a prompt's encoder may hold.
 func (h host) Room(scores int64) int64 { return h.room(costOf(h.info).prompts(scores)) }

@@ -703,7 +703,7 @@ func TestSpecProblems(t *testing.T) {
 		spoil    func(dir string) error
 		want     []string
 	}{
-		{name: "family", model: eligen.Model{Family: "sd"}, want: []string{`no model family "sd"`, "flux and nano"}},
+		{name: "family", model: eligen.Model{Family: "sd"}, want: []string{`no model family "sd"`, "flux, nano and qwen"}},
 		{name: "dtype", model: eligen.Model{Family: "nano", DType: "bfloat16"}, want: []string{"float32 only", "eligen backend install xla:cpu"}},
 		{name: "no weights", model: eligen.Model{Family: "flux"}, want: []string{"no weights of its own"}},
 		{name: "no folder", model: eligen.Model{Family: "flux", Path: "nowhere"}, want: []string{"There is no nowhere"}},

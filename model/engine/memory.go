@@ -47,8 +47,16 @@ var (
 	}
 )
 
+// cudaCost is of a card's memory. It is what XLA's compiler plans for described cards (bench/cuda): scores of a
+// fused attention are none, programs are compiled elsewhere, and no weight becomes float32. program, CUDA's own
+// share and cuDNN's workspaces, is not measured yet.
+var cudaCost = cost{program: 700 << 20, decode: channels{2.5, 0}, encode: channels{3, 0}, perToken: 20 << 10, text: 1}
+
 func costOf(i backend.Info) cost {
-	if i.Plugin != "" {
+	switch {
+	case i.CUDA():
+		return cudaCost
+	case i.Plugin != "":
 		return xlaCost
 	}
 	return goCost

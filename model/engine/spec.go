@@ -87,7 +87,7 @@ func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 	}
 	if !s.Together && whole > e.keepBytes() {
 		s.Stream = func(room int64) eligen.Streamed {
-			return streamed(dit.Plan(scopes, r.Transformer.StepWeight, room, false))
+			return streamed(dit.Plan(scopes, r.Transformer.StepWeight, room, e.info.CUDA()))
 		}
 		s.Transformer = s.Stream(0).Held // Lean: modulations are gone before the first step
 	}
@@ -96,7 +96,7 @@ func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 			if room > 0 {
 				room = max(1, room-prompt)
 			}
-			x := streamed(r.Encoders.Plan(room, false))
+			x := streamed(r.Encoders.Plan(room, e.info.CUDA()))
 			x.Held += prompt
 			return x
 		}

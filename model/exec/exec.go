@@ -22,6 +22,7 @@ import (
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/regional"
 	"github.com/eligen/eligen/model/rows"
 )
 
@@ -265,6 +266,7 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 	for i, shape := range inputs {
 		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
+	regional.Infer(p.graph)
 	b := building{p, s, g.Scope, map[string]*graph.Node{}}
 	out := g.Build(b.weight, in)
 	if err := p.graph.Compile(out...); err != nil {

@@ -155,6 +155,9 @@ type Host interface {
 	// Lean reports whether a store's weights take so much memory that those which are done
 	// with should go at once.
 	Lean(s *exec.Store) bool
+	// Unpacks reports whether a store's weights are held as they are computed with, if they fit, though its
+	// files store them in fewer bits.
+	Unpacks(s *exec.Store) bool
 	// Room returns how many bytes a prompt's encoder may hold that computes so many attention
 	// scores; 0 is no limit.
 	Room(scores int64) int64

@@ -79,7 +79,7 @@ func (p *DiT) Begin(ctx context.Context, h family.Host, w family.Work) (sample.B
 	if t.Store, err = w.Store(); err != nil {
 		return nil, nil, err
 	}
-	t.Lean, t.Room = h.Lean(t.Store), w.Room
+	t.Lean, t.Packed, t.Room = h.Lean(t.Store), !h.Unpacks(t.Store), w.Room
 	return t.Begin(ctx, w.Denoise)
 }
 

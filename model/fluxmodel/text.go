@@ -136,7 +136,7 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 		return nil, err
 	}
 	if encode.ByLayers(p.T5) {
-		plan := p.plan(encoders.T5Store, h.Room(p.Scores(as.Length)), !h.Lean(encoders.T5Store))
+		plan := p.plan(encoders.T5Store, h.Room(p.Scores(as.Length)), h.Unpacks(encoders.T5Store))
 		if err := encoders.T5Store.Stream(plan, p.scopes(), every); err != nil {
 			return nil, err
 		}

@@ -31,8 +31,9 @@ type Transformer struct {
 
 	// Lean frees weights that the steps don't need before the first of them: the
 	// modulations' are a quarter of FLUX.1, and are used once a picture.
-	Lean bool
-	Room int64 // bytes that weights of steps may take; 0 is no limit. Blocks that don't fit pass through
+	Lean   bool
+	Packed bool  // weights of fewer bits in the files are held as they are stored, and decoded in each step
+	Room   int64 // bytes that weights of steps may take; 0 is no limit. Blocks that don't fit pass through
 	// Later are graphs that will be wanted after this, to be compiled along with
 	// the steps'.
 	Precompile []exec.CompileRequest
@@ -115,7 +116,7 @@ func (t *Transformer) ready(positive, negative *branch) error {
 		}
 	}
 	scopes := Scopes(t.Config)
-	plan := t.Store.Plan(scopes, StepWeight, t.Room, !t.Lean)
+	plan := t.Store.Plan(scopes, StepWeight, t.Room, !t.Packed)
 	if err := t.Store.Stream(plan, scopes, StepWeight); err != nil {
 		return err
 	}

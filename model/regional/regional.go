@@ -45,6 +45,7 @@ type Group struct {
 	valid   *Node // [B,N,K] float32, 0 for padding
 	logits  *Node // [B,N,1,1] float32, of strengths; or nil
 	padding *Node // [B,N,Te] float32, Never where a row is no text; or nil
+	lengths *Node // [B,N] int32, of text, where there is padding
 }
 
 // NewGroup returns a group. tokens [B,N,K] are the image tokens of each region, padded with the
@@ -71,7 +72,7 @@ func (g Group) Padded(lengths *Node) Group {
 	d := lengths.Shape().Dimensions
 	at := Iota(lengths.Graph(), shapes.Make(dtypes.Int32, d[0], d[1], g.te), 2)
 	over := GreaterOrEqual(at, BroadcastToDims(Reshape(lengths, d[0], d[1], 1), d[0], d[1], g.te))
-	g.padding = MulScalar(ConvertDType(over, dtypes.Float32), Never)
+	g.padding, g.lengths = MulScalar(ConvertDType(over, dtypes.Float32), Never), lengths
 	return g
 }
 
@@ -114,7 +115,7 @@ func Attend(groups []Group, txt, img QKV, wantText bool) (txtOut, imgOut *Node) 
 			return Reshape(x, d[0], g.n, g.te, d[2], d[3])
 		}
 		e := QKV{K: cut(entity.K), V: cut(entity.V)}
-		o, l := Attention(Gather(img.Q, g.rows), e.K, e.V, g.ofText(), true) // [B,N,K,H,HeadDim], [B,N,K,H]
+		o, l := g.attend(Gather(img.Q, g.rows), e.K, e.V) // [B,N,K,H,HeadDim], [B,N,K,H]
 		if g.logits != nil {
 			l = Add(l, g.logits)
 		}
@@ -130,6 +131,14 @@ func Attend(groups []Group, txt, img QKV, wantText bool) (txtOut, imgOut *Node) 
 		txtOut = MergeHeads(Concatenate(append(texts, globalText), 1))
 	}
 	return txtOut, imgOut
+}
+
+// attend returns attention of regions' queries over their entities' text.
+func (g Group) attend(q, k, v *Node) (o, l *Node) {
+	if g.padding != nil && fuses(q) {
+		return fused(q, k, v, g.lengths)
+	}
+	return Attention(q, k, v, g.ofText(), true)
 }
 
 // ofText returns the bias of text keys, [B,N,1,1,Te]; nil where none is padding.
@@ -167,6 +176,13 @@ func Joint(txt, img QKV, mask *Node, wantText bool) (txtOut, imgOut *Node) {
 // [B,N·Te,H,HeadDim].
 func (g Group) text(e, img QKV) *Node {
 	d := g.valid.Shape().Dimensions
+	if g.padding == nil && fuses(e.Q) {
+		// The tokens of a region come before its padding, which is a length then.
+		o, _ := fused(e.Q, Concatenate([]*Node{e.K, Gather(img.K, g.rows)}, 2), Concatenate([]*Node{e.V, Gather(img.V, g.rows)}, 2),
+			AddScalar(ReduceSum(g.valid, -1), float64(g.te)))
+		s := o.Shape().Dimensions
+		return Reshape(o, s[0], s[1]*s[2], s[3], s[4])
+	}
 	own := g.padding
 	if own == nil {
 		own = Zeros(g.valid.Graph(), shapes.Make(dtypes.Float32, d[0], d[1], g.te))
@@ -219,8 +235,11 @@ var AtOnce = 64 << 20
 // Attention returns softmax(q·kᵀ/√HeadDim + bias)·v for q [..,Sq,H,HeadDim]
 // and k, v [..,Sk,H,HeadDim]; bias, which may be nil, broadcasts to [..,H,Sq,Sk].
 // With wantLog it also gives the logarithm of the sum of the exponentials,
-// [..,Sq,H] float32. Long sequences go in chunks of queries.
+// [..,Sq,H] float32. Long sequences go in chunks of queries, unless they go through one kernel.
 func Attention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
+	if bias == nil && fuses(q) {
+		return fused(q, k, v, nil)
+	}
 	r := q.Rank()
 	rows := make([]int, r) // [..,S,H,D] ↔ [..,H,S,D]
 	for i := range rows {

@@ -92,7 +92,7 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 	if err != nil {
 		return nil, err
 	}
-	plan := s.Plan(p.scopes(), every, h.Room(p.Scores(as.Length)), !h.Lean(s))
+	plan := s.Plan(p.scopes(), every, h.Room(p.Scores(as.Length)), h.Unpacks(s))
 	if err := s.Stream(plan, p.scopes(), every); err != nil {
 		return nil, err
 	}

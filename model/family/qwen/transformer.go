@@ -93,7 +93,7 @@ func (p *DiT) Begin(ctx context.Context, h family.Host, w family.Work) (sample.B
 	if t.Store, err = w.Store(); err != nil {
 		return nil, nil, err
 	}
-	t.Lean = h.Lean(t.Store)
+	t.Lean, t.Packed = h.Lean(t.Store), !h.Unpacks(t.Store)
 	return t.Begin(ctx, w.Denoise)
 }
 
@@ -105,6 +105,7 @@ type Transformer struct {
 
 	Context []tensor.Tensor // latents [C,h,w] of pictures that are seen along, as Qwen-Image's in-context LoRAs do
 
+	Packed     bool  // weights of fewer bits in the files are held as they are stored
 	Lean       bool  // weights that the steps don't need go before the first of them
 	Room       int64 // bytes that weights of steps may take; 0 is no limit
 	Precompile []exec.CompileRequest
@@ -170,7 +171,7 @@ func (t *Transformer) ready(ctx context.Context, d eligen.Denoise, sides []*bran
 			return err
 		}
 	}
-	plan := t.Store.Plan(scopes(t.Config), stepWeight, t.Room, !t.Lean)
+	plan := t.Store.Plan(scopes(t.Config), stepWeight, t.Room, !t.Packed)
 	if err := t.Store.Stream(plan, scopes(t.Config), stepWeight); err != nil {
 		return err
 	}
