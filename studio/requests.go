@@ -15,12 +15,13 @@ import (
 
 // An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind    string   `json:"kind"`    // "change", "text", "words", "undo", "redo"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "undo", "redo"
 	Name    string   `json:"name"`    // for undo: "move entity.duck"
 	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
 	Text    string   `json:"text"`    // the whole text
 	Base    string   `json:"base"`    // version that Text was made of
 	Words   string   `json:"words"`   // what to change
+	Picture string   `json:"picture"` // digest of the one whose values are restored
 }
 
 // A Change is a change of one value or block.
@@ -119,6 +120,8 @@ func (s *Server) change(e Edit) error {
 	switch e.Kind {
 	case "words":
 		return s.refine(e)
+	case "restore":
+		return s.restore(e)
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":
@@ -182,14 +185,15 @@ func (s *Server) refine(e Edit) error {
 // control starts and stops runs.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
-		Do string `json:"do"`
+		Do    string   `json:"do"`
+		Seeds []uint64 `json:"seeds"` // of "start": a picture of each in place of the scene's own
 	}
 	if !decode(w, r, &order, maxBody) {
 		return
 	}
 	switch order.Do {
 	case "start":
-		s.start()
+		s.start(order.Seeds)
 	case "stop":
 		s.stop()
 	default:

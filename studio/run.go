@@ -64,8 +64,9 @@ func (r *runner) snapshot() RunState {
 	return out
 }
 
-// start begins a run, or asks for one behind that which runs.
-func (s *Server) start() {
+// start begins a run, or asks for one behind that which runs. Several seeds make a picture of each, for the
+// store alone.
+func (s *Server) start(seeds []uint64) {
 	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,11 +75,11 @@ func (s *Server) start() {
 		go s.tell()
 		return
 	}
-	s.begin()
+	s.begin(seeds)
 }
 
 // begin starts a run. The runner is locked.
-func (s *Server) begin() {
+func (s *Server) begin(seeds []uint64) {
 	text := s.doc.view().text
 	ctx, cancel := context.WithCancel(context.Background())
 	s.run.cancel, s.run.progress, s.run.renders, s.run.pictures = cancel, eligen.Progress{}, nil, map[string][]byte{}
@@ -86,21 +87,23 @@ func (s *Server) begin() {
 	s.run.state = RunState{Running: true, Version: versionOf(text)}
 	s.working.Go(func() {
 		defer cancel()
-		s.make(ctx, text)
+		s.make(ctx, text, seeds)
 	})
 }
 
 // make plans a text and makes its pictures.
-func (s *Server) make(ctx context.Context, text []byte) {
+func (s *Server) make(ctx context.Context, text []byte, seeds []uint64) {
 	s.tell()
 	began := time.Now()
 	request := s.request
-	request.Input = s.input(text)
+	request.Input, request.Seeds = s.input(text), seeds
 	p, warnings, err := s.app.Plan(ctx, request)
 	if err == nil {
 		s.know(p)
 		s.run.expect(p)
-		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event, Previews: s.preview})
+		_, err = s.app.Apply(ctx, p, app.Run{
+			Warnings: warnings, Events: s.event, Previews: s.preview, Unwritten: len(seeds) > 0,
+		})
 	}
 	r := s.run
 	r.mu.Lock()
@@ -113,7 +116,7 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	s.tell()
 	s.plan()
 	if again {
-		s.start()
+		s.start(nil)
 	}
 }
 

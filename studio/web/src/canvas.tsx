@@ -150,7 +150,7 @@ export function Canvas() {
           {s.tool === 'brush' && only(s) && <Brush key={only(s)!.address} s={s} r={r} e={only(s)!} />}
         </div>
       )}
-      {!r && <p class="empty">The scene has no render yet.</p>}
+      {!r && s.scene && <p class="empty">The scene has no render yet.</p>}
       {r && <Readout s={s} r={r} at={at} />}
     </div>
   );
@@ -300,7 +300,7 @@ function Latest({ s, r }: { s: State; r: Render }) {
   return (
     <>
       <img src={url} alt={preview ? `Preview of step ${preview.step}` : `The latest picture of ${r.address}`} draggable={false} />
-      {preview && <span class="badge" style={{ left: '8px', top: '8px' }}>Step {preview.step} of {preview.of}, a preview</span>}
+      {preview && <span class="badge" style={{ left: 0, top: '-28px' }}>Step {preview.step} of {preview.of}, a preview</span>}
     </>
   );
 }
