@@ -56,7 +56,8 @@ func (s *Server) history(w http.ResponseWriter, _ *http.Request) {
 	out := []PastRun{}
 	for i, r := range runs {
 		past := PastRun{
-			Name: r.Name, Began: r.Began.Format(time.RFC3339), Seconds: r.Seconds, State: r.State, Kept: r.Stages[eligen.Cached], Made: []PastPicture{},
+			Name: r.Name, Began: r.Began.Format(time.RFC3339), Seconds: r.Seconds, State: r.State, Kept: r.Stages[eligen.Cached],
+			Made: []PastPicture{},
 		}
 		for _, n := range r.Stages {
 			past.Stages += n

@@ -52,7 +52,7 @@ func TestHistory(t *testing.T) {
 	x.until("document.querySelectorAll('.pair img').length == 2")
 	x.shot("history-side")
 	x.click("#mode-difference")
-	x.until("document.querySelector('.cmp.one > img')?.src.includes('/api/difference') && document.querySelector('.cmp.one > img').naturalWidth == 256")
+	x.until("(i => i?.src.includes('/api/difference') && i.naturalWidth == 256)(document.querySelector('.cmp.one > img'))")
 	x.shot("history-difference")
 	x.click("#restore")
 	x.saved(func(s string) bool { return s == harbor })

@@ -267,7 +267,8 @@ func (r *restoring) add(was eligen.Entity) {
 		r.left = append(r.left, was.Address+", whose mask is in a picture")
 		return
 	}
-	block := fmt.Sprintf("entity %q {\nprompt = %s\n%s = %s\n", strings.TrimPrefix(was.Address, "entity."), edit.Quote(was.Prompt), attribute, text)
+	name := strings.TrimPrefix(was.Address, "entity.")
+	block := fmt.Sprintf("entity %q {\nprompt = %s\n%s = %s\n", name, edit.Quote(was.Prompt), attribute, text)
 	if was.Strength != 1 {
 		block += "strength = " + plainNumber(was.Strength) + "\n"
 	}

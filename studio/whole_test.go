@@ -82,7 +82,8 @@ func TestKilled(t *testing.T) {
 		_ = c.Wait()
 		killed++
 		text, err := os.ReadFile(file)
-		if _, ds := dsl.Format(file, text); err != nil || ds.HasErrors() || len(text) < len(long)-8 || !bytes.HasSuffix(text, []byte("file long\n")) {
+		_, ds := dsl.Format(file, text)
+		if err != nil || ds.HasErrors() || len(text) < len(long)-8 || !bytes.HasSuffix(text, []byte("file long\n")) {
 			torn++
 		}
 	}
@@ -94,7 +95,8 @@ func TestKilled(t *testing.T) {
 // write edits a scene as fast as it can, until it is killed.
 func write(t *testing.T, file string) {
 	a := app.New(app.Options{Folder: t.TempDir()})
-	s, err := studio.New(studio.Options{App: a, Request: app.PlanRequest{Input: app.Input{Path: file}, Engine: "paint"}, Token: strings.Repeat("t", 32)})
+	request := app.PlanRequest{Input: app.Input{Path: file}, Engine: "paint"}
+	s, err := studio.New(studio.Options{App: a, Request: request, Token: strings.Repeat("t", 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
