@@ -26,7 +26,8 @@ type Edit struct {
 
 // A Change is a change of one value or block.
 type Change struct {
-	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem".
+	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem"; of
+	// a polygon's points "addpoint", "removepoint".
 	Kind      string   `json:"kind"`
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
@@ -35,7 +36,7 @@ type Change struct {
 	Quote     bool     `json:"quote"`
 	Replace   bool     `json:"replace"` // what is worked out may be overwritten
 	Text      string   `json:"text"`    // the block or the object to add
-	Item      int      `json:"item"`    // of a list of objects
+	Item      int      `json:"item"`    // of a list of objects, or of points
 	Part      string   `json:"part"`    // of an item; without a value it is removed
 }
 
@@ -164,6 +165,13 @@ func (c Change) apply(text *edit.Text) ([]byte, error) {
 		return text.Remove(c.Block)
 	case "item":
 		return text.SetItem(c.Block, c.Attribute, c.Item, c.Part, value, c.Replace)
+	case "addpoint":
+		if len(c.Numbers) != 2 {
+			return nil, errors.New("a point has two numbers")
+		}
+		return text.AddPoint(c.Block, c.Attribute, c.Item, [2]string(c.Numbers))
+	case "removepoint":
+		return text.RemovePoint(c.Block, c.Attribute, c.Item)
 	case "additem":
 		return text.AddItem(c.Block, c.Attribute, c.Item, c.Text)
 	case "removeitem":

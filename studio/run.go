@@ -53,6 +53,7 @@ type runner struct {
 	sent     time.Time
 	runs     int                 // that were started
 	renders  map[string][]string // of the run's plan, by the stages whose steps have previews
+	frames   map[string][]Frame  // of its clips, by the stages that make their pictures
 	pictures map[string][]byte   // of the previews by their URL, PNG
 }
 
@@ -159,11 +160,19 @@ func (s *Server) event(e eligen.Event) {
 	r.mu.Lock()
 	r.progress.Add(e)
 	r.advance(e)
+	var frames []Frame
+	if e.Type == eligen.Done {
+		frames = r.frames[e.Stage]
+	}
 	late := time.Since(r.sent) > pace
 	if late {
 		r.sent = time.Now()
 	}
 	r.mu.Unlock()
+	for _, f := range frames {
+		s.show(f.digest)
+		s.hub.send("frame", f)
+	}
 	if late {
 		s.tell()
 	}
@@ -192,9 +201,16 @@ func (r *runner) expect(p *app.Plan) {
 			}
 		}
 	}
+	frames := map[string][]Frame{}
+	for render, list := range framesOf(p) {
+		for n, at := range list {
+			stage := p.Stages[at]
+			frames[stage.Name] = append(frames[stage.Name], Frame{render, n, resultURL(stage.Digest), stage.Digest})
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.renders = renders
+	r.renders, r.frames = renders, frames
 }
 
 // preview takes the picture of a step. Those of the render's stage before go, and of many renders the oldest.
@@ -276,6 +292,7 @@ type PlanState struct {
 	Changes  []string            `json:"changes"`
 	Values   []app.Values        `json:"values"`
 	Pictures map[string]Picture  `json:"pictures"` // by render
+	Frames   map[string][]string `json:"frames"`   // of clips, by render: addresses of those that are made
 }
 
 // A StageState is a stage of a plan.
@@ -331,7 +348,7 @@ func (s *Server) planned() *PlanState {
 // outlook plans the document's text.
 func (s *Server) outlook(ctx context.Context) *PlanState {
 	text := s.doc.view().text
-	out := &PlanState{Version: versionOf(text), Pictures: s.pictures()}
+	out := &PlanState{Version: versionOf(text), Pictures: s.pictures(), Frames: map[string][]string{}}
 	request := s.request
 	request.Input = s.input(text)
 	p, warnings, err := s.app.Plan(ctx, request)
@@ -361,6 +378,16 @@ func (s *Server) forecast(ctx context.Context, p *app.Plan, out *PlanState) erro
 		if out.Seconds += state.Seconds; len(out.Stages) < mostStages {
 			out.Stages = append(out.Stages, state)
 		}
+	}
+	for render, list := range framesOf(p) {
+		urls := make([]string, len(list))
+		for n, at := range list {
+			if d := p.Stages[at].Digest; known.Cached(d) {
+				s.show(d)
+				urls[n] = resultURL(d)
+			}
+		}
+		out.Frames[render] = urls
 	}
 	for _, r := range p.Renders {
 		out.Memory = max(out.Memory, r.Memory)

@@ -199,6 +199,10 @@ export function listen(): void {
     if (!state.drag || state.scene?.version !== scene.version) take(scene);
   });
   on<Plan>('plan', plan => set({ plan, planning: state.scene?.version !== plan.version }));
+  on<{ render: string; index: number; url: string }>('frame', f => {
+    const plan = state.plan, list = plan?.frames[f.render];
+    if (plan && list) set({ plan: { ...plan, frames: { ...plan.frames, [f.render]: list.map((u, i) => (i === f.index ? f.url : u)) } } });
+  });
   on<Run>('run', run => set({ run }));
   events.onopen = () => {
     known = -1; // a server that was started again counts from the beginning

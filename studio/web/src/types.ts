@@ -43,7 +43,7 @@ interface Values {
 }
 export interface Plan {
   version: string; problems: Diagnostic[]; failed: boolean; stages: StageState[]; missing: number; seconds: number; memory: number;
-  changes: string[]; values: Values[]; pictures: Record<string, Picture>;
+  changes: string[]; values: Values[]; pictures: Record<string, Picture>; frames: Record<string, string[]>;
 }
 export interface Preview { renders: string[]; stage: string; step: number; of: number; url: string }
 export interface Run {
@@ -57,7 +57,7 @@ export interface Edit {
   kind: 'change' | 'text' | 'words' | 'restore' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
-  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
+  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
   replace?: boolean; text?: string;
 }
 export interface PastPicture {
