@@ -41,7 +41,7 @@ func loraFile(t *testing.T, format string, seed uint64, rank int, which func(mod
 		factors = append(factors, f)
 	}
 	path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.safetensors", format, seed))
-	modeltest.WriteFile(t, path, func(b *bytes.Buffer) error { return lora.Write(b, format, nil, factors...) })
+	modeltest.WriteLoRA(t, path, format, factors...)
 	return path
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/weights"
 )
 
@@ -27,6 +28,16 @@ func WriteFile(t testing.TB, path string, write func(*bytes.Buffer) error) {
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// WriteLoRA writes factors as a file of float32 in a format.
+func WriteLoRA(t testing.TB, path, format string, factors ...lora.Factor) {
+	t.Helper()
+	named, err := lora.Named(format, factors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	WriteFile(t, path, func(b *bytes.Buffer) error { return tensor.Write(b, map[string]string{"format": "pt"}, named...) })
 }
 
 // A transformer with one block of each kind, and an IP-Adapter for it.
