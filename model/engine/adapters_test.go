@@ -219,6 +219,26 @@ func TestLoRAInEightBits(t *testing.T) {
 	}
 }
 
+// A LoRA's factors take what they have in the file where they lie beside the weights, in the dtype of those.
+func TestFactorsAreCounted(t *testing.T) {
+	path := loraFile(t, lora.Kohya, 23, 2, every)
+	c := modeltest.Open(t, path)
+	want := int64(0)
+	for _, info := range c.Tensors() {
+		if len(info.Shape) == 2 {
+			want += 4 * int64(weights.Elements(info.Shape))
+		}
+	}
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
+	spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := spec.Traits[0].Beside; got != want || want == 0 {
+		t.Errorf("factors take %d bytes, want %d", got, want)
+	}
+}
+
 // A scene is told what of its LoRA acts on nothing, at the LoRA's line.
 func TestSpecSaysWhatALoRALacks(t *testing.T) {
 	source := loraFile(t, lora.Kohya, 22, 2, every)
