@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/weights"
@@ -46,6 +48,19 @@ var (
 		LatentChannels: 4}
 	SmallIP = flux.IPConfig{ImageDim: 5, Hidden: 7, Tokens: 3, TokenDim: 6, Dim: 16, Blocks: 2}
 )
+
+// GoRunner returns what runs graphs on the Go backend until a test ends.
+func GoRunner(t testing.TB) *exec.Runner {
+	t.Helper()
+	be, _, err := backend.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := exec.NewRunner(be)
+	t.Cleanup(be.Finalize)
+	t.Cleanup(r.Finalize)
+	return r
+}
 
 // RandomCheckpoint returns a checkpoint in memory with the weights of a list.
 func RandomCheckpoint(t *testing.T, list []weights.Weight) *weights.Checkpoint {
