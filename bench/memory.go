@@ -207,10 +207,22 @@ func (c memoryCase) files(dir string) error {
 	}
 	if folder := filepath.Join(dir, c.folder()); c.family() == "flux" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			if err := removeFlux(dir); err != nil {
+				return err
+			}
 			return writeFlux(folder, c.flux, slices.Contains(c.more, "random"), c.form())
 		}
 	}
 	return nil
+}
+
+// removeFlux removes the weights of other cases: each form of the whole takes tens of gigabytes.
+func removeFlux(dir string) error {
+	list, err := filepath.Glob(filepath.Join(dir, "flux-*"))
+	for _, folder := range list {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	return err
 }
 
 // writePicture writes a picture of a side.
