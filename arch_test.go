@@ -119,9 +119,9 @@ var shared = map[string]string{
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts studio cmd",
-	"words":     "app dsl planner model farm",
+	"words":     "app dsl draft layouts planner model farm hub cmd",
 	"tensor":    "eligen runtime stage model train app bench",
-	"sha":       "eligen stage runtime store fetch train dataset farm",
+	"sha":       "eligen stage runtime store fetch hub train dataset farm",
 	"codes":     "eligen cmd app dsl", // the root too: a diagnostic has its code from the start
 }
 

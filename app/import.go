@@ -128,6 +128,11 @@ func (m *ImportedLayout) Save(path string, replace bool) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	if !replace {
+		if _, err := os.Lstat(path); err == nil { // before a mask is written
+			return fmt.Errorf("%s is there already: --force replaces it", path)
+		}
+	}
 	for name, data := range m.Files {
 		to := filepath.Join(folder, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {

@@ -328,7 +328,7 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			moved[m.Render] = m
 		}
 	}
-	motions := planner.Motions(p)
+	motions, told := planner.Motions(p), map[string]bool{}
 	for _, now := range planner.Resolved(p) {
 		changes := []string{now.Render + ": new"}
 		if old, ok := last[now.Render]; ok {
@@ -336,7 +336,8 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			changes = append(changes, planner.MotionChanges(moved[now.Render], motions[now.Render])...)
 		}
 		for _, change := range changes {
-			if !slices.Contains(known.Changes, change) { // renders share entities
+			if !told[change] { // renders share entities
+				told[change] = true
 				known.Changes = append(known.Changes, change)
 			}
 		}

@@ -80,6 +80,7 @@ type printer struct {
 	known Known
 	view  View
 	asked map[string]eligen.PlannedRender
+	fresh map[string]bool // known.Changes, once they were asked for
 }
 
 // wrap writes a line, and below it what is too long for it.

@@ -64,7 +64,7 @@ func TestExamplesCanBeTyped(t *testing.T) {
 			}
 			all := words.FindAllString(line, -1)
 			for i, w := range all {
-				if i > 0 && slices.Contains([]string{">", "--out", "-o"}, all[i-1]) {
+				if i > 0 && slices.Contains([]string{">", "--out", "-o", "--scene"}, all[i-1]) {
 					written = append(written, w)
 				}
 				if !strings.HasSuffix(w, ".hcl") || strings.HasPrefix(w, `"`) || strings.HasPrefix(w, "-") || slices.Contains(written, w) {

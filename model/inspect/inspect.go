@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/detect"
 	"github.com/eligen/eligen/model/exec"
 	fluxfamily "github.com/eligen/eligen/model/family/flux"
@@ -263,7 +264,7 @@ func (r Report) write(b *strings.Builder, indent string) {
 	for _, d := range slices.Sorted(maps.Keys(r.DTypes)) {
 		types = append(types, fmt.Sprintf("%d %s", r.DTypes[d], d))
 	}
-	fmt.Fprintf(b, "%stensors     %d (%s) in %d files, %s\n", indent, r.Tensors, strings.Join(types, ", "), r.Files, weights.Bytes(r.Bytes))
+	fmt.Fprintf(b, "%stensors     %d (%s) in %d files, %s\n", indent, r.Tensors, strings.Join(types, ", "), r.Files, words.Bytes(r.Bytes))
 	fmt.Fprintf(b, "%sparameters  %s\n", indent, thousands(r.Parameters))
 	if r.Config != nil {
 		fmt.Fprintf(b, "%sconfig      %s\n", indent, exec.ConfigName(r.Config))

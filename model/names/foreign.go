@@ -16,7 +16,7 @@ type foreigner struct {
 var foreigners = []foreigner{
 	{"FLUX.1 quantised by nunchaku (SVDQuant; its layers have a qweight)", []string{".qweight", ".wscales"}},
 	{"quantised by GPTQ or AWQ (its layers have a qweight)", []string{".qweight", ".qzeros"}},
-	{"quantised by optimum-quanto (weight._data)", []string{".weight._data"}},
+	{"quantised by optimum-quanto to 4 or 2 bits (weight._shift)", []string{".weight._data", ".weight._shift"}},
 	{"quantised by bitsandbytes to 8 bits (LLM.int8, SCB)", []string{".SCB"}},
 	{"Chroma", []string{"distilled_guidance_layer."}},
 	{"FLUX.2", []string{"double_stream_modulation_img."}},

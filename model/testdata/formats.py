@@ -291,4 +291,27 @@ def tables():
     (OUT / "table_fp8" / "case.json").write_text(json.dumps(doc) + "\n")
 
 
-checkpoints(), ggufs(), tables()
+def quanto():
+    """optimum-quanto's int8 and fp8, under diffusers' names: a scale a row beside the weight, which its own name follows."""
+    w, d = transformer(16, 1, 1, 12, 10)
+    parts, join = diffusers(w)
+    file, want = {}, {}
+    for i, (n, x) in enumerate(parts.items()):
+        if x.dim() != 2 or "block" not in n:
+            file[n] = x.to(torch.bfloat16)
+            want[n] = file[n].float()
+            continue
+        most, to = (127, torch.int8) if i % 4 else (448, FP8)
+        scale = (x.abs().amax(dim=1, keepdim=True) / most).to(torch.bfloat16)
+        q = (x / scale.float()).clamp(-most, most)
+        file[n + "._data"], file[n + "._scale"] = q.round().to(to) if i % 4 else q.to(to), scale
+        want[n] = file[n + "._data"].float() * scale.float()
+        for end in "input_scale", "output_scale":
+            file[n.removesuffix("weight") + end] = torch.tensor(1.0)
+    path = folder("quanto") / "transformer"
+    path.mkdir(exist_ok=True)
+    save_file(file, path / "diffusion_pytorch_model.safetensors")
+    case("quanto", "transformer", "optimum-quanto's int8 and fp8, with a scale a row", {"transformer": d}, {"transformer": join(want)})
+
+
+checkpoints(), ggufs(), tables(), quanto()

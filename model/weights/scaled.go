@@ -44,6 +44,9 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 	for _, e := range all {
 		have[e.info.Name] = true
 	}
+	if err := rename(all, have); err != nil {
+		return nil, err
+	}
 	beside := map[string]companions{}
 	var out []entry
 	for _, e := range all {
@@ -84,6 +87,19 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 		refused.add(strings.TrimSuffix(name, ".weight"), out[i].apply(with, note))
 	}
 	return out, refused.err()
+}
+
+// rename takes from weights' names what a library puts behind them.
+func rename(all []entry, have map[string]bool) error {
+	for i := range all {
+		file := all[i].info.Name
+		name := names.Whole(file, func(name string) bool { return have[name] })
+		if name != file && have[name] {
+			return fmt.Errorf("%s: it is stored twice, as %s too", name, file)
+		}
+		all[i].info.Name, have[name] = name, true
+	}
+	return nil
 }
 
 // noteOf returns what a header says of a layer, whose prefix it may leave out.
@@ -148,7 +164,7 @@ func (e *entry) apply(with companions, note settings) error {
 		rows = e.info.Shape[0]
 	}
 	switch {
-	case !tensor.IsFloat(scale.info.DType) || n == 0 || n != 1 && n != rows:
+	case !tensor.IsFloat(scale.info.DType) || n == 0 || n != 1 && (n != rows || scale.info.Shape[0] != rows):
 		return fmt.Errorf("its scale is %s%v, of a weight of %v: eligen reads one number, or one a row",
 			scale.info.DType, scale.info.Shape, e.info.Shape)
 	case of.n > 0:
