@@ -142,7 +142,7 @@ func (s *Server) writeScene(ctx context.Context, _ *sdk.CallToolRequest, in writ
 type importArg struct {
 	Path       string                `json:"path" jsonschema:"the layout's file, from the folder"`
 	Out        string                `json:"out,omitempty" jsonschema:"a new file to write the scene to; without it, the text comes back"`
-	Convention string                `json:"convention,omitempty" jsonschema:"how boxes are written, such as yxyx/1000, corner/px; SR is RAG's grid"`
+	Convention string                `json:"convention,omitempty" jsonschema:"how boxes are written: yxyx/1000, corner/px, SR (RAG's grid)"`
 	Width      int                   `json:"width,omitempty" jsonschema:"of the canvas, where the file has none, and of the renders"`
 	Height     int                   `json:"height,omitempty"`
 	Words      []string              `json:"words,omitempty" jsonschema:"prompts of entities that have none, in their order"`
