@@ -86,12 +86,10 @@ eligen apply scenes/seven.hcl --engine paint`,
 	c.Flags().StringVar(&o.report, "report", "", "write what was made, and what failed, to `FILE` as JSON")
 	queueFlags(c.Flags())
 	c.Flags().IntVar(&o.priority, "priority", 0, "go before runs of a lower priority, `N`, in the queue")
-	c.MarkFlagsMutuallyExclusive("queue", "shard")
-	c.MarkFlagsMutuallyExclusive("queue", "cache-read-only")
-	c.MarkFlagsMutuallyExclusive("watch", "open")
-	c.MarkFlagsMutuallyExclusive("watch", "sign")
-	c.MarkFlagsMutuallyExclusive("watch", "replace")
-	c.MarkFlagsMutuallyExclusive("watch", "report")
+	for _, pair := range [][2]string{{"queue", "shard"}, {"queue", "cache-read-only"}, {"watch", "open"}, {"watch", "sign"},
+		{"watch", "replace"}, {"watch", "report"}} {
+		c.MarkFlagsMutuallyExclusive(pair[0], pair[1])
+	}
 	return c
 }
 
