@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/layouts"
 )
@@ -17,8 +18,9 @@ import (
 func TestExportComesBack(t *testing.T) {
 	a := app.New(app.Options{})
 	paths, err := filepath.Glob("../scenes/*.hcl")
-	if err != nil || len(paths) < 10 {
-		t.Fatal(err, len(paths))
+	more, also := filepath.Glob("../scenes/[fq]*/*.hcl") // of modules, which others call, no render is planned by itself
+	if paths = append(paths, more...); err != nil || also != nil || len(paths) < 30 {
+		t.Fatal(err, also, len(paths))
 	}
 	whole := map[string]int{}
 	for _, path := range paths {
@@ -45,11 +47,16 @@ func TestExportComesBack(t *testing.T) {
 					t.Errorf("%s, %s to %s: %s", path, l.Render, to, d)
 				}
 				whole[to] += len(l.Entities)
+				for _, en := range l.Entities {
+					if en.Region.Kind != "box" {
+						whole[to+" shapes"]++
+					}
+				}
 			}
 		}
 	}
 	for to, n := range whole {
-		if n < 20 {
+		if n < 20 && !strings.HasSuffix(to, "shapes") || n < 5 {
 			t.Errorf("%s: only %d entities were compared", to, n)
 		}
 	}
@@ -97,7 +104,11 @@ func differences(l app.Layout, s layouts.Scene, to, said string) string {
 			return fmt.Sprintf("entity %d has the prompt %v", i+1, got.Prompt)
 		}
 		if want.Region.Kind != "box" {
-			if (to == "ideogram4" || to == "flux3") && !strings.Contains(said, want.Address) {
+			if to != "ideogram4" && to != "flux3" {
+				if d := shapeDiffers(got, want, l.Size); d != "" {
+					return fmt.Sprintf("%s: %s", want.Address, d)
+				}
+			} else if !strings.Contains(said, want.Address) {
 				return want.Address + " is no box, and nothing was said of it"
 			}
 			continue
@@ -110,6 +121,39 @@ func differences(l app.Layout, s layouts.Scene, to, said string) string {
 				return fmt.Sprintf("%s is %v, of %v", want.Address, got.XYXY, want.Region.Numbers)
 			}
 		}
+	}
+	return ""
+}
+
+// shapeDiffers compares a region that is no box, as pixels of the render, with the polygon or mask that came back.
+func shapeDiffers(got layouts.Entity, want eligen.Entity, size eligen.Size) string {
+	pixels := want.Region.Sample(size, size)
+	n, x0, y0, x1, y1 := 0, size.W, size.H, 0, 0
+	for i, on := range pixels {
+		if x, y := i%size.W, i/size.W; on {
+			n, x0, y0, x1, y1 = n+1, min(x0, x), min(y0, y), max(x1, x+1), max(y1, y+1)
+		}
+	}
+	switch got.Kind {
+	case "mask":
+		around := []float64{float64(x0) / float64(size.W), float64(y0) / float64(size.H), float64(x1) / float64(size.W),
+			float64(y1) / float64(size.H)}
+		for k := range around {
+			if math.Abs(around[k]-got.XYXY[k]) > 0.0001 {
+				return fmt.Sprintf("the mask lies at %v, of %v", got.XYXY, around)
+			}
+		}
+		if share := float64(n) / float64(len(pixels)); math.Abs(share-got.Area) > 0.0001 {
+			return fmt.Sprintf("the mask has %g of the canvas, of %g", got.Area, share)
+		}
+	case "polygon":
+		for k, at := range got.Points {
+			if math.Abs(at[0]-want.Region.Numbers[2*k]) > 0.0001 || math.Abs(at[1]-want.Region.Numbers[2*k+1]) > 0.0001 {
+				return fmt.Sprintf("the polygon is %v, of %v", got.Points, want.Region.Numbers)
+			}
+		}
+	default:
+		return "it came back as a " + got.Kind
 	}
 	return ""
 }

@@ -40,7 +40,8 @@ type PlanRequest struct {
 // A Plan is what a request comes to, ready to be applied.
 type Plan struct {
 	*eligen.Plan
-	Scene *eligen.Scene // as the request chose from it
+	Scene *eligen.Scene // as the request chose from it; of several, the folder that they are in and no more
+	Left  []LeftOut     // of several scenes: those that aren't in the plan
 
 	request PlanRequest
 	engine  eligen.Engine
@@ -318,6 +319,9 @@ func (a *App) Graph(ctx context.Context, p *Plan, format string) (string, error)
 func past(store *file.Store, p *eligen.Plan) planner.Known {
 	history := store.History(p.Engine, p.Scene)
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
+	if len(p.Scenes) > 0 { // what has changed is asked of a scene
+		return planner.Known{Seconds: history.Seconds}
+	}
 	last, moved := map[string]still.Resolved{}, map[string]planner.Motion{}
 	for _, definition := range history.Definitions { // the newest come first
 		made, ok := recorded(definition)
@@ -328,7 +332,7 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			moved[m.Render] = m
 		}
 	}
-	motions := planner.Motions(p)
+	motions, told := planner.Motions(p), map[string]bool{}
 	for _, now := range planner.Resolved(p) {
 		changes := []string{now.Render + ": new"}
 		if old, ok := last[now.Render]; ok {
@@ -336,7 +340,8 @@ func past(store *file.Store, p *eligen.Plan) planner.Known {
 			changes = append(changes, planner.MotionChanges(moved[now.Render], motions[now.Render])...)
 		}
 		for _, change := range changes {
-			if !slices.Contains(known.Changes, change) { // renders share entities
+			if !told[change] { // renders share entities
+				told[change] = true
 				known.Changes = append(known.Changes, change)
 			}
 		}

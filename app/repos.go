@@ -1,15 +1,18 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/hub"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A RepoRequest says which files of a repository to fetch.
@@ -36,6 +39,7 @@ type RepoResult struct {
 	Gated    bool
 	Page     string
 	Folder   string // that holds all files by their names
+	Source   string // path that a scene names: the folder, one in it, or the one file of weights
 	Files    []RepoFile
 	Bytes    int64 // of all files
 	Missing  int64 // of those that were not there before
@@ -63,30 +67,27 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	if err != nil {
 		return RepoResult{}, err
 	}
-	if named, ok := eligen.ParseRepo(q.Repo); ok && (named.Revision != "" || named.File != "") { // as scenes name them
-		if q.Revision == "" {
-			q.Revision = named.Revision
-		}
-		if named.File != "" {
-			q.Files = append(slices.Clone(q.Files), named.File)
-		}
-		q.Repo = eligen.Repo{Hub: named.Hub, ID: named.ID}.String()
-	}
-	r, err := hub.ParseRepo(q.Repo)
+	r, named, err := repoNamed(q.Repo)
 	if err != nil {
-		return RepoResult{}, &InputError{Field: "repository", Problem: err.Error()}
+		return RepoResult{}, err
+	}
+	q.Revision = cmp.Or(q.Revision, named.Revision)
+	if named.File != "" {
+		q.Files = append(slices.Clone(q.Files), named.File)
 	}
 	info, err := client.Info(ctx, r, q.Revision)
 	if err != nil {
 		return RepoResult{}, err
 	}
-	family, names, err := a.filesOf(info, q.Files)
+	family, chosen, err := a.filesOf(info, q.Files)
 	if err != nil {
 		return RepoResult{}, err
 	}
+	names := chosen.files
 	p := hub.Pull{Info: info, Files: names, To: q.To, Check: q.Check, Plan: true}
 	planned, err := client.Pull(ctx, p, nil)
 	out := repoResult(info, family, names, planned)
+	out.Source = filepath.Join(out.Folder, filepath.FromSlash(chosen.open))
 	if err != nil || q.Dry {
 		return out, integrity(err)
 	}
@@ -103,6 +104,19 @@ func (a *App) PullRepo(ctx context.Context, q RepoRequest) (RepoResult, error) {
 	}
 	out.Network = made.Network
 	return out, integrity(err)
+}
+
+// repoNamed reads what a person calls a repository: as scenes do, with a revision and a file, or as hub.ParseRepo does.
+func repoNamed(s string) (hub.Repo, eligen.Repo, error) {
+	named, ok := eligen.ParseRepo(s)
+	if ok {
+		s = eligen.Repo{Hub: named.Hub, ID: named.ID}.String()
+	}
+	r, err := hub.ParseRepo(s)
+	if err != nil {
+		return r, named, &InputError{Field: "repository", Problem: err.Error()}
+	}
+	return r, named, nil
 }
 
 // integrity makes a damaged download an *IntegrityError.
@@ -133,13 +147,11 @@ func repoResult(info *hub.Info, family string, names []string, p hub.Pulled) Rep
 
 // hubClient returns a client of the hubs, by the environment.
 func (a *App) hubClient() (*hub.Client, error) {
-	settings, err := hub.SettingsFrom(func(name string) string {
-		if a.options.Env == nil {
-			return ""
-		}
-		v, _ := a.options.Env(name)
-		return v
-	})
+	if a.sources == nil {
+		settings, err := hub.SettingsFrom(func(string) string { return "" })
+		return &hub.Client{Settings: settings}, err
+	}
+	settings, err := a.sources.settings()
 	return &hub.Client{Settings: settings}, err
 }
 
@@ -157,7 +169,7 @@ func (e *ChoiceError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is no whole model of a family that eligen knows. Choose among its files with --file:\n", e.Repo)
 	for _, f := range e.Files[:min(len(e.Files), 40)] {
-		fmt.Fprintf(&b, "\n  %s  %s", f.Name, hub.Bytes(f.Size))
+		fmt.Fprintf(&b, "\n  %s  %s", f.Name, words.Bytes(f.Size))
 	}
 	if more := len(e.Files) - 40; more > 0 {
 		fmt.Fprintf(&b, "\n  and %d more", more)
@@ -166,77 +178,82 @@ func (e *ChoiceError) Error() string {
 }
 
 // filesOf returns the files of a repository that are asked for: those of the patterns, or those that a model
-// needs, or the one file of weights with what belongs to it.
-func (a *App) filesOf(info *hub.Info, patterns []string) (family string, names []string, err error) {
+// needs, or the weights with what belongs to them, by the rule of scenes' sources.
+func (a *App) filesOf(info *hub.Info, patterns []string) (family string, c choice, err error) {
 	all := info.Names()
 	if len(patterns) > 0 {
-		names, err = matching(info, all, patterns)
-		return "", names, err
+		c, err = matching(info, all, patterns)
+		return "", c, err
 	}
-	if family, names = a.options.Families.Wanted(all); names != nil {
-		return family, names, nil
+	if family, files := a.options.Families.Wanted(all); files != nil {
+		return family, choice{files: files}, nil
 	}
-	found := weightFiles(info.Files)
-	if len(found) != 1 {
-		return "", nil, &ChoiceError{info.Repo.String(), found}
-	}
-	for _, f := range info.Files {
-		dir, base := path.Split(f.Name)
-		same := dir == "" || dir == path.Dir(found[0].Name)+"/"
-		if f.Name == found[0].Name || same && (base == "adapter_config.json" || strings.HasPrefix(base, "LICENSE")) {
-			names = append(names, f.Name)
+	c, several := chooseWhole(all, "")
+	if len(c.files) == 0 && len(several) == 0 { // none is in the repository's own folder
+		if several = weightsAmong(all); len(several) == 1 {
+			c = choice{files: several, open: several[0]}
 		}
 	}
-	return "", names, nil
+	if len(c.files) == 0 {
+		return "", c, &ChoiceError{info.Repo.String(), filesNamed(info, several)}
+	}
+	for _, n := range all {
+		if strings.HasPrefix(n, "LICENSE") && !strings.Contains(n, "/") {
+			c.files = append(c.files, n)
+		}
+	}
+	return "", c, nil
 }
 
-// weightFiles returns the files of weights: in safetensors or GGUF where there are some, else those of PyTorch.
-func weightFiles(list []hub.File) (found []hub.File) {
-	for _, ends := range [][]string{{".safetensors", ".sft", ".gguf"}, {".bin", ".pt", ".pth", ".ckpt"}} {
-		for _, f := range list {
-			if slices.Contains(ends, strings.ToLower(path.Ext(f.Name))) {
-				found = append(found, f)
-			}
-		}
-		if found != nil {
-			return found
+func filesNamed(info *hub.Info, names []string) (list []hub.File) {
+	for _, n := range names {
+		if f, ok := info.File(n); ok {
+			list = append(list, f)
 		}
 	}
-	return nil
+	return list
 }
 
 // matching returns the files that are named, or match a pattern, in the order of the listing. A pattern that
-// ends with a slash is a folder.
-func matching(info *hub.Info, all, patterns []string) (names []string, err error) {
+// ends with a slash is a folder. A name is understood as a scene's source is: a folder's weights and settings, an
+// index with its shards.
+func matching(info *hub.Info, all, patterns []string) (c choice, err error) {
 	hit := map[string]bool{}
 	missing := &hub.NotFoundError{Repo: info.Repo, Revision: info.Revision}
 	for _, p := range patterns {
 		found := false
+		named, _ := chooseNamed(eligen.Repo{File: p}, all)
 		for _, n := range all {
 			ok, err := path.Match(p, n)
 			if err != nil {
-				return nil, &InputError{Field: "file", Value: p, Problem: "no pattern: close the bracket, or escape it with \\"}
+				return c, &InputError{Field: "file", Value: p, Problem: "no pattern: close the bracket, or escape it with \\"}
 			}
 			base, _ := path.Match(p, path.Base(n)) // *.json is that of all folders
 			base = base && strings.ContainsAny(p, "*?[")
-			if ok || n == p || base || strings.HasSuffix(p, "/") && strings.HasPrefix(n, p) {
+			if ok || base || slices.Contains(named.files, n) || strings.HasSuffix(p, "/") && strings.HasPrefix(n, p) {
 				hit[n], found = true, true
 			}
 		}
 		if !found {
 			missing.Files = append(missing.Files, p)
 		}
+		if known := slices.ContainsFunc(named.files, func(n string) bool { return slices.Contains(all, n) }); known && len(patterns) == 1 {
+			c.open = named.open
+		}
 	}
 	if len(missing.Files) > 0 {
 		missing.Near = info.Near(missing.Files[0])
-		return nil, missing
+		return choice{}, missing
 	}
 	for _, n := range all {
 		if hit[n] {
-			names = append(names, n)
+			c.files = append(c.files, n)
 		}
 	}
-	return names, nil
+	if weights := weightsAmong(c.files); c.open == "" && len(weights) == 1 {
+		c.open = weights[0]
+	}
+	return c, nil
 }
 
 // CachedRepos lists the models in the hubs' caches.
@@ -255,10 +272,14 @@ func (a *App) RemoveRepo(repo, revision string) (freed int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := hub.ParseRepo(repo)
+	r, named, err := repoNamed(repo)
 	if err != nil {
-		return 0, &InputError{Field: "repository", Problem: err.Error()}
+		return 0, err
 	}
+	if named.File != "" {
+		return 0, &InputError{Field: "repository", Value: repo, Problem: "files go with their revision: name OWNER/NAME, or OWNER/NAME@REVISION"}
+	}
+	revision = cmp.Or(revision, named.Revision)
 	freed, err = client.Remove(r, revision)
 	if errors.Is(err, hub.ErrNotCached) {
 		return 0, a.notCached(client, r, revision)
@@ -299,9 +320,12 @@ func (a *App) CheckRepos(ctx context.Context, repos []string, progress func(repo
 	}
 	var asked []hub.Repo
 	for _, s := range repos {
-		r, err := hub.ParseRepo(s)
+		r, named, err := repoNamed(s)
 		if err != nil {
-			return nil, &InputError{Field: "repository", Problem: err.Error()}
+			return nil, err
+		}
+		if named.Revision != "" || named.File != "" {
+			return nil, &InputError{Field: "repository", Value: s, Problem: "all revisions are checked: name the repository alone"}
 		}
 		asked = append(asked, r)
 	}

@@ -55,7 +55,7 @@ var kits = []Kit{
   file   = "flux1-dev-Q4_0.gguf"
   clip   = "comfyanonymous/flux_text_encoders/clip_l.safetensors"
   t5     = "comfyanonymous/flux_text_encoders/t5xxl_fp8_e4m3fn.safetensors"
-  vae    = "black-forest-labs/FLUX.1-schnell/ae.safetensors"`,
+  vae    = "Comfy-Org/Lumina_Image_2.0_Repackaged/split_files/vae/ae.safetensors"`,
 		family: "flux", form: family.Form{Transformer: "Q4_0", Text: "F8_E4M3"},
 	},
 	{
@@ -87,6 +87,7 @@ type Setup struct {
 	Token      bool            `json:"token"`       // there is one for gated repositories
 	Backend    string          `json:"backend"`     // that estimates are for
 	Backends   []backend.State `json:"backends"`
+	Found      []FoundModel    `json:"found"` // models that are here already
 	Kits       []KitFit        `json:"kits"`
 }
 
@@ -156,6 +157,9 @@ func (a *App) Setup(ctx context.Context, q SetupRequest) (Setup, error) {
 	}
 	if q.Card == "" {
 		s.Free, _ = hub.FreeSpace(s.Cache)
+		if s.Found, err = a.found(); err != nil {
+			return s, err
+		}
 	}
 	m := limit(q.Memory, "--memory", "")
 	if q.Card != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/comfy"
 	"github.com/eligen/eligen/hub"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // sources finds weights on this machine: in the caches of hubs, in ComfyUI's folders, and in the
@@ -152,6 +153,20 @@ func (s *sources) choose(r eligen.Repo, part string, names []string) (choice, er
 			return choice{files: files}, nil
 		}
 	}
+	c, several := chooseWhole(names, part)
+	switch {
+	case len(several) > 0:
+		return choice{}, fmt.Errorf("%s holds %d files of weights. Name the one that you want: file = \"%s\"%s", r, len(several), several[0],
+			list(several))
+	case len(c.files) == 0:
+		return choice{}, fmt.Errorf("%s holds no weights in its own folder. Name a file of it: file = \"…\"%s", r, list(weightsAmong(names)))
+	}
+	return c, nil
+}
+
+// chooseWhole returns the weights in a repository's own folder, with the settings that belong to them: an adapter's, a
+// network's, the index of its shards. Where several files are there and nothing joins them, it returns those.
+func chooseWhole(names []string, part string) (c choice, several []string) {
 	top := inFolder(names, "")
 	weights := weightsAmong(top)
 	settings := slices.DeleteFunc(slices.Clone(top), func(n string) bool {
@@ -159,15 +174,14 @@ func (s *sources) choose(r eligen.Repo, part string, names []string) (choice, er
 	})
 	switch {
 	case len(weights) == 0:
-		return choice{}, fmt.Errorf("%s holds no weights in its own folder. Name a file of it: file = \"…\"%s", r, list(weightsAmong(names)))
+		return choice{}, nil
 	case slices.Contains(settings, "adapter_config.json"), slices.Contains(settings, "config.json") && part != eligen.PartModel,
 		len(settings) > 0 && len(weights) > 1:
 		return choice{files: slices.Concat(weights, settings)}, nil
 	case len(weights) == 1:
 		return choice{files: weights, open: weights[0]}, nil
 	}
-	return choice{}, fmt.Errorf("%s holds %d files of weights. Name the one that you want: file = \"%s\"%s", r, len(weights), weights[0],
-		list(weights))
+	return choice{}, weights
 }
 
 // chooseNamed returns the file that a scene names, with its shards where it is an index; or the folder.
@@ -252,7 +266,7 @@ func (s *sources) missing(r eligen.Repo, at hub.Located, files []string) error {
 		}
 	}
 	if known {
-		fmt.Fprintf(&b, " (%s)", hub.Bytes(size))
+		fmt.Fprintf(&b, " (%s)", words.Bytes(size))
 	}
 	b.WriteString(". Download it, or render with --pull:\n\n    " + pullCommand(r))
 	if page := licensePage(r); page != "" {
@@ -322,7 +336,8 @@ func quoted(s string) string {
 	return s
 }
 
-// gated are the repositories that this release knows to ask for a license to be accepted.
+// gated are the repositories that ask for a license to be accepted, as their pages and catalogues of them (Azure's, for
+// FLUX.1 [schnell]) said in 2026-01. A hub's own answer decides.
 var gated = []string{"black-forest-labs/FLUX.1-dev", "black-forest-labs/FLUX.1-schnell"}
 
 // licensePage returns the address of the page on which a repository's license is accepted, "" where

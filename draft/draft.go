@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/eligen/eligen/internal/words"
 )
 
 // Limits of a draft. An answer beyond them is wrong, or hostile.
@@ -212,7 +214,7 @@ func (d Draft) HCL() []byte {
 	for _, w := range d.Words {
 		comment(&b, w)
 	}
-	fmt.Fprintf(&b, "\nrender %q {\n  prompt = %s\n}\n", d.Name, quoted(d.Prompt))
+	fmt.Fprintf(&b, "\nrender %q {\n  prompt = %s\n}\n", d.Name, words.HCL(d.Prompt))
 	for _, e := range d.Entities {
 		b.WriteString("\n" + e.block())
 	}
@@ -220,7 +222,7 @@ func (d Draft) HCL() []byte {
 }
 
 func (e Entity) block() string {
-	return fmt.Sprintf("entity %q {\n  prompt = %s\n  box    = %s\n}\n", e.Name, quoted(e.Prompt), e.Box)
+	return fmt.Sprintf("entity %q {\n  prompt = %s\n  box    = %s\n}\n", e.Name, words.HCL(e.Prompt), e.Box)
 }
 
 // comment writes a text as comment lines of about a hundred characters.
@@ -234,11 +236,6 @@ func comment(b *strings.Builder, text string) {
 		line += " " + w
 	}
 	b.WriteString(line + "\n")
-}
-
-// quoted returns an HCL string with nothing in it that HCL would evaluate.
-func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{").Replace(s) + `"`
 }
 
 // tidied checks somebody's words, and puts them on one line.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // Of returns the draft of a scene that was read from src. Only plain text in it can be
@@ -78,7 +79,7 @@ func Rewrite(src []byte, before, after Draft) ([]byte, error) {
 		drop:  map[int]bool{},
 	}
 	if after.Prompt != before.Prompt {
-		if err := t.set(before.promptLine, "prompt", quoted(after.Prompt)); err != nil {
+		if err := t.set(before.promptLine, "prompt", words.HCL(after.Prompt)); err != nil {
 			return nil, err
 		}
 	}
@@ -143,7 +144,7 @@ func (t *text) update(e Entity, after Draft) error {
 		}
 	}
 	if e.Prompt != f.Prompt {
-		return t.set(e.promptLine, "prompt", quoted(f.Prompt))
+		return t.set(e.promptLine, "prompt", words.HCL(f.Prompt))
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A Vocabulary lists what a model was trained to draw. The caller passes it: rules know
@@ -261,7 +263,7 @@ func (l *lexicon) near(word string) []string {
 	most := max(1, len(word)/3)
 	for _, t := range l.objects {
 		if !strings.Contains(t, " ") {
-			if d := distance(word, t); d <= most {
+			if d := words.Distance(word, t); d <= most {
 				found = append(found, candidate{t, d})
 			}
 		}
@@ -290,25 +292,4 @@ func either(s []string) string {
 		return strings.Join(s, "")
 	}
 	return strings.Join(s[:len(s)-1], ", ") + " or " + s[len(s)-1]
-}
-
-// distance returns the Levenshtein distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

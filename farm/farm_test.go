@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -131,5 +132,25 @@ func damage(t *testing.T, q *Queue, key eligen.Digest, change func([]byte) []byt
 			t.Fatal(err)
 		}
 		data = data[n:]
+	}
+}
+
+// TestSettings: the first one who comes sets the queue's settings, and the process that serves may replace them.
+func TestSettings(t *testing.T) {
+	s := serve(t)
+	for _, c := range []struct {
+		set  Settings
+		want time.Duration
+	}{
+		{Settings{Patience: 2 * time.Second, Tries: 5}, 2 * time.Second},
+		{Settings{}, 2 * time.Second},
+		{Settings{Patience: 9 * time.Second}, 2 * time.Second},
+		{Settings{Patience: 9 * time.Second, Tries: 7, Keep: time.Hour, MaxBytes: 1 << 30, Replace: true}, 9 * time.Second},
+		{Settings{}, 9 * time.Second},
+	} {
+		q := connect(t, Options{URL: s.URL("")}, c.set)
+		if q.Patience() != c.want {
+			t.Errorf("%+v: the patience is %v, want %v", c.set, q.Patience(), c.want)
+		}
 	}
 }

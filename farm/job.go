@@ -348,7 +348,7 @@ func (j *job) fault(err error) {
 	j.pauses++
 	rest := min(j.q.patience, time.Duration(1<<min(j.pauses, 10))*j.q.beat())
 	j.pausedTo = time.Now().Add(rest)
-	j.presence.Unfit = "of any run: " + err.Error()
+	j.presence.Unfit = ofAny + err.Error()
 	j.mu.Unlock()
 	j.logf("%v; takes nothing for %v", err, rest.Round(time.Millisecond))
 	j.report(err.Error())
@@ -361,7 +361,7 @@ func (j *job) stages() ([]stage.Definition, error) {
 	body := []byte(j.task.Stages)
 	if j.task.Body != "" {
 		var err error
-		if body, err = blob(j.ctx, j.o.Far, j.task.Body, maxStages*stage.MaxDefinition); err != nil {
+		if body, err = blob(j.ctx, j.o.Far, j.task.Body, maxBody); err != nil {
 			return nil, err
 		}
 	}

@@ -30,6 +30,7 @@ type task struct {
 // Limits of what comes from a queue.
 const (
 	maxMessage = 900 << 10 // bytes: NATS servers take a MiB unless they are told otherwise
+	maxBody    = 64 << 20  // bytes of a task's stages, where they are in a blob
 	maxStages  = 256       // of a task
 	maxName    = 256       // bytes of names that are shown
 )

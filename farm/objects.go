@@ -152,7 +152,7 @@ var errTaken = errors.New("another one has put it")
 
 // put uploads an object. It appears with its description, which comes last, and only where nobody has changed
 // it since.
-func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) error {
+func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader, replace bool) error {
 	subject := "$O." + s.bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(info.Key))
 	seq, old := uint64(0), ""
 	last, err := s.stream.GetLastMsgForSubject(ctx, subject)
@@ -160,22 +160,32 @@ func (s *Store) put(ctx context.Context, info runtime.Info, content io.Reader) e
 	case err == nil:
 		var object jetstream.ObjectInfo
 		_ = json.Unmarshal(last.Data, &object) // what is no description has no chunks
+		if !replace && object.NUID != "" && !object.Deleted {
+			return errTaken // since somebody has looked
+		}
 		seq, old = last.Sequence, object.NUID
 	case !errors.Is(err, jetstream.ErrMsgNotFound):
 		return err
 	}
 	id := nuid.Next()
 	n, err := s.upload(ctx, s.chunkSubject(id), content)
-	if err == nil {
-		err = s.describe(ctx, subject, seq, info, id, n)
-	}
 	if err != nil {
-		old = id
+		s.purge(ctx, id)
+		return err
 	}
-	if old != "" {
-		_ = s.stream.Purge(context.WithoutCancel(ctx), jetstream.WithPurgeSubject(s.chunkSubject(old))) // or they run out
+	err = s.describe(ctx, subject, seq, info, id, n)
+	switch {
+	case errors.Is(err, errTaken):
+		s.purge(ctx, id)
+	case err == nil && old != "":
+		s.purge(ctx, old)
 	}
-	return err
+	return err // where nobody can tell whether the description came through, chunks stay until they run out
+}
+
+// purge drops an object's chunks; where it can't, they run out.
+func (s *Store) purge(ctx context.Context, id string) {
+	_ = s.stream.Purge(context.WithoutCancel(ctx), jetstream.WithPurgeSubject(s.chunkSubject(id))) // as said
 }
 
 // describe publishes an object's description.
@@ -298,7 +308,8 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 	s := w.store
 	info := runtime.Info{Key: w.key, Content: eligen.Digest(hex.EncodeToString(w.sum.Sum(nil))), Size: w.size}
 	for {
-		if !replace && !s.damaged.has(w.key) {
+		over := replace || s.damaged.has(w.key)
+		if !over {
 			old, err := w.compare(info)
 			if err == nil {
 				return old, w.Close()
@@ -306,12 +317,13 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt) {
 				return old, err
 			}
+			over = errors.Is(err, runtime.ErrCorrupt)
 		}
 		var content io.Reader = bytes.NewReader(w.buf)
 		if w.file != nil {
 			content = io.NewSectionReader(w.file, 0, w.size)
 		}
-		err := s.put(w.ctx, info, content)
+		err := s.put(w.ctx, info, content, over)
 		if errors.Is(err, errTaken) {
 			continue
 		}

@@ -61,8 +61,9 @@ type Settings struct {
 	// day, and no limit.
 	Keep     time.Duration
 	MaxBytes int64
-	Tries    int // how many workers may die of a task, or fail at it, before it is set aside; 0 is DefaultTries
-	Replicas int // of all that the queue holds; 0 is 3 in a cluster, or else 1
+	Tries    int  // how many workers may die of a task, or fail at it, before it is set aside; 0 is DefaultTries
+	Replace  bool // of an earlier queue's
+	Replicas int  // of all that the queue holds; 0 is 3 in a cluster, or else 1
 }
 
 // DefaultPatience is that of a queue that nobody has set.
@@ -265,7 +266,7 @@ func (q *Queue) prepare(ctx context.Context, s Settings) error {
 	}
 	patience, tries := cmp.Or(s.Patience, DefaultPatience), cmp.Or(s.Tries, DefaultTries)
 	var err error
-	p.work, err = q.stream(ctx, jetstream.StreamConfig{
+	p.work, err = q.stream(ctx, s.Replace, jetstream.StreamConfig{
 		Name: workStream, Subjects: []string{prefix + "work.>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
 		MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute, Replicas: p.replicas, AllowDirect: true,
 		Description: "eligen: stages to make",
@@ -288,7 +289,7 @@ func (q *Queue) prepare(ctx context.Context, s Settings) error {
 			q.patience = set
 		}
 	}
-	p.tries, err = q.stream(ctx, jetstream.StreamConfig{
+	p.tries, err = q.stream(ctx, s.Replace, jetstream.StreamConfig{
 		Name: tryStream, Subjects: []string{prefix + "try.>"}, Storage: jetstream.MemoryStorage, MaxMsgsPerSubject: 1,
 		MaxAge: 24 * time.Hour, Replicas: p.replicas, AllowDirect: true, Description: "eligen: who began a stage and has not ended it",
 	})
@@ -314,9 +315,13 @@ func (q *Queue) buckets(ctx context.Context, p *parts, s Settings) error {
 		{&p.here, hereBucket, 4 * q.beat(), jetstream.MemoryStorage},
 		{&p.aside, deadBucket, 7 * 24 * time.Hour, jetstream.FileStorage},
 	} {
+		config := jetstream.KeyValueConfig{Bucket: b.name, TTL: b.ttl, Storage: b.kind, Replicas: p.replicas}
 		kv, err := q.js.KeyValue(ctx, b.name)
+		if err == nil && s.Replace {
+			kv, err = q.js.UpdateKeyValue(ctx, config)
+		}
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
-			kv, err = q.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: b.name, TTL: b.ttl, Storage: b.kind, Replicas: p.replicas})
+			kv, err = q.js.CreateKeyValue(ctx, config)
 			if errors.Is(err, jetstream.ErrBucketExists) {
 				kv, err = q.js.KeyValue(ctx, b.name)
 			}
@@ -339,6 +344,9 @@ func (q *Queue) buckets(ctx context.Context, p *parts, s Settings) error {
 		{Bucket: partial, TTL: time.Hour, Replicas: p.replicas, Description: "eligen: results of interrupted stages"},
 	} {
 		_, err := q.js.ObjectStore(ctx, o.Bucket)
+		if err == nil && s.Replace {
+			_, err = q.js.UpdateObjectStore(ctx, o)
+		}
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
 			if _, err = q.js.CreateObjectStore(ctx, o); errors.Is(err, jetstream.ErrBucketExists) {
 				err = nil
@@ -352,8 +360,11 @@ func (q *Queue) buckets(ctx context.Context, p *parts, s Settings) error {
 }
 
 // stream takes a stream that is there, or makes it.
-func (q *Queue) stream(ctx context.Context, c jetstream.StreamConfig) (jetstream.Stream, error) {
+func (q *Queue) stream(ctx context.Context, replace bool, c jetstream.StreamConfig) (jetstream.Stream, error) {
 	s, err := q.js.Stream(ctx, c.Name)
+	if err == nil && replace {
+		s, err = q.js.UpdateStream(ctx, c)
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		if s, err = q.js.CreateStream(ctx, c); errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			s, err = q.js.Stream(ctx, c.Name)

@@ -1,12 +1,15 @@
 package farm
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/url"
@@ -18,7 +21,10 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/farm/server"
+	"github.com/eligen/eligen/stage"
+	"github.com/eligen/eligen/store/memory"
 )
 
 // freePort returns a port that nobody listens on.
@@ -175,4 +181,106 @@ func TestCredentials(t *testing.T) {
 			own.Close()
 		})
 	}
+}
+
+// hostile are messages that a worker must make nothing of.
+func hostile(t *testing.T, run string) map[string][]byte {
+	p := pictures(t, 1)
+	last := len(p.Stages) - 1
+	encode := func(i int) json.RawMessage {
+		data, err := stage.Of(p, eligen.Ref(i)).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	digest := p.Stages[last].Digest
+	message := func(m task) []byte {
+		m.Format, m.Run = format, run
+		if m.Digest == "" {
+			m.Digest = digest
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	stages := func(raw ...json.RawMessage) json.RawMessage {
+		data, err := json.Marshal(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	other := bytes.Replace(encode(last), []byte(digest), []byte(eligen.DigestOf([]byte("x"))), 1)
+	shell := `{"format":1,"kind":"shell/1","fields":{},"digest":"` + string(digest) + `"}`
+	reading := `{"format":1,"name":"x","kind":"picture/2","fields":{"Picture":"../../../../etc/passwd","Size":{"W":1,"H":1}},"digest":"` +
+		string(digest) + `"}`
+	return map[string][]byte{
+		"no JSON":                   []byte("rm -rf /"),
+		"nothing":                   nil,
+		"another format":            []byte(`{"format":99,"run":"` + run + `","task":"` + string(digest) + `","stages":[]}`),
+		"no digest":                 message(task{Digest: "../../../etc/passwd", Stages: stages(encode(last))}),
+		"no stages":                 message(task{}),
+		"a body that is a path":     message(task{Body: "../../etc/passwd"}),
+		"a body that isn't there":   message(task{Body: eligen.DigestOf([]byte("nothing"))}),
+		"another digest":            message(task{Stages: stages(other)}),
+		"a stage that isn't wanted": message(task{Stages: stages(encode(0), encode(last))}),
+		"an unknown kind":           message(task{Stages: stages(json.RawMessage(shell))}),
+		"a path for a picture":      message(task{Stages: stages(json.RawMessage(reading))}),
+		"too many stages":           message(task{Stages: stages(make([]json.RawMessage, maxStages+1)...)}),
+		"of another run":            []byte(`{"format":1,"run":"another","task":"` + string(digest) + `","stages":[1]}`),
+	}
+}
+
+// TestHostileMessages: whoever may write into the queue can't have a worker read or write a file, start a program or
+// load weights. The worker goes on, and makes what is sound.
+func TestHostileMessages(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{Patience: 500 * time.Millisecond})
+	here := t.TempDir()
+	t.Chdir(here)
+	h := hire(t, q, "anvil")
+	p := pictures(t, 2)
+	far, err := q.Store(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := q.Begin(t.Context(), RunOptions{Store: memory.New(), Far: far, Scene: p.Scene, Engine: p.Engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.End(t.Context())
+	c := needsOf(p).class(p.Engine, []eligen.Ref{0})
+	if err := r.open(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for name, data := range hostile(t, r.ID()) {
+		n++
+		if _, err := q.js.Publish(t.Context(), fmt.Sprintf("%swork.%s.%s.%d", prefix, r.ID(), c.ID, n), data); err != nil {
+			t.Fatal(name, err)
+		}
+	}
+	for i := 0; ; i++ {
+		held, err := r.held(t.Context(), c.ID)
+		if err == nil && held == 0 {
+			break
+		}
+		if i > 500 {
+			t.Fatalf("%d messages are still there, %v", held, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if h.made.Load() != 0 {
+		t.Errorf("%d stages were made", h.made.Load())
+	}
+	if entries, err := os.ReadDir(here); err != nil || len(entries) != 0 {
+		t.Errorf("there are %v, %v", entries, err)
+	}
+	if progress, err := submit(t, q, p); err != nil {
+		t.Fatal(err, progress.Reports)
+	}
+	hold(t, p)
 }

@@ -3,8 +3,6 @@ package farm
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +17,6 @@ import (
 	"github.com/eligen/eligen/model/paint"
 	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/runtime"
-	"github.com/eligen/eligen/stage"
 	"github.com/eligen/eligen/store/layered"
 	"github.com/eligen/eligen/store/memory"
 )
@@ -123,8 +120,15 @@ func submit(t *testing.T, q *Queue, p *eligen.Plan, change ...func(*RunOptions))
 	}
 	defer s.End(t.Context())
 	var progress eligen.Progress
-	r := runtime.Runner{Store: o.Store, Partials: near, Leaser: near, Engine: paint.Engine{}, Farm: s, Force: true, Emit: progress.Add}
-	return progress, errors.Join(r.Apply(t.Context(), p), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := runtime.Runner{Store: o.Store, Partials: near, Leaser: near, Engine: paint.Engine{}, Farm: s, Force: true}
+	r.Emit = func(e eligen.Event) {
+		if progress.Add(e); e.Problem != nil && strings.Contains(e.Problem.Detail, "can't be stored") {
+			cancel() // nobody would end it
+		}
+	}
+	return progress, r.Apply(ctx, p)
 }
 
 // hold compares a plan's files with those of one machine.
@@ -408,108 +412,6 @@ func TestPriority(t *testing.T) {
 	}
 }
 
-// hostile are messages that a worker must make nothing of.
-func hostile(t *testing.T, run string) map[string][]byte {
-	p := pictures(t, 1)
-	last := len(p.Stages) - 1
-	encode := func(i int) json.RawMessage {
-		data, err := stage.Of(p, eligen.Ref(i)).Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
-	digest := p.Stages[last].Digest
-	message := func(m task) []byte {
-		m.Format, m.Run = format, run
-		if m.Digest == "" {
-			m.Digest = digest
-		}
-		data, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
-	stages := func(raw ...json.RawMessage) json.RawMessage {
-		data, err := json.Marshal(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return data
-	}
-	other := bytes.Replace(encode(last), []byte(digest), []byte(eligen.DigestOf([]byte("x"))), 1)
-	shell := `{"format":1,"kind":"shell/1","fields":{},"digest":"` + string(digest) + `"}`
-	reading := `{"format":1,"name":"x","kind":"picture/2","fields":{"Picture":"../../../../etc/passwd","Size":{"W":1,"H":1}},"digest":"` +
-		string(digest) + `"}`
-	return map[string][]byte{
-		"no JSON":                   []byte("rm -rf /"),
-		"nothing":                   nil,
-		"another format":            []byte(`{"format":99,"run":"` + run + `","task":"` + string(digest) + `","stages":[]}`),
-		"no digest":                 message(task{Digest: "../../../etc/passwd", Stages: stages(encode(last))}),
-		"no stages":                 message(task{}),
-		"a body that is a path":     message(task{Body: "../../etc/passwd"}),
-		"a body that isn't there":   message(task{Body: eligen.DigestOf([]byte("nothing"))}),
-		"another digest":            message(task{Stages: stages(other)}),
-		"a stage that isn't wanted": message(task{Stages: stages(encode(0), encode(last))}),
-		"an unknown kind":           message(task{Stages: stages(json.RawMessage(shell))}),
-		"a path for a picture":      message(task{Stages: stages(json.RawMessage(reading))}),
-		"too many stages":           message(task{Stages: stages(make([]json.RawMessage, maxStages+1)...)}),
-		"of another run":            []byte(`{"format":1,"run":"another","task":"` + string(digest) + `","stages":[1]}`),
-	}
-}
-
-// TestHostileMessages: whoever may write into the queue can't have a worker read or write a file, start a program or
-// load weights. The worker goes on, and makes what is sound.
-func TestHostileMessages(t *testing.T) {
-	s := serve(t)
-	q := connect(t, Options{URL: s.URL("")}, Settings{Patience: 500 * time.Millisecond})
-	here := t.TempDir()
-	t.Chdir(here)
-	h := hire(t, q, "anvil")
-	p := pictures(t, 2)
-	far, err := q.Store(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := q.Begin(t.Context(), RunOptions{Store: memory.New(), Far: far, Scene: p.Scene, Engine: p.Engine})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.End(t.Context())
-	c := needsOf(p).class(p.Engine, []eligen.Ref{0})
-	if err := r.open(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for name, data := range hostile(t, r.ID()) {
-		n++
-		if _, err := q.js.Publish(t.Context(), fmt.Sprintf("%swork.%s.%s.%d", prefix, r.ID(), c.ID, n), data); err != nil {
-			t.Fatal(name, err)
-		}
-	}
-	for i := 0; ; i++ {
-		held, err := r.held(t.Context(), c.ID)
-		if err == nil && held == 0 {
-			break
-		}
-		if i > 500 {
-			t.Fatalf("%d messages are still there, %v", held, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if h.made.Load() != 0 {
-		t.Errorf("%d stages were made", h.made.Load())
-	}
-	if entries, err := os.ReadDir(here); err != nil || len(entries) != 0 {
-		t.Errorf("there are %v, %v", entries, err)
-	}
-	if progress, err := submit(t, q, p); err != nil {
-		t.Fatal(err, progress.Reports)
-	}
-	hold(t, p)
-}
-
 // TestWeights: a worker runs no weights that it was not given, though a message names them.
 func TestWeights(t *testing.T) {
 	s := serve(t)
@@ -563,4 +465,78 @@ func TestSweep(t *testing.T) {
 	if err != nil || info.State.Msgs != 0 || info.State.Consumers != 0 {
 		t.Errorf("there are %d messages and %d consumers, %v", info.State.Msgs, info.State.Consumers, err)
 	}
+}
+
+// TestFair: two runs share one worker evenly while both wait, though one began with more in the queue.
+func TestFair(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{})
+	var mu sync.Mutex
+	var made []string
+	large, small := pictures(t, 24), pictures(t, 8, func(r *eligen.Render) { r.Prompt = "a red pond" })
+	var both sync.WaitGroup
+	for _, p := range []*eligen.Plan{large, small} {
+		both.Go(func() {
+			if _, err := submit(t, q, p); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for {
+		runs, err := q.Runs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(runs) == 2 && runs[0].Queued >= 2 && runs[1].Queued >= 2 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	hire(t, q, "anvil", func(o *WorkOptions) {
+		o.Event = func(run, _ string, _ WorkEvent) {
+			mu.Lock()
+			defer mu.Unlock()
+			made = append(made, run)
+		}
+	})
+	both.Wait()
+	count := map[string]int{}
+	for _, run := range made[:12] {
+		count[run]++
+	}
+	for run, n := range count {
+		if n < 4 || n > 8 {
+			t.Errorf("of the first 12 tasks, %d are of %s: %v", n, run, made)
+		}
+	}
+	if len(count) != 2 {
+		t.Errorf("one run alone: %v", made)
+	}
+}
+
+// TestFullQueue: a queue whose store is full is said, by worker, and the run waits.
+func TestFullQueue(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{Patience: 500 * time.Millisecond, MaxBytes: 20_000})
+	hire(t, q, "anvil")
+	progress, err := submit(t, q, pictures(t, 24))
+	if err == nil || len(progress.Reports) == 0 {
+		t.Fatalf("%v; reports %v", err, progress.Reports)
+	}
+	last := progress.Reports[len(progress.Reports)-1]
+	if last.Code != "E0932" || !strings.Contains(last.Detail, "anvil: the result can't be stored") {
+		t.Errorf("reports %v", progress.Reports)
+	}
+}
+
+// TestLongTask: stages that don't fit into a message go by the store.
+func TestLongTask(t *testing.T) {
+	s := serve(t)
+	q := connect(t, Options{URL: s.URL("")}, Settings{})
+	hire(t, q, "anvil")
+	p := pictures(t, 1, func(r *eligen.Render) { r.Prompt = strings.Repeat("a green pond ", 50_000) })
+	if progress, err := submit(t, q, p); err != nil {
+		t.Fatal(err, progress.Reports)
+	}
+	hold(t, p)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A place is where a file is fetched to, by names below one folder.
@@ -180,7 +181,7 @@ func (d *download) failed(err error) error {
 	path := errors.As(err, &at)
 	if path && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) {
 		return fmt.Errorf("%s is full after %s of %s of %s. Free %s and run the same command again; it resumes there: %w", d.to.dir,
-			Bytes(d.have), Bytes(d.file.Size), d.file.Name, Bytes(d.file.Size-d.have), at.Err)
+			words.Bytes(d.have), words.Bytes(d.file.Size), d.file.Name, words.Bytes(d.file.Size-d.have), at.Err)
 	}
 	if path {
 		return err

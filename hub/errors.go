@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/eligen/eligen/internal/words"
 )
 
 // An AccessError says that a hub gives a repository's files to certain people only.
@@ -19,10 +21,7 @@ type AccessError struct {
 
 func (e *AccessError) Error() string {
 	var b strings.Builder
-	tokens := "https://huggingface.co/settings/tokens"
-	if e.Repo.Source == ModelScope {
-		tokens = "https://modelscope.cn/my/myaccesstoken"
-	}
+	tokens, variable := e.Repo.Source.words().tokens, e.Repo.Source.words().token
 	switch {
 	case e.Gated && e.Token:
 		fmt.Fprintf(&b, "%s is gated, and the account of the token in %s has no access. Accept the licence at\n\n  %s\n\n"+
@@ -31,25 +30,18 @@ func (e *AccessError) Error() string {
 	case e.Gated:
 		fmt.Fprintf(&b, "%s is gated: it is for people who have accepted its licence. Accept it at\n\n  %s\n\n"+
 			"make a token that may read at %s, and put it in the variable %s or the file %s. Then run the same command again",
-			e.Repo, e.Page, tokens, tokenVariable(e.Repo.Source), e.From)
+			e.Repo, e.Page, tokens, variable, e.From)
 	case e.Token:
 		fmt.Fprintf(&b, "there is no repository %s, or the token in %s has no access to it. Compare its name with its page, %s, and "+
 			"the token with %s", e.Repo, e.From, e.Page, tokens)
 	default:
 		fmt.Fprintf(&b, "there is no repository %s that is open to everybody. Compare its name with its page, %s. If it is private, or "+
-			"gated by a licence, make a token at %s and put it in the variable %s", e.Repo, e.Page, tokens, tokenVariable(e.Repo.Source))
+			"gated by a licence, make a token at %s and put it in the variable %s", e.Repo, e.Page, tokens, variable)
 	}
 	if e.Message != "" {
 		fmt.Fprintf(&b, ".\nThe hub says: %s", e.Message)
 	}
 	return b.String()
-}
-
-func tokenVariable(s Source) string {
-	if s == ModelScope {
-		return "MODELSCOPE_API_TOKEN"
-	}
-	return "HF_TOKEN"
 }
 
 // A NotFoundError says that a hub has no such revision or file.
@@ -92,9 +84,9 @@ func (e *OfflineError) Error() string {
 		if len(e.Missing) == 1 {
 			files = "a file"
 		}
-		fmt.Fprintf(&b, "the cache lacks %s of %s, %s:\n", files, e.Repo, Bytes(total))
+		fmt.Fprintf(&b, "the cache lacks %s of %s, %s:\n", files, e.Repo, words.Bytes(total))
 		for _, f := range e.Missing[:min(len(e.Missing), 20)] {
-			fmt.Fprintf(&b, "\n  %s  %s", f.Name, Bytes(f.Size))
+			fmt.Fprintf(&b, "\n  %s  %s", f.Name, words.Bytes(f.Size))
 		}
 		if more := len(e.Missing) - 20; more > 0 {
 			fmt.Fprintf(&b, "\n  and %d more", more)
@@ -107,13 +99,14 @@ func (e *OfflineError) Error() string {
 
 // A SpaceError says that a disk has too little room for what is to be fetched.
 type SpaceError struct {
+	Source     Source
 	Folder     string
 	Need, Free int64 // bytes
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s has %s free, and %s are missing: free %s, or choose another folder with HF_HUB_CACHE or --to",
-		e.Folder, Bytes(e.Free), Bytes(e.Need), Bytes(e.Need-e.Free))
+	return fmt.Sprintf("%s has %s free, and %s are missing: free %s, or choose another folder with %s or --to",
+		e.Folder, words.Bytes(e.Free), words.Bytes(e.Need), words.Bytes(e.Need-e.Free), e.Source.words().cache)
 }
 
 // A DigestError says that a file's content is not the hub's. Nothing of it was kept.
@@ -138,16 +131,3 @@ type passing struct {
 }
 
 func (e *passing) Unwrap() error { return e.error }
-
-// Bytes returns a number of bytes for people.
-func Bytes(n int64) string {
-	switch {
-	case n < 1<<10:
-		return fmt.Sprintf("%d bytes", n)
-	case n < 1<<20:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	case n < 1<<30:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	}
-	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
-}

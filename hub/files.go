@@ -2,7 +2,6 @@ package hub
 
 import (
 	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -10,6 +9,7 @@ import (
 	"regexp"
 
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/sha"
 )
 
 var (
@@ -36,7 +36,7 @@ func checkFile(f File) error {
 // newHash returns the hash by which a file's digest is taken: SHA-256, or git's of a blob.
 func (f File) newHash() hash.Hash {
 	if f.SHA256 != "" {
-		return sha256.New()
+		return sha.New()
 	}
 	h := sha1.New()
 	fmt.Fprintf(h, "blob %d\x00", f.Size)

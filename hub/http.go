@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A Client speaks to the hubs. Settings are needed; the rest has defaults.
@@ -122,7 +123,7 @@ func (c *Client) send(ctx context.Context, q call) (*http.Response, error) {
 		}
 		resp, err := c.http().Do(req)
 		if err != nil {
-			return nil, c.unreachable(ctx, at, err)
+			return nil, c.unreachable(ctx, q.source, at, err)
 		}
 		to, err := redirect(resp)
 		if err != nil {
@@ -155,11 +156,11 @@ func redirect(resp *http.Response) (string, error) {
 	return to.String(), nil
 }
 
-func (c *Client) endpoint(s Source) string {
-	if s == ModelScope {
-		return c.ModelScopeEndpoint
+func (s Settings) endpoint(of Source) string {
+	if of == ModelScope {
+		return s.ModelScopeEndpoint
 	}
-	return c.Endpoint
+	return s.Endpoint
 }
 
 // authorize adds the token of a hub to a request to it.
@@ -188,7 +189,7 @@ func port(u *url.URL) string {
 }
 
 // unreachable returns the error of a request that got no answer.
-func (c *Client) unreachable(ctx context.Context, at string, err error) error {
+func (c *Client) unreachable(ctx context.Context, s Source, at string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		if errors.Is(cause, errStalled) {
 			return &passing{error: fmt.Errorf("%s: %w", host(at), errStalled)}
@@ -201,8 +202,8 @@ func (c *Client) unreachable(ctx context.Context, at string, err error) error {
 	}
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) && lookup.IsNotFound {
-		return fmt.Errorf("%s can't be reached: %w. Check the connection, the proxy in HTTPS_PROXY and the address in HF_ENDPOINT",
-			host(at), lookup)
+		return fmt.Errorf("%s can't be reached: %w. Check the connection, the proxy in HTTPS_PROXY and the address in %s",
+			host(at), lookup, s.words().endpoint)
 	}
 	return &passing{error: fmt.Errorf("%s can't be reached: %w", host(at), err)}
 }
@@ -270,7 +271,7 @@ func (c *Client) get(ctx context.Context, q call, limit int64) (body []byte, hea
 			return false, &passing{error: fmt.Errorf("%s: the connection broke: %w", host(q.url), err)}
 		}
 		if int64(len(body)) > limit {
-			return false, fmt.Errorf("%s sent more than %s", host(q.url), Bytes(limit))
+			return false, fmt.Errorf("%s sent more than %s", host(q.url), words.Bytes(limit))
 		}
 		header = resp.Header
 		return true, nil

@@ -27,6 +27,17 @@ const (
 	ModelScope  Source = "modelscope"
 )
 
+// hubWords are what messages name of a hub: variables, and addresses.
+type hubWords struct{ token, tokens, endpoint, address, cache string }
+
+func (s Source) words() hubWords {
+	if s == ModelScope {
+		return hubWords{"MODELSCOPE_API_TOKEN", "https://modelscope.cn/my/myaccesstoken", "MODELSCOPE_ENDPOINT", "https://modelscope.cn",
+			"MODELSCOPE_CACHE"}
+	}
+	return hubWords{"HF_TOKEN", "https://huggingface.co/settings/tokens", "HF_ENDPOINT", "https://huggingface.co", "HF_HUB_CACHE"}
+}
+
 // A Repo names a repository of a model.
 type Repo struct {
 	Source Source

@@ -211,7 +211,7 @@ func (c *Client) explain(err error, r Repo, revision, file string) error {
 	}
 	token, from := c.Token != "", c.TokenFrom
 	if r.Source == ModelScope {
-		token, from = c.ModelScopeToken != "", "MODELSCOPE_API_TOKEN"
+		token, from = c.ModelScopeToken != "", r.Source.words().token
 	}
 	switch {
 	case no.code == "RevisionNotFound":
@@ -220,7 +220,7 @@ func (c *Client) explain(err error, r Repo, revision, file string) error {
 		return &NotFoundError{Repo: r, Revision: revision, Files: []string{file}}
 	case no.status == http.StatusUnauthorized && token && strings.Contains(no.message, "Invalid credentials"):
 		return fmt.Errorf("the hub knows no token such as that in %s: it may have been deleted, or cut when it was copied. "+
-			"Make another one at https://huggingface.co/settings/tokens", from)
+			"Make another one at %s", from, r.Source.words().tokens)
 	case no.status == http.StatusUnauthorized, no.status == http.StatusForbidden, no.status == http.StatusNotFound:
 		gated := no.code == "GatedRepo" || no.status == http.StatusForbidden && strings.Contains(strings.ToLower(no.message), "gated")
 		return &AccessError{Repo: r, Page: c.page(r), Gated: gated, Token: token, From: from, Message: no.message}

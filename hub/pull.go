@@ -39,7 +39,7 @@ func (c *Client) Pull(ctx context.Context, p Pull, progress func(Progress)) (Pul
 		return Pulled{}, err
 	}
 	if p.To == "" && d.cache.root == "" {
-		return Pulled{}, errors.New("no cache folder is set: set HF_HOME, or name a folder with --to")
+		return Pulled{}, fmt.Errorf("no cache folder is set: set %s, or name a folder with --to", p.Info.Repo.Source.words().cache)
 	}
 	d.folder = d.cache.snapshot(p.Info.Commit)
 	if p.To != "" {
@@ -196,7 +196,7 @@ func (d *puller) space(list []File) error {
 		dir = filepath.Dir(dir)
 	}
 	if free, ok := freeSpace(dir); ok && free < need {
-		return &SpaceError{dir, need, free}
+		return &SpaceError{d.asked.Info.Repo.Source, dir, need, free}
 	}
 	return nil
 }

@@ -48,9 +48,10 @@ func SettingsFrom(env func(string) string) (Settings, error) {
 		Offline:  on(env("HF_HUB_OFFLINE")) || on(env("TRANSFORMERS_OFFLINE")),
 	}
 	s.ModelScopeEndpoint, s.ModelScopeCache, s.ModelScopeToken = modelScopeFrom(env, home, at)
-	for _, e := range []struct{ name, value string }{{"HF_ENDPOINT", s.Endpoint}, {"MODELSCOPE_ENDPOINT", s.ModelScopeEndpoint}} {
-		if u, err := url.Parse(e.value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return s, fmt.Errorf("%s: %q is no address of a hub, such as https://huggingface.co", e.name, e.value)
+	for _, source := range []Source{HuggingFace, ModelScope} {
+		value := s.endpoint(source)
+		if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return s, fmt.Errorf("%s: %q is no address of a hub, such as %s", source.words().endpoint, value, source.words().address)
 		}
 	}
 	for _, name := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {

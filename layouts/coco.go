@@ -28,6 +28,7 @@ func readCOCO(r *reader) error {
 	if err := r.convention("xywh", 0); err != nil {
 		return err
 	}
+	r.took["crowds"] = true
 	names := cocoNames(r.json)
 	index := map[string]int{}
 	for _, img := range r.json.get("images").arr {
@@ -140,6 +141,7 @@ func readResults(r *reader) error {
 		return err
 	}
 	r.Convention.Beyond = "not cut by the source"
+	r.took["images"], r.took["score"] = true, true
 	known := value{}
 	if r.ans.Images == "" {
 		hint := ""
@@ -190,7 +192,12 @@ func readResults(r *reader) error {
 		}
 		s.Entities = append(s.Entities, e)
 	}
-	r.say("detections have scores: %d of %d are below --score %g and left out", low, len(r.json.arr), r.ans.Score)
+	switch {
+	case low > 0:
+		r.say("detections have scores: %d of %d are below --score %g and left out", low, len(r.json.arr), r.ans.Score)
+	default:
+		r.say("detections have scores, and all of them are taken: --score S leaves out those below")
+	}
 	return nil
 }
 

@@ -409,8 +409,18 @@ func (w *walk) freeFuse() {
 			w.s.Background = t
 		}
 		w.Convention.Order, w.Convention.Unit = "-", "none: the tool finds regions by itself while it paints"
-		if len(w.ans.Places) < len(w.s.Entities) {
+		if w.placeless() {
 			w.ask("--place NAME=x0,y0,x1,y1 for each", "entities have words and a LoRA each, but no place")
 		}
 	}
+}
+
+// placeless reports whether an entity has no place, of the file or of a flag.
+func (w *walk) placeless() bool {
+	for i := range w.s.Entities {
+		if e := &w.s.Entities[i]; e.shape.kind == "none" && w.placeOf(e, i) == "" {
+			return true
+		}
+	}
+	return false
 }

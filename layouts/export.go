@@ -307,7 +307,7 @@ func cocoShape(en eligen.Entity, size eligen.Size) (b [4]float64, seg any, cover
 			out[i] = math.Round(n*[]float64{float64(size.W), float64(size.H)}[i%2]*1e6) / 1e6
 		}
 		around := bounds([][][2]float64{pairs(out)})
-		return around, [][]float64{out}, area(around)
+		return around, [][]float64{out}, surface(pairs(out))
 	}
 	m := maskOf(en, size)
 	runs, on, n := []int{}, false, 0
@@ -320,4 +320,13 @@ func cocoShape(en eligen.Entity, size eligen.Size) (b [4]float64, seg any, cover
 		}
 	}
 	return b, map[string]any{"size": []int{m.h, m.w}, "counts": append(runs, n)}, m.share() * float64(len(m.on))
+}
+
+// surface returns the area that a polygon encloses, by the shoelace formula.
+func surface(p [][2]float64) (twice float64) {
+	for i, at := range p {
+		next := p[(i+1)%len(p)]
+		twice += at[0]*next[1] - at[1]*next[0]
+	}
+	return math.Abs(twice) / 2
 }

@@ -121,16 +121,38 @@ func TestExportComfyUI(t *testing.T) {
 	}
 }
 
+// TestExportArea: the area of a polygon in COCO is the polygon's, whichever way it goes round, and not its box's.
+func TestExportArea(t *testing.T) {
+	for _, corners := range [][]float64{{0, 0, 1, 0, 0, 1}, {0, 0, 0, 1, 1, 0}} {
+		v := exported
+		v.Entities = []eligen.Entity{{Name: "sail", Address: "entity.sail", Prompt: "a sail", Strength: 1,
+			Region: eligen.Region{Kind: "polygon", Numbers: corners}}}
+		e, err := ExportTo("coco", "pond", []View{v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := wholeJSON(e.Text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := out.get("annotations").first().get("area").text(); a != "1024" { // half of 64×32
+			t.Errorf("%v: an area of %s", corners, a)
+		}
+	}
+}
+
 // TestExportSays: what a form can't hold is said.
 func TestExportSays(t *testing.T) {
 	v := exported
 	v.Negative, v.Moves, v.Overlap = "text", true, "over"
+	v.Entities = slices.Clone(v.Entities)
+	v.Entities[0].Strength = 0.5
 	for _, to := range []string{"ideogram4", "flux3"} {
 		e, err := ExportTo(to, "pond", []View{v})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"pond moves", `entity.sun["near"]`, "seed", "negative", "overlap", "size"} {
+		for _, want := range []string{"pond moves", `entity.sun["near"]`, "strength of entity.duck", "seed", "negative", "overlap", "size"} {
 			if !slices.ContainsFunc(e.Said, func(s string) bool { return strings.Contains(s, want) }) {
 				t.Errorf("%s says nothing of %s: %v", to, want, e.Said)
 			}

@@ -2,8 +2,12 @@ package layouts
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/eligen/eligen"
 )
 
 // finish answers what is open by flags, numbers the entities, prints their places, and says what
@@ -49,7 +53,10 @@ func (r *reader) finish() error {
 			"all numbers of boxes are at most 1: they look like fractions, and the format means %s", unitName(r.conv.unit))
 	}
 	r.common()
-	return nil
+	if r.Verdict == Refuse {
+		return nil
+	}
+	return r.unanswered()
 }
 
 // answer gives an entity the place that a flag has for it.
@@ -57,13 +64,48 @@ func (r *reader) answer(e *Entity, at int) {
 	if e.shape.kind != "none" && e.shape.kind != "" {
 		return
 	}
-	for _, key := range []string{e.Name, e.Label, e.ID, strconv.Itoa(at + 1)} {
-		if b, ok := r.ans.Places[key]; ok && key != "" {
-			e.shape = shape{kind: "box", box: b}
-			return
-		}
+	if key := r.placeOf(e, at); key != "" {
+		r.placed[key] = true
+		e.shape = shape{kind: "box", box: r.ans.Places[key]}
+		return
 	}
 	e.shape.kind = "none"
+}
+
+// placeOf returns the name by which --place has a place for an entity, or "".
+func (r *reader) placeOf(e *Entity, at int) string {
+	for _, key := range []string{e.Name, e.Label, "e" + strconv.Itoa(at+1), strconv.Itoa(at + 1)} {
+		if _, ok := r.ans.Places[key]; ok && key != "" {
+			return key
+		}
+	}
+	return ""
+}
+
+// unanswered returns an error for a flag that answers what nothing in the file leaves open.
+func (r *reader) unanswered() error {
+	for _, name := range slices.Sorted(maps.Keys(r.ans.Places)) {
+		if !r.placed[name] {
+			return fmt.Errorf("--place %s: no entity without a place has this name; they are numbered from 1 in the file's order", name)
+		}
+	}
+	for _, f := range []struct {
+		name   string
+		passed bool
+		of     string
+	}{
+		{"convention", r.ans.Convention != "", "the file has no boxes that it could tell how to read"},
+		{"radius", r.ans.Radius != 0, "the file has no point"},
+		{"picture", r.ans.Picture != "", "the file edits no picture"},
+		{"images", r.ans.Images != "", "only detections, COCO's results form, have their images in another file"},
+		{"score", r.ans.Score != 0, "only detections, COCO's results form, have scores"},
+		{"crowds", r.ans.Crowds, "only COCO's annotations have crowds"},
+	} {
+		if f.passed && !r.took[f.name] {
+			return fmt.Errorf("--%s was passed, and %s", f.name, f.of)
+		}
+	}
+	return nil
 }
 
 // show fills what a reading prints of a shape.
@@ -129,6 +171,9 @@ func (r *reader) common() {
 	noSize, noPrompt, sized := 0, 0, 0
 	for i := range r.Scenes {
 		s := &r.Scenes[i]
+		if c := s.Canvas; c != nil && r.ans.Size == (eligen.Size{}) && uneven(eligen.Size{W: c.W, H: c.H}) && len(s.Entities) > 0 {
+			r.ask("--size WxH", "%s: %d×%d is no size of a picture to paint", s.Name, c.W, c.H)
+		}
 		switch {
 		case s.Canvas == nil:
 			noSize++
@@ -182,7 +227,7 @@ func (r *reader) notes(empty, wordless, placeless, odd []string) {
 			some(placeless))
 	}
 	if len(odd) > 0 {
-		r.say("no multiple of 16, changed to the nearest: %s", some(unique(odd)))
+		r.say("no multiple of 16, as the sides of scenes are: %s", some(unique(odd)))
 	}
 }
 

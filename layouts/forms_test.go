@@ -352,8 +352,23 @@ thin: p
 comfyui-workflow import
 sub: all 512x256 seed 9
   cat: box [0 0 0.5 1]`},
+	{name: "strip.json", text: `{"caption": "p", "width": 100, "height": 4000, "annos": [
+		{"bbox": [0, 0, 50, 200], "mask": [], "caption": "c"}]}`,
+		want: `
+instancediffusion ask
+strip: p 100x4000
+  c: box [0 0 0.5 0.05]`},
+	{name: "x.json", text: `{"high_level_description": "p", "compositional_deconstruction": {"elements": [
+		{"type": "obj", "bbox": [100, 200, 500, 900], "desc": "cat"}]}}`, answer: Answer{Radius: 0.1},
+		want: "x.json, read as ideogram-4: --radius was passed, and the file has no point"},
+	{name: "x.json", text: `{"high_level_description": "p", "compositional_deconstruction": {"elements": [
+		{"type": "obj", "bbox": [100, 200, 500, 900], "desc": "cat"}]}}`, answer: Answer{Places: map[string][4]float64{"cat": {0, 0, 1, 1}}},
+		want: "x.json, read as ideogram-4: --place cat: no entity without a place has this name; they are numbered from 1 in the file's order"},
+	{name: "x.json", text: `{"high_level_description": "p", "compositional_deconstruction": {"elements": [
+		{"type": "obj", "bbox": [100, 200, 500, 900], "desc": "cat"}]}}`, answer: Answer{Convention: "SR"},
+		want: "x.json, read as ideogram-4: --convention was passed, and the file has no boxes that it could tell how to read"},
 	{name: "x.json", text: `{"annos": [`, want: "x.json: unexpected EOF"},
-	{name: "x.json", text: strings.Repeat("[", 100), want: "x.json: it holds more values than a layout has"},
+	{name: "x.json", text: strings.Repeat("[", 100), want: "x.json: its values are nested deeper than a layout's"},
 }
 
 const ragFile = `[{"idx": 3, "prompt": "p", "width": 64, "height": 32, "seed": 5, "SR_hw_split_ratio": "1,1,3;1,1",

@@ -3,13 +3,13 @@ package layouts
 import (
 	"bytes"
 	"compress/zlib"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/eligen/eligen/internal/pixels"
 )
 
 // A graph is a ComfyUI workflow, as its server runs it.
@@ -81,36 +81,36 @@ func (g *graph) step() bool {
 
 // The chunks of a PNG that ComfyUI and A1111 write.
 
-const pngMagic = "\x89PNG\r\n\x1a\n"
-
 var errChunk = errors.New("the PNG is cut off or damaged")
 
 // chunksOf returns the text chunks of a PNG; nil of what is none.
 func chunksOf(data []byte) (map[string]string, error) {
-	if !strings.HasPrefix(string(data[:min(len(data), 8)]), pngMagic) {
+	p, err := pixels.NewPNGReader(bytes.NewReader(data))
+	if err != nil {
 		return nil, nil
 	}
 	out := map[string]string{}
-	for at := 8; at < len(data); {
-		if at+12 > len(data) {
-			return nil, errChunk
+	for {
+		kind, _, err := p.Next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
 		}
-		n := int64(binary.BigEndian.Uint32(data[at:]))
-		if n > int64(len(data)-at-12) {
-			return nil, errChunk
+		if err != nil {
+			return nil, err
 		}
-		kind, body := string(data[at+4:at+8]), data[at+8:at+8+int(n)]
-		if crc32.ChecksumIEEE(data[at+4:at+8+int(n)]) != binary.BigEndian.Uint32(data[at+8+int(n):]) {
-			return nil, errChunk
+		if kind != "tEXt" && kind != "zTXt" && kind != "iTXt" {
+			continue
+		}
+		body, err := p.Body()
+		if err != nil {
+			return nil, err
 		}
 		if key, words, err := textChunk(kind, body); err != nil {
 			return nil, err
 		} else if key != "" {
 			out[key] = words
 		}
-		at += 12 + int(n)
 	}
-	return out, nil
 }
 
 // textChunk reads tEXt, zTXt and iTXt.

@@ -21,6 +21,7 @@ func readRAG(r *reader) error {
 	if err := r.convention("xywh", 1, "left top width height, in four parallel lists"); err != nil {
 		return err
 	}
+	r.took["convention"] = r.ans.Convention != ""
 	for i, row := range r.json.records() {
 		c, err := sizeOf(row.get("width"), row.get("height"))
 		if err != nil {
@@ -485,6 +486,7 @@ func (r *reader) point(e *Entity, p []float64, s *Scene) error {
 	}
 	x, y := p[0]/w, p[1]/h
 	e.shape = shape{kind: "point", box: [4]float64{x, y, x, y}, pixels: s.Canvas == nil}
+	r.took["radius"] = true
 	if r.ans.Radius > 0 {
 		side := r.ans.Radius * min(w, h)
 		e.shape = shape{kind: "ellipse", box: [4]float64{x - side/w, y - side/h, x + side/w, y + side/h}}

@@ -139,6 +139,7 @@ func readFlux3(r *reader) error {
 		s.Edit, s.Picture = true, r.ans.Picture
 		r.say("an edit: rows that stay are no entities, rows that are new or moved are painted at their new place; " +
 			"what a row leaves behind is painted with the background's words")
+		r.took["picture"] = true
 		if r.ans.Picture == "" {
 			r.ask("--picture FILE", "the rows edit a picture that is not in the file")
 		}

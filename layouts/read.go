@@ -50,9 +50,11 @@ type reader struct {
 	*Reading
 	ans    Answer
 	conv   boxes
-	masked int     // pixels of masks that were decoded
-	most   float64 // of the numbers of boxes
-	parts  bool    // some of those numbers are not whole
+	masked int             // pixels of masks that were decoded
+	most   float64         // of the numbers of boxes
+	parts  bool            // some of those numbers are not whole
+	took   map[string]bool // flags whose answers were needed
+	placed map[string]bool // names of --place that were
 }
 
 // Read reads a layout. The error is of a file that can't be read; what is open is in the Reading.
@@ -72,7 +74,8 @@ func Read(src Source, a Answer) (*Reading, error) {
 	if found == nil {
 		return nil, fmt.Errorf("%s is of no form that eligen knows. It reads: %s", src.Name, Formats())
 	}
-	r := &reader{content: c, ans: a, Reading: &Reading{File: src.Name, Format: found.name, Why: why, Verdict: Import}}
+	r := &reader{content: c, ans: a, took: map[string]bool{}, placed: map[string]bool{},
+		Reading: &Reading{File: src.Name, Format: found.name, Why: why, Verdict: Import}}
 	r.Convention = Convention{Order: "-", Unit: "none", Origin: "top-left", Beyond: "inside", By: "the format"}
 	if err := found.read(r); err != nil {
 		return nil, fmt.Errorf("%s, read as %s: %w", src.Name, found.name, err)
@@ -199,6 +202,7 @@ func (r *reader) convention(order string, unit float64, describe ...string) erro
 	if r.ans.Convention == "" || r.special() {
 		return nil
 	}
+	r.took["convention"] = true
 	o, u, err := ParseConvention(r.ans.Convention)
 	if err != nil {
 		return err

@@ -496,6 +496,7 @@ func (r *reader) editedPicture(g *graph, n *gnode, s *Scene) {
 			continue
 		}
 		s.Edit, s.Picture = true, to.in["image"].text()
+		r.took["picture"] = true
 		if r.ans.Picture == "" {
 			r.ask("--picture FILE", "an edit: it needs the picture %q, which LoadImage names", s.Picture)
 		}

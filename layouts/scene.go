@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // A Written is a scene made of a reading, and the files that it names.
@@ -101,7 +102,7 @@ func quoted(s string) string {
 		return r
 	}, s)
 	s = strings.Join(strings.Fields(s), " ")
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", "$${", "%{", "%%{").Replace(s) + `"`
+	return words.HCL(s)
 }
 
 // number writes a coordinate.
@@ -136,7 +137,10 @@ type painted struct {
 
 // scene writes a render and its entities.
 func (w *writer) scene(s *Scene) error {
-	size := w.sizeOf(s)
+	size, err := w.sizeOf(s)
+	if err != nil {
+		return err
+	}
 	var kept []painted
 	for i := range s.Entities {
 		e := &s.Entities[i]
@@ -213,27 +217,39 @@ func (e *Entity) region() eligen.Region {
 }
 
 // sizeOf returns the render's size: of --size, or of the file, in multiples of 16 and of a size that can be painted.
-func (w *writer) sizeOf(s *Scene) eligen.Size {
+func (w *writer) sizeOf(s *Scene) (eligen.Size, error) {
 	size := w.ans.Size
 	if size == (eligen.Size{}) && s.Canvas != nil {
 		size = eligen.Size{W: s.Canvas.W, H: s.Canvas.H}
 	}
 	if size == (eligen.Size{}) {
-		return size
+		return size, nil
 	}
-	const least, most = 256, 2048
+	short, long := min(size.W, size.H), max(size.W, size.H)
+	if uneven(size) {
+		return size, fmt.Errorf("%s: a canvas of %d×%d is no size of a picture: its sides differ more than %d times. Pass --size WxH",
+			s.Name, size.W, size.H, most/least)
+	}
 	by := 1.0
-	if short := min(size.W, size.H); short < least {
+	if short < least {
 		by = math.Ceil(least / float64(short))
 	}
-	if long := max(size.W, size.H); float64(long)*by > most {
+	if float64(long)*by > most {
 		by = most / float64(long)
 	}
 	out := eligen.Size{W: sixteens(float64(size.W) * by), H: sixteens(float64(size.H) * by)}
 	if out != size {
 		w.said("%s: the canvas of %d×%d becomes %d×%d", s.Name, size.W, size.H, out.W, out.H)
 	}
-	return out
+	return out, nil
+}
+
+// least and most are what the sides of a render are to be, where the file's are smaller or larger.
+const least, most = 256, 2048
+
+// uneven reports whether the sides differ so much that no scale makes both of them such as can be painted.
+func uneven(size eligen.Size) bool {
+	return max(size.W, size.H)*least > min(size.W, size.H)*most
 }
 
 func sixteens(v float64) int { return max(16, int(math.Round(v/16))*16) }

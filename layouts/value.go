@@ -35,7 +35,10 @@ type member struct {
 	value
 }
 
-var errTooMuch = errors.New("it holds more values than a layout has")
+var (
+	errTooMuch = errors.New("it holds more values than a layout has")
+	errTooDeep = errors.New("its values are nested deeper than a layout's")
+)
 
 // parseJSON reads one JSON value and what follows it, if anything.
 func parseJSON(data []byte) (v value, rest []byte, err error) {
@@ -59,7 +62,10 @@ func wholeJSON(data []byte) (value, error) {
 }
 
 func jsonValue(d *json.Decoder, depth int, left *int) (value, error) {
-	if *left--; *left < 0 || depth > maxDepth {
+	if depth > maxDepth {
+		return value{}, errTooDeep
+	}
+	if *left--; *left < 0 {
 		return value{}, errTooMuch
 	}
 	t, err := d.Token()

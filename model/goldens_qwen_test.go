@@ -355,10 +355,10 @@ func (g *golden) keptRows(got map[string]tensor.Tensor, x tensor.Tensor, number 
 		}
 		take(name, rows)
 		for name, x := range g.want {
-			switch {
-			case name == "first_rows":
+			switch name {
+			case "first_rows":
 				take(name, rows[:len(x.Data)])
-			case name == "last_rows":
+			case "last_rows":
 				take(name, rows[len(rows)-len(x.Data):])
 			}
 		}

@@ -19,10 +19,21 @@ func (p *printer) sign(g group) string {
 	switch {
 	case g.stage >= 0 && p.known.cached(p.plan.Stages[g.stage].Digest):
 		return " "
-	case p.known.Since.IsZero() || slices.Contains(p.known.Changes, g.resolved.Render+": new"):
+	case p.known.Since.IsZero() || p.isNew(g.resolved.Render):
 		return page.Added.Of("+")
 	}
 	return page.Changed.Of("~")
+}
+
+// isNew reports whether the changes say of a render that it is new.
+func (p *printer) isNew(render string) bool {
+	if p.fresh == nil {
+		p.fresh = map[string]bool{}
+		for _, c := range p.known.Changes {
+			p.fresh[c] = true
+		}
+	}
+	return p.fresh[render+": new"]
 }
 
 // render writes a render.
@@ -215,6 +226,7 @@ type group struct {
 
 func renders(p *eligen.Plan) []group {
 	var out []group
+	at := map[string]int{} // in out, by the render's address
 	for _, o := range p.Outputs {
 		resolved, ok := still.ResolvedOf(p.Stages[o.Stage].Op)
 		g := group{resolved: resolved, stage: o.Stage, paths: []string{o.Path}}
@@ -232,8 +244,9 @@ func renders(p *eligen.Plan) []group {
 		if !ok {
 			continue
 		}
-		k := slices.IndexFunc(out, func(x group) bool { return x.resolved.Render == g.resolved.Render })
-		if k < 0 {
+		k, known := at[g.resolved.Render]
+		if !known {
+			at[g.resolved.Render] = len(out)
 			if numbered {
 				g.paths[0] += " (frame " + strings.TrimSuffix(frame, "]") + ")"
 			}

@@ -24,7 +24,7 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 		w.cached(ctx, i, *info)
 		return
 	}
-	skip := ctx.Err() != nil
+	skip := ctx.Err() != nil || w.halted()
 	for _, in := range s.Inputs {
 		skip = skip || w.failed[in]
 	}
@@ -57,6 +57,13 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 	a := info.artifact()
 	w.emit(eligen.Event{Type: eligen.Done, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
 	w.write(ctx, i)
+}
+
+// halted reports whether a failure ends the run.
+func (w *walk) halted() bool {
+	w.state.Lock()
+	defer w.state.Unlock()
+	return w.Halt && len(w.errs) > 0
 }
 
 // unused emits that nothing needs a stage, with its result if there is one to look at.
@@ -240,10 +247,8 @@ func (w *walk) input(ctx context.Context, i eligen.Ref) (eligen.Artifact, error)
 func (w *walk) write(ctx context.Context, i eligen.Ref) {
 	s := w.plan.Stages[i]
 	ctx = context.WithoutCancel(ctx) // an interrupted run writes what it has
-	for _, o := range w.plan.Outputs {
-		if o.Stage != i {
-			continue
-		}
+	for _, k := range w.files[i] {
+		o := w.plan.Outputs[k]
 		err := w.outputs.write(o, func() (Reader, error) {
 			r, err := w.Store.Open(ctx, s.Digest)
 			if missing(err) {

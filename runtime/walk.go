@@ -15,8 +15,12 @@ import (
 // walk is one Apply.
 type walk struct {
 	*Runner
-	plan     *eligen.Plan
-	outputs  *outputs
+	plan    *eligen.Plan
+	outputs *outputs
+	files   map[eligen.Ref][]int // of the plan's outputs, by their stages
+
+	processors int // GOMAXPROCS, which stops the world to say so
+
 	journal  *journal
 	partials Partials // nil: none are kept
 	leaser   Leaser   // nil: nobody waits
@@ -41,6 +45,10 @@ func newWalk(r *Runner, p *eligen.Plan, outputs *outputs) *walk {
 	w := &walk{
 		Runner: r, plan: p, outputs: outputs, partials: r.Partials, leaser: r.Leaser,
 		needed: make([]bool, n), replaced: make([]bool, n), found: make([]*Info, n), failed: make([]bool, n),
+		files: map[eligen.Ref][]int{}, processors: goruntime.GOMAXPROCS(0),
+	}
+	for k, o := range p.Outputs {
+		w.files[o.Stage] = append(w.files[o.Stage], k)
 	}
 	if w.partials == nil {
 		w.partials, _ = r.Store.(Partials)
@@ -145,39 +153,22 @@ const ahead = 16
 // all makes every stage. A stage, or a task of several, begins when its inputs have ended, the
 // first in the plan's order first.
 func (w *walk) all(ctx context.Context) {
-	n := len(w.plan.Stages)
-	root := w.join()
-	waits, readers, done, tasks := make([]int, n), make([][]eligen.Ref, n), make([]bool, n), make([][]eligen.Ref, n)
-	for i, s := range w.plan.Stages {
-		to := root[i]
-		tasks[to] = append(tasks[to], eligen.Ref(i))
-		for _, in := range s.Inputs {
-			if from := root[in]; from != to {
-				waits[to]++
-				readers[from] = append(readers[from], to)
-			}
-		}
-	}
-	var ready []eligen.Ref // ascending
-	left := 0
-	for i := range root {
-		if len(tasks[i]) > 0 {
-			left++
-			if waits[i] == 0 {
-				ready = append(ready, eligen.Ref(i))
-			}
-		}
-	}
+	g := w.graph()
+	n, tasks, ready := len(w.plan.Stages), g.tasks, g.ready
+	done := make([]bool, n)
 	ended := make(chan eligen.Ref)
 	running, first := map[place]int{}, 0
-	for ; left > 0; left-- {
+	for left := g.count; left > 0; left-- {
 		if w.pick != nil {
 			w.pick(ready)
 		}
-		for k := 0; k < len(ready); {
+		for k := 0; k < len(ready) && w.anyRoom(running); {
 			i := ready[k]
-			at := w.place(tasks[i])
-			if !w.room(at, running) || int(tasks[i][0]) >= first+w.ahead() && w.pick == nil {
+			at, early := w.place(tasks[i]), int(tasks[i][0]) >= first+w.ahead() && w.pick == nil
+			if early && w.Farm == nil {
+				break // those behind it are early, too
+			}
+			if !w.room(at, running) || early {
 				k++
 				continue
 			}
@@ -200,13 +191,47 @@ func (w *walk) all(ctx context.Context) {
 		for first < n && done[first] {
 			first++
 		}
-		for _, r := range readers[i] {
-			if waits[r]--; waits[r] == 0 {
+		for _, r := range g.readers[i] {
+			if g.waits[r]--; g.waits[r] == 0 {
 				at, _ := slices.BinarySearch(ready, r)
 				ready = slices.Insert(ready, at, r)
 			}
 		}
 	}
+}
+
+// A graph is tasks, each under its last stage.
+type graph struct {
+	tasks   [][]eligen.Ref
+	count   int            // of tasks
+	waits   []int          // how many inputs of a task have not ended
+	readers [][]eligen.Ref // tasks that read what one makes
+	ready   []eligen.Ref   // tasks that wait for nothing, ascending
+}
+
+// graph joins the plan's stages into tasks.
+func (w *walk) graph() graph {
+	n, root := len(w.plan.Stages), w.join()
+	g := graph{tasks: make([][]eligen.Ref, n), waits: make([]int, n), readers: make([][]eligen.Ref, n)}
+	for i, s := range w.plan.Stages {
+		to := root[i]
+		g.tasks[to] = append(g.tasks[to], eligen.Ref(i))
+		for _, in := range s.Inputs {
+			if from := root[in]; from != to {
+				g.waits[to]++
+				g.readers[from] = append(g.readers[from], to)
+			}
+		}
+	}
+	for i, stages := range g.tasks {
+		if len(stages) > 0 {
+			g.count++
+			if g.waits[i] == 0 {
+				g.ready = append(g.ready, eligen.Ref(i))
+			}
+		}
+	}
+	return g
 }
 
 // ahead returns how many stages may run before the first one that isn't done.
@@ -246,6 +271,11 @@ func (w *walk) engine(i eligen.Ref) bool {
 	return ok && w.needed[i] && w.found[i] == nil
 }
 
+// anyRoom reports whether one more stage of any kind may run: thousands may be ready that can't.
+func (w *walk) anyRoom(running map[place]int) bool {
+	return w.room(onSide, running) || w.room(onEngine, running) || w.Farm != nil && w.room(onFarm, running)
+}
+
 // room reports whether one more stage may run.
 func (w *walk) room(at place, running map[place]int) bool {
 	switch {
@@ -256,5 +286,5 @@ func (w *walk) room(at place, running map[place]int) bool {
 	case at == onEngine:
 		return running[onEngine] == 0
 	}
-	return running[onSide] < goruntime.GOMAXPROCS(0)
+	return running[onSide] < w.processors
 }

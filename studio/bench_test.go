@@ -57,7 +57,8 @@ func (x *tab) measure(b *testing.B) {
 			began := time.Now()
 			evalBench[float64](b, x, fmt.Sprintf(`fetch('/api/edit', {method: 'POST', headers: {'Content-Type': 'application/json'},
 				body: JSON.stringify(
-				{kind: 'numbers', name: 'n%d', block: 'entity.e0', attribute: 'box', numbers: ['0.%d', '', '', '']})}).then(r => r.status)`, i, 10+i))
+				{kind: 'change', name: 'n%d',
+				changes: [{kind: 'numbers', block: 'entity.e0', attribute: 'box', numbers: ['0.%d', '', '', '']}]})}).then(r => r.status)`, i, 10+i))
 			disk = append(disk, float64(time.Since(began).Microseconds())/1000)
 			evalBench[bool](b, x, `new Promise(done => { const look = () =>
 				document.querySelector('.plan') && !document.querySelector('.plan.dimmed') ? done(true) : setTimeout(look, 1); look() })`)

@@ -2,6 +2,11 @@ package studio_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/url"
@@ -9,6 +14,23 @@ import (
 	"strings"
 	"testing"
 )
+
+// pixel is a PNG of one pixel, bomb one that says it has 2³¹.
+func pixel() string {
+	var b bytes.Buffer
+	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, 1, 1))); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+func bomb() string {
+	b := []byte(pixel())
+	binary.BigEndian.PutUint32(b[16:], 1<<16)
+	binary.BigEndian.PutUint32(b[20:], 1<<15)
+	binary.BigEndian.PutUint32(b[29:], crc32.ChecksumIEEE(b[12:29]))
+	return string(b)
+}
 
 // TestHostile: what doesn't come from the page itself is refused, and changes nothing.
 func TestHostile(t *testing.T) {
@@ -37,6 +59,10 @@ func TestHostile(t *testing.T) {
 			out[pairs[i]] = pairs[i+1]
 		}
 		return out
+	}
+	changes := func(list string) string { return `{"kind":"change","changes":[` + list + `]}` }
+	drop := func(as, block, data string) string {
+		return `{"name":"../../x.png","as":"` + as + `","block":"` + block + `","data":"` + base64.StdEncoding.EncodeToString([]byte(data)) + `"}`
 	}
 	list := []request{
 		{"no token", "GET", "/", "", nil, 403},
@@ -80,10 +106,28 @@ func TestHostile(t *testing.T) {
 		{"a scene that is too long", "POST", "/api/edit", `{"kind":"text","text":"` + strings.Repeat("#", 2<<20) + `"}`, good, 422},
 		{"an unknown change", "POST", "/api/edit", `{"kind":"rename","text":"x"}`, good, 422},
 		{"a text of an older version", "POST", "/api/edit", `{"kind":"text","text":"gone","base":"0"}`, good, 409},
-		{"HCL in a value", "POST", "/api/edit", `{"kind":"set","block":"entity.duck","attribute":"z","value":"1\n}\nentity \"x\" {"}`, good, 422},
-		{"HCL in a name", "POST", "/api/edit", `{"kind":"set","block":"entity.duck","attribute":"z = 1\nq","value":"1"}`, good, 422},
+		{"HCL in a value", "POST", "/api/edit",
+			changes(`{"kind":"set","block":"entity.duck","attribute":"z","value":"1\n}\nentity \"x\" {"}`), good, 422},
+		{"HCL in a name", "POST", "/api/edit",
+			changes(`{"kind":"set","block":"entity.duck","attribute":"z = 1\nq","value":"1"}`), good, 422},
 		{"HCL in a number", "POST", "/api/edit",
-			`{"kind":"numbers","block":"entity.duck","attribute":"box","numbers":["file(\"/etc/passwd\")","","",""]}`, good, 422},
+			changes(`{"kind":"numbers","block":"entity.duck","attribute":"box","numbers":["file(\"/etc/passwd\")","","",""]}`), good, 422},
+		{"half of a change", "POST", "/api/edit",
+			changes(`{"kind":"remove","block":"entity.duck"},{"kind":"remove","block":"entity.x"}`),
+			good, 422},
+		{"a change of nothing", "POST", "/api/edit", `{"kind":"change"}`, good, 422},
+		{"a drop from another site", "POST", "/api/drop", drop("", "", "x"), with("Origin", "http://evil.example"), 403},
+		{"a drop that a form can make", "POST", "/api/drop", drop("", "", "x"), with("Content-Type", "text/plain"), 403},
+		{"a picture that is none", "POST", "/api/drop", drop("mask", "entity.duck", "\x89PNG\r\n\x1a\nno"), good, 422},
+		{"a picture of 2³¹ pixels", "POST", "/api/drop", drop("mask", "entity.duck", bomb()), good, 422},
+		{"a picture for what isn't there", "POST", "/api/drop", drop("init", "render.none", pixel()), good, 422},
+		{"a picture as anything", "POST", "/api/drop", drop("command", "render.harbor", pixel()), good, 422},
+		{"a picture in a block's place", "POST", "/api/drop", drop("init", "render.harbor.sampler", pixel()), good, 422},
+		{"no base64", "POST", "/api/drop", `{"name":"x","data":"\u0000"}`, good, 400},
+		{"a layout of a file of the machine", "POST", "/api/drop",
+			`{"name":"x.json","as":"layout","data":"e30=","says":{"Images":"/etc/passwd"}}`, good, 422},
+		{"frames of nobody", "GET", "/api/poses?render=render.none", "", good, 404},
+		{"frames without a token", "GET", "/api/poses?render=render.harbor", "", nil, 403},
 		{"an unknown order", "POST", "/api/run", `{"do":"rm"}`, good, 400},
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
-	"fmt"
 	"html/template"
 	"net/http"
 	"path"
@@ -41,9 +40,15 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	_ = index.Execute(w, struct{ Nonce, Name string }{nonce, s.state().Name})
 }
 
-// packed are the assets, compressed once.
-var packed = sync.OnceValue(func() map[string][]byte {
-	out := map[string][]byte{}
+// An asset is a file of the page, compressed.
+type asset struct {
+	gzip []byte
+	tag  string // that names its content, as ETag has it
+}
+
+// packed are the assets, made once.
+var packed = sync.OnceValue(func() map[string]asset {
+	out := map[string]asset{}
 	entries, err := built.ReadDir("web/dist")
 	if err != nil {
 		panic(err) // it is embedded
@@ -57,7 +62,7 @@ var packed = sync.OnceValue(func() map[string][]byte {
 		z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 		_, _ = z.Write(data)
 		_ = z.Close()
-		out[e.Name()] = b.Bytes()
+		out[e.Name()] = asset{b.Bytes(), `"` + versionOf(data) + `"`}
 	}
 	return out
 })
@@ -69,7 +74,7 @@ var kinds = map[string]string{
 // asset sends a file of the page.
 func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	name := path.Base(r.URL.Path)
-	data, ok := packed()[name]
+	a, ok := packed()[name]
 	if !ok {
 		refuse(w, http.StatusNotFound, "The page has no such file.")
 		return
@@ -77,9 +82,8 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", kinds[path.Ext(name)])
 	h.Set("Cache-Control", "private, no-cache")
-	tag := fmt.Sprintf(`"%s"`, versionOf(data))
-	h.Set("ETag", tag)
-	if r.Header.Get("If-None-Match") == tag {
+	h.Set("ETag", a.tag)
+	if r.Header.Get("If-None-Match") == a.tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -92,5 +96,5 @@ func (s *Server) asset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Set("Content-Encoding", "gzip")
-	_, _ = w.Write(data)
+	_, _ = w.Write(a.gzip)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // press sends a key that is typed nowhere.
@@ -49,7 +50,9 @@ func TestDraw(t *testing.T) {
 	x.saved(func(s string) bool {
 		return strings.Contains(s, "region = polygon([[0.50, 0.0625], [0.75, 0.0625], [0.75, 0.25]])")
 	})
-	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"), chromedp.KeyEvent("\x7f"))
+	x.until("document.querySelector('.props h2').textContent == 'entity.sail'")
+	x.press(kb.Delete)
+	x.saved(func(s string) bool { return !strings.Contains(s, "sail") && strings.Contains(s, "small_boat") })
 }
 
 // TestSettings: fields set the one argument that they are of, in a block of its own where there is none.
@@ -68,7 +71,8 @@ func TestSettings(t *testing.T) {
 	x.saved(func(s string) bool { return strings.Contains(s, `prompt = "a \"rubber\" duck"`) })
 	x.enter("#words", "remove the duck")
 	x.do(chromedp.Focus(chromedp.CSS("#words")), chromedp.KeyEvent("\r"))
-	x.until("document.querySelector('.toast') || document.querySelectorAll('.ents li').length == 2")
+	x.until("document.querySelectorAll('.ents li').length == 2")
+	x.saved(func(s string) bool { return !strings.Contains(s, `entity "duck"`) })
 	x.shot("words")
 }
 

@@ -3,6 +3,7 @@ package studio
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,18 +13,31 @@ import (
 	"github.com/eligen/eligen/dsl/edit"
 )
 
-// An Edit is what the page wants changed in the text.
+// An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind      string   `json:"kind"`      // "numbers", "set", "unset", "add", "remove", "text", "words", "undo", "redo"
-	Name      string   `json:"name"`      // of the change, for undo: "move entity.duck"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "undo", "redo"
+	Name    string   `json:"name"`    // for undo: "move entity.duck"
+	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
+	Text    string   `json:"text"`    // the whole text
+	Base    string   `json:"base"`    // version that Text was made of
+	Words   string   `json:"words"`   // what to change
+	Picture string   `json:"picture"` // digest of the one whose values are restored
+}
+
+// A Change is a change of one value or block.
+type Change struct {
+	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem"; of
+	// a polygon's points "addpoint", "removepoint".
+	Kind      string   `json:"kind"`
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
 	Numbers   []string `json:"numbers"`   // of a shape; "" leaves one as it is
 	Value     string   `json:"value"`     // an expression, or a string where Quote is set
 	Quote     bool     `json:"quote"`
 	Replace   bool     `json:"replace"` // what is worked out may be overwritten
-	Text      string   `json:"text"`    // the whole text, or the block to add
-	Base      string   `json:"base"`    // version that Text was made of
+	Text      string   `json:"text"`    // the block or the object to add
+	Item      int      `json:"item"`    // of a list of objects, or of points
+	Part      string   `json:"part"`    // of an item; without a value it is removed
 }
 
 // An Answer is what became of an Edit.
@@ -51,8 +65,8 @@ func quoted(s string) string {
 }
 
 // decode reads a request's JSON, or answers.
-func decode(w http.ResponseWriter, r *http.Request, into any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+func decode(w http.ResponseWriter, r *http.Request, into any, most int64) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		refuse(w, http.StatusBadRequest, "The request can't be read: "+err.Error())
@@ -71,18 +85,23 @@ func answer(w http.ResponseWriter, status int, value any) {
 // edit changes the text.
 func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 	var e Edit
-	if !decode(w, r, &e) {
+	if !decode(w, r, &e, maxBody) {
 		return
 	}
-	err := s.change(e)
+	out := &Answer{}
+	s.reply(w, r, s.change(e), out, out)
+}
+
+// reply reads the scene anew, and answers with it and with what went wrong: out is part of whole.
+func (s *Server) reply(w http.ResponseWriter, r *http.Request, err error, out *Answer, whole any) {
 	state, failed := s.refresh(r.Context())
 	if failed != nil {
 		refuse(w, http.StatusServiceUnavailable, failed.Error())
 		return
 	}
-	out := Answer{State: state}
+	out.State = state
 	if err == nil {
-		answer(w, http.StatusOK, out)
+		answer(w, http.StatusOK, whole)
 		return
 	}
 	out.Error = err.Error()
@@ -94,7 +113,7 @@ func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, errOutdated) {
 		status = http.StatusConflict
 	}
-	answer(w, status, out)
+	answer(w, status, whole)
 }
 
 // change does what an Edit says.
@@ -102,40 +121,69 @@ func (s *Server) change(e Edit) error {
 	switch e.Kind {
 	case "words":
 		return s.refine(e)
+	case "restore":
+		return s.restore(e)
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":
 		return s.doc.change(e.Name, e.Base, func([]byte) ([]byte, error) { return []byte(e.Text), nil })
 	}
+	if e.Kind != "change" || len(e.Changes) == 0 {
+		return fmt.Errorf("unknown kind of edit: %q with %d changes", e.Kind, len(e.Changes))
+	}
 	return s.doc.change(e.Name, "", func(src []byte) ([]byte, error) {
-		text, ds := edit.Parse(s.doc.path, src)
-		if err := ds.Err(); err != nil {
-			return nil, err
+		for _, c := range e.Changes {
+			text, ds := edit.Parse(s.doc.path, src)
+			err := ds.Err()
+			if err == nil {
+				src, err = c.apply(text)
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
-		value := e.Value
-		if e.Quote {
-			value = edit.Quote(value)
-		}
-		switch e.Kind {
-		case "numbers":
-			return text.SetNumbers(e.Block, e.Attribute, e.Numbers, e.Replace)
-		case "set":
-			return text.Set(e.Block, e.Attribute, value, e.Replace)
-		case "unset":
-			return text.Unset(e.Block, e.Attribute)
-		case "add":
-			return text.Append(e.Text)
-		case "remove":
-			return text.Remove(e.Block)
-		}
-		return nil, errors.New("unknown kind of change: " + e.Kind)
+		return src, nil
 	})
+}
+
+// apply makes a change.
+func (c Change) apply(text *edit.Text) ([]byte, error) {
+	value := c.Value
+	if c.Quote {
+		value = edit.Quote(value)
+	}
+	switch c.Kind {
+	case "numbers":
+		return text.SetNumbers(c.Block, c.Attribute, c.Numbers, c.Replace)
+	case "set":
+		return text.Set(c.Block, c.Attribute, value, c.Replace)
+	case "unset":
+		return text.Unset(c.Block, c.Attribute)
+	case "add":
+		return text.Append(c.Text)
+	case "remove":
+		return text.Remove(c.Block)
+	case "item":
+		return text.SetItem(c.Block, c.Attribute, c.Item, c.Part, value, c.Replace)
+	case "addpoint":
+		if len(c.Numbers) != 2 {
+			return nil, errors.New("a point has two numbers")
+		}
+		return text.AddPoint(c.Block, c.Attribute, c.Item, [2]string(c.Numbers))
+	case "removepoint":
+		return text.RemovePoint(c.Block, c.Attribute, c.Item)
+	case "additem":
+		return text.AddItem(c.Block, c.Attribute, c.Item, c.Text)
+	case "removeitem":
+		return text.RemoveItem(c.Block, c.Attribute, c.Item)
+	}
+	return nil, errors.New("unknown kind of change: " + c.Kind)
 }
 
 // refine changes the text by words, as eligen new --refine does.
 func (s *Server) refine(e Edit) error {
 	text := s.doc.view().text
-	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Value})
+	d, _, err := s.app.Refine(s.background, app.RefineRequest{Input: s.input(text), Words: e.Words})
 	if err != nil {
 		return err
 	}
@@ -145,14 +193,15 @@ func (s *Server) refine(e Edit) error {
 // control starts and stops runs.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
-		Do string `json:"do"`
+		Do    string   `json:"do"`
+		Seeds []uint64 `json:"seeds"` // of "start": a picture of each in place of the scene's own
 	}
-	if !decode(w, r, &order) {
+	if !decode(w, r, &order, maxBody) {
 		return
 	}
 	switch order.Do {
 	case "start":
-		s.start()
+		s.start(order.Seeds)
 	case "stop":
 		s.stop()
 	default:

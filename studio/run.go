@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,10 +37,11 @@ type RunState struct {
 
 // A Preview is a picture of an unfinished step.
 type Preview struct {
-	Stage string `json:"stage"`
-	Step  int    `json:"step"`
-	Of    int    `json:"of"`
-	URL   string `json:"url"`
+	Renders []string `json:"renders"` // addresses of those whose picture it becomes
+	Stage   string   `json:"stage"`
+	Step    int      `json:"step"`
+	Of      int      `json:"of"`
+	URL     string   `json:"url"`
 }
 
 // A runner makes a scene's pictures, one run after the other.
@@ -49,8 +51,10 @@ type runner struct {
 	progress eligen.Progress
 	cancel   context.CancelFunc
 	sent     time.Time
-	runs     int      // that were started
-	pictures [][]byte // of the steps of the stage at work, PNG
+	runs     int                 // that were started
+	renders  map[string][]string // of the run's plan, by the stages whose steps have previews
+	frames   map[string][]Frame  // of its clips, by the stages that make their pictures
+	pictures map[string][]byte   // of the previews by their URL, PNG
 }
 
 func (r *runner) snapshot() RunState {
@@ -61,8 +65,9 @@ func (r *runner) snapshot() RunState {
 	return out
 }
 
-// start begins a run, or asks for one behind that which runs.
-func (s *Server) start() {
+// start begins a run, or asks for one behind that which runs. Several seeds make a picture of each, for the
+// store alone.
+func (s *Server) start(seeds []uint64) {
 	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,32 +76,35 @@ func (s *Server) start() {
 		go s.tell()
 		return
 	}
-	s.begin()
+	s.begin(seeds)
 }
 
 // begin starts a run. The runner is locked.
-func (s *Server) begin() {
+func (s *Server) begin(seeds []uint64) {
 	text := s.doc.view().text
 	ctx, cancel := context.WithCancel(context.Background())
-	s.run.cancel, s.run.progress, s.run.pictures = cancel, eligen.Progress{}, nil
+	s.run.cancel, s.run.progress, s.run.renders, s.run.pictures = cancel, eligen.Progress{}, nil, map[string][]byte{}
 	s.run.runs++
 	s.run.state = RunState{Running: true, Version: versionOf(text)}
 	s.working.Go(func() {
 		defer cancel()
-		s.make(ctx, text)
+		s.make(ctx, text, seeds)
 	})
 }
 
 // make plans a text and makes its pictures.
-func (s *Server) make(ctx context.Context, text []byte) {
+func (s *Server) make(ctx context.Context, text []byte, seeds []uint64) {
 	s.tell()
 	began := time.Now()
 	request := s.request
-	request.Input = s.input(text)
+	request.Input, request.Seeds = s.input(text), seeds
 	p, warnings, err := s.app.Plan(ctx, request)
 	if err == nil {
 		s.know(p)
-		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event, Previews: s.preview})
+		s.run.expect(p)
+		_, err = s.app.Apply(ctx, p, app.Run{
+			Warnings: warnings, Events: s.event, Previews: s.preview, Unwritten: len(seeds) > 0,
+		})
 	}
 	r := s.run
 	r.mu.Lock()
@@ -104,12 +112,12 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	r.state.Running, r.state.Queued, r.state.Stopped = false, false, ctx.Err() != nil
 	r.state.Seconds, r.state.Ended = time.Since(began).Seconds(), time.Now().Format("15:04")
 	r.state.Stage, r.state.Kind, r.state.Step, r.state.Of = "", "", 0, 0
-	r.state.Problems = failures(err, r.progress)
+	r.state.Problems = inUnits(failures(err, r.progress))
 	r.mu.Unlock()
 	s.tell()
 	s.plan()
 	if again {
-		s.start()
+		s.start(nil)
 	}
 }
 
@@ -152,20 +160,60 @@ func (s *Server) event(e eligen.Event) {
 	r.mu.Lock()
 	r.progress.Add(e)
 	r.advance(e)
+	var frames []Frame
+	if e.Type == eligen.Done {
+		frames = r.frames[e.Stage]
+	}
 	late := time.Since(r.sent) > pace
 	if late {
 		r.sent = time.Now()
 	}
 	r.mu.Unlock()
+	for _, f := range frames {
+		s.show(f.digest)
+		s.hub.send("frame", f)
+	}
 	if late {
 		s.tell()
 	}
 }
 
-// mostPreviews is how many steps' pictures are kept: of longer runs, each so many steps' one.
+// mostPreviews is how many steps' pictures of a stage are kept: of longer ones, each so many steps' one.
 const mostPreviews = 100
 
-// preview takes the picture of a step. Those of the stage before go.
+// expect notes which renders' pictures the stages of a plan lead to. A render that begins with another's
+// picture doesn't show how that one is made.
+func (r *runner) expect(p *app.Plan) {
+	renders := map[string][]string{}
+	for _, o := range p.Outputs {
+		for todo, seen := []eligen.Ref{o.Stage}, map[eligen.Ref]bool{}; len(todo) > 0; {
+			at := todo[len(todo)-1]
+			if todo = todo[:len(todo)-1]; seen[at] {
+				continue
+			}
+			seen[at] = true
+			stage := p.Stages[at]
+			if !slices.Contains(renders[stage.Name], o.Render) {
+				renders[stage.Name] = append(renders[stage.Name], o.Render)
+			}
+			if kind, _, _ := strings.Cut(stage.Op.Kind(), "/"); kind != "denoise" {
+				todo = append(todo, stage.Inputs...)
+			}
+		}
+	}
+	frames := map[string][]Frame{}
+	for render, list := range framesOf(p) {
+		for n, at := range list {
+			stage := p.Stages[at]
+			frames[stage.Name] = append(frames[stage.Name], Frame{render, n, resultURL(stage.Digest), stage.Digest})
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.renders, r.frames = renders, frames
+}
+
+// preview takes the picture of a step. Those of the render's stage before go, and of many renders the oldest.
 func (s *Server) preview(p app.StepPicture) {
 	if every := (p.Of + mostPreviews - 1) / mostPreviews; p.Step%every != 0 && p.Step != p.Of {
 		return
@@ -177,23 +225,33 @@ func (s *Server) preview(p app.StepPicture) {
 	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := len(r.state.Previews); n > 0 && r.state.Previews[n-1].Stage != p.Stage {
-		r.state.Previews, r.pictures = nil, nil
+	renders, url := some(r.renders[p.Stage]), fmt.Sprintf("/api/preview/%d/%s/%d", r.runs, versionOf([]byte(p.Stage)), p.Step)
+	r.drop(func(n Preview) bool {
+		of := func(render string) bool { return slices.Contains(renders, render) }
+		return n.URL == url || n.Stage != p.Stage && slices.ContainsFunc(n.Renders, of)
+	})
+	r.state.Previews = append(r.state.Previews, Preview{renders, p.Stage, p.Step, p.Of, url})
+	r.pictures[url] = b.Bytes()
+	if first := r.state.Previews[0].Stage; len(r.state.Previews) > 2*mostPreviews && first != p.Stage {
+		r.drop(func(n Preview) bool { return n.Stage == first })
 	}
-	url := fmt.Sprintf("/api/preview/%d/%s/%d", r.runs, versionOf([]byte(p.Stage)), len(r.pictures))
-	r.state.Previews = append(r.state.Previews, Preview{p.Stage, p.Step, p.Of, url})
-	r.pictures = append(r.pictures, b.Bytes())
+}
+
+// drop forgets previews. The runner is locked.
+func (r *runner) drop(which func(Preview) bool) {
+	r.state.Previews = slices.DeleteFunc(r.state.Previews, func(p Preview) bool {
+		if which(p) {
+			delete(r.pictures, p.URL)
+			return true
+		}
+		return false
+	})
 }
 
 // stepPicture sends the picture of a step of the latest run.
 func (s *Server) stepPicture(w http.ResponseWriter, r *http.Request) {
 	s.run.mu.Lock()
-	var data []byte
-	for i, p := range s.run.state.Previews {
-		if p.URL == r.URL.Path {
-			data = s.run.pictures[i]
-		}
-	}
+	data := s.run.pictures[r.URL.Path]
 	s.run.mu.Unlock()
 	if data == nil {
 		refuse(w, http.StatusNotFound, "This step's picture is gone.")
@@ -234,6 +292,7 @@ type PlanState struct {
 	Changes  []string            `json:"changes"`
 	Values   []app.Values        `json:"values"`
 	Pictures map[string]Picture  `json:"pictures"` // by render
+	Frames   map[string][]string `json:"frames"`   // of clips, by render: addresses of those that are made
 }
 
 // A StageState is a stage of a plan.
@@ -289,7 +348,7 @@ func (s *Server) planned() *PlanState {
 // outlook plans the document's text.
 func (s *Server) outlook(ctx context.Context) *PlanState {
 	text := s.doc.view().text
-	out := &PlanState{Version: versionOf(text), Pictures: s.pictures()}
+	out := &PlanState{Version: versionOf(text), Pictures: s.pictures(), Frames: map[string][]string{}}
 	request := s.request
 	request.Input = s.input(text)
 	p, warnings, err := s.app.Plan(ctx, request)
@@ -300,7 +359,7 @@ func (s *Server) outlook(ctx context.Context) *PlanState {
 		out.Problems = append(out.Problems, failures(err, eligen.Progress{})...)
 	}
 	out.Failed = err != nil
-	out.Problems, out.Stages, out.Changes, out.Values = some(out.Problems), some(out.Stages), some(out.Changes), some(out.Values)
+	out.Problems, out.Stages, out.Changes, out.Values = inUnits(out.Problems), some(out.Stages), some(out.Changes), some(out.Values)
 	return out
 }
 
@@ -319,6 +378,16 @@ func (s *Server) forecast(ctx context.Context, p *app.Plan, out *PlanState) erro
 		if out.Seconds += state.Seconds; len(out.Stages) < mostStages {
 			out.Stages = append(out.Stages, state)
 		}
+	}
+	for render, list := range framesOf(p) {
+		urls := make([]string, len(list))
+		for n, at := range list {
+			if d := p.Stages[at].Digest; known.Cached(d) {
+				s.show(d)
+				urls[n] = resultURL(d)
+			}
+		}
+		out.Frames[render] = urls
 	}
 	for _, r := range p.Renders {
 		out.Memory = max(out.Memory, r.Memory)

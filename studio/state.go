@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/eligen/eligen"
@@ -15,6 +16,7 @@ import (
 
 // A State is a scene as the page shows it: its text, and what the text comes to.
 type State struct {
+	Serial      int                 `json:"serial"`  // counts what the server has read: of two, the later is the newer
 	Version     string              `json:"version"` // of the text
 	Name        string              `json:"name"`    // of the file
 	Folder      string              `json:"folder"`
@@ -48,6 +50,8 @@ type Attribute struct {
 	Plain bool     `json:"plain"` // it is a value by itself
 	Refs  []string `json:"refs"`  // what else it hangs on
 	Shape *Shape   `json:"shape"`
+
+	Items [][]Attribute `json:"items"` // the parts of a list's objects
 }
 
 // A Shape is a call of a shape's function.
@@ -74,8 +78,9 @@ type Render struct {
 	Height   int      `json:"height"`
 	Token    int      `json:"token"` // side of an image token in pixels
 	Prompt   string   `json:"prompt"`
-	Clip     bool     `json:"clip"`
 	Entities []Entity `json:"entities"`
+
+	Timeline *Timeline `json:"timeline"` // nil: one picture
 }
 
 // An Entity is an entity of a render.
@@ -105,7 +110,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	out := &State{
 		Version: versionOf(v.text), Name: filepath.Base(s.doc.path), Folder: filepath.Base(filepath.Dir(s.doc.path)), Text: string(v.text),
 		ReadOnly: s.doc.readOnly, Gone: v.gone, Undo: v.undo, Redo: v.redo, Outside: v.outside,
-		Blocks: []Block{}, Diagnostics: []eligen.Diagnostic{},
+		Blocks: []Block{},
 	}
 	if text, ds := edit.Parse(s.doc.path, v.text); !ds.HasErrors() {
 		out.Blocks = blocksOf(text.Blocks(), v.text)
@@ -114,7 +119,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if out.Diagnostics = append(out.Diagnostics, ds...); ds.HasErrors() {
+	if out.Diagnostics = inUnits(ds); ds.HasErrors() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		out.Renders, out.Stale = s.good, true
@@ -126,7 +131,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.good = out.Renders
+	s.good, s.layouts = out.Renders, layouts
 	return out, nil
 }
 
@@ -144,19 +149,29 @@ func blocksOf(list []edit.Block, text []byte) []Block {
 	for _, b := range list {
 		block := Block{Address: b.Address, Line: b.Line, Last: b.Line + bytes.Count(text[b.From:b.To], []byte("\n")), Attributes: []Attribute{}}
 		for _, a := range b.Attributes {
-			attribute := Attribute{
-				Name: a.Name, Line: a.Line, From: at(a.From), To: at(a.To), Text: a.Text, Plain: a.Plain, Refs: some(a.Refs),
-			}
-			if a.Shape != nil {
-				shape := Shape{Call: a.Shape.Call, Pixels: a.Shape.Pixels, Slots: []Slot{}}
-				for _, s := range a.Shape.Slots {
-					shape.Slots = append(shape.Slots, Slot{From: at(s.From), To: at(s.To), Text: s.Text, Plain: s.Plain, Refs: some(s.Refs)})
-				}
-				attribute.Shape = &shape
-			}
-			block.Attributes = append(block.Attributes, attribute)
+			block.Attributes = append(block.Attributes, attributeOf(a, at))
 		}
 		out = append(out, block)
+	}
+	return out
+}
+
+func attributeOf(a edit.Attribute, at func(int) int) Attribute {
+	out := Attribute{
+		Name: a.Name, Line: a.Line, From: at(a.From), To: at(a.To), Text: a.Text, Plain: a.Plain, Refs: some(a.Refs), Items: [][]Attribute{},
+	}
+	if a.Shape != nil {
+		out.Shape = &Shape{Call: a.Shape.Call, Pixels: a.Shape.Pixels, Slots: []Slot{}}
+		for _, s := range a.Shape.Slots {
+			out.Shape.Slots = append(out.Shape.Slots, Slot{From: at(s.From), To: at(s.To), Text: s.Text, Plain: s.Plain, Refs: some(s.Refs)})
+		}
+	}
+	for _, i := range a.Items {
+		parts := []Attribute{}
+		for _, p := range i.Parts {
+			parts = append(parts, attributeOf(p, at))
+		}
+		out.Items = append(out.Items, parts)
 	}
 	return out
 }
@@ -190,6 +205,30 @@ func units(text []byte) func(int) int {
 	return func(at int) int { return int(all[at]) }
 }
 
+// inUnits returns diagnostics whose columns are UTF-16 units of their line, as the page counts.
+func inUnits(ds []eligen.Diagnostic) []eligen.Diagnostic {
+	source := func(s *eligen.Source) *eligen.Source {
+		if s == nil {
+			return nil
+		}
+		out, code := *s, []rune(s.Code)
+		at := func(n int) int { // columns may be behind the line
+			n = max(0, n)
+			return len(utf16.Encode(code[:min(n, len(code))])) + max(0, n-len(code))
+		}
+		out.Start, out.End = at(s.Start), at(s.End)
+		return &out
+	}
+	out := some(slices.Clone(ds))
+	for i := range out {
+		out[i].Source, out[i].Notes = source(out[i].Source), slices.Clone(out[i].Notes)
+		for k := range out[i].Notes {
+			out[i].Notes[k].Source = source(out[i].Notes[k].Source)
+		}
+	}
+	return out
+}
+
 // blockOf returns the address of the block of a file that declares a thing, or "" where none does.
 func blockOf(address string, blocks []Block) string {
 	name, _, _ := strings.Cut(address, "[")
@@ -205,7 +244,7 @@ var where = []string{"box", "region", "mask"}
 func renderOf(l app.Layout, blocks []Block) Render {
 	out := Render{
 		Address: l.Render, Block: blockOf(l.Render, blocks), Width: l.Size.W, Height: l.Size.H, Token: l.Geometry.Token(),
-		Prompt: l.Prompt, Clip: l.Timeline != nil, Entities: []Entity{},
+		Prompt: l.Prompt, Entities: []Entity{}, Timeline: timelineOf(l, blocks),
 	}
 	for _, e := range l.Entities {
 		entity := Entity{

@@ -47,13 +47,16 @@ type Server struct {
 	done       <-chan struct{}
 	working    sync.WaitGroup
 	oneAtATime sync.Mutex // plans
+	reading    sync.Mutex // the document, until the pages are told
 
 	mu       sync.Mutex
 	good     []Render // of the last text without mistakes
+	layouts  []app.Layout
 	current  *State
 	latest   *PlanState
 	planning int // counts calls of plan
 	shown    map[eligen.Digest]bool
+	past     map[eligen.Digest]app.RunPicture // that the history has listed
 }
 
 // New opens a scene. The caller closes the Server.
@@ -67,7 +70,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{app: o.App, request: o.Request, token: o.Token, doc: doc, hub: newHub(), run: &runner{}, shown: map[eligen.Digest]bool{}}
+	s := &Server{app: o.App, request: o.Request, token: o.Token, doc: doc, hub: newHub(), run: &runner{}, shown: map[eligen.Digest]bool{},
+		past: map[eligen.Digest]app.RunPicture{},
+	}
 	if s.token == "" {
 		s.token = newToken()
 	}
@@ -130,7 +135,13 @@ func (s *Server) Handler(addr string) http.Handler {
 	mux.HandleFunc("GET /api/events", s.stream)
 	mux.HandleFunc("GET /api/result/{digest}", s.result)
 	mux.HandleFunc("GET /api/preview/{run}/{stage}/{n}", s.stepPicture)
+	mux.HandleFunc("GET /api/schema", s.schema)
+	mux.HandleFunc("GET /api/poses", s.poses)
+	mux.HandleFunc("GET /api/runs", s.history)
+	mux.HandleFunc("GET /api/compare", s.compare)
+	mux.HandleFunc("GET /api/difference", s.difference)
 	mux.HandleFunc("POST /api/edit", s.edit)
+	mux.HandleFunc("POST /api/drop", s.drop)
 	mux.HandleFunc("POST /api/run", s.control)
 	return &guard{token: s.token, ours: hostsOf(addr), next: mux}
 }
@@ -167,13 +178,17 @@ func (s *Server) isOutput(file string) bool {
 	return filepath.Base(filepath.Dir(file)) == "out"
 }
 
-// refresh reads the document anew, tells all pages and plans.
+// refresh reads the document anew, tells all pages and plans. Of two at once, the one that reads the older
+// text is also the first to tell it.
 func (s *Server) refresh(ctx context.Context) (*State, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	state, err := s.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
+	state.Serial = s.current.Serial + 1
 	s.current = state
 	s.mu.Unlock()
 	s.hub.send("state", state)

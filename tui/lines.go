@@ -31,11 +31,12 @@ const many = 20
 // lines writes events as lines, for logs: one a stage, and one every five seconds of a
 // stage with many steps. It writes problems whole.
 type lines struct {
-	w      io.Writer
-	mu     sync.Mutex
-	p      eligen.Progress
-	last   time.Time // of the latest line
-	cached []string  // stages in a row that the store has, not written yet
+	w     io.Writer
+	mu    sync.Mutex
+	p     eligen.Progress
+	last  time.Time                // of the latest line
+	calm  []string                 // stages in a row that the store has, and their files: not written yet
+	count map[eligen.EventType]int // of calm
 }
 
 func (l *lines) add(e eligen.Event) {
@@ -45,8 +46,12 @@ func (l *lines) add(e eligen.Event) {
 	if e.Type == eligen.Stepped && (l.last.IsZero() || e.Time.Sub(l.last) < quiet || e.Step == e.Of) {
 		return
 	}
-	if e.Type == eligen.Cached {
-		l.cached = append(l.cached, styledLine(&l.p, e, page.Columns(l.w)))
+	if s := l.p.Stage(e.Stage); e.Type == eligen.Cached || e.Type == eligen.Wrote && s != nil && s.State == eligen.Cached {
+		if l.count == nil {
+			l.count = map[eligen.EventType]int{}
+		}
+		l.calm = append(l.calm, styledLine(&l.p, e, page.Columns(l.w)))
+		l.count[e.Type]++
 		return
 	}
 	line := styledLine(&l.p, e, page.Columns(l.w))
@@ -56,15 +61,19 @@ func (l *lines) add(e eligen.Event) {
 	l.print(line, e.Time)
 }
 
-// flush writes the stages that the store has: by name where they are few, else their number.
+// flush writes the stages that the store has, and what was written of them: by name where they are few, else
+// their numbers.
 func (l *lines) flush(at time.Time) {
-	if n := len(l.cached); n > many {
-		l.cached = []string{wordStyles[eligen.Cached].Of("cached") + fmt.Sprintf("   %d stages", n)}
+	if l.count[eligen.Cached] > many {
+		l.calm = []string{wordStyles[eligen.Cached].Of("cached") + fmt.Sprintf("   %d stages", l.count[eligen.Cached])}
+		if n := l.count[eligen.Wrote]; n > 0 {
+			l.calm = append(l.calm, wordStyles[eligen.Wrote].Of("wrote")+fmt.Sprintf("    %d files of them", n))
+		}
 	}
-	for _, line := range l.cached {
+	for _, line := range l.calm {
 		l.print(line, at)
 	}
-	l.cached = nil
+	l.calm, l.count = nil, nil
 }
 
 func (l *lines) print(s string, at time.Time) {

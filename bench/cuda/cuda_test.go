@@ -241,7 +241,7 @@ func readTable(t *testing.T) map[string]string {
 	if err == nil {
 		err = json.Unmarshal(data, &table)
 	}
-	if err != nil && !(os.IsNotExist(err) && *update) {
+	if err != nil && (!os.IsNotExist(err) || !*update) {
 		t.Fatal(err)
 	}
 	return table

@@ -16,6 +16,7 @@ import (
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/fetch"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/store/file"
 )
 
@@ -92,10 +93,10 @@ func (o *listOptions) run(c *cobra.Command, a *app.App, args []string) error {
 			others += e.Size
 		}
 	}
-	total := fmt.Sprintf("%s, %s", counted(n, "result"), size(results))
+	total := fmt.Sprintf("%s, %s", counted(n, "result"), words.Bytes(results))
 	if len(args) == 0 {
 		dir, _ := a.StoreFolder() // its entries were listed
-		total += fmt.Sprintf("; journals and leftovers %s; in %s", size(others), dir)
+		total += fmt.Sprintf("; journals and leftovers %s; in %s", words.Bytes(others), dir)
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), total)
 	return err
@@ -124,7 +125,7 @@ func listScenes(w io.Writer, entries []file.Entry) error {
 		if name == "" {
 			name = "(no scene known)"
 		}
-		rows = append(rows, []string{name, counted(s.results, "result"), size(s.bytes), page.Quiet.Of(used(s.used))})
+		rows = append(rows, []string{name, counted(s.results, "result"), words.Bytes(s.bytes), page.Quiet.Of(used(s.used))})
 	}
 	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{Fit: page.CutLeft}))
 	return err
@@ -141,7 +142,7 @@ func listResults(w io.Writer, entries []file.Entry) error {
 		if stage == "" {
 			stage = "–"
 		}
-		rows = append(rows, []string{page.Quiet.Of(e.Digest.Short()), size(e.Size), page.Quiet.Of(used(e.Used)), stage, e.Scene})
+		rows = append(rows, []string{page.Quiet.Of(e.Digest.Short()), words.Bytes(e.Size), page.Quiet.Of(used(e.Used)), stage, e.Scene})
 	}
 	cut := page.Column{Fit: page.CutLeft}
 	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{}, page.Column{}, page.Column{}, cut, cut))
@@ -216,7 +217,7 @@ func (o *collectOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 	if o.dry {
 		did = "would remove"
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s %d files, %s\n", did, len(removed), size(bytes))
+	fmt.Fprintf(c.OutOrStdout(), "%s %d files, %s\n", did, len(removed), words.Bytes(bytes))
 	return err
 }
 

@@ -8,36 +8,55 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
 )
 
 // BenchmarkFarm prints what a queue costs on one machine, with the model nano on the backend go: 48 frames that
-// one worker makes against apply alone, and two workers of one thread each against one.
+// one worker makes against apply alone, and two workers against one. Every process has one thread for Go code. Where
+// others use the machine, the processors' time tells more than the clock.
 //
 //	go test ./cmd/eligen -run XXX -bench Farm -benchtime 1x
 func BenchmarkFarm(b *testing.B) {
 	for range b.N {
-		alone, clip := pace(b, 0, 0)
-		queued, same := pace(b, 1, 0)
-		one, same1 := pace(b, 1, 1)
-		two, same2 := pace(b, 2, 1)
-		b.Logf("48 frames of nano: alone %.1f s, by a queue and one worker %.1f s: %+.1f %%", alone.Seconds(), queued.Seconds(),
-			100*(queued.Seconds()/alone.Seconds()-1))
-		b.Logf("workers of one thread: one %.1f s, two %.1f s: %.2f times as fast", one.Seconds(), two.Seconds(), one.Seconds()/two.Seconds())
-		b.ReportMetric(queued.Seconds()/alone.Seconds(), "queue/alone")
-		b.ReportMetric(one.Seconds()/two.Seconds(), "one/two")
-		for _, c := range [][]byte{same, same1, same2} {
-			if !bytes.Equal(clip, c) {
-				b.Error("the clips differ")
-			}
+		alone, queued := pace(b, 0, 1), pace(b, 1, 1)
+		two := pace(b, 2, 1)
+		more := func(a, b float64) float64 { return 100 * (b/a - 1) } // per cent
+		b.Logf("48 frames of nano: alone %.1f s, by a queue and a worker %.1f s: %+.1f %%",
+			alone.wall, queued.wall, more(alone.wall, queued.wall))
+		b.Logf("of processors, alone %.1f s, with queue and worker %.1f s: %+.1f %%", alone.cpu, queued.cpu, more(alone.cpu, queued.cpu))
+		b.Logf("one worker %.1f s, two %.1f s: %.2f times as fast", queued.wall, two.wall, queued.wall/two.wall)
+		b.ReportMetric(queued.wall/alone.wall, "queue/alone")
+		b.ReportMetric(queued.wall/two.wall, "one/two")
+		if !bytes.Equal(alone.clip, queued.clip) || !bytes.Equal(alone.clip, two.clip) {
+			b.Error("the clips differ")
 		}
 	}
 }
 
-// pace makes the clip with workers, and returns how long apply takes. Workers are warm: they have made another clip.
-func pace(b *testing.B, workers, threads int) (time.Duration, []byte) {
+// A paced is a clip, and what it took: seconds on the clock, and of the processors by all processes.
+type paced struct {
+	wall, cpu float64
+	clip      []byte
+}
+
+// used returns the seconds of a processor that a process has taken; 0 where the system doesn't say.
+func (paced) used(pid int) float64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, ok := bytes.Cut(data, []byte(") "))
+	fields := bytes.Fields(rest)
+	if err != nil || !ok || len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(string(fields[11]), 64)
+	system, _ := strconv.ParseFloat(string(fields[12]), 64)
+	return (user + system) / 100 // ticks
+}
+
+// pace makes the clip with workers. They are warm: they have made another clip.
+func pace(b *testing.B, workers, threads int) (p paced) {
 	b.Helper()
 	dir := b.TempDir()
 	for name, seed := range map[string]int{"warm.hcl": 1, "walk.hcl": 2} {
@@ -53,49 +72,61 @@ func pace(b *testing.B, workers, threads int) (time.Duration, []byte) {
 		}
 		return c
 	}
-	apply := func(scene, queue string) time.Duration {
+	apply := func(scene, queue string) (wall, cpu float64) {
 		args := []string{"apply", scene, "--backend", "go", "--out", filepath.Join(dir, "out"), "--progress", "none"}
 		if queue != "" {
 			args = append(args, "--queue", queue)
 		}
 		began := time.Now()
-		if said, err := command("front", args...).CombinedOutput(); err != nil {
+		c := command("front", args...)
+		if said, err := c.CombinedOutput(); err != nil {
 			b.Fatalf("%v\n%s", err, said)
 		}
-		return time.Since(began)
+		return time.Since(began).Seconds(), (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
 	}
 	queue := ""
+	var others []int
 	if workers > 0 {
-		url, stop := startQueue(b, command("queue", "queue", "start", "--listen", "127.0.0.1:0"))
+		serve := command("queue", "queue", "start", "--listen", "127.0.0.1:0")
+		url, stop := startQueue(b, serve)
 		defer stop()
-		queue = url
+		queue, others = url, append(others, serve.Process.Pid)
 		for i := range workers {
 			c := command(fmt.Sprint("worker", i), "worker", "--backend", "go", "--queue", queue)
 			if err := c.Start(); err != nil {
 				b.Fatal(err)
 			}
+			others = append(others, c.Process.Pid)
 			defer func() { _ = c.Process.Signal(syscall.SIGTERM); _ = c.Wait() }()
 		}
-		for range 2 * workers { // so that each has one
+		for range 3 * workers { // so that each has one
 			apply("warm.hcl", queue)
 			if err := os.RemoveAll(filepath.Join(dir, "front")); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
-	took := apply("walk.hcl", queue)
-	clip, err := os.ReadFile(filepath.Join(dir, "out", "out", "walk.gif"))
-	if err != nil {
+	for _, pid := range others {
+		p.cpu -= p.used(pid)
+	}
+	wall, cpu := apply("walk.hcl", queue)
+	p.wall, p.cpu = wall, p.cpu+cpu
+	for _, pid := range others {
+		p.cpu += p.used(pid)
+	}
+	var err error
+	if p.clip, err = os.ReadFile(filepath.Join(dir, "out", "out", "walk.gif")); err != nil {
 		b.Fatal(err)
 	}
-	return took, clip
+	b.Logf("%d workers: %.1f s, %.1f s of processors", workers, p.wall, p.cpu)
+	return p
 }
 
 // nanoClip is a clip: %[1]d frames, of the seed %[2]d.
 const nanoClip = `
 render "walk" {
   prompt   = "a dog on a green background"
-  size     = [128, 128]
+  size     = [96, 96]
   seed     = %[2]d
   timeline = timeline.walk
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -44,7 +45,7 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 	var list []*hubtest.Model
 	for _, m := range models {
-		m.Gated, m.Private = has(args, "gated"), has(args, "private")
+		m.Gated, m.Private = slices.Contains(args, "gated"), slices.Contains(args, "private")
 		list = append(list, m)
 	}
 	s := hubtest.New(list...)
@@ -61,15 +62,6 @@ func startHub(ts *testscript.TestScript, neg bool, args []string) {
 	} {
 		ts.Setenv(name, value)
 	}
-}
-
-func has(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
-		}
-	}
-	return false
 }
 
 // breakOnce has the first answer of the CDN end after n bytes.

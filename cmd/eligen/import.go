@@ -157,7 +157,11 @@ func tell(w io.Writer, r *layouts.Reading, made *app.ImportedLayout) {
 	for _, s := range r.Scenes {
 		n += len(s.Entities)
 	}
-	fmt.Fprintf(w, "Scenes: %d, with %d entities.\n", len(r.Scenes), n)
+	things := "entities"
+	if n == 1 {
+		things = "entity"
+	}
+	fmt.Fprintf(w, "Scenes: %d, with %d %s.\n", len(r.Scenes), n, things)
 	said := r.Said
 	if made != nil {
 		said = append(said, made.Said...)

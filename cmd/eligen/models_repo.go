@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/hub"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // pullOptions are the flags of `eligen models pull`.
@@ -72,28 +72,11 @@ func (o *pullOptions) run(c *cobra.Command, a *app.App, args []string) error {
 		return listPull(c.OutOrStdout(), r)
 	case r.Network > 0:
 		took := time.Since(start)
-		fmt.Fprintf(log, "Fetched %s in %s, %s/s\n", size(r.Network), took.Round(time.Second), size(int64(float64(r.Network)/took.Seconds())))
+		rate := int64(float64(r.Network) / took.Seconds())
+		fmt.Fprintf(log, "Fetched %s in %s, %s/s\n", words.Bytes(r.Network), took.Round(time.Second), words.Bytes(rate))
 	}
-	_, err = fmt.Fprintln(c.OutOrStdout(), modelPath(r))
+	_, err = fmt.Fprintln(c.OutOrStdout(), r.Source)
 	return err
-}
-
-// modelPath returns what a scene names as the source: the folder, or the one file of weights.
-func modelPath(r app.RepoResult) string {
-	at := r.Folder
-	if r.Family == "" {
-		var weights []string
-		for _, f := range r.Files {
-			switch filepath.Ext(f.Name) {
-			case ".safetensors", ".sft", ".gguf", ".bin":
-				weights = append(weights, f.Path)
-			}
-		}
-		if len(weights) == 1 {
-			at = weights[0]
-		}
-	}
-	return at
 }
 
 // pullWords says what a pull will do.
@@ -105,7 +88,7 @@ func pullWords(r app.RepoResult) string {
 		}
 	}
 	s := fmt.Sprintf("%s, %s at %s: %s, %s", r.Repo, r.Revision, page.Quiet.Of(shortCommit(r.Commit)),
-		counted(len(r.Files), "file"), size(r.Bytes))
+		counted(len(r.Files), "file"), words.Bytes(r.Bytes))
 	if r.License != "" {
 		s += ", licence " + r.License
 	}
@@ -115,7 +98,7 @@ func pullWords(r app.RepoResult) string {
 	case fetch == len(r.Files):
 		return s
 	}
-	return s + fmt.Sprintf("; %d are missing, %s", fetch, size(r.Missing))
+	return s + fmt.Sprintf("; %d are missing, %s", fetch, words.Bytes(r.Missing))
 }
 
 func shortCommit(commit string) string { return commit[:min(len(commit), 12)] }
@@ -128,7 +111,7 @@ func listPull(w io.Writer, r app.RepoResult) error {
 		if f.Fetched {
 			state = "missing"
 		}
-		rows = append(rows, []string{f.Name, size(f.Size), page.Quiet.Of(state)})
+		rows = append(rows, []string{f.Name, words.Bytes(f.Size), page.Quiet.Of(state)})
 	}
 	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), page.Column{Fit: page.CutLeft}))
 	return err
@@ -146,7 +129,7 @@ func pullProgress(w io.Writer) (progress func(hub.Progress), done func()) {
 		case p.Waiting != "" && p.Waiting != said:
 			fmt.Fprintln(w, p.Waiting)
 		case p.Waiting == "" && p.FileDone == p.FileSize:
-			fmt.Fprintf(w, "%s  %s\n", p.File, size(p.FileSize))
+			fmt.Fprintf(w, "%s  %s\n", p.File, words.Bytes(p.FileSize))
 		}
 		said = p.Waiting
 	}, func() {}
@@ -161,9 +144,9 @@ func progressLine(p hub.Progress) string {
 	if p.Size > 0 {
 		part = 100 * float64(p.Done) / float64(p.Size)
 	}
-	s := fmt.Sprintf("%2.0f %%  %s of %s", part, size(p.Done), size(p.Size))
+	s := fmt.Sprintf("%2.0f %%  %s of %s", part, words.Bytes(p.Done), words.Bytes(p.Size))
 	if p.Rate > 0 {
-		s += fmt.Sprintf("  %s/s  %s left", size(int64(p.Rate)), max(p.Left, 0).Round(time.Second))
+		s += fmt.Sprintf("  %s/s  %s left", words.Bytes(int64(p.Rate)), max(p.Left, 0).Round(time.Second))
 	}
 	return s + "  " + p.File
 }
@@ -199,18 +182,19 @@ func listModels(w io.Writer, list []hub.Cached) error {
 		total += r.Bytes + r.Partial
 		for _, v := range r.Revisions {
 			rows = append(rows, []string{
-				r.Repo.String(), strings.Join(append(v.Refs, page.Quiet.Of(shortCommit(v.Commit))), " "), counted(len(v.Files), "file"), size(v.Bytes),
-				page.Quiet.Of(used(r.Used)),
+				r.Repo.String(), strings.Join(append(v.Refs, page.Quiet.Of(shortCommit(v.Commit))), " "),
+				counted(len(v.Files), "file"), words.Bytes(v.Bytes), page.Quiet.Of(used(r.Used)),
 			})
 		}
 		if r.Partial > 0 {
-			rows = append(rows, []string{r.Repo.String(), "interrupted", "", size(r.Partial), "resume with eligen models pull " + r.Repo.String()})
+			resume := "resume with eligen models pull " + r.Repo.String()
+			rows = append(rows, []string{r.Repo.String(), "interrupted", "", words.Bytes(r.Partial), resume})
 		}
 	}
 	c := page.Column{}
 	_, err := io.WriteString(w, page.Table(rows, page.Columns(w), c, c, c, c, page.Column{Fit: page.Wrap}))
 	if err == nil {
-		_, err = fmt.Fprintf(w, "%s, %s\n", counted(len(list), "model"), size(total))
+		_, err = fmt.Fprintf(w, "%s, %s\n", counted(len(list), "model"), words.Bytes(total))
 	}
 	return err
 }
@@ -231,7 +215,7 @@ With --revision, only that revision goes, and the files that no other revision h
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.ErrOrStderr(), "Removed %s, %s\n", repo, size(freed))
+				fmt.Fprintf(c.ErrOrStderr(), "Removed %s, %s\n", repo, words.Bytes(freed))
 			}
 			return nil
 		}),
@@ -264,7 +248,7 @@ func verifyModels(c *cobra.Command, a *app.App, args []string) error {
 		if len(r.Damaged) > 0 {
 			damaged, state = true, page.Failed.Of(fmt.Sprintf("%d damaged", len(r.Damaged)))
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s, %s\n", r.Repo, counted(r.Files, "file"), size(r.Bytes), state)
+		fmt.Fprintf(c.OutOrStdout(), "%s: %s, %s, %s\n", r.Repo, counted(r.Files, "file"), words.Bytes(r.Bytes), state)
 		for _, d := range r.Damaged {
 			was := "it is gone"
 			if d.Got != "" {

@@ -27,7 +27,7 @@ func init() {
 var published sync.Map
 
 // publish FOLDER OWNER/NAME COMMIT [gated] has a hub on this machine publish a folder as a
-// repository, and points the script's variable HF_ENDPOINT at the hub. COMMIT is one hexadecimal
+// repository, and points the script's variables of Hugging Face and ModelScope at the hub. COMMIT is one hexadecimal
 // digit, which is repeated. What was published under the name before is replaced.
 func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
@@ -66,6 +66,8 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(s.Close)
 	ts.Setenv("HF_ENDPOINT", s.URL)
 	ts.Setenv("HF_HOME", filepath.Join(ts.Getenv("WORK"), ".hf"))
+	ts.Setenv("MODELSCOPE_ENDPOINT", s.URL)
+	ts.Setenv("MODELSCOPE_CACHE", filepath.Join(ts.Getenv("WORK"), ".ms"))
 	ts.Setenv("HOME", filepath.Join(ts.Getenv("WORK"), "home"))
 }
 

@@ -93,7 +93,7 @@ func (o *queueStart) run(c *cobra.Command, _ []string) error {
 		return fmt.Errorf("the queue can't start: %w", err)
 	}
 	defer s.Stop()
-	settings := farm.Settings{Patience: o.patience, Tries: o.tries, Keep: o.keep, MaxBytes: most * 9 / 10}
+	settings := farm.Settings{Replace: true, Patience: o.patience, Tries: o.tries, Keep: o.keep, MaxBytes: most * 9 / 10}
 	q, err := farm.Open(c.Context(), farm.Options{URL: s.OwnURL(), InProcess: s}, settings)
 	if err != nil {
 		return err

@@ -3,13 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/hub"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // weightsOptions are the flags of commands that may download a scene's weights.
@@ -57,9 +57,9 @@ func pulledLine(p app.PulledRepo) string {
 	switch {
 	case p.Was != "":
 		return fmt.Sprintf("%s moved from %.12s to %.12s: %s downloaded. The lock pins the new revision.\n", p.Repo, p.Was, p.Revision,
-			hub.Bytes(p.Bytes))
+			words.Bytes(p.Bytes))
 	case p.Fetched > 0:
-		return fmt.Sprintf("%s: %s downloaded. The lock pins revision %.12s.\n", p.Repo, hub.Bytes(p.Bytes), p.Revision)
+		return fmt.Sprintf("%s: %s downloaded. The lock pins revision %.12s.\n", p.Repo, words.Bytes(p.Bytes), p.Revision)
 	}
 	return ""
 }
@@ -72,13 +72,7 @@ func sceneProgress(w io.Writer) func(repo string, p hub.Progress) {
 	return func(repo string, p hub.Progress) {
 		line := ""
 		if p.Done < p.Size {
-			line = fmt.Sprintf("  %s  %s of %s", repo, hub.Bytes(p.Done), hub.Bytes(p.Size))
-			switch {
-			case p.Waiting != "":
-				line += "  " + p.Waiting
-			case p.Left >= 0 && p.Rate > 0:
-				line += fmt.Sprintf("  %s/s, %s left", hub.Bytes(int64(p.Rate)), p.Left.Round(time.Second))
-			}
+			line = "  " + repo + "  " + progressLine(p)
 		}
 		_ = page.Redraw(w, line) // a terminal that is gone stops no download
 	}

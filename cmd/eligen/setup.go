@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/hub"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/backend"
 )
 
@@ -40,7 +41,7 @@ With a KIT, it installs the fastest backend, writes a scene that names the weigh
 		Example: `eligen setup
 eligen setup flux-dev-fp8
 # without a question, for another file
-eligen setup flux-dev-q4 --yes --scene shelf.hcl`,
+eligen setup flux-dev-q4 --yes`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: withApp(o.run),
 	}
@@ -78,6 +79,9 @@ func (o *setupOptions) run(c *cobra.Command, a *app.App, args []string) error {
 	return o.setUp(c, a, s, kit)
 }
 
+// mostFound is how many of the models that are here already are listed.
+const mostFound = 8
+
 // printSetup prints a machine and what draws on it, on one screen.
 func printSetup(w io.Writer, s app.Setup) error {
 	var b strings.Builder
@@ -103,22 +107,33 @@ func printSetup(w io.Writer, s app.Setup) error {
 		missing = []string{"none"}
 	}
 	line("backends", "%s ready; not installed: %s", strings.Join(ready, ", "), strings.Join(missing, ", "))
+	for i, f := range s.Found {
+		name := ""
+		if i == 0 {
+			name = "here"
+		}
+		if i == mostFound {
+			line(name, "and %d more models", len(s.Found)-i)
+			break
+		}
+		line(name, "source = \"%s\"  %s", f.Source, page.Quiet.Of(f.What))
+	}
 	fmt.Fprintf(&b, "\nFor 1024×1024 with two entities on %s:\n\n", s.Backend)
 	rows := [][]string{{"", "kit", "download", "memory", ""}, {" ", page.Name.Of("nano"), "none", "", "embedded; draws at once"}}
 	for _, k := range s.Kits {
-		mark, memory, what := " ", size(k.Peak), k.Title+", "+k.Terms
+		mark, memory, what := " ", words.Bytes(k.Peak), k.Title+", "+k.Terms
 		switch {
 		case !k.Fits:
 			memory = page.Removed.Of("too little")
 		case k.Reads > 0:
-			what += "; reads " + size(k.Reads) + " in each step"
+			what += "; reads " + words.Bytes(k.Reads) + " in each step"
 		case k.Suits:
 			mark = page.Added.Of("*")
 		}
 		if s.Free > 0 && k.Download > s.Free {
 			what += "; " + page.Removed.Of("more than the disk has free")
 		}
-		rows = append(rows, []string{mark, page.Name.Of(k.Name), size(k.Download), memory, what})
+		rows = append(rows, []string{mark, page.Name.Of(k.Name), words.Bytes(k.Download), memory, what})
 	}
 	b.WriteString(page.Table(rows, page.Columns(w),
 		page.Column{Tight: true}, page.Column{}, page.Column{}, page.Column{}, page.Column{Fit: page.Wrap}))
@@ -131,7 +146,7 @@ func orUnknown(n int64) string {
 	if n == 0 {
 		return "an unknown amount"
 	}
-	return size(n)
+	return words.Bytes(n)
 }
 
 // setUp sets a kit up, after a yes.
@@ -147,7 +162,7 @@ func (o *setupOptions) setUp(c *cobra.Command, a *app.App, s app.Setup, kit app.
 		return fmt.Errorf("%s doesn't fit: %s", kit.Name, fit.Problem)
 	}
 	fmt.Fprintf(log, "%s: about %s to download, %s of memory at the peak. Licence: %s\n",
-		kit.Title, size(fit.Download), size(fit.Peak), kit.Terms)
+		kit.Title, words.Bytes(fit.Download), words.Bytes(fit.Peak), kit.Terms)
 	if kit.Page != "" {
 		fmt.Fprintf(log, "Accept its licence first, on %s\n", kit.Page)
 	}

@@ -125,13 +125,3 @@ func readSize(flag, s string) (int64, error) {
 	}
 	return int64(f * float64(factor)), nil
 }
-
-// size returns a number of bytes for people.
-func size(n int64) string {
-	for _, u := range units {
-		if n >= u.bytes && u.bytes > 1 {
-			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
-		}
-	}
-	return fmt.Sprintf("%d B", n)
-}

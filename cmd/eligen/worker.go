@@ -17,6 +17,7 @@ import (
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/farm"
 	"github.com/eligen/eligen/internal/page"
+	"github.com/eligen/eligen/internal/words"
 )
 
 // workerOptions are the flags of `eligen worker`.
@@ -107,7 +108,7 @@ func memoryOf(n int64) string {
 	if n == 0 {
 		return "any memory"
 	}
-	return size(n)
+	return words.Bytes(n)
 }
 
 // secondSignal returns a channel that the second signal closes; the first one ends ctx. A third one ends the

@@ -54,9 +54,11 @@ type Span struct {
 
 // A Block is where a block stands, and the values that it sets.
 type Block struct {
-	Address    string // "entity.duck", "render.harbor", "render.harbor.sampler"
-	Line       int    // first line, from 1
-	Span              // of the block with its braces
+	// Address is "entity.duck", "render.harbor", "render.harbor.sampler"; of blocks with one name the second
+	// is "timeline.fall.track[1]".
+	Address    string
+	Line       int // first line, from 1
+	Span           // of the block with its braces
 	Attributes []Attribute
 }
 
@@ -70,6 +72,7 @@ type Attribute struct {
 	Plain bool
 	Refs  []string // what else it hangs on: "var.horizon", "each.value", "entity.cat"
 	Shape *Shape   // of a call of a shape's function; nil: it is none
+	Items []Item   // of a list of objects, such as a track's keys; nil: it is none
 }
 
 // A Shape is a call such as xywh(0.1, var.y, 0.2, 0.2).
@@ -96,8 +99,13 @@ func (t *Text) Blocks() []Block { return t.blocks("", t.body) }
 
 func (t *Text) blocks(path string, body *hclsyntax.Body) []Block {
 	var out []Block
+	seen := map[string]int{}
 	for _, b := range body.Blocks {
 		address := strings.TrimPrefix(path+"."+strings.Join(append([]string{b.Type}, b.Labels...), "."), ".")
+		n := seen[address]
+		if seen[address]++; n > 0 && len(b.Labels) == 0 {
+			address = fmt.Sprintf("%s[%d]", address, n)
+		}
 		block := Block{Address: address, Line: b.TypeRange.Start.Line, Span: Span{b.TypeRange.Start.Byte, b.CloseBraceRange.End.Byte}}
 		for _, a := range inOrder(b.Body) {
 			block.Attributes = append(block.Attributes, t.attribute(a))
@@ -121,6 +129,7 @@ func (t *Text) attribute(a *hclsyntax.Attribute) Attribute {
 	at := t.span(a.Expr)
 	out := Attribute{Name: a.Name, Line: a.NameRange.Start.Line, Span: at, Text: string(t.src[at.From:at.To])}
 	out.Plain, out.Refs, out.Shape = plain(a.Expr), refs(a.Expr), t.shape(a.Expr, false)
+	out.Items = t.items(a.Expr)
 	return out
 }
 
@@ -338,7 +347,7 @@ func cut(address string) (block, inner string) {
 
 // open writes a new block at the end of another one.
 func (t *Text) open(b Block, name, line string) ([]byte, error) {
-	head := bytes.TrimRight(t.src[:b.To-1], " \t\n")
+	head := bytes.TrimRight(t.src[:b.To-1], " \t\r\n")
 	indent := t.indent(b.From)
 	gap := "\n\n"
 	if head[len(head)-1] == '{' {
@@ -352,8 +361,8 @@ func (t *Text) open(b Block, name, line string) ([]byte, error) {
 }
 
 // Set gives an attribute of a block an expression, and adds the attribute, and the block inside a block,
-// where it is missing. A value
-// that is worked out is replaced only if replace says so: else the error is a DerivedError.
+// where it is missing. A value that is worked out is replaced only if replace says so: else the error is a
+// DerivedError.
 func (t *Text) Set(address, attribute, expr string, replace bool) ([]byte, error) {
 	if _, diags := hclsyntax.ParseExpression([]byte(expr+"\n"), "", hcl.InitialPos); diags.HasErrors() {
 		return nil, fmt.Errorf("%q is no expression: %s", expr, diags[0].Detail)
@@ -422,7 +431,7 @@ func (t *Text) Unset(address, attribute string) ([]byte, error) {
 		return t.src, err
 	}
 	if inner != "" && len(b.Attributes) == 1 {
-		head := bytes.TrimRight(t.src[:b.From], " \t\n")
+		head := bytes.TrimRight(t.src[:b.From], " \t\r\n")
 		return t.formatted(slices.Concat(head, t.src[b.To:]))
 	}
 	from, to := bytes.LastIndexByte(t.src[:a.From], '\n')+1, a.To
@@ -445,46 +454,80 @@ func (t *Text) Append(block string) ([]byte, error) {
 	return t.formatted(slices.Concat(head, []byte(gap+strings.TrimSpace(block)+"\n")))
 }
 
-// Source returns a block as it is written.
-func (t *Text) Source(address string) (string, error) {
-	b, _, err := t.find(address, "")
-	return string(t.src[b.From:b.To]), err
-}
-
 // Remove removes a block, the comment over it, unless that begins the text, and an empty line.
 func (t *Text) Remove(address string) ([]byte, error) {
 	b, _, err := t.find(address, "")
 	if err != nil {
 		return nil, err
 	}
-	from, to := bytes.LastIndexByte(t.src[:b.From], '\n')+1, b.To
-	for from > 0 {
-		above := bytes.LastIndexByte(t.src[:from-1], '\n') + 1
-		if above == 0 || !bytes.HasPrefix(bytes.TrimSpace(t.src[above:from]), []byte("#")) {
-			break
-		}
-		from = above
-	}
+	from, to := t.comment(b.From), b.To
 	for range 2 {
 		if i := bytes.IndexByte(t.src[to:], '\n'); i >= 0 && len(bytes.TrimSpace(t.src[to:to+i])) == 0 {
 			to += i + 1
 		}
 	}
-	return t.formatted(slices.Concat(bytes.TrimRight(t.src[:from], "\n"), []byte("\n\n"), t.src[to:]))
+	head, tail, gap := bytes.TrimRight(t.src[:from], "\r\n"), t.src[to:], "\n\n"
+	switch {
+	case len(head) == 0:
+		gap = ""
+	case len(bytes.TrimSpace(tail)) == 0:
+		gap, tail = "\n", nil
+	}
+	return t.formatted(slices.Concat(head, []byte(gap), tail))
 }
+
+// comment returns where the comment right over a block begins, or the block's line where there is none
+// or where it begins the text.
+func (t *Text) comment(block int) int {
+	line := func(at int) int { return bytes.LastIndexByte(t.src[:at], '\n') + 1 }
+	blank := func(from, to int) bool { return len(bytes.TrimSpace(t.src[from:to])) == 0 }
+	tokens, _ := hclsyntax.LexConfig(t.src, t.name, hcl.InitialPos)
+	from := line(block)
+	for _, k := range slices.Backward(tokens) {
+		if k.Type != hclsyntax.TokenComment || k.Range.Start.Byte >= from {
+			continue
+		}
+		start, end := k.Range.Start.Byte, k.Range.Start.Byte+len(bytes.TrimRight(k.Bytes, "\r\n"))
+		if !blank(line(start), start) || !blank(end, from) || bytes.Count(t.src[end:from], []byte("\n")) > 1 {
+			break
+		}
+		if from = line(start); blank(0, from) {
+			return line(block)
+		}
+	}
+	return from
+}
+
+// lineEnd is how the text ends its lines: as Windows does where it does so throughout.
+func (t *Text) lineEnd() string {
+	if n := bytes.Count(t.src, []byte("\n")); n > 0 && n == bytes.Count(t.src, []byte("\r\n")) {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// unix returns a text with the line ends that HCL writes.
+func unix(src []byte) []byte { return bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n")) }
 
 // formatted formats a changed text whose original was.
 func (t *Text) formatted(out []byte) ([]byte, error) {
-	if was, _ := dsl.Format(t.name, t.src); bytes.Equal(was, t.src) {
-		if now, ds := dsl.Format(t.name, out); !ds.HasErrors() {
+	src, changed := t.src, out
+	if t.lineEnd() != "\n" {
+		src, changed = unix(src), unix(out)
+	}
+	if was, _ := dsl.Format(t.name, src); bytes.Equal(was, src) {
+		if now, ds := dsl.Format(t.name, changed); !ds.HasErrors() {
 			out = now
 		}
 	}
 	return t.checked(out)
 }
 
-// checked returns a changed text, unless it is none that can be read.
+// checked returns a changed text with the line ends of the original, unless it is none that can be read.
 func (t *Text) checked(out []byte) ([]byte, error) {
+	if end := t.lineEnd(); end != "\n" {
+		out = bytes.ReplaceAll(unix(out), []byte("\n"), []byte(end))
+	}
 	if _, ds := Parse(t.name, out); ds.HasErrors() {
 		return nil, fmt.Errorf("%s is written in a way that can't be changed there: change it by hand", t.name)
 	}

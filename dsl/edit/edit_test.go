@@ -221,3 +221,70 @@ func TestUnsetInner(t *testing.T) {
 		t.Errorf("%v\n%s", err, got)
 	}
 }
+
+// TestRemove: a block goes with the comment right over it, in each of the three ways to write one, and leaves
+// no empty lines at the text's ends. The comment that begins a text is the text's.
+func TestRemove(t *testing.T) {
+	const rest = "entity \"cat\" {\n  prompt = \"a cat\"\n}\n"
+	const duck = "entity \"duck\" {\n  prompt = \"a duck\"\n}\n"
+	const unformatted = "entity \"cat\" {\n prompt = \"a cat\"\n}\n"
+	for _, c := range []struct{ name, src, want string }{
+		{"the first block", duck + "\n" + rest, rest},
+		{"the last block", rest + "\n" + duck, rest},
+		{"the last block of a text that isn't formatted", unformatted + "\n" + duck, unformatted},
+		{"the first block of one", duck + "\n" + unformatted, unformatted},
+		{"the only block", duck, ""},
+		{"comments of two lines", rest + "\n// A duck.\n# It swims.\n" + duck, rest},
+		{"a comment over lines", rest + "\n/* A duck:\n   it swims. */\n" + duck, rest},
+		{"a comment further up", rest + "\n// All others.\n\n" + duck, rest + "\n// All others.\n"},
+		{"a comment behind another block", strings.TrimSuffix(rest, "\n") + " // a cat\n" + duck,
+			strings.TrimSuffix(rest, "\n") + " // a cat\n"},
+		{"the text's comment", "// A pond.\n// At night.\n" + duck + "\n" + rest, "// A pond.\n// At night.\n\n" + rest},
+		{"the text's comment on its own", "# A pond.\n\n" + duck, "# A pond.\n"},
+	} {
+		out, err := parsed(t, c.src).Remove("entity.duck")
+		if err != nil || string(out) != c.want {
+			t.Errorf("%s: %v, %q, want %q", c.name, err, out, c.want)
+		}
+	}
+}
+
+// TestLineEnds: a text with the line ends of Windows keeps them, formatted or not, and changes by the same
+// lines as one without.
+func TestLineEnds(t *testing.T) {
+	windows := func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
+	loose := strings.Replace(edited, "default = 0.34", "default=0.34", 1)
+	for name, do := range map[string]func(*edit.Text) ([]byte, error){
+		"numbers": func(x *edit.Text) ([]byte, error) {
+			return x.SetNumbers("entity.duck", "box", []string{"0.25", "", "", ""}, false)
+		},
+		"a value of several lines": func(x *edit.Text) ([]byte, error) {
+			return x.Set("entity.house", "prompt", "<<-EOT\n    a house\n  EOT", false)
+		},
+		"an argument":                   func(x *edit.Text) ([]byte, error) { return x.Set("entity.duck", "z", "1", false) },
+		"an argument of one line":       func(x *edit.Text) ([]byte, error) { return x.Set("entity.one", "z", "1", false) },
+		"an inner argument":             func(x *edit.Text) ([]byte, error) { return x.Set("render.harbor.sampler", "cfg", "3", false) },
+		"an inner block":                func(x *edit.Text) ([]byte, error) { return x.Set("render.plain.sampler", "steps", "8", false) },
+		"an inner block of one line":    func(x *edit.Text) ([]byte, error) { return x.Set("entity.one.at", "z", "8", false) },
+		"an argument goes":              func(x *edit.Text) ([]byte, error) { return x.Unset("entity.duck", "box") },
+		"an inner block goes":           func(x *edit.Text) ([]byte, error) { return x.Unset("render.harbor.sampler", "steps") },
+		"a block":                       func(x *edit.Text) ([]byte, error) { return x.Append("entity \"b\" {\nz = 1\n}") },
+		"a block goes":                  func(x *edit.Text) ([]byte, error) { return x.Remove("entity.duck") },
+		"the first block goes":          func(x *edit.Text) ([]byte, error) { return x.Remove("variable.horizon") },
+		"the last block goes":           func(x *edit.Text) ([]byte, error) { return x.Remove("entity.one") },
+		"a block without comment goes":  func(x *edit.Text) ([]byte, error) { return x.Remove("entity.house") },
+		"a block with inner block goes": func(x *edit.Text) ([]byte, error) { return x.Remove("render.harbor") },
+	} {
+		for _, src := range []string{edited, loose} {
+			want, err := do(parsed(t, src))
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			out, err := do(parsed(t, windows(src)))
+			if err != nil || string(out) != windows(string(want)) {
+				t.Errorf("%s: %v, %q, want %q", name, err, out, windows(string(want)))
+			}
+		}
+	}
+}

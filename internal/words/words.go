@@ -2,6 +2,7 @@
 package words
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,4 +48,17 @@ func Listed(list []string, last string) string {
 		return strings.Join(list, "")
 	}
 	return strings.Join(list[:n], ", ") + " " + last + " " + list[n]
+}
+
+// Bytes returns a number of bytes for people: "17 B", "3.5 MiB", "23.8 GiB".
+func Bytes(n int64) string {
+	for _, u := range []struct {
+		name  string
+		bytes int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.bytes {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.bytes), u.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
 }

@@ -77,6 +77,9 @@ func Transformer(c *weights.Checkpoint) (flux.Config, error) {
 	if err != nil {
 		return flux.Config{}, err
 	}
+	if err := kontext(c); err != nil {
+		return flux.Config{}, err
+	}
 	cfg, err := flux.Detect(c.Shape)
 	if cfg.Dim == 0 {
 		return cfg, fmt.Errorf("%s: %w", c.Path, err)

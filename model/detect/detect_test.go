@@ -129,3 +129,39 @@ func TestTorchCheckpoint(t *testing.T) {
 		}
 	}
 }
+
+// FLUX.1 Kontext [dev] has the tensors of FLUX.1 [dev]: what its file, its repository or its name says tells it.
+func TestKontextIsNamed(t *testing.T) {
+	c := modeltest.RandomCheckpoint(t, weights.List(modeltest.SmallFlux.Weights()))
+	if _, err := Transformer(c); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "x", "transformer")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	index := filepath.Join(filepath.Dir(folder), "model_index.json")
+	if err := os.WriteFile(index, []byte(`{"_class_name": "FluxKontextPipeline"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, kontext := range []struct {
+		path     string
+		metadata map[string]string
+		by       string
+	}{
+		{"/models/flux1-kontext-dev.safetensors", nil, "its name"},
+		{"/models/flux1-dev-Kontext_fp8_scaled.safetensors (transformer)", nil, "its name"},
+		{"/hub/models--black-forest-labs--FLUX.1-Kontext-dev/snapshots/abc/transformer", nil, "its name"},
+		{"/models/mine.safetensors", map[string]string{"modelspec.architecture": "flux-1-kontext-dev"}, "its metadata (modelspec.architecture)"},
+		{folder, nil, "the repository's model_index.json"},
+	} {
+		c.Path, c.Metadata = kontext.path, kontext.metadata
+		if _, err := Transformer(c); err == nil || !strings.Contains(err.Error(), "is FLUX.1 Kontext [dev], by "+kontext.by+":") {
+			t.Errorf("%s: %v", kontext.path, err)
+		}
+	}
+	c.Path, c.Metadata = "/home/me/kontext-tests/flux1-dev.safetensors", map[string]string{"comment": "not kontext"}
+	if _, err := Transformer(c); err != nil {
+		t.Errorf("a folder's name alone: %v", err)
+	}
+}

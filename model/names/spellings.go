@@ -122,8 +122,10 @@ const (
 	NoRole     Role = iota
 	Scale           // the weight is multiplied by it
 	Settings        // JSON: the format, and how it is meant
-	InputScale      // for products in 8 bits
-	Absmax          // of bitsandbytes: a scale a block
+	InputScale      // of a layer's input or output, for products in 8 bits
+	Maxima          // of bitsandbytes' int8: what 127 stands for in each row
+	Layout          // of bitsandbytes' int8: how its rows lie, 0 for one after the other
+	Absmax          // of bitsandbytes' 4 bits: a scale a block
 	Levels          // what codes stand for
 	State           // JSON: shape, block and type
 	NestedAbsmax
@@ -137,7 +139,8 @@ var roles = []struct {
 	role Role
 }{
 	{".scale_weight", Scale}, {".weight_scale", Scale}, {".comfy_quant", Settings}, {".scale_input", InputScale},
-	{".input_scale", InputScale}, {".weight.absmax", Absmax}, {".weight.quant_map", Levels},
+	{".input_scale", InputScale}, {".output_scale", InputScale}, {".weight._scale", Scale}, {".SCB", Maxima}, {".weight_format", Layout},
+	{".weight.absmax", Absmax}, {".weight.quant_map", Levels},
 	{".weight.quant_state.bitsandbytes__nf4", State}, {".weight.quant_state.bitsandbytes__fp4", State},
 	{".weight.nested_absmax", NestedAbsmax}, {".weight.nested_quant_map", NestedLevels},
 }
@@ -150,6 +153,15 @@ func Companion(name string) (weight string, role Role) {
 		}
 	}
 	return "", NoRole
+}
+
+// Whole returns a tensor's name without what optimum-quanto puts behind the name of a weight that has a scale a row.
+// Weights of fewer bits have a shift a group too, and keep their names.
+func Whole(name string, has func(name string) bool) string {
+	if weight, ok := strings.CutSuffix(name, "._data"); ok && has(weight+"._scale") && !has(weight+"._shift") {
+		return weight
+	}
+	return name
 }
 
 // inBlock are llama.cpp's names in a block of T5, and Hugging Face's.

@@ -291,4 +291,48 @@ def tables():
     (OUT / "table_fp8" / "case.json").write_text(json.dumps(doc) + "\n")
 
 
-checkpoints(), ggufs(), tables()
+def quanto():
+    """optimum-quanto's int8 and fp8, under diffusers' names: a scale a row beside the weight, which its own name follows."""
+    w, d = transformer(16, 1, 1, 12, 10)
+    parts, join = diffusers(w)
+    file, want = {}, {}
+    for i, (n, x) in enumerate(parts.items()):
+        if x.dim() != 2 or "block" not in n:
+            file[n] = x.to(torch.bfloat16)
+            want[n] = file[n].float()
+            continue
+        most, to = (127, torch.int8) if i % 4 else (448, FP8)
+        scale = (x.abs().amax(dim=1, keepdim=True) / most).to(torch.bfloat16)
+        q = (x / scale.float()).clamp(-most, most)
+        file[n + "._data"], file[n + "._scale"] = q.round().to(to) if i % 4 else q.to(to), scale
+        want[n] = file[n + "._data"].float() * scale.float()
+        for end in "input_scale", "output_scale":
+            file[n.removesuffix("weight") + end] = torch.tensor(1.0)
+    path = folder("quanto") / "transformer"
+    path.mkdir(exist_ok=True)
+    save_file(file, path / "diffusion_pytorch_model.safetensors")
+    case("quanto", "transformer", "optimum-quanto's int8 and fp8, with a scale a row", {"transformer": d}, {"transformer": join(want)})
+
+
+def bitsandbytes_int8():
+    """LLM.int8 as diffusers saves it: SCB is the largest number of each row, which 127 stands for."""
+    w, d = transformer(16, 1, 1, 12, 10)
+    parts, join = diffusers(w)
+    file, want = {}, {}
+    for n, x in parts.items():
+        if not is_matrix(n, x):
+            file[n] = x.half()
+            want[n] = file[n].float()
+            continue
+        layer, most = n.removesuffix("weight"), x.abs().amax(dim=1)
+        file |= {n: (x / most[:, None] * 127).round().to(torch.int8), layer + "SCB": most,
+                 layer + "weight_format": torch.tensor(0, dtype=torch.uint8)}
+        want[n] = file[n].float() * most[:, None] * (1 / 127)
+    path = folder("bnb_int8") / "transformer"
+    path.mkdir(exist_ok=True)
+    save_file(file, path / "diffusion_pytorch_model.safetensors")
+    case("bnb_int8", "transformer", "bitsandbytes' int8 with the largest number of each row", {"transformer": d}, {"transformer": join(want)},
+         rtol=1e-4)
+
+
+checkpoints(), ggufs(), tables(), quanto(), bitsandbytes_int8()

@@ -2,7 +2,6 @@ package text
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -172,11 +171,6 @@ func T5End(w nn.Weights, x *Node) *Node {
 
 // T5Scope is what the names of a layer's weights begin with.
 func T5Scope(layer int) string { return fmt.Sprintf("encoder.block.%d.", layer) }
-
-// T5LayerWeight reports whether a weight is of one of the layers. The table of positions is of all.
-func T5LayerWeight(name string) bool {
-	return strings.HasPrefix(name, "encoder.block.") && name != t5Bias
-}
 
 // t5PositionBias spreads table [buckets,H] to [1,H,L,L] over (query, key).
 func t5PositionBias(table *Node, length int) *Node {

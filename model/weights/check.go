@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/quant"
 )
 
@@ -92,30 +93,9 @@ func nearest(name string, candidates []string) string {
 		if d := len(c) - len(name); d >= at || -d >= at {
 			continue
 		}
-		if d := distance(name, c); d < at {
+		if d := words.Distance(name, c); d < at {
 			best, at = c, d
 		}
 	}
 	return best
-}
-
-// distance returns Levenshtein's distance.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

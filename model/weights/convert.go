@@ -11,6 +11,7 @@ import (
 
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/internal/words"
 	"github.com/eligen/eligen/model/torch"
 )
 
@@ -96,7 +97,7 @@ func archive(src io.ReaderAt, size int64) (sorted []tensor.Info, head []byte, er
 		if total += t.Size; total > maxShared*size {
 			return nil, nil, fmt.Errorf("its tensors share their numbers so often that they would fill more than %d times its %s when "+
 				"each is written out. "+
-				"Save a file whose tensors have numbers of their own", maxShared, Bytes(size))
+				"Save a file whose tensors have numbers of their own", maxShared, words.Bytes(size))
 		}
 	}
 	sorted = byName(infos)
@@ -112,7 +113,8 @@ const maxShared = 8
 func hasRoom(path string, size int64) error {
 	dir := filepath.Dir(path)
 	if free, known := freeSpace(dir); known && size > 0 && uint64(size) > free {
-		return fmt.Errorf("%s needs %s, and %s has room for %s: free some, or write to another disk", path, Bytes(size), dir, Bytes(int64(free)))
+		return fmt.Errorf("%s needs %s, and %s has room for %s: free some, or write to another disk", path, words.Bytes(size), dir,
+			words.Bytes(int64(free)))
 	}
 	return nil
 }
@@ -128,13 +130,4 @@ func byName(infos []tensor.Info) []tensor.Info {
 	out := slices.Clone(infos)
 	slices.SortFunc(out, func(a, b tensor.Info) int { return strings.Compare(a.Name, b.Name) })
 	return out
-}
-
-// Bytes writes a size in MiB or GiB.
-func Bytes(n int64) string {
-	const mega = 1 << 20
-	if n < 1<<30 {
-		return fmt.Sprintf("%.1f MiB", float64(n)/mega)
-	}
-	return fmt.Sprintf("%.2f GiB", float64(n)/(1<<30))
 }

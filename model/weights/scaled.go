@@ -44,6 +44,9 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 	for _, e := range all {
 		have[e.info.Name] = true
 	}
+	if err := rename(all, have); err != nil {
+		return nil, err
+	}
 	beside := map[string]companions{}
 	var out []entry
 	for _, e := range all {
@@ -84,6 +87,19 @@ func (c *Checkpoint) dequantise(all []entry, notes map[string]settings) ([]entry
 		refused.add(strings.TrimSuffix(name, ".weight"), out[i].apply(with, note))
 	}
 	return out, refused.err()
+}
+
+// rename takes from weights' names what a library puts behind them.
+func rename(all []entry, have map[string]bool) error {
+	for i := range all {
+		file := all[i].info.Name
+		name := names.Whole(file, func(name string) bool { return have[name] })
+		if name != file && have[name] {
+			return fmt.Errorf("%s: it is stored twice, as %s too", name, file)
+		}
+		all[i].info.Name, have[name] = name, true
+	}
+	return nil
 }
 
 // noteOf returns what a header says of a layer, whose prefix it may leave out.
@@ -133,6 +149,12 @@ func (e *entry) apply(with companions, note settings) error {
 		of.format, _ = quant.Of(dtype)
 	}
 	scale, ok := with[names.Scale]
+	if maxima, rows := with[names.Maxima]; rows {
+		if err := maxima.rows(with); err != nil {
+			return err
+		}
+		scale, ok = maxima, true
+	}
 	if !ok {
 		if note.Format != "" {
 			return fmt.Errorf("it is %s, and has no weight_scale", note.Format)
@@ -148,13 +170,26 @@ func (e *entry) apply(with companions, note settings) error {
 		rows = e.info.Shape[0]
 	}
 	switch {
-	case !tensor.IsFloat(scale.info.DType) || n == 0 || n != 1 && n != rows:
+	case !tensor.IsFloat(scale.info.DType) || n == 0 || n != 1 && (n != rows || scale.info.Shape[0] != rows):
 		return fmt.Errorf("its scale is %s%v, of a weight of %v: eligen reads one number, or one a row",
 			scale.info.DType, scale.info.Shape, e.info.Shape)
 	case of.n > 0:
 		of.scales, of.span = scale.segments[0].of, of.n/n
 	}
 	e.info.DType = of.format.Name
+	e.segments = []segment{{&of, 0, of.n}}
+	return nil
+}
+
+// rows makes scales of what 127 stands for in each row of bitsandbytes' int8.
+func (e *entry) rows(with companions) error {
+	if layout, ok := with[names.Layout]; ok {
+		if how, err := layout.segments[0].of.small(1); err != nil || how[0] != 0 {
+			return fmt.Errorf("it is int8 of bitsandbytes whose rows lie in tiles for a card (weight_format %v), which eligen doesn't read", how)
+		}
+	}
+	of := *e.segments[0].of
+	of.times = 1. / 127
 	e.segments = []segment{{&of, 0, of.n}}
 	return nil
 }

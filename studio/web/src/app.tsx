@@ -2,31 +2,43 @@
 import { useEffect } from 'preact/hooks';
 import { Canvas } from './canvas';
 import { Dock } from './dock';
+import { Dropping, dropTarget } from './drop';
 import { Hcl } from './hcl';
+import { History } from './history';
 import { Icon, type IconName } from './icons';
 import { table } from './keys';
 import { Left } from './left';
 import { Props } from './props';
-import { send, set, useApp, type State, type Tool } from './store';
+import { Timeline } from './timeline';
+import { loadLanguage, send, set, useApp, type State, type Tool } from './store';
 
 export function App() {
   const s = useApp();
   useEffect(() => {
     if (s.scene) document.title = `${s.scene.name} – eligen studio`;
   }, [s.scene?.name]);
+  useEffect(() => {
+    void loadLanguage();
+    return dropTarget();
+  }, []);
   return (
-    <div class="app">
+    <div class={`app ${s.view}`}>
       <Top s={s} />
-      <Left />
-      <main class="mid" aria-label="Canvas">
-        <Tools s={s} />
-        <Canvas />
-        <Dock />
-      </main>
-      <div class="right"><Props /><Hcl /></div>
+      {s.view === 'history' ? <History s={s} /> : (
+        <>
+          <Left />
+          <main class="mid" aria-label="Canvas">
+            <Tools s={s} />
+            <Canvas />
+            <div class="docks"><Timeline /><Dock /></div>
+          </main>
+        </>
+      )}
+      <div class="right" hidden={s.view === 'history'}><Props /><Hcl /></div>
       {s.message && <div class="toast" role="alert"><Icon name="error" tone="err" /><span>{s.message}</span>
         <button class="ib" aria-label="Close" onClick={() => set({ message: '' })}><Icon name="x" /></button></div>}
       {s.keys && <Keys />}
+      {s.drop && <Dropping s={s} />}
     </div>
   );
 }
@@ -57,7 +69,11 @@ function Top({ s }: { s: State }) {
         <h1 class="file"><span class="wide">{s.scene ? `${s.scene.folder} / ` : ''}</span>{s.scene?.name ?? 'eligen studio'}</h1>
         <Saved s={s} />
       </div>
-      <span />
+      <nav class="seg" aria-label="View">
+        {(['scene', 'history'] as const).map(v => (
+          <button key={v} id={`view-${v}`} aria-current={s.view === v ? 'page' : undefined} onClick={() => set({ view: v })}>{v === 'scene' ? 'Scene' : 'History'}</button>
+        ))}
+      </nav>
       <div class="row tools">
         <button class="ib" aria-label={`Undo${s.scene?.undo ? `: ${s.scene.undo}` : ''}`} title={`Undo ${s.scene?.undo ?? ''} (ctrl Z)`} disabled={!s.scene?.undo}
           onClick={() => void send({ kind: 'undo' })}><Icon name="undo" /></button>
@@ -72,7 +88,7 @@ function Top({ s }: { s: State }) {
 }
 
 const tools: [Tool, IconName, string][] = [
-  ['select', 'select', 'Select (V)'], ['box', 'box', 'Box (B)'], ['ellipse', 'ellipse', 'Ellipse (E)'], ['polygon', 'polygon', 'Polygon (P)'], ['pan', 'pan', 'Pan (space)'],
+  ['select', 'select', 'Select (V)'], ['box', 'box', 'Box (B)'], ['ellipse', 'ellipse', 'Ellipse (E)'], ['polygon', 'polygon', 'Polygon (P)'], ['brush', 'brush', 'Mask brush (M)'], ['pan', 'pan', 'Pan (space)'],
 ];
 
 function Tools({ s }: { s: State }) {

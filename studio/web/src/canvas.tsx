@@ -1,8 +1,9 @@
 // The picture, and the regions on it.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { add, aim, commit, fitted, shifted, type Aim } from './edits';
-import { boxTokens, figure, inside, resized, snapped } from './geometry';
-import { attributeOf, get, set, shown, useApp, type State } from './store';
+import { Brush } from './brush';
+import { add, addPoint, aim, commit, fitted, keyPlace, placeKey, removePoint, shifted, type Aim } from './edits';
+import { pathOf, boxTokens, figure, inside, resized, snapped } from './geometry';
+import { attributeOf, get, only, previewsOf, set, shown, useApp, type State } from './store';
 import type { Bounds, Derived, Entity, Figure, Render } from './types';
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -14,12 +15,14 @@ interface View { left: number; top: number; scale: number; width: number; height
 
 /** A gesture from the pointer going down to its going up. */
 interface Gesture {
-  kind: 'move' | 'resize' | 'point' | 'draw' | 'pan' | 'none';
+  kind: 'move' | 'resize' | 'point' | 'middle' | 'key' | 'draw' | 'pan' | 'none';
   x: number; y: number; // where it began, in pixels of the screen
   began: boolean; // beyond the threshold
   entities: Entity[];
   handle: [number, number]; // of a resize
-  index: number; // of a polygon's point
+  index: number; // of a polygon's point, or of a key
+  track: number;
+  to: [number, number]; // where a new point or a key goes
   pan: [number, number];
   aims: [Entity, Aim][];
 }
@@ -67,6 +70,12 @@ export function Canvas() {
     if (!r || (e.target as Element).closest('.naming') || e.button > 1) return;
     (document.activeElement as HTMLElement | null)?.blur?.();
     bed.current!.setPointerCapture(e.pointerId);
+    // What is drawn or moved is what the scene says, not a moment of its clip.
+    if (get().frame !== null && get().tool !== 'pan') set({ frame: null, playing: false });
+    if (get().tool === 'brush') {
+      const hit = topmost(get(), r, ...place(e));
+      return hit ? set({ selected: [hit.address] }) : set({ message: 'Select the entity whose mask is painted, or draw one first.' });
+    }
     const g = begin(e, r, place(e));
     if (get().tool === 'polygon' && g.kind === 'none') {
       const points = drawn.current;
@@ -90,18 +99,34 @@ export function Canvas() {
     const g = gesture.current;
     gesture.current = null;
     if (!g || !g.began) return;
-    if (g.kind === 'move') void commit(g.aims, 'move');
-    if (g.kind === 'resize' || g.kind === 'point') void commit(g.aims, 'resize');
+    if (g.kind === 'move') void commit(() => g.aims, 'move');
+    if (g.kind === 'resize' || g.kind === 'point') void commit(() => g.aims, 'resize');
+    if (g.kind === 'middle') void addPoint(g.entities[0]!, g.index, g.to, r!);
+    if (g.kind === 'key') void placeKey(g.track, g.index, g.to, r!);
     if (g.kind === 'draw') {
       const b = get().draft?.bounds;
       if (b && r && (b[2] - b[0]) * r.width >= 2 && (b[3] - b[1]) * r.height >= 2) set({ tool: 'select', drag: null });
       else set({ draft: null, drag: null });
     }
   };
-  const escape = () => {
+  /** Puts back what a gesture has done so far. */
+  const cancel = () => {
+    const g = gesture.current;
     gesture.current = null;
-    set({ drag: null });
+    if (!g?.began) return;
+    if (g.kind === 'pan') set({ pan: g.pan });
+    else set({ drag: null, draft: g.kind === 'draw' ? null : get().draft });
   };
+  // Before the table of keys: the Escape that ends a gesture does nothing else.
+  useEffect(() => {
+    const escape = (e: KeyboardEvent) => {
+      if (e.key !== 'Escape' || !gesture.current) return;
+      if (gesture.current.began) e.stopImmediatePropagation();
+      cancel();
+    };
+    addEventListener('keydown', escape, true);
+    return () => removeEventListener('keydown', escape, true);
+  }, []);
   const wheel = (e: WheelEvent) => {
     if (!e.ctrlKey && !e.metaKey) {
       set({ pan: [s.pan[0] - e.deltaX, s.pan[1] - e.deltaY] });
@@ -120,15 +145,16 @@ export function Canvas() {
   });
 
   return (
-    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={escape}
+    <div class={`bed tool-${s.tool}`} ref={bed} onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={cancel}
       onPointerLeave={() => setAt(null)} tabIndex={-1} data-pane="canvas">
       {r && (
         <div class="stage" style={{ left: px(view.left), top: px(view.top), width: px(view.width), height: px(view.height) }}>
           <Latest s={s} r={r} />
           <Shapes s={s} r={r} view={view} points={points} at={at} />
+          {s.tool === 'brush' && only(s) && <Brush key={only(s)!.address} s={s} r={r} e={only(s)!} />}
         </div>
       )}
-      {!r && <p class="empty">The scene has no render yet.</p>}
+      {!r && s.scene && <p class="empty">The scene has no render yet.</p>}
       {r && <Readout s={s} r={r} at={at} />}
     </div>
   );
@@ -142,12 +168,18 @@ function viewOf(s: State, r: Render | null, [bw, bh]: [number, number]): View {
 }
 
 /** What is drawn of an entity: as it is dragged, or as it is. */
-export const figureNow = (s: State, e: Entity): Figure => s.drag?.figures[e.address] ?? e.figure;
+export function figureNow(s: State, e: Entity): Figure {
+  const r = shown(s), n = r?.entities.indexOf(e) ?? -1;
+  if (s.frame !== null && s.poses && s.poses.version === s.scene?.version && n >= 0) {
+    return s.poses.frames[Math.floor(s.frame / s.poses.every)]?.[n]?.figure ?? e.figure;
+  }
+  return s.drag?.figures[e.address] ?? e.figure;
+}
 
 /** Finds what a pointer takes hold of. */
 function begin(e: PointerEvent, r: Render, [x, y]: [number, number]): Gesture {
   const s = get();
-  const g: Gesture = { kind: 'none', x: e.clientX, y: e.clientY, began: false, entities: [], handle: [0, 0], index: 0, pan: s.pan, aims: [] };
+  const g: Gesture = { kind: 'none', x: e.clientX, y: e.clientY, began: false, entities: [], handle: [0, 0], index: 0, track: 0, to: [0, 0], pan: s.pan, aims: [] };
   if (s.tool === 'pan' || e.button === 1) return { ...g, kind: 'pan' };
   if (s.tool === 'box' || s.tool === 'ellipse') return { ...g, kind: 'draw', handle: [x, y] };
   if (s.tool !== 'select' || s.scene?.readOnly || s.scene?.stale) return g;
@@ -155,6 +187,11 @@ function begin(e: PointerEvent, r: Render, [x, y]: [number, number]): Gesture {
   const free = (a: string) => !s.locked.includes(a);
   const held = r.entities.filter(n => s.selected.includes(n.address) && free(n.address));
   if (at['point'] && held.length === 1) return { ...g, kind: 'point', entities: held, index: Number(at['point']) };
+  if (at['middle'] && held.length === 1) return { ...g, kind: 'middle', entities: held, index: Number(at['middle']) };
+  if (at['dot'] && held.length === 1) {
+    const [track = 0, index = 0] = at['dot'].split(',').map(Number);
+    return { ...g, kind: 'key', entities: held, track, index };
+  }
   if (at['handle'] && held.length === 1) {
     const [hx = 0, hy = 0] = at['handle'].split(',').map(Number);
     return { ...g, kind: 'resize', entities: held, handle: [hx, hy] };
@@ -206,6 +243,15 @@ function drag(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
     if (near.at !== null) guides[axis ? 'y' : 'x'] = near.at;
     return near.at === null ? Math.round(v * side) / side : near.value;
   };
+  if (g.kind === 'middle' || g.kind === 'key') {
+    const e = g.entities[0]!, b = e.figure.bounds;
+    g.to = [snap(p[0], r.width, view.width, 0), snap(p[1], r.height, view.height, 1)];
+    const numbers = [...e.figure.numbers];
+    numbers.splice(g.index * 2 + 2, 0, ...g.to);
+    const f = g.kind === 'middle' ? figure('polygon', numbers) : shifted(e.figure, g.to[0] - (b[0] + b[2]) / 2, g.to[1] - (b[1] + b[3]) / 2);
+    const badge = `x ${g.to[0].toFixed(2)}  y ${g.to[1].toFixed(2)}`;
+    return set({ drag: { figures: { [e.address]: f }, guides, badge, held: null, texts: [] } });
+  }
   const wanted = (n: Entity): Figure => {
     if (g.kind === 'point') {
       const numbers = [...n.figure.numbers];
@@ -265,34 +311,18 @@ function draw(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
 
 /** The picture of the last run, or the step that is shown. */
 function Latest({ s, r }: { s: State; r: Render }) {
-  const preview = s.run?.previews.find(p => p.step === s.step) ?? (s.run?.running ? s.run.previews.at(-1) : undefined);
+  const previews = previewsOf(s, r), preview = previews.find(p => p.step === s.step) ?? (s.run?.running ? previews.at(-1) : undefined);
   const picture = s.plan?.pictures[r.address];
-  const url = preview?.url ?? picture?.url;
+  const frame = s.frame === null ? undefined : s.plan?.frames[r.address]?.[Math.round(s.frame)];
+  const url = frame || (preview?.url ?? picture?.url);
   if (!url) return null;
+  if (frame) return <img src={frame} alt={`Frame ${Math.round(s.frame!)} of ${r.address}`} draggable={false} />;
   return (
     <>
       <img src={url} alt={preview ? `Preview of step ${preview.step}` : `The latest picture of ${r.address}`} draggable={false} />
-      {preview && <span class="badge" style={{ left: '8px', top: '8px' }}>Step {preview.step} of {preview.of}, a preview</span>}
+      {preview && <span class="badge" style={{ left: 0, top: '-28px' }}>Step {preview.step} of {preview.of}, a preview</span>}
     </>
   );
-}
-
-/** A figure as an SVG path on a canvas of pixels. */
-export function pathOf(f: Figure, w: number, h: number): string {
-  const n = f.numbers;
-  switch (f.kind) {
-    case 'box': return `M${n[0]! * w} ${n[1]! * h}H${n[2]! * w}V${n[3]! * h}H${n[0]! * w}z`;
-    case 'ellipse': {
-      const [cx, cy, rx, ry] = [n[0]! * w, n[1]! * h, n[2]! * w, n[3]! * h];
-      return `M${cx - rx} ${cy}a${rx} ${ry} 0 1 1 ${2 * rx} 0a${rx} ${ry} 0 1 1 ${-2 * rx} 0z`;
-    }
-    case 'polygon': {
-      let d = '';
-      for (let i = 0; i + 1 < n.length; i += 2) d += `${i ? 'L' : 'M'}${n[i]! * w} ${n[i + 1]! * h}`;
-      return d + 'z';
-    }
-    default: return f.path;
-  }
 }
 
 function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; points: number[]; at: [number, number] | null }) {
@@ -321,10 +351,12 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
           {s.draft && <g data-c={colour(r.entities.length)} class="sel"><Line d={pathOf(s.draft, w, h)} /></g>}
           {points.length > 0 && <Open points={at ? [...points, ...at] : points} w={w} h={h} n={r.entities.length} />}
         </g>
+        {one && s.poses && <Way s={s} r={r} e={one.e} />}
         <Guides s={s} w={w} h={h} />
       </svg>
       {seen.map(({ e, i, f }) => <Tag key={e.address} e={e} i={i} f={f} view={view} />)}
-      {one && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
+      {one && s.frame === null && s.tool !== 'brush' && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
+      {one && r.timeline && !s.scene?.readOnly && <Dots s={s} r={r} e={one.e} />}
       {s.drag?.badge && one && <Badge text={s.drag.badge} f={one.f} view={view} />}
       {s.draft && s.tool === 'select' && <Naming f={s.draft} />}
     </>
@@ -348,6 +380,15 @@ function moved(a: Figure, b: Figure, r: Render): boolean {
 function worked(s: State, e: Entity): boolean {
   const a = attributeOf(s, e.block, e.attribute);
   return !a?.shape || a.shape.slots.some(slot => !slot.plain);
+}
+
+/** The way that an entity's middle goes, frame by frame. */
+function Way({ s, r, e }: { s: State; r: Render; e: Entity }) {
+  const n = r.entities.indexOf(e), middles = s.poses!.frames.map(f => f[n]?.figure.bounds).filter(b => !!b).map(b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2]);
+  const first = middles[0];
+  if (!first || middles.every(m => Math.hypot(m[0]! - first[0]!, m[1]! - first[1]!) < 1e-6)) return null;
+  const d = middles.map((m, i) => `${i ? 'L' : 'M'}${m[0]! * r.width} ${m[1]! * r.height}`).join('');
+  return <g class="way" data-c={colour(n)}><path class="shape case" d={d} /><path class="shape ln" d={d} /></g>;
 }
 
 function Guides({ s, w, h }: { s: State; w: number; h: number }) {
@@ -395,7 +436,10 @@ function Handles({ s, e, f }: { s: State; e: Entity; f: Figure }) {
   if (f.kind === 'polygon') {
     const out = [];
     for (let i = 0; i + 1 < f.numbers.length; i += 2) {
-      out.push(<b class="hd c" key={i} data-point={i / 2} style={{ left: percent(f.numbers[i]!), top: percent(f.numbers[i + 1]!) }} />);
+      const [x, y] = [f.numbers[i]!, f.numbers[i + 1]!], n = f.numbers.length, [u, v] = [f.numbers[(i + 2) % n]!, f.numbers[(i + 3) % n]!];
+      out.push(<b class="hd c" key={i} data-point={i / 2} title="Double click removes the point" onDblClick={() => void removePoint(e, i / 2)}
+        style={{ left: percent(x), top: percent(y) }} />);
+      if (n <= 80) out.push(<b class="hd mid" key={`m${i}`} data-middle={i / 2} style={{ left: percent((x + u) / 2), top: percent((y + v) / 2) }} />);
     }
     return <>{out}</>;
   }
@@ -406,6 +450,20 @@ function Handles({ s, e, f }: { s: State; e: Entity; f: Figure }) {
         <b class={`hd${round} ${cursor(hx, hy)}`} key={`${hx},${hy}`} data-handle={`${hx},${hy}`}
           style={{ left: percent(x0 + (x1 - x0) * hx), top: percent(y0 + (y1 - y0) * hy) }} />
       ))}
+    </>
+  );
+}
+
+/** The places that keys give an entity's middle: each can be dragged. */
+function Dots({ s, r, e }: { s: State; r: Render; e: Entity }) {
+  return (
+    <>
+      {r.timeline!.tracks.map((t, track) => t.entity === e.address && t.target.endsWith('.center') && t.block && t.way === 'keys'
+        && t.keys.map((k, item) => {
+          const at = keyPlace(s, t.block, item);
+          return at && <b key={`${track},${item}`} class={`hd dot${s.key?.track === track && s.key.item === item ? ' on' : ''}`} data-dot={`${track},${item}`}
+            title={`Key at frame ${k.frame}`} style={{ left: `${at[0] * 100}%`, top: `${at[1] * 100}%` }} />;
+        }))}
     </>
   );
 }

@@ -1,7 +1,8 @@
 // Running: what a run would do, how far it is, and the steps that it has taken.
 import { useState } from 'preact/hooks';
 import { Icon } from './icons';
-import { order, set, shown, useApp, type State } from './store';
+import { secondsText as seconds } from './time';
+import { order, previewsOf, set, shown, useApp, type State } from './store';
 import type { Plan, StageState } from './types';
 
 export function Dock() {
@@ -14,7 +15,6 @@ export function Dock() {
   );
 }
 
-const seconds = (t: number) => (t < 9.95 ? `${t.toFixed(1)} s` : t < 90 ? `${Math.round(t)} s` : `${Math.round(t / 60)} min`);
 const kindOf = (kind: string) => kind.replace(/\/\d+$/, '');
 
 function Ready({ s }: { s: State }) {
@@ -122,9 +122,9 @@ function Running({ s }: { s: State }) {
 
 /** Pictures of the steps. One that is pointed at or chosen is shown on the canvas. */
 function Steps({ s }: { s: State }) {
-  const run = s.run, r = shown(s);
-  if (!run || !r || run.previews.length === 0) return null;
-  const of = run.previews[0]!.of, latest = run.previews.at(-1)!.step;
+  const previews = previewsOf(s, shown(s));
+  if (previews.length === 0) return null;
+  const of = previews[0]!.of, latest = previews.at(-1)!.step;
   const step = (e: KeyboardEvent) => {
     const d = e.key === 'ArrowRight' ? 1 : e.key === 'ArrowLeft' ? -1 : 0;
     if (!d) return;
@@ -135,7 +135,7 @@ function Steps({ s }: { s: State }) {
   return (
     <ol class="steps" aria-label="Previews of the steps" onMouseLeave={() => set({ step: 0 })} onKeyDown={step}>
       {Array.from({ length: of }, (_, i) => {
-        const p = run.previews.find(n => n.step === i + 1), now = (s.step || latest) === i + 1;
+        const p = previews.find(n => n.step === i + 1), now = (s.step || latest) === i + 1;
         return (
           <li key={i} class={`${p ? '' : 'wait'}${now ? ' now' : ''}`}>
             <button class="th" disabled={!p} aria-label={`Step ${i + 1}`} tabIndex={now ? 0 : -1} onMouseEnter={() => p && set({ step: i + 1 })}

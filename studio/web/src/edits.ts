@@ -1,8 +1,8 @@
 // From what somebody wants to what is sent.
 import { figure, numberText, shapeFigure, shapeNumbers } from './geometry';
-import { attributeOf, get, only, send, set, shown } from './store';
+import { attributeOf, get, lastSent, only, send, set, shown, type State } from './store';
 import { nameOf, quote } from './text';
-import type { Bounds, Derived, Entity, Figure, Render } from './types';
+import type { Bounds, Change, Derived, Entity, Figure, Render } from './types';
 
 /** What becomes of an entity that should have a figure: numbers that are worked out hold. */
 export interface Aim { figure: Figure; numbers: string[]; held: Derived | null; attribute: string }
@@ -46,28 +46,73 @@ export function fitted(f: Figure, b: Bounds): Figure {
   return figure('polygon', f.numbers.map((v, i) => (i % 2 ? b[1] + (v - y0) * sy : b[0] + (v - x0) * sx)));
 }
 
-/** Sends the numbers of entities that were aimed at. */
-export async function commit(aims: [Entity, Aim][], verb: string): Promise<void> {
-  let sent = false;
-  for (const [e, a] of aims) {
-    if (a.held) set({ derived: a.held });
-    if (!a.numbers.some(n => n !== '')) continue;
-    sent = true;
-    const name = `${verb} ${aims.length > 1 ? `${aims.length} entities` : e.address}`;
-    await send({ kind: 'numbers', name, block: e.block, attribute: a.attribute, numbers: a.numbers });
-    if (a.held) set({ derived: a.held });
-  }
-  if (!sent) set({ drag: null });
+/** Sends the numbers of entities as one change. They are aimed when all edits before are answered. */
+export async function commit(aims: () => [Entity, Aim][], verb: string): Promise<void> {
+  let held: Derived | null = null;
+  await send(() => {
+    const list = aims(), moved = list.filter(([, a]) => a.numbers.some(n => n !== ''));
+    held = list.find(([, a]) => a.held)?.[1].held ?? null;
+    if (held) set({ derived: held });
+    if (moved.length === 0) {
+      set({ drag: null });
+      return null;
+    }
+    const name = `${verb} ${moved.length > 1 ? `${moved.length} entities` : moved[0]![0].address}`;
+    return {
+      kind: 'change', name, changes: moved.map(([e, a]) => ({ kind: 'numbers', block: e.block, attribute: a.attribute, numbers: a.numbers })),
+    };
+  });
+  if (held) set({ derived: held });
 }
 
-/** Moves the entities that are selected by pixels. */
+/** A nudge whose turn to be sent has not come. */
+interface Nudge { addresses: string[]; dx: number; dy: number; sent: unknown }
+let waiting: Nudge | null = null;
+
+/** Moves the entities that are selected by pixels. Keys come faster than answers: what waits is sent as one move. */
 export function nudge(dx: number, dy: number): void {
-  const s = get(), r = shown(s);
-  if (!r) return;
-  const aims = r.entities
-    .filter(e => s.selected.includes(e.address) && !s.locked.includes(e.address))
-    .map(e => [e, aim(e, r, shifted(e.figure, dx / r.width, dy / r.height))] as [Entity, Aim]);
+  const s = get(), addresses = s.selected.filter(a => !s.locked.includes(a));
+  if (waiting && waiting.sent === lastSent() && waiting.addresses.join() === addresses.join()) {
+    waiting.dx += dx;
+    waiting.dy += dy;
+    return;
+  }
+  const mine: Nudge = { addresses, dx, dy, sent: null };
+  const aims = (): [Entity, Aim][] => {
+    if (waiting === mine) waiting = null;
+    const r = shown(), moving = r?.entities.filter(e => addresses.includes(e.address)) ?? [];
+    return moving.map(e => [e, aim(e, r!, shifted(e.figure, mine.dx / r!.width, mine.dy / r!.height))]);
+  };
   void commit(aims, 'move');
+  mine.sent = lastSent();
+  waiting = mine;
+}
+
+/** Adds a point of a polygon behind that of a number. */
+export async function addPoint(e: Entity, item: number, [x, y]: [number, number], r: Render): Promise<void> {
+  const a = attributeOf(get(), e.block, e.attribute), pixels = a?.shape?.pixels ?? false, like = a?.shape?.slots[item * 2]?.text ?? '.00';
+  const numbers = [pixels ? numberText(x * r.width, 1, like) : numberText(x, r.width, like), pixels ? numberText(y * r.height, 1, like) : numberText(y, r.height, like)];
+  await send({ kind: 'change', name: `add a point of ${e.address}`, changes: [{ kind: 'addpoint', block: e.block, attribute: e.attribute, item, numbers }] });
+}
+
+export async function removePoint(e: Entity, item: number): Promise<void> {
+  await send({ kind: 'change', name: `remove a point of ${e.address}`, changes: [{ kind: 'removepoint', block: e.block, attribute: e.attribute, item }] });
+}
+
+/** Where a key puts an entity's middle, if its value is two plain numbers. */
+export function keyPlace(s: State, block: string, item: number): [number, number] | null {
+  const value = attributeOf(s, block, 'keys')?.items[item]?.find(p => p.name === 'value');
+  const m = value?.plain && /^\[\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\]$/.exec(value.text);
+  return m ? [Number(m[1]), Number(m[2])] : null;
+}
+
+/** Moves the place that a key gives. */
+export async function placeKey(track: number, item: number, [x, y]: [number, number], r: Render): Promise<void> {
+  const t = r.timeline?.tracks[track], old = t && attributeOf(get(), t.block, 'keys')?.items[item]?.find(p => p.name === 'value')?.text;
+  if (!t || !old) return;
+  const like = old.match(/-?[\d.]+/g) ?? [], value = `[${numberText(x, r.width, like[0] ?? '.00')}, ${numberText(y, r.height, like[1] ?? '.00')}]`;
+  set({ key: { track, item } });
+  await send({ kind: 'change', name: `move a key of ${t.target}`, changes: [{ kind: 'item', block: t.block, attribute: 'keys', item, part: 'value', value }] });
 }
 
 /** Adds an entity with a region that was drawn. */
@@ -89,16 +134,17 @@ export async function add(prompt: string): Promise<void> {
   }
   set({ draft: null, tool: 'select' });
   const text = `entity "${name}" {\nprompt = ${quote(prompt)}\n${place}\n}`;
-  const answer = await send({ kind: 'add', name: `add entity.${name}`, text, block: r.block });
+  const answer = await send({ kind: 'change', name: `add entity.${name}`, changes: [{ kind: 'add', text }] });
   if (answer && !answer.error) set({ selected: [`entity.${name}`] });
 }
 
 /** Removes the entities that are selected. */
 export async function remove(): Promise<void> {
   const s = get(), r = shown(s);
-  if (!r) return;
-  const blocks = new Set(r.entities.filter(e => s.selected.includes(e.address) && e.block).map(e => e.block));
-  for (const block of blocks) await send({ kind: 'remove', name: `remove ${block}`, block });
+  const blocks = [...new Set(r?.entities.filter(e => s.selected.includes(e.address) && e.block).map(e => e.block))];
+  if (blocks.length === 0) return;
+  const name = `remove ${blocks.length > 1 ? `${blocks.length} entities` : blocks[0]}`;
+  await send({ kind: 'change', name, changes: blocks.map(block => ({ kind: 'remove', block })) });
 }
 
 /** Duplicates the entity that is selected, a token to the right and below. */
@@ -114,15 +160,14 @@ export async function replaceDerived(d: Derived, value: string): Promise<void> {
   const a = attributeOf(get(), d.block, d.attribute);
   if (!a?.shape) return;
   const numbers = a.shape.slots.map((_, i) => (i === d.slot ? value : ''));
-  const answer = await send({
-    kind: 'numbers', name: `replace ${d.text}`, block: d.block, attribute: d.attribute, numbers, replace: true,
-  });
+  const change: Change = { kind: 'numbers', block: d.block, attribute: d.attribute, numbers, replace: true };
+  const answer = await send({ kind: 'change', name: `replace ${d.text}`, changes: [change] });
   if (!answer?.error) set({ derived: null });
 }
 
 /** Sets an attribute of a block, or with "" leaves it to its default. */
 export function assign(block: string, attribute: string, value: string, quoted = false): void {
   const name = `change ${block.split('.').slice(-1)[0]} ${attribute}`;
-  if (value === '' && !quoted) void send({ kind: 'unset', name, block, attribute });
-  else void send({ kind: 'set', name, block, attribute, value, quote: quoted });
+  const unset = value === '' && !quoted;
+  void send({ kind: 'change', name, changes: [unset ? { kind: 'unset', block, attribute } : { kind: 'set', block, attribute, value, quote: quoted }] });
 }

@@ -114,3 +114,21 @@ export function shapeFigure(call: string, pixels: boolean, numbers: number[], wi
   if (call === 'polygon' || call === 'ellipse') return figure(call, n);
   return figure('box', numbersBox(call, n));
 }
+
+/** A figure as an SVG path on a canvas of pixels. */
+export function pathOf(f: Figure, w: number, h: number): string {
+  const n = f.numbers;
+  switch (f.kind) {
+    case 'box': return `M${n[0]! * w} ${n[1]! * h}H${n[2]! * w}V${n[3]! * h}H${n[0]! * w}z`;
+    case 'ellipse': {
+      const [cx, cy, rx, ry] = [n[0]! * w, n[1]! * h, n[2]! * w, n[3]! * h];
+      return `M${cx - rx} ${cy}a${rx} ${ry} 0 1 1 ${2 * rx} 0a${rx} ${ry} 0 1 1 ${-2 * rx} 0z`;
+    }
+    case 'polygon': {
+      let d = '';
+      for (let i = 0; i + 1 < n.length; i += 2) d += `${i ? 'L' : 'M'}${n[i]! * w} ${n[i + 1]! * h}`;
+      return d + 'z';
+    }
+    default: return f.path;
+  }
+}

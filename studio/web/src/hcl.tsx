@@ -229,6 +229,7 @@ function Problems({ s }: { s: State }) {
   const d = list[Math.min(at, list.length - 1)];
   if (!d) return null;
   const bad = d.severity === 'error', n = Math.min(at, list.length - 1);
+  const here = d.source && s.scene!.text.split(/\r?\n/)[d.source.line - 1] === d.source.code; // the whole line, of this file
   const fix = /Did you mean "([^"]+)"\?/.exec(d.detail ?? '')?.[1], wrong = d.source?.code.slice(d.source.start, d.source.end);
   const mend = () => {
     const lines = s.scene!.text.split('\n'), i = d.source!.line - 1;
@@ -238,11 +239,11 @@ function Problems({ s }: { s: State }) {
   return (
     <div class="diag" role={bad ? 'alert' : 'status'}>
       <Icon name={bad ? 'error' : 'warning'} tone={bad ? 'err' : 'warn'} /><b class="small">{d.summary}</b>
-      <span class="small dimmer num">{list.length > 1 && `${n + 1} of ${list.length}`}{d.source && `${list.length > 1 ? ', ' : ''}${d.source.line}:${d.source.start + 1}`}</span>
+      <span class="small dimmer num">{list.length > 1 && `${n + 1} of ${list.length}`}{d.source && `${list.length > 1 ? ', ' : ''}${d.source.line}:${[...d.source.code.slice(0, d.source.start)].length + 1}`}</span>
       <p>{d.detail}</p>
       <div class="row">
         {d.source && <button class="btn low" onClick={() => set({ goto: d.source!.line })}>Go to it</button>}
-        {fix && wrong && /^"?[\w-]+"?$/.test(wrong) && !s.scene?.readOnly && <button class="btn low" onClick={mend}>Change to {fix}</button>}
+        {fix && wrong && here && /^"?[\w-]+"?$/.test(wrong) && !s.scene?.readOnly && <button class="btn low" onClick={mend}>Change to {fix}</button>}
         {list.length > 1 && <button class="btn low bare" onClick={() => setAt((n + 1) % list.length)}>Next</button>}
       </div>
     </div>

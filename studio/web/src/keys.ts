@@ -1,6 +1,7 @@
 // What keys do. The list of keys on the page is made of the same table.
 import { assign, duplicate, nudge, remove } from './edits';
 import { toggle } from './left';
+import { scrub } from './timeline';
 import { attributeOf, get, only, order, send, set, shown } from './store';
 
 interface Key { keys: string[]; words: string; shown: string; run: (e: KeyboardEvent) => void; everywhere?: boolean }
@@ -21,10 +22,10 @@ function around(d: number): void {
   (first ?? next)?.focus();
 }
 
+/** Closes what is open, or deselects. Escape during a gesture is the canvas's. */
 function escape(): void {
   const s = get();
-  if (s.drag) set({ drag: null });
-  else if (s.keys) set({ keys: false });
+  if (s.keys) set({ keys: false });
   else if (s.draft) set({ draft: null });
   else if (s.tool !== 'select') set({ tool: 'select' });
   else set({ selected: [], derived: null, message: '' });
@@ -33,11 +34,18 @@ function escape(): void {
 export const table: Key[] = [
   { keys: ['ctrl+Enter'], shown: 'Ctrl Enter', words: 'run', everywhere: true, run: () => void order('start') },
   { keys: ['ctrl+z'], shown: 'Ctrl Z', words: 'undo', run: () => void send({ kind: 'undo' }) },
-  { keys: ['ctrl+y', 'ctrl+shift+Z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
+  { keys: ['ctrl+y', 'ctrl+shift+z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
+  { keys: ['y'], shown: 'Y', words: 'the history of runs, and back', run: () => set({ view: get().view === 'scene' ? 'history' : 'scene' }) },
   { keys: ['v'], shown: 'V', words: 'select', run: () => set({ tool: 'select' }) },
   { keys: ['b'], shown: 'B', words: 'draw a box', run: () => set({ tool: 'box' }) },
   { keys: ['e'], shown: 'E', words: 'draw an ellipse', run: () => set({ tool: 'ellipse' }) },
   { keys: ['p'], shown: 'P', words: 'draw a polygon, Enter closes it', run: () => set({ tool: 'polygon' }) },
+  { keys: ['m'], shown: 'M', words: 'paint a mask, Enter saves it', run: () => set({ tool: 'brush' }) },
+  { keys: ['['], shown: '[ ]', words: 'a thinner or thicker brush', run: () => set({ brush: Math.max(2, Math.round(get().brush / 1.25)) }) },
+  { keys: [']'], shown: '', words: '', run: () => set({ brush: Math.min(1024, Math.round(get().brush * 1.25)) }) },
+  { keys: ['k'], shown: 'K', words: 'play or stop a clip', run: () => shown()?.timeline && set({ playing: !get().playing, frame: get().frame ?? 0 }) },
+  { keys: [','], shown: ', .', words: 'the frame before, the next frame', run: () => scrub(-1) },
+  { keys: ['.'], shown: '', words: '', run: () => scrub(1) },
   { keys: [' '], shown: 'Space', words: 'pan', run: () => set({ tool: get().tool === 'pan' ? 'select' : 'pan' }) },
   { keys: ['s'], shown: 'S', words: 'snap to the token grid', run: () => set({ snap: !get().snap }) },
   { keys: ['g'], shown: 'G', words: 'show the token grid', run: () => set({ grid: !get().grid }) },
@@ -60,17 +68,23 @@ export const table: Key[] = [
   { keys: ['F6'], shown: 'F6', words: 'next pane', everywhere: true, run: () => around(1) },
   { keys: ['shift+F6'], shown: '', words: '', everywhere: true, run: () => around(-1) },
   { keys: ['Escape'], shown: 'Esc', words: 'put back, close, deselect', run: escape },
-  { keys: ['?', 'shift+?'], shown: '?', words: 'this list', run: () => set({ keys: !get().keys }) },
+  { keys: ['?'], shown: '?', words: 'this list', run: () => set({ keys: !get().keys }) },
 ];
+
+/** The name of a key as the table has it. Cmd counts as Ctrl, Caps Lock doesn't count; Shift does unless the character says it. */
+function nameOf(e: KeyboardEvent): string {
+  const letter = e.key.length === 1 && e.key.toLowerCase() !== e.key.toUpperCase();
+  return (e.ctrlKey || e.metaKey ? 'ctrl+' : '') + (e.shiftKey && (letter || e.key.length > 1) ? 'shift+' : '') + (letter ? e.key.toLowerCase() : e.key);
+}
 
 export function listenForKeys(): void {
   addEventListener('keydown', e => {
-    const name = `${e.ctrlKey || e.metaKey ? 'ctrl+' : ''}${e.shiftKey && e.key.length > 1 ? 'shift+' : ''}${e.shiftKey && e.ctrlKey && e.key.length === 1 ? 'shift+' : ''}${e.key}`;
+    const name = nameOf(e);
     const typing = (e.target as HTMLElement).closest?.('input, textarea, select, .cm-editor');
     const key = table.find(k => k.keys.includes(name) && (k.everywhere || !typing));
     if (!key || e.altKey) return;
     const pressed = (e.target as HTMLElement).closest?.('button');
-    if (pressed && (e.key === ' ' || e.key === 'Enter') && !e.ctrlKey) return; // the button's own
+    if (pressed && (name === ' ' || name === 'Enter')) return; // the button's own
     e.preventDefault();
     key.run(e);
   });

@@ -2,6 +2,7 @@
 import { colour, letter } from './canvas';
 import { assign } from './edits';
 import { Area, Field } from './fields';
+import { BlockForm, schemaOf } from './form';
 import { Icon } from './icons';
 import { useRef, useState } from 'preact/hooks';
 import { attributeOf, get, send, set, shown, useApp, type State } from './store';
@@ -32,7 +33,7 @@ function Words() {
     const words = field.current!.value.trim();
     if (!words || busy) return;
     setBusy(true);
-    const answer = await send({ kind: 'words', name: words, value: words });
+    const answer = await send({ kind: 'words', name: words, words });
     setBusy(false);
     if (answer && !answer.error) field.current!.value = '';
   };
@@ -118,6 +119,19 @@ export function unquoted(text: string): string {
   }
 }
 
+/** All that can be said of a render, its inner blocks, the models, variables and timelines of the scene. */
+function Blocks({ s, r }: { s: State; r: Render }) {
+  const inner = (schemaOf(s, r.block)?.blocks ?? []).filter(b => !b.repeated && b.type !== 'dynamic');
+  const others = (s.scene?.blocks ?? []).filter(b => /^(variable|model|adapter|timeline)\.[^.]+(\.[^.]+)?$/.test(b.address) && !b.address.includes('.track'));
+  return (
+    <>
+      <BlockForm s={s} address={r.block} title="All of the render" skip={['prompt']} />
+      {inner.map(b => <BlockForm key={b.type} s={s} address={`${r.block}.${b.type}`} title={b.type} />)}
+      {others.map(b => <BlockForm key={b.address} s={s} address={b.address} title={b.address} open={b.address.startsWith('variable.')} />)}
+    </>
+  );
+}
+
 function Settings({ s, r }: { s: State; r: Render }) {
   const values = s.plan?.values.find(v => v.Render === r.address);
   const prompt = attributeOf(s, r.block, 'prompt'), worked = prompt !== null && !prompt.plain;
@@ -129,7 +143,7 @@ function Settings({ s, r }: { s: State; r: Render }) {
         {renders.length > 1 && (
           <div class="field choose">
             <select aria-label="Render that is shown" value={r.address} onChange={e => set({ render: e.currentTarget.value, selected: [] })}>
-              {renders.map(n => <option key={n.address}>{n.address.replace(/^render\./, '')}</option>)}
+              {renders.map(n => <option key={n.address} value={n.address}>{n.address.replace(/^render\./, '')}</option>)}
             </select><Icon name="down" />
           </div>
         )}
@@ -148,6 +162,7 @@ function Settings({ s, r }: { s: State; r: Render }) {
             <Setting s={s} block={r.block} name="overlap" label="Overlap" given="blend" quoted />
           </div>
         )}
+        {r.block && <Blocks s={s} r={r} />}
         <p class="small dimmer">Grey values are the model’s own; the file doesn’t set them.</p>
       </div>
     </div>

@@ -2,6 +2,7 @@
 import { colour, figureNow, letter } from './canvas';
 import { aim, assign, commit, duplicate, fitted, remove, replaceDerived } from './edits';
 import { Field } from './fields';
+import { BlockForm } from './form';
 import { numberText, shapeNumbers } from './geometry';
 import { Icon } from './icons';
 import { toggle, unquoted } from './left';
@@ -38,6 +39,7 @@ export function Props() {
         <Place s={s} r={r} e={e} fixed={fixed} />
         <NumberRow s={s} e={e} name="strength" label="Strength" given="1" fixed={fixed} />
         <NumberRow s={s} e={e} name="z" label="z" given="0" fixed={fixed} note={'counts with overlap = "over"'} />
+        {e.block && <BlockForm s={s} address={e.block} title="All of the entity" />}
         {!e.block && <p class="small dim">This entity comes from a module: change it there.</p>}
         {s.derived && <Held s={s} d={s.derived} />}
       </div>
@@ -69,7 +71,7 @@ function Place({ s, r, e, fixed }: { s: State; r: Render; e: Entity; fixed: bool
     const b = [...box];
     b[i] = v;
     const wanted = fitted(e.figure, [b[0]!, b[1]!, b[0]! + b[2]!, b[1]! + b[3]!] as Bounds);
-    void commit([[e, aim(e, r, wanted)]], i < 2 ? 'move' : 'resize');
+    void commit(() => [[e, aim(e, r, wanted)]], i < 2 ? 'move' : 'resize');
   };
   return (
     <>
@@ -100,8 +102,7 @@ const shownNumber = (v: number, side: number) => numberText(v, side, '.00');
 function isWorked(shape: { call: string; slots: { plain: boolean }[] } | null, i: number): boolean {
   if (!shape) return true;
   const fixed = (n: number) => shape.slots[n]?.plain === false;
-  if (shape.call === 'xywh') return fixed(i);
-  if (shape.call === 'xyxy') return i < 2 ? fixed(i) : fixed(i);
+  if (shape.call === 'xywh' || shape.call === 'xyxy') return fixed(i);
   return shape.slots.some((_, n) => fixed(n));
 }
 

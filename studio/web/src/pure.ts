@@ -1,3 +1,4 @@
 // What tests call.
 export * from './geometry';
 export * from './text';
+export * from './time';

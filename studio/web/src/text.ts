@@ -1,6 +1,6 @@
 // Changes of texts. Pure.
 
-export interface Hunk { from: number; to: number; with: string }
+interface Hunk { from: number; to: number; with: string }
 
 /** The one part of a text that has to be replaced to make it another. */
 export function hunk(a: string, b: string): Hunk | null {

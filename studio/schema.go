@@ -1,0 +1,33 @@
+package studio
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/dsl"
+)
+
+// A Language is what the page's forms and curves are made of.
+type Language struct {
+	Blocks []dsl.BlockSchema `json:"blocks"`
+	Eases  []NamedCurve      `json:"eases"`
+}
+
+// A NamedCurve is an ease that has a name.
+type NamedCurve struct {
+	Name  string  `json:"name"`
+	Curve []Point `json:"curve"`
+}
+
+var language = sync.OnceValue(func() Language {
+	out := Language{Blocks: dsl.Schema().Blocks}
+	for _, name := range eligen.EaseNames() {
+		e, _ := eligen.ParseEase(name)
+		out.Eases = append(out.Eases, NamedCurve{name, curveOf(e)})
+	}
+	return out
+})
+
+// schema sends the language, from the declarations that the parser reads by.
+func (s *Server) schema(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, language()) }
