@@ -25,6 +25,8 @@ type applyOptions struct {
 	report      string
 	parallelism int
 	priority    int
+	sign        string
+	signer      app.Signer
 }
 
 func newApply() *cobra.Command { return applyCommand(&applyOptions{}) }
@@ -59,6 +61,8 @@ eligen apply scenes/dressed.hcl --var colour=orange
 eligen apply scenes --engine paint --keep-going --report report.json
 # with the weights that the scene names, downloaded where they are missing
 eligen apply scenes/rain.hcl --pull
+# with signed copies, of which C2PA's tool is one way
+eligen apply scenes/rain.hcl --sign 'c2patool {in} -m manifest.json -o {out}'
 # on the workers of a queue
 eligen apply scenes/drive.hcl --queue nats://render1
 # see the picture change as the scene is written
@@ -76,16 +80,16 @@ eligen apply scenes/seven.hcl --engine paint`,
 	c.Flags().BoolVar(&o.force, "force", false, "replace files that eligen did not write")
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
 	c.Flags().BoolVar(&o.watch, "watch", false, "render again whenever the scene is saved: first a draft, then all steps")
+	c.Flags().StringVar(&o.sign, "sign", "", "write a signed copy of each file, NAME.signed.EXT, by this `COMMAND` with {in} and {out}")
 	c.Flags().BoolVar(&o.keepGoing, "keep-going", false,
 		"make all that can be made, though scenes have mistakes, stages fail or files can't be written")
 	c.Flags().StringVar(&o.report, "report", "", "write what was made, and what failed, to `FILE` as JSON")
 	queueFlags(c.Flags())
 	c.Flags().IntVar(&o.priority, "priority", 0, "go before runs of a lower priority, `N`, in the queue")
-	c.MarkFlagsMutuallyExclusive("queue", "shard")
-	c.MarkFlagsMutuallyExclusive("queue", "cache-read-only")
-	c.MarkFlagsMutuallyExclusive("watch", "open")
-	c.MarkFlagsMutuallyExclusive("watch", "replace")
-	c.MarkFlagsMutuallyExclusive("watch", "report")
+	for _, pair := range [][2]string{{"queue", "shard"}, {"queue", "cache-read-only"}, {"watch", "open"}, {"watch", "sign"},
+		{"watch", "replace"}, {"watch", "report"}} {
+		c.MarkFlagsMutuallyExclusive(pair[0], pair[1])
+	}
 	return c
 }
 
@@ -130,6 +134,12 @@ func (o *applyOptions) request(c *cobra.Command, args []string) (app.ScenesReque
 	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
 		return app.ScenesRequest{}, usageError{fmt.Errorf("--parallelism %d: pass 1 or more, or leave it out for the default", o.parallelism)}
 	}
+	if c.Flags().Changed("sign") {
+		var err error
+		if o.signer, err = app.ParseSigner(o.sign); err != nil {
+			return app.ScenesRequest{}, usageError{fmt.Errorf("--sign: %w", err)}
+		}
+	}
 	r, err := o.scenes(c, args)
 	r.KeepGoing = o.keepGoing
 	for name, set := range map[string]bool{"watch": o.watch, "open": o.open} {
@@ -166,12 +176,32 @@ func (o *applyOptions) finish(c *cobra.Command, a *app.App, p *app.Plan, made *a
 	o.hand(c, a, p, made)
 	err = errors.Join(err, o.writeReport(c, p, made.Report))
 	if err == nil {
+		err = o.signed(c, made)
+	}
+	if err == nil {
 		err = printChecks(c.ErrOrStderr(), made.Checks)
 	}
 	if err == nil && o.open {
 		err = open(c.Context(), app.FirstFiles(made.Files))
 	}
 	return err
+}
+
+// signed writes signed copies of the files that a run has written, and prints their paths.
+func (o *applyOptions) signed(c *cobra.Command, made *app.Result) error {
+	if o.signer == nil {
+		return nil
+	}
+	for _, f := range made.Files {
+		path, err := o.signer.Sign(c.Context(), f.Path, o.force)
+		if err != nil {
+			return err
+		}
+		if !o.json {
+			fmt.Fprintln(c.OutOrStdout(), path)
+		}
+	}
+	return nil
 }
 
 // hand hands over the files that a run has written: pictures to a terminal, paths to standard output.
