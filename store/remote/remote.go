@@ -55,7 +55,7 @@ type Options struct {
 func New(address string, o Options) (*Store, error) {
 	base, err := url.Parse(address)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/", address)
+		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/ or s3://NAME", address)
 	}
 	client := o.Client
 	if client == nil {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -53,6 +55,10 @@ func Open(ctx context.Context, address string) (*Bucket, error) {
 	if u.Scheme == "gs" && !blob.DefaultURLMux().ValidBucketScheme("gs") {
 		return nil, errors.New("this build has no gs://: build eligen with -tags gcs, or use Google's S3 protocol, with an HMAC key: " +
 			"s3://NAME?endpoint=https://storage.googleapis.com&region=auto")
+	}
+	if u.Scheme == "azblob" && !u.Query().Has("storage_account") && os.Getenv("AZURE_STORAGE_ACCOUNT") == "" &&
+		os.Getenv("AZURE_STORAGE_CONNECTION_STRING") == "" {
+		return nil, errors.New("azblob:// needs an account: set AZURE_STORAGE_ACCOUNT, or AZURE_STORAGE_CONNECTION_STRING")
 	}
 	at := *u
 	at.RawQuery = ""
@@ -146,11 +152,60 @@ func (b *Bucket) failure(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound:
+	code := gcerrors.Code(err)
+	if code == gcerrors.NotFound {
+		for _, none := range []string{"NoSuchBucket", "ContainerNotFound"} { // which no result mends
+			if strings.Contains(err.Error(), none) {
+				return &remote.RefusedError{Err: fmt.Errorf("%s: %w", b.address, plain(err))}
+			}
+		}
 		return fs.ErrNotExist
-	case gcerrors.PermissionDenied, gcerrors.InvalidArgument, gcerrors.FailedPrecondition, gcerrors.Unimplemented:
-		return &remote.RefusedError{Err: fmt.Errorf("%s: %w", b.Address(name), err)}
 	}
-	return fmt.Errorf("%s: %w", b.Address(name), err)
+	said := fmt.Errorf("%s: %w", b.Address(name), plain(err))
+	for sign, todo := range unready {
+		if strings.Contains(err.Error(), sign) {
+			return &remote.RefusedError{Err: fmt.Errorf("%s: %s", b.address, todo)}
+		}
+	}
+	switch code {
+	case gcerrors.PermissionDenied, gcerrors.InvalidArgument, gcerrors.FailedPrecondition, gcerrors.Unimplemented:
+		return &remote.RefusedError{Err: said}
+	}
+	var answer interface{ HTTPStatusCode() int }
+	if errors.As(err, &answer) {
+		switch n := answer.HTTPStatusCode(); {
+		case n == http.StatusRequestTimeout, n == http.StatusTooManyRequests:
+		case n >= 400 && n < 500:
+			return &remote.RefusedError{Err: said}
+		}
+	}
+	return said
 }
+
+// unready are what AWS's client says before it sends anything, and what to do.
+var unready = map[string]string{
+	"get credentials":     "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+	"endpoint rule error": "set AWS_REGION to the bucket's region, or for a server that isn't AWS add ?endpoint=URL",
+}
+
+// plain returns a server's own words alone, where an error has them: without the numbers of requests.
+func plain(err error) error {
+	var api interface {
+		error
+		ErrorCode() string
+		ErrorMessage() string
+	}
+	if !errors.As(err, &api) || api.ErrorMessage() == "" {
+		return err
+	}
+	return &answerError{api.ErrorCode() + ": " + api.ErrorMessage(), err}
+}
+
+// An answerError is a server's words for an error.
+type answerError struct {
+	words string
+	err   error
+}
+
+func (e *answerError) Error() string { return e.words }
+func (e *answerError) Unwrap() error { return e.err }
