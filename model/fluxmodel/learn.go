@@ -15,9 +15,11 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/panics"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // A Learner computes the loss of flow matching, and what it changes by with the factors of a LoRA,
@@ -35,39 +37,37 @@ type Learner struct {
 	Room   int64 // bytes that the blocks' weights may take; 0 is no limit. Those that don't fit pass through
 	Packed bool  // weights of fewer bits in the files are held as they are stored
 
-	kept   []kept // what each block was given
-	orders bool   // the store knows in which order blocks run
+	kept []kept // what each block was given
 }
-
-// A Lesson is one picture to learn from, at one noise level.
-type Lesson struct {
-	Latents, Noise tensor.Tensor               // [C,h,w]
-	Sigma          float32                     // noise level, 0–1
-	Guidance       float32                     // embedded guidance, where the model takes one
-	Weight         float32                     // of the loss
-	Prompt         eligen.Conditioning         // txt, vec
-	Entities       []eligen.EntityConditioning // regions of tokens, and their txt
-	Of             func(x, y int) float32      // weight of the loss at a latent pixel; nil is 1
-}
-
-// Factors are a LoRA's, by the weight that they adapt: "double_blocks.0.img_attn.qkv.weight".
-type Factors map[string]Pair
-
-// A Pair is the two factors of a LoRA for a weight [out, in], in float32.
-type Pair struct{ A, B tensor.Tensor } // [rank, in], [out, rank]
 
 // kept is a block's input, on the host.
 type kept struct{ img, txt *tensors.Tensor }
 
-// Adaptable lists the weights of the blocks that EliGen's LoRA adapts, in the order in which they are used:
+var _ family.Learning = (*DiT)(nil)
+
+// Adaptable lists the matrices that EliGen's LoRA adapts, in the order in which blocks use them:
 // modulations, attention projections and MLPs of double blocks, all three linear layers of single ones.
-func Adaptable(c flux.Config) (names []string) {
+func (p *DiT) Adaptable() []weights.Weight { return adaptable(p.Config) }
+
+func adaptable(c flux.Config) (list []weights.Weight) {
+	shapes := map[string][]int{}
+	for _, w := range c.Weights() {
+		shapes[w.Name] = w.Shape
+	}
 	for _, scope := range Scopes(c) {
 		for _, layer := range layersOf(scope) {
-			names = append(names, scope+layer+".weight")
+			name := scope + layer + ".weight"
+			list = append(list, weights.Weight{Name: name, Shape: shapes[name]})
 		}
 	}
-	return names
+	return list
+}
+
+// Learn returns a lesson's loss and gradients, over the weights of a store.
+func (p *DiT) Learn(ctx context.Context, h family.Host, s *exec.Store, room int64, x family.Lesson,
+	f family.Factors) (float64, family.Factors, error) {
+	l := Learner{Config: p.Config, Store: s, Runner: h.Runner(), Room: room, Packed: !h.Unpacks(s)}
+	return l.Loss(ctx, x, f)
 }
 
 // layersOf lists the linear layers of a block.
@@ -83,7 +83,7 @@ func layersOf(scope string) []string {
 func BlockWeight(name string) bool { return strings.Contains(name, "_blocks.") }
 
 // Loss returns a lesson's loss, w·mean((v − (ε − x₀))²), and its gradient with respect to each factor.
-func (l *Learner) Loss(ctx context.Context, x Lesson, factors Factors) (loss float64, gradients Factors, err error) {
+func (l *Learner) Loss(ctx context.Context, x family.Lesson, factors family.Factors) (loss float64, gradients family.Factors, err error) {
 	defer panics.Catch("learning", &err)
 	defer func() { err = errors.Join(err, l.forget()) }()
 	if err := l.check(x, factors); err != nil {
@@ -92,7 +92,7 @@ func (l *Learner) Loss(ctx context.Context, x Lesson, factors Factors) (loss flo
 	if err := l.order(); err != nil {
 		return 0, nil, err
 	}
-	s := study{Learner: l, factors: factors, gradients: Factors{}}
+	s := study{Learner: l, factors: factors, gradients: family.Factors{}}
 	if err := s.begin(x); err != nil {
 		return 0, nil, err
 	}
@@ -120,7 +120,7 @@ func (l *Learner) Loss(ctx context.Context, x Lesson, factors Factors) (loss flo
 }
 
 // check refuses what graphs would fail on.
-func (l *Learner) check(x Lesson, factors Factors) error {
+func (l *Learner) check(x family.Lesson, factors family.Factors) error {
 	if n := len(x.Prompt[eligen.Vec].Data); n != l.Config.PooledDim {
 		return fmt.Errorf("a prompt's vector has %d numbers; this model takes %d", n, l.Config.PooledDim)
 	}
@@ -129,9 +129,9 @@ func (l *Learner) check(x Lesson, factors Factors) error {
 		return fmt.Errorf("latents are %v and noise %v; both are [%d,h,w], of even h and w", x.Latents.Shape, x.Noise.Shape,
 			l.Config.LatentChannels)
 	}
-	known := Adaptable(l.Config)
+	known := adaptable(l.Config)
 	for name := range factors {
-		if !slices.Contains(known, name) {
+		if !slices.ContainsFunc(known, func(w weights.Weight) bool { return w.Name == name }) {
 			return fmt.Errorf("no LoRA is learnt for %q", name)
 		}
 	}
@@ -140,14 +140,10 @@ func (l *Learner) check(x Lesson, factors Factors) error {
 
 // order tells the store how the blocks of each step follow each other: there, and back again.
 func (l *Learner) order() error {
-	if l.orders {
-		return nil
-	}
 	there := Scopes(l.Config)
 	back := slices.Clone(there)
 	slices.Reverse(back)
 	plan := l.Store.Plan(there, BlockWeight, l.Room, !l.Packed)
-	l.orders = true
 	return l.Store.Stream(plan, append(there, back...), BlockWeight)
 }
 
@@ -163,8 +159,8 @@ func (l *Learner) forget() (err error) {
 // A study is one step over one lesson.
 type study struct {
 	*Learner
-	factors   Factors
-	gradients Factors
+	factors   family.Factors
+	gradients family.Factors
 	graphs    stepGraphs
 	vec       *tensors.Tensor   // [1,Dim], the conditioning vector
 	marks     []*tensors.Tensor // of each group: tokens, and strengths where they are needed
@@ -181,7 +177,7 @@ func (s *study) close() (err error) {
 }
 
 // begin makes the image tokens of the noisy latents, the text, and the conditioning vector.
-func (s *study) begin(x Lesson) error {
+func (s *study) begin(x family.Lesson) error {
 	cfg := s.Config
 	groups := groupEntities(x.Entities, nil)
 	in := []*tensors.Tensor{
@@ -216,7 +212,7 @@ func (s *study) begin(x Lesson) error {
 }
 
 // noised returns x_σ = (1 − σ)·x₀ + σ·ε.
-func noised(x Lesson) tensor.Tensor {
+func noised(x family.Lesson) tensor.Tensor {
 	out := tensor.New(x.Latents.Shape...)
 	for i, v := range x.Latents.Data {
 		out.Data[i] = (1-x.Sigma)*v + x.Sigma*x.Noise.Data[i]
@@ -322,14 +318,14 @@ func finalize(list []*tensors.Tensor) (err error) {
 }
 
 // end computes the loss, and the gradient of the last block's outputs.
-func (s *study) end(x Lesson) (float64, error) {
+func (s *study) end(x family.Lesson) (float64, error) {
 	target, weight := tensor.New(x.Latents.Shape...), tensor.New(1, x.Latents.Shape[1], x.Latents.Shape[2])
 	for i, v := range x.Latents.Data {
 		target.Data[i] = x.Noise.Data[i] - v
 	}
 	for i := range weight.Data {
 		if weight.Data[i] = x.Weight; x.Of != nil {
-			weight.Data[i] *= x.Of(i%x.Latents.Shape[2], i/x.Latents.Shape[2])
+			weight.Data[i] *= x.Of[i]
 		}
 	}
 	cfg, graphs := s.Config, s.graphs
@@ -397,7 +393,7 @@ func (s *study) backward(scope string) error {
 		if err := errors.Join(err, errB); err != nil {
 			return err
 		}
-		s.gradients[scope+layer+".weight"] = Pair{a, b}
+		s.gradients[scope+layer+".weight"] = family.Pair{a, b}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
+	"github.com/eligen/eligen/model/family"
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/nn"
@@ -23,7 +24,7 @@ import (
 )
 
 // lesson is one about a picture of 4×6 tokens with n entities: overlapping, of one token, of all tokens.
-func lesson(c flux.Config, rng *rand.Rand, n int) Lesson {
+func lesson(c flux.Config, rng *rand.Rand, n int) family.Lesson {
 	random := func(shape ...int) tensor.Tensor {
 		x := tensor.New(shape...)
 		for i := range x.Data {
@@ -31,10 +32,12 @@ func lesson(c flux.Config, rng *rand.Rand, n int) Lesson {
 		}
 		return x
 	}
-	x := Lesson{
+	x := family.Lesson{
 		Latents: random(c.LatentChannels, 8, 12), Noise: random(c.LatentChannels, 8, 12), Sigma: 0.6, Guidance: 1, Weight: 1.3,
 		Prompt: eligen.Conditioning{eligen.Txt: random(5, c.TextDim), eligen.Vec: random(c.PooledDim)},
-		Of:     func(x, y int) float32 { return 1 + float32(x+y)/8 },
+	}
+	for i := range 8 * 12 {
+		x.Of = append(x.Of, 1+float32(i%5)/8)
 	}
 	for i, tokens := range [][]int32{{1, 2, 7, 8, 13}, {8, 9, 14}, {20}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}}[:n] {
 		x.Entities = append(x.Entities, eligen.EntityConditioning{
@@ -45,27 +48,23 @@ func lesson(c flux.Config, rng *rand.Rand, n int) Lesson {
 }
 
 // factors draws a LoRA for all layers that can have one.
-func factors(c flux.Config, rng *rand.Rand, rank int) Factors {
-	shapes := map[string][]int{}
-	for _, w := range c.Weights() {
-		shapes[w.Name] = w.Shape
-	}
-	out := Factors{}
-	for _, name := range Adaptable(c) {
-		p := Pair{tensor.New(rank, shapes[name][1]), tensor.New(shapes[name][0], rank)}
+func factors(c flux.Config, rng *rand.Rand, rank int) family.Factors {
+	out := family.Factors{}
+	for _, w := range adaptable(c) {
+		p := family.Pair{A: tensor.New(rank, w.Shape[1]), B: tensor.New(w.Shape[0], rank)}
 		for _, x := range [][]float32{p.A.Data, p.B.Data} {
 			for i := range x {
 				x[i] = float32(rng.NormFloat64() * 0.2)
 			}
 		}
-		out[name] = p
+		out[w.Name] = p
 	}
 	return out
 }
 
 // whole computes the same by one graph, over all of the network, with LoRAs inside the weights and the
 // attention under a mask.
-func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoint, x Lesson, f Factors) (float64, Factors) {
+func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoint, x family.Lesson, f family.Factors) (float64, family.Factors) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(f))
 	var args []any
@@ -95,7 +94,7 @@ func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoi
 	}
 	weight := tensor.New(1, x.Latents.Shape[1], x.Latents.Shape[2])
 	for i := range weight.Data {
-		weight.Data[i] = x.Weight * x.Of(i%x.Latents.Shape[2], i/x.Latents.Shape[2])
+		weight.Data[i] = x.Weight * x.Of[i]
 	}
 	up(weight)
 	all := map[string]*tensors.Tensor{}
@@ -126,7 +125,7 @@ func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoi
 	})
 	defer e.Finalize()
 	out := e.MustCall(args...)
-	got := Factors{}
+	got := family.Factors{}
 	for i, n := range names {
 		a, err := exec.Download(out[1+2*i], f[n].A.Shape...)
 		if err != nil {
@@ -136,7 +135,7 @@ func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoi
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[n] = Pair{a, b}
+		got[n] = family.Pair{A: a, B: b}
 	}
 	return float64(tensors.ToScalar[float32](out[0])), got
 }
@@ -185,7 +184,7 @@ func TestLearnerIsWhole(t *testing.T) {
 }
 
 // furthest returns how far a gradient is from what is wanted, by its largest number.
-func furthest(t *testing.T, got, want Factors) (worst float64, name string) {
+func furthest(t *testing.T, got, want family.Factors) (worst float64, name string) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%d gradients, want %d", len(got), len(want))
