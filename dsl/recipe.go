@@ -191,6 +191,9 @@ func (b recipeBody) ofKind(r eligen.Recipe) {
 	if r.Kind == "in-context" {
 		refuse("object_weight", "An in-context LoRA's loss counts in the object's region alone. Remove \"object_weight\".")
 	}
+	if r.Model.Family != "nano" {
+		b.ofLarge(r, refuse)
+	}
 	if learns := map[string]string{
 		"autoencoder": "An autoencoder learns from parts of pictures alone", "vision": "A vision tower learns from parts of pictures alone",
 		"judge": "A classifier learns from objects and their names alone", "style": "A classifier learns from objects and their styles alone",
@@ -198,6 +201,24 @@ func (b recipeBody) ofKind(r eligen.Recipe) {
 		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "object_weight"} {
 			refuse(name, "%s: %q does not apply. Remove it.", learns, name)
 		}
+	}
+}
+
+// ofLarge refuses what trainings of nano alone have: of any other model a LoRA is trained.
+func (b recipeBody) ofLarge(r eligen.Recipe, refuse func(name, detail string, args ...any)) {
+	if r.Kind != "eligen" {
+		b.errorf(b.place("kind"), notApplicable, "Of the family %s a LoRA is trained: set kind = \"eligen\". Kind %q is for nano.",
+			r.Model.Family, r.Kind)
+		return
+	}
+	if r.Rank == 0 {
+		b.errorf(b.place("train"), missing, "Of the family %s a LoRA is trained: set train = lora(16), or another rank.", r.Model.Family)
+	}
+	for _, name := range []string{"window", "position_loss"} {
+		refuse(name, "%q is for nano; a model of the family %s learns whole pictures by their loss alone. Remove it.", name, r.Model.Family)
+	}
+	if r.Steps == 0 {
+		b.errorf(b.rng, missing, "A recipe needs \"steps\": how many to train for.")
 	}
 }
 
