@@ -216,7 +216,7 @@ func (l Lessons) prepare(ctx context.Context, r eligen.Recipe) error {
 		}
 		sizes[eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()}]++
 	}
-	l.note("%d pictures of %d sizes, %d prompts", l.N, len(sizes), len(seen))
+	l.note("pictures: %d, sizes: %d, prompts: %d", l.N, len(sizes), len(seen))
 	all := slices.SortedFunc(maps.Keys(seen), func(a, b said) int {
 		if a.entity != b.entity {
 			return map[bool]int{true: 1, false: -1}[a.entity]

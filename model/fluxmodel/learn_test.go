@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -20,6 +21,7 @@ import (
 	"github.com/eligen/eligen/model/flux"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/nn"
+	"github.com/eligen/eligen/model/rows"
 	"github.com/eligen/eligen/model/weights"
 )
 
@@ -64,7 +66,8 @@ func factors(c flux.Config, rng *rand.Rand, rank int) family.Factors {
 
 // whole computes the same by one graph, over all of the network, with LoRAs inside the weights and the
 // attention under a mask.
-func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoint, x family.Lesson, f family.Factors) (float64, family.Factors) {
+func whole(t *testing.T, be compute.Backend, c flux.Config, values func(name string, n int) []float32, x family.Lesson,
+	f family.Factors) (float64, family.Factors) {
 	t.Helper()
 	names := slices.Sorted(maps.Keys(f))
 	var args []any
@@ -99,7 +102,7 @@ func whole(t *testing.T, be compute.Backend, c flux.Config, ck *weights.Checkpoi
 	up(weight)
 	all := map[string]*tensors.Tensor{}
 	for _, w := range c.Weights() {
-		all[w.Name] = tensors.FromFlatDataAndDimensions(modeltest.All(t, ck, w.Name), w.Shape...)
+		all[w.Name] = tensors.FromFlatDataAndDimensions(values(w.Name, len(tensor.New(w.Shape...).Data)), w.Shape...)
 	}
 	e := MustNewExec(be, func(in []*Node) []*Node {
 		g := in[0].Graph()
@@ -153,7 +156,7 @@ func TestLearnerIsWhole(t *testing.T) {
 	for n := range 5 {
 		rng := rand.New(rand.NewPCG(1, uint64(n)))
 		x, f := lesson(c, rng, n), factors(c, rng, 2)
-		loss, want := whole(t, be, c, ck, x, f)
+		loss, want := whole(t, be, c, func(name string, _ int) []float32 { return modeltest.All(t, ck, name) }, x, f)
 		for _, room := range []int64{0, 1} { // bytes; 0 is no limit
 			r := exec.NewRunner(be)
 			s := exec.NewStore(be, ck, dtypes.Float32)
@@ -204,4 +207,48 @@ func furthest(t *testing.T, got, want family.Factors) (worst float64, name strin
 		}
 	}
 	return worst, name
+}
+
+// Over weights in integers, gradients are those over the numbers that the integers stand for.
+func TestLearnerOverIntegers(t *testing.T) {
+	be, _, err := backend.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer be.Finalize()
+	c := modeltest.SmallFlux
+	ck := modeltest.RandomCheckpoint(t, weights.List(c.Weights()))
+	rng := rand.New(rand.NewPCG(5, 6))
+	x, f := lesson(c, rng, 3), factors(c, rng, 2)
+	for _, form := range []rows.Form{rows.Int8, rows.Int4} {
+		held := rows.Over(ck, form, func(name string) bool { return BlockWeight(name) && StepWeight(name) })
+		loss, want := whole(t, be, c, func(name string, n int) []float32 {
+			data := modeltest.All(t, ck, name)
+			i := slices.IndexFunc(held.Tensors(), func(x tensor.Info) bool { return x.Name == name && strings.HasPrefix(x.DType, string(form)) })
+			if i < 0 {
+				return data
+			}
+			out := held.Tensors()[i].Shape[0]
+			for row := range slices.Chunk(data, n/out) {
+				b := make([]byte, map[rows.Form]int{rows.Int8: len(row), rows.Int4: len(row) / 2}[form])
+				scale := form.Quantise(b, row)
+				form.Dequantise(row, b, scale)
+			}
+			return data
+		}, x, f)
+		r, s := exec.NewRunner(be), exec.NewStore(be, held, dtypes.Float32)
+		got, gradients, err := (&Learner{Config: c, Store: s, Runner: r}).Loss(t.Context(), x, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worst, name := furthest(t, gradients, want)
+		t.Logf("%s: loss %g, want %g; gradients differ by %.2g of their largest numbers at most", form, got, loss, worst)
+		if math.Abs(got-loss) > 1e-5*loss || worst > 2e-5 {
+			t.Errorf("%s: the loss is %g, want %g; the gradient of %s differs by %g of its largest number", form, got, loss, name, worst)
+		}
+		if err := s.Release(); err != nil {
+			t.Error(err)
+		}
+		r.Finalize()
+	}
 }
