@@ -268,7 +268,9 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 	for i, shape := range inputs {
 		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
-	if !g.Learns {
+	if g.Learns {
+		regional.Learn(p.graph)
+	} else {
 		regional.Infer(p.graph)
 	}
 	b := building{p, s, g.Scope, map[string]*graph.Node{}}
