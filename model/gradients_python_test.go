@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -102,7 +103,7 @@ func TestGradientsArePyTorchs(t *testing.T) {
 			defer r.Finalize()
 			l := fluxmodel.Learner{Config: cfg, Store: s, Runner: r, Room: 1}
 			loss, got, err := l.Loss(t.Context(), x, factors)
-			if err != nil {
+			if err := errors.Join(err, s.Release()); err != nil {
 				t.Fatal(err)
 			}
 			if w := float64(want["loss"].Data[0]); math.Abs(loss-w) > 2e-5*w {
