@@ -86,6 +86,8 @@ type Status struct {
 	Seconds  float64            `json:"seconds"`  // spent in all, over every resumption
 	Speed    float64            `json:"pictures_per_second"`
 	Note     string             `json:"note,omitempty"` // "resumed from step 400", "checkpoint", "paused"
+	// PeakMemory is how many bytes a training will take, in the note that says so.
+	PeakMemory int64 `json:"peak_memory,omitempty"`
 }
 
 // CheckpointFile and WeightsFile are the names of a training's files: the first

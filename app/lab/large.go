@@ -144,13 +144,9 @@ func (x *large) largest(r eligen.Recipe) (s engine.LessonShape, err error) {
 	return s, nil
 }
 
-// Takes says what the training will take, for people; "" of one that fits anywhere.
-func (t *Training) Takes() string {
-	x := t.large
-	if x == nil {
-		return ""
-	}
-	said := fmt.Sprintf("%s of memory: weights %s", words.Bytes(x.takes.All), words.Bytes(x.takes.Plan.Held))
+// said says what the training will take, for people.
+func (x *large) said() string {
+	said := fmt.Sprintf("takes %s of memory: weights %s", words.Bytes(x.takes.All), words.Bytes(x.takes.Plan.Held))
 	if x.takes.Plan.Passing > 0 {
 		said += fmt.Sprintf(" and %s that pass through (%s read from the files in each pass, two passes a picture)",
 			words.Bytes(x.takes.Plan.Passing), words.Bytes(x.takes.Plan.Read))
@@ -161,6 +157,7 @@ func (t *Training) Takes() string {
 
 // run trains, or resumes.
 func (x *large) run(ctx context.Context, t *Training, report func(train.Status), pause <-chan struct{}) (err error) {
+	report(train.Status{Of: t.Recipe.Steps, Note: x.said(), PeakMemory: x.takes.All})
 	lessons := train.Lessons{Engine: x.teacher, Spec: x.spec, Samples: x.samples, N: x.n, Cache: x.cache, Report: func(note string) {
 		report(train.Status{Of: t.Recipe.Steps, Note: note})
 	}}

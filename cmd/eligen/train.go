@@ -119,9 +119,6 @@ func (o *trainOptions) plan(c *cobra.Command, a *app.App, path string) (*lab.Tra
 	}
 	warned(c, t.Warnings())
 	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", t.Recipe.Name, t.Device, t.Folder)
-	if takes := t.Takes(); takes != "" {
-		fmt.Fprintf(c.ErrOrStderr(), "takes %s\n", takes)
-	}
 	return t, nil
 }
 
