@@ -393,7 +393,7 @@ func (s *study) backward(scope string) error {
 		if err := errors.Join(err, errB); err != nil {
 			return err
 		}
-		s.gradients[scope+layer+".weight"] = family.Pair{a, b}
+		s.gradients[scope+layer+".weight"] = family.Pair{A: a, B: b}
 	}
 	return nil
 }
