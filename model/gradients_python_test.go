@@ -33,7 +33,8 @@ func TestGradientsArePyTorchs(t *testing.T) {
 	if out, err := exec.Command(python, "-c", "import torch, safetensors").CombinedOutput(); err != nil {
 		t.Skipf("%s has not both of the packages torch and safetensors: %s", python, out)
 	}
-	cfg := flux.Config{Dim: 96, Heads: 3, Axes: [3]int{4, 14, 14}, Double: 1, Single: 1, TextDim: 32, PooledDim: 24, Guidance: true, MLPRatio: 4,
+	cfg := flux.Config{Dim: 96, Heads: 3, Axes: [3]int{4, 14, 14}, Double: 1, Single: 1, TextDim: 32, PooledDim: 24,
+		Guidance: true, MLPRatio: 4,
 		LatentChannels: 16}
 	if width, _ := strconv.Atoi(os.Getenv("ELIGEN_GRADIENTS_WIDTH")); width > 0 {
 		d := flux.Dev

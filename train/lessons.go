@@ -39,7 +39,8 @@ type Lessons struct {
 	Engine  Teacher
 	Spec    eligen.Spec
 	Samples annotated.Samples
-	N       int    // samples
+	N       int    // samples that are trained on, the first
+	Held    int    // samples after those, which are validated by
 	Cache   string // folder of latents and of what encoders made of prompts
 	Report  func(note string)
 }
@@ -66,15 +67,50 @@ func (l Lessons) Task(ctx context.Context, r eligen.Recipe) (t Task, err error) 
 		return t, err
 	}
 	t.Pictures = max(1, r.Batch)
-	t.Gradients = func(ctx context.Context, step int, params map[string]tensor.Tensor) (Gradients, error) {
-		factors := family.Factors{}
+	factors := func(params map[string]tensor.Tensor) family.Factors {
+		out := family.Factors{}
 		for _, w := range matrices {
 			a, b, _ := LoRANames("dit." + w.Name)
-			factors[w.Name] = family.Pair{A: params[a], B: params[b]}
+			out[w.Name] = family.Pair{A: params[a], B: params[b]}
 		}
-		return l.step(ctx, r, step, factors)
+		return out
+	}
+	t.Gradients = func(ctx context.Context, step int, params map[string]tensor.Tensor) (Gradients, error) {
+		return l.step(ctx, r, step, factors(params))
+	}
+	if l.Held > 0 {
+		t.Validate = func(ctx context.Context, params map[string]tensor.Tensor) (float64, error) {
+			return l.validate(ctx, r, factors(params))
+		}
 	}
 	return t, nil
+}
+
+// validated are the noise levels that each picture is validated at.
+var validated = []float32{0.25, 0.5, 0.75}
+
+// validate returns the mean loss of the pictures that are not trained on: of all their entities, and at the same noise
+// every time, so that what differs is the LoRA.
+func (l Lessons) validate(ctx context.Context, r eligen.Recipe, factors family.Factors) (mean float64, err error) {
+	r.Drop, r.Objects = eligen.Dropout{}, 0
+	if r.Regions > 0 {
+		r.Regions = 1
+	}
+	for i := range l.Held {
+		x, err := l.lesson(ctx, r, rand.New(rand.NewPCG(r.Seed+3, uint64(i))), l.N+i)
+		if err != nil {
+			return 0, err
+		}
+		x.Weight, x.Only = 1, true
+		for _, x.Sigma = range validated {
+			loss, _, err := l.Engine.Learn(ctx, l.Spec.Transformer, x, factors)
+			if err != nil {
+				return 0, err
+			}
+			mean += loss / float64(l.Held*len(validated))
+		}
+	}
+	return mean, nil
 }
 
 // uniform draws a LoRA's factor A as PEFT does: Kaiming-uniform with a = √5.
@@ -203,7 +239,7 @@ func (l Lessons) prepare(ctx context.Context, r eligen.Recipe) error {
 	}
 	seen := map[said]bool{{prompt: ""}: true}
 	sizes := map[eligen.Size]int{}
-	for i := range l.N {
+	for i := range l.N + l.Held {
 		s, err := l.Samples(i)
 		if err != nil {
 			return err
@@ -216,7 +252,7 @@ func (l Lessons) prepare(ctx context.Context, r eligen.Recipe) error {
 		}
 		sizes[eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()}]++
 	}
-	l.note("pictures: %d, sizes: %d, prompts: %d", l.N, len(sizes), len(seen))
+	l.note("pictures: %d, sizes: %d, prompts: %d", l.N+l.Held, len(sizes), len(seen))
 	all := slices.SortedFunc(maps.Keys(seen), func(a, b said) int {
 		if a.entity != b.entity {
 			return map[bool]int{true: 1, false: -1}[a.entity]
@@ -232,7 +268,7 @@ func (l Lessons) prepare(ctx context.Context, r eligen.Recipe) error {
 			return fmt.Errorf("encoding the prompt %q: %w", p.prompt, err)
 		}
 	}
-	for i := range l.N {
+	for i := range l.N + l.Held {
 		s, err := l.Samples(i)
 		if err != nil {
 			return err

@@ -47,6 +47,9 @@ type Task struct {
 	// Sheet draws samples with the present mean of the weights at a checkpoint,
 	// into a PNG at path. It may be nil.
 	Sheet func(weights map[string]tensor.Tensor, path string) error
+	// Validate gives the loss of what isn't trained on, by the present mean of the weights, before the first step
+	// and at each checkpoint. It may be nil.
+	Validate func(ctx context.Context, weights map[string]tensor.Tensor) (float64, error)
 }
 
 // Gradients are of one step.
@@ -119,6 +122,8 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	if s.step > 0 {
 		log.note(s, fmt.Sprintf("resumed from step %d", s.step))
+	} else if err := s.validate(ctx, t, o, log); err != nil {
+		return err
 	}
 	exec, err := s.compile(t, o)
 	if err != nil {
@@ -163,7 +168,7 @@ func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, 
 			mean = newMeans()
 		}
 		if s.step%every == 0 || last {
-			if err := s.checkpoint(t, o, log); err != nil {
+			if err := s.checkpoint(ctx, t, o, log); err != nil {
 				return err
 			}
 			mean.since = time.Now() // a checkpoint's time is no step's
@@ -274,9 +279,27 @@ func (s *state) pause(ctx context.Context, o Options, log *trainingLog) error {
 	return nil
 }
 
-// checkpoint writes a checkpoint, and draws the task's sheet.
-func (s *state) checkpoint(t Task, o Options, log *trainingLog) error {
-	if err := s.save(o, log); err != nil {
+// validate logs the loss of what isn't trained on.
+func (s *state) validate(ctx context.Context, t Task, o Options, log *trainingLog) error {
+	if t.Validate == nil {
+		return nil
+	}
+	w, err := s.trained(o)
+	if err != nil {
+		return err
+	}
+	loss, err := t.Validate(ctx, w)
+	if err != nil {
+		return fmt.Errorf("validating at step %d: %w", s.step, err)
+	}
+	log.add(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Measures: map[string]float64{"validation": loss},
+		Note: fmt.Sprintf("validation loss %.4f", loss)})
+	return nil
+}
+
+// checkpoint writes a checkpoint, validates it, and draws the task's sheet.
+func (s *state) checkpoint(ctx context.Context, t Task, o Options, log *trainingLog) error {
+	if err := errors.Join(s.save(o, log), s.validate(ctx, t, o, log)); err != nil {
 		return err
 	}
 	if t.Sheet == nil {

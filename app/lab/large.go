@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image/png"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -26,7 +28,8 @@ type large struct {
 	teacher app.Teacher
 	spec    eligen.Spec
 	samples annotated.Samples
-	n       int
+	n       int // that are trained on
+	held    int // that are validated by, after those
 	takes   engine.Learning
 	cache   string // folder
 }
@@ -46,6 +49,9 @@ func (t *Training) planLarge(l Lab) (err error) {
 	}
 	t.warnings = append(t.warnings, x.spec.Warnings...)
 	if err := x.open(l, &t.Recipe, t.request.Sprites); err != nil {
+		return err
+	}
+	if err := x.hold(t.Recipe); err != nil {
 		return err
 	}
 	shape, err := x.largest(t.Recipe)
@@ -117,10 +123,22 @@ func (x *large) open(l Lab, r *eligen.Recipe, sprites string) error {
 	return nil
 }
 
+// hold keeps the last pictures out of the training.
+func (x *large) hold(r eligen.Recipe) error {
+	x.held = r.Validation.Pictures
+	if r.Dataset == "" || r.Dataset == "composed" {
+		return nil // there are as many as are asked for
+	}
+	if x.n -= x.held; x.n < 1 {
+		return fmt.Errorf("recipe %q keeps %d pictures out of the training, and %s has %d", r.Name, x.held, r.Dataset, x.n+x.held)
+	}
+	return nil
+}
+
 // largest returns the shape of the lesson that takes most: its picture's tokens and those of its prompts.
 func (x *large) largest(r eligen.Recipe) (s engine.LessonShape, err error) {
 	most := 0
-	for i := range x.n {
+	for i := range x.n + x.held {
 		sample, err := x.samples(i)
 		if err != nil {
 			return s, err
@@ -158,12 +176,18 @@ func (x *large) said() string {
 // run trains, or resumes.
 func (x *large) run(ctx context.Context, t *Training, report func(train.Status), pause <-chan struct{}) (err error) {
 	report(train.Status{Of: t.Recipe.Steps, Note: x.said(), PeakMemory: x.takes.All})
-	lessons := train.Lessons{Engine: x.teacher, Spec: x.spec, Samples: x.samples, N: x.n, Cache: x.cache, Report: func(note string) {
-		report(train.Status{Of: t.Recipe.Steps, Note: note})
-	}}
+	lessons := train.Lessons{Engine: x.teacher, Spec: x.spec, Samples: x.samples, N: x.n, Held: x.held, Cache: x.cache,
+		Report: func(note string) { report(train.Status{Of: t.Recipe.Steps, Note: note}) }}
 	task, err := lessons.Task(ctx, t.Recipe)
 	if err != nil {
 		return err
+	}
+	if d := t.Recipe.Validation.Drawn; d > 0 {
+		drawer, err := t.request.App.Drawer(t.request.Backend, "")
+		if err != nil {
+			return err
+		}
+		task.Sheet = func(_ map[string]tensor.Tensor, path string) error { return x.sheet(ctx, t, drawer, d, path) }
 	}
 	device, _, err := backend.Open("go") // the optimizer's: it is small, and the engine has its own
 	if err != nil {
@@ -175,6 +199,46 @@ func (x *large) run(ctx context.Context, t *Training, report func(train.Status),
 			return t.exportLoRA()
 		},
 	})
+}
+
+// sheet draws the first pictures that are not trained on with the LoRA that was written last, beside the originals.
+func (x *large) sheet(ctx context.Context, t *Training, drawer *app.Drawer, n int, path string) error {
+	lora, err := filepath.Abs(t.loras()[0])
+	if err != nil {
+		return err
+	}
+	var shown []annotated.Sample
+	for i := range n {
+		s, err := x.samples(x.n + i)
+		if err != nil {
+			return err
+		}
+		r := eligen.Render{
+			Name: "validation", Address: "render.validation", Model: t.Recipe.Model, Prompt: s.Prompt, Seed: uint64(i),
+			Size:     eligen.Size{W: s.Image.Rect.Dx(), H: s.Image.Rect.Dy()},
+			Adapters: []eligen.Adapter{{Kind: "lora", Name: t.Recipe.Name, Path: lora, Scale: 1, Alpha: "file"}},
+			Outputs:  []eligen.Output{{Path: "validation.png"}},
+		}
+		if steps := t.Recipe.Validation.Steps; steps > 0 {
+			r.Sampler.Steps = &steps
+		}
+		if t.Recipe.Regions > 0 {
+			for k, e := range s.Entities {
+				name := fmt.Sprintf("of_%d", k+1)
+				r.Entities = append(r.Entities, eligen.Entity{
+					Name: name, Address: "entity." + name, Prompt: e.Prompt, Region: e.Region, Strength: 1,
+				})
+			}
+		}
+		drawn, err := drawer.Draw(ctx, r)
+		if err != nil {
+			return err
+		}
+		was := s
+		s.Image = drawn[0]
+		shown = append(shown, was, s)
+	}
+	return files.WriteFile(path, func(w io.Writer) error { return png.Encode(w, dataset.Sheet(shown, 2, true)) })
 }
 
 // exportLoRA writes the LoRA, which is the training's file of weights, as scenes and other programs read it, with its card.

@@ -63,7 +63,7 @@ eligen train recipes/eligen.hcl --smoke`,
 	f.StringVar(&o.model, "model", "", "start from the model in this `FOLDER` (default the recipe's)")
 	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
 	f.StringVar(&o.format, "format", "", "also write the LoRA as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
-	f.StringVar(&o.memory, "memory", "", "limit the training of a model such as FLUX.1 to `SIZE`, such as 16GiB, or any (default the machine's)")
+	f.StringVar(&o.memory, "memory", "", "limit a training of another model than nano to `SIZE`, as 16GiB, or any (default the machine's)")
 	f.BoolVar(&o.smoke, "smoke", false, "run a few steps on small pictures; fail if the loss does not fall")
 	f.BoolVar(&o.json, "json", false, "print the log instead of progress")
 	return c

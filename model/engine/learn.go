@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/exec"
@@ -19,7 +19,7 @@ func (e *Engine) learning(d eligen.Digest) (family.Learning, error) {
 	}
 	l, ok := p.(family.Learning)
 	if !ok {
-		return nil, fmt.Errorf("no LoRA is trained for models of this family yet; of flux and nano there is")
+		return nil, errors.New("no LoRA is trained for models of this family yet")
 	}
 	return l, nil
 }

@@ -15,7 +15,8 @@ type Learning interface {
 	Transformer
 	// Adaptable lists the matrices [out, in] that EliGen's LoRA adapts.
 	Adaptable() []weights.Weight
-	// Learn returns a lesson's loss, w·mean((v − (ε − x₀))²), and its gradient with respect to each factor.
+	// Learn returns a lesson's loss, w·mean((v − (ε − x₀))²), and its gradient with respect to each factor, where the
+	// lesson doesn't ask for the loss only.
 	// Room is the bytes that weights may take; 0 is no limit.
 	Learn(ctx context.Context, h Host, s *exec.Store, room int64, x Lesson, f Factors) (loss float64, gradients Factors, err error)
 }
@@ -29,6 +30,7 @@ type Lesson struct {
 	Of             []float32                   // further weights of the loss, of each of h·w latent pixels; nil is 1
 	Prompt         eligen.Conditioning         // txt, vec
 	Entities       []eligen.EntityConditioning // tokens of regions, and their txt
+	Only           bool                        // the loss is asked for, and no gradient
 }
 
 // Factors are a LoRA's, by the weight that they adapt: "double_blocks.0.img_attn.qkv.weight".

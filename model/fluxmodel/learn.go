@@ -82,14 +82,15 @@ func layersOf(scope string) []string {
 // BlockWeight reports whether a weight is of a block: those pass through where not all fit.
 func BlockWeight(name string) bool { return strings.Contains(name, "_blocks.") }
 
-// Loss returns a lesson's loss, w·mean((v − (ε − x₀))²), and its gradient with respect to each factor.
+// Loss returns a lesson's loss, w·mean((v − (ε − x₀))²), and its gradient with respect to each factor: none for a
+// lesson that asks for the loss only.
 func (l *Learner) Loss(ctx context.Context, x family.Lesson, factors family.Factors) (loss float64, gradients family.Factors, err error) {
 	defer panics.Catch("learning", &err)
 	defer func() { err = errors.Join(err, l.forget()) }()
 	if err := l.check(x, factors); err != nil {
 		return 0, nil, err
 	}
-	if err := l.order(); err != nil {
+	if err := l.order(x.Only); err != nil {
 		return 0, nil, err
 	}
 	s := study{Learner: l, factors: factors, gradients: family.Factors{}}
@@ -107,6 +108,9 @@ func (l *Learner) Loss(ctx context.Context, x family.Lesson, factors family.Fact
 	}
 	if loss, err = s.end(x); err != nil {
 		return 0, nil, err
+	}
+	if x.Only {
+		return loss, nil, nil
 	}
 	for _, scope := range slices.Backward(Scopes(l.Config)) {
 		if err := ctx.Err(); err != nil {
@@ -138,11 +142,14 @@ func (l *Learner) check(x family.Lesson, factors family.Factors) error {
 	return nil
 }
 
-// order tells the store how the blocks of each step follow each other: there, and back again.
-func (l *Learner) order() error {
+// order tells the store how the blocks of each step follow each other: there, and back again if there are gradients.
+func (l *Learner) order(only bool) error {
 	there := Scopes(l.Config)
-	back := slices.Clone(there)
-	slices.Reverse(back)
+	var back []string
+	if !only {
+		back = slices.Clone(there)
+		slices.Reverse(back)
+	}
 	plan := l.Store.Plan(there, BlockWeight, l.Room, !l.Packed)
 	return l.Store.Stream(plan, append(there, back...), BlockWeight)
 }

@@ -41,7 +41,11 @@ func lesson(c flux.Config, rng *rand.Rand, n int) family.Lesson {
 	for i := range 8 * 12 {
 		x.Of = append(x.Of, 1+float32(i%5)/8)
 	}
-	for i, tokens := range [][]int32{{1, 2, 7, 8, 13}, {8, 9, 14}, {20}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}}[:n] {
+	all := make([]int32, 24)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	for i, tokens := range [][]int32{{1, 2, 7, 8, 13}, {8, 9, 14}, {20}, all}[:n] {
 		x.Entities = append(x.Entities, eligen.EntityConditioning{
 			Prompt: eligen.Conditioning{eligen.Txt: random(3, c.TextDim)}, Tokens: tokens, Strength: 1 - float64(i%2)/2,
 		})
