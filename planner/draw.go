@@ -94,7 +94,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	w.see(&op)
 	total, columns := w.tokens(), s.Geometry.Grid(w.size).W
 	for _, e := range w.entities {
-		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total),
+		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total),
 			Strength: e.strength})
 	}
 
