@@ -140,3 +140,35 @@ func TestAccessible(t *testing.T) {
 	check("keys")
 	x.shot("keys")
 }
+
+// TestSeveral: several entities are aligned, copied and pasted as one edit each, and Ctrl S formats.
+func TestSeveral(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.until("document.querySelectorAll('.ents li').length == 3")
+	x.click(`.ents li[data-entity="entity.house"]`)
+	x.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('.ents li[data-entity="entity.duck"]').dispatchEvent(
+		new MouseEvent('click', {bubbles: true, shiftKey: true}))`))
+	x.until("document.querySelector('.props h2').textContent == '2 entities'")
+	x.do(chromedp.Evaluate[chromedp.Void]("[...document.querySelectorAll('.grid3 button')].find(b => b.textContent == 'Bottom').click()"))
+	x.saved(func(s string) bool { return s != harbor })
+	if got := diff(harbor, x.text()); !strings.Contains(got, "[0.32, 0.78], [0.02, 0.78]]") || strings.Contains(got, "xyxy(0.74, 0.56, 0.96, 0.78) # on the right\n+ ") {
+		t.Errorf("the file changed by\n%s", got)
+	}
+	x.press("v") // the focus is nowhere
+	x.do(chromedp.KeyEvent("c", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent("v", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	x.until("document.querySelectorAll('.ents li').length == 5 && document.querySelector('.props h2').textContent == '2 entities'")
+	if s := x.text(); !strings.Contains(s, "entity \"duck_2\" {\n  prompt = \"a duck\"\n  box    = xyxy(0.74, 0.56, 0.96, 0.78) # on the right\n}\n") {
+		t.Errorf("the file is\n%s", s)
+	}
+	for range 2 {
+		x.click(`button[aria-label^="Undo"]`)
+	}
+	x.saved(func(s string) bool { return s == harbor })
+	loose := strings.Replace(harbor, "prompt = \"a duck\"", "prompt=\"a duck\"", 1)
+	if err := os.WriteFile(x.file, []byte(loose), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x.until("document.querySelector('.cm-content').textContent.includes('prompt=')")
+	x.do(chromedp.KeyEvent("s", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
+	x.saved(func(s string) bool { return s == harbor })
+}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,5 +124,33 @@ func TestMerge(t *testing.T) {
 	if got := eval[string](x, `pure.nameOf("a small red boat on the sea", n => n == "small_red_boat")`); got != "small_red_boat_2" ||
 		strings.ContainsAny(got, " ") {
 		t.Errorf("a name %q", got)
+	}
+}
+
+// TestCompletion: at the beginning of a line are the arguments and blocks of the block around it, in a value
+// functions and references, in a comment nothing.
+func TestCompletion(t *testing.T) {
+	x := pure(t)
+	x.do(chromedp.Evaluate[chromedp.Void]("fetch('/api/schema').then(r => r.json()).then(s => { window.language = s })", chromedp.EvalAwaitPromise))
+	for _, c := range []struct{ text, has, not string }{
+		{"|", "render", "xywh"},
+		{"# |", "", "render"},
+		{"render \"a\" {\n  |", "sampler", "xywh"},
+		{"render \"a\" {\n  prompt = \"{ not a block\"\n  sampler {\n    st|", "steps", "prompt"},
+		{"render \"a\" {\n  sampler {\n  }\n  |", "negative", "steps"},
+		{"render \"a\" {\n}\n|", "entity", "prompt"},
+		{"entity \"a\" {\n  box = |", "xywh", "prompt"},
+		{"entity \"a\" {\n  box = xywh(|", "var.horizon", "prompt"},
+		{"entity \"a\" {\n  prompt = <<-EOT\n    box = \n  EOT\n  |", "strength", "xywh"},
+		{"entity \"a\" {\n  prompt = \"|", "", "xywh"},
+		{"timeline \"a\" {\n  track {\n    keys = [\n      { at = 0, value = 1, ease = \"|", "cubic-out", "xywh"},
+		{"timeline \"a\" {\n  track {\n    keys = [\n      { at = 0 },\n    ]\n    |", "extrapolate", "duration"},
+	} {
+		at := strings.IndexByte(c.text, '|')
+		got := eval[[]string](x, fmt.Sprintf("pure.choices(language, ['variable.horizon'], pure.whereIs(%s, %d)).map(c => c.label)",
+			asJSON(strings.Replace(c.text, "|", "", 1)), at))
+		if c.has == "" && len(got) > 0 || c.has != "" && !slices.Contains(got, c.has) || slices.Contains(got, c.not) {
+			t.Errorf("%q: %v", c.text, got)
+		}
 	}
 }

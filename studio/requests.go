@@ -10,12 +10,13 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
+	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/dsl/edit"
 )
 
 // An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "undo", "redo"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "format", "undo", "redo"
 	Name    string   `json:"name"`    // for undo: "move entity.duck"
 	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
 	Text    string   `json:"text"`    // the whole text
@@ -123,6 +124,11 @@ func (s *Server) change(e Edit) error {
 		return s.refine(e)
 	case "restore":
 		return s.restore(e)
+	case "format":
+		return s.doc.change("format", "", func(src []byte) ([]byte, error) {
+			out, ds := dsl.Format(s.doc.path, src)
+			return out, ds.Err()
+		})
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":

@@ -351,6 +351,7 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
           {s.draft && <g data-c={colour(r.entities.length)} class="sel"><Line d={pathOf(s.draft, w, h)} /></g>}
           {points.length > 0 && <Open points={at ? [...points, ...at] : points} w={w} h={h} n={r.entities.length} />}
         </g>
+        {s.onion && s.poses && <Onion s={s} r={r} />}
         {one && s.poses && <Way s={s} r={r} e={one.e} />}
         <Guides s={s} w={w} h={h} />
       </svg>
@@ -380,6 +381,13 @@ function moved(a: Figure, b: Figure, r: Render): boolean {
 function worked(s: State, e: Entity): boolean {
   const a = attributeOf(s, e.block, e.attribute);
   return !a?.shape || a.shape.slots.some(slot => !slot.plain);
+}
+
+/** Where things are in the first and the last frame. */
+function Onion({ s, r }: { s: State; r: Render }) {
+  return <>{[s.poses!.frames[0], s.poses!.frames.at(-1)].map(f => r.entities.map((e, i) => f?.[i] && (
+    <g class="ghost" key={e.address} data-c={colour(i)}><Line d={pathOf(f[i]!.figure, r.width, r.height)} /></g>
+  )))}</>;
 }
 
 /** The way that an entity's middle goes, frame by frame. */

@@ -27,7 +27,9 @@ export interface Poses {
 export interface BlockSchema {
   type: string; what: string; repeated: boolean; arguments?: { name: string; required: boolean; what: string }[]; blocks?: BlockSchema[];
 }
-export interface Language { blocks: BlockSchema[]; eases: { name: string; curve: Point[] }[] }
+export interface Language {
+  blocks: BlockSchema[]; functions: { name: string; call: string; what: string }[]; eases: { name: string; curve: Point[] }[];
+}
 export interface Render {
   address: string; block: string; width: number; height: number; token: number; prompt: string; entities: Entity[];
   timeline: Timeline | null;
@@ -54,7 +56,7 @@ export interface Derived { block: string; attribute: string; slot: number; text:
 export interface Answer { state: Scene; error?: string; derived?: Derived }
 export interface Dropped extends Answer { kind: 'picture' | 'layout'; format: string; why: string; ask: string[]; said: string[]; counts: number[] }
 export interface Edit {
-  kind: 'change' | 'text' | 'words' | 'restore' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
+  kind: 'change' | 'text' | 'words' | 'restore' | 'format' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
   kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
