@@ -68,6 +68,8 @@ type Spec struct {
 	Text        Digest // of the text encoders' weights
 	Transformer Digest // of the DiT's weights
 	Autoencoder Digest
+	File        Digest // SHA-256 of the file that has the DiT, where it is one: others know the model by it
+	Untrained   bool   // it draws by rules
 	Adapters    []AdapterWeights
 	Traits      []AdapterTraits // of each of Adapters; none may be said
 
@@ -219,6 +221,9 @@ type AdapterWeights struct {
 type AdapterTraits struct {
 	Text, TextOnly bool   // a LoRA that changes text encoders, or them alone
 	Fixed          string // why its scale can't move; "" where it can
+
+	// Bytes that its factors take where they lie beside the weights of the transformer, and of the text encoders.
+	Beside, BesideText int64
 }
 
 // A Conditioning is an encoded prompt: tensors by the names that a family's transformer

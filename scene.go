@@ -171,6 +171,7 @@ type Output struct {
 	Path          string // below the scene's folder, slash-separated
 	Overlay       bool   // draw the regions and prompts over the picture
 	StripMetadata bool   // leave out what made the picture
+	Unmarked      bool   `json:",omitempty"` // leave out that a model made it, too
 	Quality       int    // of a JPEG, 1 to 100; 0 is 90
 	Sheet         bool   // of a clip: all frames side by side
 	Loop          int    // of a clip: how often it is played; 0 is without end

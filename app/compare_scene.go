@@ -205,6 +205,9 @@ func (p *part) outputs(outputs []eligen.Output) {
 		if o.StripMetadata {
 			text += ", strip_metadata"
 		}
+		if o.Unmarked {
+			text += ", no mark"
+		}
 		if o.Quality != 0 {
 			text += fmt.Sprintf(", quality %d", o.Quality)
 		}

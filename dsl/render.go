@@ -59,7 +59,7 @@ var (
 	}
 	outputGrammar = &grammar{
 		what:     "an output",
-		optional: []string{"path", "overlay", "strip_metadata", "quality", "sheet", "loop", "dither"},
+		optional: []string{"path", "overlay", "strip_metadata", "mark", "quality", "sheet", "loop", "dither"},
 	}
 )
 
@@ -485,6 +485,9 @@ func (b renderBody) outputs(r *eligen.Render, n *node) {
 		}
 		out.Overlay, _ = o.boolean("overlay")
 		out.StripMetadata, _ = o.boolean("strip_metadata")
+		if mark, ok := o.boolean("mark"); ok {
+			out.Unmarked = !mark
+		}
 		if n, ok := o.whole("quality", 1, 100); ok {
 			out.Quality = int(n)
 		}

@@ -462,6 +462,8 @@ var argumentWords = map[string]string{
 		"`.webp`, or by ffmpeg `.mp4`, `.webm`; `%04d` in a name numbers the frames of a clip",
 	"render.output.overlay":        "Whether regions and their labels are drawn over it",
 	"render.output.strip_metadata": "Whether to leave out of the file what made the picture",
+	"render.output.mark": "Whether the file says by IPTC's digital source type that a model made it; true by default. Laws ask for " +
+		"such a mark where pictures are published",
 
 	"check.assert.condition":     "True where the promise is kept. It measures with `placement`, `locality` and `psnr`",
 	"check.assert.error_message": "What to say where it is not; it may measure too",

@@ -140,8 +140,8 @@ func (r *reader) columns(v value) (*bitmap, error) {
 	switch c := v.get("counts"); c.kind {
 	case 's':
 		var err error
-		if runs, err = compressed(c.str); err != nil {
-			return nil, err
+		if runs, err = pixels.Runs(c.str); err != nil {
+			return nil, errRuns
 		}
 	case 'a':
 		for _, e := range c.arr {
@@ -180,35 +180,6 @@ func (b *bitmap) fill(runs []int, index func(at int) int) error {
 		return errRuns
 	}
 	return nil
-}
-
-// compressed reads the counts of COCO's compressed run lengths: five bits a character, from 48 on,
-// and from the third count on the difference to the one two before.
-func compressed(s string) ([]int, error) {
-	var out []int
-	for i := 0; i < len(s); {
-		n, shift := int64(0), uint(0)
-		for more := true; more; shift += 5 {
-			if i >= len(s) || s[i] < 48 || s[i] > 111 || shift > 30 {
-				return nil, errRuns
-			}
-			c := int64(s[i] - 48)
-			n |= (c & 31) << shift
-			more = c&32 != 0
-			i++
-			if !more && c&16 != 0 {
-				n |= -1 << (shift + 5)
-			}
-		}
-		if len(out) > 2 {
-			n += int64(out[len(out)-2])
-		}
-		if n < 0 || n > pixels.MaxPixels {
-			return nil, errRuns
-		}
-		out = append(out, int(n))
-	}
-	return out, nil
 }
 
 // base64Picture decodes a picture in base64, with or without a data URL's head.

@@ -109,7 +109,13 @@ func readMIG(r *reader) error {
 	for _, p := range list.obj {
 		s := Scene{Name: p.name, Canvas: r.canvas(nil), Prompt: text(p.name)}
 		for _, m := range p.obj {
-			if m.name == "coco_id" || !m.isList() {
+			if m.name == "coco_id" {
+				if s.Index = m.intPtr(); s.Index == nil {
+					r.say("coco_id is no number, and left out")
+				}
+				continue
+			}
+			if !m.isList() {
 				r.say("%s is no entity", m.name)
 				continue
 			}

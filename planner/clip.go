@@ -326,7 +326,7 @@ func (b *builder) clipOutputs(w *work, frames []*work, pictures []eligen.Ref) {
 		}
 		var op eligen.Op
 		if o.Sheet {
-			sheet := still.Sheet{Size: w.size, Background: b.resolved(w.frames[0]).Background()}
+			sheet := still.Sheet{Size: w.size, Background: b.resolved(w.frames[0]).Background(), Mark: b.mark(w, o.Output)}
 			if !o.StripMetadata {
 				sheet.Shown = &still.Shown{Clip: encoded(b.resolvedClip(w, 0))}
 			}
@@ -359,6 +359,7 @@ func (b *builder) resolvedClip(w *work, loop int) clip.Resolved {
 func (b *builder) clipOp(w *work, o output) eligen.Op {
 	t := w.render.Clip.Timeline
 	resolved := b.resolvedClip(w, o.Loop) // of a file that doesn't hold it, records and screens read it
+	mark := b.mark(w, o.Output)
 	var check error
 	var op eligen.Op
 	switch o.ext {
@@ -367,16 +368,16 @@ func (b *builder) clipOp(w *work, o output) eligen.Op {
 		if dither == "" {
 			dither = clip.FloydSteinberg
 		}
-		gif := clip.GIF{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Dither: dither}
+		gif := clip.GIF{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Mark: mark, Dither: dither}
 		op, check = gif, gif.Check()
 	case ".apng":
-		apng := clip.APNG{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata}
+		apng := clip.APNG{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Mark: mark}
 		op, check = apng, apng.Check()
 	case ".webp":
-		webp := clip.WebP{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata}
+		webp := clip.WebP{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Mark: mark}
 		op, check = webp, webp.Check()
 	default:
-		video := clip.Video{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Format: strings.TrimPrefix(o.ext, "."),
+		video := clip.Video{Resolved: resolved, Timeline: t.Address, Strip: o.StripMetadata, Mark: mark, Format: strings.TrimPrefix(o.ext, "."),
 			FFmpeg: b.video}
 		op, check = video, video.Check()
 	}

@@ -101,6 +101,11 @@ func (b *builder) sheet(s eligen.Sheet, works []*work) {
 				resolved := b.resolved(pictured)
 				op.Shown.Renders = append(op.Shown.Renders, resolved)
 				op.Background = either(op.Background, resolved.Background())
+				for _, o := range w.outputs {
+					if m := b.mark(w, o.Output); m != nil && op.Mark == nil {
+						op.Mark = &eligen.Mark{Source: m.Source}
+					}
+				}
 			}
 		}
 	}
@@ -124,12 +129,28 @@ func (b *builder) still(w *work, o output, path string, resolved still.Resolved,
 		if quality == 0 {
 			quality = 90
 		}
-		op, name = still.JPEG{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Quality: quality}, name+".jpeg"
+		op, name = still.JPEG{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Quality: quality,
+			Mark: b.mark(w, o.Output)}, name+".jpeg"
 	case ".webp":
-		op, name = still.WebP{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}, name+".webp"
+		op, name = still.WebP{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Mark: b.mark(w, o.Output)}, name+".webp"
 	default:
-		op = still.Op{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata}
+		op = still.Op{Resolved: resolved, Overlay: o.Overlay, Strip: o.StripMetadata, Mark: b.mark(w, o.Output)}
 	}
 	ref := b.add(w, name, o.Source, op, picture)
 	b.plan.Outputs = append(b.plan.Outputs, eligen.PlannedOutput{Render: w.render.Address, Path: path, Stage: ref, Source: o.Source})
+}
+
+// mark returns what a file says to others of its origin; nil where the output says that it is to say nothing.
+func (b *builder) mark(w *work, o eligen.Output) *eligen.Mark {
+	if o.Unmarked {
+		return nil
+	}
+	m := &eligen.Mark{Source: eligen.TrainedMedia, Model: w.spec.File}
+	switch r := w.render; {
+	case w.spec.Untrained:
+		m.Source = eligen.DrawnMedia
+	case r.Inpaint != nil || r.Transfer != nil:
+		m.Source = eligen.CompositeMedia
+	}
+	return m
 }

@@ -51,6 +51,12 @@ type Runner struct {
 	// Replace lists stages to make again though the store has them, along with all
 	// that is made from them.
 	Replace []eligen.Ref
+	// Halt has the first failure skip all that hasn't begun. Without it, a failure skips only what
+	// needs the failed stage.
+	Halt bool
+	// KeepGoing makes the rest where files can't be written: each is a failure of its stage. Without it, such
+	// files are refused before anything runs.
+	KeepGoing bool
 
 	pick func(ready []eligen.Ref) // tests reorder the stages that could run
 }
@@ -133,7 +139,9 @@ func (w *walk) announce() {
 		e := eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind(), Work: s.Work}
 		made := s.Record
 		if files[eligen.Ref(i)] {
-			made = s.Op
+			if made == nil {
+				made = s.Op
+			}
 			for _, in := range s.Inputs {
 				e.Inputs = append(e.Inputs, w.plan.Stages[in].Name)
 			}

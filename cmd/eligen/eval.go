@@ -36,7 +36,9 @@ prompt changes its own region). Its first row measures the composed pictures the
 result, and the classifier's accuracy. Further tables compare the overlap policies, and the steadiness of clips;
 for a model with an in-context LoRA, they say how well a transferred object keeps its colour.
 
-Renders are cached: an interrupted evaluation resumes.`,
+Renders are cached: an interrupted evaluation resumes.
+
+eval import and eval export lead to benchmarks of others and back, and eval score does their sums.`,
 		Args: cobra.NoArgs,
 		RunE: withApp(o.run),
 	}
@@ -57,6 +59,7 @@ Renders are cached: an interrupted evaluation resumes.`,
 	f.IntVar(&o.Size, "size", 0, "width and height in `PIXELS` (default the model's native size)")
 	f.StringVar(&o.sheet, "sheet", "", "draw the first layouts, one row per mode, to `FILE`, a PNG")
 	f.BoolVar(&o.json, "json", false, "print the table as JSON")
+	c.AddCommand(newEvalImport(), newEvalExport(), newEvalScore())
 	return c
 }
 

@@ -78,7 +78,7 @@ func (e Engine) Spec(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, er
 	for i := range s.Encoders { // a colour, however long the prompt
 		s.Encoders[i].Limit, s.Encoders[i].Count = 0, func(string) int { return 1 }
 	}
-	s.Family, s.DType, s.Unread = m.Family, "float32", unread(s.Unread)
+	s.Family, s.DType, s.Unread, s.Untrained = m.Family, "float32", unread(s.Unread), true
 	s.Text, s.Transformer, s.Autoencoder = text, transformer, autoencoder(s.Geometry)
 	s.Prompt, s.EntityPrompt = eligen.Reading{Length: 1, Pooled: true}, eligen.Reading{Length: 1}
 	s.HasGuidance, s.Guidance, s.Schedule = true, 0, "eligen"

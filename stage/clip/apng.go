@@ -20,8 +20,9 @@ import (
 // first frame.
 type APNG struct {
 	Resolved Resolved
-	Strip    bool   // say nothing of how it was made
-	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
+	Strip    bool         // say nothing of how it was made
+	Mark     *eligen.Mark `recipe:"omitzero"`            // nil: the file says nowhere else that a model made it
+	Timeline string       `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // Kind returns the stage's name and version.
@@ -64,6 +65,7 @@ func (w *apngWriter) header(ihdr []byte) error {
 	r, be := w.op.Resolved, binary.BigEndian
 	w.f.Add([]byte(pixels.PNGSignature), container.PNGChunk("IHDR", ihdr))
 	w.f.Add(container.PNGChunk("acTL", be.AppendUint32(be.AppendUint32(nil, uint32(r.Frames)), uint32(r.Loop))))
+	w.f.Add(container.MarkPNG(w.op.Mark))
 	if w.op.Strip {
 		return nil
 	}

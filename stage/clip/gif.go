@@ -17,9 +17,10 @@ import (
 // don't flicker; a clip that has no more is written without loss.
 type GIF struct {
 	Resolved Resolved
-	Strip    bool   // say nothing of how it was made
-	Dither   string // None, FloydSteinberg or Ordered
-	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
+	Strip    bool         // say nothing of how it was made
+	Dither   string       // None, FloydSteinberg or Ordered
+	Mark     *eligen.Mark `recipe:"omitzero"`            // nil: the file says nowhere else that a model made it
+	Timeline string       `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // maxGIF is the fastest that a GIF plays: its frames last whole hundredths of a
@@ -113,6 +114,7 @@ func (w *gifWriter) header() error {
 		w.f.Add([]byte("\x21\xff\x0bNETSCAPE2.0\x03\x01"), le.AppendUint16(nil, uint16(again)), []byte{0})
 	}
 	if w.op.Strip {
+		w.f.Add(container.MarkGIF(w.op.Mark))
 		return nil
 	}
 	text, err := container.About(r)
@@ -124,6 +126,7 @@ func (w *gifWriter) header() error {
 	b.add([]byte(keyword + " "))
 	b.add(ascii(text))
 	b.close()
+	w.f.Add(container.MarkGIF(w.op.Mark))
 	return nil
 }
 

@@ -252,6 +252,7 @@ func webmTag(name string, text []byte) []byte {
 const (
 	webmText = "ELIGEN_CLIP"
 	webmSeal = "ELIGEN_SEAL"
+	webmMark = "DIGITAL_SOURCE_TYPE" // WebM has no place for XMP
 )
 
 func endWebM(seal string) []byte { return webmTag(webmSeal, []byte(seal)) }

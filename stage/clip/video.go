@@ -29,10 +29,11 @@ const (
 // video is repeated is up to who plays it.
 type Video struct {
 	Resolved Resolved
-	Strip    bool   // say nothing of how it was made
-	Format   string // MP4 or WebM
-	FFmpeg   string // version, as [Available] says it: another one makes other bytes
-	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
+	Strip    bool         // say nothing of how it was made
+	Format   string       // MP4 or WebM
+	FFmpeg   string       // version, as [Available] says it: another one makes other bytes
+	Mark     *eligen.Mark `recipe:"omitzero"`            // nil: the file says nowhere else that a model made it
+	Timeline string       `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // flags make a video. One thread, and nothing of time or version in the file: the
@@ -130,7 +131,7 @@ func (o Video) Run(ctx context.Context, c *eligen.Call) (err error) {
 	}
 	f := container.New(c.Out)
 	if o.Format == MP4 {
-		f.Add(data)
+		f.Add(data, container.MarkMP4(o.Mark))
 		if text != nil {
 			f.Add(box(uuidText, text))
 		}
@@ -138,6 +139,9 @@ func (o Video) Run(ctx context.Context, c *eligen.Call) (err error) {
 	}
 	if text != nil {
 		text = webmTag(webmText, text)
+	}
+	if o.Mark != nil {
+		text = append(webmTag(webmMark, []byte(container.SourceOf(o.Mark))), text...)
 	}
 	tail := container.End(endWebM).Len()
 	if err := lengthen(data, len(text)+tail); err != nil {

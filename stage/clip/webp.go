@@ -13,8 +13,9 @@ import (
 // WebP writes an animated WebP, without loss.
 type WebP struct {
 	Resolved Resolved
-	Strip    bool   // say nothing of how it was made
-	Timeline string `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
+	Strip    bool         // say nothing of how it was made
+	Mark     *eligen.Mark `recipe:"omitzero"`            // nil: the file says nowhere else that a model made it
+	Timeline string       `json:",omitempty" recipe:"-"` // its address, for screens: the file doesn't hold it
 }
 
 // Kind returns the stage's name and version.
@@ -51,7 +52,10 @@ func (o WebP) Run(ctx context.Context, c *eligen.Call) error {
 			return err
 		}
 		flags |= container.WithXMP
-		meta = container.XMP(webpText, text)
+		meta = container.XMP(o.Mark, webpText, text)
+	} else if o.Mark != nil {
+		flags |= container.WithXMP
+		meta = container.XMP(o.Mark, "", nil)
 	}
 	parts := [][]byte{
 		container.VP8X(flags, r.Size.W, r.Size.H),

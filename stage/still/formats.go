@@ -20,6 +20,7 @@ type JPEG struct {
 	Overlay  bool
 	Strip    bool
 	Quality  int
+	Mark     *eligen.Mark `recipe:"omitzero"` // as an Op's
 }
 
 // Kind returns the stage's name and version.
@@ -75,6 +76,10 @@ func (o JPEG) Run(_ context.Context, c *eligen.Call) error {
 	}
 	f := container.New(c.Out)
 	f.Add([]byte(jpegBegin))
+	if o.Mark != nil && !o.Strip {
+		f.Add(container.CommentJPEG(container.Comment(o.Resolved.Parameters(o.Mark))))
+	}
+	f.Add(container.MarkJPEG(o.Mark))
 	if !o.Strip {
 		text, err := container.About(o.Resolved)
 		if err != nil {
@@ -148,6 +153,7 @@ type WebP struct {
 	Resolved Resolved
 	Overlay  bool
 	Strip    bool
+	Mark     *eligen.Mark `recipe:"omitzero"` // as an Op's
 }
 
 // Kind returns the stage's name and version.
@@ -180,16 +186,25 @@ func (o WebP) Run(_ context.Context, c *eligen.Call) error {
 	if !img.Opaque() {
 		flags |= container.WithAlpha
 	}
-	var meta []byte
+	var meta, exif []byte
 	if !o.Strip {
 		text, err := container.About(o.Resolved)
 		if err != nil {
 			return err
 		}
 		flags |= container.WithXMP
-		meta = container.XMP(webpText, text)
+		meta = container.XMP(o.Mark, webpText, text)
+	} else if o.Mark != nil {
+		flags |= container.WithXMP
+		meta = container.XMP(o.Mark, "", nil)
 	}
-	return container.WriteWebP(c.Out, container.VP8X(flags, o.Resolved.Size.W, o.Resolved.Size.H), container.Lossless(img), meta)
+	if o.Mark != nil && !o.Strip {
+		if comment := container.Comment(o.Resolved.Parameters(o.Mark)); comment != nil {
+			flags |= container.WithEXIF
+			exif = container.Chunk("EXIF", comment)
+		}
+	}
+	return container.WriteWebP(c.Out, container.VP8X(flags, o.Resolved.Size.W, o.Resolved.Size.H), container.Lossless(img), exif, meta)
 }
 
 func textOfWebP(data []byte) ([]byte, error) {

@@ -35,8 +35,8 @@ const (
 // ErrNoMetadata says that a picture holds nothing about how it was made.
 var ErrNoMetadata = errors.New("the picture holds no eligen metadata: it was made by something else, or has been edited and saved again")
 
-// writePNG writes a picture with texts after its header, and the seal at its end.
-func writePNG(w io.Writer, img image.Image, about ...metadata) error {
+// writePNG writes a picture with texts and a mark after its header, and the seal at its end.
+func writePNG(w io.Writer, img image.Image, mark *eligen.Mark, about ...metadata) error {
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {
 		return err
@@ -53,7 +53,7 @@ func writePNG(w io.Writer, img image.Image, about ...metadata) error {
 		}
 		f.Add(chunks)
 	}
-	f.Add(pic[header : len(pic)-end])
+	f.Add(container.MarkPNG(mark), pic[header:len(pic)-end])
 	return f.Close(container.EndPNG)
 }
 
@@ -64,15 +64,16 @@ type metadata struct {
 }
 
 // about returns a picture's record of itself.
-func (r Resolved) about() ([]metadata, error) {
+func (r Resolved) about(m *eligen.Mark) ([]metadata, error) {
 	text, err := container.About(r)
-	return []metadata{{keyword, text}, {parametersKeyword, []byte(r.Parameters())}}, err
+	return []metadata{{keyword, text}, {parametersKeyword, []byte(r.Parameters(m))}}, err
 }
 
 // Parameters returns the render in the words that AUTOMATIC1111's web UI made common:
 // the prompt, the negative prompt, and a line of settings. Entities have no
-// place in it; the picture's own metadata has them.
-func (r Resolved) Parameters() string {
+// place in it; the picture's own metadata has them. With a mark it has the hashes of LoRAs and of a
+// model that is one file, the first ten digits of their SHA-256, by which sites find them.
+func (r Resolved) Parameters(m *eligen.Mark) string {
 	var b strings.Builder
 	b.WriteString(r.Prompt)
 	if r.Negative != "" {
@@ -85,9 +86,46 @@ func (r Resolved) Parameters() string {
 	if a := r.Approximate; a != nil && a.TeaCache != 0 {
 		fmt.Fprintf(&b, "TeaCache threshold: %g (approximate), ", a.TeaCache)
 	}
-	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, Version: eligen %s", r.Seed, r.Size.W, r.Size.H,
-		r.Model.Transformer.Short(), r.Model.Family, r.Version)
+	model := r.Model.Transformer.Short()
+	if m != nil && m.Model != "" {
+		model = shortHash(m.Model)
+	}
+	fmt.Fprintf(&b, "Seed: %d, Size: %dx%d, Model hash: %s, Model: %s, ", r.Seed, r.Size.W, r.Size.H, model, r.Model.Family)
+	list, all := r.hashes(m)
+	if list != "" {
+		fmt.Fprintf(&b, "Lora hashes: \"%s\", ", list)
+	}
+	fmt.Fprintf(&b, "Version: eligen %s", r.Version)
+	if all != "" {
+		fmt.Fprintf(&b, ", Hashes: {%s}", all)
+	}
 	return b.String()
+}
+
+// hashes returns LoRAs' hashes as the web UI lists them, and those of all files as JSON without its braces.
+func (r Resolved) hashes(m *eligen.Mark) (loras, all string) {
+	if m == nil || m.Source == eligen.DrawnMedia { // whose weights are stand-ins
+		return "", ""
+	}
+	var list, members []string
+	if m.Model != "" {
+		members = append(members, fmt.Sprintf("%q: %q", "model", shortHash(m.Model)))
+	}
+	for i, a := range r.Adapters {
+		if a.Kind == "ip" {
+			continue
+		}
+		name := fmt.Sprintf("%s_%d", a.Kind, i+1)
+		list = append(list, name+": "+shortHash(a.Digest))
+		members = append(members, fmt.Sprintf("%q: %q", "lora:"+name, shortHash(a.Digest)))
+	}
+	return strings.Join(list, ", "), strings.Join(members, ", ")
+}
+
+// shortHash returns the beginning of a digest that sites know files by.
+func shortHash(d eligen.Digest) string {
+	s := strings.TrimPrefix(string(d), "sha256:")
+	return s[:min(len(s), 10)]
 }
 
 // Metadata reads a picture's record of itself. The error is ErrNoMetadata if the picture is
@@ -207,7 +245,7 @@ func Pixels(img image.Image) eligen.Digest {
 }
 
 // Plain writes a PNG that says of itself no more than that eligen made it.
-func Plain(w io.Writer, img image.Image) error { return writePNG(w, img) }
+func Plain(w io.Writer, img image.Image) error { return writePNG(w, img, nil) }
 
 // readTexts reads a PNG to its end and returns its texts that are eligen's.
 func readTexts(r io.Reader) (*container.Texts, error) {

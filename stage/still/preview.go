@@ -31,11 +31,11 @@ func (o Preview) Run(_ context.Context, c *eligen.Call) error {
 	raise(l, o.Z)
 	img := l.Smoothed(size.W, size.H, drawing.Width(min(size.W, size.H)))
 	l.Labels(img)
-	about, err := o.Resolved.about()
+	about, err := o.Resolved.about(nil)
 	if err != nil {
 		return err
 	}
-	return writePNG(c.Out, img, about...)
+	return writePNG(c.Out, img, nil, about...)
 }
 
 // raise sets the entities' z.
@@ -110,5 +110,5 @@ func (o Storyboard) Run(_ context.Context, c *eligen.Call) error {
 		drawing.Caption(board, face, f.Caption, at.Add(image.Pt(0, 2)))
 		draw.Draw(board, img.Rect.Add(at.Add(image.Pt(0, caption))), img, image.Point{}, draw.Src)
 	}
-	return writeSheet(c.Out, board, o.Shown)
+	return writeSheet(c.Out, board, nil, o.Shown)
 }

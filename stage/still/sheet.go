@@ -25,8 +25,9 @@ import (
 type Sheet struct {
 	Size       eligen.Size // of each picture
 	Captions   []string
-	Shown      *Shown `recipe:"omitzero"` // what the sheet says of itself; nil for nothing
-	Background string `recipe:"omitzero"` // colour behind transparent pictures, "#rrggbb"
+	Shown      *Shown       `recipe:"omitzero"` // what the sheet says of itself; nil for nothing
+	Background string       `recipe:"omitzero"` // colour behind transparent pictures, "#rrggbb"
+	Mark       *eligen.Mark `recipe:"omitzero"` // as an Op's
 }
 
 // Shown is what made the pictures of a sheet: a clip, as package clip tells it, or
@@ -95,19 +96,19 @@ func (o Sheet) Run(_ context.Context, c *eligen.Call) error {
 		small := smaller(pixels.Over(pixels.Straight(img), background), shrink)
 		draw.Draw(out, image.Rect(x, y+caption, x+w, y+caption+h), small, image.Point{}, draw.Src)
 	}
-	return writeSheet(c.Out, out, o.Shown)
+	return writeSheet(c.Out, out, o.Mark, o.Shown)
 }
 
 // writeSheet writes a PNG of pictures, with its record.
-func writeSheet(w io.Writer, img *image.NRGBA, shown *Shown) error {
+func writeSheet(w io.Writer, img *image.NRGBA, mark *eligen.Mark, shown *Shown) error {
 	if shown == nil {
-		return writePNG(w, img)
+		return writePNG(w, img, mark)
 	}
 	text, err := container.About(shown)
 	if err != nil {
 		return err
 	}
-	return writePNG(w, img, metadata{sheetKeyword, text})
+	return writePNG(w, img, mark, metadata{sheetKeyword, text})
 }
 
 // smaller returns a picture whose pixels are the means of n×n.

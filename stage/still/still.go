@@ -21,6 +21,7 @@ type Op struct {
 	Resolved Resolved
 	Overlay  bool
 	Strip    bool
+	Mark     *eligen.Mark `recipe:"omitzero"` // nil: the file says nowhere else that a model made it
 }
 
 // Resolved is a render with nothing left open: all that is needed to make its
@@ -189,13 +190,13 @@ func (o Op) Run(_ context.Context, c *eligen.Call) error {
 		return err
 	}
 	if o.Strip {
-		return writePNG(c.Out, img)
+		return writePNG(c.Out, img, o.Mark)
 	}
-	about, err := o.Resolved.about()
+	about, err := o.Resolved.about(o.Mark)
 	if err != nil {
 		return err
 	}
-	return writePNG(c.Out, img, about...)
+	return writePNG(c.Out, img, o.Mark, about...)
 }
 
 // finish returns the decoded picture, with its regions drawn if regions is set.

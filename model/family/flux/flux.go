@@ -140,6 +140,9 @@ func (p parts) handles(spec *eligen.Spec, tokenizers []eligen.Digest) error {
 	}
 	spec.Text = family.Digest("text", spec.DType, p.TextConfig, slices.Concat(tokenizers, digests[2], digests[3])...)
 	spec.Transformer = family.Digest("transformer", spec.DType, p.ditConfig, digests[0]...)
+	if len(digests[0]) == 1 {
+		spec.File = digests[0][0]
+	}
 	spec.Autoencoder = family.Digest("autoencoder", "float32", p.aeConfig, digests[1]...)
 	return nil
 }

@@ -172,6 +172,9 @@ func (p parts) handles(spec *eligen.Spec, tokenizer []eligen.Digest) error {
 	}
 	spec.Transformer = family.Digest("transformer", spec.DType, p.ditConfig, digests[0]...)
 	spec.Text = family.Digest("text", spec.DType, p.textConfig, slices.Concat(tokenizer, digests[1])...)
+	if len(digests[0]) == 1 {
+		spec.File = digests[0][0]
+	}
 	spec.Autoencoder = family.Digest("autoencoder", "float32", p.coderConfig, digests[2]...)
 	return nil
 }

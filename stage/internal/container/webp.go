@@ -13,6 +13,8 @@ import (
 
 	"github.com/HugoSmits86/nativewebp"
 	"golang.org/x/image/webp"
+
+	"github.com/eligen/eligen"
 )
 
 // MaxWebP is the longest side of a WebP.
@@ -22,6 +24,7 @@ const MaxWebP = 1 << 14
 const (
 	Animated  = 1 << 1
 	WithXMP   = 1 << 2
+	WithEXIF  = 1 << 3
 	WithAlpha = 1 << 4
 )
 
@@ -100,14 +103,9 @@ func Chunks(data []byte) ([]Part, error) {
 
 const namespace = "https://github.com/eligen/eligen/ns/1/"
 
-// XMP returns a chunk with a text, named, in the XML that pictures carry.
-func XMP(name string, text []byte) []byte {
-	var b bytes.Buffer
-	b.WriteString(`<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">`)
-	b.WriteString(`<rdf:Description rdf:about="" xmlns:eligen="` + namespace + `"><eligen:` + name + `>`)
-	_ = xml.EscapeText(&b, text) // into memory
-	b.WriteString(`</eligen:` + name + `></rdf:Description></rdf:RDF></x:xmpmeta>`)
-	return Chunk("XMP ", b.Bytes())
+// XMP returns a chunk with a packet of a mark and a text, as [Packet] takes them.
+func XMP(m *eligen.Mark, name string, text []byte) []byte {
+	return Chunk("XMP ", Packet(m, name, text))
 }
 
 // Text returns the text of that name in a WebP, nil where there is none.
