@@ -1,6 +1,7 @@
 package studio_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"image"
 	"image/color"
@@ -176,6 +177,10 @@ func (x *tab) dropFile(name, base64 string) {
 	})()`, base64, name)))
 }
 
+// boxes is a layout that doesn't say how its boxes are written.
+const boxes = `{"width": 512, "height": 512, "caption": "a duck and a house", "annos": [
+	{"bbox": [40, 60, 200, 160], "caption": "a duck"}, {"bbox": [260, 80, 200, 240], "caption": "a house"}]}`
+
 // TestDropLayout: a layout that is dropped says what it is, asks what it leaves open, and becomes the scene;
 // undo brings back the text.
 func TestDropLayout(t *testing.T) {
@@ -183,9 +188,7 @@ func TestDropLayout(t *testing.T) {
 	x.dropFile("nothing.json", "e30=")
 	x.until("document.querySelector('.toast')")
 	x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.toast button').click()"))
-	boxes := `{"width": 512, "height": 512, "caption": "a duck and a house", "annos": [
-		{"bbox": [40, 60, 200, 160], "caption": "a duck"}, {"bbox": [260, 80, 200, 240], "caption": "a house"}]}`
-	x.dropFile("boxes.json", eval[string](x, "btoa("+asJSON(boxes)+")"))
+	x.dropFile("boxes.json", base64.StdEncoding.EncodeToString([]byte(boxes)))
 	x.until("document.querySelector('.dropping .warn') && document.querySelector('#convention')")
 	x.shot("drop-ask")
 	x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('#convention').value = 'xywh/px'"))

@@ -196,6 +196,9 @@ func (s *Server) refine(e Edit) error {
 	return s.doc.change(e.Name, versionOf(text), func([]byte) ([]byte, error) { return d.Text, nil })
 }
 
+// maxSeeds is how many seeds one run tries: web/src/time.ts reads as many from the page's field.
+const maxSeeds = 64
+
 // control starts and stops runs.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
@@ -205,10 +208,13 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &order, maxBody) {
 		return
 	}
-	switch order.Do {
-	case "start":
+	switch {
+	case len(order.Seeds) > maxSeeds:
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("A run tries at most %d seeds.", maxSeeds))
+		return
+	case order.Do == "start":
 		s.start(order.Seeds)
-	case "stop":
+	case order.Do == "stop":
 		s.stop()
 	default:
 		refuse(w, http.StatusBadRequest, "A run can start and stop.")
