@@ -225,6 +225,33 @@ func TestDropPicture(t *testing.T) {
 	x.until("!document.querySelector('.dropping') && document.querySelector('#run').getAttribute('aria-disabled') == 'false'")
 }
 
+// TestTokens: what the model sees is drawn as eligen counts it, of masks too, and says where regions share
+// tokens, while one of them is dragged as well.
+func TestTokens(t *testing.T) {
+	x := open(t, "harbor.hcl", strings.Replace(harbor, "xyxy(0.74, 0.56, 0.96, 0.78)", "xyxy(0.62, 0.56, 0.84, 0.78)", 1)+`
+entity "moon" {
+  prompt = "a moon"
+  region = subtract(ellipse(0.75, 0.2, 0.2, 0.15), ellipse(0.8, 0.2, 0.2, 0.15))
+}
+`).show(1440, 900)
+	x.until("document.querySelectorAll('.ents li').length == 4")
+	x.until("document.querySelector('.shared').textContent.includes('in several regions')")
+	x.press("g")
+	x.until("document.querySelectorAll('[data-tokens]').length == 4")
+	x.shot("tokens")
+	differ := eval[string](x, `[...document.querySelectorAll('.ents li')].map(l => [
+		l.dataset.entity, parseInt(l.querySelector('.n').innerText),
+		(document.querySelector('[data-tokens="' + l.dataset.entity + '"]').getAttribute('d').match(/M/g) ?? []).length])
+		.filter(([, said, drawn]) => said != drawn).join('; ')`)
+	if differ != "" {
+		t.Errorf("said and drawn: %s", differ)
+	}
+	x.drag(0.75, 0.67, 0.95, 0.95, false)
+	x.until("!document.querySelector('.shared').textContent")
+	x.do(chromedp.KeyEvent("\x1b"))
+	x.until("document.querySelector('.shared').textContent.endsWith('of its tokens are in rainbow too')")
+}
+
 // TestForm: every argument of a block is a field, what is wrong stands below it.
 func TestForm(t *testing.T) {
 	x := open(t, "harbor.hcl", harbor).show(1440, 900)

@@ -50,7 +50,7 @@ export const table: Key[] = [
   { keys: ['.'], shown: '', words: '', run: () => scrub(1) },
   { keys: [' '], shown: 'Space', words: 'pan', run: () => set({ tool: get().tool === 'pan' ? 'select' : 'pan' }) },
   { keys: ['s'], shown: 'S', words: 'snap to the token grid', run: () => set({ snap: !get().snap }) },
-  { keys: ['g'], shown: 'G', words: 'show the token grid', run: () => set({ grid: !get().grid }) },
+  { keys: ['g'], shown: 'G', words: 'show what the model sees: image tokens', run: () => set({ grid: !get().grid }) },
   { keys: ['ArrowLeft'], shown: '← ↑ ↓ →', words: 'move by a pixel', run: () => nudge(-1, 0) },
   { keys: ['ArrowRight'], shown: '', words: '', run: () => nudge(1, 0) },
   { keys: ['ArrowUp'], shown: '', words: '', run: () => nudge(0, -1) },

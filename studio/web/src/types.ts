@@ -13,7 +13,7 @@ interface Block { address: string; line: number; last: number; attributes: Attri
 export type Bounds = [number, number, number, number];
 export interface Figure { kind: 'box' | 'ellipse' | 'polygon' | 'outline'; numbers: number[]; path: string; bounds: Bounds }
 export interface Entity {
-  address: string; block: string; attribute: string; prompt: string; figure: Figure; tokens: number; z: number; strength: number;
+  address: string; block: string; attribute: string; prompt: string; figure: Figure; tokens: number; cells: number[]; z: number; strength: number;
 }
 export type Point = [number, number];
 export interface Key { frame: number; ease: string; curve: Point[] }
@@ -31,7 +31,7 @@ export interface Language {
   blocks: BlockSchema[]; functions: { name: string; call: string; what: string }[]; eases: { name: string; curve: Point[] }[];
 }
 export interface Render {
-  address: string; block: string; width: number; height: number; token: number; prompt: string; entities: Entity[];
+  address: string; block: string; width: number; height: number; token: number; latent: number; prompt: string; entities: Entity[];
   timeline: Timeline | null;
 }
 export interface Scene {
