@@ -47,6 +47,9 @@ func entityPart(e eligen.Entity, rename func(string) string) part {
 		{"prompt", strconv.Quote(e.Prompt)}, {where, shorten(e.Region.String())},
 		{"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)},
 	}
+	if e.Opacity != nil {
+		p.facts = append(p.facts, fact{"opacity", fmt.Sprint(*e.Opacity)})
+	}
 	return p
 }
 

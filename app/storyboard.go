@@ -72,7 +72,8 @@ func storyboard(l Layout, r clip.Resolved) still.Storyboard {
 	for _, n := range keyframes(l.Timeline) {
 		f := still.BoardFrame{Number: n, Caption: fmt.Sprintf("frame %d, %.2f s", n, float64(n)/l.Timeline.FPS)}
 		for _, e := range at(n) {
-			f.Entities = append(f.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})
+			f.Entities = append(f.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region,
+				Strength: e.Strength, Opacity: e.Opacity})
 		}
 		o.Frames = append(o.Frames, f)
 	}

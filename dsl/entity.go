@@ -12,7 +12,7 @@ import (
 var entityGrammar = &grammar{
 	what:     "an entity",
 	required: []string{"prompt"},
-	optional: []string{"box", "mask", "region", "strength", "z", "for_each", "count"},
+	optional: []string{"box", "mask", "region", "strength", "z", "opacity", "for_each", "count"},
 	inside:   map[string]string{"size": "render", "seed": "render", "negative": "render"},
 }
 
@@ -39,6 +39,13 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	if f, ok := b.number("z", -1e6, 1e6); ok {
 		e.Z = f
 	}
+	if f, ok := b.number("opacity", 0, 1); ok {
+		e.Opacity = &f
+		if f == 0 {
+			b.errorf(b.place("opacity"), outOfRange, "\"opacity\" must be greater than 0: at 0 nothing is seen of the entity. To leave it out, "+
+				"remove it from the render's entities; a track may lead to 0.")
+		}
+	}
 	name, where := b.region()
 	if b.failed || where == nil {
 		return cty.DynamicVal
@@ -53,6 +60,10 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		identityName: cty.CapsuleVal(identityType, n),
 	}
 	v[name] = cty.CapsuleVal(shapeType, where)
+	v["opacity"] = cty.NumberFloatVal(1)
+	if e.Opacity != nil {
+		v["opacity"] = cty.NumberFloatVal(*e.Opacity)
+	}
 	if at, _, problem := boundsOf(where); problem == "" {
 		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
 	}

@@ -85,6 +85,43 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
+// Layers keep the tokens that are seen through what lies above: O = (1 − α)·O + α·(…), from the back.
+func TestLayered(t *testing.T) {
+	scene := layers("layered", 0, 1, 2)
+	half, most := 0.5, 0.75
+	scene.Renders[0].Entities[1].Opacity, scene.Renders[0].Entities[2].Opacity = &half, &most
+	op := denoised(t, scene)
+	want := []denoise.Entity{
+		{Tokens: []int32{0, 1, 4, 5, 8, 9, 12, 13}, Seen: []float32{0.125, 0.5, 0.5, 0.5, 1, 1, 1, 1}, Bucket: 16, Strength: 1, Opacity: 1},
+		{Tokens: []int32{0, 1, 2, 3, 4, 5, 6, 7}, Seen: []float32{0.25, 1, 1, 1, 1, 1, 1, 1}, Bucket: 16, Strength: 1, Opacity: 0.5},
+		{Tokens: []int32{0}, Bucket: 16, Strength: 1, Opacity: 0.75},
+	}
+	if diff := cmp.Diff(want, op.Entities); !op.Layered || diff != "" {
+		t.Errorf("layered %t: %s", op.Layered, diff)
+	}
+
+	// Opaque layers are regions that hide one another: the same stage.
+	if diff := cmp.Diff(denoised(t, layers("over", 0, 1, 2)), denoised(t, layers("layered", 0, 1, 2))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// denoised returns how a scene's picture is denoised.
+func denoised(t *testing.T, scene *eligen.Scene) denoise.Op {
+	t.Helper()
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for _, s := range plan.Stages {
+		if op, ok := s.Op.(denoise.Op); ok {
+			return op
+		}
+	}
+	t.Fatal("nothing is denoised")
+	return denoise.Op{}
+}
+
 // A check plans what it measures: locality needs the picture without the
 // entity's prompt, and what is asked for twice is planned once.
 func TestCheckPlan(t *testing.T) {
