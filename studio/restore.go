@@ -151,7 +151,7 @@ func (r *restoring) entities(now app.Layout, old app.RunPicture, alone bool) {
 
 // regionText writes a region as a scene does, or returns false where that needs a file.
 func regionText(g eligen.Region) (attribute, text string, ok bool) {
-	text, ok = g.Text(func(eligen.Region) string { return "\x00" }), true
+	text = g.Text(func(eligen.Region) string { return "\x00" })
 	if attribute = "region"; g.Kind == "box" {
 		attribute = "box"
 	}

@@ -83,9 +83,13 @@ func TestPoints(t *testing.T) {
 		do   func(*edit.Text) ([]byte, error)
 		want string
 	}{
-		"in the middle": {func(x *edit.Text) ([]byte, error) { return x.AddPoint("entity.house", "region", 0, [2]string{"2", "-3"}) },
+		"in the middle": {func(x *edit.Text) ([]byte, error) {
+			return x.AddPoint("entity.house", "region", 0, [2]string{"2", "-3"})
+		},
 			"-   region = px(polygon([[1, 2], [3.0, 4], # the roof\n+   region = px(polygon([[1, 2], [2, -3], [3.0, 4], # the roof\n"},
-		"at the end": {func(x *edit.Text) ([]byte, error) { return x.AddPoint("entity.house", "region", 3, [2]string{"9", "9"}) },
+		"at the end": {func(x *edit.Text) ([]byte, error) {
+			return x.AddPoint("entity.house", "region", 3, [2]string{"9", "9"})
+		},
 			"-     [-5, 6], [7, 8]]))\n+     [-5, 6], [7, 8], [9, 9]]))\n"},
 		"the first goes": {func(x *edit.Text) ([]byte, error) { return x.RemovePoint("entity.house", "region", 0) },
 			"-   region = px(polygon([[1, 2], [3.0, 4], # the roof\n+   region = px(polygon([[3.0, 4], # the roof\n"},
