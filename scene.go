@@ -235,6 +235,7 @@ type Entity struct {
 	Region   Region
 	Z        float64  // where the render's overlap is "over" or "layered", the higher lies above; equal: the later
 	Opacity  *float64 // where the render's overlap is "layered", from 0 to 1; nil is 1, opaque
+	Occludes []string // addresses of entities that it lies above, whatever their z
 	Strength float64  // multiplies the weight of the entity's text in attention; 1 is the reference
 	Source   Source
 	At       map[string]Source

@@ -37,8 +37,16 @@ func previewPlan(list []sketch, p *eligen.Plan) *eligen.Plan {
 	return out
 }
 
-// heights returns the z of entities; nil where all are the same.
+// heights returns the z of entities, or where they lie in their stack if some occlude others; nil where all are the same.
 func heights(entities []eligen.Entity) []float64 {
+	if slices.ContainsFunc(entities, func(e eligen.Entity) bool { return len(e.Occludes) > 0 }) {
+		order, _ := eligen.Stack(entities)
+		z := make([]float64, len(entities))
+		for at, i := range order {
+			z[i] = float64(len(order) - at)
+		}
+		return z
+	}
 	var z []float64
 	same := true
 	for _, e := range entities {

@@ -376,6 +376,7 @@ var argumentWords = map[string]string{
 	"entity.region":   "Where: any shape",
 	"entity.strength": "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
 	"entity.z":        "In a render with `overlap = \"over\"` or `\"layered\"`, the higher lies above; 0 by default",
+	"entity.occludes": "Entities that it lies above, in such a render: a list, as `[entity.house]`. It comes before `z`",
 	"entity.opacity": "In a render with `overlap = \"layered\"`, how much the entity hides of what lies below it: glass, fog, a ghost; 1, " +
 		"all of it, by default",
 	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`: `entity.NAME[\"key\"]`",

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/stage/still"
@@ -9,6 +10,22 @@ import (
 
 // stacked reports whether a render asks which of two entities is above the other.
 func stacked(r *eligen.Render) bool { return r.Overlap == "over" || r.Overlap == "layered" }
+
+// order returns the entities' numbers from the top.
+func (jd *judge) order(w *work) []int {
+	all := make([]eligen.Entity, len(w.entities))
+	for i, e := range w.entities {
+		all[i] = *e.Entity
+	}
+	order, circle := eligen.Stack(all)
+	for _, e := range w.entities {
+		if len(circle) > 0 && e.Address == circle[0] {
+			jd.diags.Errorf(e.Where("occludes"), "Circular reference", "No order has each of these above the next: %s. Remove one of the pairs.",
+				strings.Join(append(circle, circle[0]), ", "))
+		}
+	}
+	return order
+}
 
 // opacity returns how much an entity hides of what lies below it.
 func (e *entity) opacity() float64 {

@@ -15,6 +15,10 @@ const maxOverlap = 0.2
 func (jd *judge) overlaps(w *work) {
 	jd.opacities(w)
 	for _, e := range w.entities {
+		if s, ok := e.At["occludes"]; ok && !stacked(w.render) {
+			jd.warn(&s, noEffect, "occludes says what an entity lies above, and %s does not ask: it has overlap = %q. Set overlap = "+
+				"\"over\" or \"layered\" there, or remove occludes.", w.render.Address, rule(w.render))
+		}
 		if s, ok := e.At["z"]; ok && !stacked(w.render) {
 			jd.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = "+
 				"\"over\" or \"layered\" there, or remove z.", w.render.Address, rule(w.render))
@@ -81,23 +85,7 @@ func (jd *judge) blend(w *work) {
 // stack gives each token to the entity with the highest z, of equals to the later one, before attention is
 // built. What lies below one that is not opaque keeps the token, and is seen through it.
 func (jd *judge) stack(w *work) {
-	order := make([]int, len(w.entities))
-	for i := range order {
-		order[i] = i
-	}
-	above := func(i, j int) bool { // i is above j
-		x, y := w.entities[i], w.entities[j]
-		return x.Z > y.Z || x.Z == y.Z && i > j
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		switch {
-		case i == j:
-			return 0
-		case above(i, j):
-			return -1
-		}
-		return 1
-	})
+	order := jd.order(w)
 	owner := map[int32]int{} // of what is hidden
 	through := map[int32]float64{}
 	for _, i := range order {
@@ -139,7 +127,7 @@ func (jd *judge) stack(w *work) {
 				}
 			}
 			jd.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap "+
-				"= %q: the higher z, of equals the later). Raise its z, or move one of them.",
+				"= %q: what occludes it, else the higher z, of equals the later). Raise its z, or move one of them.",
 				len(e.tokens), e.Address, names, w.render.Address, rule(w.render))
 			continue
 		}

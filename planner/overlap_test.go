@@ -33,6 +33,19 @@ func layers(overlap string, z ...float64) *eligen.Scene {
 	return &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}
 }
 
+// stackOf returns layers of which the first occludes the others.
+func stackOf(overlap string, z ...float64) *eligen.Scene {
+	scene := layers(overlap, z...)
+	scene.Renders[0].Entities[0].Occludes = []string{"entity.b", "entity.c", "entity.away"}
+	return scene
+}
+
+func circle() *eligen.Scene {
+	scene := stackOf("over")
+	scene.Renders[0].Entities[2].Occludes = []string{"entity.a"}
+	return scene
+}
+
 // Who gets the tokens that several regions cover, before attention is built.
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
@@ -47,6 +60,10 @@ func TestOverlap(t *testing.T) {
 			[]string{"Region is small", "Argument without effect: z says", "Regions overlap"}},
 		{"over: the later of equals", layers("over"), [][]int32{{8, 9, 12, 13}, {1, 2, 3, 4, 5, 6, 7}, {0}}, []string{"Region is small"}},
 		{"over: the higher z", layers("over", 1, 0, 2), [][]int32{{1, 4, 5, 8, 9, 12, 13}, {2, 3, 6, 7}, {0}}, []string{"Region is small"}},
+		{"over: what occludes", stackOf("over", 0, 0, 2), nil,
+			[]string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
+		{"over: a circle", circle(), nil, []string{"Region is small",
+			"Circular reference: No order has each of these above the next: entity.a, entity.c, entity.a."}},
 		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small",
 			"Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
 		{"exclusive", layers("exclusive"), nil, []string{
