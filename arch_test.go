@@ -36,20 +36,23 @@ var mayImport = map[string]string{
 	"draft":   "eligen",
 	"layouts": "eligen", // it reads and writes forms of others, and scenes as text
 	"farm":    "eligen runtime stage",
+	"jobs":    "eligen", // it writes files of schedulers, and runs nothing
 	"tui":     "eligen",
 	"web":     "eligen",
 	// Of dsl, what changes a text and what describes the language; of layouts, what a file that is dropped leaves open.
 	"studio": "eligen app dsl layouts",
+	// The same of dsl and layouts; the examples that clients can read.
+	"mcp": "eligen app dsl layouts scenes",
 
 	"internal": "eligen", // a topic a folder; shared says whose
 
 	// What eligen can do, for all front ends: it knows no terminal and no socket.
-	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval farm",
+	"app": "eligen dsl stage planner runtime store model dataset hub comfy draft layouts train eval farm jobs",
 
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio scenes farm",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio mcp scenes farm jobs",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -113,7 +116,7 @@ func floor(p string) (n int, known bool) {
 var shared = map[string]string{
 	"annotated": "dataset train eval app cmd",
 	"bug":       "dsl runtime app cmd",
-	"files":     "dsl runtime store model train dataset fetch hub comfy app studio farm cmd",
+	"files":     "dsl runtime store model train dataset fetch hub comfy app studio mcp farm cmd",
 	"page":      "planner tui app cmd",
 	"drawing":   "stage tui",
 	"pixels":    "dsl stage app planner model dataset layouts eval studio cmd",
@@ -126,23 +129,24 @@ var shared = map[string]string{
 // home is the folders that know each heavy dependency. Replacing one is replacing a
 // folder.
 var home = map[string]string{
-	"github.com/hashicorp/hcl/":  "dsl",
-	"github.com/zclconf/":        "dsl",
-	"github.com/gomlx/":          "model train bench",
-	"charm.land/bubble":          "tui",
-	"charm.land/huh/":            "tui",
-	"charm.land/lipgloss/":       "tui",
-	"github.com/charmbracelet/":  "tui",
-	"github.com/HugoSmits86/":    "stage",
-	"github.com/kovidgoyal/":     "internal",
-	"github.com/gofrs/flock":     "internal",
-	"google.golang.org/protobuf": "store",
-	"github.com/spf13/cobra":     "cmd",
-	"github.com/nats-io/":        "farm",
-	"github.com/openai/":         "draft",
-	"github.com/kaptinlin/":      "draft",
-	"go.yaml.in/":                "comfy layouts",
-	"net/http":                   "fetch hub draft store web studio",
+	"github.com/hashicorp/hcl/":        "dsl",
+	"github.com/zclconf/":              "dsl",
+	"github.com/gomlx/":                "model train bench",
+	"charm.land/bubble":                "tui",
+	"charm.land/huh/":                  "tui",
+	"charm.land/lipgloss/":             "tui",
+	"github.com/charmbracelet/":        "tui",
+	"github.com/HugoSmits86/":          "stage",
+	"github.com/kovidgoyal/":           "internal",
+	"github.com/gofrs/flock":           "internal",
+	"google.golang.org/protobuf":       "store",
+	"github.com/spf13/cobra":           "cmd",
+	"github.com/nats-io/":              "farm",
+	"github.com/openai/":               "draft",
+	"github.com/kaptinlin/":            "draft",
+	"go.yaml.in/":                      "comfy layouts jobs",
+	"github.com/modelcontextprotocol/": "mcp",
+	"net/http":                         "fetch hub draft store web studio mcp",
 }
 
 // TestImports reads the files itself and runs no go list, so that the test cache
@@ -337,6 +341,10 @@ func TestCheck(t *testing.T) {
 		{"studio", module + "/planner", false},
 		{"studio", "github.com/hashicorp/hcl/v2", false},
 		{"app", module + "/studio", false},
+		{"mcp", module + "/app", true},
+		{"mcp", "github.com/modelcontextprotocol/go-sdk/mcp", true},
+		{"cmd/eligen", "github.com/modelcontextprotocol/go-sdk/mcp", false},
+		{"mcp", module + "/studio", false},
 		{"things", "strings", false},
 	} {
 		if got := check(c.from, c.imp); (got == "") != c.ok {

@@ -221,6 +221,9 @@ type AdapterWeights struct {
 type AdapterTraits struct {
 	Text, TextOnly bool   // a LoRA that changes text encoders, or them alone
 	Fixed          string // why its scale can't move; "" where it can
+
+	// Bytes that its factors take where they lie beside the weights of the transformer, and of the text encoders.
+	Beside, BesideText int64
 }
 
 // A Conditioning is an encoded prompt: tensors by the names that a family's transformer

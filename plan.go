@@ -27,6 +27,7 @@ type Plan struct {
 	Stages  []Stage
 	Outputs []PlannedOutput
 	Checks  []PlannedCheck
+	Scenes  []PlannedScene // that were joined; none: it is one scene's plan
 	index   map[Digest]Ref
 }
 
@@ -171,11 +172,11 @@ func (p *Plan) Add(name string, at Source, op Op, inputs ...Ref) Ref {
 	return ref
 }
 
-// Only returns the plan with the stages to keep, whose inputs must be kept too, their files, and
-// no checks. at says where each stage has gone.
+// Only returns the plan with the stages to keep, whose inputs must be kept too, their files and
+// scenes, and no checks. at says where each stage has gone.
 func (p *Plan) Only(keep []bool) (part *Plan, at map[Ref]Ref) {
 	q := *p
-	q.Stages, q.Outputs, q.Checks, q.index = nil, nil, nil, map[Digest]Ref{}
+	q.Stages, q.Outputs, q.Checks, q.Scenes, q.index = nil, nil, nil, nil, map[Digest]Ref{}
 	at = map[Ref]Ref{}
 	for i, s := range p.Stages {
 		if !keep[i] {
@@ -193,6 +194,19 @@ func (p *Plan) Only(keep []bool) (part *Plan, at map[Ref]Ref) {
 		if to, ok := at[o.Stage]; ok {
 			o.Stage = to
 			q.Outputs = append(q.Outputs, o)
+		}
+	}
+	for _, scene := range p.Scenes {
+		var stages []Ref
+		more := false // than what it may share with others: prompts and noise, which are made of nothing
+		for _, i := range scene.Stages {
+			if to, ok := at[i]; ok {
+				stages = append(stages, to)
+				more = more || len(q.Stages[to].Inputs) > 0
+			}
+		}
+		if scene.Stages = stages; more {
+			q.Scenes = append(q.Scenes, scene)
 		}
 	}
 	return &q, at

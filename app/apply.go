@@ -29,12 +29,19 @@ type Run struct {
 	Priority int
 	// Unwritten makes results for the store only, and writes no file.
 	Unwritten bool
+	// KeepGoing makes the rest where files can't be written, and of several scenes where stages fail. Without
+	// it, files that can't be written are refused before anything runs, and a plan of several scenes ends at
+	// the first failure.
+	KeepGoing bool
+	// Report has the Result hold a Report.
+	Report bool
 }
 
 // A Result is what a run has made.
 type Result struct {
 	Files  []eligen.PlannedOutput // that were written, in the plan's order
 	Checks []CheckResult          // of a run without an error
+	Report *Report                // where the Run asks for one, after errors too; nil where nothing ran
 }
 
 // Apply makes what a plan's files need and the store lacks, and writes the files. Before anything
@@ -82,7 +89,15 @@ func apply(ctx context.Context, runner runtime.Runner, p *Plan, r Run) (*Result,
 	}
 	runner.Engine, runner.Force, runner.Recognise, runner.Unrecorded = p.engine, r.Force, Untouched, r.Unrecorded
 	runner.Parallelism, runner.Replace, runner.Warnings = r.Parallelism, p.again, r.Warnings.Fold()
+	runner.Halt, runner.KeepGoing = len(p.Scenes) > 0 && !r.KeepGoing, r.KeepGoing
+	var report *reporter
+	if r.Report {
+		report = newReporter(p)
+	}
 	runner.Emit = func(e eligen.Event) {
+		if report != nil {
+			report.add(e)
+		}
 		if e.Type == eligen.Wrote {
 			wrote[e.Path] = true
 		}
@@ -92,6 +107,9 @@ func apply(ctx context.Context, runner runtime.Runner, p *Plan, r Run) (*Result,
 	}
 	err := runner.Apply(ctx, &plan)
 	out := &Result{}
+	if report != nil && !report.began.IsZero() {
+		out.Report = report.report()
+	}
 	for _, f := range plan.Outputs {
 		if wrote[f.Path] {
 			out.Files = append(out.Files, f)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/pixels"
@@ -51,6 +53,53 @@ func (a *App) ComparePictures(before, after string) (PictureDifference, error) {
 		d.Made = factChanges("", resolvedFacts(*made[0]), resolvedFacts(*made[1]))
 	}
 	return d, nil
+}
+
+// CompareMade compares pictures of the store by their digests; of clips, the first frames.
+func (a *App) CompareMade(ctx context.Context, before, after eligen.Digest) (PictureDifference, error) {
+	var imgs [2]*image.NRGBA
+	for i, d := range []eligen.Digest{before, after} {
+		data, err := a.Read(ctx, eligen.Artifact{Digest: d})
+		if err != nil {
+			return PictureDifference{}, err
+		}
+		if imgs[i], err = pixels.Decode(data); err != nil {
+			return PictureDifference{}, err
+		}
+	}
+	d := PictureDifference{Sizes: [2]image.Point{imgs[0].Rect.Size(), imgs[1].Rect.Size()}}
+	if !d.SameSize() {
+		return d, nil
+	}
+	return comparePictures(imgs[0], imgs[1]), nil
+}
+
+// Shares returns how much of the difference lies in each of several areas, which may overlap, and how much in
+// none of them: 1 is all of it, and pixels count by how much they differ. An area is a row of pixels after the
+// other, of the pictures' size.
+func (d PictureDifference) Shares(areas [][]bool) (in []float64, elsewhere float64) {
+	in = make([]float64, len(areas))
+	all := 0.0
+	for i := range d.a.Rect.Dx() * d.a.Rect.Dy() {
+		much := 0.0
+		for c := range 3 {
+			much += math.Abs(float64(d.a.Pix[4*i+c]) - float64(d.b.Pix[4*i+c]))
+		}
+		found := false
+		for k, area := range areas {
+			if i < len(area) && area[i] {
+				in[k] += much
+				found = true
+			}
+		}
+		if all += much; !found {
+			elsewhere += much
+		}
+	}
+	for k := range in {
+		in[k] /= max(all, 1)
+	}
+	return in, elsewhere / max(all, 1)
 }
 
 // madeBy returns what a picture says about itself, or nil.

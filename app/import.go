@@ -16,22 +16,29 @@ import (
 type LayoutFile struct {
 	Path   string
 	Answer layouts.Answer // its Picture and Images from where eligen runs
+	// Below, where it is set, is the folder that the layout and the files that it names lie below, where
+	// strangers choose them. Links that lead out of it are refused.
+	Below string
 }
 
 // ReadLayout reads a layout that another program wrote.
 func (a *App) ReadLayout(r LayoutFile) (*layouts.Reading, error) {
-	data, err := files.Read(r.Path, layouts.MaxBytes)
+	read := func(path string) ([]byte, error) { return files.Read(path, layouts.MaxBytes) }
+	if r.Below != "" {
+		read = func(path string) ([]byte, error) { return readBelow(r.Below, path, layouts.MaxBytes) }
+	}
+	data, err := read(r.Path)
 	if err != nil {
 		return nil, err
 	}
 	folder := filepath.Dir(r.Path)
 	return layouts.Read(layouts.Source{Name: filepath.ToSlash(r.Path), Data: data, Open: func(name string) ([]byte, error) {
 		if r.Answer.Images != "" && name == filepath.ToSlash(filepath.Clean(r.Answer.Images)) {
-			if data, err := files.Read(r.Answer.Images, layouts.MaxBytes); err == nil {
+			if data, err := read(r.Answer.Images); err == nil {
 				return data, nil
 			}
 		}
-		return files.Read(filepath.Join(folder, filepath.FromSlash(name)), layouts.MaxBytes)
+		return read(filepath.Join(folder, filepath.FromSlash(name)))
 	}}, r.Answer)
 }
 

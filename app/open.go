@@ -19,6 +19,9 @@ type Input struct {
 	// Path does; see [dsl.Vars]. The scene itself need not be on the disk, its folder must.
 	Unsaved   map[string][]byte
 	MaxFrames int // of a timeline; 0 is dsl.MaxFrames
+	// Below, where it is set, is the folder below which weights lie that the scene names by paths: those
+	// elsewhere are refused, as where strangers write scenes. Repositories and ComfyUI's files are as ever.
+	Below string
 }
 
 func (a *App) vars(in Input) dsl.Vars {
@@ -55,6 +58,9 @@ func (a *App) load(ctx context.Context, in Input) (*eligen.Scene, eligen.Diagnos
 	}
 	l, err := await(ctx, func() (l loaded) {
 		l.scene, l.ds = dsl.LoadPartial(ctx, in.Path, a.vars(in))
+		if l.scene != nil && in.Below != "" {
+			l.ds = append(l.ds, weightsBelow(l.scene, in.Below)...).Tidy()
+		}
 		return l
 	})
 	return l.scene, l.ds, err

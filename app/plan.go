@@ -40,7 +40,8 @@ type PlanRequest struct {
 // A Plan is what a request comes to, ready to be applied.
 type Plan struct {
 	*eligen.Plan
-	Scene *eligen.Scene // as the request chose from it
+	Scene *eligen.Scene // as the request chose from it; of several, the folder that they are in and no more
+	Left  []LeftOut     // of several scenes: those that aren't in the plan
 
 	request PlanRequest
 	engine  eligen.Engine
@@ -318,6 +319,9 @@ func (a *App) Graph(ctx context.Context, p *Plan, format string) (string, error)
 func past(store *file.Store, p *eligen.Plan) planner.Known {
 	history := store.History(p.Engine, p.Scene)
 	known := planner.Known{Seconds: history.Seconds, Since: history.Last}
+	if len(p.Scenes) > 0 { // what has changed is asked of a scene
+		return planner.Known{Seconds: history.Seconds}
+	}
 	last, moved := map[string]still.Resolved{}, map[string]planner.Motion{}
 	for _, definition := range history.Definitions { // the newest come first
 		made, ok := recorded(definition)

@@ -117,15 +117,24 @@ type Values struct {
 	Guidance float64 // 0 where the model takes none
 	Schedule string
 	Model    string
+	Negative string
+	Overlap  string // "" is "blend"
 }
 
 // Values returns the settings of the plan's renders.
 func (p *Plan) Values() []Values {
 	var out []Values
 	for _, r := range planner.Resolved(p.Plan) {
-		out = append(out, Values{r.Render, r.Size, r.Seed, r.Steps, r.CFG, r.Guidance, r.Schedule, r.Model.Family})
+		out = append(out, valuesOf(r))
 	}
 	return out
+}
+
+// Values returns the settings that a picture was made by.
+func (p RunPicture) Values() Values { return valuesOf(p.resolved) }
+
+func valuesOf(r still.Resolved) Values {
+	return Values{r.Render, r.Size, r.Seed, r.Steps, r.CFG, r.Guidance, r.Schedule, r.Model.Family, r.Negative, r.Overlap}
 }
 
 // Has reports whether the store has a stage's result. It looks, and doesn't read.

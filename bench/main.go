@@ -7,6 +7,8 @@
 //	go run ./bench -only approximations     # PSNR of the step cache and of tiles
 //	go run ./bench -only quantised          # a block over int8 and int4 against bfloat16 and float32
 //	go run ./bench -only memory             # what plans promise, and what runs take
+//	go run ./bench -only memory -backend xla:cpu -memory flux/256/2/random,flux/256/2/random/stream,flux/256/2/random/int8
+//	                                        # FLUX.1 whole, of random weights that it writes: 50 GB in TMPDIR
 //	go run ./bench -only reading            # how fast each kind of file is read
 //
 // Whoever is compared takes turns, a step each (A B A B …), each in its own process;

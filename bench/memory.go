@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
@@ -206,10 +207,22 @@ func (c memoryCase) files(dir string) error {
 	}
 	if folder := filepath.Join(dir, c.folder()); c.family() == "flux" {
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			if err := removeFlux(dir); err != nil {
+				return err
+			}
 			return writeFlux(folder, c.flux, slices.Contains(c.more, "random"), c.form())
 		}
 	}
 	return nil
+}
+
+// removeFlux removes the weights of other cases: each form of the whole takes tens of gigabytes.
+func removeFlux(dir string) error {
+	list, err := filepath.Glob(filepath.Join(dir, "flux-*"))
+	for _, folder := range list {
+		err = errors.Join(err, os.RemoveAll(folder))
+	}
+	return err
 }
 
 // writePicture writes a picture of a side.
@@ -229,6 +242,8 @@ func writePicture(path string, side int) error {
 type promise struct {
 	promised, taken int64
 	kinds           map[string]int64 // the peak while stages of a kind ran
+	step            time.Duration    // the last one
+	picture         image.Image
 }
 
 // off returns by how much the promise misses what was taken: −0.1 is a tenth too little.
@@ -243,8 +258,9 @@ func (b *bench) promises() error {
 	}
 	t := table{head: []string{
 		"backend", "case", "promised MiB", "taken MiB", "off, %", "start", "prompts", "pictures", "steps", "decoding",
+		"s a step", "dB to plain",
 	}}
-	worst := 0.0
+	worst, plain := 0.0, map[string]image.Image{}
 	for _, c := range b.all {
 		if c.Backend == "" || c.Missing != "" {
 			continue
@@ -253,7 +269,7 @@ func (b *bench) promises() error {
 			b.progress("memory of %s on %s", m, c.Backend)
 			p, err := measureMemory(b.ctx, program, b.dir, c.Backend, m)
 			if err != nil {
-				t.add(c.Backend, m.String(), firstLine(err), "", "", "", "", "", "", "")
+				t.add(c.Backend, m.String(), firstLine(err), "", "", "", "", "", "", "", "", "")
 				continue
 			}
 			b.progress("%s promised, %s taken", mebibytes(p.promised), mebibytes(p.taken))
@@ -261,12 +277,29 @@ func (b *bench) promises() error {
 			t.add(c.Backend, m.String(), mebibytes(p.promised), mebibytes(p.taken), fmt.Sprintf("%+.0f", 100*p.off()),
 				mebibytes(p.kinds["start"]), mebibytes(p.kinds["encode"]),
 				mebibytes(max(p.kinds["image"], p.kinds["imageprompt"], p.kinds["latents"])),
-				mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]))
+				mebibytes(p.kinds["denoise"]), mebibytes(p.kinds["decode"]), digits(p.step.Seconds()),
+				differs(plain, c.Backend+" "+m.plain().String(), p.picture))
 		}
 	}
 	b.section("Memory: what `eligen plan` promises, and the largest resident memory of `eligen apply`", &t)
 	b.goals.add("P10", "promised memory: the worst miss, %", digits(100*worst), "≤ 10")
 	return b.ctx.Err()
+}
+
+// plain is the case over weights that are held as they are, of which others are forms.
+func (c memoryCase) plain() memoryCase {
+	forms := []string{"fp8", "q4_0", "int8", "int4", "stream", "small"}
+	c.more = slices.DeleteFunc(slices.Clone(c.more), func(w string) bool { return slices.Contains(forms, w) })
+	return c
+}
+
+// differs returns how far a picture is from the first of its case, in dB: of the plain one, where that comes first.
+func differs(first map[string]image.Image, of string, m image.Image) string {
+	if other, ok := first[of]; ok {
+		return decibels(psnr(other, m))
+	}
+	first[of] = m
+	return ""
 }
 
 // measureMemory plans and applies a case in processes of their own, with an empty store.
@@ -305,27 +338,41 @@ func measureMemory(ctx context.Context, program, dir, engine string, m memoryCas
 		return p, errors.Join(err, errors.New("the plan has not one render"))
 	}
 	p.promised = said.Renders[0].PeakMemory
-	p.kinds, err = peaks(command("apply"))
+	apply := command("apply")
+	apply.Args = append(apply.Args, "--out", store)
+	if p.kinds, p.step, err = peaks(apply); err != nil {
+		return p, err
+	}
 	for _, n := range p.kinds {
 		p.taken = max(p.taken, n)
 	}
+	p.picture, err = readPicture(filepath.Join(store, "out", "memory.png"))
 	return p, err
+}
+
+func readPicture(path string) (image.Image, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return png.Decode(bytes.NewReader(data))
 }
 
 // peaks runs a command that prints events, and gives the largest resident memory from
 // the start of each kind of stage that the model works in to the start of the next, and
-// before the first: the system is asked for it and told to begin anew at each event.
-func peaks(c *exec.Cmd) (map[string]int64, error) {
+// before the first: the system is asked for it and told to begin anew at each event. step is how long the last step took.
+func peaks(c *exec.Cmd) (all map[string]int64, step time.Duration, err error) {
 	out, err := c.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	problems := &tail{}
 	c.Stderr = problems
 	if err := c.Start(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	all, running := map[string]int64{}, "start"
+	all = map[string]int64{}
+	running, last := "start", time.Now()
 	status, refs := fmt.Sprintf("/proc/%d/status", c.Process.Pid), fmt.Sprintf("/proc/%d/clear_refs", c.Process.Pid)
 	var reset error
 	var problem *eligen.Diagnostic
@@ -339,6 +386,10 @@ func peaks(c *exec.Cmd) (map[string]int64, error) {
 		if e.Problem != nil {
 			problem = e.Problem
 		}
+		if e.Type == eligen.Stepped {
+			step = time.Since(last)
+		}
+		last = time.Now()
 		all[running] = max(all[running], residentPeak(status))
 		reset = errors.Join(reset, os.WriteFile(refs, []byte("5"), 0))
 		if kind, _, _ := strings.Cut(e.Kind, "/"); e.Type == eligen.Started && slices.Contains(engineKinds, kind) {
@@ -347,14 +398,14 @@ func peaks(c *exec.Cmd) (map[string]int64, error) {
 	}
 	if err := c.Wait(); err != nil {
 		if problem != nil {
-			return nil, errors.New(problem.Summary)
+			return nil, 0, errors.New(problem.Summary)
 		}
-		return nil, fmt.Errorf("eligen apply: %w: %s", err, problems.last())
+		return nil, 0, fmt.Errorf("eligen apply: %w: %s", err, problems.last())
 	}
 	if slices.Max(slices.Collect(maps.Values(all))) == 0 {
-		return nil, errors.New("the system doesn't say how much memory a process takes")
+		return nil, 0, errors.New("the system doesn't say how much memory a process takes")
 	}
-	return all, reset
+	return all, step, reset
 }
 
 // engineKinds are the kinds of stages of a still that a model works in.

@@ -2,11 +2,13 @@ package dsl
 
 import (
 	"bytes"
+	"slices"
 	"sort"
 	"strings"
 
 	"github.com/eligen/eligen"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // A file is text that diagnostics can point into.
@@ -164,4 +166,19 @@ func didYouMean(name string, candidates []string) string {
 		return hidden(name) + ` Did you mean "` + c + `"?`
 	}
 	return hidden(name)
+}
+
+// HasRenders reports whether a file has a render block, and so is a scene to apply, and not a
+// module's part or a recipe. One that can't be read or parsed may have.
+func HasRenders(path string) bool {
+	src, ds := ReadSource(path)
+	if ds.HasErrors() {
+		return true
+	}
+	s, ds := parse(newFile(path, src))
+	body, ok := s.body.(*hclsyntax.Body)
+	if ds.HasErrors() || !ok {
+		return true
+	}
+	return slices.ContainsFunc(body.Blocks, func(b *hclsyntax.Block) bool { return b.Type == "render" })
 }

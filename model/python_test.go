@@ -11,9 +11,9 @@ import (
 
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/model/family/nano"
-	"github.com/eligen/eligen/model/weights"
-
+	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/lora"
+	"github.com/eligen/eligen/model/weights"
 )
 
 // What is written is read by the format's own library, in Python. ELIGEN_PYTHON names an
@@ -49,15 +49,8 @@ func TestPythonReadsWhatIsWritten(t *testing.T) {
 	}
 	// As float32, where bfloat16 would lose something.
 	third := tensor.Tensor{Shape: []int{1, 1}, Data: []float32{1. / 3}}
-	var b strings.Builder
-	if err := lora.Write(&b, lora.Kohya, map[string]string{"format": "pt"},
-		lora.Factor{Module: "img_in", A: third, B: third, Alpha: 3}); err != nil {
-		t.Fatal(err)
-	}
 	single := filepath.Join(dir, "single.safetensors")
-	if err := os.WriteFile(single, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	modeltest.WriteLoRA(t, single, lora.Kohya, lora.Factor{Module: "img_in", A: third, B: third, Alpha: 3})
 	for _, file := range append(files, single) {
 		out, err := exec.Command(python, "-c", `
 import sys

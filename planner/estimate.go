@@ -28,6 +28,7 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 		attention, total := branch(w, w.negativeText, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
+	w.spec.Sizes = withFactors(w)
 	e.StepReads, e.PromptReads = stream(w, b.options.Memory)
 	e.Memory = memory(w)
 	s := w.spec.Sizes
@@ -79,6 +80,59 @@ func memory(w *work) int64 {
 	}
 	step, _ := stepping(w)
 	return max(holding(s, s.Text), holding(s, s.Pictures), step, coding(w))
+}
+
+// withFactors returns the sizes of a render's model with the factors of LoRAs that lie beside its weights: over weights
+// of fewer bits, and where a timeline moves a LoRA's scale.
+func withFactors(w *work) eligen.Sizes {
+	s := w.spec.Sizes
+	if s.Transformer == 0 {
+		return s
+	}
+	var beside, text int64
+	for i, a := range w.spec.Adapters {
+		if t := w.spec.TraitsOf(i); a.Factors || w.scaled(i) {
+			beside, text = beside+t.Beside, text+t.BesideText
+		}
+	}
+	more := func(stream func(room int64) eligen.Streamed, n int64) func(room int64) eligen.Streamed {
+		if stream == nil || n == 0 {
+			return stream
+		}
+		return func(room int64) eligen.Streamed {
+			if room > 0 {
+				room = max(1, room-n)
+			}
+			x := stream(room)
+			x.Held += n
+			return x
+		}
+	}
+	s.Transformer, s.Stream = s.Transformer+beside, more(s.Stream, beside)
+	s.Text, s.StreamText = s.Text+text, more(s.StreamText, text)
+	return s
+}
+
+// scaled reports whether a timeline moves the scale of the spec's LoRA i. The spec has a render's adapters in their
+// order, if not all of them.
+func (w *work) scaled(i int) bool {
+	c := w.render.Clip
+	if c == nil {
+		return false
+	}
+	at := 0
+	for _, a := range w.render.Adapters {
+		if at >= len(w.spec.Adapters) || w.spec.Adapters[at].Kind != a.Kind {
+			continue
+		}
+		if at == i {
+			return a.Kind == "lora" && slices.ContainsFunc(c.Timeline.Tracks, func(t eligen.Track) bool {
+				return t.Target.Block == "adapter."+a.Kind+"."+a.Name
+			})
+		}
+		at++
+	}
+	return false
 }
 
 // stream has weights pass through block by block where a render would take more than there is, and

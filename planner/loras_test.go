@@ -80,3 +80,22 @@ func TestLoRAThatCannotMove(t *testing.T) {
 		}
 	}
 }
+
+// The factors of a LoRA whose scale moves are counted beside the weights; one that lies in them takes nothing.
+func TestFactorsTakeMemory(t *testing.T) {
+	scene := moving(eligen.Target{Block: "adapter.lora.moves", Attribute: "scale"}, 0, 1)
+	planned := func(of map[string]eligen.AdapterTraits) eligen.PlannedRender {
+		t.Helper()
+		plan, ds := planner.Build(t.Context(), scene, "test", traits(of), planner.Options{})
+		if err := ds.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return plan.Renders[0]
+	}
+	plain := planned(nil)
+	with := planned(map[string]eligen.AdapterTraits{
+		"moves": {Text: true, Beside: 5 << 20, BesideText: 3 << 20}, "still": {Beside: 1 << 20, BesideText: 1 << 20}})
+	if more, text := with.Transformer-plain.Transformer, with.Text-plain.Text; more != 5<<20 || text != 3<<20 || with.Memory <= plain.Memory {
+		t.Errorf("factors take %d and %d bytes, want %d and %d; in all %d, %d without", more, text, 5<<20, 3<<20, with.Memory, plain.Memory)
+	}
+}

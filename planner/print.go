@@ -52,7 +52,8 @@ const (
 
 // Print writes a plan for people: in a sentence what is to be made; each render with its
 // entities, what it asks of the machine, and its files; what is different from the last
-// run; then the stages and whether they have to run.
+// run; then the stages and whether they have to run. Of several scenes, it writes how many
+// stages and files each has.
 func Print(p *eligen.Plan, known Known, view View) string {
 	out := &printer{plan: p, known: known, view: view, asked: map[string]eligen.PlannedRender{}}
 	for _, r := range p.Renders {
@@ -60,6 +61,13 @@ func Print(p *eligen.Plan, known Known, view View) string {
 	}
 	out.b.WriteString(page.Title.Of(out.summary()) + "\n")
 	out.wrap("", "  ", page.Quiet.Of(fmt.Sprintf("%s on %s", p.Scene, p.Engine)))
+	if len(p.Scenes) > 0 {
+		out.scenes()
+		if view.Verbose {
+			out.stages()
+		}
+		return out.b.String()
+	}
 	for _, family := range families(renders(p), view.Verbose) {
 		if len(family) == 1 {
 			out.render(family[0])
@@ -104,6 +112,35 @@ func (p *printer) table(rows [][]string, left int, columns ...page.Column) {
 	if left > 0 {
 		p.b.WriteString(page.Quiet.Of(fmt.Sprintf("    … and %d more; --verbose shows all", left)) + "\n")
 	}
+}
+
+// scenes writes the scenes of a plan of several.
+func (p *printer) scenes() {
+	files := map[eligen.Ref]int{}
+	for _, o := range p.plan.Outputs {
+		files[o.Stage]++
+	}
+	var rows [][]string
+	for i, s := range p.plan.Scenes {
+		if i == most && !p.view.Verbose {
+			break
+		}
+		run, outputs := 0, 0
+		for _, ref := range s.Stages {
+			outputs += files[ref]
+			if !p.known.cached(p.plan.Stages[ref].Digest) {
+				run++
+			}
+		}
+		mark := " "
+		if run > 0 {
+			mark = page.Added.Of("+")
+		}
+		toMake := fmt.Sprintf("%d of %s to make", run, counted(len(s.Stages), "stage"))
+		rows = append(rows, []string{mark, s.Path, toMake, counted(outputs, "file")})
+	}
+	p.b.WriteByte('\n')
+	p.table(rows, len(p.plan.Scenes)-len(rows), sign, page.Column{Fit: page.CutLeft}, page.Column{}, page.Column{Right: true})
 }
 
 // summary writes the plan in a sentence: "1 picture to make, 3 stages in the store, about

@@ -14,6 +14,7 @@ type (
 		Renders []jsonRender `json:"renders"`
 		Stages  []jsonStage  `json:"stages"`
 		Outputs []jsonOutput `json:"outputs"`
+		Scenes  []jsonScene  `json:"scenes,omitempty"`  // of a plan of several
 		Changes []string     `json:"changes,omitempty"` // since the last run
 	}
 	jsonRender struct {
@@ -38,6 +39,10 @@ type (
 		Definition json.RawMessage `json:"definition"`        // the Op: all that its digest is of, but inputs and engine
 		Recipe     json.RawMessage `json:"recipe"`            // what definition was called; gone in 0.3
 	}
+	jsonScene struct {
+		Name  string `json:"name"` // what its addresses begin with, before a colon
+		Scene string `json:"scene"`
+	}
 	jsonOutput struct {
 		Render string `json:"render"`
 		Path   string `json:"path"`
@@ -47,7 +52,10 @@ type (
 
 // JSON writes a plan for programs: what Print shows and each stage's whole definition.
 func JSON(p *eligen.Plan, known Known) ([]byte, error) {
-	plan := jsonPlan{p.Scene, p.Engine, []jsonRender{}, []jsonStage{}, []jsonOutput{}, known.Changes}
+	plan := jsonPlan{p.Scene, p.Engine, []jsonRender{}, []jsonStage{}, []jsonOutput{}, nil, known.Changes}
+	for _, s := range p.Scenes {
+		plan.Scenes = append(plan.Scenes, jsonScene{s.Name, s.Path})
+	}
 	for _, r := range p.Renders {
 		plan.Renders = append(plan.Renders, jsonRender{r.Address, r.Sequence(), r.Image, r.Prompt, r.Entities, append([]int{}, r.Regions...),
 			r.Attention, r.Total, r.Memory})

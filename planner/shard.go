@@ -122,3 +122,14 @@ func (u units) share(index, count int) map[int]bool {
 	}
 	return mine
 }
+
+// Apart returns how many parts of a plan can be made apart: more shards would be empty.
+func Apart(p *eligen.Plan) int {
+	seen := map[int]bool{}
+	for _, unit := range unitsOf(p).of {
+		if unit >= 0 {
+			seen[unit] = true
+		}
+	}
+	return len(seen)
+}

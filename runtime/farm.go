@@ -108,7 +108,7 @@ func (w *walk) far(stages []eligen.Ref) bool {
 
 // task has the farm make stages in a row, and writes the files of the last one.
 func (w *walk) task(ctx context.Context, stages []eligen.Ref) {
-	stop := ctx.Err() != nil
+	stop := ctx.Err() != nil || w.halted()
 	for _, i := range stages {
 		for _, in := range w.plan.Stages[i].Inputs {
 			stop = stop || w.failed[in] && !slices.Contains(stages, in)

@@ -62,7 +62,7 @@ func (r *Runner) openOutputs(ctx context.Context, p *eligen.Plan) (*outputs, err
 	for dir := range folders {
 		o.files.Sweep(dir)
 	}
-	if err := diags.Err(); err != nil {
+	if err := diags.Err(); err != nil && !r.KeepGoing {
 		o.close()
 		return nil, err
 	}

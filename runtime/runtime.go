@@ -51,6 +51,12 @@ type Runner struct {
 	// Replace lists stages to make again though the store has them, along with all
 	// that is made from them.
 	Replace []eligen.Ref
+	// Halt has the first failure skip all that hasn't begun. Without it, a failure skips only what
+	// needs the failed stage.
+	Halt bool
+	// KeepGoing makes the rest where files can't be written: each is a failure of its stage. Without it, such
+	// files are refused before anything runs.
+	KeepGoing bool
 
 	pick func(ready []eligen.Ref) // tests reorder the stages that could run
 }
@@ -108,17 +114,34 @@ func (r *Runner) Apply(ctx context.Context, p *eligen.Plan) error {
 	return errors.Join(append(w.errs, ctx.Err())...)
 }
 
+// ends are the stages whose results are files, or where no file is written those that nothing is made from.
+func (w *walk) ends() map[eligen.Ref]bool {
+	out := map[eligen.Ref]bool{}
+	for _, o := range w.plan.Outputs {
+		out[o.Stage] = true
+	}
+	if len(out) > 0 {
+		return out
+	}
+	for i, s := range w.plan.Stages {
+		out[eligen.Ref(i)] = true
+		for _, in := range s.Inputs {
+			delete(out, in)
+		}
+	}
+	return out
+}
+
 // announce emits a Planned event for each stage.
 func (w *walk) announce() {
-	files := map[eligen.Ref]bool{}
-	for _, o := range w.plan.Outputs {
-		files[o.Stage] = true
-	}
+	files := w.ends()
 	for i, s := range w.plan.Stages {
 		e := eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind(), Work: s.Work}
 		made := s.Record
 		if files[eligen.Ref(i)] {
-			made = s.Op
+			if made == nil {
+				made = s.Op
+			}
 			for _, in := range s.Inputs {
 				e.Inputs = append(e.Inputs, w.plan.Stages[in].Name)
 			}

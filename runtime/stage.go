@@ -24,7 +24,7 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 		w.cached(ctx, i, *info)
 		return
 	}
-	skip := ctx.Err() != nil
+	skip := ctx.Err() != nil || w.halted()
 	for _, in := range s.Inputs {
 		skip = skip || w.failed[in]
 	}
@@ -57,6 +57,13 @@ func (w *walk) stage(ctx context.Context, i eligen.Ref) {
 	a := info.artifact()
 	w.emit(eligen.Event{Type: eligen.Done, Stage: s.Name, Kind: s.Op.Kind(), Artifact: &a})
 	w.write(ctx, i)
+}
+
+// halted reports whether a failure ends the run.
+func (w *walk) halted() bool {
+	w.state.Lock()
+	defer w.state.Unlock()
+	return w.Halt && len(w.errs) > 0
 }
 
 // unused emits that nothing needs a stage, with its result if there is one to look at.

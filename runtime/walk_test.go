@@ -138,6 +138,16 @@ func TestFailure(t *testing.T) {
 	if diff := cmp.Diff([]string{"bad", "panic"}, ran); diff != "" {
 		t.Error(diff)
 	}
+
+	// A run that halts skips what comes after, and says what is there already.
+	ran = nil
+	progress, err = apply(t, store, plan, func(r *runtime.Runner) { r.Halt = true })
+	if got, want := states(&progress), "a cached, bad failed, c skipped, d skipped, e cached, panic skipped"; got != want || len(ran) != 1 {
+		t.Errorf("%s, ran %v, want %s", got, ran, want)
+	}
+	if !errors.Is(err, boom) {
+		t.Errorf("Apply: %v", err)
+	}
 }
 
 // TestCancelled: a run that is over before it begins says so, and does nothing.

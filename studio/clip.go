@@ -198,3 +198,28 @@ func posed(r eligen.Region, canvas eligen.Size) Figure {
 	}
 	return f
 }
+
+// A Frame is a picture of a clip that has just been made.
+type Frame struct {
+	Render string `json:"render"`
+	Index  int    `json:"index"`
+	URL    string `json:"url"`
+	digest eligen.Digest
+}
+
+// framesOf returns the stages that make the frames of a plan's clips, by render: the inputs of what puts
+// them into one file.
+func framesOf(p *app.Plan) map[string][]eligen.Ref {
+	frames, out := map[string]int{}, map[string][]eligen.Ref{}
+	for _, r := range p.Scene.Renders {
+		if r.Clip != nil {
+			frames[r.Address] = r.Clip.Timeline.Frames
+		}
+	}
+	for _, o := range p.Outputs {
+		if in := p.Stages[o.Stage].Inputs; len(in) > 0 && len(in) == frames[o.Render] {
+			out[o.Render] = in
+		}
+	}
+	return out
+}

@@ -38,7 +38,7 @@ entity "ball" {
 }
 
 render "fall" {
-  prompt   = "a ball"
+  prompt   = "a meadow"
   timeline = timeline.fall
 
   output {
@@ -240,5 +240,75 @@ func TestForm(t *testing.T) {
 		.every(a => a.name == 'prompt' || document.querySelector('[id="form-render.harbor-' + a.name + '"]')))`)
 	if !all {
 		t.Error("an argument of a render has no field")
+	}
+}
+
+// middle returns the middle of an element on the page.
+func (x *tab) middle(selector string) (float64, float64) {
+	x.t.Helper()
+	b := eval[[]float64](x, "(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelector('"+selector+"').getBoundingClientRect())")
+	return b[0], b[1]
+}
+
+// pull moves an element to a point of the canvas.
+func (x *tab) pull(selector string, u, v float64) {
+	x.t.Helper()
+	x0, y0 := x.middle(selector)
+	x1, y1 := x.at(u, v)
+	x.do(chromedp.MouseEvent(chromedp.MousePressed, x0, y0, chromedp.ButtonLeft))
+	for i := 1; i <= 4; i++ {
+		k := float64(i) / 4
+		x.do(chromedp.MouseEvent(chromedp.MouseMoved, x0+(x1-x0)*k, y0+(y1-y0)*k, chromedp.ButtonLeft))
+	}
+	x.do(chromedp.MouseEvent(chromedp.MouseReleased, x1, y1, chromedp.ButtonLeft))
+}
+
+// TestPolygon: points of a polygon are moved, added between two others, and removed by a double click.
+func TestPolygon(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.click(`.ents li[data-entity="entity.house"]`)
+	x.pull(`[data-point="1"]`, 0.1875, 0.125)
+	x.saved(func(s string) bool { return strings.Contains(s, "[0.02, 0.40], [0.1875, 0.125], [0.32, 0.40]") })
+	x.until(`document.querySelector('.hcl').textContent.includes('0.1875')`)
+	x.pull(`[data-middle="3"]`, 0.1875, 0.75)
+	x.saved(func(s string) bool { return strings.Contains(s, "[0.32, 0.60], [0.1875, 0.75], [0.02, 0.60]]") })
+	x.until(`document.querySelectorAll('[data-point]').length == 6`)
+	x.shot("polygon")
+	x.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-point="4"]').dispatchEvent(
+		new MouseEvent('dblclick', {bubbles: true}))`))
+	x.saved(func(s string) bool { return strings.Contains(s, "[0.32, 0.60], [0.02, 0.60]]") })
+}
+
+// TestClip: the places of keys are dragged on the canvas, an ease by its handles; frames are shown as they are
+// made, and by the playhead.
+func TestClip(t *testing.T) {
+	x := open(t, "fall.hcl", fall).show(1440, 900)
+	x.click(`.ents li[data-entity="entity.ball"]`)
+	x.until("document.querySelector('.way') && document.querySelectorAll('[data-dot]').length == 3")
+	x.pull(`[data-dot="0,1"]`, 0.5, 0.5)
+	x.saved(func(s string) bool { return strings.Contains(s, `{ at = "50%", value = [0.50, 0.50] }`) })
+	x.until(`document.querySelector('select[aria-label^="Ease"]')?.value == 'linear'`)
+	x.do(chromedp.Evaluate[chromedp.Void](`(f => {
+		f.value = 'bezier(0.42, 0, 0.58, 1)';
+		f.dispatchEvent(new Event('change', {bubbles: true}));
+	})(document.querySelector('select[aria-label^="Ease"]'))`))
+	x.saved(func(s string) bool {
+		return strings.Contains(s, `value = [0.50, 0.50], ease = bezier(0.42, 0, 0.58, 1) }`)
+	})
+	x.until("document.querySelector('.curve circle')")
+	x.shot("ease")
+	x.grab(".curve circle", 12)
+	x.saved(func(s string) bool {
+		return regexp.MustCompile(`ease = bezier\(0\.(5|6)\d?, 0, 0.58, 1\)`).MatchString(s)
+	})
+	x.click("#run")
+	x.until("document.querySelectorAll('.strip-of img').length == 17")
+	x.made()
+	x.click(`.strip-of li:last-child button`)
+	x.until("document.querySelector('.stage > img')?.alt == 'Frame 16 of render.fall' && document.querySelector('.stage > img').complete")
+	x.shot("clip-made")
+	// What the picture shows is where the page draws it: the ball at the end, in its ellipse around 0.75, 0.75.
+	if in, out := x.colour(0.75, 0.75), x.colour(0.25, 0.25); in == out {
+		t.Errorf("the last frame has %s where the ball is, and where it was", in)
 	}
 }

@@ -15,17 +15,19 @@ import (
 
 // An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind    string   `json:"kind"`    // "change", "text", "words", "undo", "redo"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "undo", "redo"
 	Name    string   `json:"name"`    // for undo: "move entity.duck"
 	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
 	Text    string   `json:"text"`    // the whole text
 	Base    string   `json:"base"`    // version that Text was made of
 	Words   string   `json:"words"`   // what to change
+	Picture string   `json:"picture"` // digest of the one whose values are restored
 }
 
 // A Change is a change of one value or block.
 type Change struct {
-	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem".
+	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem"; of
+	// a polygon's points "addpoint", "removepoint".
 	Kind      string   `json:"kind"`
 	Block     string   `json:"block"`     // address
 	Attribute string   `json:"attribute"` // of the block
@@ -34,7 +36,7 @@ type Change struct {
 	Quote     bool     `json:"quote"`
 	Replace   bool     `json:"replace"` // what is worked out may be overwritten
 	Text      string   `json:"text"`    // the block or the object to add
-	Item      int      `json:"item"`    // of a list of objects
+	Item      int      `json:"item"`    // of a list of objects, or of points
 	Part      string   `json:"part"`    // of an item; without a value it is removed
 }
 
@@ -119,6 +121,8 @@ func (s *Server) change(e Edit) error {
 	switch e.Kind {
 	case "words":
 		return s.refine(e)
+	case "restore":
+		return s.restore(e)
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":
@@ -161,6 +165,13 @@ func (c Change) apply(text *edit.Text) ([]byte, error) {
 		return text.Remove(c.Block)
 	case "item":
 		return text.SetItem(c.Block, c.Attribute, c.Item, c.Part, value, c.Replace)
+	case "addpoint":
+		if len(c.Numbers) != 2 {
+			return nil, errors.New("a point has two numbers")
+		}
+		return text.AddPoint(c.Block, c.Attribute, c.Item, [2]string(c.Numbers))
+	case "removepoint":
+		return text.RemovePoint(c.Block, c.Attribute, c.Item)
 	case "additem":
 		return text.AddItem(c.Block, c.Attribute, c.Item, c.Text)
 	case "removeitem":
@@ -182,14 +193,15 @@ func (s *Server) refine(e Edit) error {
 // control starts and stops runs.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
-		Do string `json:"do"`
+		Do    string   `json:"do"`
+		Seeds []uint64 `json:"seeds"` // of "start": a picture of each in place of the scene's own
 	}
 	if !decode(w, r, &order, maxBody) {
 		return
 	}
 	switch order.Do {
 	case "start":
-		s.start()
+		s.start(order.Seeds)
 	case "stop":
 		s.stop()
 	default:

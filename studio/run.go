@@ -53,6 +53,7 @@ type runner struct {
 	sent     time.Time
 	runs     int                 // that were started
 	renders  map[string][]string // of the run's plan, by the stages whose steps have previews
+	frames   map[string][]Frame  // of its clips, by the stages that make their pictures
 	pictures map[string][]byte   // of the previews by their URL, PNG
 }
 
@@ -64,8 +65,9 @@ func (r *runner) snapshot() RunState {
 	return out
 }
 
-// start begins a run, or asks for one behind that which runs.
-func (s *Server) start() {
+// start begins a run, or asks for one behind that which runs. Several seeds make a picture of each, for the
+// store alone.
+func (s *Server) start(seeds []uint64) {
 	r := s.run
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,11 +76,11 @@ func (s *Server) start() {
 		go s.tell()
 		return
 	}
-	s.begin()
+	s.begin(seeds)
 }
 
 // begin starts a run. The runner is locked.
-func (s *Server) begin() {
+func (s *Server) begin(seeds []uint64) {
 	text := s.doc.view().text
 	ctx, cancel := context.WithCancel(context.Background())
 	s.run.cancel, s.run.progress, s.run.renders, s.run.pictures = cancel, eligen.Progress{}, nil, map[string][]byte{}
@@ -86,21 +88,23 @@ func (s *Server) begin() {
 	s.run.state = RunState{Running: true, Version: versionOf(text)}
 	s.working.Go(func() {
 		defer cancel()
-		s.make(ctx, text)
+		s.make(ctx, text, seeds)
 	})
 }
 
 // make plans a text and makes its pictures.
-func (s *Server) make(ctx context.Context, text []byte) {
+func (s *Server) make(ctx context.Context, text []byte, seeds []uint64) {
 	s.tell()
 	began := time.Now()
 	request := s.request
-	request.Input = s.input(text)
+	request.Input, request.Seeds = s.input(text), seeds
 	p, warnings, err := s.app.Plan(ctx, request)
 	if err == nil {
 		s.know(p)
 		s.run.expect(p)
-		_, err = s.app.Apply(ctx, p, app.Run{Warnings: warnings, Events: s.event, Previews: s.preview})
+		_, err = s.app.Apply(ctx, p, app.Run{
+			Warnings: warnings, Events: s.event, Previews: s.preview, Unwritten: len(seeds) > 0,
+		})
 	}
 	r := s.run
 	r.mu.Lock()
@@ -113,7 +117,7 @@ func (s *Server) make(ctx context.Context, text []byte) {
 	s.tell()
 	s.plan()
 	if again {
-		s.start()
+		s.start(nil)
 	}
 }
 
@@ -156,11 +160,19 @@ func (s *Server) event(e eligen.Event) {
 	r.mu.Lock()
 	r.progress.Add(e)
 	r.advance(e)
+	var frames []Frame
+	if e.Type == eligen.Done {
+		frames = r.frames[e.Stage]
+	}
 	late := time.Since(r.sent) > pace
 	if late {
 		r.sent = time.Now()
 	}
 	r.mu.Unlock()
+	for _, f := range frames {
+		s.show(f.digest)
+		s.hub.send("frame", f)
+	}
 	if late {
 		s.tell()
 	}
@@ -189,9 +201,16 @@ func (r *runner) expect(p *app.Plan) {
 			}
 		}
 	}
+	frames := map[string][]Frame{}
+	for render, list := range framesOf(p) {
+		for n, at := range list {
+			stage := p.Stages[at]
+			frames[stage.Name] = append(frames[stage.Name], Frame{render, n, resultURL(stage.Digest), stage.Digest})
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.renders = renders
+	r.renders, r.frames = renders, frames
 }
 
 // preview takes the picture of a step. Those of the render's stage before go, and of many renders the oldest.
@@ -273,6 +292,7 @@ type PlanState struct {
 	Changes  []string            `json:"changes"`
 	Values   []app.Values        `json:"values"`
 	Pictures map[string]Picture  `json:"pictures"` // by render
+	Frames   map[string][]string `json:"frames"`   // of clips, by render: addresses of those that are made
 }
 
 // A StageState is a stage of a plan.
@@ -328,7 +348,7 @@ func (s *Server) planned() *PlanState {
 // outlook plans the document's text.
 func (s *Server) outlook(ctx context.Context) *PlanState {
 	text := s.doc.view().text
-	out := &PlanState{Version: versionOf(text), Pictures: s.pictures()}
+	out := &PlanState{Version: versionOf(text), Pictures: s.pictures(), Frames: map[string][]string{}}
 	request := s.request
 	request.Input = s.input(text)
 	p, warnings, err := s.app.Plan(ctx, request)
@@ -358,6 +378,16 @@ func (s *Server) forecast(ctx context.Context, p *app.Plan, out *PlanState) erro
 		if out.Seconds += state.Seconds; len(out.Stages) < mostStages {
 			out.Stages = append(out.Stages, state)
 		}
+	}
+	for render, list := range framesOf(p) {
+		urls := make([]string, len(list))
+		for n, at := range list {
+			if d := p.Stages[at].Digest; known.Cached(d) {
+				s.show(d)
+				urls[n] = resultURL(d)
+			}
+		}
+		out.Frames[render] = urls
 	}
 	for _, r := range p.Renders {
 		out.Memory = max(out.Memory, r.Memory)

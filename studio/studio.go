@@ -56,6 +56,7 @@ type Server struct {
 	latest   *PlanState
 	planning int // counts calls of plan
 	shown    map[eligen.Digest]bool
+	past     map[eligen.Digest]app.RunPicture // that the history has listed
 }
 
 // New opens a scene. The caller closes the Server.
@@ -69,7 +70,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{app: o.App, request: o.Request, token: o.Token, doc: doc, hub: newHub(), run: &runner{}, shown: map[eligen.Digest]bool{}}
+	s := &Server{app: o.App, request: o.Request, token: o.Token, doc: doc, hub: newHub(), run: &runner{}, shown: map[eligen.Digest]bool{},
+		past: map[eligen.Digest]app.RunPicture{},
+	}
 	if s.token == "" {
 		s.token = newToken()
 	}
@@ -134,6 +137,9 @@ func (s *Server) Handler(addr string) http.Handler {
 	mux.HandleFunc("GET /api/preview/{run}/{stage}/{n}", s.stepPicture)
 	mux.HandleFunc("GET /api/schema", s.schema)
 	mux.HandleFunc("GET /api/poses", s.poses)
+	mux.HandleFunc("GET /api/runs", s.history)
+	mux.HandleFunc("GET /api/compare", s.compare)
+	mux.HandleFunc("GET /api/difference", s.difference)
 	mux.HandleFunc("POST /api/edit", s.edit)
 	mux.HandleFunc("POST /api/drop", s.drop)
 	mux.HandleFunc("POST /api/run", s.control)

@@ -56,6 +56,13 @@ func (x *tab) drag(u0, v0, u1, v1 float64, drop bool) {
 	}
 }
 
+// colour returns a pixel of the picture that the canvas shows.
+func (x *tab) colour(u, v float64) string {
+	return eval[string](x, "((u, v) => { const i = document.querySelector('.stage > img'), c = document.createElement('canvas');"+
+		"c.width = i.naturalWidth; c.height = i.naturalHeight; const g = c.getContext('2d'); g.drawImage(i, 0, 0);"+
+		"return [...g.getImageData(u * c.width, v * c.height, 1, 1).data].join() })("+number(u)+", "+number(v)+")")
+}
+
 // TestTour: a region is dragged, and one line of the file changes; a run puts the entity into its box;
 // undo leaves the file as it was, to the byte.
 func TestTour(t *testing.T) {
@@ -83,12 +90,7 @@ func TestTour(t *testing.T) {
 	x.until("document.querySelector('.stage > img')?.complete && document.querySelector('.plan b')?.textContent.startsWith('Nothing to do')")
 	x.shot("tour-run")
 	// The engine paint fills a region with its colour: the duck's box differs from what lies around it.
-	colour := func(u, v float64) string {
-		return eval[string](x, "((u, v) => { const i = document.querySelector('.stage > img'), c = document.createElement('canvas');"+
-			"c.width = i.naturalWidth; c.height = i.naturalHeight; const g = c.getContext('2d'); g.drawImage(i, 0, 0);"+
-			"return [...g.getImageData(u * c.width, v * c.height, 1, 1).data].join() })("+number(u)+", "+number(v)+")")
-	}
-	if in, out, before := colour(0.61, 0.86), colour(0.9, 0.9), colour(0.9, 0.67); in == out || out != before {
+	if in, out, before := x.colour(0.61, 0.86), x.colour(0.9, 0.9), x.colour(0.9, 0.67); in == out || out != before {
 		t.Errorf("the duck's box is %s, next to it %s, where it was %s", in, out, before)
 	}
 	x.do(chromedp.Click(chromedp.CSS(`button[aria-label^="Undo"]`)))

@@ -66,7 +66,7 @@ func (s *screen) moves() bool {
 }
 
 // several reports whether there are other renders.
-func (s *screen) several() bool { return len(s.views) > 1 }
+func (s *screen) several() bool { return len(s.views.list) > 1 }
 
 // regions reports whether the render has entities.
 func (s *screen) regions() bool {
@@ -144,7 +144,7 @@ func (s *screen) choose(by int) {
 // turn goes to another render.
 func (s *screen) turn(by int) {
 	s.follow, s.playing = false, false
-	n := len(s.views)
+	n := len(s.views.list)
 	if n == 0 {
 		return
 	}
@@ -158,7 +158,7 @@ func (s *screen) turn(by int) {
 
 // clip keeps the selection within range.
 func (s *screen) clip() {
-	s.render = min(max(0, len(s.views)-1), max(0, s.render))
+	s.render = min(max(0, len(s.views.list)-1), max(0, s.render))
 	t := s.current()
 	if t == nil {
 		s.frame, s.entity = 0, 0

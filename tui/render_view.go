@@ -85,22 +85,23 @@ func (v *renderView) move(frame int) (entities []eligen.Entity) {
 	return entities
 }
 
-// renderViews are the renders of a run or a scene.
-type renderViews []*renderView
+// renderViews are the renders of a run or a scene: there may be tens of thousands.
+type renderViews struct {
+	list []*renderView
+	at   map[string]int // in the list, by address
+}
 
 // add adds a layout, or replaces the one of its render or frame.
 func (vs *renderViews) add(l Layout) {
 	render, frame, isFrame := frameOf(l.Render)
 	l.Render = render
-	for _, v := range *vs {
-		if v.Render == render {
-			if isFrame {
-				v.frames[frame] = l.Entities
-			} else {
-				v.Layout, v.moved = l, map[int][]eligen.Entity{}
-			}
-			return
+	if i, ok := vs.at[render]; ok {
+		if v := vs.list[i]; isFrame {
+			v.frames[frame] = l.Entities
+		} else {
+			v.Layout, v.moved = l, map[int][]eligen.Entity{}
 		}
+		return
 	}
 	v := &renderView{
 		Layout: l, frames: map[int][]eligen.Entity{}, moved: map[int][]eligen.Entity{}, locality: map[string]float64{},
@@ -108,15 +109,29 @@ func (vs *renderViews) add(l Layout) {
 	if isFrame {
 		v.frames[frame] = l.Entities
 	}
-	*vs = append(*vs, v)
+	if vs.at == nil {
+		vs.at = map[string]int{}
+	}
+	vs.at[render] = len(vs.list)
+	vs.list = append(vs.list, v)
+}
+
+// within returns a render's address as its stage has it: in a run of several scenes, it begins with the
+// scene's name.
+func within(stage, render string) string {
+	if i := strings.Index(stage, ":"+render+"."); i > 0 {
+		return stage[:i+1] + render
+	}
+	return render
 }
 
 // find returns the render and the frame that a stage belongs to, and the rest of its
 // address: "decode" for "render.clip.frame[3].decode".
-func (vs renderViews) find(stage string) (v *renderView, frame int, what string) {
-	for _, other := range vs {
-		if rest, ok := strings.CutPrefix(stage, other.Render+"."); ok && (v == nil || len(other.Render) > len(v.Render)) {
-			v, what = other, rest
+func (vs *renderViews) find(stage string) (v *renderView, frame int, what string) {
+	for end := strings.LastIndexByte(stage, '.'); end > 0; end = strings.LastIndexByte(stage[:end], '.') {
+		if i, ok := vs.at[stage[:end]]; ok {
+			v, what = vs.list[i], stage[end+1:]
+			break
 		}
 	}
 	if head, tail, ok := strings.Cut(what, "]."); ok {

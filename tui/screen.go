@@ -180,6 +180,7 @@ func (s *screen) event(e eligen.Event) {
 	switch e.Type {
 	case eligen.Planned:
 		if l, ok := s.layout(e.Kind, e.Definition); ok {
+			l.Render = within(e.Stage, l.Render)
 			s.views.add(l)
 			s.version++
 		}
@@ -247,11 +248,7 @@ func (s *screen) locate(e eligen.Event) {
 	s.artifacts[at], s.ranks[at] = *e.Artifact, rank
 	s.stale[at] = true // one that is shown stays until this one is read
 	if s.follow {
-		for i := range s.views {
-			if s.views[i] == t {
-				s.render, s.frame = i, frame
-			}
-		}
+		s.render, s.frame = s.views.at[t.Render], frame
 	}
 }
 
@@ -314,12 +311,12 @@ func (s *screen) show(now Shown) {
 	if t := s.current(); t != nil {
 		render = t.Render
 	}
-	s.views = nil
+	s.views = renderViews{}
 	s.version++
 	for _, l := range now.Layouts {
 		s.views.add(l)
 	}
-	for i, t := range s.views {
+	for i, t := range s.views.list {
 		if t.Render == render {
 			s.render = i
 		}
@@ -356,10 +353,10 @@ func counted(n int, what string) string {
 
 // current returns the render on the screen, nil if there is none.
 func (s *screen) current() *renderView {
-	if s.render >= len(s.views) {
+	if s.render >= len(s.views.list) {
 		return nil
 	}
-	return s.views[s.render]
+	return s.views.list[s.render]
 }
 
 // beat waits for the next frame to play.
@@ -633,7 +630,7 @@ func (s *screen) String() string {
 func (s *screen) lines() []string {
 	p := s.panes()
 	t := s.current()
-	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.views), state: s.state,
+	head := headLine{scene: s.progress.Scene, engine: s.progress.Engine, number: s.render, of: len(s.views.list), state: s.state,
 		colour: s.stateColour, look: s.look}
 	if t != nil {
 		head.render = t.Render

@@ -21,18 +21,27 @@ type applyOptions struct {
 	force       bool
 	open        bool
 	watch       bool
+	keepGoing   bool
+	report      string
 	parallelism int
 	priority    int
 	sign        string
 	signer      app.Signer
 }
 
-func newApply() *cobra.Command {
-	var o applyOptions
+func newApply() *cobra.Command { return applyCommand(&applyOptions{}) }
+
+// applyCommand returns the command whose flags are options.
+func applyCommand(o *applyOptions) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "apply SCENE",
-		Short: "Render a scene",
+		Use:   "apply {SCENE|FOLDER}…",
+		Short: "Render a scene, or many",
 		Long: `Render a scene. Cached results are reused; an interrupted run resumes.
+
+Several scenes, those of a folder (every *.hcl file below it with a render block) or of a pattern ('shots/*.hcl')
+are one run: they share what is alike, and --shard and --queue divide them all. A mistake in one, or a stage that
+fails, ends the run, unless you pass --keep-going. A report ends it: what was made of each, why some failed, and on
+which machines. --report writes it as JSON.
 
 With --watch, eligen renders again whenever you save the scene, until ctrl+c: first a draft with a quarter of
 the steps, in the picture's place, then all steps. A newer save stops the render of an older one.
@@ -48,6 +57,8 @@ write stays, unless you pass --force. The store's folder "runs" keeps the events
 eligen apply scenes/rain.hcl --seed 7 --backend xla:cpu
 eligen apply scenes/rain.hcl --seed 1..4 --out tries
 eligen apply scenes/dressed.hcl --var colour=orange
+# a dataset of scenes
+eligen apply scenes --engine paint --keep-going --report report.json
 # with the weights that the scene names, downloaded where they are missing
 eligen apply scenes/rain.hcl --pull
 # with signed copies, of which C2PA's tool is one way
@@ -58,7 +69,7 @@ eligen apply scenes/drive.hcl --queue nats://render1
 eligen apply --watch scenes/rain.hcl
 # the layout in flat colours, at once
 eligen apply scenes/seven.hcl --engine paint`,
-		Args:              exactly(1),
+		Args:              some,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),
 	}
@@ -70,35 +81,40 @@ eligen apply scenes/seven.hcl --engine paint`,
 	c.Flags().BoolVar(&o.open, "open", false, "open the pictures in the system's viewer")
 	c.Flags().BoolVar(&o.watch, "watch", false, "render again whenever the scene is saved: first a draft, then all steps")
 	c.Flags().StringVar(&o.sign, "sign", "", "write a signed copy of each file, NAME.signed.EXT, by this `COMMAND` with {in} and {out}")
+	c.Flags().BoolVar(&o.keepGoing, "keep-going", false,
+		"make all that can be made, though scenes have mistakes, stages fail or files can't be written")
+	c.Flags().StringVar(&o.report, "report", "", "write what was made, and what failed, to `FILE` as JSON")
 	queueFlags(c.Flags())
 	c.Flags().IntVar(&o.priority, "priority", 0, "go before runs of a lower priority, `N`, in the queue")
-	c.MarkFlagsMutuallyExclusive("queue", "shard")
-	c.MarkFlagsMutuallyExclusive("queue", "cache-read-only")
-	c.MarkFlagsMutuallyExclusive("watch", "open")
-	c.MarkFlagsMutuallyExclusive("watch", "sign")
-	c.MarkFlagsMutuallyExclusive("watch", "replace")
+	for _, pair := range [][2]string{{"queue", "shard"}, {"queue", "cache-read-only"}, {"watch", "open"}, {"watch", "sign"},
+		{"watch", "replace"}, {"watch", "report"}} {
+		c.MarkFlagsMutuallyExclusive(pair[0], pair[1])
+	}
 	return c
 }
 
 func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
-	r, err := o.request(c, args[0])
+	r, err := o.request(c, args)
 	if err != nil {
 		return err
 	}
-	if err := o.fetch(c, a, r); err != nil {
+	if err := o.fetchAll(c, a, r); err != nil {
 		return err
 	}
 	if o.watch {
-		return o.follow(c, a, r)
+		return o.follow(c, a, r.PlanRequest)
 	}
 	show, done, err := o.screen(c, a)
 	if err != nil {
 		return err
 	}
-	p, warnings, err := a.Plan(c.Context(), r)
+	p, warnings, err := a.PlanScenes(c.Context(), r)
 	if err != nil {
 		warned(c, warnings)
 		return err
+	}
+	for _, left := range p.Left {
+		diagnose(c.ErrOrStderr(), left.Problems)
 	}
 	begun := false
 	run := o.applied(eligen.Tee(show, func(eligen.Event) { begun = true }))
@@ -114,27 +130,51 @@ func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
 }
 
 // request returns what the flags ask for.
-func (o *applyOptions) request(c *cobra.Command, path string) (app.PlanRequest, error) {
+func (o *applyOptions) request(c *cobra.Command, args []string) (app.ScenesRequest, error) {
 	if o.parallelism < 1 && c.Flags().Changed("parallelism") {
-		return app.PlanRequest{}, usageError{fmt.Errorf("--parallelism %d: pass 1 or more, or leave it out for the default", o.parallelism)}
+		return app.ScenesRequest{}, usageError{fmt.Errorf("--parallelism %d: pass 1 or more, or leave it out for the default", o.parallelism)}
 	}
 	if c.Flags().Changed("sign") {
 		var err error
 		if o.signer, err = app.ParseSigner(o.sign); err != nil {
-			return app.PlanRequest{}, usageError{fmt.Errorf("--sign: %w", err)}
+			return app.ScenesRequest{}, usageError{fmt.Errorf("--sign: %w", err)}
 		}
 	}
-	return o.makeOptions.request(c, path)
+	r, err := o.scenes(c, args)
+	r.KeepGoing = o.keepGoing
+	for name, set := range map[string]bool{"watch": o.watch, "open": o.open} {
+		if err == nil && set && len(r.Paths) > 0 {
+			err = usageError{fmt.Errorf("--%s is for one scene, and there are several", name)}
+		}
+	}
+	return r, err
+}
+
+// fetchAll downloads the weights that scenes use, where a flag says so.
+func (o *applyOptions) fetchAll(c *cobra.Command, a *app.App, r app.ScenesRequest) error {
+	if len(r.Paths) == 0 {
+		return o.fetch(c, a, r.PlanRequest)
+	}
+	for _, path := range r.Paths {
+		one := r.PlanRequest
+		one.Path = path
+		if err := o.fetch(c, a, one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applied returns how plans are applied.
 func (o *applyOptions) applied(events eligen.Sink) app.Run {
-	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism, Priority: o.priority}
+	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism, Priority: o.priority, KeepGoing: o.keepGoing,
+		Report: true}
 }
 
 // finish hands over what a run has made, and prints its checks.
 func (o *applyOptions) finish(c *cobra.Command, a *app.App, p *app.Plan, made *app.Result, err error) error {
 	o.hand(c, a, p, made)
+	err = errors.Join(err, o.writeReport(c, p, made.Report))
 	if err == nil {
 		err = o.signed(c, made)
 	}

@@ -26,7 +26,8 @@ func newLayoutExport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Write a layout in another program's form",
-		Long: `Write a layout in another program's form: a scene's, or one that import reads.
+		Long: `Write a layout in another program's form: a scene's, or one that import reads. Its commands below write a scene's
+rendering as a job for a scheduler.
 
 Forms: ` + strings.Join(layouts.Targets(), ", ") + `. comfyui is a graph of core nodes in the form of ComfyUI's API,
 comfyui-couple one with a node of attention couple; diffusers and diffsynth are scripts in Python. What a form can't
@@ -45,6 +46,7 @@ eligen export scenes/rain.hcl --to comfyui --out rain.json`,
 	f.StringVar(&o.to, "to", "", "the `FORM` to write")
 	f.StringVar(&o.out, "out", "", "write to this `FILE`; of several renders, each adds its name")
 	f.BoolVar(&o.force, "force", false, "replace existing files")
+	c.AddCommand(newExportSlurm(), newExportKubernetes(), newExportOpenJD())
 	return c
 }
 

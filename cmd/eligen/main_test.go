@@ -90,8 +90,8 @@ func TestCommands(t *testing.T) {
 }
 
 // condition knows [cgo], a build that can load XLA plugins; [xla], the variable
-// ELIGEN_XLA_CPU naming one; and [sprites], ELIGEN_ASSETS naming the unpacked
-// pictures that datasets are made of.
+// ELIGEN_XLA_CPU naming one; [sprites], ELIGEN_ASSETS naming the unpacked pictures that
+// datasets are made of; [slurm], and [python:MODULE], ELIGEN_PYTHON having it.
 func condition(name string) (bool, error) {
 	switch name {
 	case "cgo":
@@ -100,6 +100,11 @@ func condition(name string) (bool, error) {
 		return cgoBuild && os.Getenv("ELIGEN_XLA_CPU") != "", nil
 	case "sprites":
 		return os.Getenv("ELIGEN_ASSETS") != "", nil
+	case "slurm":
+		return hasSlurm(), nil
+	}
+	if module, ok := strings.CutPrefix(name, "python:"); ok {
+		return hasModule(module), nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
 }

@@ -22,10 +22,12 @@ type planCommand struct {
 func newPlan() *cobra.Command {
 	var o planCommand
 	c := &cobra.Command{
-		Use:   "plan SCENE",
+		Use:   "plan {SCENE|FOLDER}…",
 		Short: "Show what apply would do",
 		Example: `eligen plan scenes/rain.hcl
 eligen plan scenes/drive.hcl --verbose
+# every scene in a folder, as one plan
+eligen plan scenes --engine paint
 # what it would take on a graphics card that isn't here
 eligen plan scenes/rain.hcl --card "rtx 4090"
 # every stage's whole definition
@@ -33,6 +35,8 @@ eligen plan scenes/rain.hcl --json | jq '.stages[].definition'`,
 		Long: `Show what apply would do: for each render, its entities and how many image tokens each covers by EliGen's
 NEAREST rule, the operations of a step and the peak memory; then the stages, with those that are cached, and the
 files to be written.
+
+Of several scenes, or those of a folder, it shows how much of each is to be made.
 
 Renders and stages that differ only in a key or a frame number share a line. --verbose lists each.
 
@@ -43,7 +47,7 @@ plan finds weights and reads their headers. It runs no model.
 
 --card plans for a graphics card that isn't here: what is held in its memory, what passes through it, and what
 doesn't fit. Such a plan isn't for applying, and counts its pictures as still to be made.`,
-		Args:              exactly(1),
+		Args:              some,
 		ValidArgsFunction: complete("hcl"),
 		RunE:              withApp(o.run),
 	}
@@ -56,12 +60,12 @@ doesn't fit. Such a plan isn't for applying, and counts its pictures as still to
 }
 
 func (o *planCommand) run(c *cobra.Command, a *app.App, args []string) error {
-	r, err := o.request(c, args[0])
+	r, err := o.scenes(c, args)
 	if err != nil {
 		return err
 	}
 	r.Card = o.card
-	p, warnings, err := a.Plan(c.Context(), r)
+	p, warnings, err := a.PlanScenes(c.Context(), r)
 	warned(c, warnings)
 	if len(warnings) > 0 && page.Terminal(c.OutOrStdout()) != nil {
 		fmt.Fprintln(c.ErrOrStderr())

@@ -122,9 +122,10 @@ eligen backend install xla:cpu`,
 		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),
 		helpTopic("exit-codes", "Meaning of the exit codes", helpExitCodes),
 	)
-	drawn := newStudio()
-	drawn.GroupID = "scene"
-	root.AddCommand(drawn)
+	for _, frontEnd := range []*cobra.Command{newStudio(), newMCP()} {
+		frontEnd.GroupID = "scene"
+		root.AddCommand(frontEnd)
+	}
 	root.SetHelpCommandGroupID("topic")
 	root.SetCompletionCommandGroupID("topic")
 	root.InitDefaultCompletionCmd()

@@ -161,6 +161,19 @@ func (o *makeOptions) request(c *cobra.Command, path string) (app.PlanRequest, e
 	return r, err
 }
 
+// scenes returns what the flags ask for of one scene or several.
+func (o *makeOptions) scenes(c *cobra.Command, args []string) (r app.ScenesRequest, err error) {
+	paths, several, err := app.Scenes(args)
+	if err != nil {
+		return r, err
+	}
+	if several {
+		r.Paths = paths
+	}
+	r.PlanRequest, err = o.request(c, paths[0])
+	return r, err
+}
+
 // flagged returns err with the name of the flag in place of a request's field.
 func flagged(err error) error {
 	var input *app.InputError

@@ -75,3 +75,40 @@ func TestItems(t *testing.T) {
 		}
 	}
 }
+
+// TestPoints: a point of a polygon comes and goes, and the others stay as they are written.
+func TestPoints(t *testing.T) {
+	const src = "entity \"house\" {\n  region = px(polygon([[1, 2], [3.0, 4], # the roof\n    [-5, 6], [7, 8]]))\n}\n"
+	for name, c := range map[string]struct {
+		do   func(*edit.Text) ([]byte, error)
+		want string
+	}{
+		"in the middle": {func(x *edit.Text) ([]byte, error) {
+			return x.AddPoint("entity.house", "region", 0, [2]string{"2", "-3"})
+		},
+			"-   region = px(polygon([[1, 2], [3.0, 4], # the roof\n+   region = px(polygon([[1, 2], [2, -3], [3.0, 4], # the roof\n"},
+		"at the end": {func(x *edit.Text) ([]byte, error) {
+			return x.AddPoint("entity.house", "region", 3, [2]string{"9", "9"})
+		},
+			"-     [-5, 6], [7, 8]]))\n+     [-5, 6], [7, 8], [9, 9]]))\n"},
+		"the first goes": {func(x *edit.Text) ([]byte, error) { return x.RemovePoint("entity.house", "region", 0) },
+			"-   region = px(polygon([[1, 2], [3.0, 4], # the roof\n+   region = px(polygon([[3.0, 4], # the roof\n"},
+		"the last goes": {func(x *edit.Text) ([]byte, error) { return x.RemovePoint("entity.house", "region", 3) },
+			"-     [-5, 6], [7, 8]]))\n+     [-5, 6]]))\n"},
+	} {
+		out, err := c.do(parsed(t, src))
+		if got := lineDiff(src, string(out)); err != nil || got != c.want {
+			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, c.want)
+		}
+	}
+	three, err := parsed(t, src).RemovePoint("entity.house", "region", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := parsed(t, string(three)).RemovePoint("entity.house", "region", 1); err == nil {
+		t.Errorf("a polygon of two points: %s", out)
+	}
+	if _, err := parsed(t, src).AddPoint("entity.house", "region", 0, [2]string{"1], [2", "3"}); err == nil {
+		t.Error("HCL in a number is taken")
+	}
+}

@@ -655,6 +655,9 @@ render "picnic" {
 	{Code: "E0617", Summary: "Repository has moved", Text: `The lock file next to the scene pins a revision of a repository, and the ` +
 		`repository's branch is at another one by now. The scene keeps the pinned one, so that its pictures stay what they are. ` +
 		`"eligen apply SCENE --pull=newest" takes the newer one and pins it.`},
+	{Code: "E0618", Summary: "Weights outside the folder", Text: `Where scenes come from others, as over "eligen mcp", they may name ` +
+		`weights below one folder, and those of repositories and of ComfyUI, which lie where their programs put them. Move the file below the ` +
+		`folder, or start eligen in the folder that has it.`},
 }
 
 // E07: timelines.

@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"math"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -17,3 +19,18 @@ func collectOften() {
 }
 
 const defaultGOGC = 100
+
+// Within has Go's collector keep the process to what it holds now and n bytes more, until what it returns
+// is called: between two collections, threads that others hold up let more garbage gather than collectAt.
+// A limit that somebody chose (GOMEMLIMIT) stays.
+func Within(n int64) (done func()) {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return func() {}
+	}
+	runtime.GC()
+	runtime.GC() // the second drops the buffers that pools kept over the first
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetMemoryLimit(int64(m.HeapInuse+m.Sys-m.HeapSys) + n)
+	return func() { debug.SetMemoryLimit(math.MaxInt64) }
+}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/gomlx/compute/dtypes"
 
-	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/text"
@@ -14,15 +13,9 @@ import (
 
 // T5 layer by layer gives the states of T5 in one graph, and with layers that pass through memory, too.
 func TestLayers(t *testing.T) {
-	be, _, err := backend.Open("go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer be.Finalize()
-	r := exec.NewRunner(be)
-	defer r.Finalize()
+	r := modeltest.GoRunner(t)
 	c := text.T5Config{Dim: 8, FF: 12, HeadDim: 4, Heads: 2, Layers: 3, Vocab: 10}
-	e := Text{T5: c, Runner: r, T5Store: exec.NewStore(be, modeltest.RandomCheckpoint(t, weights.List(c.Weights())), dtypes.Float32)}
+	e := Text{T5: c, Runner: r, T5Store: exec.NewStore(r.Backend, modeltest.RandomCheckpoint(t, weights.List(c.Weights())), dtypes.Float32)}
 	ids := []int32{3, 1, 4, 1, 5}
 	want, err := e.States(ids)
 	if err != nil {

@@ -41,7 +41,7 @@ func loraFile(t *testing.T, format string, seed uint64, rank int, which func(mod
 		factors = append(factors, f)
 	}
 	path := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d.safetensors", format, seed))
-	modeltest.WriteFile(t, path, func(b *bytes.Buffer) error { return lora.Write(b, format, nil, factors...) })
+	modeltest.WriteLoRA(t, path, format, factors...)
 	return path
 }
 
@@ -216,6 +216,26 @@ func TestLoRAInEightBits(t *testing.T) {
 	}
 	if diff := modeltest.Differ(got[0].Data, got[1].Data); diff != 0 {
 		t.Errorf("latents differ by %g", diff)
+	}
+}
+
+// A LoRA's factors take what they have in the file where they lie beside the weights, in the dtype of those.
+func TestFactorsAreCounted(t *testing.T) {
+	path := loraFile(t, lora.Kohya, 23, 2, every)
+	c := modeltest.Open(t, path)
+	want := int64(0)
+	for _, info := range c.Tensors() {
+		if len(info.Shape) == 2 {
+			want += 4 * int64(weights.Elements(info.Shape))
+		}
+	}
+	e := newEngine(t, "go", Options{Embedded: tinyFolder(t)})
+	spec, err := e.Spec(eligen.Model{Family: "nano"}, []eligen.Adapter{{Kind: "lora", Name: "a", Path: path, Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := spec.Traits[0].Beside; got != want || want == 0 {
+		t.Errorf("factors take %d bytes, want %d", got, want)
 	}
 }
 

@@ -323,7 +323,7 @@ func (h host) Lean(s *exec.Store) bool { return s.Whole() > h.keepBytes() }
 func (h host) Unpacks(s *exec.Store) bool { return h.info.CUDA() || !h.Lean(s) }
 
 // Room returns how many bytes a prompt's encoder may hold.
-func (h host) Room(scores int64) int64 { return h.room(costOf(h.info).prompts(scores)) }
+func (h host) Room(w family.TextWork) int64 { return h.room(costOf(h.info).prompts(w)) }
 
 // part finds what Spec has resolved.
 func part[P any](e *Engine, parts map[eligen.Digest]P, d eligen.Digest) (P, error) {
@@ -398,6 +398,8 @@ func (e *Engine) EncodeImage(ctx context.Context, autoencoder eligen.Digest, img
 		if err != nil {
 			return err
 		}
+		_, work := e.coding(p.Shape(), img.Bounds().Dx(), img.Bounds().Dy(), tiles)
+		defer e.within(s, work)()
 		if out, err = p.Encode(ctx, e.runner, s, encode.Pixels(img), tiles); err != nil {
 			return err
 		}
@@ -432,6 +434,11 @@ func (e *Engine) Decode(ctx context.Context, autoencoder eligen.Digest, latents 
 		s, err := e.store("vae "+string(autoencoder), given(p.Weights()), dtypes.Float32)
 		if err != nil {
 			return err
+		}
+		if n := len(latents.Shape); n > 1 {
+			f := p.Shape().Factor
+			work, _ := e.coding(p.Shape(), f*latents.Shape[n-1], f*latents.Shape[n-2], tiles)
+			defer e.within(s, work)()
 		}
 		t, err := p.Decode(ctx, e.runner, s, latents, tiles)
 		if err != nil {
@@ -468,6 +475,11 @@ func (e *Engine) Denoise(ctx context.Context, d eligen.Denoise) (out tensor.Tens
 	}
 	err = e.run(ctx, func() error {
 		w.Precompile, w.Room = e.decoding(d), e.roomOfSteps(d, p)
+		s, err := w.Store()
+		if err != nil {
+			return err
+		}
+		defer e.within(s, e.steps(d, p))()
 		positive, negative, err := p.Begin(ctx, host{e}, w)
 		if err != nil {
 			return err

@@ -104,8 +104,7 @@ func tinyFolder(t testing.TB) string {
 		}
 		factors = append(factors, f)
 	}
-	modeltest.WriteFile(t, filepath.Join(dir, nano.EliGenFile),
-		func(b *bytes.Buffer) error { return lora.Write(b, lora.Native, nil, factors...) })
+	modeltest.WriteLoRA(t, filepath.Join(dir, nano.EliGenFile), lora.Native, factors...)
 
 	pieces := []any{[]any{"<pad>", 0}, []any{"</s>", 0}, []any{"<unk>", 0}, []any{"▁", -2.0}}
 	vocab := map[string]int{}

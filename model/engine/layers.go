@@ -154,8 +154,18 @@ func fit(r *family.Model, f *lora.File, w eligen.AdapterWeights) (traits eligen.
 		return traits, nil, err
 	}
 	dropped = f.Dropped()
+	beside := func(part lora.Part, base weights.Loader) int64 {
+		dtype := r.Transformer.DType()
+		over, err := lora.Beside(base, lora.Layer{File: f, Scale: 1, Alpha: w.Alpha, Part: part})
+		if err != nil {
+			return 0
+		}
+		return exec.NewStore(nil, over, dtype).Whole() - exec.NewStore(nil, base, dtype).Whole()
+	}
 	if err := f.Unmerged(); err != nil {
 		traits.Fixed = err.Error()
+	} else {
+		traits.Beside = beside(lora.Transformer, r.Transformer.Weights())
 	}
 	text := f.Text()
 	if text == "" {
@@ -168,6 +178,9 @@ func fit(r *family.Model, f *lora.File, w eligen.AdapterWeights) (traits eligen.
 	}
 	traits.Text, traits.TextOnly = true, !f.Has(lora.Transformer)
 	_, err = encoders.Under(func(part lora.Part, base weights.Loader, _ family.Held) (family.Layered, error) {
+		if traits.Fixed == "" {
+			traits.BesideText += beside(part, base)
+		}
 		loader, err := l.over(base, part, nil)
 		return family.Layered{Loader: loader}, err
 	})

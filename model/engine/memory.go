@@ -3,6 +3,8 @@ package engine
 import (
 	"slices"
 
+	"github.com/gomlx/compute/support"
+
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
@@ -29,18 +31,27 @@ type cost struct {
 	perToken    int64 // of an entity's prompt
 	text        int64 // how many of a prompt's attention scores stay, of every layer
 	convert     bool  // weights in bfloat16 become float32 as a whole
+	buckets     bool  // tensors lie in buffers of 2ⁿ or 3·2ⁿ bytes
+}
+
+// buffer returns how many bytes n of a tensor take.
+func (c cost) buffer(n int64) int64 {
+	if c.buckets {
+		return int64(support.TwoBitBucketLen(int(n)))
+	}
+	return n
 }
 
 // channels is a number of channels: each for every channel of a level, and some more.
 type channels struct{ each, more float64 }
 
-func (c channels) of(width int) float64 { return c.each*float64(width) + c.more }
-
 // together is how many graphs of steps there are to compile at the same time.
 const together = 5
 
 var (
-	goCost  = cost{program: 145 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.3, second: 0.5, perToken: 60 << 10}
+	goCost = cost{
+		program: 136 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.1, second: 0.5, perToken: 60 << 10, buckets: true,
+	}
 	xlaCost = cost{
 		program: 240 << 20, compile: 165 << 20, entities: 105 << 20, group: 5 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
 		decode: channels{3, 135}, encode: channels{6.2, 44}, one: 2.1, second: 0.4, perToken: 20 << 10, text: 1, convert: true,
@@ -67,7 +78,7 @@ func costOf(i backend.Info) cost {
 // garbage.
 func (c cost) scores(n, chunk int64) int64 {
 	first, second := min(n, chunk), min(max(0, n-chunk), chunk)
-	return int64(4 * (c.one*float64(first) + c.second*float64(second)))
+	return int64(c.one*float64(c.buffer(4*first)) + c.second*float64(c.buffer(4*second)))
 }
 
 // compiling returns the bytes that the compiler takes for the graphs of steps with some
@@ -110,17 +121,39 @@ func (c cost) step(f family.Shape, number, before int64) func(eligen.StepSizes) 
 		tensors := rows*number*int64(7*f.Dim+2*f.MLP) + covered*4*int64(4*f.Dim)
 		tensors += int64(s.Pictures) * 2 * int64(f.Double+f.Single) * int64(f.Dim) * number // their keys and values
 		if c.convert && number < 4 {
-			tensors += 4 * int64(f.Dim) * int64(3*f.Dim+f.MLP) // the largest weight, in float32
+			tensors += 2 * 4 * int64(f.Dim) * int64(3*f.Dim+f.MLP) // the largest weight, in float32; two at a time
 		}
 		return stay + max(before, c.compiling(len(s.Groups)), tensors+scores), stay
 	}
 }
 
-// roomOfSteps returns how many bytes weights of steps may take in a picture's work; 0 is no limit.
-func (e *Engine) roomOfSteps(d eligen.Denoise, p family.Transformer) int64 {
+// within keeps the garbage of a work to the bytes that plans promise for it, beside a store's weights, until what it
+// returns is called. Of the backends, only Go's makes garbage.
+func (e *Engine) within(s *exec.Store, work int64) (done func()) {
+	if e.info.Plugin != "" {
+		return func() {}
+	}
+	return backend.Within(work + s.Whole() - s.Bytes())
+}
+
+// coding returns the bytes that plans promise for pictures of a size, in squares where tiles says so.
+func (e *Engine) coding(a family.CoderShape, w, h int, tiles *eligen.Tiling) (decode, encode int64) {
+	if tiles != nil {
+		w, h = min(w, a.Factor*tiles.Tile), min(h, a.Factor*tiles.Tile)
+	}
+	return costOf(e.info).coding(a)(eligen.Size{W: w, H: h})
+}
+
+// steps returns the bytes that plans promise for a picture's steps.
+func (e *Engine) steps(d eligen.Denoise, p family.Transformer) int64 {
 	shape := p.Shape()
 	n, _ := costOf(e.info).step(shape, int64(p.DType().Size()), 0)(stepSizes(d, shape))
-	return e.room(n)
+	return n
+}
+
+// roomOfSteps returns how many bytes weights of steps may take in a picture's work; 0 is no limit.
+func (e *Engine) roomOfSteps(d eligen.Denoise, p family.Transformer) int64 {
+	return e.room(e.steps(d, p))
 }
 
 // stepSizes returns the sizes of a picture's steps, as a plan counts them.
@@ -152,9 +185,15 @@ func stepSizes(d eligen.Denoise, shape family.Shape) eligen.StepSizes {
 	return s
 }
 
-// prompts returns the bytes that a prompt takes on top of the encoders' weights, for its
-// attention scores in all layers.
-func (c cost) prompts(scores int64) int64 { return c.text * 4 * scores }
+// prompts returns the bytes that a prompt takes on top of the encoders' weights: for its attention
+// scores, and for the two matrices that XLA makes float32 of at the same time.
+func (c cost) prompts(w family.TextWork) int64 {
+	n := c.text * 4 * w.Scores
+	if c.convert {
+		n += 2 * 4 * w.Matrix
+	}
+	return n
+}
 
 // coding returns eligen.Sizes.Coding of an autoencoder, which computes in float32.
 func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int64) {
@@ -166,7 +205,8 @@ func (c cost) coding(a family.CoderShape) func(eligen.Size) (decode, encode int6
 		// The largest tensors are at full size: of the first level's width where a picture is
 		// encoded, of the second's where it is decoded.
 		full := func(level int, n channels) int64 {
-			return int64(4 * n.of(a.Widths[min(level, last)]) * float64(s.W) * float64(s.H))
+			pixels := 4 * int64(s.W) * int64(s.H)
+			return int64(n.each*float64(c.buffer(pixels*int64(a.Widths[min(level, last)]))) + n.more*float64(pixels))
 		}
 		return max(full(1, c.decode), attention), max(full(0, c.encode), attention)
 	}

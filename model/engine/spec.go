@@ -77,7 +77,7 @@ func (e *Engine) sizes(r *family.Model) eligen.Sizes {
 	}
 	dit, scopes := exec.NewStore(nil, loader, r.Transformer.DType()), r.Transformer.Scopes()
 	text := r.Encoders.Plan(0, true).Held
-	prompt := cost.prompts(r.Encoders.Scores(max(r.Spec.Prompt.Length, r.Spec.EntityPrompt.Length)))
+	prompt := cost.prompts(r.Encoders.Work(max(r.Spec.Prompt.Length, r.Spec.EntityPrompt.Length)))
 	whole, steps := dit.Whole(), dit.Plan(scopes, r.Transformer.StepWeight, 0, true).Held
 	s.Text, s.Transformer = text+prompt, whole
 	s.Together = s.Text+s.Transformer+s.Autoencoder <= e.keepBytes()

@@ -158,9 +158,14 @@ type Host interface {
 	// Unpacks reports whether a store's weights are held as they are computed with, if they fit, though its
 	// files store them in fewer bits.
 	Unpacks(s *exec.Store) bool
-	// Room returns how many bytes a prompt's encoder may hold that computes so many attention
-	// scores; 0 is no limit.
-	Room(scores int64) int64
+	// Room returns how many bytes a prompt's encoder may hold that computes so much; 0 is no limit.
+	Room(TextWork) int64
+}
+
+// TextWork is what reading a prompt takes memory for, beside weights.
+type TextWork struct {
+	Scores int64 // attention scores of all layers, or of one where each is a graph
+	Matrix int64 // numbers of a layer's largest matrix, of less than 32 bits each; 0 where they are float32
 }
 
 // Encoders turn prompts into what a transformer takes.
@@ -170,8 +175,8 @@ type Encoders interface {
 	// Plan finds what is held of them within a number of bytes, 0 being no limit. Unpack has weights
 	// of fewer bits in the files held as they are computed with.
 	Plan(room int64, unpack bool) exec.Plan
-	// Scores returns how many attention scores all layers compute for a prompt.
-	Scores(tokens int) int64
+	// Work returns what reading a prompt of so many tokens takes memory for.
+	Work(tokens int) TextWork
 	// Encode reads a prompt. as.Length is 1 or more.
 	Encode(ctx context.Context, h Host, prompt string, as eligen.Reading) (eligen.Conditioning, error)
 }

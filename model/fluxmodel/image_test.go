@@ -11,7 +11,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/encode"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/internal/modeltest"
@@ -19,15 +18,9 @@ import (
 )
 
 func TestImagePrompts(t *testing.T) {
-	be, _, err := backend.Open("go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer be.Finalize()
-	r := exec.NewRunner(be)
-	defer r.Finalize()
+	r := modeltest.GoRunner(t)
 	store := func(list []weights.Weight) *exec.Store {
-		return exec.NewStore(be, modeltest.RandomCheckpoint(t, list), dtypes.Float32)
+		return exec.NewStore(r.Backend, modeltest.RandomCheckpoint(t, list), dtypes.Float32)
 	}
 	adapter := &ImageAdapter{Config: modeltest.SmallIP, Store: store(weights.List(modeltest.SmallIP.Weights())), Runner: r}
 	transformer := &Transformer{Config: modeltest.SmallFlux, Store: store(weights.List(modeltest.SmallFlux.Weights())), Runner: r,

@@ -7,7 +7,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/weights"
@@ -16,13 +15,7 @@ import (
 // Modulations that are made layer by layer give the latents of those that one graph makes, whether
 // each layer's weights go after it or not.
 func TestModulationsByLayers(t *testing.T) {
-	be, _, err := backend.Open("go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer be.Finalize()
-	r := exec.NewRunner(be)
-	defer r.Finalize()
+	r := modeltest.GoRunner(t)
 	c := modeltest.SmallFlux
 	c.Double, c.Single = 2, 2
 	d := eligen.Denoise{
@@ -32,7 +25,7 @@ func TestModulationsByLayers(t *testing.T) {
 	d.Latents.Data[7], d.Prompt[eligen.Vec].Data[1] = 1, 1
 	latents := func(lean bool) []float32 {
 		t.Helper()
-		s := exec.NewStore(be, modeltest.RandomCheckpoint(t, weights.List(c.Weights())), dtypes.Float32)
+		s := exec.NewStore(r.Backend, modeltest.RandomCheckpoint(t, weights.List(c.Weights())), dtypes.Float32)
 		defer func() {
 			if err := s.Release(); err != nil {
 				t.Error(err)

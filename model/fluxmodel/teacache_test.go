@@ -10,7 +10,6 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/internal/modeltest"
 	"github.com/eligen/eligen/model/weights"
@@ -18,14 +17,8 @@ import (
 
 // Each branch has a cache of its own, and entities go on acting.
 func TestTeaCacheOfTwoBranches(t *testing.T) {
-	be, _, err := backend.Open("go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer be.Finalize()
-	r := exec.NewRunner(be)
-	defer r.Finalize()
-	transformer := &Transformer{Config: modeltest.SmallFlux, Store: exec.NewStore(be,
+	r := modeltest.GoRunner(t)
+	transformer := &Transformer{Config: modeltest.SmallFlux, Store: exec.NewStore(r.Backend,
 		modeltest.RandomCheckpoint(t, weights.List(modeltest.SmallFlux.Weights())), dtypes.Float32), Runner: r}
 	prompt := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}
 	negative := eligen.Conditioning{eligen.Txt: tensor.New(2, 6), eligen.Vec: tensor.New(4)}

@@ -108,13 +108,17 @@ func t5Matrix(name string) bool {
 	return strings.HasPrefix(name, "encoder.block.") && !strings.Contains(name, "relative_attention_bias")
 }
 
-// Scores returns how many attention scores T5's layers compute for a prompt, or, where each layer
+// Work returns how many attention scores T5's layers compute for a prompt, or, where each layer
 // is a graph, one of them, with what becomes of them there.
-func (p *Text) Scores(tokens int) int64 {
+func (p *Text) Work(tokens int) (w family.TextWork) {
+	w.Scores = int64(p.T5.Layers*p.T5.Heads) * int64(tokens) * int64(tokens)
 	if encode.ByLayers(p.T5) {
-		return 3 * int64(p.T5.Heads) * int64(tokens) * int64(tokens)
+		w.Scores = 3 * int64(p.T5.Heads) * int64(tokens) * int64(tokens)
 	}
-	return int64(p.T5.Layers*p.T5.Heads) * int64(tokens) * int64(tokens)
+	if p.DType.Size() < 4 {
+		w.Matrix = int64(p.T5.Dim * p.T5.FF)
+	}
+	return w
 }
 
 // Encode runs T5 on a prompt cut or padded to its length, and CLIP where it is to be
@@ -136,7 +140,7 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 		return nil, err
 	}
 	if encode.ByLayers(p.T5) {
-		plan := p.plan(encoders.T5Store, h.Room(p.Scores(as.Length)), h.Unpacks(encoders.T5Store))
+		plan := p.plan(encoders.T5Store, h.Room(p.Work(as.Length)), h.Unpacks(encoders.T5Store))
 		if err := encoders.T5Store.Stream(plan, p.scopes(), every); err != nil {
 			return nil, err
 		}

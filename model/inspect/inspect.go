@@ -193,12 +193,27 @@ func (r *Report) describe(c *weights.Checkpoint) error {
 		r.Title = "all-in-one file"
 		return c.Refused()
 	}
+	if r.judge(c) {
+		return nil
+	}
 	r.Title = "unknown"
 	if err := c.Refused(); err != nil {
 		r.Title = "another model"
 		return err
 	}
 	return fmt.Errorf("%s: none of the models that eligen runs has tensors of these names; the first is %q", c.Path, firstName(c))
+}
+
+// judge describes what evaluations ask, as training writes it: a head of a row for each class that its metadata name,
+// and one for none of them.
+func (r *Report) judge(c *weights.Checkpoint) bool {
+	classes, head := strings.Split(c.Metadata["classes"], ","), c.Shape("head.weight")
+	if c.Metadata["classes"] == "" || len(head) != 2 || head[0] != len(classes)+1 || c.Shape("layers.0.conv.weight") == nil {
+		return false
+	}
+	r.Kind, r.Title = "judge", fmt.Sprintf("judge of %d classes", len(classes))
+	r.Config = struct{ Classes []string }{classes}
+	return true
 }
 
 // known is a configuration that has a name.

@@ -155,3 +155,17 @@ func TestInspectKinds(t *testing.T) {
 		t.Errorf("an unknown file is %+v, %v", r, err)
 	}
 }
+
+// What evaluations ask is told by the classes that its file names.
+func TestInspectJudges(t *testing.T) {
+	for file, want := range map[string]string{"judge": "judge of 20 classes", "style-judge": "judge of 4 classes"} {
+		path := filepath.Join("..", "family", "nano", "weights", file+".safetensors")
+		if _, err := os.Stat(path); err != nil {
+			t.Skipf("the embedded model's weights aren't there: %v", err)
+		}
+		r, err := Path(path)
+		if err != nil || r.Title != want || r.Problem != "" || r.Kind != "judge" {
+			t.Errorf("%s is %+v, %v", file, r, err)
+		}
+	}
+}

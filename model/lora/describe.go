@@ -132,13 +132,16 @@ func (f *File) Width() int {
 	return 0
 }
 
-// String describes the file: "native LoRA, rank 16, 60 modules".
+// String describes the file: "native LoRA, rank 16, 60 modules", or "Qwen-Image diffusers LoRA, …".
 func (f *File) String() string {
 	var kinds []string
 	for _, k := range f.Kinds() {
 		kinds = append(kinds, string(k))
 	}
 	s := f.Format + " " + strings.Join(kinds, " and ")
+	if f.Model != Flux.Name {
+		s = f.Model + " " + s
+	}
 	if low, high := f.Rank(); high > 0 {
 		s += fmt.Sprintf(", rank %d", low)
 		if high != low {

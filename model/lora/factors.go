@@ -8,7 +8,7 @@ import (
 	"github.com/eligen/eligen/internal/tensor"
 )
 
-// Factors reads the updates, one a module, for [Write] in any format. alpha/rank is
+// Factors reads the updates, one a module, for [Named] in any format. alpha/rank is
 // multiplied into B. Updates of a module's rows become one of them all: parts of one A,
 // which is how a fused layer's LoRA is written for diffusers, share it again; others
 // lie one below the other, and their B's beside each other with zeros around. It fails

@@ -20,6 +20,7 @@ const (
 // A File is a LoRA file's factors, found and matched to the modules they update.
 type File struct {
 	Path     string
+	Model    string // whose transformer it is for: "FLUX", "Qwen-Image"
 	Format   string
 	Ignored  []string // keys that are applied to nothing: embeddings, and layers that no text encoder has
 	Metadata map[string]string
@@ -96,7 +97,7 @@ func Parse(path string, l Loader, metadata map[string]string, beside *Settings) 
 // names it, as is an alpha that is no finite number; embeddings are listed in Ignored.
 func ParseFor(m Model, path string, l Loader, metadata map[string]string, beside *Settings) (*File, error) {
 	p := parsing{
-		model: m.Name, file: &File{Path: path, loader: l, Metadata: metadata}, dictionary: newDictionary(m, l.Tensors()),
+		model: m.Name, file: &File{Path: path, Model: m.Name, loader: l, Metadata: metadata}, dictionary: newDictionary(m, l.Tensors()),
 		modules: map[string]*module{}, formats: map[string]int{},
 	}
 	for _, t := range l.Tensors() {

@@ -82,7 +82,11 @@ func product(w tensor.Tensor, f Factor, s float64) []float32 {
 func parse(t *testing.T, format string, list []Factor) *File {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Write(&b, format, nil, list...); err != nil {
+	named, err := Named(format, list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tensor.Write(&b, nil, named...); err != nil {
 		t.Fatal(err)
 	}
 	tensors, err := tensor.Read(b.Bytes())
@@ -482,10 +486,10 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: got %v, want an error with %q", c.name, err, c.want)
 		}
 	}
-	if err := Write(&bytes.Buffer{}, "ckpt", nil, factors(1, 0)...); err == nil {
-		t.Error("an unknown format was written")
+	if _, err := Named("ckpt", factors(1, 0)...); err == nil {
+		t.Error("an unknown format has names")
 	}
-	if err := Write(&bytes.Buffer{}, Native, nil, Factor{Module: "img_out", A: random(1, 1, 1), B: random(1, 1, 1)}); err == nil {
-		t.Error("an unknown module was written")
+	if _, err := Named(Native, Factor{Module: "img_out", A: random(1, 1, 1), B: random(1, 1, 1)}); err == nil {
+		t.Error("an unknown module has a name")
 	}
 }

@@ -110,7 +110,11 @@ func (d dictionary) add(m names.Module) {
 		}
 		d.dotted[name], d.underlined[underlined(name)] = t, t
 	}
-	put(m.BFL, target{module: m, rows: all, format: BFL})
+	own := BFL
+	if len(m.Diffusers) == 1 && m.BFL == m.Diffusers[0] { // Qwen-Image's only names
+		own = Diffusers
+	}
+	put(m.BFL, target{module: m, rows: all, format: own})
 	put(m.Native, target{module: m, rows: all, format: Native})
 	for i, name := range m.Diffusers {
 		t := target{module: m, rows: i, format: Diffusers, swap: m.Swap}

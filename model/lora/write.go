@@ -2,7 +2,6 @@ package lora
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
@@ -17,15 +16,6 @@ type Factor struct {
 	A      tensor.Tensor // [rank, in]
 	B      tensor.Tensor // [out, rank]
 	Alpha  float64       // 0 is the rank
-}
-
-// Write writes factors as a safetensors file of float32; see [Named].
-func Write(w io.Writer, format string, metadata map[string]string, factors ...Factor) error {
-	tensors, err := Named(format, factors...)
-	if err != nil {
-		return err
-	}
-	return tensor.Write(w, metadata, tensors...)
 }
 
 // Named returns factors as the tensors of a file in a format: Native, Kohya or

@@ -17,7 +17,6 @@ var foreigners = []foreigner{
 	{"FLUX.1 quantised by nunchaku (SVDQuant; its layers have a qweight)", []string{".qweight", ".wscales"}},
 	{"quantised by GPTQ or AWQ (its layers have a qweight)", []string{".qweight", ".qzeros"}},
 	{"quantised by optimum-quanto to 4 or 2 bits (weight._shift)", []string{".weight._data", ".weight._shift"}},
-	{"quantised by bitsandbytes to 8 bits (LLM.int8, SCB)", []string{".SCB"}},
 	{"Chroma", []string{"distilled_guidance_layer."}},
 	{"FLUX.2", []string{"double_stream_modulation_img."}},
 	{"FLUX.2's autoencoder", []string{"bn.running_mean", "decoder.conv_in.weight"}},
@@ -52,7 +51,7 @@ var foreigners = []foreigner{
 }
 
 // quantisers are the foreigners that may have LoRAs' names in them.
-const quantisers = 4
+const quantisers = 3
 
 // Quantised names a quantisation of FLUX.1 that eligen doesn't read, by a file's names; "" is none.
 func Quantised(has map[string]bool) string { return match(has, foreigners[:quantisers]) }

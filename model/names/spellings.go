@@ -123,7 +123,9 @@ const (
 	Scale           // the weight is multiplied by it
 	Settings        // JSON: the format, and how it is meant
 	InputScale      // of a layer's input or output, for products in 8 bits
-	Absmax          // of bitsandbytes: a scale a block
+	Maxima          // of bitsandbytes' int8: what 127 stands for in each row
+	Layout          // of bitsandbytes' int8: how its rows lie, 0 for one after the other
+	Absmax          // of bitsandbytes' 4 bits: a scale a block
 	Levels          // what codes stand for
 	State           // JSON: shape, block and type
 	NestedAbsmax
@@ -137,7 +139,7 @@ var roles = []struct {
 	role Role
 }{
 	{".scale_weight", Scale}, {".weight_scale", Scale}, {".comfy_quant", Settings}, {".scale_input", InputScale},
-	{".input_scale", InputScale}, {".output_scale", InputScale}, {".weight._scale", Scale},
+	{".input_scale", InputScale}, {".output_scale", InputScale}, {".weight._scale", Scale}, {".SCB", Maxima}, {".weight_format", Layout},
 	{".weight.absmax", Absmax}, {".weight.quant_map", Levels},
 	{".weight.quant_state.bitsandbytes__nf4", State}, {".weight.quant_state.bitsandbytes__fp4", State},
 	{".weight.nested_absmax", NestedAbsmax}, {".weight.nested_quant_map", NestedLevels},

@@ -314,4 +314,25 @@ def quanto():
     case("quanto", "transformer", "optimum-quanto's int8 and fp8, with a scale a row", {"transformer": d}, {"transformer": join(want)})
 
 
-checkpoints(), ggufs(), tables(), quanto()
+def bitsandbytes_int8():
+    """LLM.int8 as diffusers saves it: SCB is the largest number of each row, which 127 stands for."""
+    w, d = transformer(16, 1, 1, 12, 10)
+    parts, join = diffusers(w)
+    file, want = {}, {}
+    for n, x in parts.items():
+        if not is_matrix(n, x):
+            file[n] = x.half()
+            want[n] = file[n].float()
+            continue
+        layer, most = n.removesuffix("weight"), x.abs().amax(dim=1)
+        file |= {n: (x / most[:, None] * 127).round().to(torch.int8), layer + "SCB": most,
+                 layer + "weight_format": torch.tensor(0, dtype=torch.uint8)}
+        want[n] = file[n].float() * most[:, None] * (1 / 127)
+    path = folder("bnb_int8") / "transformer"
+    path.mkdir(exist_ok=True)
+    save_file(file, path / "diffusion_pytorch_model.safetensors")
+    case("bnb_int8", "transformer", "bitsandbytes' int8 with the largest number of each row", {"transformer": d}, {"transformer": join(want)},
+         rtol=1e-4)
+
+
+checkpoints(), ggufs(), tables(), quanto(), bitsandbytes_int8()

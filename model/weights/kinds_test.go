@@ -66,6 +66,8 @@ func TestQuantisationsAreNamed(t *testing.T) {
 			make([]byte, 16)), []string{"a: its scale is F32[3], of a weight of [2 2]"}},
 		"a scale a column": {safetensors(t, nil, []tensor.Info{info("a.weight", "I8", 2, 2), info("a.weight_scale", "F32", 1, 2)},
 			make([]byte, 12)), []string{"a: its scale is F32[1 2], of a weight of [2 2]"}},
+		"int8 in tiles": {safetensors(t, nil, []tensor.Info{info("a.weight", "I8", 1, 1), info("a.SCB", "F32", 1),
+			info("a.weight_format", "U8")}, []byte{0, 0, 0, 0, 0, 2}), []string{"a: it is int8 of bitsandbytes", "weight_format [2]"}},
 		"the same weight in two ways": {safetensors(t, nil, []tensor.Info{info("a.weight", "F32", 1), info("a.weight._data", "I8", 1),
 			info("a.weight._scale", "F32", 1)}, make([]byte, 9)), []string{"a.weight: it is stored twice, as a.weight._data too"}},
 		"NF4 of another size":  {nf4(t, `{"quant_type": "nf4", "blocksize": 64, "shape": [1000000000, 1000000000]}`), []string{"a: ", "shape"}},

@@ -149,6 +149,12 @@ func (e *entry) apply(with companions, note settings) error {
 		of.format, _ = quant.Of(dtype)
 	}
 	scale, ok := with[names.Scale]
+	if maxima, rows := with[names.Maxima]; rows {
+		if err := maxima.rows(with); err != nil {
+			return err
+		}
+		scale, ok = maxima, true
+	}
 	if !ok {
 		if note.Format != "" {
 			return fmt.Errorf("it is %s, and has no weight_scale", note.Format)
@@ -171,6 +177,19 @@ func (e *entry) apply(with companions, note settings) error {
 		of.scales, of.span = scale.segments[0].of, of.n/n
 	}
 	e.info.DType = of.format.Name
+	e.segments = []segment{{&of, 0, of.n}}
+	return nil
+}
+
+// rows makes scales of what 127 stands for in each row of bitsandbytes' int8.
+func (e *entry) rows(with companions) error {
+	if layout, ok := with[names.Layout]; ok {
+		if how, err := layout.segments[0].of.small(1); err != nil || how[0] != 0 {
+			return fmt.Errorf("it is int8 of bitsandbytes whose rows lie in tiles for a card (weight_format %v), which eligen doesn't read", how)
+		}
+	}
+	of := *e.segments[0].of
+	of.times = 1. / 127
 	e.segments = []segment{{&of, 0, of.n}}
 	return nil
 }

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 
@@ -17,6 +18,7 @@ type stored struct {
 
 	scales *stored   // its elements are multiplied by these, each of which is for span of them
 	span   int       // 0 where there are no scales
+	times  float32   // what each element is multiplied by; 0 is 1: of bitsandbytes' maxima of rows
 	add    float32   // to each element, after its scale: of bitsandbytes' nested scales
 	levels []float32 // what codes stand for, as [quant.Part] has them
 }
@@ -60,9 +62,10 @@ func (s *stored) floats(dst []float32, from int) error {
 			return err
 		}
 		p.Decode(dst[:k], 0)
-		if s.add != 0 {
-			for i := range dst[:k] {
-				dst[i] += s.add
+		if s.times != 0 || s.add != 0 {
+			times := cmp.Or(s.times, 1)
+			for i, x := range dst[:k] {
+				dst[i] = float32(x*times) + s.add
 			}
 		}
 		dst, from = dst[k:], from+k

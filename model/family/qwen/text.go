@@ -63,10 +63,14 @@ func (p *Text) scopes() (list []string) {
 	return list
 }
 
-// Scores returns how many attention scores a layer holds at once, with what becomes of them there.
-func (p *Text) Scores(tokens int) int64 {
+// Work returns how many attention scores a layer holds at once, with what becomes of them there.
+func (p *Text) Work(tokens int) (w family.TextWork) {
 	n := int64(padded(text.QwenDropped + tokens))
-	return 3 * min(int64(p.Config.Heads)*n*n, int64(regional.AtOnce))
+	w.Scores = 3 * min(int64(p.Config.Heads)*n*n, int64(regional.AtOnce))
+	if p.DType.Size() < 4 {
+		w.Matrix = int64(p.Config.Dim * p.Config.FF)
+	}
+	return w
 }
 
 // lengthStep is what the number of a prompt's tokens is rounded up to: each length is a graph to compile.
@@ -92,7 +96,7 @@ func (p *Text) Encode(ctx context.Context, h family.Host, prompt string, as elig
 	if err != nil {
 		return nil, err
 	}
-	plan := s.Plan(p.scopes(), every, h.Room(p.Scores(as.Length)), h.Unpacks(s))
+	plan := s.Plan(p.scopes(), every, h.Room(p.Work(as.Length)), h.Unpacks(s))
 	if err := s.Stream(plan, p.scopes(), every); err != nil {
 		return nil, err
 	}

@@ -34,8 +34,8 @@ func (e *encoder) Plan(room int64, unpack bool) exec.Plan {
 	return exec.NewStore(nil, e.weights, e.dtype).Plan(nil, func(string) bool { return true }, room, unpack)
 }
 
-// Scores returns 0: this encoder has no attention.
-func (e *encoder) Scores(int) int64 { return 0 }
+// Work returns nothing: this encoder has no attention.
+func (e *encoder) Work(int) family.TextWork { return family.TextWork{} }
 
 // Encode reads a prompt, in its own length.
 func (e *encoder) Encode(_ context.Context, h family.Host, prompt string, as eligen.Reading) (eligen.Conditioning, error) {

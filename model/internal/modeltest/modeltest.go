@@ -10,7 +10,10 @@ import (
 	"testing"
 
 	"github.com/eligen/eligen/internal/tensor"
+	"github.com/eligen/eligen/model/backend"
+	"github.com/eligen/eligen/model/exec"
 	"github.com/eligen/eligen/model/flux"
+	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/weights"
 )
 
@@ -29,12 +32,35 @@ func WriteFile(t testing.TB, path string, write func(*bytes.Buffer) error) {
 	}
 }
 
+// WriteLoRA writes factors as a file of float32 in a format.
+func WriteLoRA(t testing.TB, path, format string, factors ...lora.Factor) {
+	t.Helper()
+	named, err := lora.Named(format, factors...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	WriteFile(t, path, func(b *bytes.Buffer) error { return tensor.Write(b, map[string]string{"format": "pt"}, named...) })
+}
+
 // A transformer with one block of each kind, and an IP-Adapter for it.
 var (
 	SmallFlux = flux.Config{Dim: 16, Heads: 2, Axes: [3]int{4, 2, 2}, Double: 1, Single: 1, TextDim: 6, PooledDim: 4, MLPRatio: 2,
 		LatentChannels: 4}
 	SmallIP = flux.IPConfig{ImageDim: 5, Hidden: 7, Tokens: 3, TokenDim: 6, Dim: 16, Blocks: 2}
 )
+
+// GoRunner returns what runs graphs on the Go backend until a test ends.
+func GoRunner(t testing.TB) *exec.Runner {
+	t.Helper()
+	be, _, err := backend.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := exec.NewRunner(be)
+	t.Cleanup(be.Finalize)
+	t.Cleanup(r.Finalize)
+	return r
+}
 
 // RandomCheckpoint returns a checkpoint in memory with the weights of a list.
 func RandomCheckpoint(t *testing.T, list []weights.Weight) *weights.Checkpoint {

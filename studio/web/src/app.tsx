@@ -4,6 +4,7 @@ import { Canvas } from './canvas';
 import { Dock } from './dock';
 import { Dropping, dropTarget } from './drop';
 import { Hcl } from './hcl';
+import { History } from './history';
 import { Icon, type IconName } from './icons';
 import { table } from './keys';
 import { Left } from './left';
@@ -21,15 +22,19 @@ export function App() {
     return dropTarget();
   }, []);
   return (
-    <div class="app">
+    <div class={`app ${s.view}`}>
       <Top s={s} />
-      <Left />
-      <main class="mid" aria-label="Canvas">
-        <Tools s={s} />
-        <Canvas />
-        <div class="docks"><Timeline /><Dock /></div>
-      </main>
-      <div class="right"><Props /><Hcl /></div>
+      {s.view === 'history' ? <History s={s} /> : (
+        <>
+          <Left />
+          <main class="mid" aria-label="Canvas">
+            <Tools s={s} />
+            <Canvas />
+            <div class="docks"><Timeline /><Dock /></div>
+          </main>
+        </>
+      )}
+      <div class="right" hidden={s.view === 'history'}><Props /><Hcl /></div>
       {s.message && <div class="toast" role="alert"><Icon name="error" tone="err" /><span>{s.message}</span>
         <button class="ib" aria-label="Close" onClick={() => set({ message: '' })}><Icon name="x" /></button></div>}
       {s.keys && <Keys />}
@@ -64,7 +69,11 @@ function Top({ s }: { s: State }) {
         <h1 class="file"><span class="wide">{s.scene ? `${s.scene.folder} / ` : ''}</span>{s.scene?.name ?? 'eligen studio'}</h1>
         <Saved s={s} />
       </div>
-      <span />
+      <nav class="seg" aria-label="View">
+        {(['scene', 'history'] as const).map(v => (
+          <button key={v} id={`view-${v}`} aria-current={s.view === v ? 'page' : undefined} onClick={() => set({ view: v })}>{v === 'scene' ? 'Scene' : 'History'}</button>
+        ))}
+      </nav>
       <div class="row tools">
         <button class="ib" aria-label={`Undo${s.scene?.undo ? `: ${s.scene.undo}` : ''}`} title={`Undo ${s.scene?.undo ?? ''} (ctrl Z)`} disabled={!s.scene?.undo}
           onClick={() => void send({ kind: 'undo' })}><Icon name="undo" /></button>

@@ -1,7 +1,7 @@
 // The picture, and the regions on it.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Brush } from './brush';
-import { add, aim, commit, fitted, shifted, type Aim } from './edits';
+import { add, addPoint, aim, commit, fitted, keyPlace, placeKey, removePoint, shifted, type Aim } from './edits';
 import { pathOf, boxTokens, figure, inside, resized, snapped } from './geometry';
 import { attributeOf, get, only, previewsOf, set, shown, useApp, type State } from './store';
 import type { Bounds, Derived, Entity, Figure, Render } from './types';
@@ -15,12 +15,14 @@ interface View { left: number; top: number; scale: number; width: number; height
 
 /** A gesture from the pointer going down to its going up. */
 interface Gesture {
-  kind: 'move' | 'resize' | 'point' | 'draw' | 'pan' | 'none';
+  kind: 'move' | 'resize' | 'point' | 'middle' | 'key' | 'draw' | 'pan' | 'none';
   x: number; y: number; // where it began, in pixels of the screen
   began: boolean; // beyond the threshold
   entities: Entity[];
   handle: [number, number]; // of a resize
-  index: number; // of a polygon's point
+  index: number; // of a polygon's point, or of a key
+  track: number;
+  to: [number, number]; // where a new point or a key goes
   pan: [number, number];
   aims: [Entity, Aim][];
 }
@@ -99,6 +101,8 @@ export function Canvas() {
     if (!g || !g.began) return;
     if (g.kind === 'move') void commit(() => g.aims, 'move');
     if (g.kind === 'resize' || g.kind === 'point') void commit(() => g.aims, 'resize');
+    if (g.kind === 'middle') void addPoint(g.entities[0]!, g.index, g.to, r!);
+    if (g.kind === 'key') void placeKey(g.track, g.index, g.to, r!);
     if (g.kind === 'draw') {
       const b = get().draft?.bounds;
       if (b && r && (b[2] - b[0]) * r.width >= 2 && (b[3] - b[1]) * r.height >= 2) set({ tool: 'select', drag: null });
@@ -150,7 +154,7 @@ export function Canvas() {
           {s.tool === 'brush' && only(s) && <Brush key={only(s)!.address} s={s} r={r} e={only(s)!} />}
         </div>
       )}
-      {!r && <p class="empty">The scene has no render yet.</p>}
+      {!r && s.scene && <p class="empty">The scene has no render yet.</p>}
       {r && <Readout s={s} r={r} at={at} />}
     </div>
   );
@@ -175,7 +179,7 @@ export function figureNow(s: State, e: Entity): Figure {
 /** Finds what a pointer takes hold of. */
 function begin(e: PointerEvent, r: Render, [x, y]: [number, number]): Gesture {
   const s = get();
-  const g: Gesture = { kind: 'none', x: e.clientX, y: e.clientY, began: false, entities: [], handle: [0, 0], index: 0, pan: s.pan, aims: [] };
+  const g: Gesture = { kind: 'none', x: e.clientX, y: e.clientY, began: false, entities: [], handle: [0, 0], index: 0, track: 0, to: [0, 0], pan: s.pan, aims: [] };
   if (s.tool === 'pan' || e.button === 1) return { ...g, kind: 'pan' };
   if (s.tool === 'box' || s.tool === 'ellipse') return { ...g, kind: 'draw', handle: [x, y] };
   if (s.tool !== 'select' || s.scene?.readOnly || s.scene?.stale) return g;
@@ -183,6 +187,11 @@ function begin(e: PointerEvent, r: Render, [x, y]: [number, number]): Gesture {
   const free = (a: string) => !s.locked.includes(a);
   const held = r.entities.filter(n => s.selected.includes(n.address) && free(n.address));
   if (at['point'] && held.length === 1) return { ...g, kind: 'point', entities: held, index: Number(at['point']) };
+  if (at['middle'] && held.length === 1) return { ...g, kind: 'middle', entities: held, index: Number(at['middle']) };
+  if (at['dot'] && held.length === 1) {
+    const [track = 0, index = 0] = at['dot'].split(',').map(Number);
+    return { ...g, kind: 'key', entities: held, track, index };
+  }
   if (at['handle'] && held.length === 1) {
     const [hx = 0, hy = 0] = at['handle'].split(',').map(Number);
     return { ...g, kind: 'resize', entities: held, handle: [hx, hy] };
@@ -234,6 +243,15 @@ function drag(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
     if (near.at !== null) guides[axis ? 'y' : 'x'] = near.at;
     return near.at === null ? Math.round(v * side) / side : near.value;
   };
+  if (g.kind === 'middle' || g.kind === 'key') {
+    const e = g.entities[0]!, b = e.figure.bounds;
+    g.to = [snap(p[0], r.width, view.width, 0), snap(p[1], r.height, view.height, 1)];
+    const numbers = [...e.figure.numbers];
+    numbers.splice(g.index * 2 + 2, 0, ...g.to);
+    const f = g.kind === 'middle' ? figure('polygon', numbers) : shifted(e.figure, g.to[0] - (b[0] + b[2]) / 2, g.to[1] - (b[1] + b[3]) / 2);
+    const badge = `x ${g.to[0].toFixed(2)}  y ${g.to[1].toFixed(2)}`;
+    return set({ drag: { figures: { [e.address]: f }, guides, badge, held: null, texts: [] } });
+  }
   const wanted = (n: Entity): Figure => {
     if (g.kind === 'point') {
       const numbers = [...n.figure.numbers];
@@ -295,12 +313,14 @@ function draw(g: Gesture, e: PointerEvent, p: [number, number], r: Render, view:
 function Latest({ s, r }: { s: State; r: Render }) {
   const previews = previewsOf(s, r), preview = previews.find(p => p.step === s.step) ?? (s.run?.running ? previews.at(-1) : undefined);
   const picture = s.plan?.pictures[r.address];
-  const url = preview?.url ?? picture?.url;
+  const frame = s.frame === null ? undefined : s.plan?.frames[r.address]?.[Math.round(s.frame)];
+  const url = frame || (preview?.url ?? picture?.url);
   if (!url) return null;
+  if (frame) return <img src={frame} alt={`Frame ${Math.round(s.frame!)} of ${r.address}`} draggable={false} />;
   return (
     <>
       <img src={url} alt={preview ? `Preview of step ${preview.step}` : `The latest picture of ${r.address}`} draggable={false} />
-      {preview && <span class="badge" style={{ left: '8px', top: '8px' }}>Step {preview.step} of {preview.of}, a preview</span>}
+      {preview && <span class="badge" style={{ left: 0, top: '-28px' }}>Step {preview.step} of {preview.of}, a preview</span>}
     </>
   );
 }
@@ -336,6 +356,7 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
       </svg>
       {seen.map(({ e, i, f }) => <Tag key={e.address} e={e} i={i} f={f} view={view} />)}
       {one && s.frame === null && s.tool !== 'brush' && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
+      {one && r.timeline && !s.scene?.readOnly && <Dots s={s} r={r} e={one.e} />}
       {s.drag?.badge && one && <Badge text={s.drag.badge} f={one.f} view={view} />}
       {s.draft && s.tool === 'select' && <Naming f={s.draft} />}
     </>
@@ -415,7 +436,10 @@ function Handles({ s, e, f }: { s: State; e: Entity; f: Figure }) {
   if (f.kind === 'polygon') {
     const out = [];
     for (let i = 0; i + 1 < f.numbers.length; i += 2) {
-      out.push(<b class="hd c" key={i} data-point={i / 2} style={{ left: percent(f.numbers[i]!), top: percent(f.numbers[i + 1]!) }} />);
+      const [x, y] = [f.numbers[i]!, f.numbers[i + 1]!], n = f.numbers.length, [u, v] = [f.numbers[(i + 2) % n]!, f.numbers[(i + 3) % n]!];
+      out.push(<b class="hd c" key={i} data-point={i / 2} title="Double click removes the point" onDblClick={() => void removePoint(e, i / 2)}
+        style={{ left: percent(x), top: percent(y) }} />);
+      if (n <= 80) out.push(<b class="hd mid" key={`m${i}`} data-middle={i / 2} style={{ left: percent((x + u) / 2), top: percent((y + v) / 2) }} />);
     }
     return <>{out}</>;
   }
@@ -426,6 +450,20 @@ function Handles({ s, e, f }: { s: State; e: Entity; f: Figure }) {
         <b class={`hd${round} ${cursor(hx, hy)}`} key={`${hx},${hy}`} data-handle={`${hx},${hy}`}
           style={{ left: percent(x0 + (x1 - x0) * hx), top: percent(y0 + (y1 - y0) * hy) }} />
       ))}
+    </>
+  );
+}
+
+/** The places that keys give an entity's middle: each can be dragged. */
+function Dots({ s, r, e }: { s: State; r: Render; e: Entity }) {
+  return (
+    <>
+      {r.timeline!.tracks.map((t, track) => t.entity === e.address && t.target.endsWith('.center') && t.block && t.way === 'keys'
+        && t.keys.map((k, item) => {
+          const at = keyPlace(s, t.block, item);
+          return at && <b key={`${track},${item}`} class={`hd dot${s.key?.track === track && s.key.item === item ? ' on' : ''}`} data-dot={`${track},${item}`}
+            title={`Key at frame ${k.frame}`} style={{ left: `${at[0] * 100}%`, top: `${at[1] * 100}%` }} />;
+        }))}
     </>
   );
 }

@@ -1,6 +1,7 @@
 // Running: what a run would do, how far it is, and the steps that it has taken.
 import { useState } from 'preact/hooks';
 import { Icon } from './icons';
+import { secondsText as seconds } from './time';
 import { order, previewsOf, set, shown, useApp, type State } from './store';
 import type { Plan, StageState } from './types';
 
@@ -14,7 +15,6 @@ export function Dock() {
   );
 }
 
-const seconds = (t: number) => (t < 9.95 ? `${t.toFixed(1)} s` : t < 90 ? `${Math.round(t)} s` : `${Math.round(t / 60)} min`);
 const kindOf = (kind: string) => kind.replace(/\/\d+$/, '');
 
 function Ready({ s }: { s: State }) {

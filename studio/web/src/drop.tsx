@@ -82,11 +82,11 @@ export function Dropping({ s }: { s: State }) {
             </>
           ) : (
             <>
-              <p class="small">{answer.format}: {entities} {entities === 1 ? 'entity' : 'entities'}. <span class="dim">{answer.why}</span></p>
+              <p class="small">Read as {answer.format}{entities > 0 && `: ${entities} ${entities === 1 ? 'entity' : 'entities'}`}. <span class="dim">{answer.why}</span></p>
               {answer.said.slice(0, 5).map(t => <p class="small dim" key={t}>{t}</p>)}
               {answer.ask.length > 0 && (
                 <>
-                  {answer.ask.map(t => <p class="small warn" key={t}><Icon name="warning" />{t}</p>)}
+                  {answer.ask.map(t => <p class="small warn" key={t}><Icon name="warning" />{t.replace(/: pass --.*$/, '.')}</p>)}
                   <label class="l" for="convention">How are boxes written?</label>
                   <div class="field"><select id="convention" ref={convention}><option value="">as the file says</option>
                     {conventions.map(([v, words]) => <option key={v} value={v}>{words}</option>)}</select><Icon name="down" /></div>

@@ -1,6 +1,6 @@
 // From what somebody wants to what is sent.
 import { figure, numberText, shapeFigure, shapeNumbers } from './geometry';
-import { attributeOf, get, lastSent, only, send, set, shown } from './store';
+import { attributeOf, get, lastSent, only, send, set, shown, type State } from './store';
 import { nameOf, quote } from './text';
 import type { Bounds, Change, Derived, Entity, Figure, Render } from './types';
 
@@ -86,6 +86,33 @@ export function nudge(dx: number, dy: number): void {
   void commit(aims, 'move');
   mine.sent = lastSent();
   waiting = mine;
+}
+
+/** Adds a point of a polygon behind that of a number. */
+export async function addPoint(e: Entity, item: number, [x, y]: [number, number], r: Render): Promise<void> {
+  const a = attributeOf(get(), e.block, e.attribute), pixels = a?.shape?.pixels ?? false, like = a?.shape?.slots[item * 2]?.text ?? '.00';
+  const numbers = [pixels ? numberText(x * r.width, 1, like) : numberText(x, r.width, like), pixels ? numberText(y * r.height, 1, like) : numberText(y, r.height, like)];
+  await send({ kind: 'change', name: `add a point of ${e.address}`, changes: [{ kind: 'addpoint', block: e.block, attribute: e.attribute, item, numbers }] });
+}
+
+export async function removePoint(e: Entity, item: number): Promise<void> {
+  await send({ kind: 'change', name: `remove a point of ${e.address}`, changes: [{ kind: 'removepoint', block: e.block, attribute: e.attribute, item }] });
+}
+
+/** Where a key puts an entity's middle, if its value is two plain numbers. */
+export function keyPlace(s: State, block: string, item: number): [number, number] | null {
+  const value = attributeOf(s, block, 'keys')?.items[item]?.find(p => p.name === 'value');
+  const m = value?.plain && /^\[\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\]$/.exec(value.text);
+  return m ? [Number(m[1]), Number(m[2])] : null;
+}
+
+/** Moves the place that a key gives. */
+export async function placeKey(track: number, item: number, [x, y]: [number, number], r: Render): Promise<void> {
+  const t = r.timeline?.tracks[track], old = t && attributeOf(get(), t.block, 'keys')?.items[item]?.find(p => p.name === 'value')?.text;
+  if (!t || !old) return;
+  const like = old.match(/-?[\d.]+/g) ?? [], value = `[${numberText(x, r.width, like[0] ?? '.00')}, ${numberText(y, r.height, like[1] ?? '.00')}]`;
+  set({ key: { track, item } });
+  await send({ kind: 'change', name: `move a key of ${t.target}`, changes: [{ kind: 'item', block: t.block, attribute: 'keys', item, part: 'value', value }] });
 }
 
 /** Adds an entity with a region that was drawn. */

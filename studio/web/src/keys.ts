@@ -35,6 +35,7 @@ export const table: Key[] = [
   { keys: ['ctrl+Enter'], shown: 'Ctrl Enter', words: 'run', everywhere: true, run: () => void order('start') },
   { keys: ['ctrl+z'], shown: 'Ctrl Z', words: 'undo', run: () => void send({ kind: 'undo' }) },
   { keys: ['ctrl+y', 'ctrl+shift+z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
+  { keys: ['y'], shown: 'Y', words: 'the history of runs, and back', run: () => set({ view: get().view === 'scene' ? 'history' : 'scene' }) },
   { keys: ['v'], shown: 'V', words: 'select', run: () => set({ tool: 'select' }) },
   { keys: ['b'], shown: 'B', words: 'draw a box', run: () => set({ tool: 'box' }) },
   { keys: ['e'], shown: 'E', words: 'draw an ellipse', run: () => set({ tool: 'ellipse' }) },

@@ -14,6 +14,7 @@ export interface Drag {
 }
 
 export interface State {
+  view: 'scene' | 'history';
   scene: Scene | null;
   plan: Plan | null;
   planning: boolean;
@@ -47,7 +48,7 @@ export interface State {
 }
 
 const initial: State = {
-  scene: null, plan: null, planning: false, run: null, render: '', selected: [], hidden: [], locked: [], tool: 'select', snap: true, grid: false,
+  view: 'scene', scene: null, plan: null, planning: false, run: null, render: '', selected: [], hidden: [], locked: [], tool: 'select', snap: true, grid: false,
   opacity: 0.8, zoom: 1, pan: [0, 0], drag: null, draft: null, derived: null, message: '', saving: 'saved', online: true, step: 0, keys: false,
   goto: 0, frame: null, playing: false, poses: null, key: null, language: null, drop: null, brush: 32,
 };
@@ -91,7 +92,7 @@ export function attributeOf(s: State, block: string, name: string) {
 
 /** The pictures of a render's steps in the last run. */
 export function previewsOf(s: State, r: Render | null): Preview[] {
-  return (r && s.run?.previews.filter(p => p.renders.includes(r.address))) ?? [];
+  return (r && s.run?.previews.filter(p => p.renders.some(a => a === r.address || a.startsWith(`${r.address}.seed-`)))) ?? [];
 }
 
 let known = -1; // serial of the scene that was taken last
@@ -183,9 +184,10 @@ async function post(edit: Edit): Promise<Answer | null> {
   }
 }
 
-export async function order(what: 'start' | 'stop'): Promise<void> {
+/** Starts or stops a run; with seeds, one that makes a picture of each. */
+export async function order(what: 'start' | 'stop', seeds?: number[]): Promise<void> {
   set({ step: 0 });
-  await fetch('/api/run', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ do: what }) });
+  await fetch('/api/run', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ do: what, seeds }) });
 }
 
 /** Listens to what happens. The browser connects again by itself. */
@@ -197,6 +199,10 @@ export function listen(): void {
     if (!state.drag || state.scene?.version !== scene.version) take(scene);
   });
   on<Plan>('plan', plan => set({ plan, planning: state.scene?.version !== plan.version }));
+  on<{ render: string; index: number; url: string }>('frame', f => {
+    const plan = state.plan, list = plan?.frames[f.render];
+    if (plan && list) set({ plan: { ...plan, frames: { ...plan.frames, [f.render]: list.map((u, i) => (i === f.index ? f.url : u)) } } });
+  });
   on<Run>('run', run => set({ run }));
   events.onopen = () => {
     known = -1; // a server that was started again counts from the beginning

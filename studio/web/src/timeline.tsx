@@ -33,6 +33,7 @@ export function Timeline() {
           style={{ '--v': `${(100 * at) / Math.max(1, t.frames - 1)}%` }} onInput={e => set({ frame: Number(e.currentTarget.value), playing: false })} />
         {s.frame !== null && <button class="btn low bare" onClick={() => set({ frame: null, playing: false })}>Back to the scene</button>}
       </div>
+      <Strip s={s} r={r} t={t} />
       <div class="tracks">
         {t.tracks.map((track, i) => <Row key={track.target} s={s} r={r} t={t} track={track} index={i} />)}
       </div>
@@ -59,6 +60,28 @@ function usePlay(s: State, t: Time | null): void {
 /** The text of a part of a key, or undefined. */
 const part = (s: State, track: Track, item: number, name: string) =>
   attributeOf(s, track.block, 'keys')?.items[item]?.find(p => p.name === name);
+
+/** The frames that are made, as many as there is room for. One is chosen by a click. */
+function Strip({ s, r, t }: { s: State; r: Render; t: Time }) {
+  const list = s.plan?.frames[r.address] ?? [], most = Math.min(t.frames, 24), made = list.filter(u => u).length;
+  if (list.length === 0) return null;
+  return (
+    <div class="track" role="group" aria-label={`${made} of ${t.frames} frames are made`}>
+      <span class="name small dim num">{made} of {t.frames} made</span>
+      <ol class="strip-of">
+        {Array.from({ length: most }, (_, i) => {
+          const n = most === 1 ? 0 : Math.round((i * (t.frames - 1)) / (most - 1)), now = s.frame !== null && Math.round(s.frame) === n;
+          return (
+            <li key={n} class={now ? 'now' : ''}>
+              <button aria-label={`Frame ${n}${list[n] ? '' : ', not made yet'}`} tabIndex={-1} onClick={() => set({ frame: n, playing: false })}>
+                {list[n] && <img src={list[n]} alt="" loading="lazy" />}</button>
+            </li>
+          );
+        })}
+      </ol>
+    </div>
+  );
+}
 
 function Row({ s, r, t, track, index }: { s: State; r: Render; t: Time; track: Track; index: number }) {
   const lane = useRef<HTMLDivElement>(null), [moving, setMoving] = useState<{ item: number; frame: number } | null>(null);
@@ -169,12 +192,17 @@ async function addKey(index: number, frame: number): Promise<void> {
 function KeyForm({ s, track, item }: { s: State; track: Track; item: number }) {
   const fixed = !!s.scene?.readOnly || !track.block;
   const change = (name: string, value: string) =>
-    void edit(`change a key of ${track.target}`, { kind: 'item', block: track.block, attribute: 'keys', item, part: name, value });
+    void edit(`change a key of ${track.target}`, {
+      kind: 'item', block: track.block, attribute: 'keys', item, part: name, value, replace: name === 'ease' && !part(s, track, item, name)?.refs.length,
+    });
   const field = (name: string, label: string) => {
     const p = part(s, track, item, name), worked = !!p && !p.plain && (!p.shape || p.refs.length > 0);
     return <Field label={label} before={label} value={p?.text ?? ''} readOnly={fixed} worked={worked} on={v => change(name, v)} />;
   };
   const k = track.keys[item]!, ease = part(s, track, item, 'ease'), own = ease && !/^"[a-z-]+"$/.test(ease.text);
+  const choose = (v: string) => {
+    if (v) change('ease', v.endsWith(')') ? v : v === 'linear' ? '' : `"${v}"`);
+  };
   const last = item === track.keys.length - 1;
   return (
     <div class="keyform" role="group" aria-label={`Key ${item + 1} of ${track.target}`}>
@@ -183,15 +211,59 @@ function KeyForm({ s, track, item }: { s: State; track: Track; item: number }) {
       {!last && (
         <div class="field choose">
           <select aria-label="Ease to the next key" value={own ? '' : ease ? ease.text.slice(1, -1) : 'linear'} disabled={fixed}
-            onChange={e => e.currentTarget.value && change('ease', e.currentTarget.value === 'linear' && !ease ? '' : `"${e.currentTarget.value}"`)}>
+            onChange={e => choose(e.currentTarget.value)}>
             {own && <option value="">{ease.text}</option>}
+            {!own && <option value="bezier(0.42, 0, 0.58, 1)">bezier(…)</option>}
             {s.language?.eases.map(n => <option key={n.name} value={n.name}>{n.name}</option>)}
           </select><Icon name="down" />
         </div>
       )}
-      {!last && <svg class="curve" viewBox="-2 -30 104 160" role="img" aria-label={`Curve of ${k.ease}`}><path class="axes" d="M0 0V100H100" /><path d={curvePath(k.curve, 100, 100)} /></svg>}
+      {!last && <Curve text={ease?.text ?? '"linear"'} name={k.ease} points={k.curve} fixed={fixed} on={v => change('ease', v)} />}
       <button class="ib" aria-label="Remove the key" title="Remove the key (Del)" disabled={fixed || track.keys.length < 2}
         onClick={() => void removeKey(track, item)}><Icon name="trash" /></button>
     </div>
+  );
+}
+
+/** An ease as a curve. A bezier's two handles are dragged, or moved by arrows. */
+function Curve({ text, name, points, fixed, on }: { text: string; name: string; points: [number, number][]; fixed: boolean; on: (text: string) => void }) {
+  const m = /^bezier\(\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\)$/.exec(text);
+  const [held, setHeld] = useState<number[] | null>(null), which = useRef(0), svg = useRef<SVGSVGElement>(null);
+  const n = held ?? (m ? m.slice(1).map(Number) : null);
+  const write = (v: number[]) => on(`bezier(${v.map(x => Number(x.toFixed(2))).join(', ')})`);
+  const at = (e: PointerEvent): number[] => {
+    const p = new DOMPoint(e.clientX, e.clientY).matrixTransform(svg.current!.getScreenCTM()!.inverse()), v = [...n!];
+    v[which.current] = Math.min(1, Math.max(0, p.x / 100));
+    v[which.current + 1] = Math.min(1.6, Math.max(-0.6, 1 - p.y / 100));
+    return v;
+  };
+  const down = (e: PointerEvent, i: number) => {
+    if (fixed) return;
+    which.current = i;
+    svg.current!.setPointerCapture(e.pointerId);
+    setHeld(n);
+  };
+  const keys = (e: KeyboardEvent, i: number) => {
+    const d = { ArrowLeft: [-0.05, 0], ArrowRight: [0.05, 0], ArrowUp: [0, 0.05], ArrowDown: [0, -0.05] }[e.key];
+    if (!d || fixed) return;
+    e.preventDefault();
+    e.stopPropagation();
+    const v = [...n!];
+    v[i] = Math.min(1, Math.max(0, v[i]! + d[0]!));
+    v[i + 1]! += d[1]!;
+    write(v);
+  };
+  const label = ['first', 'second'];
+  return (
+    <svg class={`curve${n ? ' big' : ''}`} viewBox="-12 -32 124 164" ref={svg} role="group" aria-label={`Curve of ${name}`} onPointerMove={e => held && setHeld(at(e))}
+      onPointerUp={() => held && (write(held), setHeld(null))} onPointerCancel={() => setHeld(null)}>
+      <path class="axes" d="M0 0V100H100" />
+      {n ? <path d={`M0 100C${n[0]! * 100} ${100 - n[1]! * 100} ${n[2]! * 100} ${100 - n[3]! * 100} 100 0`} /> : <path d={curvePath(points, 100, 100)} />}
+      {n && <path class="arm" d={`M0 100L${n[0]! * 100} ${100 - n[1]! * 100}M100 0L${n[2]! * 100} ${100 - n[3]! * 100}`} />}
+      {n && [0, 2].map(i => (
+        <circle key={i} cx={n[i]! * 100} cy={100 - n[i + 1]! * 100} r="7" tabIndex={0} role="button" data-handle={i} aria-label={`The ${label[i / 2]} handle of the curve`}
+          onPointerDown={e => down(e, i)} onKeyDown={e => keys(e, i)} />
+      ))}
+    </svg>
   );
 }

@@ -43,7 +43,7 @@ interface Values {
 }
 export interface Plan {
   version: string; problems: Diagnostic[]; failed: boolean; stages: StageState[]; missing: number; seconds: number; memory: number;
-  changes: string[]; values: Values[]; pictures: Record<string, Picture>;
+  changes: string[]; values: Values[]; pictures: Record<string, Picture>; frames: Record<string, string[]>;
 }
 export interface Preview { renders: string[]; stage: string; step: number; of: number; url: string }
 export interface Run {
@@ -54,9 +54,19 @@ export interface Derived { block: string; attribute: string; slot: number; text:
 export interface Answer { state: Scene; error?: string; derived?: Derived }
 export interface Dropped extends Answer { kind: 'picture' | 'layout'; format: string; why: string; ask: string[]; said: string[]; counts: number[] }
 export interface Edit {
-  kind: 'change' | 'text' | 'words' | 'undo' | 'redo'; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
+  kind: 'change' | 'text' | 'words' | 'restore' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
-  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
+  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
   replace?: boolean; text?: string;
+}
+export interface PastPicture {
+  render: string; digest: string; url: string; clip: boolean; seed: number; width: number; height: number; changes: string[]; first: boolean;
+  figures: Record<string, Figure>; entities: string[];
+}
+export interface PastRun {
+  name: string; began: string; seconds: number; state: string; problem: string; kept: number; stages: number; made: PastPicture[];
+}
+export interface Comparison {
+  sameSize: boolean; equal: boolean; psnr: number; differ: number; shares: { address: string; part: number }[]; elsewhere: number; changes: string[]; url: string;
 }

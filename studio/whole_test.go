@@ -1,0 +1,163 @@
+package studio_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/eligen/eligen/app"
+	"github.com/eligen/eligen/dsl"
+	"github.com/eligen/eligen/studio"
+)
+
+// TestStop: a run that is stopped keeps the steps that it has taken, and the next goes on from there.
+func TestStop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: nano denoises")
+	}
+	x := openWith(t, "rain.hcl", `render "rain" {
+  prompt = "a frog in a meadow"
+
+  sampler {
+    steps = 40
+  }
+}
+
+entity "frog" {
+  prompt = "a frog"
+  box    = xywh(0.25, 0.25, 0.5, 0.5)
+}
+`, "model").show(1440, 900)
+	x.click("#run")
+	x.until("document.querySelectorAll('.steps img').length >= 12")
+	x.click("#stop")
+	x.until("document.querySelector('#run') && document.querySelector('.dock').textContent.includes('Stopped')")
+	x.shot("stopped")
+	x.click("#run")
+	x.until("document.querySelector('#stop')") // until then, the steps are those of the first run
+	x.until("document.querySelectorAll('.steps img').length >= 1")
+	first := eval[string](x, "document.querySelector('.steps img').closest('li').textContent")
+	x.until("document.querySelector('.plan b')?.textContent.startsWith('Nothing to do')")
+	if first == "1" || first == "2" {
+		t.Errorf("the second run begins at step %s", first)
+	}
+}
+
+// TestKilled: a server that is killed while it writes leaves the text of before or of after, and nothing else.
+func TestKilled(t *testing.T) {
+	file := os.Getenv("ELIGEN_TEST_WRITES")
+	if file != "" {
+		write(t, file)
+		return
+	}
+	file = filepath.Join(t.TempDir(), "harbor.hcl")
+	long := harbor + strings.Repeat("# a line that makes the file long\n", 20_000)
+	if err := os.WriteFile(file, []byte(long), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	torn, killed := 0, 0
+	for range 12 {
+		c := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		c.Env = append(os.Environ(), "ELIGEN_TEST_WRITES="+file)
+		out, err := c.StdoutPipe()
+		if err != nil || c.Start() != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, 6)
+		if _, err := io.ReadFull(out, line); err != nil { // it writes from now on
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+		_ = c.Process.Kill()
+		_ = c.Wait()
+		killed++
+		text, err := os.ReadFile(file)
+		_, ds := dsl.Format(file, text)
+		if err != nil || ds.HasErrors() || len(text) < len(long)-8 || !bytes.HasSuffix(text, []byte("file long\n")) {
+			torn++
+		}
+	}
+	if torn > 0 {
+		t.Errorf("the file is torn after %d of %d kills", torn, killed)
+	}
+}
+
+// write edits a scene as fast as it can, until it is killed.
+func write(t *testing.T, file string) {
+	a := app.New(app.Options{Folder: t.TempDir()})
+	request := app.PlanRequest{Input: app.Input{Path: file}, Engine: "paint"}
+	s, err := studio.New(studio.Options{App: a, Request: request, Token: strings.Repeat("t", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	host := server.Listener.Addr().String()
+	server.Config.Handler = s.Handler(host)
+	server.Start()
+	_, port, _ := strings.Cut(host, ":")
+	fmt.Print("ready\n")
+	for n := 0; ; n++ {
+		body := fmt.Sprintf(`{"kind":"change","name":"n%d","changes":[{"kind":"numbers","block":"entity.duck","attribute":"box",`+
+			`"numbers":["0.%d","","",""]}]}`, n, 10+n%60)
+		r, err := http.NewRequest("POST", "http://"+host+"/api/edit", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Origin", "http://"+host)
+		r.Header.Set("Cookie", "eligen-studio-"+port+"="+strings.Repeat("t", 32))
+		reply, err := http.DefaultClient.Do(r)
+		if err != nil || reply.StatusCode != http.StatusOK {
+			t.Fatal(err, reply.StatusCode)
+		}
+		_, _ = io.Copy(io.Discard, reply.Body)
+		_ = reply.Body.Close()
+	}
+}
+
+// TestFromNothing: a scene that is drawn from nothing, with the keyboard and the pointer alone, is one that
+// people would write.
+func TestFromNothing(t *testing.T) {
+	x := open(t, "new.hcl", "render \"new\" {\n  prompt = \"\"\n}\n").show(1440, 900)
+	x.do(chromedp.Focus(chromedp.CSS("#prompt")), chromedp.KeyEvent("a duck under a rainbow"))
+	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
+	x.saved(func(s string) bool { return strings.Contains(s, "under a rainbow") })
+	for i, prompt := range []string{"a duck", "a rainbow"} {
+		x.press("b")
+		x.drag(0.125+0.375*float64(i), 0.25, 0.375+0.375*float64(i), 0.5, true)
+		x.until("document.activeElement?.id == 'naming'")
+		x.do(chromedp.KeyEvent(prompt + "\r"))
+		x.until(fmt.Sprintf("document.querySelectorAll('.ents li').length == %d", i+1))
+	}
+	want := `render "new" {
+  prompt = "a duck under a rainbow"
+}
+
+entity "duck" {
+  prompt = "a duck"
+  box    = xywh(0.125, 0.25, 0.25, 0.25)
+}
+
+entity "rainbow" {
+  prompt = "a rainbow"
+  box    = xywh(0.50, 0.25, 0.25, 0.25)
+}
+`
+	if x.text() != want {
+		t.Errorf("the file is\n%s", x.text())
+	}
+	if formatted, _ := dsl.Format("new.hcl", []byte(x.text())); string(formatted) != x.text() {
+		t.Error("the file isn't formatted")
+	}
+}
