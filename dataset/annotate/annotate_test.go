@@ -143,7 +143,7 @@ func TestCheck(t *testing.T) {
 	}
 	if s := strings.Join(got.Dropped, "; "); !strings.Contains(s, "“a dog”: of its crop the model says no") ||
 		!strings.Contains(s, "“a cow”: of its crop "+
-		"the model says neither") {
+			"the model says neither") {
 		t.Error(s)
 	}
 }
