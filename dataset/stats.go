@@ -129,7 +129,7 @@ var barColour = color.NRGBA{60, 110, 180, 255}
 
 // bars draws a histogram, a row a bar.
 func bars(img *image.NRGBA, r image.Rectangle, title string, names []string, counts []int) {
-	write(img, r.Min.X, r.Min.Y+10, title)
+	label(img, r.Min.X, r.Min.Y+10, title)
 	most := 1
 	for _, n := range counts {
 		most = max(most, n)
@@ -137,17 +137,17 @@ func bars(img *image.NRGBA, r image.Rectangle, title string, names []string, cou
 	const left, row = 110, 17
 	for i, n := range counts {
 		y := r.Min.Y + 16 + i*row
-		label := []rune(names[i])
-		write(img, r.Min.X, y+12, string(label[:min(len(label), 14)]))
+		name := []rune(names[i])
+		label(img, r.Min.X, y+12, string(name[:min(len(name), 14)]))
 		long := (r.Dx() - left - 44) * n / most
 		draw.Draw(img, image.Rect(r.Min.X+left, y+2, r.Min.X+left+long, y+row-2), image.NewUniform(barColour), image.Point{}, draw.Src)
-		write(img, r.Min.X+left+long+4, y+12, strconv.Itoa(n))
+		label(img, r.Min.X+left+long+4, y+12, strconv.Itoa(n))
 	}
 }
 
 // places draws where entities' middles are.
 func (s *Stats) places(img *image.NRGBA, r image.Rectangle) {
-	write(img, r.Min.X, r.Min.Y+10, "middles of entities")
+	label(img, r.Min.X, r.Min.Y+10, "middles of entities")
 	most := 1
 	for _, row := range s.Places {
 		most = max(most, slices.Max(row[:]))
@@ -162,7 +162,7 @@ func (s *Stats) places(img *image.NRGBA, r image.Rectangle) {
 	}
 }
 
-func write(img *image.NRGBA, x, y int, text string) {
+func label(img *image.NRGBA, x, y int, text string) {
 	d := font.Drawer{Dst: img, Src: image.Black, Face: basicfont.Face7x13, Dot: fixed.P(x, y)}
 	d.DrawString(text)
 }

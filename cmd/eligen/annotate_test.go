@@ -30,6 +30,7 @@ import (
 type looker struct {
 	*httptest.Server
 	form string
+	tell func(img *image.NRGBA) string // the list for a picture that it knows; "" for others
 
 	mu    sync.Mutex
 	asked map[string]int               // by question and picture
@@ -107,6 +108,11 @@ func (l *looker) list(data []byte) (string, error) {
 	img, err := pixels.Decode(data)
 	if err != nil {
 		return "", err
+	}
+	if l.tell != nil {
+		if text := l.tell(img); text != "" {
+			return text, nil
+		}
 	}
 	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
 	type item struct {

@@ -28,7 +28,8 @@ func newDataset() *cobra.Command {
 		Use:     "dataset",
 		Short:   "Make entity-annotated pictures for training",
 		Example: "eligen dataset fetch\neligen dataset sheet --count 16 --boxes --out sheet.png",
-	}, newDatasetFetch(), newDatasetBuild(), newDatasetAnnotate(), newDatasetImport(), newDatasetStats(), newDatasetSheet())
+	}, newDatasetFetch(), newDatasetBuild(), newDatasetAnnotate(), newDatasetImport(), newDatasetExport(), newDatasetStats(),
+		newDatasetSheet())
 }
 
 func newDatasetFetch() *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"image/png"
 	"io"
 	"path/filepath"
 	"strconv"
@@ -12,12 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
-	"github.com/eligen/eligen/dataset"
 	"github.com/eligen/eligen/draft"
-	"github.com/eligen/eligen/internal/files"
-	"github.com/eligen/eligen/internal/page"
 	"github.com/eligen/eligen/internal/words"
 )
 
@@ -125,107 +120,4 @@ func tellAnnotated(w io.Writer, made *app.Annotated, in, out float64, priced boo
 		fmt.Fprintf(w, "; cost %.4f", (float64(made.In)*in+float64(made.Out)*out)/1e6)
 	}
 	fmt.Fprintln(w, ".")
-}
-
-// newDatasetImport writes a dataset of other programs' annotations.
-func newDatasetImport() *cobra.Command {
-	var r app.DatasetImport
-	var answers importOptions
-	c := &cobra.Command{
-		Use:   "import FILE",
-		Short: "Write a dataset from annotations",
-		Long: `Write a dataset from annotations of other programs: COCO, Label Studio, CVAT, LabelMe, Pascal VOC, YOLO, or
-EliGen's own training set. The pictures lie next to FILE, by the paths that it has.
-
-Boxes, polygons and masks become entities; what has no words, no place or no area is left out, and said.`,
-		Example: "eligen dataset import annotations.json --out data",
-		Args:    exactly(1),
-		RunE: withApp(func(c *cobra.Command, a *app.App, args []string) error {
-			answer, err := answers.answer()
-			if err == nil && r.Out == "" {
-				err = errors.New("--out is missing: pass the dataset's folder")
-			}
-			if err != nil {
-				return usageError{err}
-			}
-			r.LayoutFile = app.LayoutFile{Path: args[0], Answer: answer}
-			n, said, err := a.ImportDataset(c.Context(), r)
-			for _, s := range said {
-				fmt.Fprintf(c.ErrOrStderr(), "Note: %s.\n", strings.TrimSuffix(s, "."))
-			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: %d pictures\n", filepath.ToSlash(r.Out), n)
-			return nil
-		}),
-	}
-	f := c.Flags()
-	f.StringVar(&r.Out, "out", "", "write to this `FOLDER`")
-	f.StringVar(&answers.convention, "convention", "", "read boxes in this `ORDER/UNIT`, such as xywh/px")
-	f.StringVar(&answers.size, "size", "", "the canvas where the file has none: `WIDTHxHEIGHT`")
-	f.StringArrayVar(&answers.words, "words", nil, "`TEXT` for an entity that has no words; repeat it, in their order")
-	f.StringVar(&answers.images, "images", "", "the `FILE` with the sizes and names of detections")
-	f.Float64Var(&answers.score, "score", 0, "leave out detections whose score is below `S`")
-	return c
-}
-
-// newDatasetStats counts a dataset.
-func newDatasetStats() *cobra.Command {
-	var out string
-	var asJSON bool
-	c := &cobra.Command{
-		Use:     "stats DIR",
-		Short:   "Count what a dataset holds",
-		Example: "eligen dataset stats data --out stats.png",
-		Long:    "Count a dataset's entities: by their words, size, place and overlap. --out draws the histograms.",
-		Args:    exactly(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			folder, err := dataset.Read(args[0], eligen.Size{})
-			if err != nil {
-				return err
-			}
-			s, err := dataset.StatsOf(folder.Sample, folder.Len())
-			if err != nil {
-				return err
-			}
-			if out != "" {
-				if err := files.WriteFile(out, func(w io.Writer) error { return png.Encode(w, s.Picture()) }); err != nil {
-					return err
-				}
-			}
-			if asJSON {
-				return page.JSON(c.OutOrStdout(), s)
-			}
-			return printStats(c.OutOrStdout(), s)
-		},
-	}
-	c.Flags().StringVarP(&out, "out", "o", "", "draw the histograms to this `FILE`, a PNG")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the counts as JSON")
-	return c
-}
-
-func printStats(w io.Writer, s *dataset.Stats) error {
-	fmt.Fprintf(w, "%d pictures with %d entities\n\n", s.Pictures, s.Entities)
-	entities, pictures := s.Counts()
-	for i, n := range entities {
-		fmt.Fprintf(w, "%6d pictures with %d\n", pictures[i], n)
-	}
-	fmt.Fprintln(w)
-	for _, c := range s.Words[:min(len(s.Words), 20)] {
-		fmt.Fprintf(w, "%6d  %s\n", c.N, c.Words)
-	}
-	if more := len(s.Words) - 20; more > 0 {
-		fmt.Fprintf(w, "        and %d other wordings\n", more)
-	}
-	histogram := func(title string, counts [dataset.Bins]int) {
-		fmt.Fprintf(w, "\n%s\n", title)
-		for i, n := range counts {
-			fmt.Fprintf(w, "  %.1f–%.1f %6d\n", float64(i)/dataset.Bins, float64(i+1)/dataset.Bins, n)
-		}
-	}
-	histogram("Size: the root of an entity's share of its picture", s.Sizes)
-	histogram(fmt.Sprintf("Overlap: the IoU of pairs in a picture; %d pairs lie apart", s.Apart), s.Overlaps)
-	_, err := fmt.Fprintln(w)
-	return err
 }
