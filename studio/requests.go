@@ -139,7 +139,7 @@ func (s *Server) change(e Edit) error {
 	}
 	return s.doc.change(e.Name, "", func(src []byte) ([]byte, error) {
 		for _, c := range e.Changes {
-			text, ds := edit.Parse(s.doc.path, src)
+			text, ds := s.parsed.parse(s.doc.path, src)
 			err := ds.Err()
 			if err == nil {
 				src, err = c.apply(text)
