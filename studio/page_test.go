@@ -78,6 +78,13 @@ func TestSettings(t *testing.T) {
 	x.click(`.ents li[data-entity="entity.duck"]`)
 	x.enter("#entity-prompt", `a "rubber" duck`)
 	x.saved(func(s string) bool { return strings.Contains(s, `prompt = "a \"rubber\" duck"`) })
+	x.enter("#entity-name", "bath_duck")
+	x.saved(func(s string) bool { return strings.Contains(s, `entity "bath_duck" {`) })
+	x.until("document.querySelector('.props h2').textContent == 'entity.bath_duck'")
+	x.enter("#entity-name", "house") // there is one
+	x.until("document.querySelector('.toast')?.textContent.includes('house')")
+	x.enter("#entity-name", "duck")
+	x.saved(func(s string) bool { return strings.Contains(s, `entity "duck" {`) })
 	x.enter("#words", "remove the duck")
 	x.do(chromedp.Focus(chromedp.CSS("#words")), chromedp.KeyEvent("\r"))
 	x.until("document.querySelectorAll('.ents li').length == 2")

@@ -106,8 +106,8 @@ func (x *tab) values(file string) []app.Values {
 // paste puts a text into what has the focus.
 func (x *tab) paste(field, text string) {
 	x.t.Helper()
-	x.do(chromedp.Evaluate[chromedp.Void](`(f => { f.focus(); f.select?.(); document.execCommand('insertText', false, ` + asJSON(text) + `) })` +
-		`(document.querySelector(` + asJSON(field) + `))`))
+	x.do(chromedp.Evaluate[chromedp.Void](`(f => { f.focus(); f.select?.(); document.execCommand('insertText', false, ` +
+		asJSON(text) + `) })(document.querySelector(` + asJSON(field) + `))`))
 }
 
 func (x *tab) unfold(form string) {
@@ -154,7 +154,8 @@ func (x *tab) settings(original, name string) {
 		x.unfold(f[0])
 		x.enter(`[id="form-`+f[0]+`-`+f[1]+`"]`, f[2])
 	}
-	x.until("document.querySelector('.read').textContent.startsWith('64 × 64') && document.querySelector('.cm-content').textContent.includes('guidance')")
+	x.until("document.querySelector('.read').textContent.startsWith('64 × 64')")
+	x.until("document.querySelector('.cm-content').textContent.includes('guidance')")
 }
 
 // redraw draws an entity as a hand does: shapes by their corners, masks by dropping their picture, what is made of
@@ -209,8 +210,9 @@ func (x *tab) redraw(e eligen.Entity, i int, typed, mask string) {
 // clear empties a field.
 func (x *tab) clear(field string) {
 	x.t.Helper()
-	x.do(chromedp.Evaluate[chromedp.Void](`(f => { f.focus(); f.value = ''; f.dispatchEvent(new InputEvent('input', {bubbles: true})); f.blur() })` +
-		`(document.querySelector(` + asJSON(field) + `))`))
+	x.do(chromedp.Evaluate[chromedp.Void](`(f => {
+		f.focus(); f.value = ''; f.dispatchEvent(new InputEvent('input', {bubbles: true})); f.blur();
+	})(document.querySelector(` + asJSON(field) + `))`))
 }
 
 // free drags without the grid.
