@@ -58,8 +58,8 @@ func pictures(ctx context.Context, dir string, backends []string, rounds int) []
 	}
 	program, scene := filepath.Join(dir, "eligen"), filepath.Join(dir, "bench.hcl")
 	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen")
-	if runtime.GOARCH == "amd64" && os.Getenv("GOEXPERIMENT") == "" {
-		build.Env = append(os.Environ(), "GOEXPERIMENT=simd") // as make builds it
+	if runtime.GOARCH == "amd64" {
+		build.Env = append([]string{"GOEXPERIMENT=simd"}, os.Environ()...) // as make builds it, unless the environment says otherwise
 	}
 	if out, err := build.CombinedOutput(); err != nil {
 		return fail(fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out)))
