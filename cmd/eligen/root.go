@@ -154,6 +154,7 @@ var helpEnvironment = [][2]string{
 	{"ELIGEN_QUEUE", "URL of a queue that machines share work through, to use without --queue"},
 	{"ELIGEN_QUEUE_CREDS, ELIGEN_QUEUE_CA", "files of credentials for the queue and of the authority that signed its certificate"},
 	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
+	{"ELIGEN_PROGRAMS", "false has XLA compile all graphs anew, and keeps none in the folder programs of ELIGEN_CACHE_DIR"},
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
 	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},
 	{"ELIGEN_VAR_name", "value of the scene variable \"name\""},
