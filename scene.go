@@ -315,7 +315,16 @@ type Recipe struct {
 	Styles map[string]float64
 	EMA    float64 // decay of the running mean of the weights; 0 is off
 	Every  int     // steps between checkpoints
-	Source Source
+	// Validation keeps pictures out of a LoRA's training for a model other than nano.
+	Validation Validation
+	Source     Source
+}
+
+// Validation is what each checkpoint of a training is judged by.
+type Validation struct {
+	Pictures int // the last of the dataset; 0 is no validation
+	Drawn    int // of them, how many are drawn with the LoRA as it is
+	Steps    int // of denoising, for those; 0 is the model's
 }
 
 // Dropout is how often a condition is left out in training.

@@ -87,7 +87,7 @@ var grammars = map[string]*grammar{
 	"render.inpaint": inpaintGrammar, "render.transfer": transferGrammar, "render.vae": vaeGrammar, "render.warm_start": warmGrammar,
 	"render.background": backgroundGrammar,
 	"check":             checkGrammar, "check.assert": assertGrammar, "module": moduleGrammar, "moved": movedGrammar,
-	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
+	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar, "recipe.validation": heldGrammar,
 }
 
 func blockSchemas(path string, g *grammar) []BlockSchema {
@@ -201,6 +201,8 @@ var blockWords = map[string]string{
 		"Paths in its files are below its folder, except those of outputs, which are below the scene's.",
 	"moved":  "What was recorded under an old address belongs to a new one.",
 	"recipe": "A training, run by `eligen train`.",
+	"recipe.validation": "What each checkpoint is judged by, of a LoRA for a model other than nano: pictures that it isn't trained on. " +
+		"Their loss is logged, at the same noise every time.",
 	"recipe.optimizer": "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the " +
 		"rest by AdamW.",
 }
@@ -517,6 +519,9 @@ var argumentWords = map[string]string{
 	"recipe.optimizer.clip":          "The largest norm of the gradient; 0 is none",
 	"recipe.optimizer.betas":         "`[0.9, 0.999]`: decay of the running means",
 	"recipe.optimizer.epsilon":       "Keeps divisions finite",
+	"recipe.validation.pictures":     "How many: the last of the dataset",
+	"recipe.validation.drawn":        "How many of them are drawn beside the originals, in a sheet; none by default",
+	"recipe.validation.steps":        "Steps of denoising for those; the model's by default",
 }
 
 var functionGroups = []string{"boxes and shapes", "shapes from shapes", "layout", "time", "measures of pictures", "numbers", "text",

@@ -205,7 +205,7 @@ func groups(w *work, entities []entity) (list []eligen.GroupSizes) {
 	of := map[eligen.GroupSizes]int{}
 	for _, e := range entities {
 		if n := len(e.tokens); n > 0 {
-			of[eligen.GroupSizes{Text: e.text, Region: Bucket(n, w.tokens())}]++
+			of[eligen.GroupSizes{Text: e.text, Region: eligen.Bucket(n, w.tokens())}]++
 		}
 	}
 	for g, n := range of {

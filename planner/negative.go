@@ -81,7 +81,7 @@ func (w *work) outside(tokens []int32) (out []int32) {
 func (w *work) placed(entities []entity, layered bool) (out []denoise.Entity) {
 	total, columns := w.tokens(), w.spec.Geometry.Grid(w.size).W
 	for _, e := range entities {
-		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total), Strength: e.strength}
+		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total), Strength: e.strength}
 		if layered {
 			d.Opacity, d.Seen = e.opacity(), e.seen
 		}

@@ -266,7 +266,11 @@ func Attention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
 		}
 		p := Softmax(scores, -1)
 		o = DotGeneral(ConvertDType(p, v.DType()), []int{r - 1}, batch, v, []int{r - 2}, batch)
-		if wantLog {
+		switch {
+		case wantLog && q.Graph().GetNodeByAlias(learning) != nil:
+			most := StopGradient(ReduceAndKeep(scores, ReduceMax, -1))
+			l = Add(Squeeze(most, -1), Log(ReduceSum(Exp(Sub(scores, most)), -1)))
+		case wantLog:
 			l = Sub(ReduceMax(scores, -1), Log(ReduceMax(p, -1))) // [..,H,Sq]: the largest p is exp(max − l)
 		}
 		return o, l
