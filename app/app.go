@@ -79,6 +79,7 @@ type App struct {
 	sources *sources // of weights; nil finds paths alone
 
 	running sync.WaitGroup // calls that use what is shared
+	colours colourMaps     // of autoencoders, for pictures of steps
 
 	mu      sync.Mutex
 	closed  bool // no call may begin
@@ -87,7 +88,6 @@ type App struct {
 	bucket  *bucket.Bucket // of the Cache, where it is one
 	farm    *farm.Queue    // where it was needed
 	engines map[engineKey]engine
-	maps    map[eligen.Digest]*colourMap // of autoencoders, for pictures of steps
 }
 
 // An engineKey names an engine of models: its backend, and the folder of the model nano.
@@ -107,6 +107,9 @@ func New(o Options) *App {
 		o.Families = families.All
 	}
 	a := &App{options: o, engines: map[engineKey]engine{}}
+	if o.Folder != "" {
+		a.colours.folder = filepath.Join(o.Folder, "previews")
+	}
 	if o.Env != nil {
 		a.sources = newSources(o.Env, func(names []string) []string { _, files := o.Families.Wanted(names); return files })
 	}

@@ -166,6 +166,7 @@ var helpEnvironment = [][2]string{
 	{"OTEL_SDK_DISABLED", "true: send nothing. All of the SDK's other variables hold, such as OTEL_EXPORTER_OTLP_HEADERS"},
 	{"TRACEPARENT", "trace that runs belong to, as W3C writes it"},
 	{"ELIGEN_PLUGIN_DIR", "folder of XLA plugins (default eligen/plugins in the user's cache folder)"},
+	{"ELIGEN_PROGRAMS", "false has XLA compile all graphs anew, and keeps none in the folder programs of ELIGEN_CACHE_DIR"},
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
 	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},
 	{"ELIGEN_VAR_name", "value of the scene variable \"name\""},
