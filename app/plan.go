@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/model/inspect"
 	"github.com/eligen/eligen/planner"
+	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/stage/clip"
 	"github.com/eligen/eligen/stage/still"
 	"github.com/eligen/eligen/store/file"
@@ -287,6 +288,14 @@ func (a *App) Outlook(ctx context.Context, p *Plan) (Outlook, error) {
 		return Outlook{}, err
 	}
 	made := has(ctx, store)
+	if far, ok := store.(runtime.Gatherer); ok {
+		digests := make([]eligen.Digest, len(p.Stages))
+		for i, s := range p.Stages {
+			digests[i] = s.Digest
+		}
+		lacks := far.Lacks(ctx, digests)
+		made = func(d eligen.Digest) bool { return !lacks[d] }
+	}
 	again := downstream(p.Plan, p.again)
 	cached := make(map[eligen.Digest]bool, len(p.Stages))
 	for _, s := range p.Stages {

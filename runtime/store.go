@@ -94,6 +94,15 @@ type Flusher interface {
 	Flush(ctx context.Context) []error
 }
 
+// A Gatherer is a Store of which a part is far away. It asks for many results at the same time, where asking for
+// one after the other would take a way there and back for each.
+type Gatherer interface {
+	// Gather brings what it has of results near, and returns those that it lacks.
+	Gather(ctx context.Context, keys []eligen.Digest) (lacks map[eligen.Digest]bool)
+	// Lacks returns those that it lacks, and brings nothing.
+	Lacks(ctx context.Context, keys []eligen.Digest) map[eligen.Digest]bool
+}
+
 // MaxResult is how many bytes a result may have.
 const MaxResult = 4 << 30
 

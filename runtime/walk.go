@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	goruntime "runtime"
 	"slices"
 	"sync"
@@ -113,18 +114,61 @@ func (w *walk) look(ctx context.Context) {
 	for _, o := range w.plan.Outputs {
 		w.needed[o.Stage] = true
 	}
+	lacks := w.gather(ctx, read)
 	for i, s := range slices.Backward(w.plan.Stages) {
 		if !w.needed[i] && read[i] {
 			continue
 		}
 		w.needed[i] = true
-		if !w.replaced[i] && w.find(ctx, i) {
+		if !w.replaced[i] && !lacks[s.Digest] && w.find(ctx, i) {
 			continue
 		}
 		for _, in := range s.Inputs {
 			w.needed[in] = true
 		}
 	}
+}
+
+// gather has a store that is far away bring what look will read, and returns what it lacks: the stages that somebody
+// wants at once, then all inputs of those that aren't there, and so on. That is a round of questions for each stage of
+// a picture, however many pictures there are. read says which stages others read.
+func (w *walk) gather(ctx context.Context, read []bool) map[eligen.Digest]bool {
+	far, ok := w.Store.(Gatherer)
+	if !ok {
+		return nil
+	}
+	lacks, seen := map[eligen.Digest]bool{}, make([]bool, len(read))
+	var round []eligen.Ref
+	add := func(i eligen.Ref) {
+		if !seen[i] {
+			seen[i] = true
+			round = append(round, i)
+		}
+	}
+	for i := range read {
+		if w.needed[i] || !read[i] {
+			add(eligen.Ref(i))
+		}
+	}
+	for len(round) > 0 {
+		var keys []eligen.Digest
+		for _, i := range round {
+			if !w.replaced[i] {
+				keys = append(keys, w.plan.Stages[i].Digest)
+			}
+		}
+		maps.Copy(lacks, far.Gather(ctx, keys))
+		asked := round
+		round = nil
+		for _, i := range asked {
+			if s := w.plan.Stages[i]; w.replaced[i] || lacks[s.Digest] {
+				for _, in := range s.Inputs {
+					add(in)
+				}
+			}
+		}
+	}
+	return lacks
 }
 
 // find reports whether the store has a stage's result, and verifies it.

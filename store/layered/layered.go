@@ -35,9 +35,13 @@ type Store struct {
 }
 
 var (
-	_ runtime.Store   = (*Store)(nil)
-	_ runtime.Flusher = (*Store)(nil)
+	_ runtime.Store    = (*Store)(nil)
+	_ runtime.Flusher  = (*Store)(nil)
+	_ runtime.Gatherer = (*Store)(nil)
 )
+
+// asked is how many results the cache is asked for at the same time.
+const asked = 16
 
 // most is how many results are uploaded at the same time.
 const most = 4
@@ -86,6 +90,42 @@ func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, er
 		return nil, fetched
 	}
 	return s.near.Open(ctx, key)
+}
+
+// Gather copies results that this machine lacks from the cache.
+func (s *Store) Gather(ctx context.Context, keys []eligen.Digest) map[eligen.Digest]bool {
+	return s.lacks(ctx, keys, s.fetch)
+}
+
+// Lacks returns the results that neither this machine nor the cache has.
+func (s *Store) Lacks(ctx context.Context, keys []eligen.Digest) map[eligen.Digest]bool {
+	return s.lacks(ctx, keys, func(ctx context.Context, key eligen.Digest) error {
+		_, err := s.far.Stat(ctx, key)
+		return s.miss(err)
+	})
+}
+
+// lacks asks the cache for what this machine lacks, for several results at a time.
+func (s *Store) lacks(ctx context.Context, keys []eligen.Digest, ask func(context.Context, eligen.Digest) error) map[eligen.Digest]bool {
+	var mu sync.Mutex
+	var asking sync.WaitGroup
+	out, slots := map[eligen.Digest]bool{}, make(chan struct{}, asked)
+	for _, key := range keys {
+		if _, err := s.near.Stat(ctx, key); err == nil {
+			continue
+		}
+		slots <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-slots }()
+			if !s.asks() || errors.Is(ask(ctx, key), fs.ErrNotExist) {
+				mu.Lock()
+				out[key] = true
+				mu.Unlock()
+			}
+		})
+	}
+	asking.Wait()
+	return out
 }
 
 // fetch copies a result from the cache to this machine. What the cache has is verified on the way.

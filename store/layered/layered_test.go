@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eligen/eligen"
@@ -188,4 +190,70 @@ func (f *failing) Create(ctx context.Context, key eligen.Digest) (runtime.Writer
 		return nil, f.err
 	}
 	return f.Store.Create(ctx, key)
+}
+
+// crowd is a cache that answers nobody before several ask.
+type crowd struct {
+	runtime.Store
+	mu       sync.Mutex
+	asking   int
+	together chan struct{}
+}
+
+func (c *crowd) wait(wanted int) {
+	c.mu.Lock()
+	if c.asking++; c.asking == wanted {
+		close(c.together)
+	}
+	c.mu.Unlock()
+	<-c.together
+}
+
+func (c *crowd) Stat(ctx context.Context, key eligen.Digest) (runtime.Info, error) {
+	c.wait(10)
+	return c.Store.Stat(ctx, key)
+}
+
+func (c *crowd) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, error) {
+	c.wait(10)
+	return c.Store.Open(ctx, key)
+}
+
+// TestGather: a cache is asked for many results at a time. What it has comes here, or is only looked for.
+func TestGather(t *testing.T) {
+	far := &crowd{Store: memory.New(), together: make(chan struct{})}
+	var keys []eligen.Digest
+	for i := range 10 {
+		keys = append(keys, storetest.Key(strconv.Itoa(i)))
+		if i%2 == 0 {
+			if _, err := runtime.Put(t.Context(), far.Store, keys[i], []byte("words")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	near := folder(t)
+	s := layered.New(near, far, false)
+	odd := func(lacks map[eligen.Digest]bool) bool {
+		for i, key := range keys {
+			if lacks[key] != (i%2 == 1) {
+				return false
+			}
+		}
+		return len(lacks) == 5
+	}
+	if lacks := s.Lacks(t.Context(), keys); !odd(lacks) {
+		t.Errorf("lacks %v", lacks)
+	}
+	if _, err := near.Stat(t.Context(), keys[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a look has brought a result: %v", err)
+	}
+	far.asking, far.together = 0, make(chan struct{})
+	if lacks := s.Gather(t.Context(), keys); !odd(lacks) {
+		t.Errorf("gathered, lacks %v", lacks)
+	}
+	for i, key := range keys {
+		if _, err := runtime.Verify(t.Context(), near, key); (err == nil) != (i%2 == 0) {
+			t.Errorf("result %d: %v", i, err)
+		}
+	}
 }

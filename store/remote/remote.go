@@ -46,7 +46,7 @@ var _ runtime.Store = (*Store)(nil)
 
 // Options of a Store. The zero value is usable.
 type Options struct {
-	Client *http.Client  // nil is http.DefaultClient
+	Client *http.Client  // nil is one that keeps the connections of many requests at a time
 	Stall  time.Duration // how long nothing may move in either direction; 0 is a minute
 }
 
@@ -59,10 +59,21 @@ func New(address string, o Options) (*Store, error) {
 	}
 	client := o.Client
 	if client == nil {
-		client = http.DefaultClient
+		client = many()
 	}
 	return Over(&httpServer{base, client}, o), nil
 }
+
+// many returns a client that keeps as many connections as there are requests at a time.
+var many = sync.OnceValue(func() *http.Client {
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // a program has put its own there
+		return http.DefaultClient
+	}
+	transport = transport.Clone()
+	transport.MaxIdleConnsPerHost = 32
+	return &http.Client{Transport: transport}
+})
 
 // Over returns the Store of objects that are somewhere else. Of the options, it takes Stall.
 func Over(objects Objects, o Options) *Store {
