@@ -35,7 +35,7 @@ golden:
 	go test ./dsl ./planner ./tui ./cmd/eligen -update
 
 # The pictures of docs/gallery.md. (3 is a check that does not hold.)
-GALLERY = rain twins starry harbor seven village garland flock visitors again styled transfer drive bounce moonrise growth sunrise
+GALLERY = rain twins starry harbor seven village garland flock rainbow visitors again styled transfer drive bounce moonrise growth sunrise
 gallery: build
 	@set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; mkdir -p docs/gallery; \
 	for scene in $(GALLERY); do ./eligen apply --out "$$work" scenes/$$scene.hcl >/dev/null || [ $$? -eq 3 ]; done; \

@@ -314,4 +314,10 @@ type EntityConditioning struct {
 	Tokens   []int32 // image tokens of its region, ascending
 	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
 	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+
+	// Share and Seen are of each of Tokens, where entities lie over one another; either all entities have
+	// them, or none, which is EliGen's rule. With attention A over the prompt and the picture, and
+	// Eᵢ over entity i's text as well, a token gets A + Σ Shareᵢ·(Eᵢ − A). The entity's text sees a
+	// token with the weight Seen.
+	Share, Seen []float32
 }

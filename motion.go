@@ -83,6 +83,9 @@ func (t *Timeline) At(frame int, entities []Entity, canvas Size) (Frame, error) 
 			}
 		case ok && tr.Target.Attribute == "strength":
 			f.Entities[e].Strength = max(0, value(tr).Numbers[0])
+		case ok && tr.Target.Attribute == "opacity":
+			opacity := min(max(0, value(tr).Numbers[0]), 1)
+			f.Entities[e].Opacity = &opacity
 		case ok:
 			f.Entities[e].Region = value(tr).Region
 		case tr.Target.Attribute == "scale":

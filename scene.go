@@ -67,7 +67,7 @@ type Render struct {
 	Prompt   string
 	Negative string
 	Entities []Entity // in drawing order
-	Overlap  string   // what happens where regions meet: "blend" (also ""), "over", "exclusive"
+	Overlap  string   // what happens where regions meet: "blend" (also ""), "over", "layered", "exclusive"
 	Seed     uint64   // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
 	Sampler  Sampler
 	Init     *Init
@@ -233,8 +233,10 @@ type Entity struct {
 	Address  string // "entity.dog", `entity.bird["near"]`, "entity.bird[0]"
 	Prompt   string
 	Region   Region
-	Z        float64 // where the render's overlap is "over", the higher takes the token; equal: the later
-	Strength float64 // multiplies the weight of the entity's text in attention; 1 is the reference
+	Z        float64  // where the render's overlap is "over" or "layered", the higher lies above; equal: the later
+	Opacity  *float64 // where the render's overlap is "layered", from 0 to 1; nil is 1, opaque
+	Occludes []string // addresses of entities that it lies above, whatever their z
+	Strength float64  // multiplies the weight of the entity's text in attention; 1 is the reference
 	Source   Source
 	At       map[string]Source
 }
@@ -310,7 +312,16 @@ type Recipe struct {
 	Styles map[string]float64
 	EMA    float64 // decay of the running mean of the weights; 0 is off
 	Every  int     // steps between checkpoints
-	Source Source
+	// Validation keeps pictures out of a LoRA's training for a model other than nano.
+	Validation Validation
+	Source     Source
+}
+
+// Validation is what each checkpoint of a training is judged by.
+type Validation struct {
+	Pictures int // the last of the dataset; 0 is no validation
+	Drawn    int // of them, how many are drawn with the LoRA as it is
+	Steps    int // of denoising, for those; 0 is the model's
 }
 
 // Dropout is how often a condition is left out in training.

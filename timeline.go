@@ -26,7 +26,7 @@ type Track struct {
 // A Target is the attribute that a track moves.
 type Target struct {
 	Block     string // "entity.dog", "adapter.lora.eligen", "sampler"
-	Attribute string // of an entity: box, mask, region, center, strength; of an adapter: scale; of the sampler: guidance, cfg
+	Attribute string // of an entity: box, mask, region, center, strength, opacity; of an adapter: scale; of the sampler: guidance, cfg
 }
 
 func (t Target) String() string { return t.Block + "." + t.Attribute }

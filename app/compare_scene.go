@@ -47,6 +47,16 @@ func entityPart(e eligen.Entity, rename func(string) string) part {
 		{"prompt", strconv.Quote(e.Prompt)}, {where, shorten(e.Region.String())},
 		{"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)},
 	}
+	if len(e.Occludes) > 0 {
+		var names []string
+		for _, address := range e.Occludes {
+			names = append(names, rename(address))
+		}
+		p.facts = append(p.facts, fact{"occludes", strings.Join(names, ", ")})
+	}
+	if e.Opacity != nil {
+		p.facts = append(p.facts, fact{"opacity", fmt.Sprint(*e.Opacity)})
+	}
 	return p
 }
 

@@ -90,6 +90,9 @@ func (l *factList) entities(entities []still.Entity) {
 		if e.Strength != 1 {
 			l.add(e.Address+".strength", "%g", e.Strength)
 		}
+		if e.Opacity != nil {
+			l.add(e.Address+".opacity", "%g", *e.Opacity)
+		}
 	}
 }
 

@@ -35,7 +35,8 @@ func LayoutOf(definition json.RawMessage) (Layout, bool) {
 		l.Prompt, l.Geometry, entities = r.First.Prompt, r.First.Cut(), r.First.Entities
 	}
 	for _, e := range entities {
-		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})
+		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region,
+			Strength: e.Strength, Opacity: e.Opacity})
 	}
 	return l, true
 }

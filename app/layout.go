@@ -99,9 +99,9 @@ func sketches(scene *eligen.Scene, p *eligen.Plan) []sketch {
 			continue
 		}
 		k.render, k.Prompt, k.Entities = r, r.Prompt, slices.Clone(r.Entities)
-		if r.Overlap != "over" { // elsewhere z says nothing
+		if r.Overlap != "over" && r.Overlap != "layered" { // elsewhere z says nothing
 			for i := range k.Entities {
-				k.Entities[i].Z = 0
+				k.Entities[i].Z, k.Entities[i].Occludes = 0, nil
 			}
 		}
 		if r.Clip != nil {

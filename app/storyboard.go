@@ -37,8 +37,16 @@ func previewPlan(list []sketch, p *eligen.Plan) *eligen.Plan {
 	return out
 }
 
-// heights returns the z of entities; nil where all are the same.
+// heights returns the z of entities, or where they lie in their stack if some occlude others; nil where all are the same.
 func heights(entities []eligen.Entity) []float64 {
+	if slices.ContainsFunc(entities, func(e eligen.Entity) bool { return len(e.Occludes) > 0 }) {
+		order, _ := eligen.Stack(entities)
+		z := make([]float64, len(entities))
+		for at, i := range order {
+			z[i] = float64(len(order) - at)
+		}
+		return z
+	}
 	var z []float64
 	same := true
 	for _, e := range entities {
@@ -72,7 +80,8 @@ func storyboard(l Layout, r clip.Resolved) still.Storyboard {
 	for _, n := range keyframes(l.Timeline) {
 		f := still.BoardFrame{Number: n, Caption: fmt.Sprintf("frame %d, %.2f s", n, float64(n)/l.Timeline.FPS)}
 		for _, e := range at(n) {
-			f.Entities = append(f.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength})
+			f.Entities = append(f.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region,
+				Strength: e.Strength, Opacity: e.Opacity})
 		}
 		o.Frames = append(o.Frames, f)
 	}

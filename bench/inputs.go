@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/tensor"
-	"github.com/eligen/eligen/planner"
 )
 
 // writeWeights makes random weights for a shape, of such a size that streams and
@@ -56,7 +56,7 @@ func writeInputs(path string, s shape, n, batch int) error {
 	if n > 0 {
 		members, buckets := tensor.New(batch, n, s.tokens()), tensor.New(n)
 		for i, region := range s.regions(n) {
-			buckets.Data[i] = float32(planner.Bucket(len(region), s.tokens()))
+			buckets.Data[i] = float32(eligen.Bucket(len(region), s.tokens()))
 			for b := range batch {
 				for _, token := range region {
 					members.Data[(b*n+i)*s.tokens()+(int(token)+b)%s.tokens()] = 1

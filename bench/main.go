@@ -9,6 +9,8 @@
 //	go run ./bench -only memory             # what plans promise, and what runs take
 //	go run ./bench -only memory -backend xla:cpu -memory flux/256/2/random,flux/256/2/random/stream,flux/256/2/random/int8
 //	                                        # FLUX.1 whole, of random weights that it writes: 50 GB in TMPDIR
+//	go run ./bench -only learning -backend xla:cpu -memory flux/128/1/random/stream
+//	                                        # a LoRA's steps over FLUX.1 whole
 //	go run ./bench -only reading            # how fast each kind of file is read
 //	go run ./bench -card                    # a graphics card, in ten minutes: see bench/gpu
 //
@@ -105,6 +107,7 @@ var parts = []struct {
 	{"approximations", (*bench).compareApproximations},
 	{"quantised", (*bench).quantised},
 	{"memory", (*bench).promises},
+	{"learning", (*bench).learning},
 	{"reading", (*bench).reading},
 }
 

@@ -252,9 +252,8 @@ func (p promise) off() float64 { return float64(p.promised)/float64(p.taken) - 1
 // memory holds what plans promise against what processes take.
 func (b *bench) promises() error {
 	program := filepath.Join(b.dir, "eligen")
-	if out, err := exec.CommandContext(b.ctx, "go", "build", "-o", program,
-		"github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
-		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
+	if err := buildEligen(b.ctx, program); err != nil {
+		return err
 	}
 	t := table{head: []string{
 		"backend", "case", "promised MiB", "taken MiB", "off, %", "start", "prompts", "pictures", "steps", "decoding",
@@ -284,6 +283,15 @@ func (b *bench) promises() error {
 	b.section("Memory: what `eligen plan` promises, and the largest resident memory of `eligen apply`", &t)
 	b.goals.add("P10", "promised memory: the worst miss, %", digits(100*worst), "≤ 10")
 	return b.ctx.Err()
+}
+
+// buildEligen builds the program that is measured.
+func buildEligen(ctx context.Context, program string) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 // plain is the case over weights that are held as they are, of which others are forms.

@@ -19,9 +19,9 @@ func TestConsole(t *testing.T) {
 		for expr, want := range map[string]string{
 			"entity.dog.prompt":               `"a DOG"`,
 			"entity.dog.region":               `union(svg("M 0 0 L 1 0 L 1 1 Z"), rotate(xywh(0.25, 0.25, 0.5, 0.5), 30))`,
-			`join(" ", keys(entity.dog))`:     `"address box center mask name prompt region strength z"`,
-			"length(entity.dog)":              "9",
-			"length(values(entity.dog))":      "9",
+			`join(" ", keys(entity.dog))`:     `"address box center mask name opacity prompt region strength z"`,
+			"length(entity.dog)":              "10",
+			"length(values(entity.dog))":      "10",
 			"[]":                              "[]",
 			"{}":                              "{}",
 			`"$${x} %%{y} \n"`:                `"$${x} %%{y} \n"`,

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eligen/eligen"
@@ -12,7 +13,7 @@ import (
 var entityGrammar = &grammar{
 	what:     "an entity",
 	required: []string{"prompt"},
-	optional: []string{"box", "mask", "region", "strength", "z", "for_each", "count"},
+	optional: []string{"box", "mask", "region", "strength", "z", "occludes", "opacity", "for_each", "count"},
 	inside:   map[string]string{"size": "render", "seed": "render", "negative": "render"},
 }
 
@@ -39,6 +40,14 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 	if f, ok := b.number("z", -1e6, 1e6); ok {
 		e.Z = f
 	}
+	b.occludes(e)
+	if f, ok := b.number("opacity", 0, 1); ok {
+		e.Opacity = &f
+		if f == 0 {
+			b.errorf(b.place("opacity"), outOfRange, "\"opacity\" must be greater than 0: at 0 nothing is seen of the entity. To leave it out, "+
+				"remove it from the render's entities; a track may lead to 0.")
+		}
+	}
 	name, where := b.region()
 	if b.failed || where == nil {
 		return cty.DynamicVal
@@ -53,10 +62,32 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		identityName: cty.CapsuleVal(identityType, n),
 	}
 	v[name] = cty.CapsuleVal(shapeType, where)
+	v["opacity"] = cty.NumberFloatVal(1)
+	if e.Opacity != nil {
+		v["opacity"] = cty.NumberFloatVal(*e.Opacity)
+	}
 	if at, _, problem := boundsOf(where); problem == "" {
 		v["center"] = cty.ListVal([]cty.Value{cty.NumberFloatVal((at[0] + at[2]) / 2), cty.NumberFloatVal((at[1] + at[3]) / 2)})
 	}
 	return cty.ObjectVal(v)
+}
+
+// occludes reads what an entity lies above. That it is above itself, directly or through others, is a circle of
+// references.
+func (b *body) occludes(e *eligen.Entity) {
+	values, places, _ := b.elements("occludes", "a list of entities, as [entity.house, entity.tree]")
+	for i, v := range values {
+		n, ok := b.l.block(places[i], "entity", v)
+		if !ok || n.entity == nil {
+			b.failed = true
+			continue
+		}
+		if slices.Contains(e.Occludes, n.entity.Address) {
+			b.errorf(places[i], "Entity listed twice", "%s is in this list already.", b.l.shown(n))
+			continue
+		}
+		e.Occludes = append(e.Occludes, n.entity.Address)
+	}
 }
 
 // region reads where an entity is, and by which argument.

@@ -70,7 +70,7 @@ var identityType = cty.Capsule("identity", nodeType)
 
 var (
 	entityType = cty.Object(map[string]cty.Type{
-		"name": cty.String, "address": cty.String, "prompt": cty.String, "strength": cty.Number, "z": cty.Number,
+		"name": cty.String, "address": cty.String, "prompt": cty.String, "strength": cty.Number, "z": cty.Number, "opacity": cty.Number,
 		"box": shapeType, "mask": shapeType, "region": shapeType, "center": cty.List(cty.Number), identityName: identityType,
 	})
 	modelType = cty.Object(map[string]cty.Type{

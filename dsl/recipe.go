@@ -23,7 +23,7 @@ var (
 			"dropout",
 			"timesteps", "weighting", "object_weight", "position_loss", "appearance_loss", "pairs", "distill", "image_prompts", "styles", "ema",
 			"every"},
-		blocks:  []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}},
+		blocks:  []hcl.BlockHeaderSchema{{Type: "optimizer", LabelNames: []string{"name"}}, {Type: "validation"}},
 		later:   []string{"for_each", "count"},
 		renamed: map[string]string{"within": "position_loss", "across": "appearance_loss", "objects": "object_weight", "words": "distill"},
 		inside: map[string]string{
@@ -32,6 +32,7 @@ var (
 			"negative": "render",
 		},
 	}
+	heldGrammar      = &grammar{what: "a validation", required: []string{"pictures"}, optional: []string{"drawn", "steps"}}
 	dropoutGrammar   = &grammar{what: "dropout", optional: []string{"prompt", "entity"}}
 	stylesGrammar    = &grammar{what: "a set of styles", optional: []string{"flat", "ink", "noto"}}
 	optimizerGrammar = &grammar{what: "an optimizer", optional: []string{"learning_rate", "warmup", "schedule", "weight_decay", "clip",
@@ -70,6 +71,9 @@ func (l *loader) recipe(block *hcl.Block) {
 	b.styles(&r)
 	if o := b.inner("optimizer"); o != nil {
 		r.Optimizer = b.optimizer(o)
+	}
+	if v := b.inner("validation"); v != nil {
+		r.Validation = b.validation(v, r)
 	}
 	if !b.failed {
 		l.recipes = append(l.recipes, r)
@@ -191,6 +195,9 @@ func (b recipeBody) ofKind(r eligen.Recipe) {
 	if r.Kind == "in-context" {
 		refuse("object_weight", "An in-context LoRA's loss counts in the object's region alone. Remove \"object_weight\".")
 	}
+	if r.Model.Family != "nano" {
+		b.ofLarge(r, refuse)
+	}
 	if learns := map[string]string{
 		"autoencoder": "An autoencoder learns from parts of pictures alone", "vision": "A vision tower learns from parts of pictures alone",
 		"judge": "A classifier learns from objects and their names alone", "style": "A classifier learns from objects and their styles alone",
@@ -198,6 +205,24 @@ func (b recipeBody) ofKind(r eligen.Recipe) {
 		for _, name := range []string{"pictures", "window", "train", "regions", "dropout", "timesteps", "weighting", "object_weight"} {
 			refuse(name, "%s: %q does not apply. Remove it.", learns, name)
 		}
+	}
+}
+
+// ofLarge refuses what trainings of nano alone have: of any other model a LoRA is trained.
+func (b recipeBody) ofLarge(r eligen.Recipe, refuse func(name, detail string, args ...any)) {
+	if r.Kind != "eligen" {
+		b.errorf(b.place("kind"), notApplicable, "Of the family %s a LoRA is trained: set kind = \"eligen\". Kind %q is for nano.",
+			r.Model.Family, r.Kind)
+		return
+	}
+	if r.Rank == 0 {
+		b.errorf(b.place("train"), missing, "Of the family %s a LoRA is trained: set train = lora(16), or another rank.", r.Model.Family)
+	}
+	for _, name := range []string{"window", "position_loss"} {
+		refuse(name, "%q is for nano; a model of the family %s learns whole pictures by their loss alone. Remove it.", name, r.Model.Family)
+	}
+	if r.Steps == 0 {
+		b.errorf(b.rng, missing, "A recipe needs \"steps\": how many to train for.")
 	}
 }
 
@@ -238,6 +263,31 @@ func (b recipeBody) dataset(s string) string {
 		b.errorf(b.place("dataset"), "Dataset not found", "%s is no folder.", p)
 	}
 	return p
+}
+
+// validation reads how many pictures are kept out of the training, and how many of those are drawn.
+func (b recipeBody) validation(block *hcl.Block, r eligen.Recipe) (out eligen.Validation) {
+	v := b.child(block, heldGrammar)
+	defer func() { b.failed = b.failed || v.failed }()
+	if r.Model.Family == "nano" {
+		v.errorf(block.DefRange, notApplicable, "Trainings of nano are judged by composed pictures, and by `eligen eval`. Remove the block.")
+	}
+	if n, ok := v.whole("pictures", 1, 1_000_000); ok {
+		out.Pictures = int(n)
+	}
+	if n, ok := v.whole("drawn", 0, 64); ok {
+		out.Drawn = int(n)
+		if out.Drawn > out.Pictures && out.Pictures > 0 {
+			v.errorf(v.place("drawn"), outOfRange, "%d can't be drawn of the %d that are kept out of the training.", out.Drawn, out.Pictures)
+		}
+	}
+	if n, ok := v.whole("steps", 1, 1000); ok {
+		out.Steps = int(n)
+		if out.Drawn == 0 {
+			v.errorf(v.place("steps"), notApplicable, "These are the steps of the pictures that are drawn, and none is: set \"drawn\" too.")
+		}
+	}
+	return out
 }
 
 func (b recipeBody) optimizer(block *hcl.Block) eligen.Optimizer {

@@ -64,7 +64,7 @@ var (
 )
 
 // What happens where regions meet, by their names in a render.
-var overlaps = []string{"blend", "over", "exclusive"}
+var overlaps = []string{"blend", "over", "layered", "exclusive"}
 
 // A renderBody is a render block.
 type renderBody struct{ *body }

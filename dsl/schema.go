@@ -87,7 +87,7 @@ var grammars = map[string]*grammar{
 	"render.inpaint": inpaintGrammar, "render.transfer": transferGrammar, "render.vae": vaeGrammar, "render.warm_start": warmGrammar,
 	"render.background": backgroundGrammar,
 	"check":             checkGrammar, "check.assert": assertGrammar, "module": moduleGrammar, "moved": movedGrammar,
-	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar,
+	"recipe": recipeGrammar, "recipe.optimizer": optimizerGrammar, "recipe.validation": heldGrammar,
 }
 
 func blockSchemas(path string, g *grammar) []BlockSchema {
@@ -201,6 +201,8 @@ var blockWords = map[string]string{
 		"Paths in its files are below its folder, except those of outputs, which are below the scene's.",
 	"moved":  "What was recorded under an old address belongs to a new one.",
 	"recipe": "A training, run by `eligen train`.",
+	"recipe.validation": "What each checkpoint is judged by, of a LoRA for a model other than nano: pictures that it isn't trained on. " +
+		"Their loss is logged, at the same noise every time.",
 	"recipe.optimizer": "How weights follow the gradient: `adamw`, or `muon`, which moves the matrices inside the network by Muon and the " +
 		"rest by AdamW.",
 }
@@ -375,7 +377,10 @@ var argumentWords = map[string]string{
 	"entity.mask":     "Where: `image(\"mask.png\")`, on where it is bright",
 	"entity.region":   "Where: any shape",
 	"entity.strength": "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
-	"entity.z":        "In a render with `overlap = \"over\"`, the higher takes the token; 0 by default",
+	"entity.z":        "In a render with `overlap = \"over\"` or `\"layered\"`, the higher lies above; 0 by default",
+	"entity.occludes": "Entities that it lies above, in such a render: a list, as `[entity.house]`. It comes before `z`",
+	"entity.opacity": "In a render with `overlap = \"layered\"`, how much the entity hides of what lies below it: glass, fog, a ghost; 1, " +
+		"all of it, by default",
 	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`: `entity.NAME[\"key\"]`",
 	"entity.count":    "How many entities to make, with `count.index`: `entity.NAME[0]`",
 
@@ -387,6 +392,7 @@ var argumentWords = map[string]string{
 	"render.negative": "What should not be in the picture; it needs `cfg` above 1",
 	"render.entities": "A list of entities, in drawing order; all of the file by default",
 	"render.overlap": "Where regions meet: `\"blend\"`, both prompts (EliGen's rule, default); `\"over\"`, the higher `z`; " +
+		"`\"layered\"`, from the back to the front, each as much as its `opacity`; " +
 		"`\"exclusive\"`, an error",
 	"render.seed":     "Of the noise, from 0 to 4294967295",
 	"render.for_each": "A map, or a set of texts: one picture for each, `out/NAME-KEY.png`",
@@ -398,7 +404,7 @@ var argumentWords = map[string]string{
 	"timeline.dynamic.for_each": "A list, a set or a map",
 	"timeline.dynamic.iterator": "Another name for the element than `track`",
 	"timeline.track.target": "What moves, as a reference: `entity.dog.box` (or `mask`, `region`: what the entity has), `.center`, " +
-		"`.strength`; `adapter.lora.eligen.scale`; `sampler.guidance`, `sampler.cfg`",
+		"`.strength`, `.opacity`; `adapter.lora.eligen.scale`; `sampler.guidance`, `sampler.cfg`",
 	"timeline.track.keys": "A list of `{ at = …, value = …, ease = … }` in the order of time. `at` is `\"1.2s\"`, `\"40%\"` of the " +
 		"way to the last frame, or a frame's number, from 0. The end of the timeline counts too, `\"2s\"` of two seconds: it lies one frame " +
 		"after the last. A timeline of one frame shows where everything begins. The ease is that of the way to the next key",
@@ -511,6 +517,9 @@ var argumentWords = map[string]string{
 	"recipe.optimizer.clip":          "The largest norm of the gradient; 0 is none",
 	"recipe.optimizer.betas":         "`[0.9, 0.999]`: decay of the running means",
 	"recipe.optimizer.epsilon":       "Keeps divisions finite",
+	"recipe.validation.pictures":     "How many: the last of the dataset",
+	"recipe.validation.drawn":        "How many of them are drawn beside the originals, in a sheet; none by default",
+	"recipe.validation.steps":        "Steps of denoising for those; the model's by default",
 }
 
 var functionGroups = []string{"boxes and shapes", "shapes from shapes", "layout", "time", "measures of pictures", "numbers", "text",

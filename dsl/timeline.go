@@ -301,7 +301,7 @@ func parseSeconds(s string) (float64, bool) {
 
 // What tracks can move, by the kind of block.
 var movable = map[string][]string{
-	"entity": {"box", "mask", "region", "center", "strength"}, "adapter": {"scale"}, "sampler": {"guidance", "cfg"},
+	"entity": {"box", "mask", "region", "center", "strength", "opacity"}, "adapter": {"scale"}, "sampler": {"guidance", "cfg"},
 }
 
 // A trackBody is a track block, and a keyBody one of its keys.

@@ -26,7 +26,6 @@ import (
 	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/lora"
 	"github.com/eligen/eligen/model/weights"
-	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/decode"
 	"github.com/eligen/eligen/stage/denoise"
 	encodestage "github.com/eligen/eligen/stage/encode"
@@ -129,7 +128,7 @@ func testPipeline(t *testing.T, s *suite, g *golden) {
 			region := maskRegion(g.readPicture(t, name))
 			masks.Data = append(masks.Data, bits(region.LatentMask(canvas, eligen.DefaultGeometry), h, w).Data...)
 			tokens := region.Tokens(canvas, eligen.DefaultGeometry)
-			op.Entities = append(op.Entities, denoise.Entity{Tokens: tokens, Bucket: planner.Bucket(len(tokens), h/2*(w/2)), Strength: 1})
+			op.Entities = append(op.Entities, denoise.Entity{Tokens: tokens, Bucket: eligen.Bucket(len(tokens), h/2*(w/2)), Strength: 1})
 		}
 		got["entity_prompt_emb"], got["entity_masks"] = emb, masks
 	}

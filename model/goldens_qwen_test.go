@@ -33,7 +33,6 @@ import (
 	"github.com/eligen/eligen/model/sample"
 	"github.com/eligen/eligen/model/text"
 	"github.com/eligen/eligen/model/weights"
-	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/stage/noise"
 )
 
@@ -655,7 +654,7 @@ func testQwenPipeline(t *testing.T, s *suite, g *golden) {
 		tokens := region.Tokens(canvas, eligen.DefaultGeometry)
 		d.Entities = append(d.Entities, eligen.EntityConditioning{
 			Prompt: prompt(fmt.Sprintf("entity_prompt_emb.%d", i), args.EntityPrompts[i], 1024),
-			Tokens: tokens, Bucket: planner.Bucket(len(tokens), h/2*(w/2)), Strength: 1,
+			Tokens: tokens, Bucket: eligen.Bucket(len(tokens), h/2*(w/2)), Strength: 1,
 		})
 	}
 	got["entity_masks"] = masks

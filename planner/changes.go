@@ -147,6 +147,9 @@ func (d *differences) entity(was, is still.Entity, sameSize bool) {
 	if was.Strength != is.Strength {
 		d.say(is.Address, "strength %g → %g", was.Strength, is.Strength)
 	}
+	if a, b := opaque(was), opaque(is); a != b {
+		d.say(is.Address, "opacity %g → %g", a, b)
+	}
 	if how := moved(was.Region, is.Region); how != "" {
 		d.say(is.Address, "%s", how)
 	} else if was.Tokens != is.Tokens && sameSize {

@@ -50,7 +50,7 @@ func (jd *judge) frames(w *work) {
 		}
 		jd.overlaps(frame)
 		for i, e := range frame.entities {
-			if len(e.tokens) == 0 {
+			if len(e.tokens) == 0 && !frame.transparent(e) {
 				gone[i] = append(gone[i], n)
 			}
 		}

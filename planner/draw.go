@@ -92,10 +92,14 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 		op.Patch = s.Geometry.Patch
 	}
 	w.see(&op)
+	op.Layered = w.layered()
 	total, columns := w.tokens(), s.Geometry.Grid(w.size).W
 	for _, e := range w.entities {
-		op.Entities = append(op.Entities, denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: Bucket(len(e.tokens), total),
-			Strength: e.strength})
+		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total), Strength: e.strength}
+		if op.Layered {
+			d.Opacity, d.Seen = e.opacity(), e.seen
+		}
+		op.Entities = append(op.Entities, d)
 	}
 
 	inputs := []eligen.Ref{
@@ -144,7 +148,7 @@ func (b *builder) resolved(w *work) still.Resolved {
 	}
 	for _, e := range w.entities {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength,
-			Tokens: len(e.tokens)})
+			Tokens: len(e.tokens), Opacity: w.opacityOf(e)})
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}

@@ -9,6 +9,7 @@ type entity struct {
 	region   eligen.Region // rounded
 	covered  int           // image tokens of the region
 	tokens   []int32       // those that the render's rule for overlaps leaves to it
+	seen     []float32     // of each of tokens, what layers above let through; nil is 1
 	strength float64
 	outside  bool // the canvas, which was reported
 	text     int  // tokens of its prompt

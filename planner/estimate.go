@@ -185,7 +185,7 @@ func groups(w *work) (list []eligen.GroupSizes) {
 	of := map[eligen.GroupSizes]int{}
 	for _, e := range w.entities {
 		if n := len(e.tokens); n > 0 {
-			of[eligen.GroupSizes{Text: e.text, Region: Bucket(n, w.tokens())}]++
+			of[eligen.GroupSizes{Text: e.text, Region: eligen.Bucket(n, w.tokens())}]++
 		}
 	}
 	for g, n := range of {

@@ -13,15 +13,20 @@ const maxOverlap = 0.2
 // overlaps applies the render's rule for tokens and pixels that several regions
 // cover.
 func (jd *judge) overlaps(w *work) {
+	jd.opacities(w)
 	for _, e := range w.entities {
-		if s, ok := e.At["z"]; ok && w.render.Overlap != "over" {
+		if s, ok := e.At["occludes"]; ok && !stacked(w.render) {
+			jd.warn(&s, noEffect, "occludes says what an entity lies above, and %s does not ask: it has overlap = %q. Set overlap = "+
+				"\"over\" or \"layered\" there, or remove occludes.", w.render.Address, rule(w.render))
+		}
+		if s, ok := e.At["z"]; ok && !stacked(w.render) {
 			jd.warn(&s, noEffect, "z says which of two entities is above the other, and %s does not ask: it has overlap = %q. Set overlap = "+
-				"\"over\" there, or remove z.", w.render.Address, rule(w.render))
+				"\"over\" or \"layered\" there, or remove z.", w.render.Address, rule(w.render))
 		}
 	}
 	switch rule(w.render) {
-	case "over":
-		jd.over(w)
+	case "over", "layered":
+		jd.stack(w)
 	case "exclusive":
 		jd.exclusive(w)
 	default:
@@ -77,39 +82,39 @@ func (jd *judge) blend(w *work) {
 	}
 }
 
-// over gives each token to the entity with the highest z, of equals to the later
-// one, before attention is built.
-func (jd *judge) over(w *work) {
-	order := make([]int, len(w.entities))
-	for i := range order {
-		order[i] = i
-	}
-	above := func(i, j int) bool { // i is above j
-		x, y := w.entities[i], w.entities[j]
-		return x.Z > y.Z || x.Z == y.Z && i > j
-	}
-	slices.SortFunc(order, func(i, j int) int {
-		switch {
-		case i == j:
-			return 0
-		case above(i, j):
-			return -1
-		}
-		return 1
-	})
-	owner := map[int32]int{}
+// stack gives each token to the entity with the highest z, of equals to the later one, before attention is
+// built. What lies below one that is not opaque keeps the token, and is seen through it.
+func (jd *judge) stack(w *work) {
+	order := jd.order(w)
+	owner := map[int32]int{} // of what is hidden
+	through := map[int32]float64{}
 	for _, i := range order {
 		jd.goOn()
 		e := &w.entities[i]
 		var kept []int32
+		var seen []float32
 		covered := map[int]bool{}
+		opacity, clear := 1.0, true
+		if rule(w.render) == "layered" {
+			opacity = e.opacity()
+		}
+		if opacity == 0 {
+			e.tokens = nil
+			continue
+		}
 		for _, t := range e.tokens {
 			if by, taken := owner[t]; taken {
 				covered[by] = true
 				continue
 			}
-			owner[t] = i
-			kept = append(kept, t)
+			let, half := through[t]
+			if !half {
+				let = 1
+			}
+			kept, seen, clear = append(kept, t), append(seen, float32(let)), clear && let == 1
+			if through[t] = let * (1 - opacity); through[t] == 0 {
+				owner[t] = i
+			}
 		}
 		if len(kept) == 0 && len(e.tokens) > 0 && w.render.Clip == nil { // in a clip, it comes out again
 			var names string
@@ -122,8 +127,8 @@ func (jd *judge) over(w *work) {
 				}
 			}
 			jd.diags.Errorf(regionAt(e.Entity), "Region is covered", "All %d image tokens of %s belong to %s, which lies above it in %s (overlap "+
-				"= \"over\": the higher z, of equals the later). Raise its z, or move one of them.",
-				len(e.tokens), e.Address, names, w.render.Address)
+				"= %q: what occludes it, else the higher z, of equals the later). Raise its z, or move one of them.",
+				len(e.tokens), e.Address, names, w.render.Address, rule(w.render))
 			continue
 		}
 		if len(kept) < len(e.tokens) && len(kept) < jd.options.MinTokens {
@@ -131,7 +136,9 @@ func (jd *judge) over(w *work) {
 				"Of the %d image tokens of %s, %d are left to it in %s; with fewer than %d, an entity is rarely recognisable.",
 				len(e.tokens), e.Address, len(kept), w.render.Address, jd.options.MinTokens)
 		}
-		e.tokens = kept
+		if e.tokens = kept; !clear {
+			e.seen = seen
+		}
 	}
 }
 

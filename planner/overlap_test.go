@@ -33,6 +33,19 @@ func layers(overlap string, z ...float64) *eligen.Scene {
 	return &eligen.Scene{Path: "s.hcl", Renders: []eligen.Render{r}}
 }
 
+// stackOf returns layers of which the first occludes the others.
+func stackOf(overlap string, z ...float64) *eligen.Scene {
+	scene := layers(overlap, z...)
+	scene.Renders[0].Entities[0].Occludes = []string{"entity.b", "entity.c", "entity.away"}
+	return scene
+}
+
+func circle() *eligen.Scene {
+	scene := stackOf("over")
+	scene.Renders[0].Entities[2].Occludes = []string{"entity.a"}
+	return scene
+}
+
 // Who gets the tokens that several regions cover, before attention is built.
 func TestOverlap(t *testing.T) {
 	for _, c := range []struct {
@@ -47,6 +60,10 @@ func TestOverlap(t *testing.T) {
 			[]string{"Region is small", "Argument without effect: z says", "Regions overlap"}},
 		{"over: the later of equals", layers("over"), [][]int32{{8, 9, 12, 13}, {1, 2, 3, 4, 5, 6, 7}, {0}}, []string{"Region is small"}},
 		{"over: the higher z", layers("over", 1, 0, 2), [][]int32{{1, 4, 5, 8, 9, 12, 13}, {2, 3, 6, 7}, {0}}, []string{"Region is small"}},
+		{"over: what occludes", stackOf("over", 0, 0, 2), nil,
+			[]string{"Region is small", "Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
+		{"over: a circle", circle(), nil, []string{"Region is small",
+			"Circular reference: No order has each of these above the next: entity.a, entity.c, entity.a."}},
 		{"over: nothing left", layers("over", 1, 0, -1), nil, []string{"Region is small",
 			"Region is covered: All 1 image tokens of entity.c belong to entity.a, which lies above it"}},
 		{"exclusive", layers("exclusive"), nil, []string{
@@ -83,6 +100,43 @@ func TestOverlap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Layers keep the tokens that are seen through what lies above: O = (1 − α)·O + α·(…), from the back.
+func TestLayered(t *testing.T) {
+	scene := layers("layered", 0, 1, 2)
+	half, most := 0.5, 0.75
+	scene.Renders[0].Entities[1].Opacity, scene.Renders[0].Entities[2].Opacity = &half, &most
+	op := denoised(t, scene)
+	want := []denoise.Entity{
+		{Tokens: []int32{0, 1, 4, 5, 8, 9, 12, 13}, Seen: []float32{0.125, 0.5, 0.5, 0.5, 1, 1, 1, 1}, Bucket: 16, Strength: 1, Opacity: 1},
+		{Tokens: []int32{0, 1, 2, 3, 4, 5, 6, 7}, Seen: []float32{0.25, 1, 1, 1, 1, 1, 1, 1}, Bucket: 16, Strength: 1, Opacity: 0.5},
+		{Tokens: []int32{0}, Bucket: 16, Strength: 1, Opacity: 0.75},
+	}
+	if diff := cmp.Diff(want, op.Entities); !op.Layered || diff != "" {
+		t.Errorf("layered %t: %s", op.Layered, diff)
+	}
+
+	// Opaque layers are regions that hide one another: the same stage.
+	if diff := cmp.Diff(denoised(t, layers("over", 0, 1, 2)), denoised(t, layers("layered", 0, 1, 2))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// denoised returns how a scene's picture is denoised.
+func denoised(t *testing.T, scene *eligen.Scene) denoise.Op {
+	t.Helper()
+	plan, diags := planner.Build(t.Context(), scene, "engine-1", paint.Engine{}.Spec, planner.Options{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for _, s := range plan.Stages {
+		if op, ok := s.Op.(denoise.Op); ok {
+			return op
+		}
+	}
+	t.Fatal("nothing is denoised")
+	return denoise.Op{}
 }
 
 // A check plans what it measures: locality needs the picture without the

@@ -463,12 +463,12 @@ func TestJSON(t *testing.T) {
 
 func TestBucket(t *testing.T) {
 	for n := 1; n <= 4096; n++ {
-		got := planner.Bucket(n, 4096)
+		got := eligen.Bucket(n, 4096)
 		if got < n || got%16 != 0 || n > 32 && float64(got-n) > float64(got)/3 {
 			t.Errorf("Bucket(%d) = %d", n, got)
 		}
 	}
-	if got := planner.Bucket(250, 252); got != 252 {
+	if got := eligen.Bucket(250, 252); got != 252 {
 		t.Errorf("Bucket(250) of 252 tokens = %d, want all", got)
 	}
 }

@@ -76,6 +76,9 @@ func (p *printer) entities(g group) [][]string {
 		if e.Strength != 1 {
 			row = append(row, fmt.Sprintf("strength %g", e.Strength))
 		}
+		if e.Opacity != nil {
+			row = append(row, fmt.Sprintf("opacity %g", *e.Opacity))
+		}
 		rows = append(rows, row)
 	}
 	return rows
@@ -287,6 +290,9 @@ func sampler(r still.Resolved) string {
 	s += fmt.Sprintf("), cfg %g", r.CFG)
 	if r.Guidance != 0 {
 		s += fmt.Sprintf(", guidance %g", r.Guidance)
+	}
+	if r.Overlap == "layered" {
+		s += ", entities in layers"
 	}
 	if r.Approximate != nil {
 		s += fmt.Sprintf(", approximate (%v)", r.Approximate)

@@ -4,27 +4,6 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Bucket returns how many image tokens a region of n tokens is padded to, on a canvas of
-// total tokens. An engine compiles a graph for each combination of buckets, so they come
-// in coarse steps, of 16 up to 64 tokens, of 32 up to 256, of 128 up to 1024 and of 512
-// beyond: a region that moves or grows a little keeps its graph, and no more than a third
-// of a bucket above 32 is padding.
-//
-// It depends on the entity's own region only, so that an edit elsewhere in the scene
-// changes nothing here.
-func Bucket(n, total int) int {
-	step := 512
-	switch {
-	case n <= 64:
-		step = 16
-	case n <= 256:
-		step = 32
-	case n <= 1024:
-		step = 128
-	}
-	return max(n, min(total, (n+step-1)/step*step))
-}
-
 // regionAt returns where an entity says where it is.
 func regionAt(e *eligen.Entity) *eligen.Source {
 	for _, attribute := range []string{"box", "mask", "region"} {

@@ -139,7 +139,9 @@ func (w *walk) announce() {
 		e := eligen.Event{Type: eligen.Planned, Stage: s.Name, Kind: s.Op.Kind(), Work: s.Work}
 		made := s.Record
 		if files[eligen.Ref(i)] {
-			made = s.Op
+			if made == nil {
+				made = s.Op
+			}
 			for _, in := range s.Inputs {
 				e.Inputs = append(e.Inputs, w.plan.Stages[in].Name)
 			}

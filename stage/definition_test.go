@@ -179,7 +179,7 @@ func fill(v reflect.Value, seed *int) {
 		v.SetInt(int64(*seed))
 	case reflect.Uint64:
 		v.SetUint(math.MaxUint64 - uint64(*seed))
-	case reflect.Float64:
+	case reflect.Float32, reflect.Float64:
 		v.SetFloat(float64(*seed) / 3)
 	case reflect.String:
 		v.SetString("quoted \" <é> \u2028 𝄞 " + strings.Repeat("x", *seed%7))

@@ -81,7 +81,7 @@ func (s *Server) layout(r *http.Request, d Drop, out *Dropped) error {
 		return err
 	}
 	d.Says.Picture, d.Says.Images = "", "" // files of the machine are not the page's to name
-	reading, err := s.app.ReadLayout(app.LayoutFile{Path: at, Answer: d.Says})
+	reading, err := s.app.ReadLayout(app.LayoutFile{Path: at, Answer: d.Says, Below: dir})
 	if err != nil {
 		return errors.New(strings.ReplaceAll(err.Error(), filepath.ToSlash(at), d.Name))
 	}

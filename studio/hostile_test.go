@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -63,6 +64,9 @@ func TestHostile(t *testing.T) {
 	changes := func(list string) string { return `{"kind":"change","changes":[` + list + `]}` }
 	drop := func(as, block, data string) string {
 		return `{"name":"../../x.png","as":"` + as + `","block":"` + block + `","data":"` + base64.StdEncoding.EncodeToString([]byte(data)) + `"}`
+	}
+	layout := func(name, data string) string {
+		return `{"name":"` + name + `","as":"layout","data":"` + base64.StdEncoding.EncodeToString([]byte(data)) + `"}`
 	}
 	list := []request{
 		{"no token", "GET", "/", "", nil, 403},
@@ -126,6 +130,26 @@ func TestHostile(t *testing.T) {
 		{"no base64", "POST", "/api/drop", `{"name":"x","data":"\u0000"}`, good, 400},
 		{"a layout of a file of the machine", "POST", "/api/drop",
 			`{"name":"x.json","as":"layout","data":"e30=","says":{"Images":"/etc/passwd"}}`, good, 422},
+		{"a layout whose mask is a file of the machine", "POST", "/api/drop", layout("x.xml", `<annotation><filename>x.jpg</filename>`+
+			`<folder>..</folder><imagesize><nrows>8</nrows><ncols>8</ncols></imagesize><object><name>x</name><deleted>0</deleted>`+
+			`<segm><mask>../../../../etc/passwd</mask></segm></object></annotation>`), good, 422},
+		{"a layout whose picture is a file of the machine", "POST", "/api/drop", layout("x.json", `{"caption": "x", "segmentation": `+
+			`"../../etc/passwd", "segments_info": [{"id": 1, "text": "x", "color": [1, 1, 1]}]}`), good, 422},
+		{"a layout whose picture is a path of the machine", "POST", "/api/drop", layout("x.json", `{"caption": "x", "segmentation": `+
+			`"/etc/passwd", "segments_info": [{"id": 1, "text": "x", "color": [1, 1, 1]}]}`), good, 422},
+		{"a layout that is deep", "POST", "/api/drop", layout("x.json", strings.Repeat("[", 1<<20)), good, 422},
+		{"a layout that is nobody's", "POST", "/api/drop", layout("x.json", "{}"), good, 422},
+		{"a drop that is too large", "POST", "/api/drop",
+			`{"name":"x","data":"` + strings.Repeat("A", 49<<20) + `"}`, good, 400},
+		{"a picture into a folder above", "POST", "/api/drop", drop("mask", "../../entity.duck", pixel()), good, 422},
+		{"a comparison of nobody's pictures", "GET", "/api/compare?a=" + strings.Repeat("0", 64) + "&b=" + strings.Repeat("1", 64),
+			"", good, 404},
+		{"a difference of files", "GET", "/api/difference?a=../../etc/passwd&b=/etc/passwd", "", good, 404},
+		{"a preview above", "GET", "/api/preview/..%2f../x/1", "", good, 404},
+		{"a restored picture of nobody", "POST", "/api/edit", `{"kind":"restore","picture":"` + strings.Repeat("0", 64) + `"}`, good, 422},
+		{"a million seeds", "POST", "/api/run", `{"do":"start","seeds":[` + strings.Repeat("1,", 1<<20) + `1]}`, good, 400},
+		{"an expression that reads a file", "POST", "/api/edit",
+			changes(`{"kind":"set","block":"entity.duck","attribute":"z","value":"1 }"}`), good, 422},
 		{"frames of nobody", "GET", "/api/poses?render=render.none", "", good, 404},
 		{"frames without a token", "GET", "/api/poses?render=render.harbor", "", nil, 403},
 		{"an unknown order", "POST", "/api/run", `{"do":"rm"}`, good, 400},
@@ -164,5 +188,38 @@ func TestHostile(t *testing.T) {
 	t.Logf("%d requests refused", len(list))
 	if entries, _ := os.ReadDir(x.file + "/.."); len(entries) > 1 {
 		t.Errorf("the folder holds %v", entries)
+	}
+}
+
+// TestDropAlone: a layout that is dropped comes alone. Files that lie around the place where eligen reads it
+// are somebody's else, also where their names are those that a form of layouts looks for.
+func TestDropAlone(t *testing.T) {
+	above := t.TempDir()
+	t.Setenv("TMPDIR", above)
+	if err := os.WriteFile(filepath.Join(above, "classes.txt"), []byte("a secret\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x := open(t, "harbor.hcl", harbor)
+	address, _ := url.Parse(x.url)
+	body := `{"name":"x.txt","data":"` + base64.StdEncoding.EncodeToString([]byte("0 0.5 0.5 0.25 0.25\n")) + `"}`
+	r, err := http.NewRequest("POST", "http://"+address.Host+"/api/drop", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(address.Host, ":")
+	r.Header.Set("Cookie", "eligen-studio-"+port+"="+address.Query().Get("token"))
+	r.Header.Set("Origin", "http://"+address.Host)
+	r.Header.Set("Content-Type", "application/json")
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	said, _ := io.ReadAll(reply.Body)
+	if !strings.Contains(string(said), `"format":"yolo"`) || strings.Contains(string(said), "names are those of") {
+		t.Errorf("status %d: %s", reply.StatusCode, said)
+	}
+	if left, _ := os.ReadDir(above); len(left) > 1 {
+		t.Errorf("left there: %v", left)
 	}
 }

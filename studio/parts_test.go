@@ -1,6 +1,7 @@
 package studio_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"image"
 	"image/color"
@@ -176,6 +177,10 @@ func (x *tab) dropFile(name, base64 string) {
 	})()`, base64, name)))
 }
 
+// boxes is a layout that doesn't say how its boxes are written.
+const boxes = `{"width": 512, "height": 512, "caption": "a duck and a house", "annos": [
+	{"bbox": [40, 60, 200, 160], "caption": "a duck"}, {"bbox": [260, 80, 200, 240], "caption": "a house"}]}`
+
 // TestDropLayout: a layout that is dropped says what it is, asks what it leaves open, and becomes the scene;
 // undo brings back the text.
 func TestDropLayout(t *testing.T) {
@@ -183,9 +188,7 @@ func TestDropLayout(t *testing.T) {
 	x.dropFile("nothing.json", "e30=")
 	x.until("document.querySelector('.toast')")
 	x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.toast button').click()"))
-	boxes := `{"width": 512, "height": 512, "caption": "a duck and a house", "annos": [
-		{"bbox": [40, 60, 200, 160], "caption": "a duck"}, {"bbox": [260, 80, 200, 240], "caption": "a house"}]}`
-	x.dropFile("boxes.json", eval[string](x, "btoa("+asJSON(boxes)+")"))
+	x.dropFile("boxes.json", base64.StdEncoding.EncodeToString([]byte(boxes)))
 	x.until("document.querySelector('.dropping .warn') && document.querySelector('#convention')")
 	x.shot("drop-ask")
 	x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('#convention').value = 'xywh/px'"))
@@ -220,6 +223,33 @@ func TestDropPicture(t *testing.T) {
 		t.Error(err)
 	}
 	x.until("!document.querySelector('.dropping') && document.querySelector('#run').getAttribute('aria-disabled') == 'false'")
+}
+
+// TestTokens: what the model sees is drawn as eligen counts it, of masks too, and says where regions share
+// tokens, while one of them is dragged as well.
+func TestTokens(t *testing.T) {
+	x := open(t, "harbor.hcl", strings.Replace(harbor, "xyxy(0.74, 0.56, 0.96, 0.78)", "xyxy(0.62, 0.56, 0.84, 0.78)", 1)+`
+entity "moon" {
+  prompt = "a moon"
+  region = subtract(ellipse(0.75, 0.2, 0.2, 0.15), ellipse(0.8, 0.2, 0.2, 0.15))
+}
+`).show(1440, 900)
+	x.until("document.querySelectorAll('.ents li').length == 4")
+	x.until("document.querySelector('.shared').textContent.includes('in several regions')")
+	x.press("g")
+	x.until("document.querySelectorAll('[data-tokens]').length == 4")
+	x.shot("tokens")
+	differ := eval[string](x, `[...document.querySelectorAll('.ents li')].map(l => [
+		l.dataset.entity, parseInt(l.querySelector('.n').innerText),
+		(document.querySelector('[data-tokens="' + l.dataset.entity + '"]').getAttribute('d').match(/M/g) ?? []).length])
+		.filter(([, said, drawn]) => said != drawn).join('; ')`)
+	if differ != "" {
+		t.Errorf("said and drawn: %s", differ)
+	}
+	x.drag(0.75, 0.67, 0.95, 0.95, false)
+	x.until("!document.querySelector('.shared').textContent")
+	x.do(chromedp.KeyEvent("\x1b"))
+	x.until("document.querySelector('.shared').textContent.endsWith('of its tokens are in rainbow too')")
 }
 
 // TestForm: every argument of a block is a field, what is wrong stands below it.

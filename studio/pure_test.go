@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,8 @@ func TestGeometry(t *testing.T) {
 	}
 	for _, r := range []eligen.Region{
 		eligen.Box(0.1, 0.2, 0.7, 0.9),
+		eligen.Box(0, 0, 0.3, 0.35), // ends before the middle of a latent
+		eligen.Box(-0.2, 0.5, 1.3, 0.505),
 		{Kind: "ellipse", Numbers: []float64{0.5, 0.4, 0.3, 0.2}},
 		{Kind: "polygon", Numbers: []float64{0.1, 0.1, 0.9, 0.3, 0.4, 0.5, 0.8, 0.9, 0.2, 0.8}},
 		{Kind: "polygon", Numbers: []float64{0.5, 0, 0.8, 1, 0, 0.4, 1, 0.4, 0.2, 1}}, // a star that crosses itself
@@ -71,6 +74,11 @@ func TestGeometry(t *testing.T) {
 			"(f => { let s = ''; for (let y = 0; y < 48; y++) for (let x = 0; x < 64; x++) "+
 				"s += pure.inside(f, (x + 0.5) / 64, (y + 0.5) / 48) ? 1 : 0;"+
 				" return s })(%s)", f))
+		g := eligen.DefaultGeometry
+		tokens := eval[[]int32](x, "pure.tokensOf("+f+", {width: 64, height: 48, token: 16, latent: 8})")
+		if want := r.Tokens(canvas, g); !slices.Equal(tokens, want) {
+			t.Errorf("the tokens of %v are %v, want %v", r, tokens, want)
+		}
 		for i, on := range r.Mask(canvas) {
 			if on != (in[i] == '1') {
 				t.Errorf("%v: the middle of pixel %d, %d", r, i%64, i/64)
@@ -123,5 +131,34 @@ func TestMerge(t *testing.T) {
 	if got := eval[string](x, `pure.nameOf("a small red boat on the sea", n => n == "small_red_boat")`); got != "small_red_boat_2" ||
 		strings.ContainsAny(got, " ") {
 		t.Errorf("a name %q", got)
+	}
+}
+
+// TestCompletion: at the beginning of a line are the arguments and blocks of the block around it, in a value
+// functions and references, in a comment nothing.
+func TestCompletion(t *testing.T) {
+	x := pure(t)
+	x.do(chromedp.Evaluate[chromedp.Void]("fetch('/api/schema').then(r => r.json()).then(s => { window.language = s })",
+		chromedp.EvalAwaitPromise))
+	for _, c := range []struct{ text, has, not string }{
+		{"|", "render", "xywh"},
+		{"# |", "", "render"},
+		{"render \"a\" {\n  |", "sampler", "xywh"},
+		{"render \"a\" {\n  prompt = \"{ not a block\"\n  sampler {\n    st|", "steps", "prompt"},
+		{"render \"a\" {\n  sampler {\n  }\n  |", "negative", "steps"},
+		{"render \"a\" {\n}\n|", "entity", "prompt"},
+		{"entity \"a\" {\n  box = |", "xywh", "prompt"},
+		{"entity \"a\" {\n  box = xywh(|", "var.horizon", "prompt"},
+		{"entity \"a\" {\n  prompt = <<-EOT\n    box = \n  EOT\n  |", "strength", "xywh"},
+		{"entity \"a\" {\n  prompt = \"|", "", "xywh"},
+		{"timeline \"a\" {\n  track {\n    keys = [\n      { at = 0, value = 1, ease = \"|", "cubic-out", "xywh"},
+		{"timeline \"a\" {\n  track {\n    keys = [\n      { at = 0 },\n    ]\n    |", "extrapolate", "duration"},
+	} {
+		at := strings.IndexByte(c.text, '|')
+		got := eval[[]string](x, fmt.Sprintf("pure.choices(language, ['variable.horizon'], pure.whereIs(%s, %d)).map(c => c.label)",
+			asJSON(strings.Replace(c.text, "|", "", 1)), at))
+		if c.has == "" && len(got) > 0 || c.has != "" && !slices.Contains(got, c.has) || slices.Contains(got, c.not) {
+			t.Errorf("%q: %v", c.text, got)
+		}
 	}
 }

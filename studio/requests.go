@@ -10,12 +10,13 @@ import (
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
+	"github.com/eligen/eligen/dsl"
 	"github.com/eligen/eligen/dsl/edit"
 )
 
 // An Edit is what the page wants done to the text. All of it happens or nothing, and it is one step of undo.
 type Edit struct {
-	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "undo", "redo"
+	Kind    string   `json:"kind"`    // "change", "text", "words", "restore", "format", "undo", "redo"
 	Name    string   `json:"name"`    // for undo: "move entity.duck"
 	Changes []Change `json:"changes"` // of "change": each is made to what the one before leaves
 	Text    string   `json:"text"`    // the whole text
@@ -123,6 +124,11 @@ func (s *Server) change(e Edit) error {
 		return s.refine(e)
 	case "restore":
 		return s.restore(e)
+	case "format":
+		return s.doc.change("format", "", func(src []byte) ([]byte, error) {
+			out, ds := dsl.Format(s.doc.path, src)
+			return out, ds.Err()
+		})
 	case "undo", "redo":
 		return s.doc.back(e.Kind == "redo")
 	case "text":
@@ -190,6 +196,9 @@ func (s *Server) refine(e Edit) error {
 	return s.doc.change(e.Name, versionOf(text), func([]byte) ([]byte, error) { return d.Text, nil })
 }
 
+// maxSeeds is how many seeds one run tries: web/src/time.ts reads as many from the page's field.
+const maxSeeds = 64
+
 // control starts and stops runs.
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	var order struct {
@@ -199,10 +208,13 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	if !decode(w, r, &order, maxBody) {
 		return
 	}
-	switch order.Do {
-	case "start":
+	switch {
+	case len(order.Seeds) > maxSeeds:
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("A run tries at most %d seeds.", maxSeeds))
+		return
+	case order.Do == "start":
 		s.start(order.Seeds)
-	case "stop":
+	case order.Do == "stop":
 		s.stop()
 	default:
 		refuse(w, http.StatusBadRequest, "A run can start and stop.")

@@ -170,6 +170,13 @@ func (r *restoring) entity(now, was eligen.Entity) {
 			r.set(block, "strength", plainNumber(was.Strength))
 		}
 	}
+	if is, before := opacityOf(now), opacityOf(was); is != before {
+		if before == 1 {
+			r.unset(block, "opacity")
+		} else {
+			r.set(block, "opacity", plainNumber(before))
+		}
+	}
 	if now.Region.Round().String() == was.Region.Round().String() {
 		return
 	}
@@ -272,5 +279,15 @@ func (r *restoring) add(was eligen.Entity) {
 	if was.Strength != 1 {
 		block += "strength = " + plainNumber(was.Strength) + "\n"
 	}
+	if o := opacityOf(was); o != 1 {
+		block += "opacity = " + plainNumber(o) + "\n"
+	}
 	r.do(was.Address, func(t *edit.Text) ([]byte, error) { return t.Append(block + "}") })
+}
+
+func opacityOf(e eligen.Entity) float64 {
+	if e.Opacity == nil {
+		return 1
+	}
+	return *e.Opacity
 }

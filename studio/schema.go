@@ -10,8 +10,9 @@ import (
 
 // A Language is what the page's forms and curves are made of.
 type Language struct {
-	Blocks []dsl.BlockSchema `json:"blocks"`
-	Eases  []NamedCurve      `json:"eases"`
+	Blocks    []dsl.BlockSchema    `json:"blocks"`
+	Functions []dsl.FunctionSchema `json:"functions"`
+	Eases     []NamedCurve         `json:"eases"`
 }
 
 // A NamedCurve is an ease that has a name.
@@ -21,7 +22,8 @@ type NamedCurve struct {
 }
 
 var language = sync.OnceValue(func() Language {
-	out := Language{Blocks: dsl.Schema().Blocks}
+	reference := dsl.Schema()
+	out := Language{Blocks: reference.Blocks, Functions: reference.Functions}
 	for _, name := range eligen.EaseNames() {
 		e, _ := eligen.ParseEase(name)
 		out.Eases = append(out.Eases, NamedCurve{name, curveOf(e)})

@@ -76,7 +76,8 @@ type Render struct {
 	Block    string   `json:"block"` // that declares it; "" is none of this file
 	Width    int      `json:"width"`
 	Height   int      `json:"height"`
-	Token    int      `json:"token"` // side of an image token in pixels
+	Token    int      `json:"token"`  // side of an image token in pixels
+	Latent   int      `json:"latent"` // side of a latent in pixels
 	Prompt   string   `json:"prompt"`
 	Entities []Entity `json:"entities"`
 
@@ -91,6 +92,7 @@ type Entity struct {
 	Prompt    string  `json:"prompt"`
 	Figure    Figure  `json:"figure"`
 	Tokens    int     `json:"tokens"`
+	Cells     []int32 `json:"cells"` // tokens of an outline: pairs of the first and how many follow it in its row
 	Z         float64 `json:"z"`
 	Strength  float64 `json:"strength"`
 }
@@ -243,13 +245,18 @@ var where = []string{"box", "region", "mask"}
 
 func renderOf(l app.Layout, blocks []Block) Render {
 	out := Render{
-		Address: l.Render, Block: blockOf(l.Render, blocks), Width: l.Size.W, Height: l.Size.H, Token: l.Geometry.Token(),
+		Address: l.Render, Block: blockOf(l.Render, blocks), Width: l.Size.W, Height: l.Size.H,
+		Token: l.Geometry.Token(), Latent: l.Geometry.Factor,
 		Prompt: l.Prompt, Entities: []Entity{}, Timeline: timelineOf(l, blocks),
 	}
 	for _, e := range l.Entities {
+		tokens := e.Region.Tokens(l.Size, l.Geometry)
 		entity := Entity{
 			Address: e.Address, Block: blockOf(e.Address, blocks), Prompt: e.Prompt, Figure: figureOf(e.Region, l.Size),
-			Tokens: len(e.Region.Tokens(l.Size, l.Geometry)), Z: e.Z, Strength: e.Strength,
+			Tokens: len(tokens), Cells: []int32{}, Z: e.Z, Strength: e.Strength,
+		}
+		if entity.Figure.Kind == "outline" {
+			entity.Cells = spansOf(tokens, int32(l.Geometry.Grid(l.Size).W))
 		}
 		for _, name := range where {
 			if _, ok := e.At[name]; ok {
@@ -257,6 +264,19 @@ func renderOf(l app.Layout, blocks []Block) Render {
 			}
 		}
 		out.Entities = append(out.Entities, entity)
+	}
+	return out
+}
+
+// spansOf turns tokens of a grid, ascending, into pairs of a first one and how many there are in its row.
+func spansOf(tokens []int32, columns int32) []int32 {
+	out := []int32{}
+	for _, t := range tokens {
+		if n := len(out); n > 0 && t%columns != 0 && out[n-2]+out[n-1] == t {
+			out[n-1]++
+			continue
+		}
+		out = append(out, t, 1)
 	}
 	return out
 }

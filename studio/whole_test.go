@@ -45,6 +45,7 @@ entity "frog" {
 	x.until("document.querySelector('#run') && document.querySelector('.dock').textContent.includes('Stopped')")
 	x.shot("stopped")
 	x.click("#run")
+	x.until("document.querySelector('#stop')") // until then, the steps are those of the first run
 	x.until("document.querySelectorAll('.steps img').length >= 1")
 	first := eval[string](x, "document.querySelector('.steps img').closest('li').textContent")
 	x.until("document.querySelector('.plan b')?.textContent.startsWith('Nothing to do')")

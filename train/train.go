@@ -39,11 +39,24 @@ type Task struct {
 	Batch func(step int) ([]*tensors.Tensor, error)
 	// Loss is the scalar to make smaller, and further scalars to log.
 	Loss func(w nn.Weights, in []*Node) (loss *Node, measures map[string]*Node)
+	// Gradients, in place of Batch and Loss, gives a step's loss and what it changes by with each of Params, which
+	// it is given as they are: of a model that is more than a graph can hold.
+	Gradients func(ctx context.Context, step int, params map[string]tensor.Tensor) (Gradients, error)
 	// Pictures is how many pictures a step sees.
 	Pictures int
 	// Sheet draws samples with the present mean of the weights at a checkpoint,
 	// into a PNG at path. It may be nil.
 	Sheet func(weights map[string]tensor.Tensor, path string) error
+	// Validate gives the loss of what isn't trained on, by the present mean of the weights, before the first step
+	// and at each checkpoint. It may be nil.
+	Validate func(ctx context.Context, weights map[string]tensor.Tensor) (float64, error)
+}
+
+// Gradients are of one step.
+type Gradients struct {
+	Loss     float64
+	Measures map[string]float64
+	Of       map[string]tensor.Tensor // by a parameter's name
 }
 
 // A Param is one trained tensor.
@@ -76,6 +89,8 @@ type Status struct {
 	Seconds  float64            `json:"seconds"`  // spent in all, over every resumption
 	Speed    float64            `json:"pictures_per_second"`
 	Note     string             `json:"note,omitempty"` // "resumed from step 400", "checkpoint", "paused"
+	// PeakMemory is how many bytes a training will take, in the note that says so.
+	PeakMemory int64 `json:"peak_memory,omitempty"`
 }
 
 // CheckpointFile and WeightsFile are the names of a training's files: the first
@@ -107,6 +122,8 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	if s.step > 0 {
 		log.note(s, fmt.Sprintf("resumed from step %d", s.step))
+	} else if err := s.validate(ctx, t, o, log); err != nil {
+		return err
 	}
 	exec, err := s.compile(t, o)
 	if err != nil {
@@ -121,7 +138,7 @@ func Run(ctx context.Context, t Task, o Options) (err error) {
 func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, log *trainingLog) error {
 	bctx, stop := context.WithCancel(ctx)
 	defer stop()
-	batches := makeBatches(bctx, t, s.step, o.Recipe.Steps)
+	next := s.batches(bctx, t, o)
 	every := max(1, o.Recipe.Every)
 	mean := newMeans()
 	for s.step < o.Recipe.Steps {
@@ -134,15 +151,15 @@ func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, 
 			}
 		default:
 		}
-		b, ok := <-batches
-		if !ok {
+		b, ok := next()
+		if !ok || b.err != nil && ctx.Err() != nil {
 			return errors.Join(ctx.Err(), s.save(o, log))
 		}
 		if b.err != nil {
 			return fmt.Errorf("making the batch of step %d: %w", s.step, b.err)
 		}
 		rate := Rate(o.Recipe.Optimizer, s.step, o.Recipe.Steps)
-		if err := s.advance(exec, t, b.in, rate, o, mean); err != nil {
+		if err := s.advance(exec, t, b, rate, o, mean); err != nil {
 			return err
 		}
 		last := s.step == o.Recipe.Steps
@@ -151,7 +168,7 @@ func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, 
 			mean = newMeans()
 		}
 		if s.step%every == 0 || last {
-			if err := s.checkpoint(t, o, log); err != nil {
+			if err := s.checkpoint(ctx, t, o, log); err != nil {
 				return err
 			}
 			mean.since = time.Now() // a checkpoint's time is no step's
@@ -160,10 +177,48 @@ func (s *state) steps(ctx context.Context, exec *model.Exec, t Task, o Options, 
 	return nil
 }
 
-// stepInputs are those of a step, or why they couldn't be made.
+// stepInputs are those of a step, or why they couldn't be made. Of gradients, loss and measures come with them.
 type stepInputs struct {
-	in  []*tensors.Tensor
-	err error
+	in       []*tensors.Tensor
+	err      error
+	loss     float64
+	measures map[string]float64
+	took     time.Duration
+}
+
+// batches returns what gives each step its inputs, until there are no more.
+func (s *state) batches(ctx context.Context, t Task, o Options) func() (stepInputs, bool) {
+	if t.Gradients == nil {
+		made := makeBatches(ctx, t, s.step, o.Recipe.Steps)
+		return func() (stepInputs, bool) {
+			b, ok := <-made
+			return b, ok
+		}
+	}
+	return func() (b stepInputs, _ bool) {
+		params := map[string]tensor.Tensor{}
+		for _, p := range s.params {
+			data, err := s.data("/w/" + p.Name)
+			if err != nil {
+				return stepInputs{err: err}, true
+			}
+			params[p.Name] = tensor.Tensor{Shape: p.Shape, Data: data}
+		}
+		began := time.Now()
+		g, err := t.Gradients(ctx, s.step, params)
+		if err != nil {
+			return stepInputs{err: err}, true
+		}
+		b.loss, b.measures, b.took = g.Loss, g.Measures, time.Since(began)
+		for _, p := range s.params {
+			d, ok := g.Of[p.Name]
+			if !ok {
+				d = tensor.New(p.Shape...)
+			}
+			b.in = append(b.in, tensors.FromFlatDataAndDimensions(d.Data, p.Shape...))
+		}
+		return b, true
+	}
 }
 
 // makeBatches makes each step's inputs while the step before runs.
@@ -174,7 +229,7 @@ func makeBatches(ctx context.Context, t Task, from, steps int) <-chan stepInputs
 		for step := from; step < steps; step++ {
 			in, err := t.Batch(step)
 			select {
-			case out <- stepInputs{in, err}:
+			case out <- stepInputs{in: in, err: err}:
 			case <-ctx.Done():
 				return
 			}
@@ -187,18 +242,21 @@ func makeBatches(ctx context.Context, t Task, from, steps int) <-chan stepInputs
 }
 
 // advance runs a step.
-func (s *state) advance(exec *model.Exec, t Task, in []*tensors.Tensor, rate float64, o Options, m *means) error {
+func (s *state) advance(exec *model.Exec, t Task, b stepInputs, rate float64, o Options, m *means) error {
 	began := time.Now()
-	loss, norm, measures, err := s.run(exec, in, rate, o)
+	loss, norm, measures, err := s.run(exec, b.in, rate, o)
 	if err != nil {
 		return err
+	}
+	if t.Gradients != nil {
+		loss, measures = b.loss, b.measures
 	}
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return fmt.Errorf("the loss is %v at step %d: lower the optimizer's rate or its clip; the checkpoint before it is kept", loss, s.step)
 	}
 	s.step++
 	s.pictures += t.Pictures
-	s.seconds += time.Since(began).Seconds()
+	s.seconds += (b.took + time.Since(began)).Seconds()
 	m.loss, m.norm, m.steps = m.loss+loss, m.norm+norm, m.steps+1
 	for k, v := range measures {
 		m.sums[k], m.counts[k] = m.sums[k]+v, m.counts[k]+1
@@ -221,9 +279,27 @@ func (s *state) pause(ctx context.Context, o Options, log *trainingLog) error {
 	return nil
 }
 
-// checkpoint writes a checkpoint, and draws the task's sheet.
-func (s *state) checkpoint(t Task, o Options, log *trainingLog) error {
-	if err := s.save(o, log); err != nil {
+// validate logs the loss of what isn't trained on.
+func (s *state) validate(ctx context.Context, t Task, o Options, log *trainingLog) error {
+	if t.Validate == nil {
+		return nil
+	}
+	w, err := s.trained(o)
+	if err != nil {
+		return err
+	}
+	loss, err := t.Validate(ctx, w)
+	if err != nil {
+		return fmt.Errorf("validating at step %d: %w", s.step, err)
+	}
+	log.add(Status{Step: s.step, Pictures: s.pictures, Seconds: s.seconds, Measures: map[string]float64{"validation": loss},
+		Note: fmt.Sprintf("validation loss %.4f", loss)})
+	return nil
+}
+
+// checkpoint writes a checkpoint, validates it, and draws the task's sheet.
+func (s *state) checkpoint(ctx context.Context, t Task, o Options, log *trainingLog) error {
+	if err := errors.Join(s.save(o, log), s.validate(ctx, t, o, log)); err != nil {
 		return err
 	}
 	if t.Sheet == nil {
@@ -314,6 +390,10 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 		for _, p := range s.params {
 			trained[p.Name] = s.value(g, "/w/"+p.Name)
 		}
+		if t.Gradients != nil {
+			norm := s.move(opt, in, trained, s.params, in[4:])
+			return []*Node{norm, norm}
+		}
 		used := map[string]bool{}
 		w := nn.Weights(func(name string) *Node {
 			if n, ok := trained[name]; ok {
@@ -332,17 +412,7 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 				params, nodes = append(params, p), append(nodes, trained[p.Name])
 			}
 		}
-		grads := Gradient(loss, nodes...)
-		norm := length(grads)
-		factor := OnesLike(norm)
-		if opt.Clip > 0 {
-			factor = Min(factor, Div(Scalar(g, dtypes.Float32, opt.Clip), AddScalar(norm, 1e-6)))
-		}
-		u := update{state: s, Optimizer: opt, rate: in[0], c1: in[1], c2: in[2], mean: in[3]}
-		for i, p := range params {
-			u.apply(p, nodes[i], Mul(grads[i], factor))
-		}
-		out := []*Node{loss, norm}
+		out := []*Node{loss, s.move(opt, in, trained, params, Gradient(loss, nodes...))}
 		names := sortedKeys(measures)
 		for _, k := range names {
 			out = append(out, measures[k])
@@ -355,6 +425,20 @@ func (s *state) compile(t Task, o Options) (*model.Exec, error) {
 	}
 	exec.SetMaxCache(-1)
 	return exec, nil
+}
+
+// move moves parameters by their gradients, and returns the length of all of these before they are clipped.
+func (s *state) move(opt eligen.Optimizer, in []*Node, trained map[string]*Node, params []Param, grads []*Node) *Node {
+	norm := length(grads)
+	factor := OnesLike(norm)
+	if opt.Clip > 0 {
+		factor = Min(factor, Div(Scalar(norm.Graph(), dtypes.Float32, opt.Clip), AddScalar(norm, 1e-6)))
+	}
+	u := update{state: s, Optimizer: opt, rate: in[0], c1: in[1], c2: in[2], mean: in[3]}
+	for i, p := range params {
+		u.apply(p, trained[p.Name], Mul(grads[i], factor))
+	}
+	return norm
 }
 
 // value returns a variable in a graph.

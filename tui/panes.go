@@ -141,6 +141,9 @@ func described(e eligen.Entity) string {
 	if e.Strength != 1 && e.Strength != 0 {
 		s += fmt.Sprintf(", strength %g", e.Strength)
 	}
+	if e.Opacity != nil {
+		s += fmt.Sprintf(", opacity %g", *e.Opacity)
+	}
 	return s
 }
 

@@ -161,7 +161,7 @@ func (l *Layout) tokens(r eligen.Region) []int32 {
 // image tokens, so the plan renders one picture for both.
 func (v *renderView) same(a, b int) bool {
 	return slices.EqualFunc(v.at(a), v.at(b), func(x, y eligen.Entity) bool {
-		if x.Strength != y.Strength || x.Prompt != y.Prompt {
+		if x.Strength != y.Strength || !reflect.DeepEqual(x.Opacity, y.Opacity) || x.Prompt != y.Prompt {
 			return false
 		}
 		if reflect.DeepEqual(x.Region, y.Region) {

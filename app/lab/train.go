@@ -32,6 +32,9 @@ type TrainRequest struct {
 	Format  string // that a LoRA is written in too; "" is none
 	Backend string // "" is the default
 	Smoke   bool   // a few steps on small pictures, of which nothing is kept; Folder and Format are ""
+
+	App    *app.App // whose engine a model other than nano is trained by
+	Memory int64    // bytes that such a training may take; 0 is the machine's, app.NoLimit is none
 }
 
 // A Training is one that can be run. Close it when it is no longer used.
@@ -41,13 +44,19 @@ type Training struct {
 	Folder string
 
 	request TrainRequest
+	large   *large // of a model other than nano; else nil
 	trainee *train.Trainee
 	job     train.Job
 	fresh   bool // no transformer depends on the latents yet
 	classes []string
 	label   func(annotated.Sample, annotated.Entity) string
 	close   []func() error
+
+	warnings eligen.Diagnostics
 }
+
+// Warnings are what doesn't keep the training from running, and must be said.
+func (t *Training) Warnings() eligen.Diagnostics { return t.warnings }
 
 // Plan opens what a training needs, and claims its folder.
 func (l Lab) Plan(scene *eligen.Scene, r TrainRequest) (t *Training, err error) {
@@ -66,6 +75,12 @@ func (l Lab) Plan(scene *eligen.Scene, r TrainRequest) (t *Training, err error) 
 	}
 	if r.Smoke {
 		t.Recipe = train.Smoke(t.Recipe)
+	}
+	if t.Recipe.Model.Family != "nano" {
+		if err = t.place(l); err != nil {
+			return t, err
+		}
+		return t, t.planLarge(l)
 	}
 	start := r.Model
 	if start == "" {
@@ -127,9 +142,7 @@ func (t *Training) open(l Lab) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf(
-			"another training is at work in %s. Two in one folder would overwrite each other's checkpoints: wait "+
-				"until it is done, stop it (it writes a checkpoint first), or choose another folder", t.Folder)
+		return errBusy(t.Folder)
 	}
 	t.close = append(t.close, free)
 	from, err := t.trainee.Start()
@@ -151,6 +164,11 @@ func (t *Training) open(l Lab) error {
 	return nil
 }
 
+func errBusy(folder string) error {
+	return fmt.Errorf("another training is at work in %s. Two in one folder would overwrite each other's checkpoints: wait "+
+		"until it is done, stop it (it writes a checkpoint first), or choose another folder", folder)
+}
+
 // forget removes the weights that a smoke test trains: what is trained well already would not get
 // better in a minute.
 func forget(model map[string]tensor.Tensor, kind string) {
@@ -162,6 +180,9 @@ func forget(model map[string]tensor.Tensor, kind string) {
 // Run trains, or resumes an earlier training in the folder, and returns the files that it
 // has written. report takes each line of the log, and pause a signal to pause or go on.
 func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-chan struct{}) ([]string, error) {
+	if t.large != nil {
+		return t.written(), t.large.run(ctx, t, report, pause)
+	}
 	j := t.job
 	j.Report, j.Pause = report, pause
 	if j.Recipe.Kind != "judge" && j.Recipe.Kind != "style" {
@@ -178,6 +199,9 @@ func (t *Training) Run(ctx context.Context, report func(train.Status), pause <-c
 }
 
 func (t *Training) written() []string {
+	if t.large != nil {
+		return append(t.loras(), filepath.Join(t.Folder, "README.md"))
+	}
 	out := []string{filepath.Join(t.Folder, "model")}
 	if t.request.Format != "" {
 		out = append(out, filepath.Join(t.Folder, "README.md"), t.converted())

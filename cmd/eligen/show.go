@@ -130,6 +130,9 @@ func describe(w io.Writer, r still.Resolved) error {
 		sampler += ", entities on the negative side"
 	}
 	row("sampler", "%s", sampler)
+	if r.Overlap != "" {
+		row("overlap", "%s", r.Overlap)
+	}
 	if r.Approximate != nil {
 		row("approximate", "%v", r.Approximate)
 	}
@@ -147,6 +150,9 @@ func describe(w io.Writer, r still.Resolved) error {
 		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)
 		if e.Strength != 1 {
 			text += fmt.Sprintf(", strength %v", e.Strength)
+		}
+		if e.Opacity != nil {
+			text += fmt.Sprintf(", opacity %v", *e.Opacity)
 		}
 		row(e.Address, "%s", text)
 	}

@@ -29,6 +29,7 @@ type trainOptions struct {
 	model   string
 	sprites string
 	format  string
+	memory  string
 	smoke   bool
 	json    bool
 }
@@ -62,31 +63,18 @@ eligen train recipes/eligen.hcl --smoke`,
 	f.StringVar(&o.model, "model", "", "start from the model in this `FOLDER` (default the recipe's)")
 	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
 	f.StringVar(&o.format, "format", "", "also write the LoRA as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
+	f.StringVar(&o.memory, "memory", "", "limit a training of another model than nano to `SIZE`, as 16GiB, or any (default the machine's)")
 	f.BoolVar(&o.smoke, "smoke", false, "run a few steps on small pictures; fail if the loss does not fall")
 	f.BoolVar(&o.json, "json", false, "print the log instead of progress")
 	return c
 }
 
 func (o *trainOptions) run(c *cobra.Command, a *app.App, args []string) (err error) {
-	if o.smoke && o.format != "" {
-		return errors.New("--smoke keeps nothing to write in another --format: pass one of the two")
-	}
-	if o.smoke && o.out != "" {
-		return errors.New("--smoke keeps nothing, so --out would be empty: pass one of the two")
-	}
-	scene, warnings, err := a.Open(c.Context(), o.input(args[0]))
-	warned(c, warnings)
-	if err != nil {
-		return err
-	}
-	t, err := newLab().Plan(scene, lab.TrainRequest{
-		Recipe: o.recipe, Folder: o.out, Model: o.model, Sprites: o.sprites, Format: o.format, Backend: o.backend, Smoke: o.smoke,
-	})
+	t, err := o.plan(c, a, args[0])
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", t.Recipe.Name, t.Device, t.Folder)
 	shown := newTrainProgress(c.ErrOrStderr(), c.OutOrStdout(), o.json)
 	pause, stop := pauses()
 	defer stop()
@@ -103,6 +91,35 @@ func (o *trainOptions) run(c *cobra.Command, a *app.App, args []string) (err err
 		fmt.Fprintln(c.OutOrStdout(), f)
 	}
 	return nil
+}
+
+// plan opens what a training needs, and says where it runs and what it takes.
+func (o *trainOptions) plan(c *cobra.Command, a *app.App, path string) (*lab.Training, error) {
+	if o.smoke && o.format != "" {
+		return nil, errors.New("--smoke keeps nothing to write in another --format: pass one of the two")
+	}
+	if o.smoke && o.out != "" {
+		return nil, errors.New("--smoke keeps nothing, so --out would be empty: pass one of the two")
+	}
+	scene, warnings, err := a.Open(c.Context(), o.input(path))
+	warned(c, warnings)
+	if err != nil {
+		return nil, err
+	}
+	memory, err := readMemory(o.memory)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newLab().Plan(scene, lab.TrainRequest{
+		Recipe: o.recipe, Folder: o.out, Model: o.model, Sprites: o.sprites, Format: o.format, Backend: o.backend, Smoke: o.smoke,
+		App: a, Memory: memory,
+	})
+	if err != nil {
+		return nil, err
+	}
+	warned(c, t.Warnings())
+	fmt.Fprintf(c.ErrOrStderr(), "recipe %s on %s, in %s\n", t.Recipe.Name, t.Device, t.Folder)
+	return t, nil
 }
 
 // fallen prints how the loss of a smoke test fell; that it didn't is an error.

@@ -76,7 +76,7 @@ render "g" {
 
 render "h" {
   prompt   = "x"
-  overlap  = "above" # want "Unknown value: .overlap. can be .blend., .over. or .exclusive., not .above."
+  overlap  = "above" # want "Unknown value: .overlap. can be .blend., .over., .layered. or .exclusive., not .above."
   entities = []
 }
 

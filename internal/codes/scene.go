@@ -441,7 +441,8 @@ render "picnic" {
 }
 `},
 	{Code: "E0509", Summary: "Regions overlap", Text: `Where regions share image tokens, EliGen draws both prompts at once (overlap = ` +
-		`"blend"), and much shared room makes mixtures. With overlap = "over" the entity with the higher z takes the tokens; with ` +
+		`"blend"), and much shared room makes mixtures. With overlap = "over" the entity with the higher z takes the tokens, with ` +
+		`"layered" it hides as much as its opacity of the others; with ` +
 		`"exclusive" an overlap is an error.`,
 		Wrong: `
 entity "dog" {
@@ -475,7 +476,7 @@ render "picnic" {
 }
 `},
 	{Code: "E0510", Summary: "Region is covered", Text: `With overlap = "over", other entities lie above all of this one's image tokens, ` +
-		`so that nothing of it would be drawn. Raise its z, or move one of them.`,
+		`so that nothing of it would be drawn. Raise its z, say what it occludes, or move one of them.`,
 		Wrong: `
 entity "dog" {
   prompt = "a dog"

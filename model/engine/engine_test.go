@@ -151,6 +151,7 @@ func TestEngine(t *testing.T) {
 				t.Run("definition", func(t *testing.T) { testDefinition(t, e) })
 			}
 			t.Run("invariants", func(t *testing.T) { testInvariants(t, e) })
+			t.Run("layers", func(t *testing.T) { testLayered(t, e) })
 			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
 			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
 			t.Run("image prompts", func(t *testing.T) { testImagePrompts(t, e) })

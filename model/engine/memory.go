@@ -50,7 +50,7 @@ const together = 5
 
 var (
 	goCost = cost{
-		program: 145 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.1, second: 0.5, perToken: 60 << 10, buckets: true,
+		program: 136 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.1, second: 0.5, perToken: 60 << 10, buckets: true,
 	}
 	xlaCost = cost{
 		program: 240 << 20, compile: 165 << 20, entities: 105 << 20, group: 5 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,

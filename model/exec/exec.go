@@ -44,6 +44,8 @@ type Graph struct {
 	// Scope is what the weights' names begin with, "double_blocks.3.": the blocks
 	// of a network are one graph, compiled once and run with the weights of each.
 	Scope string
+	// Learns says that the graph takes a gradient, or runs as one that does: attention that has none is not used.
+	Learns bool
 }
 
 // A Runner runs graphs on a backend, and keeps those it has compiled. It is not
@@ -275,7 +277,11 @@ func (r *Runner) compile(e CompileRequest) (p *program, err error) {
 	for i, shape := range inputs {
 		in = append(in, graph.Parameter(p.graph, fmt.Sprintf("input %d", i), shape))
 	}
-	regional.Infer(p.graph)
+	if g.Learns {
+		regional.Learn(p.graph)
+	} else {
+		regional.Infer(p.graph)
+	}
 	b := building{p, s, g.Scope, map[string]*graph.Node{}}
 	out := g.Build(b.weight, in)
 	if err := p.graph.Compile(out...); err != nil {

@@ -151,11 +151,12 @@ func scopeOf(name string, known map[string]bool) string {
 
 // streaming is how a store holds a network whose blocks pass through.
 type streaming struct {
-	plan   Plan
-	scopes []string
-	names  map[string][]string // by scope
-	next   string              // scope that is being made; "" for none
-	made   chan passing
+	plan  Plan
+	order []string            // in which blocks run, again and again; a block may run several times in it
+	at    int                 // in order: the place behind the last one that ran
+	names map[string][]string // by scope
+	next  string              // scope that is being made; "" for none
+	made  chan passing
 }
 
 type passing struct {
@@ -163,8 +164,9 @@ type passing struct {
 	err     error
 }
 
-// Stream has the store hold what a plan says from the next run on.
-func (s *Store) Stream(p Plan, scopes []string, wants func(name string) bool) error {
+// Stream has the store hold what a plan says from the next run on. Blocks run in an order, in which each
+// may come several times; another one costs time and nothing else.
+func (s *Store) Stream(p Plan, order []string, wants func(name string) bool) error {
 	if err := s.Settle(); err != nil {
 		return err
 	}
@@ -173,10 +175,10 @@ func (s *Store) Stream(p Plan, scopes []string, wants func(name string) bool) er
 		return nil
 	}
 	known := map[string]bool{}
-	for _, scope := range scopes {
+	for _, scope := range order {
 		known[scope] = true
 	}
-	t := &streaming{plan: p, scopes: scopes, names: map[string][]string{}}
+	t := &streaming{plan: p, order: order, names: map[string][]string{}}
 	for name := range s.shapes {
 		if scope := scopeOf(name, known); scope != "" && wants(name) && !p.stay[scope] {
 			t.names[scope] = append(t.names[scope], name)
@@ -231,16 +233,17 @@ func (s *Store) take(scope string) (passing, error) {
 	return p, nil
 }
 
-// after returns the scope that passes through next; "" where it is the same one.
+// after returns the scope that passes through next, after one that runs now; "" where it is the same one.
 func (t *streaming) after(scope string) string {
-	at := 0
-	for i, s := range t.scopes {
-		if s == scope {
-			at = i
+	n := len(t.order)
+	for i := range n {
+		if at := (t.at + i) % n; t.order[at] == scope {
+			t.at = at + 1
+			break
 		}
 	}
-	for i := 1; i < len(t.scopes); i++ {
-		if next := t.scopes[(at+i)%len(t.scopes)]; t.names[next] != nil {
+	for i := range n - 1 {
+		if next := t.order[(t.at+i)%n]; t.names[next] != nil {
 			return next
 		}
 	}

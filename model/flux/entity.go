@@ -29,6 +29,10 @@ type Entities struct {
 	// LogStrength [B,N] is added to the logits of image queries on an entity's
 	// text; nil is 0, the paper's attention.
 	LogStrength *Node
+
+	// Share and Seen [B,N,K], or nil, are regional.Group.Layered's; they go with Tokens. All of an
+	// Input's Entities have them, or none.
+	Share, Seen *Node
 }
 
 // attention is shared by all blocks of one step.
@@ -55,7 +59,11 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 		if e.Txt != nil {
 			length = e.Txt.Shape().Dim(2)
 		}
-		a.groups = append(a.groups, regional.NewGroup(e.Tokens, e.LogStrength, length, image))
+		g := regional.NewGroup(e.Tokens, e.LogStrength, length, image)
+		if e.Share != nil {
+			g = g.Layered(e.Share, e.Seen)
+		}
+		a.groups = append(a.groups, g)
 	}
 	return a
 }

@@ -193,8 +193,22 @@ func (b *branch) mark(groups []entityGroup) {
 		if g.strong {
 			b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
 		}
-		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong})
+		if g.layered {
+			b.marks = append(b.marks, layers(g.entities, g.bucket)...)
+		}
+		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong, g.layered})
 	}
+}
+
+// layers returns entities' shares and what is seen of them, [1,N,K] each.
+func layers(entities []eligen.EntityConditioning, bucket int) []*tensors.Tensor {
+	n := len(entities)
+	share, seen := make([]float32, n*bucket), slices.Repeat([]float32{1}, n*bucket)
+	for i, e := range entities {
+		copy(share[i*bucket:], e.Share)
+		copy(seen[i*bucket:], e.Seen)
+	}
+	return []*tensors.Tensor{tensors.FromFlatDataAndDimensions(share, 1, n, bucket), tensors.FromFlatDataAndDimensions(seen, 1, n, bucket)}
 }
 
 // requests returns all graphs of a branch's steps, to compile before the first.

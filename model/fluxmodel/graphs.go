@@ -59,7 +59,7 @@ func (p *DiT) Graphs(b compute.Backend, z GraphSizes) ([]exec.CompileRequest, er
 		if z.Strong {
 			br.marks = append(br.marks, of(dtypes.Float32, 1, g.Entities))
 		}
-		br.graphs.groups = append(br.graphs.groups, groupShape{g.Text, z.Strong})
+		br.graphs.groups = append(br.graphs.groups, groupShape{length: g.Text, strong: z.Strong})
 		begin = append(begin, shapes.Make(dtypes.Float32, 1, g.Entities, g.Text, c.TextDim))
 	}
 	if z.Pictures {

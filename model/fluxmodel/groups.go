@@ -10,6 +10,7 @@ import (
 type entityGroup struct {
 	length, bucket int
 	strong         bool // one of them has another strength than 1
+	layered        bool // they lie over one another
 	entities       []eligen.EntityConditioning
 }
 
@@ -36,6 +37,7 @@ func groupEntities(all []eligen.EntityConditioning, text eligen.Conditioning) []
 			groups = append(groups, entityGroup{length: length, bucket: e.Bucket})
 		}
 		groups[i].strong = groups[i].strong || e.Strength != 1
+		groups[i].layered = e.Share != nil
 		groups[i].entities = append(groups[i].entities, e)
 	}
 	slices.SortFunc(groups, func(a, b entityGroup) int {

@@ -24,6 +24,16 @@ type stepGraphs struct {
 type groupShape struct {
 	length int // of its entities' text
 	strong bool
+
+	layered bool
+}
+
+// String names the shape in the names of graphs.
+func (g groupShape) String() string {
+	if g.layered {
+		return fmt.Sprintf("{%d %t layered}", g.length, g.strong)
+	}
+	return fmt.Sprintf("{%d %t}", g.length, g.strong)
 }
 
 func (p stepGraphs) name(kind string) string {
@@ -36,7 +46,7 @@ func (p stepGraphs) name(kind string) string {
 
 // blocks reads a block's last inputs: keys and values of the image prompts, if
 // there are any, and the marks of the groups: tokens [1,N,K], and, where strong,
-// logarithms of strengths [1,N].
+// logarithms of strengths [1,N], and, where layered, shares and what is seen [1,N,K].
 func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 	b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
 	if p.pictures {
@@ -48,6 +58,9 @@ func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 		marks = marks[1:]
 		if g.strong {
 			e.LogStrength, marks = marks[0], marks[1:]
+		}
+		if g.layered {
+			e.Share, e.Seen, marks = marks[0], marks[1], marks[2:]
 		}
 		b.Entities = append(b.Entities, e)
 	}

@@ -215,19 +215,24 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 	tokens := rows * columns
 	paint := make([][3]float64, tokens)
 	weight := make([]float64, tokens)
+	layered := false
 	for _, e := range d.Entities {
 		txt := e.Prompt[eligen.Txt]
 		if len(txt.Data) < 3 {
 			return tensor.Tensor{}, fmt.Errorf("an entity's prompt of shape %v; expected [length, 3]", txt.Shape)
 		}
-		for _, t := range e.Tokens {
+		for j, t := range e.Tokens {
 			if int(t) < 0 || int(t) >= tokens {
 				return tensor.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
 			}
-			for k := range 3 {
-				paint[t][k] += e.Strength * float64(txt.Data[k])
+			share := e.Strength
+			if e.Share != nil { // of the whole, of which the prompt has the rest
+				share, layered = float64(e.Share[j]), true
 			}
-			weight[t] += e.Strength
+			for k := range 3 {
+				paint[t][k] += share * float64(txt.Data[k])
+			}
+			weight[t] += share
 		}
 	}
 	prompt := d.Prompt[eligen.Txt]
@@ -244,7 +249,9 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 			t := min(y/d.Patch, rows-1)*columns + min(x/d.Patch, columns-1)
 			for k := range 3 {
 				v := prompt.Data[k]
-				if weight[t] > 0 {
+				if layered {
+					v = float32((1-weight[t])*float64(v) + paint[t][k])
+				} else if weight[t] > 0 {
 					v = float32(paint[t][k] / weight[t])
 				}
 				if len(d.ImagePrompts) > 0 {

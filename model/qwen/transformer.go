@@ -41,6 +41,8 @@ type Entities struct {
 	Members *Node // [B,N,S], 1 where the image token is in the region, else 0
 
 	LogStrength *Node // [B,N], as in regional.NewGroup; nil is 0
+
+	Share, Seen *Node // [B,N,K], as in regional.Group.Layered; nil, or of all Entities
 }
 
 // A Grid is a picture's rows and columns of image tokens.
@@ -72,6 +74,7 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 		txt = append(txt, EmbedText(w, Reshape(e.Txt, d[0], d[1]*d[2], d[3])))
 		b.Groups = append(b.Groups, Group{
 			N: d[1], Text: d[2], Tokens: e.Tokens, Members: e.Members, Lengths: e.Lengths, LogStrength: e.LogStrength,
+			Share: e.Share, Seen: e.Seen,
 		})
 	}
 	txt = append(txt, EmbedText(w, in.Txt))
@@ -150,6 +153,7 @@ type Blocks struct {
 type Group struct {
 	N, Text                               int
 	Tokens, Members, Lengths, LogStrength *Node
+	Share, Seen                           *Node
 }
 
 // Image returns the image tokens [B,S,Dim] of latents [B,C,h,w].
@@ -231,6 +235,9 @@ func (b Blocks) groups() (list []regional.Group) {
 		r := regional.NewGroup(g.Tokens, g.LogStrength, g.Text, b.tokens())
 		if g.Lengths != nil {
 			r = r.Padded(ConvertDType(g.Lengths, dtypes.Int32))
+		}
+		if g.Share != nil {
+			r = r.Layered(g.Share, g.Seen)
 		}
 		list = append(list, r)
 	}

@@ -18,6 +18,14 @@ func Infer(g *Graph) {
 	}
 }
 
+// learning is the alias by which a graph is known that a gradient is taken of.
+const learning = "/learning"
+
+// Learn says that a gradient will be taken of a graph. The logarithm of the sum of exponentials is then made so that
+// its gradient is right on any backend: the usual way, which takes two maxima for one and the same element's, has the
+// gradient of an element that XLA may have rounded differently for each.
+func Learn(g *Graph) { Scalar(g, dtypes.Int32, 1).WithAlias(learning) }
+
 // Fuses reports whether attention of queries [..,S,H,HeadDim] is one kernel, in a graph of inference.
 func Fuses(q *Node) bool { return fuses(q) }
 

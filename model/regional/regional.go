@@ -46,6 +46,8 @@ type Group struct {
 	logits  *Node // [B,N,1,1] float32, of strengths; or nil
 	padding *Node // [B,N,Te] float32, Never where a row is no text; or nil
 	lengths *Node // [B,N] int32, of text, where there is padding
+	share   *Node // [B,N,K] float32, of Layered; or nil
+	seen    *Node // [B,N,K] float32, the logarithm of Layered's; or nil
 }
 
 // NewGroup returns a group. tokens [B,N,K] are the image tokens of each region, padded with the
@@ -126,7 +128,11 @@ func Attend(groups []Group, txt, img QKV, wantText bool) (txtOut, imgOut *Node) 
 		}
 		at += g.n * g.te
 	}
-	imgOut = MergeHeads(merge(base, covered, groups))
+	join := merge
+	if groups[0].share != nil {
+		join = compose
+	}
+	imgOut = MergeHeads(join(base, covered, groups))
 	if wantText {
 		txtOut = MergeHeads(Concatenate(append(texts, globalText), 1))
 	}
@@ -176,7 +182,7 @@ func Joint(txt, img QKV, mask *Node, wantText bool) (txtOut, imgOut *Node) {
 // [B,N·Te,H,HeadDim].
 func (g Group) text(e, img QKV) *Node {
 	d := g.valid.Shape().Dimensions
-	if g.padding == nil && fuses(e.Q) {
+	if g.padding == nil && g.seen == nil && fuses(e.Q) {
 		// The tokens of a region come before its padding, which is a length then.
 		o, _ := fused(e.Q, Concatenate([]*Node{e.K, Gather(img.K, g.rows)}, 2), Concatenate([]*Node{e.V, Gather(img.V, g.rows)}, 2),
 			AddScalar(ReduceSum(g.valid, -1), float64(g.te)))
@@ -187,10 +193,11 @@ func (g Group) text(e, img QKV) *Node {
 	if own == nil {
 		own = Zeros(g.valid.Graph(), shapes.Make(dtypes.Float32, d[0], d[1], g.te))
 	}
-	bias := Concatenate([]*Node{
-		own,
-		MulScalar(OneMinus(g.valid), Never),
-	}, -1)
+	region := MulScalar(OneMinus(g.valid), Never)
+	if g.seen != nil {
+		region = Add(region, g.seen)
+	}
+	bias := Concatenate([]*Node{own, region}, -1)
 	bias = Reshape(bias, d[0], d[1], 1, 1, g.te+d[2])
 	o, _ := Attention(e.Q,
 		Concatenate([]*Node{e.K, Gather(img.K, g.rows)}, 2),
@@ -213,10 +220,6 @@ func merge(base part, covered []part, groups []Group) *Node {
 		covered[i].l = Where(GreaterThan(valid, ScalarZero(m.Graph(), dtypes.Float32)),
 			covered[i].l, MulScalar(OnesLike(valid), Never))
 		m = StopGradient(BackendScatterMax(m, g.rows, StopGradient(covered[i].l), 3, []int{3}, []int{0, 1}, []int{0, 1}, false, false))
-	}
-	weigh := func(p part, weight *Node) *Node { // [.., HeadDim+1], the sum of weights last
-		weight = ExpandAxes(weight, -1)
-		return Concatenate([]*Node{Mul(ConvertDType(p.o, dtypes.Float32), weight), weight}, -1)
 	}
 	sum := weigh(base, Exp(Sub(base.l, m)))
 	for i, g := range groups {
@@ -263,7 +266,11 @@ func Attention(q, k, v, bias *Node, wantLog bool) (o, l *Node) {
 		}
 		p := Softmax(scores, -1)
 		o = DotGeneral(ConvertDType(p, v.DType()), []int{r - 1}, batch, v, []int{r - 2}, batch)
-		if wantLog {
+		switch {
+		case wantLog && q.Graph().GetNodeByAlias(learning) != nil:
+			most := StopGradient(ReduceAndKeep(scores, ReduceMax, -1))
+			l = Add(Squeeze(most, -1), Log(ReduceSum(Exp(Sub(scores, most)), -1)))
+		case wantLog:
 			l = Sub(ReduceMax(scores, -1), Log(ReduceMax(p, -1))) // [..,H,Sq]: the largest p is exp(max − l)
 		}
 		return o, l

@@ -145,6 +145,9 @@ func Check(d eligen.Denoise, g eligen.Geometry) error {
 		if err := checkEntity(i, e, image); err != nil {
 			return err
 		}
+		if (e.Share == nil) != (d.Entities[0].Share == nil) {
+			return fmt.Errorf("entities 0 and %d: only one is a layer", i)
+		}
 	}
 	return nil
 }
@@ -158,6 +161,9 @@ func checkEntity(i int, e eligen.EntityConditioning, image int) error {
 		if n < 0 || int(n) >= image || j > 0 && n <= e.Tokens[j-1] {
 			return fmt.Errorf("entity %d's region has token %d; tokens must ascend, from 0 to %d", i, n, image-1)
 		}
+	}
+	if e.Share != nil && (len(e.Share) != len(e.Tokens) || len(e.Seen) != len(e.Tokens)) {
+		return fmt.Errorf("entity %d of %d tokens has %d shares, of which %d are seen", i, len(e.Tokens), len(e.Share), len(e.Seen))
 	}
 	if math.IsNaN(e.Strength) || e.Strength < 0 || math.IsInf(e.Strength, 0) {
 		return fmt.Errorf("entity %d has the strength %v; it must be a number from 0", i, e.Strength)

@@ -39,6 +39,7 @@ type Op struct {
 	Images           []float64      `recipe:"omitzero"` // scales of the pictures that it brings in
 	TeaCache         float64        `recipe:"omitzero"` // threshold of the step cache; 0 is none
 	Patch            int            `recipe:"omitzero"` // latents that an image token covers in each direction; 0 is eligen.DefaultGeometry's
+	Layered          bool           `recipe:"omitzero"` // entities lie over one another, and have an Opacity
 	Decoding         *eligen.Tiling `recipe:"-"`        // of the picture; a hint of what to compile
 }
 
@@ -66,6 +67,27 @@ type Entity struct {
 	Tokens   []int32 // image tokens, ascending
 	Bucket   int     // how many tokens the region is padded to
 	Strength float64
+	Opacity  float64   `recipe:"omitzero"` // of Layered
+	Seen     []float32 `recipe:"omitzero"` // of Layered, of each of Tokens: what the entities above it let through; nil is 1
+}
+
+// conditioning returns the entity as a model sees it.
+func (e Entity) conditioning(layered bool, prompt eligen.Conditioning) (eligen.EntityConditioning, error) {
+	c := eligen.EntityConditioning{Prompt: prompt, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength}
+	if !layered {
+		return c, nil
+	}
+	if e.Seen != nil && len(e.Seen) != len(e.Tokens) {
+		return c, fmt.Errorf("%d tokens are seen of %d. This is a bug in eligen", len(e.Seen), len(e.Tokens))
+	}
+	c.Seen, c.Share = e.Seen, make([]float32, len(e.Tokens))
+	if c.Seen == nil {
+		c.Seen = slices.Repeat([]float32{1}, len(e.Tokens))
+	}
+	for i, seen := range c.Seen {
+		c.Share[i] = float32(e.Opacity) * seen
+	}
+	return c, nil
 }
 
 // Kind returns the stage's name and version.
@@ -92,6 +114,9 @@ func (o Op) String() string {
 		s += ", 1 entity"
 	default:
 		s += fmt.Sprintf(", %d entities", n)
+	}
+	if o.Layered {
+		s += " in layers"
 	}
 	switch n := len(o.Images); n {
 	case 0:
@@ -238,9 +263,11 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 		d.Negative = r.conditioning()
 	}
 	for _, e := range o.Entities {
-		d.Entities = append(d.Entities, eligen.EntityConditioning{
-			Prompt: r.conditioning(), Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength,
-		})
+		c, err := e.conditioning(o.Layered, r.conditioning())
+		if err != nil {
+			return d, err
+		}
+		d.Entities = append(d.Entities, c)
 	}
 	if r.err != nil {
 		return d, r.err

@@ -18,7 +18,7 @@ func overlay(img *image.NRGBA, entities []Entity) {
 func layout(size eligen.Size, entities []Entity) *drawing.Layout {
 	all := make([]eligen.Entity, len(entities))
 	for i, e := range entities {
-		all[i] = eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength}
+		all[i] = eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region, Strength: e.Strength, Opacity: e.Opacity}
 	}
 	return drawing.New(size, all)
 }

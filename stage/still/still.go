@@ -42,7 +42,7 @@ type Resolved struct {
 	Schedule         string      `json:"schedule"`
 	Shift            float64     `json:"shift,omitempty"`
 	NegativeEntities bool        `json:"negative_entities,omitempty"`
-	Overlap          string      `json:"overlap,omitempty"` // "over", "exclusive"; "" is "blend"
+	Overlap          string      `json:"overlap,omitempty"` // "over", "layered", "exclusive"; "" is "blend"
 	Model            Model       `json:"model"`
 	Adapters         []Adapter   `json:"adapters,omitempty"`
 	Entities         []Entity    `json:"entities,omitempty"`
@@ -115,7 +115,8 @@ type Entity struct {
 	Prompt   string        `json:"prompt"`
 	Region   eligen.Region `json:"region"`
 	Strength float64       `json:"strength"`
-	Tokens   int           `json:"tokens"` // how many image tokens the region covers
+	Tokens   int           `json:"tokens"`                              // how many image tokens the region covers
+	Opacity  *float64      `json:"opacity,omitempty" recipe:"omitzero"` // where entities lie in layers; nil is 1
 }
 
 // Inpaint is the picture that a render painted into.

@@ -239,6 +239,7 @@ func (t *Transformer) modulations(ctx context.Context, sigmas []float32) (mods [
 type entityGroup struct {
 	text, bucket int // tokens that texts and regions are padded to
 	strong       bool
+	layered      bool // they lie over one another
 	entities     []eligen.EntityConditioning
 }
 
@@ -264,6 +265,7 @@ func group(all []eligen.EntityConditioning, text eligen.Conditioning) (groups []
 			groups = append(groups, entityGroup{text: length, bucket: bucket})
 		}
 		groups[i].strong = groups[i].strong || e.Strength != 1
+		groups[i].layered = e.Share != nil
 		groups[i].entities = append(groups[i].entities, e)
 	}
 	slices.SortFunc(groups, func(a, b entityGroup) int {
@@ -296,6 +298,7 @@ type stepShape struct {
 type groupShape struct {
 	N, Text int
 	Strong  bool
+	Layered bool `json:",omitempty"`
 }
 
 // prepare projects a branch's text, and uploads what tells regions.
@@ -352,11 +355,14 @@ func (b *branch) mark(g entityGroup, image int) {
 	bucket := g.bucket * repeats
 	tokens := make([]int32, 0, n*bucket)
 	lengths, logs := make([]int32, n), make([]float32, n)
+	share, seen := make([]float32, n*bucket), slices.Repeat([]float32{1}, n*bucket)
 	for i, e := range g.entities {
 		for j := range repeats {
 			for _, t := range e.Tokens {
 				tokens = append(tokens, t+int32(j*own))
 			}
+			copy(share[i*bucket+j*len(e.Tokens):], e.Share)
+			copy(seen[i*bucket+j*len(e.Tokens):], e.Seen)
 		}
 		for len(tokens) < (i+1)*bucket {
 			tokens = append(tokens, int32(image))
@@ -367,7 +373,10 @@ func (b *branch) mark(g entityGroup, image int) {
 	if g.strong {
 		b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
 	}
-	b.shape.Groups = append(b.shape.Groups, groupShape{n, g.text, g.strong})
+	if g.layered {
+		b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(share, 1, n, bucket), tensors.FromFlatDataAndDimensions(seen, 1, n, bucket))
+	}
+	b.shape.Groups = append(b.shape.Groups, groupShape{n, g.text, g.strong, g.layered})
 }
 
 // Close frees the tensors that the steps share.
@@ -394,6 +403,9 @@ func (b *branch) blocks(marks []*graph.Node) qwen.Blocks {
 		x := qwen.Group{N: g.N, Text: g.Text, Tokens: marks[0], Lengths: marks[1]}
 		if marks = marks[2:]; g.Strong {
 			x.LogStrength, marks = marks[0], marks[1:]
+		}
+		if g.Layered {
+			x.Share, x.Seen, marks = marks[0], marks[1], marks[2:]
 		}
 		out.Groups = append(out.Groups, x)
 	}

@@ -2,8 +2,10 @@ package testfamily
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -93,6 +95,9 @@ func (t *transformer) Begin(_ context.Context, h family.Host, w family.Work) (po
 	}
 	if err := sample.CheckTexts(w.Denoise, dim); err != nil {
 		return nil, nil, err
+	}
+	if slices.ContainsFunc(w.Entities, func(e eligen.EntityConditioning) bool { return e.Share != nil }) {
+		return nil, nil, errors.New("the test family has no layers")
 	}
 	s, err := w.Store()
 	if err != nil {

@@ -101,7 +101,8 @@ function Tools({ s }: { s: State }) {
       ))}
       <hr />
       <button class="ib" aria-pressed={s.snap} aria-label="Snap to the token grid (S)" title="Snap to the token grid (S)" onClick={() => set({ snap: !s.snap })}><Icon name="snap" /></button>
-      <button class="ib" aria-pressed={s.grid} aria-label="Token grid (G)" title="Token grid (G)" onClick={() => set({ grid: !s.grid })}><Icon name="grid" /></button>
+      <button class="ib" aria-pressed={s.grid} aria-label="What the model sees: image tokens (G)" title="What the model sees: image tokens (G)" onClick={() => set({ grid: !s.grid })}><Icon name="grid" /></button>
+      {s.poses && <button class="ib" aria-pressed={s.onion} aria-label="First and last frame (O)" title="First and last frame (O)" onClick={() => set({ onion: !s.onion })}><Icon name="copy" /></button>}
       <span class="grow" />
       <span class="row wide opacity">
         <label class="l" for="opacity">Regions</label>

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Brush } from './brush';
 import { add, addPoint, aim, commit, fitted, keyPlace, placeKey, removePoint, shifted, type Aim } from './edits';
-import { pathOf, boxTokens, figure, inside, resized, snapped } from './geometry';
+import { figure, inside, pathOf, resized, snapped, tokensOf } from './geometry';
 import { attributeOf, get, only, previewsOf, set, shown, useApp, type State } from './store';
 import type { Bounds, Derived, Entity, Figure, Render } from './types';
 
@@ -294,7 +294,7 @@ function show(aims: [Entity, Aim][], guides: { x: number | null; y: number | nul
   const first = aims[0];
   let badge = '';
   if (first) {
-    const b = first[1].figure.bounds, n = boxTokens(b, r.width / r.token, r.height / r.token);
+    const b = first[1].figure.bounds, n = tokensOf(first[1].figure, r).length;
     badge = `x ${b[0].toFixed(2)}  y ${b[1].toFixed(2)} · ${n} ${n === 1 ? 'token' : 'tokens'}`;
     if (held) badge = held.refs.length ? `held by ${held.refs.join(', ')}` : 'worked out by the file';
   }
@@ -333,7 +333,7 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
   return (
     <>
       <svg viewBox={`0 0 ${w} ${h}`} role="group" aria-label="Regions" class={s.scene?.stale ? 'stale' : ''}>
-        {s.grid && <Grid r={r} figure={one?.f} />}
+        {s.grid && <Tokens s={s} r={r} />}
         <g style={{ opacity: s.opacity }}>
           {order.map(({ e, i, f }) => {
             const was = picture?.figures[e.address], on = s.selected.includes(e.address);
@@ -351,6 +351,7 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
           {s.draft && <g data-c={colour(r.entities.length)} class="sel"><Line d={pathOf(s.draft, w, h)} /></g>}
           {points.length > 0 && <Open points={at ? [...points, ...at] : points} w={w} h={h} n={r.entities.length} />}
         </g>
+        {s.onion && s.poses && <Onion s={s} r={r} />}
         {one && s.poses && <Way s={s} r={r} e={one.e} />}
         <Guides s={s} w={w} h={h} />
       </svg>
@@ -382,6 +383,13 @@ function worked(s: State, e: Entity): boolean {
   return !a?.shape || a.shape.slots.some(slot => !slot.plain);
 }
 
+/** Where things are in the first and the last frame. */
+function Onion({ s, r }: { s: State; r: Render }) {
+  return <>{[s.poses!.frames[0], s.poses!.frames.at(-1)].map(f => r.entities.map((e, i) => f?.[i] && (
+    <g class="ghost" key={e.address} data-c={colour(i)}><Line d={pathOf(f[i]!.figure, r.width, r.height)} /></g>
+  )))}</>;
+}
+
 /** The way that an entity's middle goes, frame by frame. */
 function Way({ s, r, e }: { s: State; r: Render; e: Entity }) {
   const n = r.entities.indexOf(e), middles = s.poses!.frames.map(f => f[n]?.figure.bounds).filter(b => !!b).map(b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2]);
@@ -398,18 +406,69 @@ function Guides({ s, w, h }: { s: State; w: number; h: number }) {
   return d ? <g class="guides"><path class="k" d={d} /><path d={d} /></g> : null;
 }
 
-/** The grid of image tokens, those of a figure's box filled. */
-function Grid({ r, figure: f }: { r: Render; figure: Figure | undefined }) {
+const counted = new WeakMap<Figure, number[]>();
+
+/** The image tokens of an entity's figure, counted once. */
+function cellsOf(e: Entity, f: Figure, r: Render): number[] {
+  let cells = counted.get(f);
+  if (!cells) {
+    cells = [];
+    if (f.kind !== 'outline') cells = tokensOf(f, r);
+    else if (f === e.figure) for (let i = 0; i + 1 < e.cells.length; i += 2) for (let k = 0; k < e.cells[i + 1]!; k++) cells.push(e.cells[i]! + k);
+    counted.set(f, cells);
+  }
+  return cells;
+}
+
+/** How many entities each image token is in. */
+function crowds(s: State, r: Render): Uint16Array {
+  const out = new Uint16Array((r.width / r.token) * (r.height / r.token));
+  for (const e of r.entities) if (!s.hidden.includes(e.address)) for (const c of cellsOf(e, figureNow(s, e), r)) out[c]!++;
+  return out;
+}
+
+/** Cells of the token grid as a path. */
+function cellPath(cells: Iterable<number>, r: Render): string {
+  const columns = r.width / r.token;
+  let d = '';
+  for (const c of cells) d += `M${(c % columns) * r.token} ${Math.floor(c / columns) * r.token}h${r.token}v${r.token}h${-r.token}z`;
+  return d;
+}
+
+/** What the model sees: the grid of image tokens, those of each entity in its colour, hatched where they are in several. */
+function Tokens({ s, r }: { s: State; r: Render }) {
   let d = '';
   for (let x = r.token; x < r.width; x += r.token) d += `M${x} 0V${r.height}`;
   for (let y = r.token; y < r.height; y += r.token) d += `M0 ${y}H${r.width}`;
-  const cells = [];
-  for (let y = 0; f && y < r.height; y += r.token) {
-    for (let x = 0; x < r.width; x += r.token) {
-      if (inside(f, (x + r.token / 2) / r.width, (y + r.token / 2) / r.height)) cells.push(`M${x} ${y}h${r.token}v${r.token}h${-r.token}z`);
+  const both = [...crowds(s, r).entries()].filter(([, n]) => n > 1).map(([c]) => c);
+  return (
+    <g class="tok">
+      <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="on" width="2" height="6" /></pattern></defs>
+      {r.entities.map((e, i) => s.hidden.includes(e.address) || (
+        <path key={e.address} class={`cells${s.selected.length > 0 && !s.selected.includes(e.address) ? ' less' : ''}`} data-c={colour(i)} data-tokens={e.address}
+          d={cellPath(cellsOf(e, figureNow(s, e), r), r)} />
+      ))}
+      <path class="both" fill="url(#hatch)" d={cellPath(both, r)} />
+      <path class="k" d={d} /><path d={d} />
+    </g>
+  );
+}
+
+/** Says which tokens are in several regions: there the model attends to all their prompts. */
+function sharedText(s: State, r: Render): string {
+  const one = only(s);
+  if (one) {
+    const mine = new Set(cellsOf(one, figureNow(s, one), r)), with_: string[] = [], all = new Set<number>();
+    for (const e of r.entities) {
+      if (e === one || s.hidden.includes(e.address)) continue;
+      const both = cellsOf(e, figureNow(s, e), r).filter(c => mine.has(c));
+      if (both.length) with_.push(e.address.replace(/^entity\./, ''));
+      both.forEach(c => all.add(c));
     }
+    return all.size ? `; ${all.size} of its tokens are in ${with_.length > 3 ? `${with_.length} others` : with_.join(', ')} too` : '';
   }
-  return <g class="tok"><path class="cells" d={cells.join('')} /><path class="k" d={d} /><path d={d} /></g>;
+  const n = crowds(s, r).reduce((sum, c) => sum + Number(c > 1), 0);
+  return n ? `; ${n} in several regions` : '';
 }
 
 function Tag({ e, i, f, view }: { e: Entity; i: number; f: Figure; view: View }) {
@@ -499,5 +558,5 @@ function Readout({ s, r, at }: { s: State; r: Render; at: [number, number] | nul
   const grid = `${r.width / r.token} × ${r.height / r.token} tokens of ${r.token} px`;
   const what = s.run?.running ? '' : !picture ? '; no picture yet' : picture.current ? '' : '; picture of an earlier text';
   const on = at && at[0] >= 0 && at[1] >= 0 && at[0] <= 1 && at[1] <= 1;
-  return <div class="read"><span>{grid}<span class="wide">{what}</span></span><span>{on && `x ${at[0].toFixed(2)}\u2002y ${at[1].toFixed(2)}`}</span></div>;
+  return <div class="read"><span>{grid}<span class="shared">{sharedText(s, r)}</span><span class="wide">{what}</span></span><span>{on && `x ${at[0].toFixed(2)}\u2002y ${at[1].toFixed(2)}`}</span></div>;
 }

@@ -52,7 +52,7 @@ const conventions: [string, string][] = [
 export function Dropping({ s }: { s: State }) {
   const { file, data, answer } = s.drop!, box = useRef<HTMLDivElement>(null), r = shown(s), e = only(s);
   const convention = useRef<HTMLSelectElement>(null), size = useRef<HTMLInputElement>(null);
-  useEffect(() => box.current?.querySelector<HTMLElement>('select, .prime, button')?.focus(), [answer]);
+  useEffect(() => box.current?.querySelector<HTMLElement>('select, .stack .btn')?.focus(), [answer]);
   const close = () => set({ drop: null });
   const picture = async (as: string, block: string) => {
     const done = await bring({ name: file.name, data, as, block });
@@ -69,7 +69,7 @@ export function Dropping({ s }: { s: State }) {
   const entities = answer.counts.reduce((a, b) => a + b, 0);
   return (
     <div class="veil">
-      <div class="pop dropping" role="dialog" aria-label={`What to do with ${file.name}`} ref={box} onKeyDown={ev => ev.key === 'Escape' && (ev.stopPropagation(), close())}>
+      <div class="pop dropping" role="dialog" aria-modal="true" aria-label={`What to do with ${file.name}`} ref={box} onKeyDown={ev => ev.key === 'Escape' && (ev.stopPropagation(), close())}>
         <div class="head"><h2 class="grow clip">{file.name}</h2><button class="ib" aria-label="Close" onClick={close}><Icon name="x" /></button></div>
         <div class="pad stack">
           {answer.kind === 'picture' ? (

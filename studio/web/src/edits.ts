@@ -171,3 +171,42 @@ export function assign(block: string, attribute: string, value: string, quoted =
   const unset = value === '' && !quoted;
   void send({ kind: 'change', name, changes: [unset ? { kind: 'unset', block, attribute } : { kind: 'set', block, attribute, value, quote: quoted }] });
 }
+
+let copied: { name: string; text: string }[] = [];
+
+/** Keeps the text of the entities that are selected, here and in the clipboard. */
+export function copy(): void {
+  const s = get(), lines = s.scene?.text.split(/\r?\n/) ?? [], blocks = new Set(shown(s)?.entities.filter(e => s.selected.includes(e.address)).map(e => e.block));
+  copied = (s.scene?.blocks ?? []).filter(b => blocks.has(b.address))
+    .map(b => ({ name: b.address.replace(/^entity\./, ''), text: lines.slice(b.line - 1, b.last).join('\n') }));
+  if (copied.length) void navigator.clipboard?.writeText(copied.map(c => c.text).join('\n\n')).catch(() => {});
+}
+
+/** Adds what was copied, under names of its own. */
+export async function paste(): Promise<void> {
+  const taken = new Set(get().scene?.blocks.map(b => b.address)), added: string[] = [], changes: Change[] = [];
+  for (const c of copied) {
+    let n = 2;
+    const stem = c.name.replace(/_\d+$/, '');
+    while (taken.has(`entity.${stem}_${n}`)) n++;
+    taken.add(`entity.${stem}_${n}`);
+    added.push(`entity.${stem}_${n}`);
+    changes.push({ kind: 'add', text: c.text.replace(/^(\s*entity\s+)"[^"]*"/, `$1"${stem}_${n}"`) });
+  }
+  if (changes.length === 0) return;
+  const answer = await send({ kind: 'change', name: `paste ${added.length > 1 ? `${added.length} entities` : added[0]}`, changes });
+  if (answer && !answer.error) set({ selected: added });
+}
+
+/** Lines up the entities that are selected at an edge or the middle of all of them. */
+export function align(axis: 0 | 1, where: 0 | 0.5 | 1): void {
+  const aims = (): [Entity, Aim][] => {
+    const s = get(), r = shown(s), list = r?.entities.filter(e => s.selected.includes(e.address) && !s.locked.includes(e.address)) ?? [];
+    const low = Math.min(...list.map(e => e.figure.bounds[axis])), high = Math.max(...list.map(e => e.figure.bounds[axis + 2]!));
+    return list.map(e => {
+      const [a, b] = [e.figure.bounds[axis], e.figure.bounds[axis + 2]!], d = low + (high - low) * where - (a + (b - a) * where);
+      return [e, aim(e, r!, shifted(e.figure, axis ? 0 : d, axis ? d : 0))];
+    });
+  };
+  void commit(aims, 'align');
+}

@@ -93,13 +93,24 @@ export function figure(kind: Figure['kind'], numbers: number[]): Figure {
   return { kind, numbers, path: '', bounds };
 }
 
-/** How many image tokens' middles a box covers. The server counts exactly; this is for the badge of a drag. */
-export function boxTokens([x0, y0, x1, y1]: Bounds, columns: number, rows: number): number {
-  const span = (a: number, b: number, n: number) => {
-    const from = Math.max(0, Math.floor(a * n + 1e-9)), to = Math.min(n, Math.ceil(b * n - 1e-9));
-    return Math.max(0, to - from);
-  };
-  return span(x0, x1, columns) * span(y0, y1, rows);
+/** The canvas that tokens are counted on: its size, and the sides of a token and a latent, in pixels. */
+export interface Canvas { width: number; height: number; token: number; latent: number }
+
+/** The image tokens that a figure covers, as eligen counts them: a latent looks at one pixel, and a token is on where one of its latents is. Of an outline the server says it. */
+export function tokensOf(f: Figure, c: Canvas): number[] {
+  const columns = Math.floor(c.width / c.token), rows = Math.floor(c.height / c.token), patch = Math.round(c.token / c.latent);
+  const u = Math.floor(c.width / c.latent), v = Math.floor(c.height / c.latent);
+  const at = (i: number, n: number, side: number) => (Math.min(side - 1, Math.floor(((2 * i + 1) * side) / (2 * n))) + 0.5) / side;
+  const span = (a: number, b: number, n: number): [number, number] => [Math.max(0, Math.floor(a * n) - 1), Math.min(n, Math.ceil(b * n) + 1)];
+  const [x0, x1] = span(f.bounds[0], f.bounds[2], columns), [y0, y1] = span(f.bounds[1], f.bounds[3], rows), out: number[] = [];
+  for (let y = y0; y < y1; y++) {
+    for (let x = x0; x < x1; x++) {
+      let on = false;
+      for (let j = 0; j < patch && !on; j++) for (let i = 0; i < patch && !on; i++) on = inside(f, at(x * patch + i, u, c.width), at(y * patch + j, v, c.height));
+      if (on) out.push(y * columns + x);
+    }
+  }
+  return out;
 }
 
 /** The numbers of a shape, as its source writes them, of a figure: fractions, or pixels. */

@@ -1,11 +1,13 @@
 // The text of the scene: what is typed is saved, what others change is followed.
+import { autocompletion, closeBrackets, type CompletionContext } from '@codemirror/autocomplete';
 import { defaultKeymap, history, indentWithTab } from '@codemirror/commands';
 import { bracketMatching, indentUnit } from '@codemirror/language';
 import { lintGutter, setDiagnostics, type Diagnostic as Squiggle } from '@codemirror/lint';
 import { Annotation, EditorState, Compartment, RangeSetBuilder, StateEffect, StateField, type Text } from '@codemirror/state';
-import { Decoration, EditorView, drawSelection, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
+import { Decoration, EditorView, drawSelection, hoverTooltip, keymap, lineNumbers, type DecorationSet } from '@codemirror/view';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { colour } from './canvas';
+import { choices, meaning, whereIs } from './complete';
 import { hcl } from './hcl-language';
 import { Icon } from './icons';
 import { get, send, set, shown, useApp, type State } from './store';
@@ -55,6 +57,7 @@ export function Hcl() {
     const answer = await send({ kind: 'text', name: 'type', text, base: versionOf(base) });
     if (answer?.error && answer.state.text !== base) joinOr(answer.state.text, text);
   };
+  saveNow = save;
   const joinOr = (theirs: string, mine: string) => {
     const both = merged(base, mine, theirs);
     base = theirs;
@@ -131,16 +134,43 @@ function versionOf(text: string): string {
   return s && s.text === text ? s.version : 'outdated';
 }
 
+/** Saves what is typed, and formats the text. */
+let saveNow: () => Promise<void> = async () => {};
+export async function format(): Promise<void> {
+  await saveNow();
+  await send({ kind: 'format', name: 'format' });
+}
+
+const completion = autocompletion({
+  override: [(c: CompletionContext) => {
+    const { language, scene } = get(), word = c.matchBefore(/[\p{L}\p{N}_.-]*/u);
+    if (!language || !word || (word.from === word.to && !c.explicit)) return null;
+    const list = choices(language, scene?.blocks.map(b => b.address) ?? [], whereIs(c.state.doc.toString(), word.from));
+    return list.length ? { from: word.from, options: list.map(o => ({ label: o.label, type: o.kind, apply: o.apply, info: o.what || undefined })) } : null;
+  }],
+});
+
+const hover = hoverTooltip((v, pos) => {
+  const { language } = get(), word = v.state.wordAt(pos);
+  const what = language && word ? meaning(language, whereIs(v.state.doc.toString(), word.from), v.state.sliceDoc(word.from, word.to)) : '';
+  if (!word || !what) return null;
+  const dom = document.createElement('div');
+  dom.className = 'meaning';
+  dom.textContent = what;
+  return { pos: word.from, end: word.to, create: () => ({ dom }) };
+});
+
 function editor(parent: HTMLElement, locked: Compartment, on: () => void): EditorView {
   const nonce = document.querySelector<HTMLMetaElement>('meta[name=nonce]')?.content ?? '';
   return new EditorView({
     parent,
     state: EditorState.create({
       extensions: [
-        EditorView.cspNonce.of(nonce), lineNumbers(), history({ minDepth: 0 }), drawSelection(), bracketMatching(), indentUnit.of('  '), hcl, marks,
+        EditorView.cspNonce.of(nonce), lineNumbers(), history({ minDepth: 0 }), drawSelection(), bracketMatching(), closeBrackets(), completion, hover, indentUnit.of('  '), hcl, marks,
         lintGutter({ hoverTime: 0 }), locked.of(EditorState.readOnly.of(false)), EditorView.contentAttributes.of({ 'aria-label': 'Text of the scene', tabindex: '0' }),
         keymap.of([
           { key: 'Mod-z', run: () => (void send({ kind: 'undo' }), true) },
+          { key: 'Mod-s', preventDefault: true, run: () => (void format(), true) },
           { key: 'Mod-y', run: () => (void send({ kind: 'redo' }), true) }, { key: 'Mod-Shift-z', run: () => (void send({ kind: 'redo' }), true) },
           ...defaultKeymap.filter(k => k.key !== 'Mod-Enter'), { ...indentWithTab, key: 'Tab' },
         ]),

@@ -1,5 +1,6 @@
 // What keys do. The list of keys on the page is made of the same table.
-import { assign, duplicate, nudge, remove } from './edits';
+import { assign, copy, duplicate, nudge, paste, remove } from './edits';
+import { format } from './hcl';
 import { toggle } from './left';
 import { scrub } from './timeline';
 import { attributeOf, get, only, order, send, set, shown } from './store';
@@ -33,6 +34,7 @@ function escape(): void {
 
 export const table: Key[] = [
   { keys: ['ctrl+Enter'], shown: 'Ctrl Enter', words: 'run', everywhere: true, run: () => void order('start') },
+  { keys: ['ctrl+s'], shown: 'Ctrl S', words: 'format the text (it is saved anyway)', everywhere: true, run: () => void format() },
   { keys: ['ctrl+z'], shown: 'Ctrl Z', words: 'undo', run: () => void send({ kind: 'undo' }) },
   { keys: ['ctrl+y', 'ctrl+shift+z'], shown: 'Ctrl Y', words: 'redo', run: () => void send({ kind: 'redo' }) },
   { keys: ['y'], shown: 'Y', words: 'the history of runs, and back', run: () => set({ view: get().view === 'scene' ? 'history' : 'scene' }) },
@@ -48,7 +50,7 @@ export const table: Key[] = [
   { keys: ['.'], shown: '', words: '', run: () => scrub(1) },
   { keys: [' '], shown: 'Space', words: 'pan', run: () => set({ tool: get().tool === 'pan' ? 'select' : 'pan' }) },
   { keys: ['s'], shown: 'S', words: 'snap to the token grid', run: () => set({ snap: !get().snap }) },
-  { keys: ['g'], shown: 'G', words: 'show the token grid', run: () => set({ grid: !get().grid }) },
+  { keys: ['g'], shown: 'G', words: 'show what the model sees: image tokens', run: () => set({ grid: !get().grid }) },
   { keys: ['ArrowLeft'], shown: '← ↑ ↓ →', words: 'move by a pixel', run: () => nudge(-1, 0) },
   { keys: ['ArrowRight'], shown: '', words: '', run: () => nudge(1, 0) },
   { keys: ['ArrowUp'], shown: '', words: '', run: () => nudge(0, -1) },
@@ -57,6 +59,9 @@ export const table: Key[] = [
   { keys: ['shift+ArrowRight'], shown: '', words: '', run: () => nudge(shown()?.token ?? 16, 0) },
   { keys: ['shift+ArrowUp'], shown: '', words: '', run: () => nudge(0, -(shown()?.token ?? 16)) },
   { keys: ['shift+ArrowDown'], shown: '', words: '', run: () => nudge(0, shown()?.token ?? 16) },
+  { keys: ['ctrl+c'], shown: 'Ctrl C, Ctrl V', words: 'copy and paste entities', run: copy },
+  { keys: ['ctrl+v'], shown: '', words: '', run: () => void paste() },
+  { keys: ['o'], shown: 'O', words: 'show where things begin and end in a clip', run: () => set({ onion: !get().onion }) },
   { keys: ['ctrl+d'], shown: 'Ctrl D', words: 'duplicate', run: () => void duplicate() },
   { keys: ['Delete', 'Backspace'], shown: 'Del', words: 'delete', run: () => void remove() },
   { keys: ['h'], shown: 'H', words: 'hide or show', run: each(a => toggle('hidden', a)) },

@@ -1,6 +1,6 @@
 // The properties of the entity that is selected.
 import { colour, figureNow, letter } from './canvas';
-import { aim, assign, commit, duplicate, fitted, remove, replaceDerived } from './edits';
+import { aim, align, assign, commit, duplicate, fitted, remove, replaceDerived } from './edits';
 import { Field } from './fields';
 import { BlockForm } from './form';
 import { numberText, shapeNumbers } from './geometry';
@@ -17,6 +17,7 @@ export function Props() {
       <aside class="props" aria-label="Properties" data-pane="props">
         <div class="head"><h2>{n > 1 ? `${n} entities` : 'Properties'}</h2></div>
         <p class="pad small dim">{n > 1 ? 'Drag or nudge them together. Delete removes them.' : 'Select a region on the canvas, or draw one.'}</p>
+        {n > 1 && <Align fixed={!!s.scene?.readOnly} />}
         {s.derived && !n && <Held s={s} d={s.derived} />}
       </aside>
     );
@@ -44,6 +45,21 @@ export function Props() {
         {s.derived && <Held s={s} d={s.derived} />}
       </div>
     </aside>
+  );
+}
+
+const edges: [0 | 1, 0 | 0.5 | 1, string][] = [
+  [0, 0, 'Left'], [0, 0.5, 'Middle'], [0, 1, 'Right'], [1, 0, 'Top'], [1, 0.5, 'Centre'], [1, 1, 'Bottom'],
+];
+
+function Align({ fixed }: { fixed: boolean }) {
+  return (
+    <div class="pad">
+      <span class="l">Align</span>
+      <div class="grid3" role="group" aria-label="Align">
+        {edges.map(([axis, where, words]) => <button key={words} class="btn low" disabled={fixed} onClick={() => align(axis, where)}>{words}</button>)}
+      </div>
+    </div>
   );
 }
 

@@ -1,4 +1,5 @@
 // What tests call.
 export * from './geometry';
 export * from './text';
+export * from './complete';
 export * from './time';

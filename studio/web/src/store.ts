@@ -40,6 +40,7 @@ export interface State {
   goto: number; // a line to scroll to
   frame: number | null; // of a clip, that the canvas shows; null shows what the scene says
   playing: boolean;
+  onion: boolean; // the first and the last frame are shown too
   poses: Poses | null; // of the render that is shown
   key: { track: number; item: number } | null; // that is selected
   language: Language | null;
@@ -50,7 +51,7 @@ export interface State {
 const initial: State = {
   view: 'scene', scene: null, plan: null, planning: false, run: null, render: '', selected: [], hidden: [], locked: [], tool: 'select', snap: true, grid: false,
   opacity: 0.8, zoom: 1, pan: [0, 0], drag: null, draft: null, derived: null, message: '', saving: 'saved', online: true, step: 0, keys: false,
-  goto: 0, frame: null, playing: false, poses: null, key: null, language: null, drop: null, brush: 32,
+  goto: 0, frame: null, playing: false, onion: false, poses: null, key: null, language: null, drop: null, brush: 32,
 };
 
 let state = initial;

@@ -13,7 +13,7 @@ interface Block { address: string; line: number; last: number; attributes: Attri
 export type Bounds = [number, number, number, number];
 export interface Figure { kind: 'box' | 'ellipse' | 'polygon' | 'outline'; numbers: number[]; path: string; bounds: Bounds }
 export interface Entity {
-  address: string; block: string; attribute: string; prompt: string; figure: Figure; tokens: number; z: number; strength: number;
+  address: string; block: string; attribute: string; prompt: string; figure: Figure; tokens: number; cells: number[]; z: number; strength: number;
 }
 export type Point = [number, number];
 export interface Key { frame: number; ease: string; curve: Point[] }
@@ -27,9 +27,11 @@ export interface Poses {
 export interface BlockSchema {
   type: string; what: string; repeated: boolean; arguments?: { name: string; required: boolean; what: string }[]; blocks?: BlockSchema[];
 }
-export interface Language { blocks: BlockSchema[]; eases: { name: string; curve: Point[] }[] }
+export interface Language {
+  blocks: BlockSchema[]; functions: { name: string; call: string; what: string }[]; eases: { name: string; curve: Point[] }[];
+}
 export interface Render {
-  address: string; block: string; width: number; height: number; token: number; prompt: string; entities: Entity[];
+  address: string; block: string; width: number; height: number; token: number; latent: number; prompt: string; entities: Entity[];
   timeline: Timeline | null;
 }
 export interface Scene {
@@ -54,7 +56,7 @@ export interface Derived { block: string; attribute: string; slot: number; text:
 export interface Answer { state: Scene; error?: string; derived?: Derived }
 export interface Dropped extends Answer { kind: 'picture' | 'layout'; format: string; why: string; ask: string[]; said: string[]; counts: number[] }
 export interface Edit {
-  kind: 'change' | 'text' | 'words' | 'restore' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
+  kind: 'change' | 'text' | 'words' | 'restore' | 'format' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
   kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;

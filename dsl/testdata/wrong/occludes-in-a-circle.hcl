@@ -1,0 +1,16 @@
+entity "dog" {
+  prompt   = "a dog"
+  box      = xywh(0.1, 0.2, 0.3, 0.4)
+  occludes = [entity.wall]
+}
+
+entity "wall" {
+  prompt   = "a wall"
+  box      = xywh(0.2, 0.2, 0.3, 0.4)
+  occludes = [entity.dog]
+}
+
+render "park" {
+  prompt  = "a dog in the park"
+  overlap = "over"
+}
