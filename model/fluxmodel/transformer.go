@@ -98,6 +98,9 @@ func (t *Transformer) negative(ctx context.Context, d eligen.Denoise) (*branch, 
 	if d.NegativeEntities {
 		groups = groupEntities(d.Entities, d.Negative)
 	}
+	if len(d.Against) > 0 {
+		groups = groupEntities(d.Against, nil)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
