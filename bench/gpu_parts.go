@@ -27,7 +27,6 @@ import (
 	"github.com/eligen/eligen/model/fluxmodel"
 	"github.com/eligen/eligen/model/nn"
 	"github.com/eligen/eligen/model/regional"
-	"github.com/eligen/eligen/planner"
 	"github.com/eligen/eligen/store/file"
 )
 
@@ -90,7 +89,7 @@ func (c *card) attention(context.Context) error {
 	s := c.shape()
 	heads, width := s.Config.Heads, s.Config.HeadDim()
 	for _, n := range c.counts {
-		bucket := planner.Bucket(len(s.regions(1)[0]), s.tokens())
+		bucket := eligen.Bucket(len(s.regions(1)[0]), s.tokens())
 		r := rand.New(rand.NewPCG(3, uint64(n)))
 		in := []*tensors.Tensor{}
 		for _, rows := range []int{s.Text + n*s.EntityText, s.tokens()} {
