@@ -157,7 +157,7 @@ var helpEnvironment = [][2]string{
 	{"ELIGEN_NANO_DIR", "folder of the model nano (default the embedded one)"},
 	{"ELIGEN_COMFYUI", "folder of ComfyUI, or several, to find weights in (default where its installers put it)"},
 	{"ELIGEN_VAR_name", "value of the scene variable \"name\""},
-	{"ELIGEN_LLM_KEY", "key for the language model of eligen new (default the variable OPENAI_API_KEY)"},
+	{"ELIGEN_LLM_KEY", "key for the language model of eligen new and dataset annotate (default the variable OPENAI_API_KEY)"},
 	{"GOMLX_BACKEND", "backend to use without --backend"},
 	{"XLA_FLAGS", "compiler flags for XLA; results made with other flags are not reused"},
 	{"GOMAXPROCS", "number of threads that the Go backend uses"},
