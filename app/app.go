@@ -24,6 +24,7 @@ import (
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/store/layered"
+	"github.com/eligen/eligen/store/remote/bucket"
 )
 
 // Options say where an App keeps things, and what it knows of its surroundings.
@@ -35,7 +36,8 @@ type Options struct {
 	// What operations on the store itself (Entries, Collect, Export…) look into stays the folder's.
 	Store runtime.Store
 	// Cache is the address of a cache that machines share, in front of which the folder's store is:
-	// http or https, of a server that speaks Bazel's protocol. "" is none. A CacheReadOnly gets nothing.
+	// http or https, of a server that speaks Bazel's protocol, or s3, gs, azblob or file, of a bucket.
+	// "" is none. A CacheReadOnly gets nothing.
 	Cache         string
 	CacheReadOnly bool
 	// Queue has workers on other machines make what a run needs of models: Apply puts it there, and Work
@@ -72,6 +74,7 @@ type App struct {
 	closed  bool // no call may begin
 	store   *file.Store
 	shared  *layered.Store // over store, where there is a Cache or a Queue
+	bucket  *bucket.Bucket // of the Cache, where it is one
 	farm    *farm.Queue    // where it was needed
 	engines map[engineKey]engine
 }
@@ -119,6 +122,10 @@ func (a *App) Close() error {
 	if a.shared != nil {
 		err = errors.Join(err, a.shared.Close())
 		a.shared = nil
+	}
+	if a.bucket != nil {
+		err = errors.Join(err, a.bucket.Close())
+		a.bucket = nil
 	}
 	if a.farm != nil {
 		a.farm.Close()

@@ -42,12 +42,8 @@ func Format(filename string, src []byte) ([]byte, eligen.Diagnostics) {
 		return out.Bytes(), nil
 	}
 
-	if d := guardConfig(f, src, hcl.InitialPos); d != nil {
-		return nil, eligen.Diagnostics{*d}
-	}
-	if _, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos); diags.HasErrors() {
-		_, ds = salvage(f, diags)
-		return nil, tidy(ds)
+	if ds := f.syntax(src); ds.HasErrors() {
+		return nil, ds
 	}
 	out := bytes.TrimPrefix(src, byteOrderMark)
 	// One pass moves comments that a second pass then aligns.
@@ -63,6 +59,31 @@ func Format(filename string, src []byte) ([]byte, eligen.Diagnostics) {
 	}
 	ds.Errorf(nil, "Formatting does not settle", "%s: formatting it again goes on changing it. This is a bug in eligen.", filename)
 	return nil, ds
+}
+
+// CheckSyntax says why a text can't be parsed, and looks at nothing else. A text that passes is safe to give to
+// HCL's parser.
+func CheckSyntax(filename string, src []byte) eligen.Diagnostics {
+	if isJSON(filename) {
+		_, ds := Format(filename, src)
+		return ds
+	}
+	if len(src) > maxFile {
+		return tooLarge(filename, int64(len(src)))
+	}
+	return newFile(filename, src).syntax(src)
+}
+
+// syntax parses a text in HCL's own syntax, guarded.
+func (f *file) syntax(src []byte) eligen.Diagnostics {
+	if d := guardConfig(f, src, hcl.InitialPos); d != nil {
+		return eligen.Diagnostics{*d}
+	}
+	if _, diags := hclsyntax.ParseConfig(src, f.name, hcl.InitialPos); diags.HasErrors() {
+		_, ds := salvage(f, diags)
+		return tidy(ds)
+	}
+	return nil
 }
 
 func tooLarge(name string, size int64) eligen.Diagnostics {

@@ -24,6 +24,7 @@ type tab struct {
 	url    string
 	server *studio.Server
 	app    *app.App
+	folder string // of the store
 }
 
 // chromium returns a browser to test with, or skips.
@@ -53,7 +54,8 @@ func openWith(t testing.TB, name, text, engine string) *tab {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	x := &tab{t: t, file: file, app: app.New(app.Options{Folder: t.TempDir()})}
+	x := &tab{t: t, file: file, folder: t.TempDir()}
+	x.app = app.New(app.Options{Folder: x.folder})
 	t.Cleanup(func() { _ = x.app.Close() })
 	s, err := studio.New(studio.Options{App: x.app, Request: app.PlanRequest{Input: app.Input{Path: file}, Engine: engine}})
 	if err != nil {
@@ -115,7 +117,7 @@ func (x *tab) text() string {
 // until waits for an expression of the page to be true.
 func (x *tab) until(what string) {
 	x.t.Helper()
-	if _, err := chromedp.Run(x.ctx, chromedp.Poll[chromedp.Void](what, chromedp.WithPollingTimeout(2*time.Minute))); err != nil {
+	if _, err := chromedp.Run(x.ctx, chromedp.Poll[chromedp.Void](what, chromedp.WithPollingTimeout(5*time.Minute))); err != nil {
 		page, _ := chromedp.Run(x.ctx, chromedp.Evaluate[string]("document.body.innerText"))
 		x.t.Fatalf("%s: %v. The page says\n%s", what, err, page)
 	}

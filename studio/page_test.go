@@ -61,15 +61,30 @@ func TestSettings(t *testing.T) {
 	x := open(t, "harbor.hcl", harbor).show(1440, 900)
 	x.enter("#set-steps", "12")
 	x.saved(func(s string) bool { return strings.Contains(s, "sea\"\n\n  sampler {\n    steps = 12\n  }\n}") })
+	x.until("document.querySelector('.cm-content').textContent.includes('steps = 12')")
+	// Two changes before the answer to the first: the second is one, though the page knows of the same value still.
+	x.do(chromedp.Evaluate[chromedp.Void](`(f => ['7', '12'].forEach(text => {
+		f.focus(); f.value = text; f.dispatchEvent(new InputEvent('input', {bubbles: true})); f.blur();
+	}))(document.querySelector('#set-steps'))`))
+	x.enter("#set-seed", "5") // is sent after them
+	x.saved(func(s string) bool { return strings.Contains(s, "seed   = 5") })
+	if !strings.Contains(x.text(), "steps = 12\n") {
+		t.Errorf("the file is\n%s", x.text())
+	}
 	x.do(chromedp.Evaluate[chromedp.Void](`(f => {
-		f.focus(); f.value = ''; f.dispatchEvent(new InputEvent('input', {bubbles: true}))
+		f.focus(); f.value = ''; f.dispatchEvent(new InputEvent('input', {bubbles: true})); f.blur();
 	})(document.querySelector('#set-steps'))`))
-	x.do(chromedp.Evaluate[chromedp.Void]("new Promise(r => requestAnimationFrame(() => setTimeout(r)))", chromedp.EvalAwaitPromise))
-	x.do(chromedp.Evaluate[chromedp.Void]("document.activeElement.blur()"))
 	x.saved(func(s string) bool { return !strings.Contains(s, "steps") })
 	x.click(`.ents li[data-entity="entity.duck"]`)
 	x.enter("#entity-prompt", `a "rubber" duck`)
 	x.saved(func(s string) bool { return strings.Contains(s, `prompt = "a \"rubber\" duck"`) })
+	x.enter("#entity-name", "bath_duck")
+	x.saved(func(s string) bool { return strings.Contains(s, `entity "bath_duck" {`) })
+	x.until("document.querySelector('.props h2').textContent == 'entity.bath_duck'")
+	x.enter("#entity-name", "house") // there is one
+	x.until("document.querySelector('.toast')?.textContent.includes('house')")
+	x.enter("#entity-name", "duck")
+	x.saved(func(s string) bool { return strings.Contains(s, `entity "duck" {`) })
 	x.enter("#words", "remove the duck")
 	x.do(chromedp.Focus(chromedp.CSS("#words")), chromedp.KeyEvent("\r"))
 	x.until("document.querySelectorAll('.ents li').length == 2")

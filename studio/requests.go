@@ -27,7 +27,7 @@ type Edit struct {
 
 // A Change is a change of one value or block.
 type Change struct {
-	// Kind is "numbers", "set", "unset", "add" or "remove"; of a list's objects "item", "additem", "removeitem"; of
+	// Kind is "numbers", "set", "unset", "add", "remove" or "rename"; of a list's objects "item", "additem", "removeitem"; of
 	// a polygon's points "addpoint", "removepoint".
 	Kind      string   `json:"kind"`
 	Block     string   `json:"block"`     // address
@@ -139,7 +139,7 @@ func (s *Server) change(e Edit) error {
 	}
 	return s.doc.change(e.Name, "", func(src []byte) ([]byte, error) {
 		for _, c := range e.Changes {
-			text, ds := edit.Parse(s.doc.path, src)
+			text, ds := s.parsed.parse(s.doc.path, src)
 			err := ds.Err()
 			if err == nil {
 				src, err = c.apply(text)
@@ -169,6 +169,8 @@ func (c Change) apply(text *edit.Text) ([]byte, error) {
 		return text.Append(c.Text)
 	case "remove":
 		return text.Remove(c.Block)
+	case "rename":
+		return text.Rename(c.Block, c.Value)
 	case "item":
 		return text.SetItem(c.Block, c.Attribute, c.Item, c.Part, value, c.Replace)
 	case "addpoint":

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -114,7 +115,7 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 		ReadOnly: s.doc.readOnly, Gone: v.gone, Undo: v.undo, Redo: v.redo, Outside: v.outside,
 		Blocks: []Block{},
 	}
-	if text, ds := edit.Parse(s.doc.path, v.text); !ds.HasErrors() {
+	if text, ds := s.parsed.parse(s.doc.path, v.text); !ds.HasErrors() {
 		out.Blocks = blocksOf(text.Blocks(), v.text)
 	}
 	layouts, ds, err := s.app.Layouts(ctx, app.LayoutRequest{Input: s.input(v.text)})
@@ -135,6 +136,26 @@ func (s *Server) read(ctx context.Context) (*State, error) {
 	defer s.mu.Unlock()
 	s.good, s.layouts = out.Renders, layouts
 	return out, nil
+}
+
+// A parsed is the text that was parsed last: a change begins with the text that the change before has ended with.
+type parsed struct {
+	mu   sync.Mutex
+	src  []byte
+	text *edit.Text
+}
+
+func (p *parsed) parse(file string, src []byte) (*edit.Text, eligen.Diagnostics) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.text != nil && bytes.Equal(p.src, src) {
+		return p.text, nil
+	}
+	text, ds := edit.Parse(file, src)
+	if !ds.HasErrors() {
+		p.src, p.text = bytes.Clone(src), text
+	}
+	return text, ds
 }
 
 // input is the scene with a text that may not be on the disk any more.

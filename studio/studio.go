@@ -41,6 +41,7 @@ type Server struct {
 	doc     *document
 	hub     *hub
 	run     *runner
+	parsed  parsed
 
 	background context.Context // ends with the server
 	end        context.CancelFunc

@@ -28,9 +28,10 @@ func TestStop(t *testing.T) {
 	}
 	x := openWith(t, "rain.hcl", `render "rain" {
   prompt = "a frog in a meadow"
+  size   = [128, 128]
 
   sampler {
-    steps = 40
+    steps = 30
   }
 }
 
@@ -40,7 +41,7 @@ entity "frog" {
 }
 `, "model").show(1440, 900)
 	x.click("#run")
-	x.until("document.querySelectorAll('.steps img').length >= 12")
+	x.until("document.querySelectorAll('.steps img').length >= 5")
 	x.click("#stop")
 	x.until("document.querySelector('#run') && document.querySelector('.dock').textContent.includes('Stopped')")
 	x.shot("stopped")

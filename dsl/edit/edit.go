@@ -30,7 +30,7 @@ func Parse(filename string, src []byte) (*Text, eligen.Diagnostics) {
 		ds.Errorf(nil, "JSON scene", "%s is in JSON, which is not edited. Write it as .hcl.", filename)
 		return nil, ds
 	}
-	if _, ds := dsl.Format(filename, src); ds.HasErrors() { // it guards the parser, too
+	if ds := dsl.CheckSyntax(filename, src); ds.HasErrors() {
 		return nil, ds
 	}
 	return parse(filename, src)
@@ -40,8 +40,7 @@ func Parse(filename string, src []byte) (*Text, eligen.Diagnostics) {
 func parse(filename string, src []byte) (*Text, eligen.Diagnostics) {
 	parsed, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
 	if diags.HasErrors() {
-		_, ds := dsl.Format(filename, src)
-		return nil, ds
+		return nil, dsl.CheckSyntax(filename, src)
 	}
 	return &Text{filename, src, parsed.Body.(*hclsyntax.Body)}, nil
 }

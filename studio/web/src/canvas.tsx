@@ -355,7 +355,7 @@ function Shapes({ s, r, view, points, at }: { s: State; r: Render; view: View; p
         {one && s.poses && <Way s={s} r={r} e={one.e} />}
         <Guides s={s} w={w} h={h} />
       </svg>
-      {seen.map(({ e, i, f }) => <Tag key={e.address} e={e} i={i} f={f} view={view} />)}
+      {seen.map(({ e, i, f }) => <Tag key={e.address} e={e} i={i} f={f} view={view} on={one?.e === e} />)}
       {one && s.frame === null && s.tool !== 'brush' && !s.locked.includes(one.e.address) && !s.scene?.readOnly && <Handles s={s} e={one.e} f={one.f} />}
       {one && r.timeline && !s.scene?.readOnly && <Dots s={s} r={r} e={one.e} />}
       {s.drag?.badge && one && <Badge text={s.drag.badge} f={one.f} view={view} />}
@@ -471,13 +471,13 @@ function sharedText(s: State, r: Render): string {
   return n ? `; ${n} in several regions` : '';
 }
 
-function Tag({ e, i, f, view }: { e: Entity; i: number; f: Figure; view: View }) {
+function Tag({ e, i, f, view, on }: { e: Entity; i: number; f: Figure; view: View; on: boolean }) {
   const [x0, y0, x1] = f.bounds;
   const top = f.kind === 'ellipse' || f.kind === 'polygon', up = y0 * view.height > 18;
   const left = Math.min(Math.max(top ? (x0 + x1) / 2 : x0, 0), 1) * view.width;
   const name = e.address.replace(/^entity\./, '');
   return (
-    <span class={`tag ${top ? 'top' : up ? 'up' : ''}`} data-c={colour(i)} style={{ left: px(left), top: px(Math.max(0, y0) * view.height) }} aria-hidden="true">
+    <span class={`tag ${top ? (on ? 'top on' : 'top') : up ? 'up' : ''}`} data-c={colour(i)} style={{ left: px(left), top: px(Math.max(0, y0) * view.height) }} aria-hidden="true">
       <b>{letter(i)}</b>{name}
     </span>
   );

@@ -46,6 +46,7 @@ function Ready({ s }: { s: State }) {
 
 /** What the plan comes to, in a line. */
 function summary(p: Plan): string {
+  if (p.failed || p.stages.length === 0) return 'Planning…';
   if (p.missing === 0) return 'Nothing to do: the picture is up to date';
   const kinds = new Set(p.stages.filter(n => !n.cached).map(n => kindOf(n.kind)));
   if (p.missing === p.stages.length) return 'Everything is new';

@@ -138,6 +138,12 @@ export async function add(prompt: string): Promise<void> {
   if (answer && !answer.error) set({ selected: [`entity.${name}`] });
 }
 
+/** Gives an entity another name, and changes what refers to it. */
+export async function rename(e: Entity, name: string): Promise<void> {
+  const to = `entity.${name}`, answer = await send({ kind: 'change', name: `rename ${e.address}`, changes: [{ kind: 'rename', block: e.block, value: name }] });
+  if (answer && !answer.error) set({ selected: [e.address.replace(e.block, to)] });
+}
+
 /** Removes the entities that are selected. */
 export async function remove(): Promise<void> {
   const s = get(), r = shown(s);

@@ -5,11 +5,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 function useTyped(value: string, on: (value: string) => void) {
   const [text, setText] = useState(value), typing = useRef(false);
   const latest = useRef(value); // what is typed, before it is drawn
+  const sent = useRef(value); // its answer may not have come yet
   const put = (next: string) => {
     latest.current = next;
     setText(next);
   };
   useEffect(() => {
+    sent.current = value;
     if (!typing.current) put(value);
   }, [value]);
   return {
@@ -19,7 +21,7 @@ function useTyped(value: string, on: (value: string) => void) {
       put(next);
     },
     finish() {
-      if (typing.current && latest.current !== value) on(latest.current);
+      if (typing.current && (latest.current !== value || latest.current !== sent.current)) on(sent.current = latest.current);
       typing.current = false;
     },
     leave() {

@@ -1,6 +1,6 @@
 // The properties of the entity that is selected.
 import { colour, figureNow, letter } from './canvas';
-import { aim, align, assign, commit, duplicate, fitted, remove, replaceDerived } from './edits';
+import { aim, align, assign, commit, duplicate, fitted, remove, rename, replaceDerived } from './edits';
 import { Field } from './fields';
 import { BlockForm } from './form';
 import { numberText, shapeNumbers } from './geometry';
@@ -37,6 +37,12 @@ export function Props() {
       </div>
       <div class="body">
         <PromptRow s={s} e={e} fixed={fixed} />
+        {e.block && (
+          <div class="kv">
+            <label class="l" for="entity-name">Name</label>
+            <Field id="entity-name" label="Name" value={e.block.replace(/^entity\./, '')} readOnly={fixed} on={v => void rename(e, v)} />
+          </div>
+        )}
         <Place s={s} r={r} e={e} fixed={fixed} />
         <NumberRow s={s} e={e} name="strength" label="Strength" given="1" fixed={fixed} />
         <NumberRow s={s} e={e} name="z" label="z" given="0" fixed={fixed} note={'counts with overlap = "over"'} />

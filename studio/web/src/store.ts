@@ -199,7 +199,8 @@ export function listen(): void {
   on<Scene>('state', scene => {
     if (!state.drag || state.scene?.version !== scene.version) take(scene);
   });
-  on<Plan>('plan', plan => set({ plan, planning: state.scene?.version !== plan.version }));
+  // What the model takes stays known while the text has mistakes.
+  on<Plan>('plan', plan => set({ plan: plan.values.length ? plan : { ...plan, values: state.plan?.values ?? [] }, planning: state.scene?.version !== plan.version }));
   on<{ render: string; index: number; url: string }>('frame', f => {
     const plan = state.plan, list = plan?.frames[f.render];
     if (plan && list) set({ plan: { ...plan, frames: { ...plan.frames, [f.render]: list.map((u, i) => (i === f.index ? f.url : u)) } } });

@@ -59,7 +59,7 @@ export interface Edit {
   kind: 'change' | 'text' | 'words' | 'restore' | 'format' | 'undo' | 'redo'; picture?: string; name?: string; changes?: Change[]; text?: string; base?: string; words?: string;
 }
 export interface Change {
-  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
+  kind: 'numbers' | 'set' | 'unset' | 'add' | 'remove' | 'rename' | 'item' | 'additem' | 'removeitem' | 'addpoint' | 'removepoint'; item?: number; part?: string; block?: string; attribute?: string; numbers?: string[]; value?: string; quote?: boolean;
   replace?: boolean; text?: string;
 }
 export interface PastPicture {
