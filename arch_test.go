@@ -140,6 +140,7 @@ var home = map[string]string{
 	"github.com/kovidgoyal/":           "internal",
 	"github.com/gofrs/flock":           "internal",
 	"google.golang.org/protobuf":       "store",
+	"gocloud.dev/":                     "store",
 	"github.com/spf13/cobra":           "cmd",
 	"github.com/nats-io/":              "farm",
 	"github.com/openai/":               "draft",

@@ -246,8 +246,9 @@ type Denoise struct {
 	Prompt           Conditioning
 	Negative         Conditioning // nil where CFG is 1
 	Entities         []EntityConditioning
-	NegativeEntities bool      // the reference's eligen_enable_on_negative
-	Sigmas           []float32 // steps + 1, the last is 0
+	NegativeEntities bool                 // the reference's eligen_enable_on_negative
+	Against          []EntityConditioning // those of the negative side, by their own prompts; without NegativeEntities
+	Sigmas           []float32            // steps + 1, the last is 0
 	CFG, Guidance    float64
 	Fusion           *Fusion
 	From             int                                       // steps already done; Latents is their result

@@ -2,6 +2,7 @@ package eligen
 
 import (
 	"encoding/json"
+	"image"
 	"time"
 
 	"github.com/eligen/eligen/internal/tensor"
@@ -33,6 +34,9 @@ type Event struct {
 	// Estimate, of Stepped, is the latents that the step leads to, [channels, h, w], where they were asked
 	// for. It is in no journal.
 	Estimate *tensor.Tensor `json:"-"`
+	// Picture, of Stepped, shows what the step leads to, a pixel a latent, where that was asked for and the
+	// colours of the latents are known. It is in no journal.
+	Picture *image.NRGBA `json:"-"`
 }
 
 // plainEvent is an Event as encoding/json writes one.

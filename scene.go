@@ -232,6 +232,7 @@ type Entity struct {
 	Name     string
 	Address  string // "entity.dog", `entity.bird["near"]`, "entity.bird[0]"
 	Prompt   string
+	Negative string // what is not to be in its region; needs guidance
 	Region   Region
 	Z        float64  // where the render's overlap is "over" or "layered", the higher lies above; equal: the later
 	Opacity  *float64 // where the render's overlap is "layered", from 0 to 1; nil is 1, opaque
@@ -239,6 +240,8 @@ type Entity struct {
 	Strength float64  // multiplies the weight of the entity's text in attention; 1 is the reference
 	Source   Source
 	At       map[string]Source
+
+	AutoNegative bool // its prompt is what is not to be outside its region; needs guidance
 }
 
 // Where returns the position of an attribute, or of the entity where it is unset.

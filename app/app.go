@@ -24,6 +24,7 @@ import (
 	"github.com/eligen/eligen/runtime"
 	"github.com/eligen/eligen/store/file"
 	"github.com/eligen/eligen/store/layered"
+	"github.com/eligen/eligen/store/remote/bucket"
 )
 
 // Options say where an App keeps things, and what it knows of its surroundings.
@@ -35,7 +36,8 @@ type Options struct {
 	// What operations on the store itself (Entries, Collect, Export…) look into stays the folder's.
 	Store runtime.Store
 	// Cache is the address of a cache that machines share, in front of which the folder's store is:
-	// http or https, of a server that speaks Bazel's protocol. "" is none. A CacheReadOnly gets nothing.
+	// http or https, of a server that speaks Bazel's protocol, or s3, gs, azblob or file, of a bucket.
+	// "" is none. A CacheReadOnly gets nothing.
 	Cache         string
 	CacheReadOnly bool
 	// Queue has workers on other machines make what a run needs of models: Apply puts it there, and Work
@@ -66,14 +68,15 @@ type App struct {
 	sources *sources // of weights; nil finds paths alone
 
 	running sync.WaitGroup // calls that use what is shared
+	colours colourMaps     // of autoencoders, for pictures of steps
 
 	mu      sync.Mutex
 	closed  bool // no call may begin
 	store   *file.Store
 	shared  *layered.Store // over store, where there is a Cache or a Queue
+	bucket  *bucket.Bucket // of the Cache, where it is one
 	farm    *farm.Queue    // where it was needed
 	engines map[engineKey]engine
-	maps    map[eligen.Digest]*colourMap // of autoencoders, for pictures of steps
 }
 
 // An engineKey names an engine of models: its backend, and the folder of the model nano.
@@ -93,6 +96,9 @@ func New(o Options) *App {
 		o.Families = families.All
 	}
 	a := &App{options: o, engines: map[engineKey]engine{}}
+	if o.Folder != "" {
+		a.colours.folder = filepath.Join(o.Folder, "previews")
+	}
 	if o.Env != nil {
 		a.sources = newSources(o.Env, func(names []string) []string { _, files := o.Families.Wanted(names); return files })
 	}
@@ -116,6 +122,10 @@ func (a *App) Close() error {
 	if a.shared != nil {
 		err = errors.Join(err, a.shared.Close())
 		a.shared = nil
+	}
+	if a.bucket != nil {
+		err = errors.Join(err, a.bucket.Close())
+		a.bucket = nil
 	}
 	if a.farm != nil {
 		a.farm.Close()

@@ -20,8 +20,10 @@ type Run struct {
 	Warnings    eligen.Diagnostics // are the first events
 	Force       bool               // replace files that eligen did not write
 	Parallelism int                // stages at a time; 0 is one on the engine, and others alongside
-	// Previews takes a small picture of what a step leads to, before the step's event, where the
-	// autoencoder's colours are known; see [App.Apply]. Nil: none are made.
+	// Pictures has the events of steps carry a small picture of what the step leads to, where the
+	// autoencoder's colours are known; see [App.Apply].
+	Pictures bool
+	// Previews takes these pictures by themselves, before their events. Nil: nobody does.
 	Previews func(StepPicture)
 	// Unrecorded keeps no journal, so that the run is none for History and plans to compare with.
 	Unrecorded bool
@@ -50,8 +52,9 @@ type Result struct {
 // that failed, and ctx's error if that has ended. Finished work stays in the store, and the next Apply
 // resumes from there. The Result counts what was written before an error, too.
 //
-// Previews are a linear map of latents to colours. It is fitted to what an autoencoder has decoded, and kept
-// in the App's folder: the first picture of an autoencoder that isn't nano's has none.
+// Pictures of steps are a linear map of latents to colours. It is fitted to the first pictures that an
+// autoencoder decodes or encodes, and kept in the App's folder; nano's comes with eligen. So the first picture
+// of another autoencoder has none, unless it begins with a picture.
 func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 	if err := a.begin(); err != nil {
 		return &Result{}, err
@@ -66,13 +69,17 @@ func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 		return &Result{}, err
 	}
 	defer end()
-	if r.Previews == nil {
+	if r.Previews == nil && !r.Pictures {
 		return apply(ctx, runner, p, r)
 	}
 	runner.Estimates = true
 	watch, events := a.watchSteps(p), r.Events
+	defer watch.end()
 	r.Events = func(e eligen.Event) {
-		watch(e, r.Previews)
+		watch.see(&e)
+		if e.Picture != nil && r.Previews != nil {
+			r.Previews(StepPicture{e.Stage, e.Step, e.Of, e.Picture})
+		}
 		if events != nil {
 			events(e)
 		}

@@ -15,7 +15,22 @@ import (
 // TestSharedCache: two machines, each with a store of its own, and a real server. The second makes
 // nothing of what the first has made. Wrong bytes on the server are found and made again.
 func TestSharedCache(t *testing.T) {
-	address, files := storetest.Nginx(t)
+	t.Run("nginx", func(t *testing.T) {
+		address, files := storetest.Nginx(t)
+		testSharedCache(t, address, files)
+	})
+	t.Run("S3", func(t *testing.T) {
+		address, files := storetest.S3(t)
+		testSharedCache(t, address, files)
+	})
+	t.Run("folder", func(t *testing.T) {
+		files := filepath.Join(t.TempDir(), "shared")
+		testSharedCache(t, "file://"+files, files)
+	})
+}
+
+// testSharedCache tests the cache at an address, which keeps its objects in files.
+func testSharedCache(t *testing.T, address, files string) {
 	apply := func(readOnly bool) (clip []byte, p eligen.Progress) {
 		t.Helper()
 		a := app.New(app.Options{Folder: t.TempDir(), Cache: address, CacheReadOnly: readOnly})

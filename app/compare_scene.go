@@ -47,6 +47,12 @@ func entityPart(e eligen.Entity, rename func(string) string) part {
 		{"prompt", strconv.Quote(e.Prompt)}, {where, shorten(e.Region.String())},
 		{"strength", fmt.Sprint(e.Strength)}, {"z", fmt.Sprint(e.Z)},
 	}
+	if e.Negative != "" {
+		p.facts = append(p.facts, fact{"negative", strconv.Quote(e.Negative)})
+	}
+	if e.AutoNegative {
+		p.facts = append(p.facts, fact{"auto_negative", "true"})
+	}
 	if len(e.Occludes) > 0 {
 		var names []string
 		for _, address := range e.Occludes {

@@ -129,6 +129,18 @@ func (a *App) reread(ctx context.Context, in Input, text []byte) (*eligen.Scene,
 	return a.load(ctx, in)
 }
 
+// NanoDraws returns what the model nano was trained on: its kinds of object, and backgrounds as they end prompts
+// ("in a meadow").
+func NanoDraws() (objects, backgrounds []string) {
+	for _, o := range vocabulary().Objects {
+		objects = append(objects, o.Name)
+	}
+	for _, b := range dataset.Backgrounds() {
+		backgrounds = append(backgrounds, b.Place)
+	}
+	return objects, backgrounds
+}
+
 // vocabulary returns what nano was trained on.
 func vocabulary() draft.Vocabulary {
 	v := draft.Vocabulary{Of: "nano", Words: dataset.MaxTokens}

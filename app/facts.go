@@ -93,6 +93,12 @@ func (l *factList) entities(entities []still.Entity) {
 		if e.Opacity != nil {
 			l.add(e.Address+".opacity", "%g", *e.Opacity)
 		}
+		if e.Negative != "" {
+			l.add(e.Address+".negative", "%q", e.Negative)
+		}
+		if e.AutoNegative {
+			l.add(e.Address+".auto_negative", "true")
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/eligen/eligen/stage"
 	"github.com/eligen/eligen/store/layered"
 	"github.com/eligen/eligen/store/remote"
+	"github.com/eligen/eligen/store/remote/bucket"
 )
 
 // ErrNoQueue says that an App has no queue.
@@ -43,11 +44,7 @@ func (a *App) queue(ctx context.Context) (*farm.Queue, error) {
 // without either.
 func (a *App) farStore(ctx context.Context) (runtime.Store, error) {
 	if a.options.Cache != "" {
-		far, err := remote.New(a.options.Cache, remote.Options{})
-		if err != nil {
-			return nil, &InputError{"cache", "", err.Error()}
-		}
-		return far, nil
+		return a.cache(ctx)
 	}
 	if a.options.Queue.URL == "" {
 		return nil, nil
@@ -61,6 +58,31 @@ func (a *App) farStore(ctx context.Context) (runtime.Store, error) {
 		return nil, err // not far: a nil pointer in it would be a store
 	}
 	return far, nil
+}
+
+// cache returns the store at the address of the options. That of a bucket is opened once.
+func (a *App) cache(ctx context.Context) (runtime.Store, error) {
+	address := a.options.Cache
+	if !bucket.Is(address) {
+		far, err := remote.New(address, remote.Options{})
+		if err != nil {
+			return nil, &InputError{"cache", "", err.Error()}
+		}
+		return far, nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	if a.bucket == nil {
+		b, err := bucket.Open(ctx, address)
+		if err != nil {
+			return nil, &InputError{"cache", "", err.Error()}
+		}
+		a.bucket = b
+	}
+	return remote.Over(a.bucket, remote.Options{}), nil
 }
 
 // submit enters a plan into the queue, where there is one, and has a runner use it. What it returns ends that.

@@ -5,16 +5,20 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"image"
 	"image/png"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/internal/files"
 	"github.com/eligen/eligen/internal/tensor"
 	"github.com/eligen/eligen/stage/decode"
+	stageimage "github.com/eligen/eligen/stage/image"
 )
 
 // A StepPicture is what a step of denoising leads to, a pixel a latent.
@@ -128,9 +132,8 @@ func (m *colourMap) solve() [][3]float64 {
 	return y
 }
 
-// picture returns latents in colours, or nil where nothing is known of them.
-func (m *colourMap) picture(latents tensor.Tensor) *image.NRGBA {
-	w := m.solve()
+// inColours returns latents in colours, by a map's weights, or nil where they are of other latents.
+func inColours(w [][3]float64, latents tensor.Tensor) *image.NRGBA {
 	if len(latents.Shape) != 3 || len(w) != latents.Shape[0]+1 {
 		return nil
 	}
@@ -151,91 +154,147 @@ func (m *colourMap) picture(latents tensor.Tensor) *image.NRGBA {
 	return out
 }
 
-// colours returns the map of an autoencoder, empty where nothing is known.
-func (a *App) colours(autoencoder eligen.Digest) *colourMap {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if m, ok := a.maps[autoencoder]; ok {
-		return m
-	}
-	if a.maps == nil {
-		a.maps = map[eligen.Digest]*colourMap{}
-		if err := json.Unmarshal(known, &a.maps); err != nil {
+// colourMaps are the maps of autoencoders. Those that were fitted are kept in a folder; they can be made again.
+type colourMaps struct {
+	folder string // "" keeps them as long as the App
+	mu     sync.Mutex
+	maps   map[eligen.Digest]*colourMap
+}
+
+// of returns the map of an autoencoder, empty where nothing is known. The maps are locked.
+func (c *colourMaps) of(autoencoder eligen.Digest) *colourMap {
+	if c.maps == nil {
+		c.maps = map[eligen.Digest]*colourMap{}
+		if err := json.Unmarshal(known, &c.maps); err != nil {
 			panic(err) // it is embedded
 		}
 	}
-	m, ok := a.maps[autoencoder]
+	m, ok := c.maps[autoencoder]
 	if !ok {
 		m = &colourMap{}
-		if data, err := files.Read(a.mapFile(autoencoder), 1<<20); err == nil && json.Unmarshal(data, m) != nil {
+		if data, err := files.Read(c.file(autoencoder), 1<<20); err == nil && (json.Unmarshal(data, m) != nil || !m.sound()) {
 			m = &colourMap{}
 		}
-		a.maps[autoencoder] = m
+		c.maps[autoencoder] = m
 	}
 	return m
 }
 
-// mapFile is where the map of an autoencoder is kept. It can be made again.
-func (a *App) mapFile(autoencoder eligen.Digest) string {
-	return filepath.Join(a.options.Folder, "previews", string(autoencoder)+".json")
+// sound reports whether sums out of a file fit together.
+func (m *colourMap) sound() bool {
+	n := len(m.Square)
+	uneven := func(row []float64) bool { return len(row) != n }
+	return len(m.Product) == n && (m.Weights == nil || n == 0) && !slices.ContainsFunc(m.Square, uneven)
 }
 
-// learn fits the map of an autoencoder to a picture that it has decoded.
-func (a *App) learn(autoencoder eligen.Digest, latents tensor.Tensor, img image.Image) {
-	m := a.colours(autoencoder)
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func (c *colourMaps) file(autoencoder eligen.Digest) string {
+	return filepath.Join(c.folder, string(autoencoder)+".json")
+}
+
+// picture returns an autoencoder's latents in colours, or nil where nothing is known of them.
+func (c *colourMaps) picture(autoencoder eligen.Digest, latents tensor.Tensor) *image.NRGBA {
+	c.mu.Lock()
+	weights := c.of(autoencoder).solve()
+	c.mu.Unlock() // solved weights never change
+	return inColours(weights, latents)
+}
+
+// knows reports whether an autoencoder's map has seen enough.
+func (c *colourMaps) knows(autoencoder eligen.Digest) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.of(autoencoder).Pictures >= fitted
+}
+
+// learn fits the map of an autoencoder to a picture and its latents.
+func (c *colourMaps) learn(autoencoder eligen.Digest, latents tensor.Tensor, img image.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.of(autoencoder)
 	if m.Pictures >= fitted || len(latents.Shape) != 3 {
 		return
 	}
 	m.add(latents, img)
-	if data, err := json.Marshal(m); err == nil && a.options.Folder != "" {
-		path := a.mapFile(autoencoder)
-		if os.MkdirAll(filepath.Dir(path), 0o755) == nil {
-			_ = files.WriteBytes(path, data) // it can be fitted again
+	if data, err := json.Marshal(m); err == nil && c.folder != "" {
+		if os.MkdirAll(c.folder, 0o755) == nil {
+			_ = files.WriteBytes(c.file(autoencoder), data) // it can be fitted again
 		}
 	}
 }
 
-// watchSteps returns what makes pictures of a plan's steps, and learns from those that are decoded.
-func (a *App) watchSteps(p *Plan) func(eligen.Event, func(StepPicture)) {
-	autoencoders, from := map[string]eligen.Digest{}, map[string]eligen.Stage{}
+// A lesson is a stage whose latents are those of a picture: one that the autoencoder decodes, or one that it
+// encodes, before the first step.
+type lesson struct {
+	autoencoder      eligen.Digest
+	latents, picture eligen.Digest // of results; no picture: read is the way to it
+	read             func() (image.Image, error)
+}
+
+// stepWatch makes pictures of a run's steps, and learns from what the run decodes and encodes.
+type stepWatch struct {
+	app          *App
+	autoencoders map[string]eligen.Digest // by the stages that denoise
+	lessons      map[string]lesson        // by the stages after which they can be had
+	todo         chan lesson
+	learned      chan struct{} // closed when all are
+}
+
+// watchSteps begins to watch a run of a plan. The caller ends it.
+func (a *App) watchSteps(p *Plan) *stepWatch {
+	w := &stepWatch{app: a, autoencoders: map[string]eligen.Digest{}, lessons: map[string]lesson{}, learned: make(chan struct{})}
 	for _, s := range p.Stages {
-		if op, ok := s.Op.(decode.Op); ok {
+		switch op := s.Op.(type) {
+		case decode.Op:
 			latents := p.Stages[s.Inputs[0]]
-			autoencoders[latents.Name], from[s.Name] = op.Autoencoder, latents
-			autoencoders[s.Name] = op.Autoencoder
+			w.autoencoders[latents.Name] = op.Autoencoder
+			w.lessons[s.Name] = lesson{autoencoder: op.Autoencoder, latents: latents.Digest, picture: s.Digest}
+		case stageimage.Latents:
+			w.lessons[s.Name] = lesson{autoencoder: op.Autoencoder, latents: s.Digest, picture: p.Stages[s.Inputs[0]].Digest}
+		case stageimage.Op:
+			w.lessons[s.Name] = lesson{autoencoder: op.Autoencoder, latents: s.Digest, read: op.Seen}
 		}
 	}
-	return func(e eligen.Event, show func(StepPicture)) {
-		autoencoder, ok := autoencoders[e.Stage]
-		switch {
-		case !ok:
-		case e.Type == eligen.Stepped && e.Estimate != nil:
-			m := a.colours(autoencoder)
-			a.mu.Lock()
-			img := m.picture(*e.Estimate)
-			a.mu.Unlock()
-			if img != nil {
-				show(StepPicture{e.Stage, e.Step, e.Of, img})
-			}
-		case e.Type == eligen.Done && from[e.Stage].Name != "" && a.colours(autoencoder).Pictures < fitted:
-			a.learnFrom(autoencoder, from[e.Stage].Digest, e.Artifact.Digest)
+	w.todo = make(chan lesson, fitted) // more would teach nothing
+	go func() {
+		defer close(w.learned)
+		for l := range w.todo {
+			a.learnFrom(l)
 		}
+	}()
+	return w
+}
+
+// end returns when all is learned.
+func (w *stepWatch) end() {
+	close(w.todo)
+	<-w.learned
+}
+
+// see adds to an event what its step leads to. What takes long is put aside: events are waited for.
+func (w *stepWatch) see(e *eligen.Event) {
+	if e.Type == eligen.Stepped && e.Estimate != nil {
+		if autoencoder, ok := w.autoencoders[e.Stage]; ok {
+			e.Picture = w.app.colours.picture(autoencoder, *e.Estimate)
+		}
+		return
+	}
+	l, ok := w.lessons[e.Stage]
+	if !ok || e.Type != eligen.Done && e.Type != eligen.Cached || e.Unused || w.app.colours.knows(l.autoencoder) {
+		return
+	}
+	select {
+	case w.todo <- l:
+	default: // so many at once teach enough
 	}
 }
 
-// learnFrom reads latents and their picture out of the store. What is not there teaches nothing.
-func (a *App) learnFrom(autoencoder, latents, picture eligen.Digest) {
+// learnFrom reads latents and their picture. What is not there teaches nothing.
+func (a *App) learnFrom(l lesson) {
 	store, err := a.made()
-	if err != nil {
+	if err != nil || a.colours.knows(l.autoencoder) {
 		return
 	}
-	from, ok, err := result(context.Background(), store, latents)
-	if !ok || err != nil {
-		return
-	}
-	to, ok, err := result(context.Background(), store, picture)
+	from, ok, err := result(context.Background(), store, l.latents)
 	if !ok || err != nil {
 		return
 	}
@@ -243,7 +302,17 @@ func (a *App) learnFrom(autoencoder, latents, picture eligen.Digest) {
 	if err != nil {
 		return
 	}
-	if img, err := png.Decode(bytes.NewReader(to.Data)); err == nil {
-		a.learn(autoencoder, tensors["latents"], img)
+	read := l.read
+	if read == nil {
+		read = func() (image.Image, error) {
+			made, ok, err := result(context.Background(), store, l.picture)
+			if !ok {
+				return nil, errors.Join(errors.New("gone"), err)
+			}
+			return png.Decode(bytes.NewReader(made.Data))
+		}
+	}
+	if img, err := read(); err == nil {
+		a.colours.learn(l.autoencoder, tensors["latents"], img)
 	}
 }

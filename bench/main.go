@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"github.com/eligen/eligen"
+	"github.com/eligen/eligen/model/backend"
 )
 
 // maxLoad is how many processors other work may use during timings.
@@ -56,7 +57,11 @@ func main() {
 	memory := flag.String("memory", "",
 		"pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
+	first := flag.String("first", "", "tell where the time of a scene's first picture goes on a backend (what this program starts itself as)")
 	flag.Parse()
+	if *first != "" {
+		exit(tellFirst(context.Background(), flag.Arg(0), *first, os.Stdout))
+	}
 	if *asWorker != "" {
 		exit(serve(*asWorker, os.Stdin, os.Stdout))
 	}
@@ -189,6 +194,9 @@ func newBench(ctx context.Context, out io.Writer, dir string, quick bool, cases 
 // introduce prints the machine, its load, and what is compared.
 func (b *bench) introduce(busy float64, known, timed bool) {
 	b.print("machine    %s", machine())
+	if runtime.GOARCH == "amd64" && !backend.SIMD {
+		b.print("build      without Go's vector instructions, which make the Go backend seven times faster: use make bench")
+	}
 	switch {
 	case known:
 		b.print("load       %.2f processors used by other work before the start; load average %s", busy, loadAverage())
@@ -246,6 +254,11 @@ func (b *bench) matmuls() error {
 
 // allSteps compares steps of each shape.
 func (b *bench) allSteps() error {
+	if len(b.peak) == 0 { // the part before was left out
+		if err := b.matmuls(); err != nil {
+			return err
+		}
+	}
 	for _, s := range b.shapes {
 		if err := b.steps(s); err != nil {
 			return err
@@ -317,12 +330,12 @@ func (b *bench) training() error {
 // pictures times the whole program.
 func (b *bench) pictures() error {
 	var ready []string
-	t := table{head: []string{"backend", "first, s", "again, s", "stages run again"}}
+	t := table{head: []string{"backend", "first, s", "with kept programs, s", "again, s", "stages run again"}}
 	for _, c := range b.all {
 		switch {
 		case c.Backend == "":
 		case c.Missing != "":
-			t.add(c.Name, notInstalled, "", "")
+			t.add(c.Name, notInstalled, "", "", "")
 		default:
 			ready = append(ready, c.Backend)
 		}
@@ -331,17 +344,21 @@ func (b *bench) pictures() error {
 	rounds := (b.rounds + 1) / 2
 	for _, p := range pictures(b.ctx, b.dir, ready, rounds) {
 		if p.problem != "" {
-			t.add(p.backend, p.problem, "", "")
+			t.add(p.backend, p.problem, "", "", "")
 			continue
 		}
-		t.add(p.backend, p.first.String(), p.second.String(), fmt.Sprint(p.ran))
+		t.add(p.backend, p.first.String(), p.kept.String(), p.second.String(), fmt.Sprint(p.ran))
 		asked := "≤ 4 s"
 		if p.backend == "go" {
-			asked = "≤ 10 s, with SIMD"
+			asked = "≤ 5 s, with SIMD"
 		}
 		b.goals.add("P7", p.backend+": first picture of a fresh process, s", p.first.String(), asked)
+		if len(p.kept) > 0 {
+			b.goals.add("P7", p.backend+": the same, with programs that a process before compiled, s", p.kept.String(), asked)
+		}
 		b.goals.add("P7", p.backend+": again, from the store, s", p.second.String(), "≤ 0.15 s")
 	}
-	b.section("eligen apply, two entities, all else default, process start included: an empty store, and again", &t)
-	return b.ctx.Err()
+	b.section("eligen apply, two entities, all else default, process start included: an empty store; an empty store beside XLA's kept "+
+		"programs; and again from the store", &t)
+	return b.firsts(ready)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -37,7 +38,8 @@ entity "dog" {
 type picture struct {
 	backend       string
 	first, second samples
-	ran           int // stages that the second run didn't have in the store
+	kept          samples // with programs that the first run has kept, from an empty store; none on the Go backend
+	ran           int     // stages that the second run didn't have in the store
 	problem       string
 }
 
@@ -55,7 +57,11 @@ func pictures(ctx context.Context, dir string, backends []string, rounds int) []
 		return list
 	}
 	program, scene := filepath.Join(dir, "eligen"), filepath.Join(dir, "bench.hcl")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/eligen/eligen/cmd/eligen")
+	if runtime.GOARCH == "amd64" {
+		build.Env = append([]string{"GOEXPERIMENT=simd"}, os.Environ()...) // as make builds it, unless the environment says otherwise
+	}
+	if out, err := build.CombinedOutput(); err != nil {
 		return fail(fmt.Errorf("building eligen: %w: %s", err, bytes.TrimSpace(out)))
 	}
 	if err := os.WriteFile(scene, []byte(twoEntities), 0o644); err != nil {
@@ -107,6 +113,17 @@ func (p *picture) measure(ctx context.Context, program, dir, plugins string) err
 	}
 	second, ran, err := apply()
 	p.first, p.second, p.ran = append(p.first, first), append(p.second, second), max(p.ran, ran)
+	if _, none := os.Stat(filepath.Join(store, "programs")); err != nil || none != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Join(store, "store")); err != nil {
+		return err
+	}
+	kept, ran, err := apply()
+	if err == nil && ran == 0 {
+		err = errors.New("the run with kept programs found its stages in the store")
+	}
+	p.kept = append(p.kept, kept)
 	return err
 }
 

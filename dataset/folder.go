@@ -50,7 +50,14 @@ const metadata = "metadata.json"
 // with it is complete. Masks show the entities' regions, white on black; the objects' own
 // outlines are in silhouettes/. It leaves a folder that already holds a dataset alone, with
 // an error.
-func Write(dir string, samples annotated.Samples, n int) error {
+func Write(dir string, samples annotated.Samples, n int) error { return write(dir, samples, n, false) }
+
+// WriteBare does as Write, with the reference trainer's keys alone.
+func WriteBare(dir string, samples annotated.Samples, n int) error {
+	return write(dir, samples, n, true)
+}
+
+func write(dir string, samples annotated.Samples, n int, bare bool) error {
 	if n <= 0 {
 		return fmt.Errorf("%d samples to write; at least one is needed", n)
 	}
@@ -60,7 +67,11 @@ func Write(dir string, samples annotated.Samples, n int) error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for _, sub := range []string{"images", "masks", "silhouettes"} {
+	folders := []string{"images", "masks", "silhouettes"}
+	if bare {
+		folders = folders[:2]
+	}
+	for _, sub := range folders {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o777); err != nil {
 			return err
 		}
@@ -71,8 +82,17 @@ func Write(dir string, samples annotated.Samples, n int) error {
 		if err != nil {
 			return fmt.Errorf("sample %d: %w", i, err)
 		}
+		if bare {
+			s.Name, s.Background, s.Style = "", "", ""
+			for k := range s.Entities {
+				s.Entities[k].Mask = nil
+			}
+		}
 		if items[i], err = writeSample(dir, i, s); err != nil {
 			return fmt.Errorf("sample %d: %w", i, err)
+		}
+		if bare {
+			items[i].Classes, items[i].Boxes, items[i].Silhouettes = nil, nil, nil
 		}
 	}
 	data, err := json.MarshalIndent(items, "", "  ")

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -253,9 +254,15 @@ func (m Model) complete(
 		p.ResponseFormat.OfJSONObject = &shared.ResponseFormatJSONObjectParam{}
 	}
 	c, err := service.New(ctx, p)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	return chosen(c)
+}
+
+// chosen returns a completion's text.
+func chosen(c *openai.ChatCompletion) (string, error) {
+	switch {
 	case c == nil || len(c.Choices) == 0:
 		return "", errors.New("the server's answer has no choices: is this an endpoint for chat completions?")
 	}
@@ -288,7 +295,7 @@ func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error
 		return nil, fmt.Errorf("the server redirects to %s, and eligen sends words to the named server only. "+
 			"If you trust the other one, name it as --endpoint", clean(res.Header.Get("Location")))
 	case res.StatusCode != http.StatusOK:
-		return nil, statusError{res.StatusCode, message(body)}
+		return nil, statusError{res.StatusCode, message(body), after(res.Header.Get("Retry-After"))}
 	case len(body) > maxBody:
 		return nil, fmt.Errorf("the server's answer has more than %d bytes", maxBody)
 	}
@@ -310,6 +317,16 @@ func guard(req *http.Request, next option.MiddlewareNext) (*http.Response, error
 type statusError struct {
 	code    int
 	message string
+	after   time.Duration // that it asks to wait; -1: it doesn't say
+}
+
+// after reads a header of seconds; -1 where it has none.
+func after(header string) time.Duration {
+	n, err := strconv.Atoi(strings.TrimSpace(header))
+	if err != nil || n < 0 {
+		return -1
+	}
+	return time.Duration(min(n, 3600)) * time.Second
 }
 
 func (e statusError) Error() string {

@@ -25,8 +25,8 @@ func (s BlockSchema) topics(list []string, outer string) []string {
 	return list
 }
 
-// About returns the part of the reference about a block or a function, as a page to read. ok is false where
-// there is none of that name.
+// About returns the part of the reference about a block (render.inpaint, or inpaint where no outer block has the name),
+// a function or an argument of any block, as a page to read. ok is false where there is none of that name.
 func (r Reference) About(topic string) (text string, ok bool) {
 	var b strings.Builder
 	blocks, outer := r.Blocks, ""
@@ -52,5 +52,27 @@ func (r Reference) About(topic string) (text string, ok bool) {
 			return fmt.Sprintf("`%s`: %s\n", f.Call, f.What), true
 		}
 	}
-	return "", false
+	blockNames, _ := r.Topics()
+	for _, address := range blockNames {
+		if strings.HasSuffix(address, "."+topic) {
+			return r.About(address)
+		}
+	}
+	b.Reset()
+	for _, block := range r.Blocks {
+		block.uses(&b, "", topic)
+	}
+	return b.String(), b.Len() > 0
+}
+
+// uses writes a line for each block below an address that has an argument of a name.
+func (s BlockSchema) uses(b *strings.Builder, outer, name string) {
+	for _, a := range s.Arguments {
+		if a.Name == name {
+			fmt.Fprintf(b, "* `%s` of `%s%s`: %s\n", name, outer, s.Type, a.What)
+		}
+	}
+	for _, inner := range s.Blocks {
+		inner.uses(b, outer+s.Type+".", name)
+	}
 }

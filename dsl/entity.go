@@ -13,8 +13,8 @@ import (
 var entityGrammar = &grammar{
 	what:     "an entity",
 	required: []string{"prompt"},
-	optional: []string{"box", "mask", "region", "strength", "z", "occludes", "opacity", "for_each", "count"},
-	inside:   map[string]string{"size": "render", "seed": "render", "negative": "render"},
+	optional: []string{"box", "mask", "region", "negative", "auto_negative", "strength", "z", "occludes", "opacity", "for_each", "count"},
+	inside:   map[string]string{"size": "render", "seed": "render"},
 }
 
 // regionArguments say where an entity is; it has exactly one of them.
@@ -29,6 +29,14 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 		if strings.TrimSpace(s) == "" {
 			b.errorf(b.place("prompt"), empty, "An entity's prompt says what is drawn in its region, as \"a dog\"; this one is empty.")
 		}
+	}
+	if s, ok := b.text("negative"); ok {
+		if e.Negative = s; strings.TrimSpace(s) == "" {
+			b.errorf(b.place("negative"), empty, "An entity's negative prompt says what is not drawn in its region; this one is empty.")
+		}
+	}
+	if v, ok := b.boolean("auto_negative"); ok {
+		e.AutoNegative = v
 	}
 	if f, ok := b.number("strength", 0, 1000); ok {
 		e.Strength = f

@@ -19,10 +19,11 @@ type Options struct {
 	// Samples are held-out compositions. eval renders their layouts; their pictures are
 	// what a perfect model would draw.
 	Samples annotated.Samples
-	N       int // layouts to render
-	Swaps   int // layouts whose first entity is swapped, for locality; at most N
-	Pairs   int // pairs of overlapping entities, rendered under each policy
-	Clips   int // layouts in which an entity moves, rendered in each of Motions
+	N       int  // layouts to render
+	Swaps   int  // layouts whose first entity is swapped, for locality; at most N
+	Pairs   int  // pairs of overlapping entities, rendered under each policy
+	Guided  bool // there is a negative side, for policies that act on it
+	Clips   int  // layouts in which an entity moves, rendered in each of Motions
 	// Panels are held-out pairs of panels that show the same object. Of Transfers pairs,
 	// the object is transferred from the left panel to the right one; into the right
 	// panels of Inpaints pairs, it is painted by its prompt. Size is a panel's.
@@ -161,7 +162,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // renders returns how many pictures and clips the evaluation renders.
 func (o Options) renders() int {
-	return o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(Policies)) + o.Clips*len(Motions) +
+	return o.N*len(Modes) + min(o.Swaps, o.N) + o.Pairs*(2+len(o.policies())) + o.Clips*len(Motions) +
 		o.Transfers*len(Transfers) + o.Styles*(1+len(o.StyleNames)) + o.Inpaints*len(Inpaints)
 }
 

@@ -9,9 +9,44 @@ import (
 	"github.com/eligen/eligen"
 )
 
-// Policies are the rows of the overlap table: a scene's policies. ("exclusive" refuses
-// overlaps: there is nothing to measure.)
-var Policies = []string{"blend", "over"}
+// A Policy is a row of the overlap table.
+type Policy struct {
+	Name    string
+	Overlap string  // a scene's policy
+	Opacity float64 // of the first entity, which lies over the second; 0 is opaque
+	Apart   bool    // each entity is nowhere else
+}
+
+// Policies are the rows of the overlap table. ("exclusive" refuses overlaps: there is nothing to measure.)
+var Policies = []Policy{
+	{Name: "blend", Overlap: "blend"},
+	{Name: "over", Overlap: "over"},
+	{Name: "layered, opacity 0.5", Overlap: "layered", Opacity: 0.5},
+	{Name: "blend, nowhere else", Overlap: "blend", Apart: true},
+	{Name: "over, nowhere else", Overlap: "over", Apart: true},
+}
+
+// policies returns the rows that can be measured.
+func (o Options) policies() (list []Policy) {
+	for _, p := range Policies {
+		if o.Guided || !p.Apart {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// of returns a pair under the policy.
+func (p Policy) of(pair eligen.Render) eligen.Render {
+	pair.Overlap, pair.Entities = p.Overlap, slices.Clone(pair.Entities)
+	for i := range pair.Entities {
+		pair.Entities[i].AutoNegative = p.Apart
+	}
+	if p.Opacity != 0 {
+		pair.Entities[0].Opacity = &p.Opacity
+	}
+	return pair
+}
 
 // overlaps are where the second of two boxes lies to the first, in fractions of
 // the canvas: each covers a fifth to a third of the other.
@@ -45,8 +80,8 @@ func Pair(i int, classes []string, prompt func(string) string, background, polic
 // noise, and says whose the common pixels are and what became of the two.
 func overlap(ctx context.Context, o Options, tick func()) ([]Row, error) {
 	marks := map[string]map[string][]float64{}
-	for _, p := range Policies {
-		marks[p] = map[string][]float64{}
+	for _, p := range o.policies() {
+		marks[p.Name] = map[string][]float64{}
 	}
 	for i := range o.Pairs {
 		s, err := o.Samples(i)
@@ -63,16 +98,14 @@ func overlap(ctx context.Context, o Options, tick func()) ([]Row, error) {
 			}
 			tick()
 		}
-		for _, policy := range Policies {
-			r := pair
-			r.Overlap = policy
-			img, err := o.Draw(ctx, r)
+		for _, policy := range o.policies() {
+			img, err := o.Draw(ctx, policy.of(pair))
 			if err != nil {
-				return nil, fmt.Errorf("pair %d, %s: %w", i, policy, err)
+				return nil, fmt.Errorf("pair %d, %s: %w", i, policy.Name, err)
 			}
 			tick()
 			boxes := []image.Rectangle{pixels(pair.Entities[0].Region, img), pixels(pair.Entities[1].Region, img)}
-			m := marks[policy]
+			m := marks[policy.Name]
 			m["common pixels"] = append(m["common pixels"], nearer(img, alone[0], alone[1], boxes[0].Intersect(boxes[1])))
 			for k, name := range []string{"first", "second"} {
 				class, _, err := o.Classify(img, boxes[k])
@@ -84,10 +117,10 @@ func overlap(ctx context.Context, o Options, tick func()) ([]Row, error) {
 		}
 	}
 	var rows []Row
-	for _, p := range Policies {
-		row := Row{Mode: p}
+	for _, p := range o.policies() {
+		row := Row{Mode: p.Name}
 		for _, name := range []string{"common pixels", "first", "second"} {
-			row.Metrics = append(row.Metrics, metric(name, "", marks[p][name]))
+			row.Metrics = append(row.Metrics, metric(name, "", marks[p.Name][name]))
 		}
 		rows = append(rows, row)
 	}

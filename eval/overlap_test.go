@@ -2,8 +2,10 @@ package eval
 
 import (
 	"context"
+	"fmt"
 	"image"
 	"image/color"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,8 +61,8 @@ func TestOverlap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []float64{0, 1} {
-		if m := rows[i].Metrics[0]; rows[i].Mode != Policies[i] || m.Name != "common pixels" || m.Value != want || m.N != 4 {
+	for i, want := range []float64{0, 1, 0} {
+		if m := rows[i].Metrics[0]; rows[i].Mode != Policies[i].Name || m.Name != "common pixels" || m.Value != want || m.N != 4 {
 			t.Errorf("%s: %+v, want %v", rows[i].Mode, m, want)
 		}
 		for _, m := range rows[i].Metrics[1:] {
@@ -71,6 +73,31 @@ func TestOverlap(t *testing.T) {
 	}
 	if s := (Report{Overlap: rows}).String(); !strings.Contains(s, "common pixels") || !strings.Contains(s, "over") {
 		t.Errorf("the table:\n%s", s)
+	}
+}
+
+// What a policy says stays with its renders. What acts through guidance is left out where there is none.
+func TestPolicies(t *testing.T) {
+	pair := Pair(0, []string{"a", "b"}, strings.ToUpper, "x", "blend", eligen.Size{W: side, H: side})
+	var got []string
+	for _, p := range (Options{Guided: true}).policies() {
+		r := p.of(pair)
+		s := fmt.Sprint(p.Name, ": ", r.Overlap, " ", r.Entities[0].AutoNegative && r.Entities[1].AutoNegative)
+		if o := r.Entities[0].Opacity; o != nil {
+			s += fmt.Sprint(" ", *o)
+		}
+		got = append(got, s)
+	}
+	want := []string{"blend: blend false", "over: over false", "layered, opacity 0.5: layered false 0.5",
+		"blend, nowhere else: blend true", "over, nowhere else: over true"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if e := pair.Entities[0]; e.AutoNegative || e.Opacity != nil || pair.Overlap != "blend" {
+		t.Errorf("the pair has become %+v", pair)
+	}
+	if n := len(Options{}.policies()); n != 3 {
+		t.Errorf("%d policies without guidance, want 3", n)
 	}
 }
 

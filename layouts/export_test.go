@@ -2,7 +2,12 @@ package layouts
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -180,4 +185,146 @@ func TestExportScripts(t *testing.T) {
 			t.Errorf("%s: the prompt isn't quoted\n%s", to, e.Text)
 		}
 	}
+}
+
+// packageOf returns the folder of a package that ELIGEN_PYTHON has, or skips.
+func packageOf(t *testing.T, name string) string {
+	t.Helper()
+	interpreter := os.Getenv("ELIGEN_PYTHON")
+	if interpreter == "" {
+		t.Skip("ELIGEN_PYTHON names no interpreter that could have " + name)
+	}
+	find := "import importlib.util as u, sys; print(u.find_spec(sys.argv[1]).submodule_search_locations[0])"
+	out, err := exec.Command(interpreter, "-c", find, name).Output()
+	if err != nil {
+		t.Skip(interpreter + " has no " + name)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestSchemasAreComfyUIs holds the schemas above to two packages that ComfyUI installs: the documentation of each core
+// node names its inputs, and the nodes of its template graphs have their types, their outputs and the values of menus.
+func TestSchemasAreComfyUIs(t *testing.T) {
+	docs := filepath.Join(packageOf(t, "comfyui_embedded_docs"), "docs")
+	found := templateNodes(t, filepath.Join(packageOf(t, "comfyui_workflow_templates_json"), "templates"))
+	typed := 0
+	for class, s := range schemas {
+		if class == "AttentionCouplePPM" {
+			continue // of ComfyUI-ppm, which is no package
+		}
+		page, err := os.ReadFile(filepath.Join(docs, class, "en.md"))
+		if err != nil {
+			t.Errorf("ComfyUI documents no %s: %v", class, err)
+			continue
+		}
+		for name, kind := range s.inputs {
+			if !strings.HasSuffix(kind, "?") && !regexp.MustCompile("(?im)^\\| *`?"+name+"`? *\\|").Match(page) {
+				t.Errorf("the documentation of %s has no input %s", class, name)
+			}
+			if is := found[class].inputs[name]; is != "" {
+				if typed++; is != strings.TrimSuffix(kind, "?") {
+					t.Errorf("%s.%s is %s in ComfyUI's graphs, and not %s", class, name, is, kind)
+				}
+			}
+		}
+		for i, is := range found[class].outputs {
+			if class != "SaveImage" && (i >= len(s.outputs) || is != s.outputs[i]) {
+				t.Errorf("output %d of %s is %s in ComfyUI's graphs, of %v", i, class, is, s.outputs)
+			}
+		}
+	}
+	if typed < 20 {
+		t.Errorf("only %d inputs have types in ComfyUI's graphs", typed)
+	}
+	e, err := ExportTo("comfyui", "pond", []View{exported})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := wholeJSON(e.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	menus := 0
+	for _, n := range v.obj {
+		class := n.get("class_type").text()
+		for _, in := range n.get("inputs").obj {
+			file := strings.HasSuffix(in.name, "_name") && in.name != "sampler_name" || class == "LoadImageMask"
+			if file || schemas[class].inputs[in.name] != "COMBO" || len(found[class].values) == 0 {
+				continue // or no graph has it
+			}
+			if menus++; !found[class].values[in.text()] {
+				t.Errorf("no graph of ComfyUI's has %s.%s = %q", class, in.name, in.text())
+			}
+		}
+	}
+	if menus < 4 {
+		t.Errorf("only %d menus were compared", menus)
+	}
+}
+
+// A comfyNode is what graphs have of a class.
+type comfyNode struct {
+	inputs  map[string]string
+	outputs []string
+	values  map[string]bool
+}
+
+// templateNodes reads the nodes of all graphs in a folder, subgraphs included, by their class.
+func templateNodes(t *testing.T, folder string) map[string]comfyNode {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(paths) < 100 {
+		t.Fatal(len(paths), err)
+	}
+	type socket struct{ Name, Type any }
+	type graph struct {
+		Nodes []struct {
+			Type    string
+			Inputs  []socket
+			Outputs []socket
+			Values  json.RawMessage `json:"widgets_values"`
+		}
+		Definitions struct{ Subgraphs []json.RawMessage }
+	}
+	out := map[string]comfyNode{}
+	var add func(data []byte)
+	add = func(data []byte) {
+		var g graph
+		if json.Unmarshal(data, &g) != nil {
+			return // no graph: an index
+		}
+		for _, n := range g.Nodes {
+			k, ok := out[n.Type]
+			if !ok {
+				k = comfyNode{inputs: map[string]string{}, values: map[string]bool{}}
+			}
+			for _, in := range n.Inputs {
+				k.inputs[fmt.Sprint(in.Name)] = fmt.Sprint(in.Type)
+			}
+			if len(n.Outputs) > 0 {
+				k.outputs = nil
+				for _, o := range n.Outputs {
+					k.outputs = append(k.outputs, fmt.Sprint(o.Type))
+				}
+			}
+			var values []any
+			if json.Unmarshal(n.Values, &values) == nil {
+				for _, v := range values {
+					k.values[fmt.Sprint(v)] = true
+				}
+			}
+			out[n.Type] = k
+		}
+		for _, s := range g.Definitions.Subgraphs {
+			add(s)
+		}
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(data)
+	}
+	return out
 }

@@ -189,6 +189,22 @@ func (e *Entity) covers(size eligen.Size) bool {
 	return len(e.region().Tokens(size, eligen.DefaultGeometry)) > 0
 }
 
+// Boxed returns an entity in a box of fractions, x0, y0, x1 and y1.
+func Boxed(prompt string, box [4]float64) Entity {
+	e := Entity{Prompt: &prompt, shape: shape{kind: "box", box: box}}
+	e.show()
+	return e
+}
+
+// Usable reports whether an entity has words, a place and an area.
+func (e *Entity) Usable() bool {
+	crowd := e.Crowd != nil && *e.Crowd
+	return e.Prompt != nil && !blank(*e.Prompt) && !e.Empty && !e.shape.pixels && !crowd && e.Kind != "none" && e.Kind != "point"
+}
+
+// Place returns the region of an entity that is Usable.
+func (e *Entity) Place() eligen.Region { return e.region() }
+
 // region returns an entity's place as scenes know it.
 func (e *Entity) region() eligen.Region {
 	switch s := e.shape; s.kind {

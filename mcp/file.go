@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -74,10 +75,16 @@ func (s *Server) readScene(_ context.Context, _ *sdk.CallToolRequest, in fileArg
 	if err != nil {
 		return nil, sceneText{}, err
 	}
-	return text(string(data)), sceneText{in.Path, string(data), versionOf(data)}, nil
+	version := versionOf(data)
+	return text(string(data), &sdk.TextContent{Text: "The version is " + version + "."}), sceneText{in.Path, string(data), version}, nil
 }
 
-func (s *Server) readPicture(_ context.Context, _ *sdk.CallToolRequest, in fileArg) (*sdk.CallToolResult, any, error) {
+// A pictureArg names a picture.
+type pictureArg struct {
+	Path string `json:"path" jsonschema:"from the folder, such as out/rain.png"`
+}
+
+func (s *Server) readPicture(_ context.Context, _ *sdk.CallToolRequest, in pictureArg) (*sdk.CallToolResult, any, error) {
 	data, err := s.folder.read(in.Path, layouts.MaxBytes)
 	if err != nil {
 		return nil, nil, err
@@ -135,7 +142,7 @@ func (s *Server) writeScene(ctx context.Context, _ *sdk.CallToolRequest, in writ
 	}
 	out.Written, out.Version = true, versionOf(neat)
 	s.listed()
-	return text(in.Path + " is written.\n" + out.words()), out, nil
+	return text(fmt.Sprintf("%s is written. Its version is %s.\n%s", in.Path, out.Version, out.words())), out, nil
 }
 
 // An importArg names a layout, and answers what it leaves open.
@@ -217,6 +224,9 @@ func (s *Server) importLayout(ctx context.Context, _ *sdk.CallToolRequest, in im
 		to = path.Join(path.Dir(in.Path), untitled)
 	} else if err := s.mayWrite(in.Out); err != nil {
 		return nil, out, err
+	}
+	if _, err := s.folder.root.Stat(filepath.FromSlash(path.Clean(in.Path))); err != nil {
+		return nil, out, s.folder.missing(in.Path, err)
 	}
 	r, err := s.app.ReadLayout(app.LayoutFile{Path: at, Answer: answer, Below: s.folder.path})
 	if err != nil {

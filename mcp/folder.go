@@ -15,6 +15,7 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/files"
+	"github.com/eligen/eligen/internal/page"
 )
 
 // A folder is all that clients read and write. Their paths are slash-separated, from it.
@@ -98,14 +99,25 @@ func (f *folder) read(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	file, err := files.OpenIn(f.root, filepath.FromSlash(clean))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s", clean)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%s can't be read: %w", clean, plain(err))
+		return nil, f.missing(clean, err)
 	}
 	defer file.Close()
 	return files.ReadAll(file, clean, limit)
+}
+
+// missing says why a client's file can't be read, and where it isn't there, which comes closest.
+func (f *folder) missing(name string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s can't be read: %w", name, plain(err))
+	}
+	near := ""
+	if strings.HasSuffix(name, ".hcl") {
+		if n := page.Nearest(name, f.scenes()); n != "" {
+			near = fmt.Sprintf(". Did you mean %s?", n)
+		}
+	}
+	return fmt.Errorf("there is no file %s%s", name, near)
 }
 
 // errThere says that a file is there, and is another one than the client knows.

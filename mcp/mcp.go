@@ -42,9 +42,10 @@ const instructions = `eligen renders pictures from scene files in HCL: a render 
 and a region (a box in fractions of the canvas, from the upper left corner: xywh(x, y, w, h)).
 
 Write a scene, "validate" it, look at its layout with "preview" (quick, no model), then "apply" it. "language" explains
-blocks, arguments and functions; "explain" explains a diagnostic's code. Paths are from the folder that the server works
-in. Rendering may take minutes: apply reports progress, and with "background" it returns at once; then ask "run_status",
-and "cancel" stops it. What is finished is kept: a later apply makes only what has changed.`
+blocks, arguments and functions, "explain" a diagnostic's code; "list_models" says what the built-in model can draw.
+Paths are from the folder that the server works in. Rendering may take minutes: apply reports progress, and with
+"background" it returns at once; then ask "run_status", and "cancel" stops it. What is finished is kept: a later apply
+makes only what has changed.`
 
 // New returns a server of a folder. The caller closes it.
 func New(o Options) (*Server, error) {

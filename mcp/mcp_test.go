@@ -401,6 +401,10 @@ func TestApplyMistakes(t *testing.T) {
 		run.Diagnostics[0].Source.File != "untitled.hcl" {
 		t.Errorf("%+v", run)
 	}
+	r = c.call("apply", args{"scene": "rain.hcl", "engine": "oils"}, nil)
+	if !r.IsError || !strings.Contains(words(r), "use model or paint") {
+		t.Errorf("%s", words(r))
+	}
 	// A file that somebody else has made stays.
 	mine := filepath.Join(c.folder, "out", "rain.png")
 	if err := os.MkdirAll(filepath.Dir(mine), 0o755); err != nil {
@@ -419,9 +423,10 @@ func TestApplyMistakes(t *testing.T) {
 func TestWriteScene(t *testing.T) {
 	c := connect(t, map[string]string{"rain.hcl": rain})
 	var read struct{ Text, Version string }
-	c.call("read_scene", args{"path": "rain.hcl"}, &read)
-	if read.Text != rain {
-		t.Errorf("%q", read.Text)
+	// Clients may show a model the text alone: the version is in it, and nothing is in the scene's own text.
+	r := c.call("read_scene", args{"path": "rain.hcl"}, &read)
+	if own, ok := r.Content[0].(*sdk.TextContent); read.Text != rain || !ok || own.Text != rain || !strings.Contains(words(r), read.Version) {
+		t.Errorf("%q, %s", read.Text, words(r))
 	}
 	moved := strings.Replace(rain, "xywh(0.25,", "xywh(0.30,", 1)
 	var got struct {
@@ -436,6 +441,9 @@ func TestWriteScene(t *testing.T) {
 	c.call("write_scene", args{"path": "rain.hcl", "text": messy, "version": read.Version}, &got)
 	if data, err := os.ReadFile(filepath.Join(c.folder, "rain.hcl")); !got.Written || string(data) != moved || err != nil {
 		t.Errorf("%+v: %s, %v", got, data, err)
+	}
+	if r := c.call("read_scene", args{"path": "rian.hcl"}, nil); !r.IsError || !strings.Contains(words(r), "Did you mean rain.hcl?") {
+		t.Errorf("%s", words(r))
 	}
 	if r := c.call("write_scene", args{"path": "rain.hcl", "text": rain, "version": read.Version}, nil); !r.IsError {
 		t.Error("a file was replaced that has changed")
@@ -481,7 +489,8 @@ func TestLanguage(t *testing.T) {
 	if c.call("validate", args{"text": strings.TrimPrefix(example, "hcl")}, &got); !got.Valid || len(got.Diagnostics) > 0 {
 		t.Errorf("the example: %+v", got)
 	}
-	for topic, part := range map[string]string{"entity": "box", "render.inpaint": "mode", "xywh": "xywh(", "output": ""} {
+	for topic, part := range map[string]string{"entity": "box", "render.inpaint": "mode", "xywh": "xywh(", "output": "path",
+		"box": "of `entity`", "guidance": "`render.sampler`", "color": ""} {
 		r := c.call("language", args{"topic": topic}, nil)
 		if (part == "") != r.IsError || !strings.Contains(words(r), part) {
 			t.Errorf("%s: %s", topic, words(r))
@@ -490,8 +499,14 @@ func TestLanguage(t *testing.T) {
 	if r := c.call("language", args{"topic": "entty"}, nil); !strings.Contains(words(r), "entity") {
 		t.Errorf("%s", words(r))
 	}
-	var models struct{ Models []struct{ Name string } }
-	if c.call("list_models", args{}, &models); len(models.Models) != 1 || models.Models[0].Name != "nano" {
+	var models struct {
+		Models []struct {
+			Name                 string
+			Objects, Backgrounds []string
+		}
+	}
+	if c.call("list_models", args{}, &models); len(models.Models) != 1 || models.Models[0].Name != "nano" ||
+		!slices.Contains(models.Models[0].Objects, "frog") || !slices.Contains(models.Models[0].Backgrounds, "in a meadow") {
 		t.Errorf("%+v", models)
 	}
 	var keys struct{ Tables []app.KeyTable }
@@ -518,6 +533,9 @@ func TestImport(t *testing.T) {
 	r := c.call("import_layout", args{"path": "in/detections.json"}, &got)
 	if !r.IsError || len(got.Questions) == 0 || got.Text != "" {
 		t.Fatalf("%+v\n%s", got, words(r))
+	}
+	if r := c.call("import_layout", args{"path": "in/none.json"}, nil); words(r) != "there is no file in/none.json" {
+		t.Errorf("%s", words(r))
 	}
 	all := args{"path": "in/detections.json", "images": "in/images.json", "score": 0.5, "out": "cat.hcl"}
 	var made imported

@@ -126,7 +126,16 @@ func (r *runs) find(id string) (*run, error) {
 func (r *run) snapshot() runState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.state
+	return r.now()
+}
+
+// now returns the state as it is. The run is locked.
+func (r *run) now() runState {
+	out := r.state
+	if began := r.progress.Began; out.State == "running" && !began.IsZero() {
+		out.Seconds = time.Since(began).Seconds()
+	}
+	return out
 }
 
 // tell wakes up who waits for news.
@@ -166,7 +175,12 @@ type applyArg struct {
 
 // A runArg names a run.
 type runArg struct {
-	Run  string  `json:"run,omitempty" jsonschema:"the run's name, such as run-1; default the latest"`
+	Run string `json:"run,omitempty" jsonschema:"the run's name, such as run-1; default the latest"`
+}
+
+// A statusArg names a run, and says how long to wait for its end.
+type statusArg struct {
+	runArg
 	Wait float64 `json:"wait,omitempty" jsonschema:"seconds to wait for the end, at most 60; default 0"`
 }
 
@@ -357,8 +371,9 @@ func (r runState) at() string {
 func (r *run) result() (*sdk.CallToolResult, runState, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := text(r.state.words())
-	out.IsError = r.state.State == "failed"
+	state := r.now()
+	out := text(state.words())
+	out.IsError = state.State == "failed"
 	for _, p := range r.pictures {
 		out.Content = append(out.Content, p)
 	}
@@ -367,7 +382,7 @@ func (r *run) result() (*sdk.CallToolResult, runState, error) {
 			out.Content = append(out.Content, img)
 		}
 	}
-	return out, r.state, nil
+	return out, state, nil
 }
 
 func (r runState) words() string {
@@ -376,11 +391,17 @@ func (r runState) words() string {
 	case "done":
 		fmt.Fprintf(&b, "%s is done in %.1f s. Files: %s.\n", r.Run, r.Seconds, strings.Join(r.Files, ", "))
 	case "failed":
-		fmt.Fprintf(&b, "%s has failed. What is finished is kept.\n", r.Run)
+		fmt.Fprintf(&b, "%s has failed.", r.Run)
+		if r.Done > 0 {
+			b.WriteString(" What is finished is kept.")
+		}
+		b.WriteString("\n")
 	case "cancelled":
 		fmt.Fprintf(&b, "%s was cancelled after %d of %d stages. The same apply resumes it.\n", r.Run, r.Done, r.Stages)
+	case "waiting":
+		fmt.Fprintf(&b, "%s waits for its turn. Ask run_status, with wait, for its end.\n", r.Run)
 	default:
-		fmt.Fprintf(&b, "%s is %s: %d of %d stages", r.Run, r.State, r.Done, r.Stages)
+		fmt.Fprintf(&b, "%s is running for %.0f s: %d of %d stages", r.Run, r.Seconds, r.Done, r.Stages)
 		if r.Stage != "" {
 			b.WriteString(", at " + r.at())
 		}
@@ -397,7 +418,7 @@ func (r runState) words() string {
 // longestWait is how many seconds run_status waits at most: clients give up on calls that take longer.
 const longestWait = 60
 
-func (s *Server) status(ctx context.Context, _ *sdk.CallToolRequest, in runArg) (*sdk.CallToolResult, runState, error) {
+func (s *Server) status(ctx context.Context, _ *sdk.CallToolRequest, in statusArg) (*sdk.CallToolResult, runState, error) {
 	one, err := s.runs.find(in.Run)
 	if err != nil {
 		return nil, runState{}, err

@@ -69,6 +69,9 @@ func (s *Server) planRequest(in makeArg) (app.PlanRequest, error) {
 	if r.Engine == "" {
 		r.Engine = s.o.Engine
 	}
+	if err == nil && !slices.Contains(app.Engines, r.Engine) {
+		err = app.Unknown("engine", r.Engine, "engine", app.Engines)
+	}
 	if r.Engine == "paint" {
 		r.Backend = ""
 	}

@@ -16,8 +16,8 @@ import (
 // wordTools adds what explains.
 func (s *Server) wordTools() {
 	tool(s, &sdk.Tool{Name: "language", Title: "The scene language", Annotations: reads,
-		Description: "Explain a block (render, entity, render.inpaint) or a function (xywh, below) of the scene language. Without a topic, " +
-			"list all of them, with an example."}, s.language)
+		Description: "Explain a block (render, entity, render.inpaint), an argument (box) or a function (xywh) of the scene language. " +
+			"Without a topic, list all blocks and functions, with an example."}, s.language)
 	tool(s, &sdk.Tool{Name: "explain", Title: "Explain a diagnostic", Annotations: reads,
 		Description: "Explain a diagnostic by its code (E0301) or by words of it: what it means, a scene that has it, and the same " +
 			"scene mended."},
@@ -29,12 +29,12 @@ func (s *Server) wordTools() {
 
 // A topicArg is what to explain.
 type topicArg struct {
-	Topic string `json:"topic,omitempty" jsonschema:"a block, such as entity or render.inpaint, or a function, such as xywh"`
+	Topic string `json:"topic,omitempty" jsonschema:"a block (entity, render.inpaint), an argument (box) or a function (xywh)"`
 }
 
 const example = `render "rain" {
   prompt = "a frog and a mushroom in a meadow"
-  size   = [512, 512]
+  size   = [256, 256]
   seed   = 7
 }
 
@@ -58,7 +58,7 @@ func (s *Server) language(_ context.Context, _ *sdk.CallToolRequest, in topicArg
 	}
 	words, ok := r.About(in.Topic)
 	if !ok {
-		return nil, nil, app.Unknown("topic", in.Topic, "block or function", append(blocks, functions...))
+		return nil, nil, app.Unknown("topic", in.Topic, "block, argument or function", append(blocks, functions...))
 	}
 	return text(words), nil, nil
 }
@@ -111,6 +111,9 @@ type model struct {
 	HCL   string `json:"hcl" jsonschema:"the block that names it; empty for what scenes use by themselves"`
 	Bytes int64  `json:"bytes"`
 	About string `json:"about"`
+	// What the model was trained on, where that is little.
+	Objects     []string `json:"objects,omitempty" jsonschema:"kinds of object that it can draw; others come out wrong"`
+	Backgrounds []string `json:"backgrounds,omitempty" jsonschema:"that it can draw, as prompts end: in a meadow"`
 }
 
 type models struct {
@@ -119,8 +122,10 @@ type models struct {
 }
 
 func (s *Server) models(context.Context, *sdk.CallToolRequest, noArg) (*sdk.CallToolResult, models, error) {
-	out := models{Engine: s.o.Engine, Models: []model{{Name: "nano", About: "Built in, and used by scenes that name no model: small " +
-		"pictures of single objects, in seconds on any machine."}}}
+	objects, backgrounds := app.NanoDraws()
+	out := models{Engine: s.o.Engine, Models: []model{{Name: "nano", Objects: objects, Backgrounds: backgrounds,
+		About: "Built in, and used by scenes that name no model: pictures of 256×256 pixels, of a few kinds of object. An entity's prompt " +
+			"names one (\"a frog\"), the render's prompt names all, and ends with a background (\"a frog and a mushroom in a meadow\")."}}}
 	cached, err := s.app.CachedRepos()
 	if err != nil {
 		return nil, out, err

@@ -144,6 +144,12 @@ func (d *differences) entity(was, is still.Entity, sameSize bool) {
 	if was.Prompt != is.Prompt {
 		d.say(is.Address, "prompt changed")
 	}
+	if was.Negative != is.Negative {
+		d.say(is.Address, "negative prompt changed")
+	}
+	if was.AutoNegative != is.AutoNegative {
+		d.say(is.Address, "auto_negative %t → %t", was.AutoNegative, is.AutoNegative)
+	}
 	if was.Strength != is.Strength {
 		d.say(is.Address, "strength %g → %g", was.Strength, is.Strength)
 	}

@@ -241,6 +241,7 @@ func (b *builder) clip(w *work) {
 			b.read(&frame)
 		} else {
 			frame.prompt, frame.negativePrompt, frame.entityPrompts = w.prompt, w.negativePrompt, w.entityPrompts
+			frame.entityNegatives = w.entityNegatives
 		}
 		var prompts []eligen.Ref
 		var entities []entity

@@ -93,13 +93,10 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	}
 	w.see(&op)
 	op.Layered = w.layered()
-	total, columns := w.tokens(), s.Geometry.Grid(w.size).W
-	for _, e := range w.entities {
-		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total), Strength: e.strength}
-		if op.Layered {
-			d.Opacity, d.Seen = e.opacity(), e.seen
-		}
-		op.Entities = append(op.Entities, d)
+	op.Entities = w.placed(w.entities, op.Layered)
+	against, negatives := w.against(entityPrompts)
+	if op.Against = w.placed(against, false); op.Against != nil {
+		op.NegativeEntities = false // it says which
 	}
 
 	inputs := []eligen.Ref{
@@ -110,7 +107,7 @@ func (b *builder) draw(w *work, entityPrompts []eligen.Ref, suffix string, start
 	if w.negative {
 		inputs = append(inputs, w.negativePrompt)
 	}
-	inputs = append(inputs, entityPrompts...)
+	inputs = append(append(inputs, entityPrompts...), negatives...)
 	inputs = append(inputs, start...)
 	if plate != nil {
 		op.Fusion = &plate.fusion
@@ -148,7 +145,7 @@ func (b *builder) resolved(w *work) still.Resolved {
 	}
 	for _, e := range w.entities {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength,
-			Tokens: len(e.tokens), Opacity: w.opacityOf(e)})
+			Tokens: len(e.tokens), Opacity: w.opacityOf(e), Negative: e.Negative, AutoNegative: e.AutoNegative})
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}

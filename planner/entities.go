@@ -34,6 +34,7 @@ func (jd *judge) entities(w *work) {
 		jd.region(w, &e)
 		w.entities = append(w.entities, e)
 	}
+	jd.negatives(w)
 	jd.overlaps(w)
 }
 

@@ -25,6 +25,9 @@ func (b *builder) estimate(w *work) eligen.PlannedRender {
 		if w.onBoth {
 			entities = w.entities
 		}
+		if against, _ := w.against(nil); against != nil {
+			entities = against
+		}
 		attention, total := branch(w, w.negativeText, entities, seenToo)
 		e.Attention, e.Total = e.Attention+attention, e.Total+total
 	}
@@ -170,20 +173,37 @@ func stepping(w *work) (n, stay int64) {
 	if s.Step == nil {
 		return n, 0
 	}
-	of := eligen.StepSizes{Image: w.tokens(), Text: max(w.text, w.negativeText), Groups: groups(w), Branches: 1}
+	of := eligen.StepSizes{Image: w.tokens(), Text: max(w.text, w.negativeText), Groups: groups(w, w.entities), Branches: 1}
 	positive, negative := w.seen()
 	of.Pictures = positive
 	if w.negative {
 		of.Branches, of.Pictures = 2, positive+negative
+		if against, _ := w.against(nil); len(against) > 0 { // sides run one after the other
+			of.Groups = larger(of.Groups, groups(w, against))
+		}
 	}
 	step, stay := s.Step(of)
 	return n + step, stay
 }
 
-// groups groups the entities by their text and the size that their regions are padded to.
-func groups(w *work) (list []eligen.GroupSizes) {
+// larger returns the groups with more rows.
+func larger(a, b []eligen.GroupSizes) []eligen.GroupSizes {
+	rows := func(list []eligen.GroupSizes) (n int) {
+		for _, g := range list {
+			n += g.Entities * (g.Text + g.Region)
+		}
+		return n
+	}
+	if rows(b) > rows(a) {
+		return b
+	}
+	return a
+}
+
+// groups groups entities by their text and the size that their regions are padded to.
+func groups(w *work, entities []entity) (list []eligen.GroupSizes) {
 	of := map[eligen.GroupSizes]int{}
-	for _, e := range w.entities {
+	for _, e := range entities {
 		if n := len(e.tokens); n > 0 {
 			of[eligen.GroupSizes{Text: e.text, Region: eligen.Bucket(n, w.tokens())}]++
 		}

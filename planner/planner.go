@@ -202,8 +202,9 @@ type work struct {
 	text, negativeText     int // tokens of the prompts; the latter is 0 without a negative side
 	prompt, negativePrompt eligen.Ref
 	entityPrompts          []eligen.Ref
-	picture                eligen.Ref // decoded; of a clip, the middle one of shown
-	shown                  []*work    // the frames of a clip that are rendered
+	entityNegatives        map[string]eligen.Ref // by their addresses
+	picture                eligen.Ref            // decoded; of a clip, the middle one of shown
+	shown                  []*work               // the frames of a clip that are rendered
 }
 
 // resolve fills in what the author left out, and reports every problem of a

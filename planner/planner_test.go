@@ -185,6 +185,14 @@ func TestDiagnostics(t *testing.T) {
 		{"a negative prompt with cfg 1", dev, func(r *eligen.Render) {
 			r.Negative, r.Sampler.CFG, r.At = "blur", ptr(1.0), at("negative")
 		}, `error 99 cfg = 1 turns that off`},
+		{"an entity's negative prompt with cfg 1", dev, func(r *eligen.Render) {
+			r.Entities[0].Negative, r.Sampler.CFG = "blur", ptr(1.0)
+			r.Entities[0].At = at("negative")
+		}, `error 99 negative of entity.dog acts through .* cfg = 1 turns that off`},
+		{"nowhere else with cfg 1", dev, func(r *eligen.Render) {
+			r.Entities[0].AutoNegative, r.Sampler.CFG = true, ptr(1.0)
+			r.Entities[0].At = at("auto_negative")
+		}, `error 99 auto_negative of entity.dog acts through`},
 		{"negative entities with cfg 1", dev, func(r *eligen.Render) {
 			r.Sampler.NegativeEntities, r.At = ptr(true), at("sampler.negative_entities")
 		}, `error 99 .*Raise cfg`},

@@ -79,6 +79,12 @@ func (p *printer) entities(g group) [][]string {
 		if e.Opacity != nil {
 			row = append(row, fmt.Sprintf("opacity %g", *e.Opacity))
 		}
+		if e.Negative != "" {
+			row = append(row, "not "+quote(e.Negative, 30))
+		}
+		if e.AutoNegative {
+			row = append(row, "nowhere else")
+		}
 		rows = append(rows, row)
 	}
 	return rows

@@ -96,7 +96,14 @@ func (b *builder) read(w *work) {
 	if w.negative {
 		w.negativePrompt = b.add(w, r.Address+".negative", *r.Where("negative"), promptOp(s, r.Negative, s.Prompt))
 	}
+	w.entityNegatives = nil
 	for _, e := range w.entities {
+		if w.negative && e.Negative != "" {
+			if w.entityNegatives == nil {
+				w.entityNegatives = map[string]eligen.Ref{}
+			}
+			w.entityNegatives[e.Address] = b.add(w, e.Address+".negative", *e.Where("negative"), promptOp(s, e.Negative, s.EntityPrompt))
+		}
 		w.entityPrompts = append(w.entityPrompts, b.add(w, e.Address+".prompt", *e.Where("prompt"), promptOp(s, e.Prompt, s.EntityPrompt)))
 	}
 }

@@ -49,7 +49,7 @@ func (jd *judge) cfg(w *work) {
 	if r.Transfer != nil && spec.CFGWithSource > 0 {
 		w.cfg = spec.CFGWithSource
 	}
-	if r.Negative != "" {
+	if r.Negative != "" || repels(r) {
 		w.cfg = max(w.cfg, spec.CFGWithNegative)
 	}
 	if s.CFG != nil {

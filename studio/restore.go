@@ -170,6 +170,20 @@ func (r *restoring) entity(now, was eligen.Entity) {
 			r.set(block, "strength", plainNumber(was.Strength))
 		}
 	}
+	if now.Negative != was.Negative {
+		if was.Negative == "" {
+			r.unset(block, "negative")
+		} else {
+			r.set(block, "negative", edit.Quote(was.Negative))
+		}
+	}
+	if now.AutoNegative != was.AutoNegative {
+		if was.AutoNegative {
+			r.set(block, "auto_negative", "true")
+		} else {
+			r.unset(block, "auto_negative")
+		}
+	}
 	if is, before := opacityOf(now), opacityOf(was); is != before {
 		if before == 1 {
 			r.unset(block, "opacity")
@@ -278,6 +292,12 @@ func (r *restoring) add(was eligen.Entity) {
 	block := fmt.Sprintf("entity %q {\nprompt = %s\n%s = %s\n", name, edit.Quote(was.Prompt), attribute, text)
 	if was.Strength != 1 {
 		block += "strength = " + plainNumber(was.Strength) + "\n"
+	}
+	if was.Negative != "" {
+		block += "negative = " + edit.Quote(was.Negative) + "\n"
+	}
+	if was.AutoNegative {
+		block += "auto_negative = true\n"
 	}
 	if o := opacityOf(was); o != 1 {
 		block += "opacity = " + plainNumber(o) + "\n"

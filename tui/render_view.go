@@ -2,6 +2,7 @@ package tui
 
 import (
 	"cmp"
+	"image"
 	"reflect"
 	"slices"
 	"strconv"
@@ -155,6 +156,21 @@ func frameNumber(s string) (int, bool) {
 // tokens lists the image tokens that a region covers.
 func (l *Layout) tokens(r eligen.Region) []int32 {
 	return r.Tokens(l.Size, cmp.Or(l.Geometry, eligen.DefaultGeometry))
+}
+
+// part returns the part of a step's picture, a pixel a latent, that shows the render: all of it, or the right
+// panel of two. It returns nil of a picture of something else, such as a window.
+func (l *Layout) part(img *image.NRGBA) *image.NRGBA {
+	factor := cmp.Or(l.Geometry, eligen.DefaultGeometry).Factor
+	b := img.Bounds()
+	if b.Dx() == 2*l.Size.W/factor {
+		b.Min.X += b.Dx() / 2
+	}
+	if b.Dx() != l.Size.W/factor || b.Dy() != l.Size.H/factor {
+		return nil
+	}
+	part, _ := img.SubImage(b).(*image.NRGBA)
+	return part
 }
 
 // same reports whether a render looks the same at two frames: the entities cover the same

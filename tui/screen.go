@@ -191,6 +191,8 @@ func (s *screen) event(e eligen.Event) {
 		// one, and nothing is made yet.
 		s.planned, s.artifacts, s.ranks, s.shared = map[frameID]bool{}, map[frameID]eligen.Artifact{}, map[frameID]int{}, map[frameID]frameID{}
 		s.unplaced, s.version = nil, s.version+1
+	case eligen.Stepped:
+		s.step(e)
 	case eligen.Wrote, eligen.Ended:
 		s.say("", Line(s.progress, e))
 	case eligen.Reported:
@@ -247,6 +249,24 @@ func (s *screen) locate(e eligen.Event) {
 	}
 	s.artifacts[at], s.ranks[at] = *e.Artifact, rank
 	s.stale[at] = true // one that is shown stays until this one is read
+	if s.follow {
+		s.render, s.frame = s.views.at[t.Render], frame
+	}
+}
+
+// step shows the picture of a step until the frame has a picture of its own.
+func (s *screen) step(e eligen.Event) {
+	t, frame, what := s.views.find(e.Stage)
+	if t == nil || e.Picture == nil || what != "denoise" {
+		return
+	}
+	at := frameID{t.Render, frame}
+	img := t.part(e.Picture)
+	if _, made := s.artifacts[at]; made || img == nil {
+		return
+	}
+	s.pictures[at] = img
+	s.unload(at)
 	if s.follow {
 		s.render, s.frame = s.views.at[t.Render], frame
 	}

@@ -419,6 +419,43 @@ func TestPictures(t *testing.T) {
 	}
 }
 
+// TestStepPictures: while a frame is denoised, the canvas shows what each step leads to; then the frame itself. Of
+// a render beside a source, the right panel is shown, and of a window nothing.
+func TestStepPictures(t *testing.T) {
+	s := shown(colorless, 80, 24)
+	l := leap()
+	do(s, news{items: []any{l}})
+	size := l.Layouts[0].Size
+	stepped := func(what string, w, h int) news {
+		img := image.NewNRGBA(image.Rect(0, 0, w, h))
+		for y := range h {
+			for x := w / 2; x < w; x++ {
+				img.SetNRGBA(x, y, color.NRGBA{uint8(10 * y), 200, 90, 255})
+			}
+		}
+		return news{items: []any{eligen.Event{Type: eligen.Stepped, Stage: "render.clip.frame[3]." + what, Step: 1, Of: 4, Picture: img}}}
+	}
+	at := frameID{"render.clip", 3}
+	do(s, stepped("denoise", size.W/16, size.H/16))
+	do(s, stepped("denoise.without.entity.cat", size.W/8, size.H/8))
+	if got := s.String(); s.pictures[at] != nil || strings.Contains(got, "frame 3 of 24") {
+		t.Errorf("a window's picture is shown as the render's\n%s", got)
+	}
+	do(s, stepped("denoise", size.W/8, size.H/8))
+	if got := s.String(); !strings.Contains(got, "frame 3 of 24") || !strings.Contains(got, "########") {
+		t.Errorf("the step's picture isn't shown\n%s", got)
+	}
+	do(s, stepped("denoise", 2*size.W/8, size.H/8))
+	if img := s.pictures[at]; img.Rect.Dx() != size.W/8 || sample(img, 0, 0, 1, 1).G != 200 {
+		t.Errorf("of two panels, %v is shown", img.Rect)
+	}
+	do(s, news{items: []any{eligen.Event{Type: eligen.Done, Stage: "render.clip.frame[3].decode", Artifact: &eligen.Artifact{}}}})
+	do(s, stepped("denoise", size.W/8, size.H/8))
+	if img := s.pictures[at]; img.Rect.Dx() != 64 {
+		t.Errorf("a frame that is made is shown as %v", img.Rect)
+	}
+}
+
 // TestFromTheStore: a run that took everything from the store shows its pictures, as the
 // run that made them did.
 func TestFromTheStore(t *testing.T) {

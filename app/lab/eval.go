@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,7 +162,8 @@ func (e *evaluator) options(classify *judge.Judge) (eval.Options, error) {
 	o := eval.Options{
 		Samples: out.composer.Sample, N: r.Layouts, Swaps: r.Swaps, Pairs: r.Pairs, Clips: r.Clips,
 		Panels: panels.PairSample, Transfers: r.Transfers, Inpaints: r.Inpaints, StyleNames: otherStyles(),
-		Size: out.Size, Geometry: eligen.DefaultGeometry, Classify: classify.Classify, Classes: classes[:r.Classes],
+		Guided: cmp.Or(r.CFG, e.trainee.Manifest.CFGWithEntities) != 1,
+		Size:   out.Size, Geometry: eligen.DefaultGeometry, Classify: classify.Classify, Classes: classes[:r.Classes],
 		Placement: measure.Placement, Locality: measure.Locality, Turn: dataset.TurnHue,
 		Prompt: func(class string) string {
 			k, _ := dataset.ClassNamed(class)

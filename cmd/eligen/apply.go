@@ -117,7 +117,7 @@ func (o *applyOptions) run(c *cobra.Command, a *app.App, args []string) error {
 		diagnose(c.ErrOrStderr(), left.Problems)
 	}
 	begun := false
-	run := o.applied(eligen.Tee(show, func(eligen.Event) { begun = true }))
+	run := o.applied(c, eligen.Tee(show, func(eligen.Event) { begun = true }))
 	run.Warnings = warnings // as soon as there is a run to have them, they are its events
 	made, err := a.Apply(c.Context(), p, run)
 	done()
@@ -166,9 +166,10 @@ func (o *applyOptions) fetchAll(c *cobra.Command, a *app.App, r app.ScenesReques
 }
 
 // applied returns how plans are applied.
-func (o *applyOptions) applied(events eligen.Sink) app.Run {
+func (o *applyOptions) applied(c *cobra.Command, events eligen.Sink) app.Run {
+	display, err := o.display(c)
 	return app.Run{Events: events, Force: o.force, Parallelism: o.parallelism, Priority: o.priority, KeepGoing: o.keepGoing,
-		Report: true}
+		Report: true, Pictures: err == nil && display == tui.TUI}
 }
 
 // finish hands over what a run has made, and prints its checks.

@@ -210,5 +210,5 @@ func (w *watching) render(ctx context.Context, p *app.Plan) (*app.Result, error)
 		w.made[f.Path] = true
 	}
 	w.mu.Unlock()
-	return w.a.Apply(ctx, p, w.applied(w.sink))
+	return w.a.Apply(ctx, p, w.applied(w.c, w.sink))
 }

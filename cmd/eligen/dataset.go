@@ -26,9 +26,10 @@ import (
 func newDataset() *cobra.Command {
 	return family(&cobra.Command{
 		Use:     "dataset",
-		Short:   "Compose entity-annotated pictures for training",
+		Short:   "Make entity-annotated pictures for training",
 		Example: "eligen dataset fetch\neligen dataset sheet --count 16 --boxes --out sheet.png",
-	}, newDatasetFetch(), newDatasetBuild(), newDatasetSheet())
+	}, newDatasetFetch(), newDatasetBuild(), newDatasetAnnotate(), newDatasetImport(), newDatasetExport(), newDatasetStats(),
+		newDatasetSheet())
 }
 
 func newDatasetFetch() *cobra.Command {

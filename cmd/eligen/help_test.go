@@ -137,7 +137,7 @@ func TestHelpNamesTheEnvironment(t *testing.T) {
 	for _, row := range helpEnvironment {
 		listed += " " + strings.ReplaceAll(row[0]+" "+row[1], ",", " ") + " "
 	}
-	elsewhere := []string{"HOME", "USERPROFILE", "OS", "ELIGEN_GOLDENS"} // the system's own, and tests'
+	elsewhere := []string{"HOME", "USERPROFILE", "OS", "ELIGEN_GOLDENS", "ELIGEN_VERSITYGW"} // the system's own, and tests'
 	reads := regexp.MustCompile(`(?i:getenv|lookupenv|\benv)\("([A-Za-z_]+)"\)`)
 	found := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {

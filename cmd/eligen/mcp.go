@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/mcp"
@@ -63,10 +65,7 @@ func (o *mcpOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 	}
 	defer s.Close()
 	if o.listen == "" {
-		if err := s.Stdio(c.Context()); err != nil || c.Context().Err() == nil { // the client has left
-			return err
-		}
-		return exit{code: interruptedBy(c.Context())}
+		return o.stdio(c, s)
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
@@ -80,6 +79,21 @@ func (o *mcpOptions) run(c *cobra.Command, a *app.App, _ []string) error {
 		return err
 	}
 	return exit{code: interruptedBy(c.Context())} // nothing is unfinished, and nothing to be said
+}
+
+// stdio answers the client that has started the program.
+func (o *mcpOptions) stdio(c *cobra.Command, s *mcp.Server) error {
+	if in, ok := c.InOrStdin().(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		fmt.Fprintln(c.ErrOrStderr(), "Waiting for a client's messages on standard input. Clients start this program themselves: docs/mcp.md\n"+
+			"says how to set one up. ctrl+c ends it.")
+	}
+	switch err := s.Stdio(c.Context()); {
+	case err != nil:
+		return fmt.Errorf("the client sent what is no message of the Model Context Protocol: %w", err)
+	case c.Context().Err() == nil: // the client has left
+		return nil
+	}
+	return exit{code: interruptedBy(c.Context())}
 }
 
 // check refuses flags that can't be honoured.

@@ -100,11 +100,15 @@ func (o *newOptions) languageModel() *draft.Model {
 	if o.endpoint == "" {
 		return nil
 	}
-	key := os.Getenv("ELIGEN_LLM_KEY")
-	if key == "" {
-		key = os.Getenv("OPENAI_API_KEY")
+	return &draft.Model{Endpoint: o.endpoint, Name: o.model, Key: languageKey(), Timeout: o.timeout}
+}
+
+// languageKey returns the key for a language model's server.
+func languageKey() string {
+	if key := os.Getenv("ELIGEN_LLM_KEY"); key != "" {
+		return key
 	}
-	return &draft.Model{Endpoint: o.endpoint, Name: o.model, Key: key, Timeout: o.timeout}
+	return os.Getenv("OPENAI_API_KEY")
 }
 
 // write writes the scene, and prints the notes.

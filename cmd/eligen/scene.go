@@ -137,7 +137,7 @@ func cacheFlags(f *pflag.FlagSet) {
 
 // cacheFlag adds the flag that names the cache.
 func cacheFlag(f *pflag.FlagSet) {
-	f.String("cache", "", "share results with other machines through the cache at `URL` (default ELIGEN_CACHE)")
+	f.String("cache", "", "share results with other machines through the cache at `URL`, of a server or a bucket (default ELIGEN_CACHE)")
 }
 
 // request returns what the flags ask for.

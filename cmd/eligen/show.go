@@ -154,6 +154,12 @@ func describe(w io.Writer, r still.Resolved) error {
 		if e.Opacity != nil {
 			text += fmt.Sprintf(", opacity %v", *e.Opacity)
 		}
+		if e.Negative != "" {
+			text += fmt.Sprintf(", not %q", e.Negative)
+		}
+		if e.AutoNegative {
+			text += ", nowhere else"
+		}
 		row(e.Address, "%s", text)
 	}
 	row("model", "%s %s", r.Model.Family, r.Model.DType)

@@ -50,6 +50,14 @@ func Listed(list []string, last string) string {
 	return strings.Join(list[:n], ", ") + " " + last + " " + list[n]
 }
 
+// Count returns a number with its noun: "1 entity", "2 entities".
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // Bytes returns a number of bytes for people: "17 B", "3.5 MiB", "23.8 GiB".
 func Bytes(n int64) string {
 	for _, u := range []struct {

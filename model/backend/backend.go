@@ -110,7 +110,7 @@ func instructions() string {
 			}
 		}
 	}
-	if simdBuild {
+	if SIMD {
 		s += "+simd"
 	}
 	return s
@@ -307,7 +307,16 @@ func (i Info) Open() (b compute.Backend, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("backend %s: the plugin %s can't be used: %s", i.Name, i.Plugin, panics.FirstLine(err))
 	}
-	return b, nil
+	if pluginKind(i.Plugin) != "cpu" {
+		return b, nil // what a card's program depends on is more than we know
+	}
+	p, err := newPrograms(i)
+	if p != nil && keepPrograms(i.Plugin) {
+		kept.Store(p)
+	} else {
+		kept.Store(nil)
+	}
+	return b, err
 }
 
 // A State is one line of `eligen backend list`.

@@ -2,4 +2,5 @@
 
 package backend
 
-const simdBuild = false
+// SIMD reports whether the Go backend computes with vector instructions in this build.
+const SIMD = false

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -115,6 +116,14 @@ func (e *Engine) Compiled() int {
 		return 0
 	}
 	return e.runner.Compiled
+}
+
+// Waited returns how long graphs were compiled for so far, and how long they waited for weights.
+func (e *Engine) Waited() (compiling, loading time.Duration) {
+	if e.runner == nil {
+		return 0, 0
+	}
+	return e.runner.Compiling, e.runner.Loading
 }
 
 // Close frees weights, graphs and the backend, and closes files.

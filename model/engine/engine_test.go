@@ -151,6 +151,7 @@ func TestEngine(t *testing.T) {
 				t.Run("definition", func(t *testing.T) { testDefinition(t, e) })
 			}
 			t.Run("invariants", func(t *testing.T) { testInvariants(t, e) })
+			t.Run("against", func(t *testing.T) { testAgainst(t, e, backend == "go") })
 			t.Run("layers", func(t *testing.T) { testLayered(t, e) })
 			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
 			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
@@ -350,7 +351,11 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 		if negativeEntities {
 			entities = d.Entities
 		}
-		n := velocity(x, d.Sigmas[i], d.Negative, entities, d.Negative)
+		text := d.Negative
+		if len(d.Against) > 0 {
+			entities, text = d.Against, nil
+		}
+		n := velocity(x, d.Sigmas[i], d.Negative, entities, text)
 		for j := range x.Data {
 			guided := n[j] + float32(d.CFG)*(v[j]-n[j])
 			x.Data[j] += guided * (d.Sigmas[i+1] - d.Sigmas[i])

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -54,7 +55,9 @@ type Runner struct {
 	cache   map[string]*list.Element // of *program
 	recent  list.List                // most recent first
 
-	Compiled int // graphs, so far
+	Compiled  int           // graphs, so far
+	Compiling time.Duration // in which at least one was being built and compiled
+	Loading   time.Duration // in which weights were read for a graph that waited
 }
 
 // maxPrograms is the number of compiled graphs that are kept. Shapes come from prompts
@@ -109,6 +112,7 @@ func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (
 			err = errors.Join(err, r.await(out), passing.free())
 		}
 	}()
+	began := time.Now()
 	held := names
 	if len(passing.weights) > 0 {
 		held = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return passing.weights[n] != nil })
@@ -116,6 +120,7 @@ func (r *Runner) RunKeeping(g Graph, s *Store, inputs, kept []*tensors.Tensor) (
 	if err := s.load(held); err != nil {
 		return nil, err
 	}
+	r.Loading += time.Since(began)
 	weights := make([]*tensors.Tensor, len(names))
 	for i, n := range names {
 		if weights[i] = passing.weights[n]; weights[i] == nil {
@@ -202,6 +207,7 @@ func (r *Runner) CompileAll(requests ...CompileRequest) error {
 			keys, todo = append(keys, key), append(todo, e)
 		}
 	}
+	began := time.Now()
 	made, errs := make([]*program, len(todo)), make([]error, len(todo))
 	var wg sync.WaitGroup
 	turns := make(chan struct{}, AtOnce())
@@ -213,6 +219,7 @@ func (r *Runner) CompileAll(requests ...CompileRequest) error {
 		})
 	}
 	wg.Wait()
+	r.Compiling += time.Since(began)
 	trim()
 	for i, p := range made {
 		if errs[i] == nil {
@@ -233,10 +240,12 @@ func (r *Runner) program(g Graph, s *Store, inputs []*tensors.Tensor) (*program,
 		r.recent.MoveToFront(e)
 		return e.Value.(*program), nil
 	}
+	began := time.Now()
 	p, err := r.compile(e)
 	if err != nil {
 		return nil, err
 	}
+	r.Compiling += time.Since(began)
 	trim()
 	r.remember(key, p)
 	return p, nil

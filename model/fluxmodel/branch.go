@@ -230,17 +230,17 @@ func (b *branch) requests(s *exec.Store) []exec.CompileRequest {
 		}
 		return in
 	}
-	out := []exec.CompileRequest{p.begin().Request(s, begin...), p.end().Request(s, img, shapes.Make(p.dtype, 1, 2*dim))}
-	if b.tea != nil {
-		latents := begin[0]
-		out = append(out, p.modulated().Request(s, latents, shapes.Make(p.dtype, 1, 12*dim)), p.change().Request(s, img, img),
-			p.added().Request(s, latents, img), p.reused().Request(s, latents, img))
-	}
+	var out []exec.CompileRequest
 	if p.config.Double > 0 {
 		out = append(out, p.double(0).Request(s, block(12)...))
 	}
 	if p.config.Single > 0 {
 		out = append(out, p.single(0).Request(s, block(3)...))
 	}
-	return out
+	if b.tea != nil {
+		latents := begin[0]
+		out = append(out, p.modulated().Request(s, latents, shapes.Make(p.dtype, 1, 12*dim)), p.change().Request(s, img, img),
+			p.added().Request(s, latents, img), p.reused().Request(s, latents, img))
+	}
+	return append(out, p.begin().Request(s, begin...), p.end().Request(s, img, shapes.Make(p.dtype, 1, 2*dim)))
 }

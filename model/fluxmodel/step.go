@@ -93,8 +93,9 @@ func (p stepGraphs) single(i int) exec.Graph {
 		}}
 }
 
-// end maps img, modulation [1,2·Dim] → velocity [1,C,h,w] float32.
+// end maps img, modulation [1,2·Dim] → velocity [1,C,h,w] float32. Both branches have the same one.
 func (p stepGraphs) end() exec.Graph {
+	p.groups, p.pictures = nil, false
 	return exec.Graph{Name: p.name("end"), Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 		b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
 		return []*graph.Node{graph.ConvertDType(b.End(w, in[0], in[1]), dtypes.Float32)}

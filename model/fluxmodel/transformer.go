@@ -3,6 +3,7 @@ package fluxmodel
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute/shapes"
@@ -97,6 +98,9 @@ func (t *Transformer) negative(ctx context.Context, d eligen.Denoise) (*branch, 
 	if d.NegativeEntities {
 		groups = groupEntities(d.Entities, d.Negative)
 	}
+	if len(d.Against) > 0 {
+		groups = groupEntities(d.Against, nil)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -120,7 +124,8 @@ func (t *Transformer) ready(positive, negative *branch) error {
 	if err := t.Store.Stream(plan, scopes, StepWeight); err != nil {
 		return err
 	}
-	requests := append(positive.requests(t.Store), t.Precompile...)
+	// The decoder takes as long as a block: the longest first, or processors idle at the end.
+	requests := append(slices.Clone(t.Precompile), positive.requests(t.Store)...)
 	if negative != nil {
 		requests = append(requests, negative.requests(t.Store)...)
 	}

@@ -149,6 +149,17 @@ func Check(d eligen.Denoise, g eligen.Geometry) error {
 			return fmt.Errorf("entities 0 and %d: only one is a layer", i)
 		}
 	}
+	if d.NegativeEntities && len(d.Against) > 0 {
+		return errors.New("the negative side has either the entities, or its own")
+	}
+	for i, e := range d.Against {
+		if err := checkEntity(i, e, image); err != nil {
+			return fmt.Errorf("on the negative side, %w", err)
+		}
+		if e.Share != nil {
+			return fmt.Errorf("on the negative side, entity %d is a layer; there are none", i)
+		}
+	}
 	return nil
 }
 
@@ -187,6 +198,9 @@ func CheckTexts(d eligen.Denoise, width int) error {
 	}
 	for i, e := range d.Entities {
 		errs = append(errs, CheckText(fmt.Sprintf("entity %d", i), e.Prompt, width))
+	}
+	for i, e := range d.Against {
+		errs = append(errs, CheckText(fmt.Sprintf("entity %d of the negative side", i), e.Prompt, width))
 	}
 	return errors.Join(errs...)
 }

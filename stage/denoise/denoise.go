@@ -21,7 +21,7 @@ const Every = 4
 // Op denoises latents along a schedule.
 //
 // Its inputs are the noise, the prompt, the negative prompt if Negative, each
-// entity's prompt in order, the latents to start from if Init, the latents to keep if
+// entity's prompt in order, that of each of Against in order, the latents to start from if Init, the latents to keep if
 // Fusion, each of Images' pictures in order, and, if there are any and Negative, what is
 // seen of no picture. It writes a safetensors file of one tensor, "latents" [channels, h, w].
 type Op struct {
@@ -39,6 +39,7 @@ type Op struct {
 	Images           []float64      `recipe:"omitzero"` // scales of the pictures that it brings in
 	TeaCache         float64        `recipe:"omitzero"` // threshold of the step cache; 0 is none
 	Patch            int            `recipe:"omitzero"` // latents that an image token covers in each direction; 0 is eligen.DefaultGeometry's
+	Against          []Entity       `recipe:"omitzero"` // that the negative side has, by prompts of their own; NegativeEntities adds none then
 	Layered          bool           `recipe:"omitzero"` // entities lie over one another, and have an Opacity
 	Decoding         *eligen.Tiling `recipe:"-"`        // of the picture; a hint of what to compile
 }
@@ -117,6 +118,9 @@ func (o Op) String() string {
 	}
 	if o.Layered {
 		s += " in layers"
+	}
+	if n := len(o.Against); n > 0 {
+		s += fmt.Sprintf(", %d against", n)
 	}
 	switch n := len(o.Images); n {
 	case 0:
@@ -237,7 +241,7 @@ func (l *latest) save(to func(int, tensor.Tensor)) {
 
 // inputs returns how many inputs the Op has.
 func (o Op) inputs() int {
-	n := 2 + len(o.Entities) + len(o.Images)
+	n := 2 + len(o.Entities) + len(o.Against) + len(o.Images)
 	for _, there := range []bool{o.Negative, o.Init, o.Fusion != nil, o.Negative && len(o.Images) > 0} {
 		if there {
 			n++
@@ -268,6 +272,13 @@ func (o Op) work(inputs []eligen.Artifact) (eligen.Denoise, error) {
 			return d, err
 		}
 		d.Entities = append(d.Entities, c)
+	}
+	for _, e := range o.Against {
+		c, err := e.conditioning(false, r.conditioning())
+		if err != nil {
+			return d, err
+		}
+		d.Against = append(d.Against, c)
 	}
 	if r.err != nil {
 		return d, r.err

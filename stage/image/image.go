@@ -47,6 +47,15 @@ func (o Op) Run(ctx context.Context, c *eligen.Call) error {
 	return tensor.Write(c.Out, nil, tensor.Named{Name: "latents", Tensor: latents})
 }
 
+// Seen returns the picture as the model sees it.
+func (o Op) Seen() (image.Image, error) {
+	img, err := read(o.Path, o.Picture, &o.Size)
+	if err != nil {
+		return nil, err
+	}
+	return seen(img, o.Background)
+}
+
 // read reads the picture that was planned with, of a size or, with nil, of any: turned,
 // in sRGB, with its transparency.
 func read(path string, picture eligen.Digest, size *eligen.Size) (*image.NRGBA, error) {

@@ -117,6 +117,9 @@ type Entity struct {
 	Strength float64       `json:"strength"`
 	Tokens   int           `json:"tokens"`                              // how many image tokens the region covers
 	Opacity  *float64      `json:"opacity,omitempty" recipe:"omitzero"` // where entities lie in layers; nil is 1
+	Negative string        `json:"negative,omitempty" recipe:"omitzero"`
+
+	AutoNegative bool `json:"auto_negative,omitempty" recipe:"omitzero"`
 }
 
 // Inpaint is the picture that a render painted into.

@@ -1,5 +1,6 @@
 // Package remote keeps results on a server that speaks Bazel's HTTP cache protocol, as
-// bazel-remote, BuildBuddy and nginx with WebDAV do.
+// bazel-remote, BuildBuddy and nginx with WebDAV do, or in a bucket, in the same places
+// (package bucket opens those).
 //
 // A result's content is at cas/<SHA-256>. At ac/<key> is an ActionResult, Bazel's own
 // message, that names the content. The content is uploaded first, so that a result
@@ -32,11 +33,10 @@ import (
 // Runner that uses it takes those from a store of this machine. It takes each input from
 // the server whenever a stage reads it.
 type Store struct {
-	base   *url.URL
-	client *http.Client
-	stall  time.Duration
-	pause  time.Duration // before a request is sent the second time
-	down   atomic.Bool   // the last request failed for the server's sake, however often it was sent
+	objects Objects
+	stall   time.Duration
+	pause   time.Duration // before a request is sent the second time
+	down    atomic.Bool   // the last request failed for the server's sake, however often it was sent
 
 	mu      sync.Mutex
 	damaged map[eligen.Digest]bool // results whose copy on the server is no good
@@ -55,16 +55,22 @@ type Options struct {
 func New(address string, o Options) (*Store, error) {
 	base, err := url.Parse(address)
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/", address)
+		return nil, fmt.Errorf("%q is no address of a cache, such as https://cache.example.org/eligen/ or s3://NAME", address)
 	}
-	s := &Store{base: base, client: o.Client, stall: o.Stall, pause: firstPause, damaged: map[eligen.Digest]bool{}}
-	if s.client == nil {
-		s.client = http.DefaultClient
+	client := o.Client
+	if client == nil {
+		client = http.DefaultClient
 	}
+	return Over(&httpServer{base, client}, o), nil
+}
+
+// Over returns the Store of objects that are somewhere else. Of the options, it takes Stall.
+func Over(objects Objects, o Options) *Store {
+	s := &Store{objects: objects, stall: o.Stall, pause: firstPause, damaged: map[eligen.Digest]bool{}}
 	if s.stall == 0 {
 		s.stall = time.Minute
 	}
-	return s, nil
+	return s
 }
 
 // A StatusError is an answer of the server that means a failure.
@@ -75,44 +81,6 @@ type StatusError struct {
 
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s %s: the cache answers %d %s", e.Method, e.Address, e.Code, http.StatusText(e.Code))
-}
-
-// do sends a request once. The answer's body fails when nothing comes for too long; the
-// request's does when the server takes nothing for so long. A missing entry is
-// fs.ErrNotExist.
-func (s *Store) do(ctx context.Context, method, kind string, key eligen.Digest, body func() io.Reader, size int64) (*http.Response, error) {
-	address := s.base.JoinPath(kind, string(key))
-	watch := newWatch(ctx, s.stall)
-	req, err := http.NewRequestWithContext(watch.ctx, method, address.String(), nil)
-	if err != nil {
-		watch.stop()
-		return nil, err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/octet-stream")
-		req.Body = http.NoBody
-	}
-	if size > 0 {
-		req.ContentLength = size
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(watch.reader(body())), nil }
-		req.Body, _ = req.GetBody()
-	}
-	res, err := s.client.Do(req)
-	if err != nil {
-		return nil, watch.failure(err)
-	}
-	res.Body = watch.body(res.Body)
-	switch {
-	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
-		err = fs.ErrNotExist
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		err = &StatusError{method, address.Redacted(), res.StatusCode}
-	}
-	if err != nil {
-		res.Body.Close()
-		return nil, err
-	}
-	return res, nil
 }
 
 // Stat asks for a result's ActionResult, and not whether the content is there.
@@ -126,12 +94,12 @@ func (s *Store) stat(ctx context.Context, key eligen.Digest, committing bool) (r
 	}
 	var data []byte
 	err := s.patiently(ctx, committing, func() error {
-		res, err := s.do(ctx, http.MethodGet, "ac", key, nil, 0)
+		body, _, err := s.get(ctx, "ac", key)
 		if err != nil {
 			return err
 		}
-		defer res.Body.Close()
-		data, err = io.ReadAll(io.LimitReader(res.Body, maxAction+1))
+		defer body.Close()
+		data, err = io.ReadAll(io.LimitReader(body, maxAction+1))
 		return err
 	})
 	if err != nil {
@@ -173,9 +141,10 @@ func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, er
 		s.note(key, true)
 		return fmt.Errorf("the cache's copy of %s is made again: %w", key.Short(), err)
 	}
-	var res *http.Response
+	var body io.ReadCloser
+	var size int64
 	err = s.patiently(ctx, false, func() (err error) {
-		res, err = s.do(ctx, http.MethodGet, "cas", info.Content, nil, 0)
+		body, size, err = s.get(ctx, "cas", info.Content)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -184,11 +153,11 @@ func (s *Store) Open(ctx context.Context, key eligen.Digest) (runtime.Reader, er
 	if err != nil {
 		return nil, err
 	}
-	if res.ContentLength >= 0 && res.ContentLength != info.Size {
-		res.Body.Close()
-		return nil, damaged(fmt.Errorf("%w: it has %d bytes instead of %d", runtime.ErrCorrupt, res.ContentLength, info.Size))
+	if size >= 0 && size != info.Size {
+		body.Close()
+		return nil, damaged(fmt.Errorf("%w: it has %d bytes instead of %d", runtime.ErrCorrupt, size, info.Size))
 	}
-	return runtime.Verified(res.Body, info, damaged), nil
+	return runtime.Verified(body, info, damaged), nil
 }
 
 // Touch does nothing: a server that makes room counts reads itself.
@@ -260,12 +229,11 @@ func (w *writer) compare(info runtime.Info) (old runtime.Info, err error) {
 		}
 		return old, err
 	}
-	res, err := s.do(w.ctx, http.MethodHead, "cas", info.Content, nil, 0)
+	size, err := s.size(w.ctx, "cas", info.Content)
 	if err != nil {
 		return runtime.Info{}, fs.ErrNotExist // or nobody can tell: it is uploaded
 	}
-	defer res.Body.Close()
-	if res.ContentLength >= 0 && res.ContentLength != info.Size {
+	if size >= 0 && size != info.Size {
 		return runtime.Info{}, runtime.ErrCorrupt
 	}
 	return old, nil
@@ -303,24 +271,6 @@ func (w *writer) Commit(replace bool) (runtime.Info, error) {
 	}
 	s.note(w.key, false)
 	return info, w.Close()
-}
-
-func (s *Store) put(ctx context.Context, kind string, key eligen.Digest, body func() io.Reader, size int64) error {
-	err := s.patiently(ctx, true, func() error {
-		res, err := s.do(ctx, http.MethodPut, kind, key, body, size)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxAction)) // so that the connection can be used again
-		return errors.Join(err, res.Body.Close())
-	})
-	if errors.Is(err, fs.ErrNotExist) { // no such entry can't be meant
-		err = &StatusError{http.MethodPut, s.base.JoinPath(kind, string(key)).Redacted(), http.StatusNotFound}
-	}
-	if err != nil {
-		return fmt.Errorf("the result can't be uploaded: %w", err)
-	}
-	return nil
 }
 
 func (w *writer) Close() error {

@@ -21,12 +21,13 @@ import (
 
 func client(t *testing.T, address string) *Store {
 	t.Helper()
-	s, err := New(address, Options{Client: &http.Client{Transport: &http.Transport{}}})
+	c := &http.Client{Transport: &http.Transport{}}
+	s, err := New(address, Options{Client: c})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.pause = time.Millisecond
-	t.Cleanup(s.client.CloseIdleConnections)
+	t.Cleanup(c.CloseIdleConnections)
 	return s
 }
 

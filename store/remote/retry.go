@@ -39,8 +39,12 @@ func (s *Store) patiently(ctx context.Context, committing bool, send func() erro
 // or of a server that is out of order.
 func passing(err error) bool {
 	var status *StatusError
-	if errors.As(err, &status) {
+	var refused *RefusedError
+	switch {
+	case errors.As(err, &status):
 		return status.Code >= 500
+	case errors.As(err, &refused):
+		return false
 	}
 	return err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, runtime.ErrCorrupt)
 }

@@ -129,6 +129,9 @@ func (t *Transformer) Begin(ctx context.Context, d eligen.Denoise) (_, _ sample.
 		if d.NegativeEntities {
 			groups = group(d.Entities, d.Negative)
 		}
+		if len(d.Against) > 0 {
+			groups = group(d.Against, nil)
+		}
 		negative, err := t.prepare(ctx, d, d.Negative, groups)
 		if err != nil {
 			positive.Close()

@@ -105,7 +105,7 @@ func (t *transformer) Begin(_ context.Context, h family.Host, w family.Work) (po
 	}
 	positive = newBranch(h.Runner(), s, w.Denoise, w.Prompt, w.Entities)
 	if w.Negative != nil && w.CFG != 1 {
-		var entities []eligen.EntityConditioning
+		entities := w.Against
 		if w.NegativeEntities {
 			for _, e := range w.Entities {
 				e.Prompt = w.Negative
