@@ -55,7 +55,7 @@ var mayImport = map[string]string{
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio mcp " +
+	"cmd": "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio mcp " +
 		"scenes farm jobs telemetry",
 }
 
