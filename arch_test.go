@@ -38,7 +38,10 @@ var mayImport = map[string]string{
 	"farm":    "eligen runtime stage",
 	"jobs":    "eligen", // it writes files of schedulers, and runs nothing
 	"tui":     "eligen",
-	"web":     "eligen",
+
+	"telemetry": "eligen", // it is told what front ends are told
+
+	"web": "eligen",
 	// Of dsl, what changes a text and what describes the language; of layouts, what a file that is dropped leaves open.
 	"studio": "eligen app dsl layouts",
 	// The same of dsl and layouts; the examples that clients can read.
@@ -52,7 +55,8 @@ var mayImport = map[string]string{
 	"scenes":  "",
 	"recipes": "",
 	"bench":   "eligen dsl model train planner runtime store",
-	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio mcp scenes farm jobs",
+	"cmd":     "eligen app dsl stage planner runtime store model train dataset fetch hub draft layouts tui web studio mcp " +
+		"scenes farm jobs telemetry",
 }
 
 // inside says who may import the folders inside a folder that others import.
@@ -78,6 +82,7 @@ var open = map[string]string{
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",
+	"model/regional":  "bench",
 	"model/rows":      "bench",
 	"model/flux":      "bench",
 	"model/nn":        "bench",
@@ -141,6 +146,7 @@ var home = map[string]string{
 	"github.com/gofrs/flock":           "internal",
 	"google.golang.org/protobuf":       "store",
 	"gocloud.dev/":                     "store",
+	"go.opentelemetry.io/":             "telemetry",
 	"github.com/spf13/cobra":           "cmd",
 	"github.com/nats-io/":              "farm",
 	"github.com/openai/":               "draft",

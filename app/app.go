@@ -43,6 +43,10 @@ type Options struct {
 	// Queue has workers on other machines make what a run needs of models: Apply puts it there, and Work
 	// takes it. Results go to the Cache, or where there is none to a store in the queue. "" is none.
 	Queue farm.Options
+	// Observe is called as a run of a scene begins; nil is not. What it returns is told the run.
+	Observe func(scene string) Observer
+	// Worked is told each task that a worker has ended; nil is not.
+	Worked func(run, scene string, e farm.WorkEvent)
 	// Partials, Leaser and Journals are, where they are nil, the Store if it implements them, or else
 	// the folder's store; without a folder, there are none.
 	Partials runtime.Partials
@@ -57,6 +61,13 @@ type Options struct {
 
 // ErrNoFolder says that an App has no folder for its store.
 var ErrNoFolder = errors.New("no folder for results is set")
+
+// An Observer is told a run by who watches the program.
+type Observer interface {
+	Event(e eligen.Event) // the run's events, in order
+	Trace() string        // the run's place in a trace, W3C's traceparent, which workers are told
+	End(err error)        // the run has ended
+}
 
 // ErrClosed says that an App was closed.
 var ErrClosed = errors.New("the App is closed")

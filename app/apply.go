@@ -55,7 +55,7 @@ type Result struct {
 // Pictures of steps are a linear map of latents to colours. It is fitted to the first pictures that an
 // autoencoder decodes or encodes, and kept in the App's folder; nano's comes with eligen. So the first picture
 // of another autoencoder has none, unless it begins with a picture.
-func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
+func (a *App) Apply(ctx context.Context, p *Plan, r Run) (made *Result, err error) {
 	if err := a.begin(); err != nil {
 		return &Result{}, err
 	}
@@ -64,7 +64,13 @@ func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 	if err != nil {
 		return &Result{}, err
 	}
-	end, err := a.submit(ctx, &runner, p, r.Priority)
+	trace := ""
+	if a.options.Observe != nil {
+		o := a.options.Observe(p.Plan.Scene)
+		defer func() { o.End(err) }()
+		trace, r.Events = o.Trace(), eligen.Tee(o.Event, silent(r.Events))
+	}
+	end, err := a.submit(ctx, &runner, p, r.Priority, trace)
 	if err != nil {
 		return &Result{}, err
 	}
@@ -85,6 +91,14 @@ func (a *App) Apply(ctx context.Context, p *Plan, r Run) (*Result, error) {
 		}
 	}
 	return apply(ctx, runner, p, r)
+}
+
+// silent returns a Sink in place of none.
+func silent(s eligen.Sink) eligen.Sink {
+	if s == nil {
+		return func(eligen.Event) {}
+	}
+	return s
 }
 
 // apply runs a plan by a runner that knows its stores.

@@ -86,7 +86,7 @@ func (a *App) cache(ctx context.Context) (runtime.Store, error) {
 }
 
 // submit enters a plan into the queue, where there is one, and has a runner use it. What it returns ends that.
-func (a *App) submit(ctx context.Context, r *runtime.Runner, p *Plan, priority int) (end func(), err error) {
+func (a *App) submit(ctx context.Context, r *runtime.Runner, p *Plan, priority int, trace string) (end func(), err error) {
 	if a.options.Queue.URL == "" {
 		return func() {}, nil
 	}
@@ -99,7 +99,7 @@ func (a *App) submit(ctx context.Context, r *runtime.Runner, p *Plan, priority i
 		return nil, err
 	}
 	s, err := q.Begin(ctx, farm.RunOptions{
-		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Engine, Priority: priority,
+		Store: r.Store, Far: far, Scene: p.Plan.Scene, Engine: p.Engine, Priority: priority, Trace: trace,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the queue %s: %w", q.Address(), err)
@@ -165,7 +165,14 @@ func (a *App) Work(ctx context.Context, r WorkRequest, ready func(farm.Presence)
 	if ready != nil {
 		ready(p)
 	}
-	return q.Work(ctx, farm.WorkOptions{Runner: runner, Far: far, Has: given.has(), Presence: p, Stop: r.Stop, Log: r.Log, Event: r.Event})
+	return q.Work(ctx, farm.WorkOptions{Runner: runner, Far: far, Has: given.has(), Presence: p, Stop: r.Stop, Log: r.Log,
+		Event: func(run, scene string, e farm.WorkEvent) {
+			for _, to := range []func(string, string, farm.WorkEvent){a.options.Worked, r.Event} {
+				if to != nil {
+					to(run, scene, e)
+				}
+			}
+		}})
 }
 
 // version returns eligen's, and that of Go.

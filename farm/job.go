@@ -165,7 +165,9 @@ func (j *job) work() {
 // report tells the front end.
 func (j *job) report(problem string) {
 	if j.o.Event != nil {
-		j.o.Event(j.run.ID, shown(j.run.Scene), WorkEvent{j.doing.Stage, j.made, time.Since(j.began).Seconds(), problem})
+		j.o.Event(j.run.ID, shown(j.run.Scene), WorkEvent{
+			Task: j.doing.Stage, Stages: j.made, Seconds: time.Since(j.began).Seconds(), Problem: problem, Trace: j.run.Trace,
+		})
 	}
 }
 

@@ -121,6 +121,7 @@ type Run struct {
 	Avoid    []string      `json:"avoid,omitempty"` // workers whose results were damaged
 	Out      int           `json:"out"`             // tasks that are with the queue
 	Done     int           `json:"done"`            // tasks that are made
+	Trace    string        `json:"trace,omitempty"` // W3C's traceparent
 }
 
 // A Class is tasks that need the same of a worker.

@@ -30,6 +30,7 @@ type RunOptions struct {
 	Scene    string        // path of the scene's file
 	Engine   string        // ID
 	Priority int           // higher goes first
+	Trace    string        // W3C's traceparent of the run; "" is none
 }
 
 // A Submitted is a run whose stages workers make. It is a [runtime.Farm], and holds no state that
@@ -87,7 +88,8 @@ type outcome struct {
 func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 	r := &Submitted{q: q, o: o, classes: map[string]bool{}, pending: map[eligen.Digest]*pending{}, sent: map[eligen.Digest]bool{},
 		reported: map[string]bool{}, strikes: map[string]int{}}
-	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: q.now(), Priority: o.Priority}
+	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: q.now(), Priority: o.Priority,
+		Trace: o.Trace}
 	mark, err := putBlob(ctx, o.Far, []byte("eligen run "+r.entry.ID+"\n"))
 	if err != nil {
 		return nil, fmt.Errorf("the store that workers share takes nothing: %w", err)

@@ -36,6 +36,7 @@ type WorkEvent struct {
 	Stages  int    // that were made
 	Seconds float64
 	Problem string // "" where it was made
+	Trace   string // W3C's traceparent of the run, as its entry says it
 }
 
 // A worker is a worker at work.

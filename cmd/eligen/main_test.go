@@ -100,6 +100,8 @@ func condition(name string) (bool, error) {
 		return cgoBuild && os.Getenv("ELIGEN_XLA_CPU") != "", nil
 	case "sprites":
 		return os.Getenv("ELIGEN_ASSETS") != "", nil
+	case "otelcol":
+		return os.Getenv("ELIGEN_OTELCOL") != "", nil
 	case "slurm":
 		return hasSlurm(), nil
 	}

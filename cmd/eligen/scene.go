@@ -15,7 +15,10 @@ import (
 )
 
 // newApp returns the operations, set up by the environment and a command's flags.
-func newApp(flags *pflag.FlagSet) *app.App {
+func newApp(flags *pflag.FlagSet) *app.App { return app.New(options(flags)) }
+
+// options returns what the environment and a command's flags say of operations.
+func options(flags *pflag.FlagSet) app.Options {
 	dir, err := cacheDir()
 	if err != nil {
 		dir = "" // operations that need it return ErrNoFolder
@@ -28,14 +31,20 @@ func newApp(flags *pflag.FlagSet) *app.App {
 		o.CacheReadOnly, _ = flags.GetBool("cache-read-only") // a worker has none
 	}
 	o.Queue = queueOptions(flags)
-	return app.New(o)
+	return o
 }
 
 // withApp returns a command that runs with the operations, and closes them when it ends.
 func withApp(run func(c *cobra.Command, a *app.App, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) (err error) {
-		a := newApp(c.Flags())
+		o := options(c.Flags())
+		t := observe(c, &o)
+		a := app.New(o)
 		defer func() { err = errors.Join(err, a.Close()) }()
+		if t != nil {
+			defer t.end(c)
+			t.count(a, o)
+		}
 		return run(c, a, args)
 	}
 }
