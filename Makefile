@@ -7,7 +7,7 @@ endif
 
 GOLANGCI_LINT_VERSION = v2.15.0
 
-.PHONY: build test lint bench golden gallery cuda
+.PHONY: build test lint bench golden gallery cuda gpu-kit
 
 build:
 	go build -o eligen ./cmd/eligen
@@ -25,6 +25,10 @@ bench:
 # All graphs for all described cards; docs/cuda.md says which variables name the plugins.
 cuda:
 	ELIGEN_CUDA_ALL=1 go test ./bench/cuda -timeout 60m -v -run TestCUDA
+
+# What measures a card on a machine that has one, in one file; docs/cuda.md says how.
+gpu-kit:
+	bench/gpu/pack.sh eligen-gpu-kit.tar.gz
 
 # The diff is the review.
 golden:

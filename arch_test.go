@@ -82,6 +82,7 @@ var open = map[string]string{
 	"model/fluxmodel": "bench",
 	"model/gguf":      "bench",
 	"model/quant":     "bench",
+	"model/regional":  "bench",
 	"model/rows":      "bench",
 	"model/flux":      "bench",
 	"model/nn":        "bench",

@@ -12,6 +12,7 @@
 //	go run ./bench -only learning -backend xla:cpu -memory flux/128/1/random/stream
 //	                                        # a LoRA's steps over FLUX.1 whole
 //	go run ./bench -only reading            # how fast each kind of file is read
+//	go run ./bench -card                    # a graphics card, in ten minutes: see bench/gpu
 //
 // Whoever is compared takes turns, a step each (A B A B …), each in its own process;
 // ratios are taken within a turn. Before anything is timed, results are compared.
@@ -58,7 +59,17 @@ func main() {
 		"pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
 	first := flag.String("first", "", "tell where the time of a scene's first picture goes on a backend (what this program starts itself as)")
+	gpu := flag.Bool("card", false, "measure a graphics card in ten minutes instead, as bench/gpu/run.sh does")
+	c := &card{counts: []int{0, 4, 8}, out: os.Stdout}
+	part := flag.String("card-part", "", "measure one part on a card (what this program starts itself as)")
+	flag.StringVar(&c.plugin, "card-plugin", "", "path of the card's XLA plugin (default eligen's own, else JAX's)")
+	flag.StringVar(&c.kit, "card-kit", ".", "folder of the kit's files")
+	limit := flag.Duration("card-limit", 10*time.Minute, "time that all parts of a card may take")
 	flag.Parse()
+	c.python, c.small = *python, *quick
+	if *part != "" {
+		exit(runPart(context.Background(), c, *part, *limit))
+	}
 	if *first != "" {
 		exit(tellFirst(context.Background(), flag.Arg(0), *first, os.Stdout))
 	}
@@ -69,6 +80,9 @@ func main() {
 	defer stop()
 	list := func(s string) []string {
 		return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	if *gpu {
+		exit(measureCard(ctx, os.Stdout, c, *limit, list(*only)))
 	}
 	cases, err := readMemoryCases(list(*memory))
 	if err != nil {

@@ -49,6 +49,9 @@ type answer struct {
 //go:embed reference.py
 var referencePy []byte
 
+//go:embed gpu/flux.py
+var fluxPy []byte
+
 // A contender is one way to run the same mathematics.
 type contender struct {
 	Name    string

@@ -15,7 +15,6 @@ import (
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/app"
 	"github.com/eligen/eligen/internal/files"
-	"github.com/eligen/eligen/internal/page"
 )
 
 // A folder is all that clients read and write. Their paths are slash-separated, from it.
@@ -106,18 +105,15 @@ func (f *folder) read(name string, limit int64) ([]byte, error) {
 	return files.ReadAll(file, clean, limit)
 }
 
-// missing says why a client's file can't be read, and where it isn't there, which comes closest.
+// missing says why a client's file can't be read, and of a scene that isn't there, which ones are.
 func (f *folder) missing(name string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s can't be read: %w", name, plain(err))
 	}
-	near := ""
-	if strings.HasSuffix(name, ".hcl") {
-		if n := page.Nearest(name, f.scenes()); n != "" {
-			near = fmt.Sprintf(". Did you mean %s?", n)
-		}
+	if known := f.scenes(); strings.HasSuffix(name, ".hcl") && len(known) > 0 {
+		return app.Unknown("scene", name, "file", known)
 	}
-	return fmt.Errorf("there is no file %s%s", name, near)
+	return fmt.Errorf("there is no file %s", name)
 }
 
 // errThere says that a file is there, and is another one than the client knows.

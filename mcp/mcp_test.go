@@ -442,7 +442,7 @@ func TestWriteScene(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(c.folder, "rain.hcl")); !got.Written || string(data) != moved || err != nil {
 		t.Errorf("%+v: %s, %v", got, data, err)
 	}
-	if r := c.call("read_scene", args{"path": "rian.hcl"}, nil); !r.IsError || !strings.Contains(words(r), "Did you mean rain.hcl?") {
+	if r := c.call("read_scene", args{"path": "rian.hcl"}, nil); !r.IsError || !strings.Contains(words(r), "unknown file; use rain.hcl") {
 		t.Errorf("%s", words(r))
 	}
 	if r := c.call("write_scene", args{"path": "rain.hcl", "text": rain, "version": read.Version}, nil); !r.IsError {

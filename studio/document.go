@@ -24,7 +24,7 @@ type document struct {
 
 	mu      sync.Mutex
 	text    []byte
-	stamp   string // of the file as it was read or written
+	stamp   string // of the file as it was read; "" where it was written since
 	undo    []step // the latest last
 	redo    []step
 	gone    bool   // the file is not there
@@ -187,18 +187,24 @@ func (d *document) change(name, base string, do func(text []byte) ([]byte, error
 		return errors.New(d.readOnly)
 	}
 	d.absorb()
-	if base != "" && base != versionOf(d.text) {
-		return errOutdated
-	}
-	text, err := do(d.text)
-	if err != nil {
-		return err
+	var text []byte
+	for {
+		if base != "" && base != versionOf(d.text) {
+			return errOutdated
+		}
+		var err error
+		if text, err = do(d.text); err != nil {
+			return err
+		}
+		if len(text) > maxText {
+			return fmt.Errorf("a scene has at most %d bytes", maxText)
+		}
+		if !d.absorb() { // else somebody wrote meanwhile: the change is made to that
+			break
+		}
 	}
 	if bytes.Equal(text, d.text) {
 		return nil
-	}
-	if len(text) > maxText {
-		return fmt.Errorf("a scene has at most %d bytes", maxText)
 	}
 	if err := d.write(text); err != nil {
 		return err
@@ -212,11 +218,8 @@ func (d *document) write(text []byte) error {
 	if err := files.WriteBytes(d.path, text); err != nil {
 		return err
 	}
-	info, err := os.Stat(d.path)
-	if err != nil {
-		return err
-	}
-	d.stamp, d.gone, d.outside = stampOf(info), false, ""
+	// What stands there now may be somebody else's already: it is read before it counts as known.
+	d.stamp, d.gone, d.outside = "", false, ""
 	return nil
 }
 

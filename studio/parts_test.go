@@ -307,6 +307,33 @@ func TestPolygon(t *testing.T) {
 	x.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('[data-point="4"]').dispatchEvent(
 		new MouseEvent('dblclick', {bubbles: true}))`))
 	x.saved(func(s string) bool { return strings.Contains(s, "[0.32, 0.60], [0.02, 0.60]]") })
+	before := x.house()
+	x.press("r")
+	x.until("document.querySelector('button[aria-label=\"Undo: turn entity.house\"]')")
+	after := x.house()
+	sin, cos := math.Sincos(15 * math.Pi / 180)
+	var cx, cy float64
+	for _, p := range before {
+		cx, cy = cx+p[0]/float64(len(before)), cy+p[1]/float64(len(before))
+	}
+	for i, p := range before {
+		u, v := cx+(p[0]-cx)*cos-(p[1]-cy)*sin, cy+(p[0]-cx)*sin+(p[1]-cy)*cos
+		if math.Hypot(after[i][0]-u, after[i][1]-v) > 1e-3 {
+			t.Errorf("point %d is at %v, want %v, %v", i, after[i], u, v)
+		}
+	}
+}
+
+// house returns the points of the house's polygon.
+func (x *tab) house() (points [][2]float64) {
+	x.t.Helper()
+	l := x.layout(x.file)
+	for _, e := range l.Entities {
+		for i := 0; e.Address == "entity.house" && i+1 < len(e.Region.Numbers); i += 2 {
+			points = append(points, [2]float64{e.Region.Numbers[i], e.Region.Numbers[i+1]})
+		}
+	}
+	return points
 }
 
 // TestClip: the places of keys are dragged on the canvas, an ease by its handles; frames are shown as they are

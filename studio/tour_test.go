@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 const harbor = `# A busy night at sea.
@@ -93,6 +94,21 @@ func TestTour(t *testing.T) {
 	if in, out, before := x.colour(0.61, 0.86), x.colour(0.9, 0.9), x.colour(0.9, 0.67); in == out || out != before {
 		t.Errorf("the duck's box is %s, next to it %s, where it was %s", in, out, before)
 	}
+	// Of the pixels that have the duck's colour, nearly all lie in its box, and they fill it: up to whole tokens.
+	share := eval[float64](x, `(() => {
+		const i = document.querySelector('.stage > img'), c = document.createElement('canvas'), n = c.width = c.height = 256;
+		const g = c.getContext('2d'); g.drawImage(i, 0, 0, n, n);
+		const d = g.getImageData(0, 0, n, n).data, at = (x, y) => d.slice(4 * (y * n + x), 4 * (y * n + x) + 3), duck = at(156, 220);
+		let both = 0, either = 0;
+		for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) {
+			const is = at(x, y).every((v, k) => Math.abs(v - duck[k]) < 16), box = x >= 128 && x < 185 && y >= 192 && y < 249;
+			both += is && box; either += is || box;
+		}
+		return both / either })()`)
+	if share < 0.7 {
+		t.Errorf("the duck and its box have an IoU of %.2f", share)
+	}
+	t.Logf("IoU of the duck's pixels with its box: %.2f", share)
 	x.do(chromedp.Click(chromedp.CSS(`button[aria-label^="Undo"]`)))
 	x.saved(func(s string) bool { return s == harbor })
 }
@@ -109,6 +125,51 @@ func TestFollows(t *testing.T) {
 	x.shot("external")
 	x.do(chromedp.Click(chromedp.CSS(".strip.a button")))
 	x.saved(func(s string) bool { return s == harbor })
+}
+
+// TestConflict: what is typed and what another editor writes meanwhile are joined where they are different lines.
+// Where they are the same, nothing is saved until somebody chooses.
+func TestConflict(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor).show(1440, 900)
+	x.do(chromedp.Evaluate[chromedp.Void](`new EventSource('/api/events').addEventListener('state', e => {
+		window.heard = JSON.parse(e.data).text;
+	})`))
+	for _, c := range []struct{ theirs, old, new, want string }{
+		{"another line", `"a duck"`, `"a goose"`, "X" + strings.Replace(harbor, `"a duck"`, `"a goose"`, 1)},
+		{"the same line", "busy", "quiet", ""},
+	} {
+		if err := os.WriteFile(x.file, []byte(harbor), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		x.until("document.querySelector('.cm-content').textContent.startsWith('# A busy') && " +
+			"!document.querySelector('.cm-content').textContent.includes('goose')")
+		// Answers to what is typed wait until the other editor's text has come.
+		x.do(chromedp.Evaluate[chromedp.Void](`(plain => {
+			const held = new Promise(r => { window.release = () => { window.fetch = plain; r() } });
+			window.sent = 0;
+			window.fetch = async (...a) => { if (a[0] == '/api/edit') { sent++; await held } return plain(...a) };
+			document.querySelector('.cm-content').focus();
+		})(window.fetch)`), chromedp.KeyEvent(kb.Home, chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent("X"))
+		x.until("sent == 1")
+		theirs := strings.Replace(harbor, c.old, c.new, 1)
+		if err := os.WriteFile(x.file, []byte(theirs), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		x.until("heard == " + asJSON(theirs)) // the page, too
+		x.do(chromedp.Evaluate[chromedp.Void]("release()"))
+		if c.want != "" {
+			x.saved(func(s string) bool { return s == c.want })
+			continue
+		}
+		x.until("document.querySelector('.strip[role=alert]')")
+		x.shot("conflict")
+		x.until("document.querySelector('.saved').textContent.startsWith('Not saved')")
+		if x.text() != theirs {
+			t.Errorf("%s: the file is\n%s", c.theirs, x.text())
+		}
+		x.do(chromedp.Evaluate[chromedp.Void]("document.querySelector('.strip[role=alert] button').click()")) // Keep mine
+		x.saved(func(s string) bool { return s == "X"+harbor })
+	}
 }
 
 // TestExpression: a drag moves what is a number and is held by what is worked out; the page says on what

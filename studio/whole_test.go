@@ -2,14 +2,18 @@ package studio_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +96,56 @@ func TestKilled(t *testing.T) {
 	if torn > 0 {
 		t.Errorf("the file is torn after %d of %d kills", torn, killed)
 	}
+}
+
+// TestAtOnce: what another editor writes right behind the studio is followed, and never taken for the studio's own.
+func TestAtOnce(t *testing.T) {
+	x := open(t, "harbor.hcl", harbor)
+	address, _ := url.Parse(x.url)
+	for n := range 40 {
+		before := x.text()
+		done := make(chan int)
+		go func() {
+			done <- x.post(address, fmt.Sprintf(`{"kind":"change","name":"n%d","changes":[{"kind":"numbers","block":"entity.duck",`+
+				`"attribute":"box","numbers":["0.%d","","",""]}]}`, n, 10+n))
+		}()
+		for x.text() == before {
+			runtime.Gosched()
+		}
+		other := regexp.MustCompile(`# .* at sea`).ReplaceAllString(x.text(), fmt.Sprintf("# Night %d at sea", n))
+		if err := os.WriteFile(x.file, []byte(other), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if status := <-done; status != http.StatusOK {
+			t.Fatal(status)
+		}
+		sum := sha256.Sum256([]byte(other))
+		status := x.post(address, fmt.Sprintf(`{"kind":"text","text":%s,"base":"%x"}`, asJSON(other), sum[:8]))
+		if status != http.StatusOK || x.text() != other {
+			t.Fatalf("round %d: status %d; the file is\n%s", n, status, x.text())
+		}
+	}
+}
+
+// post sends an edit as the page does, and returns the answer's status.
+func (x *tab) post(address *url.URL, body string) int {
+	x.t.Helper()
+	r, err := http.NewRequest("POST", "http://"+address.Host+"/api/edit", strings.NewReader(body))
+	if err != nil {
+		x.t.Error(err)
+		return 0
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Origin", "http://"+address.Host)
+	r.Header.Set("Cookie", "eligen-studio-"+address.Port()+"="+address.Query().Get("token"))
+	reply, err := http.DefaultClient.Do(r)
+	if err != nil {
+		x.t.Error(err)
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, reply.Body)
+	_ = reply.Body.Close()
+	return reply.StatusCode
 }
 
 // write edits a scene as fast as it can, until it is killed.

@@ -81,7 +81,8 @@ entity "sun" {
 		t.Fatalf("%v", want)
 	}
 	var got [][]seen
-	if err := json.Unmarshal(reads(t, "coco", filepath.Join(dir, "coco"), "eligen", filepath.Join(dir, "eligen"), "eligen", data), &got); err != nil {
+	read := reads(t, "coco", filepath.Join(dir, "coco"), "eligen", filepath.Join(dir, "eligen"), "eligen", data)
+	if err := json.Unmarshal(read, &got); err != nil {
 		t.Fatal(err)
 	}
 	for k, name := range []string{"COCO's form", "EliGen's form", "our folder"} {

@@ -303,20 +303,21 @@ func (i Info) Open() (b compute.Backend, err error) {
 		// go-xla's own defaults are TF32, and three quarters of the memory.
 		plugin += fmt.Sprintf(",tf32=%t,memory_fraction=%g", i.TF32, Fraction)
 	}
+	var p *programs
+	if pluginKind(i.Plugin) == "cpu" { // what a card's program depends on is more than we know
+		if p, err = newPrograms(i); err != nil {
+			return nil, err
+		}
+	}
 	b, err = openXLA(plugin)
 	if err != nil {
 		return nil, fmt.Errorf("backend %s: the plugin %s can't be used: %s", i.Name, i.Plugin, panics.FirstLine(err))
 	}
-	if pluginKind(i.Plugin) != "cpu" {
-		return b, nil // what a card's program depends on is more than we know
+	if p != nil && !keepPrograms(i.Plugin) {
+		p = nil
 	}
-	p, err := newPrograms(i)
-	if p != nil && keepPrograms(i.Plugin) {
-		kept.Store(p)
-	} else {
-		kept.Store(nil)
-	}
-	return b, err
+	kept.Store(p)
+	return b, nil
 }
 
 // A State is one line of `eligen backend list`.

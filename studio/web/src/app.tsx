@@ -46,6 +46,7 @@ export function App() {
 function Saved({ s }: { s: State }) {
   if (s.scene?.readOnly) return <span class="saved"><Icon name="lock" />Read-only. {s.scene.readOnly}</span>;
   if (!s.online || s.saving === 'failed') return <span class="saved warn" role="status"><Icon name="warning" />Not saved: eligen doesn’t answer</span>;
+  if (s.conflict) return <span class="saved warn"><Icon name="warning" />Not saved: choose a text</span>;
   if (s.saving === 'saving') return <span class="saved" role="status">Saving…</span>;
   return <span class="saved wide"><Icon name="check" tone="ok" />Saved</span>;
 }

@@ -1,5 +1,5 @@
 // From what somebody wants to what is sent.
-import { figure, numberText, shapeFigure, shapeNumbers } from './geometry';
+import { figure, numberText, shapeFigure, shapeNumbers, turned } from './geometry';
 import { attributeOf, get, lastSent, only, send, set, shown, type State } from './store';
 import { nameOf, quote } from './text';
 import type { Bounds, Change, Derived, Entity, Figure, Render } from './types';
@@ -86,6 +86,16 @@ export function nudge(dx: number, dy: number): void {
   void commit(aims, 'move');
   mine.sent = lastSent();
   waiting = mine;
+}
+
+/** Turns the polygons that are selected; boxes and ellipses stand upright. */
+export function turn(degrees: number): void {
+  const aims = (): [Entity, Aim][] => {
+    const s = get(), r = shown(s), list = r?.entities.filter(e => e.figure.kind === 'polygon' && s.selected.includes(e.address) && !s.locked.includes(e.address)) ?? [];
+    return list.map(e => [e, aim(e, r!, figure('polygon', turned(e.figure.numbers, degrees, r!.width, r!.height)))]);
+  };
+  if (shown()?.entities.some(e => e.figure.kind === 'polygon' && get().selected.includes(e.address))) void commit(aims, 'turn');
+  else if (get().selected.length) set({ message: 'Only polygons can be turned.' });
 }
 
 /** Adds a point of a polygon behind that of a number. */

@@ -87,6 +87,17 @@ export function inside(f: Figure, x: number, y: number): boolean {
   }
 }
 
+/** A polygon turned clockwise around the mean of its points, on a canvas of pixels: nothing is sheared. */
+export function turned(numbers: number[], degrees: number, width: number, height: number): number[] {
+  const n = numbers.length / 2, a = (degrees * Math.PI) / 180, sin = Math.sin(a), cos = Math.cos(a);
+  let cx = 0, cy = 0;
+  numbers.forEach((v, i) => (i % 2 ? (cy += (v * height) / n) : (cx += (v * width) / n)));
+  return numbers.map((_, i) => {
+    const k = i - (i % 2), x = numbers[k]! * width - cx, y = numbers[k + 1]! * height - cy;
+    return i % 2 ? (cy + x * sin + y * cos) / height : (cx + x * cos - y * sin) / width;
+  });
+}
+
 /** The figure of a box, an ellipse or a polygon by its numbers. */
 export function figure(kind: Figure['kind'], numbers: number[]): Figure {
   const bounds = kind === 'ellipse' ? numbersBox('ellipse', numbers) : kind === 'polygon' ? around(numbers) : (numbers as Bounds);

@@ -42,20 +42,33 @@ function decorated(doc: Text, m: Marks): DecorationSet {
   return b.finish();
 }
 
-/** What was typed and isn't saved yet. */
-let base = '', pending = 0, typed = false;
+/** What was typed and isn't saved yet; while it is on its way, what others write waits for the answer. */
+let base = '', pending = 0, typed = false, saving = false;
 
 export function Hcl() {
   const s = useApp();
   const box = useRef<HTMLDivElement>(null), view = useRef<EditorView | null>(null), locked = useRef(new Compartment());
-  const [conflict, setConflict] = useState<{ mine: string } | null>(null);
+  const [conflict, showConflict] = useState<{ mine: string } | null>(null);
+  const setConflict = (c: { mine: string } | null) => {
+    showConflict(c);
+    set({ conflict: c !== null });
+  };
   const save = async () => {
     const v = view.current!;
-    if (!typed) return;
+    if (!typed || saving) return;
     const text = v.state.doc.toString();
     typed = false;
+    saving = true;
     const answer = await send({ kind: 'text', name: 'type', text, base: versionOf(base) });
-    if (answer?.error && answer.state.text !== base) joinOr(answer.state.text, text);
+    saving = false;
+    if (answer?.error && answer.state.text !== base) return joinOr(answer.state.text, v.state.doc.toString());
+    if (!answer || answer.error) {
+      typed = true; // the next key tries again
+      return;
+    }
+    base = text;
+    follow(v, get(), joinOr);
+    if (typed) void save();
   };
   saveNow = save;
   const joinOr = (theirs: string, mine: string) => {
@@ -199,7 +212,7 @@ function put(v: EditorView, text: string): void {
 
 /** Takes over the text that the server has. */
 function follow(v: EditorView | null, s: State, join: (theirs: string, mine: string) => void): void {
-  if (!v || !s.scene) return;
+  if (!v || !s.scene || saving) return;
   if (typed && s.scene.text !== base) return join(s.scene.text, v.state.doc.toString());
   if (typed) return;
   base = s.scene.text;
@@ -208,7 +221,7 @@ function follow(v: EditorView | null, s: State, join: (theirs: string, mine: str
 
 /** Shows the numbers of a drag in the text, as they would be saved. */
 function preview(v: EditorView, s: State): void {
-  if (!s.scene || typed) return;
+  if (!s.scene || typed || saving) return;
   if (!s.drag) return put(v, s.scene.text);
   const changes: { from: number; to: number; with: string }[] = [];
   for (const t of s.drag.texts) {

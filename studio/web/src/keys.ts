@@ -1,5 +1,5 @@
 // What keys do. The list of keys on the page is made of the same table.
-import { assign, copy, duplicate, nudge, paste, remove } from './edits';
+import { assign, copy, duplicate, nudge, paste, remove, turn } from './edits';
 import { format } from './hcl';
 import { toggle } from './left';
 import { scrub } from './timeline';
@@ -59,6 +59,8 @@ export const table: Key[] = [
   { keys: ['shift+ArrowRight'], shown: '', words: '', run: () => nudge(shown()?.token ?? 16, 0) },
   { keys: ['shift+ArrowUp'], shown: '', words: '', run: () => nudge(0, -(shown()?.token ?? 16)) },
   { keys: ['shift+ArrowDown'], shown: '', words: '', run: () => nudge(0, shown()?.token ?? 16) },
+  { keys: ['r'], shown: 'R, Shift R', words: 'turn a polygon by 15°, back', run: () => turn(15) },
+  { keys: ['shift+r'], shown: '', words: '', run: () => turn(-15) },
   { keys: ['ctrl+c'], shown: 'Ctrl C, Ctrl V', words: 'copy and paste entities', run: copy },
   { keys: ['ctrl+v'], shown: '', words: '', run: () => void paste() },
   { keys: ['o'], shown: 'O', words: 'show where things begin and end in a clip', run: () => set({ onion: !get().onion }) },

@@ -45,7 +45,8 @@ export function Props() {
         )}
         <Place s={s} r={r} e={e} fixed={fixed} />
         <NumberRow s={s} e={e} name="strength" label="Strength" given="1" fixed={fixed} />
-        <NumberRow s={s} e={e} name="z" label="z" given="0" fixed={fixed} note={'counts with overlap = "over"'} />
+        <NumberRow s={s} e={e} name="z" label="z" given="0" fixed={fixed} note={'for overlap "over" and "layered"'} />
+        {(attributeOf(s, r.block, 'overlap')?.text === '"layered"' || attributeOf(s, e.block, 'opacity')) && <NumberRow s={s} e={e} name="opacity" label="Opacity" given="1" fixed={fixed} />}
         {e.block && <BlockForm s={s} address={e.block} title="All of the entity" />}
         {!e.block && <p class="small dim">This entity comes from a module: change it there.</p>}
         {s.derived && <Held s={s} d={s.derived} />}

@@ -35,6 +35,7 @@ export interface State {
   message: string;
   saving: 'saved' | 'saving' | 'failed';
   online: boolean;
+  conflict: boolean; // somebody must choose between two texts
   step: number; // of the preview that is shown; 0 is the latest
   keys: boolean; // the list of keys is open
   goto: number; // a line to scroll to
@@ -50,7 +51,7 @@ export interface State {
 
 const initial: State = {
   view: 'scene', scene: null, plan: null, planning: false, run: null, render: '', selected: [], hidden: [], locked: [], tool: 'select', snap: true, grid: false,
-  opacity: 0.8, zoom: 1, pan: [0, 0], drag: null, draft: null, derived: null, message: '', saving: 'saved', online: true, step: 0, keys: false,
+  opacity: 0.8, zoom: 1, pan: [0, 0], drag: null, draft: null, derived: null, message: '', saving: 'saved', online: true, conflict: false, step: 0, keys: false,
   goto: 0, frame: null, playing: false, onion: false, poses: null, key: null, language: null, drop: null, brush: 32,
 };
 
