@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/eligen/eligen/model/backend"
 	"github.com/eligen/eligen/train"
@@ -94,9 +93,7 @@ func measureLearning(ctx context.Context, program, dir, engine string, m memoryC
 	if err := c.Wait(); err != nil {
 		return l, fmt.Errorf("eligen train: %w: %s", err, problems.last())
 	}
-	if u, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		l.taken = u.Maxrss << 10
-	}
+	l.taken = largest(c.ProcessState)
 	return l, nil
 }
 

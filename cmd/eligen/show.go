@@ -147,20 +147,7 @@ func describe(w io.Writer, r still.Resolved) error {
 		row("init", "picture %s, strength %v%s", r.Init.Picture.Short(), r.Init.Strength, app.SeenText(r.Init.Background, ""))
 	}
 	for _, e := range r.Entities {
-		text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)
-		if e.Strength != 1 {
-			text += fmt.Sprintf(", strength %v", e.Strength)
-		}
-		if e.Opacity != nil {
-			text += fmt.Sprintf(", opacity %v", *e.Opacity)
-		}
-		if e.Negative != "" {
-			text += fmt.Sprintf(", not %q", e.Negative)
-		}
-		if e.AutoNegative {
-			text += ", nowhere else"
-		}
-		row(e.Address, "%s", text)
+		row(e.Address, "%s", entityText(e))
 	}
 	row("model", "%s %s", r.Model.Family, r.Model.DType)
 	row("", "transformer %s, text %s, autoencoder %s", r.Model.Transformer.Short(), r.Model.Text.Short(), r.Model.Autoencoder.Short())
@@ -177,4 +164,22 @@ func describe(w io.Writer, r still.Resolved) error {
 	row("engine", "%s", r.Engine)
 	row("eligen", "%s", r.Version)
 	return facts(w, rows)
+}
+
+// entityText says what an entity is and where, for people.
+func entityText(e still.Entity) string {
+	text := fmt.Sprintf("%s in %s, %d tokens", e.Prompt, e.Region, e.Tokens)
+	if e.Strength != 1 {
+		text += fmt.Sprintf(", strength %v", e.Strength)
+	}
+	if e.Opacity != nil {
+		text += fmt.Sprintf(", opacity %v", *e.Opacity)
+	}
+	if e.Negative != "" {
+		text += fmt.Sprintf(", not %q", e.Negative)
+	}
+	if e.AutoNegative {
+		text += ", nowhere else"
+	}
+	return text
 }
