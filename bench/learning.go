@@ -93,7 +93,7 @@ func measureLearning(ctx context.Context, program, dir, engine string, m memoryC
 	if err := c.Wait(); err != nil {
 		return l, fmt.Errorf("eligen train: %w: %s", err, problems.last())
 	}
-	l.taken = largest(c.ProcessState)
+	l.taken = resident(c.ProcessState)
 	return l, nil
 }
 

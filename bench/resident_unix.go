@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// largest returns the largest resident memory of a process that has ended, in bytes.
-func largest(p *os.ProcessState) int64 {
+// resident returns the largest resident memory of a process that has ended, in bytes.
+func resident(p *os.ProcessState) int64 {
 	u, ok := p.SysUsage().(*syscall.Rusage)
 	switch {
 	case !ok:
