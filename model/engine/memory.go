@@ -53,7 +53,7 @@ var (
 		program: 136 << 20, decode: channels{8.6, 0}, encode: channels{8.6, 0}, one: 3.1, second: 0.5, perToken: 60 << 10, buckets: true,
 	}
 	xlaCost = cost{
-		program: 240 << 20, compile: 165 << 20, entities: 105 << 20, group: 5 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
+		program: 255 << 20, compile: 225 << 20, entities: 105 << 20, group: 5 << 20, another: 20 << 20, anotherOfEntities: 70 << 20,
 		decode: channels{3, 135}, encode: channels{6.2, 44}, one: 2.1, second: 0.4, perToken: 20 << 10, text: 1, convert: true,
 	}
 )
