@@ -1,6 +1,7 @@
 package farm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,16 +127,17 @@ func (j *job) work() {
 		return
 	}
 	stages, err := j.stages()
-	if err != nil {
+	if err != nil && !errors.Is(err, errLacking) && j.ctx.Err() == nil {
 		j.reject(err)
 		return
 	}
-	if err := j.pictures(j.ctx, stages); err != nil {
-		j.again(err)
-		return
+	if err == nil {
+		j.name(stages)
+		err = j.pictures(j.ctx, stages)
 	}
-	j.name(stages)
-	err = j.apply(stages)
+	if err == nil {
+		err = j.apply(stages)
+	}
 	switch {
 	case j.ctx.Err() != nil: // the worker stops, or the run was cancelled: that is no fault of the task
 		j.forget()
@@ -143,6 +145,9 @@ func (j *job) work() {
 		return
 	case err != nil && local(err):
 		j.fault(err)
+		return
+	case errors.Is(err, errLacking) || errors.Is(j.failure, errLacking):
+		j.lacks(err)
 		return
 	case err != nil:
 		j.again(err)
@@ -306,12 +311,33 @@ func (j *job) setAside(problem eligen.Diagnostic, names []string) {
 
 // reject sets a task aside that no worker of this version could make.
 func (j *job) reject(err error) {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, runtime.ErrCorrupt) { // its stages are in the store, and are not there
+	why := fmt.Sprintf("The worker %s refuses it: %s.", shown(j.presence.Name), shown(err.Error()))
+	j.setAside(eligen.Problem(eligen.Error, nil, "Task refused", why), []string{j.presence.Name})
+}
+
+// lacks has the run put what the task needs into the shared store again. The task comes back then, and this
+// time counts for no try, unless it has come often: perhaps there is no run.
+func (j *job) lacks(err error) {
+	if _, away := j.o.Far.Stat(j.ctx, j.run.Mark); away != nil && !errors.Is(away, fs.ErrNotExist) {
+		j.fault(fmt.Errorf("the shared store doesn't answer: %w", away))
+		return
+	}
+	if about, e := j.m.Metadata(); e == nil && about.NumDelivered > mostArrivals {
 		j.again(err)
 		return
 	}
-	why := fmt.Sprintf("The worker %s refuses it: %s.", shown(j.presence.Name), shown(err.Error()))
-	j.setAside(eligen.Problem(eligen.Error, nil, "Task refused", why), []string{j.presence.Name})
+	j.logf("%s: %v; the run sends it again", shown(cmp.Or(j.doing.Stage, "task "+j.task.Digest.Short())), err)
+	before, e := j.before()
+	if n := len(before.Tries); e == nil && n > 0 && before.Tries[n-1].Worker == j.presence.ID {
+		before.Tries = before.Tries[:n-1]
+	}
+	if data, bad := json.Marshal(before); e == nil && bad == nil && len(before.Tries) > 0 {
+		_, _ = j.q.js.Publish(context.WithoutCancel(j.ctx), j.trySubject(), data) // else it counts as one
+	} else {
+		j.forget()
+	}
+	j.note(note{Lacks: true})
+	_ = j.m.NakWithDelay(j.q.beat() / 2)
 }
 
 // again has another worker try, or sets the task aside where enough have.
@@ -425,7 +451,7 @@ func (given) Kind() string { return "given/1" }
 
 // Run fails: the result should have been in the store.
 func (given) Run(context.Context, *eligen.Call) error {
-	return errors.New("an input of the task is not in the store that workers share")
+	return errLacking
 }
 
 // apply makes the task's stages in a plan of their own.

@@ -105,7 +105,8 @@ type note struct {
 	Size    int64              `json:"size,omitempty"`
 	Content eligen.Digest      `json:"content,omitempty"` // of Ended: of the last stage's result
 	Problem *eligen.Diagnostic `json:"problem,omitempty"`
-	Made    int                `json:"made,omitempty"` // of Ended: stages that were made, and not found
+	Made    int                `json:"made,omitempty"`  // of Ended: stages that were made, and not found
+	Lacks   bool               `json:"lacks,omitempty"` // what the task needs is not in the shared store, or damaged there
 }
 
 // A Run is a run whose tasks are in the queue.

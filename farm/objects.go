@@ -364,21 +364,24 @@ func putBlob(ctx context.Context, s runtime.Store, content []byte) (eligen.Diges
 	return key, err
 }
 
+// errLacking says that the shared store has no sound copy of what a task needs. That is no fault of the task.
+var errLacking = errors.New("it is not in the store that workers share")
+
 // blob reads content that was put under its own digest.
 func blob(ctx context.Context, s runtime.Store, key eligen.Digest, most int64) ([]byte, error) {
 	info, err := s.Stat(ctx, key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLacking, err)
 	}
 	if info.Size > most {
 		return nil, fmt.Errorf("%s has %d bytes; the limit is %d", key.Short(), info.Size, most)
 	}
 	a, err := runtime.Get(ctx, s, key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errLacking, err)
 	}
 	if eligen.DigestOf(a.Data) != key {
-		return nil, fmt.Errorf("%s is not what its digest says: %w", key.Short(), runtime.ErrCorrupt)
+		return nil, fmt.Errorf("%w: %s is not what its digest says: %w", errLacking, key.Short(), runtime.ErrCorrupt)
 	}
 	return a.Data, nil
 }

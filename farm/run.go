@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -70,7 +69,9 @@ type pending struct {
 	emit   func(eligen.Ref, eligen.Event)
 	digest eligen.Digest
 
-	ended chan outcome // takes one
+	supplies []supply
+	ended    chan outcome  // takes one
+	lacking  chan struct{} // takes one: a worker has missed a supply
 
 	attempt int       // how often it was published; with heard, guarded by the run's mu
 	heard   time.Time // of it, last
@@ -90,11 +91,10 @@ func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 		reported: map[string]bool{}, strikes: map[string]int{}}
 	r.entry = Run{Format: format, ID: newID(), Scene: filepath.Base(o.Scene), From: hostName(), Began: q.now(), Priority: o.Priority,
 		Trace: o.Trace}
-	mark, err := putBlob(ctx, o.Far, []byte("eligen run "+r.entry.ID+"\n"))
-	if err != nil {
+	var err error
+	if r.entry.Mark, err = putBlob(ctx, o.Far, r.markText()); err != nil {
 		return nil, fmt.Errorf("the store that workers share takes nothing: %w", err)
 	}
-	r.entry.Mark = mark
 	if r.notes, err = q.conn.Subscribe(prefix+"note."+r.entry.ID, r.note); err != nil {
 		return nil, err
 	}
@@ -108,6 +108,18 @@ func (q *Queue) Begin(ctx context.Context, o RunOptions) (*Submitted, error) {
 	r.beats.Add(1)
 	go r.beat()
 	return r, nil
+}
+
+func (r *Submitted) markText() []byte { return []byte("eligen run " + r.entry.ID + "\n") }
+
+// mark sees to it that the run's mark is in the shared store, where new workers look for it. A store that has
+// lost it may have lost all that was sent.
+func (r *Submitted) mark(ctx context.Context) {
+	if _, err := r.o.Far.Stat(ctx, r.entry.Mark); !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	r.forgetSent()
+	_, _ = putBlob(ctx, r.o.Far, r.markText()) // or at the next beat but one
 }
 
 // ID returns the run's name in the queue.
@@ -159,6 +171,7 @@ func (r *Submitted) beat() {
 		if err == nil {
 			r.count(ctx)
 			if n%2 == 0 {
+				r.mark(ctx)
 				r.reconcile(ctx)
 			}
 		}
@@ -219,7 +232,7 @@ func window(workers int) int { return max(least, 2*workers) }
 
 // Make has a task made, and waits until its result is here.
 func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
-	p, err := r.pack(ctx, t)
+	p, err := r.pack(t)
 	if err != nil {
 		return err
 	}
@@ -231,20 +244,25 @@ func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
 		delete(r.pending, p.digest)
 		r.mu.Unlock()
 	}()
+	if err := r.supply(ctx, p, false); err != nil {
+		return err
+	}
 	for repair := false; ; {
 		if err := r.publish(ctx, p, repair); err != nil {
 			return err
 		}
-		var end outcome
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case end = <-p.ended:
+		end, err := r.outcome(ctx, p)
+		if err != nil {
+			return err
 		}
 		switch {
 		case end.failed != nil:
 			return end.failed
-		case end.lost:
+		case end.lost: // perhaps with the rest
+			r.forgetSent()
+			if err := r.supply(ctx, p, false); err != nil {
+				return err
+			}
 			continue
 		}
 		there, err := r.arrived(ctx, p, end)
@@ -259,6 +277,26 @@ func (r *Submitted) Make(ctx context.Context, t runtime.Task) error {
 		}
 		if repair = true; p.attempt > mostArrivals {
 			return fmt.Errorf("the result arrived damaged, or not at all, %d times", p.attempt)
+		}
+	}
+}
+
+// outcome waits for how a task ends. What a worker misses meanwhile is put into the shared store again.
+func (r *Submitted) outcome(ctx context.Context, p *pending) (outcome, error) {
+	for missed := 0; ; missed++ {
+		select {
+		case <-ctx.Done():
+			return outcome{}, ctx.Err()
+		case end := <-p.ended:
+			return end, nil
+		case <-p.lacking:
+		}
+		if missed == mostArrivals {
+			return outcome{}, fmt.Errorf("workers found no sound copy of what the task needs in the store that they share, %d times", missed)
+		}
+		r.forgetSent()
+		if err := r.supply(ctx, p, true); err != nil {
+			return outcome{}, err
 		}
 	}
 }
@@ -317,12 +355,11 @@ func (r *Submitted) strike(end outcome, err error) {
 		fmt.Errorf("a result of the worker %s can't be used: %w. %s", end.name, err, what))
 }
 
-// pack makes a message of a task, and puts what the worker needs into the shared store.
-func (r *Submitted) pack(ctx context.Context, t runtime.Task) (*pending, error) {
-	p := &pending{refs: map[eligen.Digest]eligen.Ref{}, emit: t.Emit, ended: make(chan outcome, 1), again: t.Again}
+// pack makes a message of a task, and lists what the worker needs in the shared store.
+func (r *Submitted) pack(t runtime.Task) (*pending, error) {
+	p := &pending{refs: map[eligen.Digest]eligen.Ref{}, emit: t.Emit, ended: make(chan outcome, 1), lacking: make(chan struct{}, 1), again: t.Again}
 	p.class = r.needs(t.Plan).class(r.o.Engine, t.Stages)
 	var stages []json.RawMessage
-	var bring []func() error
 	for _, i := range t.Stages {
 		s := t.Plan.Stages[i]
 		data, err := stage.Of(t.Plan, i).Encode()
@@ -333,16 +370,11 @@ func (r *Submitted) pack(ctx context.Context, t runtime.Task) (*pending, error) 
 		p.refs[s.Digest], p.digest = i, s.Digest
 		for _, in := range s.Inputs {
 			if !slices.Contains(t.Stages, in) {
-				bring = append(bring, func() error { return r.bring(ctx, t.Plan.Stages[in].Digest) })
+				p.supplies = append(p.supplies, r.input(t.Plan.Stages[in].Digest))
 			}
 		}
 		if picture := stage.PictureOf(s.Op); picture != "" {
-			bring = append(bring, func() error { return r.picture(ctx, picture, stage.PathOf(s.Op)) })
-		}
-	}
-	for _, f := range bring {
-		if err := f(); err != nil {
-			return nil, err
+			p.supplies = append(p.supplies, picturefile(picture, stage.PathOf(s.Op)))
 		}
 	}
 	body, err := json.Marshal(stages)
@@ -354,10 +386,8 @@ func (r *Submitted) pack(ctx context.Context, t runtime.Task) (*pending, error) 
 		return nil, fmt.Errorf("the stages of one picture have %d MiB as data; the limit is %d", len(body)>>20, maxBody>>20)
 	}
 	if len(body) > maxMessage/2 {
-		if m.Body, err = putBlob(ctx, r.o.Far, body); err != nil {
-			return nil, err
-		}
-		m.Stages = nil
+		m.Body, m.Stages = eligen.DigestOf(body), nil
+		p.supplies = append(p.supplies, content(m.Body, "a list of stages", body))
 	}
 	p.data, err = json.Marshal(m)
 	return p, err
@@ -371,47 +401,6 @@ func (r *Submitted) needs(p *eligen.Plan) *needs {
 		r.known = needsOf(p)
 	}
 	return r.known
-}
-
-// bring puts a result that workers need into the shared store.
-func (r *Submitted) bring(ctx context.Context, key eligen.Digest) error {
-	if r.isSent(key) {
-		return nil
-	}
-	if _, err := r.o.Far.Stat(ctx, key); err == nil {
-		r.setSent(key)
-		return nil
-	}
-	from, err := r.o.Store.Open(ctx, key)
-	if err != nil {
-		return fmt.Errorf("an input can't be read: %w", err)
-	}
-	defer from.Close()
-	to, err := r.o.Far.Create(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer to.Close()
-	if _, err = io.Copy(to, from); err == nil {
-		_, err = to.Commit(false)
-	}
-	if err != nil {
-		return fmt.Errorf("an input can't be sent to the workers: %w", err)
-	}
-	r.setSent(key)
-	return nil
-}
-
-func (r *Submitted) isSent(key eligen.Digest) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sent[key]
-}
-
-func (r *Submitted) setSent(key eligen.Digest) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sent[key] = true
 }
 
 // publish puts a task into the queue. While the queue doesn't answer, it waits.
@@ -495,6 +484,13 @@ func (r *Submitted) note(m *nats.Msg) {
 	}
 	r.mu.Unlock()
 	if p == nil {
+		return
+	}
+	if n.Lacks {
+		select {
+		case p.lacking <- struct{}{}:
+		default:
+		}
 		return
 	}
 	if n.Type == eligen.Ended {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/eligen/eligen"
 	"github.com/eligen/eligen/farm/server"
 	"github.com/eligen/eligen/model/paint"
@@ -105,6 +107,12 @@ func hire(t *testing.T, q *Queue, name string, change ...func(*WorkOptions)) *ha
 // submit applies a plan by the queue, with a store of its own.
 func submit(t *testing.T, q *Queue, p *eligen.Plan, change ...func(*RunOptions)) (eligen.Progress, error) {
 	t.Helper()
+	return submitUntil(t, q, p, func(eligen.Event) bool { return false }, change...)
+}
+
+// submitUntil is submit, which is interrupted by an event.
+func submitUntil(t *testing.T, q *Queue, p *eligen.Plan, stop func(eligen.Event) bool, change ...func(*RunOptions)) (eligen.Progress, error) {
+	t.Helper()
 	far, err := q.Store(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +132,8 @@ func submit(t *testing.T, q *Queue, p *eligen.Plan, change ...func(*RunOptions))
 	defer cancel()
 	r := runtime.Runner{Store: o.Store, Partials: near, Leaser: near, Engine: paint.Engine{}, Farm: s, Force: true}
 	r.Emit = func(e eligen.Event) {
-		if progress.Add(e); e.Problem != nil && strings.Contains(e.Problem.Detail, "can't be stored") {
-			cancel() // nobody would end it
+		if progress.Add(e); stop(e) {
+			cancel()
 		}
 	}
 	return progress, r.Apply(ctx, p)
@@ -519,7 +527,9 @@ func TestFullQueue(t *testing.T) {
 	s := serve(t)
 	q := connect(t, Options{URL: s.URL("")}, Settings{Patience: 500 * time.Millisecond, MaxBytes: 20_000})
 	hire(t, q, "anvil")
-	progress, err := submit(t, q, pictures(t, 24))
+	progress, err := submitUntil(t, q, pictures(t, 24), func(e eligen.Event) bool {
+		return e.Problem != nil && strings.Contains(e.Problem.Detail, "can't be stored") // nobody would end it
+	})
 	if err == nil || len(progress.Reports) == 0 {
 		t.Fatalf("%v; reports %v", err, progress.Reports)
 	}
@@ -539,4 +549,64 @@ func TestLongTask(t *testing.T) {
 		t.Fatal(err, progress.Reports)
 	}
 	hold(t, p)
+}
+
+// TestLostInputs: a queue that loses its results while a run goes on gets again what workers need of them. A new
+// worker finds neither inputs, nor stages, nor the run's mark, and no task counts that as a failure.
+func TestLostInputs(t *testing.T) {
+	for name, damage := range map[string]func(*Queue) error{
+		"lost": func(q *Queue) error {
+			s, err := q.js.Stream(t.Context(), "OBJ_"+results)
+			if err != nil {
+				return err
+			}
+			return s.Purge(t.Context())
+		},
+		"without their content": func(q *Queue) error {
+			s, err := q.js.Stream(t.Context(), "OBJ_"+results)
+			if err != nil {
+				return err
+			}
+			return s.Purge(t.Context(), jetstream.WithPurgeSubject("$O."+results+".C.>"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t)
+			q := connect(t, Options{URL: s.URL("")}, Settings{Patience: time.Second})
+			anvil := hire(t, q, "anvil")
+			p := pictures(t, 12, func(r *eligen.Render) { r.Prompt = strings.Repeat("a green pond ", 50_000) })
+			made := make(chan struct{})
+			var read atomic.Int64
+			var progress eligen.Progress
+			ended := make(chan error, 1)
+			go func() {
+				var err error
+				progress, err = submit(t, q, p, func(o *RunOptions) {
+					o.Store = &watched{o.Store, func() {
+						if read.Add(1) == 8 { // some pictures are here, and others wait in the queue
+							close(made)
+						}
+					}}
+				})
+				ended <- err
+			}()
+			<-made
+			anvil.drain()
+			if err := <-anvil.ended; err != nil {
+				t.Fatal(err)
+			}
+			anvil.ended <- nil // for the test's end
+			if err := damage(q); err != nil {
+				t.Fatal(err)
+			}
+			bellows := hire(t, connect(t, Options{URL: s.URL("")}, Settings{}), "bellows")
+			if err := <-ended; err != nil {
+				t.Fatal(err, progress.Reports)
+			}
+			hold(t, p)
+			if bellows.made.Load() == 0 || !strings.Contains(bellows.said(), "the run sends it again") {
+				t.Errorf("bellows made %d stages and lacked nothing:\n%s", bellows.made.Load(), bellows.said())
+			}
+		})
+	}
 }
