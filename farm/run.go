@@ -357,7 +357,8 @@ func (r *Submitted) strike(end outcome, err error) {
 
 // pack makes a message of a task, and lists what the worker needs in the shared store.
 func (r *Submitted) pack(t runtime.Task) (*pending, error) {
-	p := &pending{refs: map[eligen.Digest]eligen.Ref{}, emit: t.Emit, ended: make(chan outcome, 1), lacking: make(chan struct{}, 1), again: t.Again}
+	p := &pending{refs: map[eligen.Digest]eligen.Ref{}, emit: t.Emit, again: t.Again,
+		ended: make(chan outcome, 1), lacking: make(chan struct{}, 1)}
 	p.class = r.needs(t.Plan).class(r.o.Engine, t.Stages)
 	var stages []json.RawMessage
 	for _, i := range t.Stages {

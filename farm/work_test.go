@@ -111,7 +111,9 @@ func submit(t *testing.T, q *Queue, p *eligen.Plan, change ...func(*RunOptions))
 }
 
 // submitUntil is submit, which is interrupted by an event.
-func submitUntil(t *testing.T, q *Queue, p *eligen.Plan, stop func(eligen.Event) bool, change ...func(*RunOptions)) (eligen.Progress, error) {
+func submitUntil(
+	t *testing.T, q *Queue, p *eligen.Plan, stop func(eligen.Event) bool, change ...func(*RunOptions),
+) (eligen.Progress, error) {
 	t.Helper()
 	far, err := q.Store(t.Context())
 	if err != nil {
