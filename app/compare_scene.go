@@ -102,6 +102,9 @@ func renderPart(r eligen.Render, folder string, rename func(string) string) part
 		list = append(list, rename(e.Address))
 	}
 	p.add("entities", "[%s]", strings.Join(list, ", "))
+	if r.TextTokens != 0 {
+		p.add("text_tokens", "%d", r.TextTokens)
+	}
 	if r.Overlap != "" && r.Overlap != "blend" {
 		p.add("overlap", "%q", r.Overlap)
 	}

@@ -28,6 +28,8 @@ var approximations = []approximation{
 	{"tea_2", "sampler {\n    tea_cache = 0.2\n  }", "denoise"},
 	{"tea_4", "sampler {\n    tea_cache = 0.4\n  }", "denoise"},
 	{"tea_8", "sampler {\n    tea_cache = 0.8\n  }", "denoise"},
+	{"text_6", "text_tokens = 6", "denoise"},
+	{"text_4", "text_tokens = 4", "denoise"},
 	{"tiles_16", "vae {\n    tiled = true\n    tile = 16\n  }", "decode"},
 	{"tiles_24", "vae {\n    tiled = true\n    tile = 24\n  }", "decode"},
 }

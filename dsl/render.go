@@ -29,8 +29,8 @@ const (
 var (
 	renderGrammar = &grammar{
 		what: "a render",
-		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "seed", "timeline", "for_each",
-			"count"},
+		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "text_tokens", "seed", "timeline",
+			"for_each", "count"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "transfer"}, {Type: "vae"},
 			{Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
 		many: []string{"output"},
@@ -98,6 +98,11 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 		{"overlap", func() {
 			if s, ok := b.choice("overlap", overlaps...); ok {
 				r.Overlap = s
+			}
+		}},
+		{"text_tokens", func() {
+			if n, ok := b.whole("text_tokens", 1, 4096); ok {
+				r.TextTokens = int(n)
 			}
 		}},
 		{"sampler", func() { b.sampler(&r) }},

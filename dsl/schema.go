@@ -396,6 +396,8 @@ var argumentWords = map[string]string{
 	"render.overlap": "Where regions meet: `\"blend\"`, both prompts (EliGen's rule, default); `\"over\"`, the higher `z`; " +
 		"`\"layered\"`, from the back to the front, each as much as its `opacity`; " +
 		"`\"exclusive\"`, an error",
+	"render.text_tokens": "How many tokens entities' prompts are padded or cut to: fewer than the model's own make steps cheaper. The " +
+		"picture is an approximation, and says so",
 	"render.seed":     "Of the noise, from 0 to 4294967295",
 	"render.for_each": "A map, or a set of texts: one picture for each, `out/NAME-KEY.png`",
 	"render.count":    "A number: so many pictures, `out/NAME-0.png`",

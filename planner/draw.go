@@ -150,8 +150,8 @@ func (b *builder) resolved(w *work) still.Resolved {
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}
 	}
-	if w.tea != 0 || w.tiles != nil {
-		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles}
+	if w.tea != 0 || w.tiles != nil || w.textTokens != 0 {
+		out.Approximate = &still.Approximate{TeaCache: w.tea, Tiles: w.tiles, TextTokens: w.textTokens}
 	}
 	if p := r.Inpaint; p != nil {
 		out.Inpaint = &still.Inpaint{Picture: p.Image.Digest, Fit: p.Fit, Mode: either(p.Mode, "exact"), Feather: p.Feather,

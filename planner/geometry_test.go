@@ -78,6 +78,7 @@ func TestGeometryRefuses(t *testing.T) {
 			"must be a multiple of 12 pixels for this model; the nearest to 64 are 60 and 72."},
 		"no token": {func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, 0.001, 0.001) },
 			"none of the 15 image tokens (12×12 pixels each) of a 60×36 picture"},
+		"fewer tokens of prompts that are not padded": {func(r *eligen.Render) { r.TextTokens = 4 }, "read prompts at their own length"},
 		"a step cache": {func(r *eligen.Render) { r.Sampler.TeaCache = ptr(0.2) }, "have no step cache"},
 		"one tile": {func(r *eligen.Render) { r.VAE = &eligen.VAE{Tiled: true, Tile: 16} },
 			"One tile of 16 latents, 64 pixels, covers all of the 60×36 pixels"},

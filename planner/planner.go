@@ -178,23 +178,24 @@ type builder struct {
 
 // work is a render with nothing left open.
 type work struct {
-	render   *eligen.Render
-	spec     eligen.Spec
-	size     eligen.Size
-	entities []entity
-	schedule denoise.Schedule
-	cfg      float64
-	guidance float64
-	negative bool
-	onBoth   bool // entities on the negative branch too
-	init     bool
-	tea      float64        // threshold of the step cache; 0 is none
-	tiles    *eligen.Tiling // of the autoencoder; nil for none
-	outputs  []output
-	frames   []*work // of a clip
-	moving   bool    // it is a frame of a clip
-	number   int     // of the frame
-	noise    string  // the name of the noise's stage
+	render     *eligen.Render
+	spec       eligen.Spec
+	textTokens int // of entities' prompts, where they are fewer than the model's; 0 is the model's
+	size       eligen.Size
+	entities   []entity
+	schedule   denoise.Schedule
+	cfg        float64
+	guidance   float64
+	negative   bool
+	onBoth     bool // entities on the negative branch too
+	init       bool
+	tea        float64        // threshold of the step cache; 0 is none
+	tiles      *eligen.Tiling // of the autoencoder; nil for none
+	outputs    []output
+	frames     []*work // of a clip
+	moving     bool    // it is a frame of a clip
+	number     int     // of the frame
+	noise      string  // the name of the noise's stage
 
 	images       []imagePrompt
 	imageAdapter eligen.Digest // that they are read by
@@ -279,7 +280,31 @@ func (jd *judge) modelOf(w *work) (adapters []eligen.Adapter, ok bool) {
 		}
 	}
 	w.spec, ok = jd.ask(r, adapters)
+	if ok {
+		jd.textTokens(w)
+	}
 	return adapters, ok
+}
+
+// textTokens has entities' prompts be read at the length that the render asks for.
+func (jd *judge) textTokens(w *work) {
+	n, own := w.render.TextTokens, w.spec.EntityPrompt
+	at := w.render.Where("text_tokens")
+	switch {
+	case n == 0:
+	case n < 0:
+		jd.diags.Errorf(at, outOfRange, "text_tokens is %d; it must be a whole number above 0.", n)
+	case own.Unpadded:
+		jd.diags.Errorf(at, notApplicable, "Models of the family %s read prompts at their own length, and pad nothing. Remove text_tokens.",
+			w.spec.Family)
+	case n == own.Length: // as in a variant of a render with fewer
+	case n > own.Length:
+		jd.diags.Warnf(at, noEffect, "This model reads entities' prompts as %d tokens; text_tokens = %d takes none away.", own.Length, n)
+	case len(w.render.Entities) == 0:
+		jd.diags.Warnf(at, noEffect, "text_tokens is about entities' prompts, and %s has no entities.", w.render.Address)
+	default:
+		w.spec.EntityPrompt.Length, w.textTokens = n, n
+	}
 }
 
 // sketch judges what can be judged of a render with mistakes: what depends on nothing that

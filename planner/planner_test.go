@@ -213,6 +213,14 @@ func TestDiagnostics(t *testing.T) {
 		{"a step cache for two steps", dev, func(r *eligen.Render) { r.Sampler.TeaCache, r.Sampler.Steps = ptr(0.3), ptr(2) },
 			`warning 1 no other`},
 		{"a step cache of no number", dev, func(r *eligen.Render) { r.Sampler.TeaCache = ptr(math.NaN()) }, `error 1 tea_cache is NaN`},
+		{"entities' prompts as more tokens than they have", dev, func(r *eligen.Render) {
+			r.TextTokens, r.At = 9999, at("text_tokens")
+		}, `warning 99 takes none away`},
+		{"fewer tokens of no number", dev, func(r *eligen.Render) { r.TextTokens, r.At = -1, at("text_tokens") },
+			`error 99 text_tokens is -1`},
+		{"fewer tokens of no entities", dev, func(r *eligen.Render) {
+			r.Entities, r.TextTokens, r.At = nil, 4, at("text_tokens")
+		}, `warning 99 has no entities`},
 		{"tiles with gaps", dev, func(r *eligen.Render) {
 			r.VAE, r.At = &eligen.VAE{Tiled: true, Tile: 32, Stride: 48}, at("vae.stride")
 		}, `error 99 leave gaps`},

@@ -86,6 +86,9 @@ func (r Resolved) Parameters(m *eligen.Mark) string {
 	if a := r.Approximate; a != nil && a.TeaCache != 0 {
 		fmt.Fprintf(&b, "TeaCache threshold: %g (approximate), ", a.TeaCache)
 	}
+	if a := r.Approximate; a != nil && a.TextTokens != 0 {
+		fmt.Fprintf(&b, "Entity text tokens: %d (approximate), ", a.TextTokens)
+	}
 	model := r.Model.Transformer.Short()
 	if m != nil && m.Model != "" {
 		model = shortHash(m.Model)

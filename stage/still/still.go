@@ -69,6 +69,8 @@ func (r Resolved) Cut() eligen.Geometry {
 type Approximate struct {
 	TeaCache float64        `json:"tea_cache,omitempty"` // threshold of the step cache; 0 is none
 	Tiles    *eligen.Tiling `json:"tiles,omitempty"`     // that the autoencoder worked in; nil for none
+	// TextTokens is how many tokens entities' prompts were read as; 0 is the model's own number.
+	TextTokens int `json:"text_tokens,omitempty" recipe:"omitzero"`
 }
 
 // String describes the approximations, for people.
@@ -82,6 +84,9 @@ func (a *Approximate) String() string {
 	}
 	if t := a.Tiles; t != nil {
 		parts = append(parts, fmt.Sprintf("pictures in tiles of %d latents, %d apart", t.Tile, t.Stride))
+	}
+	if a.TextTokens != 0 {
+		parts = append(parts, fmt.Sprintf("text_tokens %d", a.TextTokens))
 	}
 	return strings.Join(parts, "; ")
 }
