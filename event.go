@@ -49,9 +49,10 @@ type wireEvent struct {
 }
 
 // MarshalJSON writes the definition under both of its keys.
-func (e Event) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wireEvent{plainEvent(e), e.Definition})
-}
+func (e Event) MarshalJSON() ([]byte, error) { return e.Line() }
+
+// Line returns the event as MarshalJSON writes it, by itself: [json.Marshal] would look through it once more.
+func (e *Event) Line() ([]byte, error) { return json.Marshal(wireEvent{plainEvent(*e), e.Definition}) }
 
 // UnmarshalJSON reads the definition under either key.
 func (e *Event) UnmarshalJSON(data []byte) error {

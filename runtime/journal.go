@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"encoding/json"
 	"io"
 
 	"github.com/eligen/eligen"
@@ -11,6 +10,7 @@ import (
 // stops nothing.
 type journal struct {
 	to       io.WriteCloser // nil: there is none
+	kept     []byte         // lines that are to be written with the next one that matters
 	err      error
 	reported bool // err was
 }
@@ -33,11 +33,26 @@ func (j *journal) add(e eligen.Event) {
 	if j.to == nil || j.err != nil {
 		return
 	}
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = j.to.Write(append(line, '\n'))
+	line, err := e.Line()
+	if err != nil {
+		j.err = err
+		return
 	}
-	j.err = err
+	j.kept = append(append(j.kept, line...), '\n')
+	if e.Type != eligen.Planned && e.Type != eligen.Cached || len(j.kept) > most {
+		j.flush()
+	}
+}
+
+// most is how many bytes of lines are kept back: what was planned, and what was in the store already, can be
+// found out again after a crash, and a large scene has tens of thousands of both.
+const most = 64 << 10
+
+func (j *journal) flush() {
+	if j.err == nil && len(j.kept) > 0 {
+		_, j.err = j.to.Write(j.kept)
+	}
+	j.kept = j.kept[:0]
 }
 
 // failing reports, once, that the journal has ended before the run.
@@ -51,6 +66,7 @@ func (j *journal) failing() bool {
 
 func (j *journal) close() {
 	if j.to != nil {
+		j.flush()
 		j.to.Close()
 	}
 }
