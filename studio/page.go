@@ -16,6 +16,7 @@ import (
 //go:embed web/dist
 var built embed.FS
 
+// index has the frame of the page, which its script draws over: there is something to see before that runs.
 var index = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -25,7 +26,10 @@ var index = template.Must(template.New("page").Parse(`<!doctype html>
 <link rel="icon" href="/icon.svg">
 <link rel="stylesheet" href="/studio.css">
 <script src="/studio.js" defer></script>
-<body><div id="app"></div></body>
+<body><div id="app"><div class="app scene">
+<header class="top"><div class="row"><h1 class="file">{{.Name}}</h1></div></header>
+<div class="left"></div><main class="mid"></main><div class="right"></div>
+</div></div></body>
 </html>
 `))
 
