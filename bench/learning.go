@@ -23,6 +23,7 @@ func (b *bench) learning() error {
 		return err
 	}
 	t := table{head: []string{"backend", "case", "promised MiB", "taken MiB", "s a step", "loss"}}
+	shared := table{head: []string{"backend", "case", "devices", "s a step on one", "s a step on all", "times as fast", "loss"}}
 	for _, c := range b.all {
 		if c.Backend == "" || c.Missing != "" {
 			continue
@@ -32,10 +33,13 @@ func (b *bench) learning() error {
 				continue
 			}
 			b.progress("learning from %s on %s", m, c.Backend)
-			l, err := measureLearning(b.ctx, program, b.dir, c.Backend, m)
+			l, err := measureLearning(b.ctx, program, b.dir, c.Backend, m, 1, 1)
 			if err != nil {
 				t.add(c.Backend, m.String(), firstLine(err), "", "", "")
 				continue
+			}
+			if b.devices > 1 {
+				b.shareLearning(&shared, program, c.Backend, m)
 			}
 			t.add(c.Backend, m.String(), mebibytes(l.promised), mebibytes(l.taken), digits(l.step), fmt.Sprintf("%.4f", l.loss))
 		}
@@ -43,7 +47,30 @@ func (b *bench) learning() error {
 	if len(t.rows) > 0 {
 		b.section("Training a LoRA of rank 16, block by block: what it says it takes, and what it took", &t)
 	}
+	if len(shared.rows) > 0 {
+		b.section("Its steps on several devices, a picture for each", &shared)
+	}
 	return b.ctx.Err()
+}
+
+// shareLearning holds steps of as many pictures as there are devices on one device against the same on all of them. Both learn
+// the same: the losses are equal.
+func (b *bench) shareLearning(t *table, program, backend string, m memoryCase) {
+	b.progress("learning from %s on %s, on %d devices", m, backend, b.devices)
+	one, err := measureLearning(b.ctx, program, b.dir, backend, m, b.devices, 1)
+	var all learnt
+	if err == nil {
+		all, err = measureLearning(b.ctx, program, b.dir, backend, m, b.devices, b.devices)
+	}
+	if err != nil {
+		t.add(backend, m.String(), fmt.Sprint(b.devices), firstLine(err), "", "", "")
+		return
+	}
+	loss := fmt.Sprintf("%.6f", all.loss)
+	if one.loss != all.loss {
+		loss = fmt.Sprintf("%.6f, and %.6f on one", all.loss, one.loss)
+	}
+	t.add(backend, m.String(), fmt.Sprint(b.devices), digits(one.step), digits(all.step), fmt.Sprintf("%.2f", one.step/all.step), loss)
 }
 
 // learnt is what a training promised and took.
@@ -52,8 +79,8 @@ type learnt struct {
 	step, loss      float64 // of the last step, in seconds
 }
 
-// measureLearning trains for three steps in a process of its own.
-func measureLearning(ctx context.Context, program, dir, engine string, m memoryCase) (l learnt, err error) {
+// measureLearning trains for some steps of batch pictures in a process of its own, or in one for each of its devices.
+func measureLearning(ctx context.Context, program, dir, engine string, m memoryCase, batch, devices int) (l learnt, err error) {
 	plugins, err := backend.PluginDir()
 	if err != nil {
 		return l, err
@@ -64,11 +91,11 @@ func measureLearning(ctx context.Context, program, dir, engine string, m memoryC
 	}
 	defer os.RemoveAll(cache)
 	if err := errors.Join(m.files(dir), m.lesson(filepath.Join(dir, "lesson")),
-		os.WriteFile(filepath.Join(dir, "learning.hcl"), []byte(m.recipe()), 0o644)); err != nil {
+		os.WriteFile(filepath.Join(dir, "learning.hcl"), []byte(m.recipe(batch)), 0o644)); err != nil {
 		return l, err
 	}
 	c := exec.CommandContext(ctx, program, "train", filepath.Join(dir, "learning.hcl"), "--json", "--backend", engine,
-		"--memory", m.limit(), "--out", filepath.Join(cache, "out"))
+		"--memory", m.limit(), "--out", filepath.Join(cache, "out"), "--devices", fmt.Sprint(devices))
 	c.Env = append(os.Environ(), "ELIGEN_CACHE_DIR="+cache, "ELIGEN_PLUGIN_DIR="+plugins)
 	problems := &tail{}
 	c.Stderr = problems
@@ -98,7 +125,7 @@ func measureLearning(ctx context.Context, program, dir, engine string, m memoryC
 }
 
 // recipe is the case's training.
-func (c memoryCase) recipe() string {
+func (c memoryCase) recipe(batch int) string {
 	dtype := ""
 	if d := c.dtype(); d != "" {
 		dtype = fmt.Sprintf("  dtype  = %q\n", d)
@@ -113,6 +140,7 @@ recipe "learning" {
   dataset = "./lesson"
   train   = lora(16)
   steps   = 2
+  batch   = %d
   every   = 1
   regions = 1
 
@@ -120,7 +148,7 @@ recipe "learning" {
     learning_rate = 1e-4
   }
 }
-`, c.folder(), dtype)
+`, c.folder(), dtype, batch)
 }
 
 // lesson writes a dataset of one picture, whose entities have a mask each.

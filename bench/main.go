@@ -57,6 +57,7 @@ func main() {
 	only := flag.String("only", "", "measure only these parts, separated by commas: "+strings.Join(partNames(), ", "))
 	memory := flag.String("memory", "",
 		"pictures to measure the memory of, separated by commas, each a side in pixels and a number of entities, as 1024/4 (else all)")
+	devices := flag.Int("devices", 1, "with -only learning: hold steps on as many devices against those on one, too")
 	asWorker := flag.String("worker", "", "serve measurements on a backend (what this program starts itself as)")
 	first := flag.String("first", "", "tell where the time of a scene's first picture goes on a backend (what this program starts itself as)")
 	gpu := flag.Bool("card", false, "measure a graphics card in ten minutes instead, as bench/gpu/run.sh does")
@@ -91,7 +92,7 @@ func main() {
 	if len(cases) == 0 {
 		cases = memoryCases(*quick)
 	}
-	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force, cases))
+	exit(run(ctx, os.Stdout, list(*backends), list(*only), *python, *quick, *force, cases, *devices))
 }
 
 // parts are the measurements, in order.
@@ -140,9 +141,12 @@ type bench struct {
 	goals    table
 
 	memoryCases []memoryCase
+	devices     int // that learning is measured on, too
 }
 
-func run(ctx context.Context, out io.Writer, backends, only []string, python string, quick, force bool, cases []memoryCase) error {
+func run(
+	ctx context.Context, out io.Writer, backends, only []string, python string, quick, force bool, cases []memoryCase, devices int,
+) error {
 	for _, name := range only {
 		if !slices.Contains(partNames(), name) {
 			return fmt.Errorf("-only %s: there is no such part; there are %s", name, strings.Join(partNames(), ", "))
@@ -163,6 +167,7 @@ func run(ctx context.Context, out io.Writer, backends, only []string, python str
 	}
 	defer os.RemoveAll(dir)
 	b := newBench(ctx, out, dir, quick, cases)
+	b.devices = devices
 	if b.all, err = contenders(ctx, dir, backends, python); err != nil {
 		return err
 	}

@@ -27,16 +27,20 @@ type Teacher interface {
 	EncodePrompt(ctx context.Context, text eligen.Digest, prompt string, as eligen.Reading) (eligen.Conditioning, error)
 	EncodeImage(ctx context.Context, autoencoder eligen.Digest, img image.Image, tiles *eligen.Tiling) (tensor.Tensor, error)
 	Adaptable(transformer eligen.Digest) ([]weights.Weight, error)
-	Learn(ctx context.Context, transformer eligen.Digest, x family.Lesson, f family.Factors) (float64, family.Factors, error)
+	Learner
 }
 
 // Lessons train EliGen's LoRA on a model that an engine runs: a step computes its pictures one after the other, so
 // that a batch takes no more memory than a picture, and each may have a size of its own.
 //
+// With Devices, a step's pictures are computed on the engine and on these at once. Gradients are added in the pictures'
+// order, however many devices there are, so that the sum is the same to the bit.
+//
 // Prompts and pictures are encoded before the first step and kept on disk: text encoders and autoencoder are
 // never in memory beside the transformer.
 type Lessons struct {
 	Engine  Teacher
+	Devices []Learner // that compute lessons beside the engine
 	Spec    eligen.Spec
 	Samples annotated.Samples
 	N       int    // samples that are trained on, the first
@@ -128,38 +132,23 @@ func (l Lessons) step(ctx context.Context, r eligen.Recipe, step int, factors fa
 	batch := max(1, r.Batch)
 	rng := rand.New(rand.NewPCG(r.Seed+2, uint64(step)))
 	g.Of, g.Measures = map[string]tensor.Tensor{}, map[string]float64{}
-	for k := range batch {
-		x, err := l.lesson(ctx, r, rng, l.index(r.Seed, step*batch+k))
-		if err != nil {
-			return g, err
+	for from := 0; from < batch; from += 1 + len(l.Devices) {
+		var lessons []family.Lesson
+		for k := from; k < min(batch, from+1+len(l.Devices)); k++ {
+			x, err := l.lesson(ctx, r, rng, l.index(r.Seed, step*batch+k))
+			if err != nil {
+				return g, err
+			}
+			lessons = append(lessons, x)
 		}
-		loss, gradients, err := l.Engine.Learn(ctx, l.Spec.Transformer, x, factors)
-		if err != nil {
-			return g, err
-		}
-		g.Loss += loss / float64(batch)
-		if x.Weight > 0 {
-			g.Measures["unweighted"] += loss / float64(x.Weight) / float64(batch)
-		}
-		for name, d := range gradients {
-			a, b, _ := LoRANames("dit." + name)
-			add(g.Of, a, d.A, batch)
-			add(g.Of, b, d.B, batch)
+		for i, of := range l.learn(ctx, lessons, factors) {
+			if of.err != nil {
+				return g, of.err
+			}
+			g.add(lessons[i], of, batch)
 		}
 	}
 	return g, nil
-}
-
-// add adds a lesson's share of a gradient of n lessons.
-func add(sum map[string]tensor.Tensor, name string, d tensor.Tensor, n int) {
-	t, ok := sum[name]
-	if !ok {
-		t = tensor.New(d.Shape...)
-		sum[name] = t
-	}
-	for i, x := range d.Data {
-		t.Data[i] += x / float32(n)
-	}
 }
 
 // index returns which sample is the i-th to be seen: all of them, in an order drawn anew every epoch.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image/png"
 	"io"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -32,6 +33,16 @@ type large struct {
 	held    int // that are validated by, after those
 	takes   engine.Learning
 	cache   string // folder
+	devices int
+}
+
+// share gives each of several devices its part of a memory that they have in common.
+func (x *large) share(r TrainRequest) (err error) {
+	if x.devices == 1 || x.teacher.Memory == 0 || x.teacher.Backend().CUDA() {
+		return nil
+	}
+	x.teacher, err = r.App.Teacher(r.Backend, x.teacher.Memory/int64(x.devices), fmt.Sprintf("a part for each of %d devices", x.devices))
+	return err
 }
 
 // planLarge opens what such a training needs, and says what it takes.
@@ -39,8 +50,11 @@ func (t *Training) planLarge(l Lab) (err error) {
 	if err := t.checkLarge(); err != nil {
 		return err
 	}
-	x := &large{cache: filepath.Join(l.Folder, "lessons")}
+	x := &large{cache: filepath.Join(l.Folder, "lessons"), devices: max(1, t.request.Devices)}
 	if x.teacher, err = t.request.App.Teacher(t.request.Backend, t.request.Memory, "--memory"); err != nil {
+		return err
+	}
+	if err := x.share(t.request); err != nil {
 		return err
 	}
 	t.Device = x.teacher.Backend().Name
@@ -87,6 +101,9 @@ func (t *Training) checkLarge() error {
 	case t.request.Smoke:
 		return fmt.Errorf("--smoke cuts recipes of nano down to a minute; recipe %q trains %s: leave --smoke out, and set fewer \"steps\"",
 			t.Recipe.Name, t.Recipe.Model.Family)
+	case t.request.Devices > max(1, t.Recipe.Batch):
+		return fmt.Errorf("a step of recipe %q has %d pictures (\"batch\"), and --devices %d would leave devices without one",
+			t.Recipe.Name, max(1, t.Recipe.Batch), t.request.Devices)
 	case t.request.Model != "":
 		return fmt.Errorf("--model is a folder of nano's; recipe %q names a model of the family %s: leave the flag out",
 			t.Recipe.Name, t.Recipe.Model.Family)
@@ -169,6 +186,9 @@ func (x *large) said() string {
 		said += fmt.Sprintf(" and %s that pass through (%s read from the files in each pass, two passes a picture)",
 			words.Bytes(x.takes.Plan.Passing), words.Bytes(x.takes.Plan.Read))
 	}
+	if x.devices > 1 {
+		said = fmt.Sprintf("on each of %d devices, ", x.devices) + said
+	}
 	return said + fmt.Sprintf(", a picture %s, a LoRA of %.1f million numbers with its optimizer %s", words.Bytes(x.takes.Lesson),
 		float64(x.takes.Parameters)/1e6, words.Bytes(x.takes.Optimizer))
 }
@@ -178,6 +198,18 @@ func (x *large) run(ctx context.Context, t *Training, report func(train.Status),
 	report(train.Status{Of: t.Recipe.Steps, Note: x.said(), PeakMemory: x.takes.All})
 	lessons := train.Lessons{Engine: x.teacher, Spec: x.spec, Samples: x.samples, N: x.n, Held: x.held, Cache: x.cache,
 		Report: func(note string) { report(train.Status{Of: t.Recipe.Steps, Note: note}) }}
+	devices, err := x.start(t)
+	defer func() {
+		for _, d := range devices {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		lessons.Devices = append(lessons.Devices, d)
+	}
 	task, err := lessons.Task(ctx, t.Recipe)
 	if err != nil {
 		return err
@@ -198,6 +230,32 @@ func (x *large) run(ctx context.Context, t *Training, report func(train.Status),
 		Recipe: t.Recipe, Backend: device, Dir: t.Folder, Report: report, Pause: pause, Export: func(map[string]tensor.Tensor) error {
 			return t.exportLoRA()
 		},
+	})
+}
+
+// start starts the other devices.
+func (x *large) start(t *Training) (out []*train.Device, err error) {
+	for k := 1; k < x.devices; k++ {
+		d, err := train.StartDevice(fmt.Sprintf("device %d", k), func(ctx context.Context) *exec.Cmd {
+			return t.request.Device(ctx, k, x.teacher.Memory)
+		}, t.Recipe.Model, x.spec.Transformer)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// ServeDevice computes lessons for a training in another process, which speaks to it through r and w.
+func ServeDevice(ctx context.Context, a *app.App, backend string, memory int64, r io.Reader, w io.Writer) error {
+	return train.ServeDevice(ctx, r, w, func(m eligen.Model) (train.Learner, eligen.Digest, error) {
+		teacher, err := a.Teacher(backend, memory, "--memory")
+		if err != nil {
+			return nil, "", err
+		}
+		spec, err := teacher.Spec(m, nil)
+		return teacher, spec.Transformer, err
 	})
 }
 

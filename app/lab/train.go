@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,11 @@ type TrainRequest struct {
 
 	App    *app.App // whose engine a model other than nano is trained by
 	Memory int64    // bytes that such a training may take; 0 is the machine's, app.NoLimit is none
+
+	// Devices is how many devices compute a step's pictures; 0 is one. Device returns the process of each but the first, which
+	// calls ServeDevice with as many bytes of memory.
+	Devices int
+	Device  func(ctx context.Context, k int, memory int64) *exec.Cmd
 }
 
 // A Training is one that can be run. Close it when it is no longer used.
@@ -81,6 +87,10 @@ func (l Lab) Plan(scene *eligen.Scene, r TrainRequest) (t *Training, err error) 
 			return t, err
 		}
 		return t, t.planLarge(l)
+	}
+	if r.Devices > 1 {
+		return t, fmt.Errorf("--devices is for models that are trained picture by picture; nano's steps are one graph on one device, as "+
+			"recipe %q has it: leave the flag out", t.Recipe.Name)
 	}
 	start := r.Model
 	if start == "" {

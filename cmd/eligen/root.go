@@ -117,7 +117,7 @@ eligen backend install xla:cpu`,
 		newPreview(), newReplay(), newValidate(), newFmt(), newShow(), newDiff(), newVerify(), newConsole(), newExplain(), newCache(),
 		newQueue(), newWorker(), newWorkers())
 	group("machine", "Models and machine", newSetup(), newBackend(), newModels(), newSchema(), newVersion())
-	group("train", "Training", newTrain(), newEval(), newDataset())
+	group("train", "Training", newTrain(), newTrainDevice(), newEval(), newDataset())
 	group("topic", "Topics",
 		helpTopic("environment", "Environment variables that eligen reads", helpEnvironment),
 		helpTopic("exit-codes", "Meaning of the exit codes", helpExitCodes),

@@ -30,6 +30,7 @@ type trainOptions struct {
 	sprites string
 	format  string
 	memory  string
+	devices int
 	smoke   bool
 	json    bool
 }
@@ -64,6 +65,7 @@ eligen train recipes/eligen.hcl --smoke`,
 	f.StringVar(&o.sprites, "sprites", "", "the `FOLDER` of sprites (default where dataset fetch puts them)")
 	f.StringVar(&o.format, "format", "", "also write the LoRA as `FORMAT`: native (DiffSynth-Studio), kohya or diffusers")
 	f.StringVar(&o.memory, "memory", "", "limit a training of another model than nano to `SIZE`, as 16GiB, or any (default the machine's)")
+	f.IntVar(&o.devices, "devices", 1, "compute a step's pictures on `N` devices at once: graphics cards, or processes")
 	f.BoolVar(&o.smoke, "smoke", false, "run a few steps on small pictures; fail if the loss does not fall")
 	f.BoolVar(&o.json, "json", false, "print the log instead of progress")
 	return c
@@ -110,9 +112,12 @@ func (o *trainOptions) plan(c *cobra.Command, a *app.App, path string) (*lab.Tra
 	if err != nil {
 		return nil, err
 	}
+	if o.devices < 1 {
+		return nil, usageError{fmt.Errorf("--devices %d: a training needs one", o.devices)}
+	}
 	t, err := newLab().Plan(scene, lab.TrainRequest{
 		Recipe: o.recipe, Folder: o.out, Model: o.model, Sprites: o.sprites, Format: o.format, Backend: o.backend, Smoke: o.smoke,
-		App: a, Memory: memory,
+		App: a, Memory: memory, Devices: o.devices, Device: devices(o.backend, o.devices),
 	})
 	if err != nil {
 		return nil, err
