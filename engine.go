@@ -96,6 +96,7 @@ type Spec struct {
 	EliGen, InContext bool
 	WithoutLoRA       string
 
+	Blocks        int     // of the transformer, which a schedule may choose from; 0 is a family that takes none, -1 is not known
 	LeastTeaCache float64 // the step cache reuses nothing up to it; 0 is a family without one
 
 	Sizes Sizes
@@ -315,6 +316,10 @@ type EntityConditioning struct {
 	Tokens   []int32 // image tokens of its region, ascending
 	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
 	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+	// Factors multiply Strength in each step; at 0, the entity is left out of the step. nil is 1. Blocks are the first and the
+	// last block of the model in which the picture attends to the entity; nil is all.
+	Factors []float32
+	Blocks  *[2]int
 
 	// Share and Seen are of each of Tokens, where entities lie over one another; either all entities have
 	// them, or none, which is EliGen's rule. With attention A over the prompt and the picture, and

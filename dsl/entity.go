@@ -14,6 +14,7 @@ var entityGrammar = &grammar{
 	what:     "an entity",
 	required: []string{"prompt"},
 	optional: []string{"box", "mask", "region", "negative", "auto_negative", "strength", "z", "occludes", "opacity", "for_each", "count"},
+	blocks:   []hcl.BlockHeaderSchema{{Type: "schedule"}},
 	inside:   map[string]string{"size": "render", "seed": "render"},
 }
 
@@ -56,6 +57,7 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 				"remove it from the render's entities; a track may lead to 0.")
 		}
 	}
+	b.strengths(&e.Schedule)
 	name, where := b.region()
 	if b.failed || where == nil {
 		return cty.DynamicVal

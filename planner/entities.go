@@ -35,6 +35,7 @@ func (jd *judge) entities(w *work) {
 		w.entities = append(w.entities, e)
 	}
 	jd.negatives(w)
+	jd.strengths(w)
 	jd.overlaps(w)
 }
 

@@ -80,10 +80,17 @@ func (w *work) outside(tokens []int32) (out []int32) {
 // placed returns entities as denoising takes them.
 func (w *work) placed(entities []entity, layered bool) (out []denoise.Entity) {
 	total, columns := w.tokens(), w.spec.Geometry.Grid(w.size).W
+	steps := w.stepsOf(w.schedule)
 	for _, e := range entities {
 		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total), Strength: e.strength}
 		if layered {
 			d.Opacity, d.Seen = e.opacity(), e.seen
+		}
+		if s := w.scheduleOf(e); s != nil {
+			d.Factors = s.Factors(steps)
+			if b := s.Blocks; b != nil && (b[0] > 0 || w.spec.Blocks < 0 || b[1] < w.spec.Blocks-1) {
+				d.Blocks = b[:]
+			}
 		}
 		out = append(out, d)
 	}

@@ -79,6 +79,9 @@ func (p *printer) entities(g group) [][]string {
 		if e.Opacity != nil {
 			row = append(row, fmt.Sprintf("opacity %g", *e.Opacity))
 		}
+		if e.Schedule != "" {
+			row = append(row, e.Schedule)
+		}
 		if e.Negative != "" {
 			row = append(row, "not "+quote(e.Negative, 30))
 		}

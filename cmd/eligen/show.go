@@ -181,5 +181,8 @@ func entityText(e still.Entity) string {
 	if e.AutoNegative {
 		text += ", nowhere else"
 	}
+	if e.Schedule != "" {
+		text += ", " + e.Schedule
+	}
 	return text
 }

@@ -1,6 +1,8 @@
 package flux
 
 import (
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
@@ -29,6 +31,10 @@ type Entities struct {
 	// LogStrength [B,N] is added to the logits of image queries on an entity's
 	// text; nil is 0, the paper's attention.
 	LogStrength *Node
+
+	// Blocks are the first and the last block in which the image attends to the entities' text, in Velocity; nil is
+	// all. Blocks, which are built one by one, take LogStrength for it.
+	Blocks *[2]int
 
 	// Share and Seen [B,N,K], or nil, are regional.Group.Layered's; they go with Tokens. All of an
 	// Input's Entities have them, or none.
@@ -66,6 +72,19 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 		a.groups = append(a.groups, g)
 	}
 	return a
+}
+
+// within returns the input as a block sees it: entities that don't act there are as good as absent.
+func (in Input) within(block int) Input {
+	in.Entities = append([]Entities(nil), in.Entities...)
+	for i := range in.Entities {
+		e := &in.Entities[i]
+		if e.Blocks != nil && (block < e.Blocks[0] || block > e.Blocks[1]) {
+			d := e.Txt.Shape().Dimensions
+			e.LogStrength = MulScalar(Ones(e.Txt.Graph(), shapes.Make(dtypes.Float32, d[0], d[1])), regional.Never)
+		}
+	}
+	return in
 }
 
 // Mask returns the attention's additive mask, [B,L,L] float32, over the entities'

@@ -36,7 +36,7 @@ func groupEntities(all []eligen.EntityConditioning, text eligen.Conditioning) []
 			i = len(groups)
 			groups = append(groups, entityGroup{length: length, bucket: e.Bucket})
 		}
-		groups[i].strong = groups[i].strong || e.Strength != 1
+		groups[i].strong = groups[i].strong || e.Strength != 1 || e.Factors != nil || e.Blocks != nil
 		groups[i].layered = e.Share != nil
 		groups[i].entities = append(groups[i].entities, e)
 	}

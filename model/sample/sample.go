@@ -141,6 +141,11 @@ func Check(d eligen.Denoise, g eligen.Geometry) error {
 			p.Picture.Shape, len(p.Paint), s)
 	}
 	image := s[1] / g.Patch * (s[2] / g.Patch)
+	for i, e := range slices.Concat(d.Entities, d.Against) {
+		if e.Factors != nil && len(e.Factors) != len(d.Sigmas)-1 {
+			return fmt.Errorf("entity %d has strengths for %d steps of %d", i, len(e.Factors), len(d.Sigmas)-1)
+		}
+	}
 	for i, e := range d.Entities {
 		if err := checkEntity(i, e, image); err != nil {
 			return err

@@ -125,6 +125,8 @@ type Entity struct {
 	Negative string        `json:"negative,omitempty" recipe:"omitzero"`
 
 	AutoNegative bool `json:"auto_negative,omitempty" recipe:"omitzero"`
+
+	Schedule string `json:"schedule,omitempty" recipe:"omitzero"` // of its strength, in words; "" is always and everywhere
 }
 
 // Inpaint is the picture that a render painted into.
