@@ -97,6 +97,7 @@ type Spec struct {
 	WithoutLoRA       string
 
 	Blocks        int     // of the transformer, which a schedule may choose from; 0 is a family that takes none, -1 is not known
+	Feathers      bool    // regions may cover tokens in part
 	LeastTeaCache float64 // the step cache reuses nothing up to it; 0 is a family without one
 
 	Sizes Sizes
@@ -326,4 +327,8 @@ type EntityConditioning struct {
 	// Eᵢ over entity i's text as well, a token gets A + Σ Shareᵢ·(Eᵢ − A). The entity's text sees a
 	// token with the weight Seen.
 	Share, Seen []float32
+
+	// Cover is how much of each of Tokens the region covers, above 0 and at most 1: its logarithm is added to the logits of
+	// the token on the entity's text, and the other way around. nil is 1.
+	Cover []float32
 }

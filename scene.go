@@ -247,6 +247,8 @@ type Entity struct {
 
 	AutoNegative bool // its prompt is what is not to be outside its region; needs guidance
 
+	Feather float64 `json:",omitempty"` // pixels inside the region's edge over which it fades in; 0 is a hard edge
+
 	Schedule *StrengthSchedule `json:",omitempty"` // of its strength; nil is the render's
 }
 

@@ -27,7 +27,8 @@ func TestStrengthSchedule(t *testing.T) {
 	if got := (*StrengthSchedule)(nil).Factors(3); got != nil {
 		t.Errorf("none: %v", got)
 	}
-	if got := (&StrengthSchedule{Strength: [][2]float64{{0, 1}, {1, 0}}, Blocks: &[2]int{0, 18}}).String(); got != "strength 1 at 0, 0 at 1; blocks 0-18" {
+	s := &StrengthSchedule{Strength: [][2]float64{{0, 1}, {1, 0}}, Blocks: &[2]int{0, 18}}
+	if got := s.String(); got != "strength 1 at 0, 0 at 1; blocks 0-18" {
 		t.Error(got)
 	}
 }

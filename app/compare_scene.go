@@ -63,6 +63,9 @@ func entityPart(e eligen.Entity, rename func(string) string) part {
 	if e.Opacity != nil {
 		p.facts = append(p.facts, fact{"opacity", fmt.Sprint(*e.Opacity)})
 	}
+	if e.Feather != 0 {
+		p.facts = append(p.facts, fact{"feather", fmt.Sprint(e.Feather)})
+	}
 	if e.Schedule != nil {
 		p.facts = append(p.facts, fact{"schedule", e.Schedule.String()})
 	}

@@ -378,21 +378,24 @@ var argumentWords = map[string]string{
 
 	"entity.schedule.strength": "Points of progress, from 0 at the first step to 1 at the last, and of what `strength` is multiplied by: " +
 		"`[[0, 1], [0.6, 1], [1, 0]]`. At 0 the entity is left out",
-	"entity.schedule.blocks": "The first and the last block of the model in which it acts, counted from 0: `\"0-18\"` are FLUX.1's double blocks",
+	"entity.schedule.blocks": "The first and the last block of the model in which it acts, counted from 0: `\"0-18\"` are FLUX.1's " +
+		"double blocks",
 	"render.schedule.strength": "Points of progress, from 0 at the first step to 1 at the last, and of what `strength` is multiplied by: " +
 		"`[[0, 1], [0.6, 1], [1, 0]]`. At 0 entities are left out",
-	"render.schedule.blocks": "The first and the last block of the model in which they act, counted from 0: `\"0-18\"` are FLUX.1's double blocks",
-	"entity.prompt":          "What is drawn in the region: `\"a dog\"`",
-	"entity.box":             "Where: `xywh()`, `xyxy()` or `cxcywh()`",
-	"entity.mask":            "Where: `image(\"mask.png\")`, on where it is bright",
-	"entity.region":          "Where: any shape",
-	"entity.strength":        "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
-	"entity.z":               "In a render with `overlap = \"over\"` or `\"layered\"`, the higher lies above; 0 by default",
-	"entity.negative":        "What should not be in its region; it needs `cfg` above 1",
-	"entity.auto_negative":   "True: what it is should be nowhere else. Its prompt is a negative one outside its region; it needs `cfg` above 1",
-	"entity.occludes":        "Entities that it lies above, in such a render: a list, as `[entity.house]`. It comes before `z`",
+	"render.schedule.blocks": "The first and the last block of the model in which they act, counted from 0: `\"0-18\"` are FLUX.1's " +
+		"double blocks",
+	"entity.prompt":        "What is drawn in the region: `\"a dog\"`",
+	"entity.box":           "Where: `xywh()`, `xyxy()` or `cxcywh()`",
+	"entity.mask":          "Where: `image(\"mask.png\")`, on where it is bright",
+	"entity.region":        "Where: any shape",
+	"entity.strength":      "Multiplies the weight of the entity's text in attention; 1 is EliGen's own",
+	"entity.z":             "In a render with `overlap = \"over\"` or `\"layered\"`, the higher lies above; 0 by default",
+	"entity.negative":      "What should not be in its region; it needs `cfg` above 1",
+	"entity.auto_negative": "True: what it is should be nowhere else. Its prompt is a negative one outside its region; it needs `cfg` above 1",
+	"entity.occludes":      "Entities that it lies above, in such a render: a list, as `[entity.house]`. It comes before `z`",
 	"entity.opacity": "In a render with `overlap = \"layered\"`, how much the entity hides of what lies below it: glass, fog, a ghost; 1, " +
 		"all of it, by default",
+	"entity.feather":  "Over how many pixels inside the region's edge the entity fades in: soft edges; 0 by default",
 	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`: `entity.NAME[\"key\"]`",
 	"entity.count":    "How many entities to make, with `count.index`: `entity.NAME[0]`",
 

@@ -48,7 +48,8 @@ func (b *body) strengths(into **eligen.StrengthSchedule) {
 		from, err := strconv.Atoi(strings.TrimSpace(first))
 		to, err2 := strconv.Atoi(strings.TrimSpace(last))
 		if err != nil || err2 != nil || from < 0 || to < from || to > maxBlock {
-			s.errorf(s.place("blocks"), outOfRange, "\"blocks\" must be the first and the last block, counted from 0, as \"0-18\"; this is %q.", text)
+			s.errorf(s.place("blocks"), outOfRange,
+				"\"blocks\" must be the first and the last block, counted from 0, as \"0-18\"; this is %q.", text)
 		} else {
 			out.Blocks = &[2]int{from, to}
 		}
@@ -77,7 +78,8 @@ func (b *body) point(v cty.Value, at hcl.Range, want string) (p [2]float64, ok b
 		}
 		p[i], _ = n.AsBigFloat().Float64()
 		if !(p[i] >= 0 && p[i] <= limit) {
-			b.errorf(at, outOfRange, "The %s of a point is from 0 to %s; this is %s.", []string{"progress", "factor"}[i], plainFloat(limit), plainFloat(p[i]))
+			b.errorf(at, outOfRange, "The %s of a point is from 0 to %s; this is %s.", []string{"progress", "factor"}[i], plainFloat(limit),
+				plainFloat(p[i]))
 			return p, false
 		}
 	}

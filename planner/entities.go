@@ -13,6 +13,7 @@ type entity struct {
 	strength float64
 	outside  bool // the canvas, which was reported
 	text     int  // tokens of its prompt
+	hard     bool // tokens are others than the region's, and whole
 }
 
 func (jd *judge) entities(w *work) {
@@ -36,6 +37,7 @@ func (jd *judge) entities(w *work) {
 	}
 	jd.negatives(w)
 	jd.strengths(w)
+	jd.feathers(w)
 	jd.overlaps(w)
 }
 

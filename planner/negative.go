@@ -59,6 +59,7 @@ func (w *work) against(prompts []eligen.Ref) (entities []entity, texts []eligen.
 		}
 		if e.AutoNegative {
 			outside := e
+			outside.hard = true
 			if outside.tokens = w.outside(e.tokens); len(outside.tokens) > 0 {
 				put(outside, e.text, own)
 			}
@@ -80,18 +81,13 @@ func (w *work) outside(tokens []int32) (out []int32) {
 // placed returns entities as denoising takes them.
 func (w *work) placed(entities []entity, layered bool) (out []denoise.Entity) {
 	total, columns := w.tokens(), w.spec.Geometry.Grid(w.size).W
-	steps := w.stepsOf(w.schedule)
 	for _, e := range entities {
 		d := denoise.Entity{Tokens: w.onCanvas(e.tokens, columns), Bucket: eligen.Bucket(len(e.tokens), total), Strength: e.strength}
 		if layered {
 			d.Opacity, d.Seen = e.opacity(), e.seen
 		}
-		if s := w.scheduleOf(e); s != nil {
-			d.Factors = s.Factors(steps)
-			if b := s.Blocks; b != nil && (b[0] > 0 || w.spec.Blocks < 0 || b[1] < w.spec.Blocks-1) {
-				d.Blocks = b[:]
-			}
-		}
+		d.Cover = w.cover(e)
+		d.Factors, d.Blocks = w.acts(e)
 		out = append(out, d)
 	}
 	return out

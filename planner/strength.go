@@ -15,6 +15,27 @@ func (w *work) scheduleOf(e entity) *eligen.StrengthSchedule {
 	return w.render.Schedule
 }
 
+// acts returns an entity's factors of strength in each step, and the first and the last block in which it acts; nil where that
+// is 1, and all.
+func (w *work) acts(e entity) (factors []float32, blocks []int) {
+	s := w.scheduleOf(e)
+	if s == nil {
+		return nil, nil
+	}
+	if b := s.Blocks; b != nil && (b[0] > 0 || w.spec.Blocks < 0 || b[1] < w.spec.Blocks-1) {
+		blocks = b[:]
+	}
+	return s.Factors(w.stepsOf(w.schedule)), blocks
+}
+
+// scheduled returns what a picture says of an entity's schedule.
+func (w *work) scheduled(e entity) string {
+	if factors, blocks := w.acts(e); factors == nil && blocks == nil {
+		return ""
+	}
+	return w.scheduleOf(e).String()
+}
+
 // strengths judges schedules of strength.
 func (jd *judge) strengths(w *work) {
 	r := w.render

@@ -1,6 +1,7 @@
 # A layout that is strict early and free late: entities act in the first half of the steps, fade
 # until the last quarter, and are left out there, which also is cheaper. Beside it, the same with
-# entities in all steps, and with entities in the model's first blocks alone.
+# entities in all steps, and with entities in the model's first blocks alone. The umbrella's region has
+# soft edges.
 
 render "early" {
   prompt = "a frog, a mushroom and an umbrella in a meadow"
@@ -28,8 +29,9 @@ render "blocks" {
 }
 
 entity "umbrella" {
-  prompt = "an umbrella"
-  box    = xywh(0.32, 0.06, 0.46, 0.42)
+  prompt  = "an umbrella"
+  box     = xywh(0.32, 0.06, 0.46, 0.42)
+  feather = 16
 }
 
 entity "frog" {

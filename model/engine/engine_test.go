@@ -318,8 +318,10 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 				txt = text[eligen.Txt]
 			}
 			members := tensor.New(1, image)
-			for _, n := range en.Tokens {
-				members.Data[n] = 1
+			for k, n := range en.Tokens {
+				if members.Data[n] = 1; en.Cover != nil {
+					members.Data[n] = en.Cover[k]
+				}
 			}
 			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, txt.Shape...), Data: txt.Data}, members,
 				scalar(float32(math.Log(en.Strength))))

@@ -23,8 +23,8 @@ func inStep(entities []eligen.EntityConditioning, step int) (out []eligen.Entity
 	return out
 }
 
-// Entities whose strength goes along the steps, and that act in some blocks only, are what the definition makes of
-// them, by a dense mask for each block.
+// Entities whose strength goes along the steps, that act in some blocks only, and that cover tokens in part, are what the
+// definition makes of them, by a dense mask for each block.
 func testSchedules(t *testing.T, e *Engine, dense bool) {
 	spec, d := job(t, e)
 	encode := func(prompt string) eligen.Conditioning {
@@ -70,14 +70,15 @@ func testSchedules(t *testing.T, e *Engine, dense bool) {
 		{Prompt: encode("cat"), Tokens: []int32{0, 1, 4, 5}, Bucket: 8, Strength: 1, Factors: []float32{1, 0.5, 0}},
 		{Prompt: encode("dog"), Tokens: []int32{2, 3, 6, 7, 8, 9, 10, 11}, Bucket: 8, Strength: 1, Blocks: first},
 		{Prompt: encode("sky and cat"), Tokens: []int32{5}, Bucket: 4, Strength: 2, Factors: []float32{0, 1, 1}, Blocks: last},
-		{Prompt: encode("sky"), Tokens: every, Bucket: 12, Strength: 1},
+		{Prompt: encode("sky"), Tokens: every, Bucket: 12, Strength: 1, Cover: []float32{1, 0.5, 0.25, 1, 1, 0.01, 1, 1, 0.75, 1, 0.1, 1}},
 		{Prompt: encode("dull"), Tokens: []int32{1, 5}, Bucket: 4, Strength: 0.5, Factors: []float32{2, 0, 2}},
 		{Prompt: encode("dog"), Tokens: nil, Bucket: 4, Strength: 1, Factors: []float32{1, 1, 0}},
-		{Prompt: encode("cat"), Tokens: []int32{4, 5, 6, 7, 8, 9, 10, 11}, Bucket: 8, Strength: 1, Blocks: last},
+		{Prompt: encode("cat"), Tokens: []int32{4, 5, 6, 7, 8, 9, 10, 11}, Bucket: 8, Strength: 1, Blocks: last,
+			Cover: []float32{0.5, 1, 1, 0.5, 0.5, 1, 1, 0.5}},
 		{Prompt: encode("cat"), Tokens: []int32{11}, Bucket: 4, Strength: 1, Factors: []float32{0, 0, 1}},
 	}
 	worst := 0.0
-	for _, n := range []int{1, 2, 3, len(all)} {
+	for _, n := range []int{1, 2, 4, len(all)} {
 		x := d
 		x.Entities = all[:n]
 		of := x

@@ -26,7 +26,7 @@ type Entities struct {
 	TextLength int   // Te, where a graph of one block has no Txt; it takes Tokens, not Members
 
 	Tokens  *Node // [B,N,K], the image tokens of each region, padded with S; none may appear twice
-	Members *Node // [B,N,S], 1 where the image token is in the region, else 0
+	Members *Node // [B,N,S], 1 where the image token is in the region, else 0; or how much of it is
 
 	// LogStrength [B,N] is added to the logits of image queries on an entity's
 	// text; nil is 0, the paper's attention.
@@ -35,6 +35,9 @@ type Entities struct {
 	// Blocks are the first and the last block in which the image attends to the entities' text, in Velocity; nil is
 	// all. Blocks, which are built one by one, take LogStrength for it.
 	Blocks *[2]int
+
+	// Cover [B,N,K], or nil, is regional.Group.Covered's, and goes with Tokens.
+	Cover *Node
 
 	// Share and Seen [B,N,K], or nil, are regional.Group.Layered's; they go with Tokens. All of an
 	// Input's Entities have them, or none.
@@ -68,6 +71,9 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 		g := regional.NewGroup(e.Tokens, e.LogStrength, length, image)
 		if e.Share != nil {
 			g = g.Layered(e.Share, e.Seen)
+		}
+		if e.Cover != nil {
+			g = g.Covered(e.Cover)
 		}
 		a.groups = append(a.groups, g)
 	}

@@ -214,8 +214,20 @@ func (b *branch) mark(groups []entityGroup) {
 		if g.layered {
 			b.marks = append(b.marks, layers(g.entities, g.bucket)...)
 		}
-		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong, g.layered})
+		if g.covered {
+			b.marks = append(b.marks, covers(g.entities, g.bucket))
+		}
+		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong, g.layered, g.covered})
 	}
+}
+
+// covers returns how much entities' regions cover of their tokens, [1,N,K].
+func covers(entities []eligen.EntityConditioning, bucket int) *tensors.Tensor {
+	cover := slices.Repeat([]float32{1}, len(entities)*bucket)
+	for i, e := range entities {
+		copy(cover[i*bucket:], e.Cover)
+	}
+	return tensors.FromFlatDataAndDimensions(cover, 1, len(entities), bucket)
 }
 
 // layers returns entities' shares and what is seen of them, [1,N,K] each.

@@ -226,6 +226,9 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 				return tensor.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
 			}
 			share := e.Strength * mean(e.Factors)
+			if e.Cover != nil {
+				share *= float64(e.Cover[j])
+			}
 			if e.Share != nil { // of the whole, of which the prompt has the rest
 				share, layered = float64(e.Share[j]), true
 			}

@@ -126,7 +126,8 @@ type Entity struct {
 
 	AutoNegative bool `json:"auto_negative,omitempty" recipe:"omitzero"`
 
-	Schedule string `json:"schedule,omitempty" recipe:"omitzero"` // of its strength, in words; "" is always and everywhere
+	Feather  float64 `json:"feather,omitempty" recipe:"omitzero"`  // pixels inside the region's edge over which it fades in
+	Schedule string  `json:"schedule,omitempty" recipe:"omitzero"` // of its strength, in words; "" is always and everywhere
 }
 
 // Inpaint is the picture that a render painted into.
