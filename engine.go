@@ -96,6 +96,8 @@ type Spec struct {
 	EliGen, InContext bool
 	WithoutLoRA       string
 
+	Blocks        int     // of the transformer, which a schedule may choose from; 0 is a family that takes none, -1 is not known
+	Feathers      bool    // regions may cover tokens in part
 	LeastTeaCache float64 // the step cache reuses nothing up to it; 0 is a family without one
 
 	Sizes Sizes
@@ -315,10 +317,18 @@ type EntityConditioning struct {
 	Tokens   []int32 // image tokens of its region, ascending
 	Bucket   int     // how many tokens the region is padded to, at least len(Tokens)
 	Strength float64 // its logarithm is added to the logits of the entity's text keys; 1 is the reference
+	// Factors multiply Strength in each step; at 0, the entity is left out of the step. nil is 1. Blocks are the first and the
+	// last block of the model in which the picture attends to the entity; nil is all.
+	Factors []float32
+	Blocks  *[2]int
 
 	// Share and Seen are of each of Tokens, where entities lie over one another; either all entities have
 	// them, or none, which is EliGen's rule. With attention A over the prompt and the picture, and
 	// Eᵢ over entity i's text as well, a token gets A + Σ Shareᵢ·(Eᵢ − A). The entity's text sees a
 	// token with the weight Seen.
 	Share, Seen []float32
+
+	// Cover is how much of each of Tokens the region covers, above 0 and at most 1: its logarithm is added to the logits of
+	// the token on the entity's text, and the other way around. nil is 1.
+	Cover []float32
 }

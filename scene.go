@@ -68,18 +68,20 @@ type Render struct {
 	Negative string
 	Entities []Entity // in drawing order
 	// TextTokens is how many tokens entities' prompts are padded or cut to, as an approximation; 0 is the model's.
-	TextTokens int    `json:",omitempty"`
-	Overlap    string // what happens where regions meet: "blend" (also ""), "over", "layered", "exclusive"
-	Seed       uint64 // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
-	Sampler    Sampler
-	Init       *Init
-	Inpaint    *Inpaint
-	Transfer   *Transfer
-	VAE        *VAE
-	Clip       *Clip // nil: one picture
-	Outputs    []Output
-	Source     Source
-	At         map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
+	TextTokens int `json:",omitempty"`
+	// Schedule is of the strength of entities that have none of their own; nil is always, everywhere.
+	Schedule *StrengthSchedule `json:",omitempty"`
+	Overlap  string            // what happens where regions meet: "blend" (also ""), "over", "layered", "exclusive"
+	Seed     uint64            // at most 2^32-1, since PyTorch's CPU generator uses 32 bits
+	Sampler  Sampler
+	Init     *Init
+	Inpaint  *Inpaint
+	Transfer *Transfer
+	VAE      *VAE
+	Clip     *Clip // nil: one picture
+	Outputs  []Output
+	Source   Source
+	At       map[string]Source // places of attributes and blocks, by dotted name: "negative", "sampler.cfg"
 	// Broken says which arguments and blocks could not be read, where the render is not to be
 	// made but looked through for more mistakes; nil where all could. "" is what is no argument.
 	Broken map[string]bool   `json:"-"`
@@ -244,6 +246,10 @@ type Entity struct {
 	At       map[string]Source
 
 	AutoNegative bool // its prompt is what is not to be outside its region; needs guidance
+
+	Feather float64 `json:",omitempty"` // pixels inside the region's edge over which it fades in; 0 is a hard edge
+
+	Schedule *StrengthSchedule `json:",omitempty"` // of its strength; nil is the render's
 }
 
 // Where returns the position of an attribute, or of the entity where it is unset.

@@ -63,6 +63,12 @@ func entityPart(e eligen.Entity, rename func(string) string) part {
 	if e.Opacity != nil {
 		p.facts = append(p.facts, fact{"opacity", fmt.Sprint(*e.Opacity)})
 	}
+	if e.Feather != 0 {
+		p.facts = append(p.facts, fact{"feather", fmt.Sprint(e.Feather)})
+	}
+	if e.Schedule != nil {
+		p.facts = append(p.facts, fact{"schedule", e.Schedule.String()})
+	}
 	return p
 }
 
@@ -102,6 +108,9 @@ func renderPart(r eligen.Render, folder string, rename func(string) string) part
 		list = append(list, rename(e.Address))
 	}
 	p.add("entities", "[%s]", strings.Join(list, ", "))
+	if r.Schedule != nil {
+		p.add("schedule", "%s", r.Schedule)
+	}
 	if r.TextTokens != 0 {
 		p.add("text_tokens", "%d", r.TextTokens)
 	}

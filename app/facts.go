@@ -99,6 +99,12 @@ func (l *factList) entities(entities []still.Entity) {
 		if e.AutoNegative {
 			l.add(e.Address+".auto_negative", "true")
 		}
+		if e.Feather != 0 {
+			l.add(e.Address+".feather", "%g", e.Feather)
+		}
+		if e.Schedule != "" {
+			l.add(e.Address+".schedule", "%s", e.Schedule)
+		}
 	}
 }
 

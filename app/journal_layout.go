@@ -36,7 +36,8 @@ func LayoutOf(definition json.RawMessage) (Layout, bool) {
 	}
 	for _, e := range entities {
 		l.Entities = append(l.Entities, eligen.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.Region,
-			Strength: e.Strength, Opacity: e.Opacity, Negative: e.Negative, AutoNegative: e.AutoNegative})
+			Strength: e.Strength, Opacity: e.Opacity, Negative: e.Negative, AutoNegative: e.AutoNegative,
+			Feather: e.Feather})
 	}
 	return l, true
 }

@@ -13,8 +13,10 @@ import (
 var entityGrammar = &grammar{
 	what:     "an entity",
 	required: []string{"prompt"},
-	optional: []string{"box", "mask", "region", "negative", "auto_negative", "strength", "z", "occludes", "opacity", "for_each", "count"},
-	inside:   map[string]string{"size": "render", "seed": "render"},
+	optional: []string{"box", "mask", "region", "negative", "auto_negative", "strength", "z", "occludes", "opacity", "feather",
+		"for_each", "count"},
+	blocks: []hcl.BlockHeaderSchema{{Type: "schedule"}},
+	inside: map[string]string{"size": "render", "seed": "render"},
 }
 
 // regionArguments say where an entity is; it has exactly one of them.
@@ -56,6 +58,10 @@ func (l *loader) entity(block *hcl.Block, n *node) cty.Value {
 				"remove it from the render's entities; a track may lead to 0.")
 		}
 	}
+	if f, ok := b.number("feather", 0, maxSide); ok {
+		e.Feather = f
+	}
+	b.strengths(&e.Schedule)
 	name, where := b.region()
 	if b.failed || where == nil {
 		return cty.DynamicVal

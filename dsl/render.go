@@ -32,7 +32,7 @@ var (
 		optional: []string{"from", "prompt", "model", "adapters", "size", "negative", "entities", "overlap", "text_tokens", "seed", "timeline",
 			"for_each", "count"},
 		blocks: []hcl.BlockHeaderSchema{{Type: "sampler"}, {Type: "init"}, {Type: "inpaint"}, {Type: "transfer"}, {Type: "vae"},
-			{Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
+			{Type: "schedule"}, {Type: "warm_start"}, {Type: "background"}, {Type: "output"}, dynamicBlock},
 		many: []string{"output"},
 		never: map[string]string{
 			"depends_on": "What a render needs is what it refers to; nothing else has an order.",
@@ -106,6 +106,7 @@ func (l *loader) render(block *hcl.Block, n *node) cty.Value {
 			}
 		}},
 		{"sampler", func() { b.sampler(&r) }},
+		{"schedule", func() { b.strengths(&r.Schedule) }},
 		{"init", func() { b.init(&r) }},
 		{"inpaint", func() { b.inpaint(&r) }},
 		{"transfer", func() { b.transfer(&r) }},

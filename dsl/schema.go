@@ -80,8 +80,9 @@ func Schema() Reference {
 // grammars are what the blocks of the language may hold, by their path.
 var grammars = map[string]*grammar{
 	"eligen": settingsGrammar, "variable": variableGrammar, "variable.validation": validationGrammar,
-	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar,
-	"render": renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
+	"model": modelGrammar, "adapter": adapterGrammar, "entity": entityGrammar, "entity.schedule": strengthGrammar,
+	"render.schedule": strengthGrammar,
+	"render":          renderGrammar, "render.sampler": samplerGrammar, "render.init": initGrammar, "render.output": outputGrammar,
 	"render.dynamic": dynamicGrammar, "check.dynamic": dynamicGrammar, "render.dynamic.content": {}, "check.dynamic.content": {},
 	"timeline": timelineGrammar, "timeline.track": trackGrammar, "timeline.dynamic": dynamicGrammar, "timeline.dynamic.content": {},
 	"render.inpaint": inpaintGrammar, "render.transfer": transferGrammar, "render.vae": vaeGrammar, "render.warm_start": warmGrammar,
@@ -186,8 +187,11 @@ var blockWords = map[string]string{
 		"is decoded whole where there is memory for it, else in the largest tiles that fit, with a warning.",
 	"render.warm_start": "Begin a frame from the one before it, instead of from noise alone. Frames then depend on those before them.",
 	"render.background": "What is behind the entities of a clip.",
-	"render.sampler":    "How latents are denoised. What is left out is the model's default.",
-	"render.init":       "Image to image: start from a picture instead of from noise alone.",
+	"render.schedule": "When and where in the model entities act, those that have no `schedule` of their own: a layout that is strict " +
+		"early and free late, say. Steps in which none acts are cheaper.",
+	"entity.schedule": "When and where in the model the entity acts; without it, as its render's `schedule` says.",
+	"render.sampler":  "How latents are denoised. What is left out is the model's default.",
+	"render.init":     "Image to image: start from a picture instead of from noise alone.",
 	"render.dynamic": "A block of a kind, most often `output`, for each element of a list, a set or a map. Inside, " +
 		"`output.key` and `output.value` are the element.",
 	"check.dynamic":          "An `assert` block for each element of a list, a set or a map, as in a render.",
@@ -372,6 +376,14 @@ var argumentWords = map[string]string{
 	"adapter.for_each":   "A map, or a set of texts: one adapter for each, `adapter.lora.NAME[\"key\"]`",
 	"adapter.count":      "A number: so many adapters, `adapter.lora.NAME[0]`",
 
+	"entity.schedule.strength": "Points of progress, from 0 at the first step to 1 at the last, and of what `strength` is multiplied by: " +
+		"`[[0, 1], [0.6, 1], [1, 0]]`. At 0 the entity is left out",
+	"entity.schedule.blocks": "The first and the last block of the model in which it acts, counted from 0: `\"0-18\"` are FLUX.1's " +
+		"double blocks",
+	"render.schedule.strength": "Points of progress, from 0 at the first step to 1 at the last, and of what `strength` is multiplied by: " +
+		"`[[0, 1], [0.6, 1], [1, 0]]`. At 0 entities are left out",
+	"render.schedule.blocks": "The first and the last block of the model in which they act, counted from 0: `\"0-18\"` are FLUX.1's " +
+		"double blocks",
 	"entity.prompt":        "What is drawn in the region: `\"a dog\"`",
 	"entity.box":           "Where: `xywh()`, `xyxy()` or `cxcywh()`",
 	"entity.mask":          "Where: `image(\"mask.png\")`, on where it is bright",
@@ -383,6 +395,7 @@ var argumentWords = map[string]string{
 	"entity.occludes":      "Entities that it lies above, in such a render: a list, as `[entity.house]`. It comes before `z`",
 	"entity.opacity": "In a render with `overlap = \"layered\"`, how much the entity hides of what lies below it: glass, fog, a ghost; 1, " +
 		"all of it, by default",
+	"entity.feather":  "Over how many pixels inside the region's edge the entity fades in: soft edges; 0 by default",
 	"entity.for_each": "A map, or a set of texts: one entity for each, with `each.key` and `each.value`: `entity.NAME[\"key\"]`",
 	"entity.count":    "How many entities to make, with `count.index`: `entity.NAME[0]`",
 

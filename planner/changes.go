@@ -156,6 +156,12 @@ func (d *differences) entity(was, is still.Entity, sameSize bool) {
 	if a, b := opaque(was), opaque(is); a != b {
 		d.say(is.Address, "opacity %g → %g", a, b)
 	}
+	if was.Feather != is.Feather {
+		d.say(is.Address, "feather %g → %g", was.Feather, is.Feather)
+	}
+	if was.Schedule != is.Schedule {
+		d.say(is.Address, "schedule %s → %s", either(was.Schedule, "none"), either(is.Schedule, "none"))
+	}
 	if how := moved(was.Region, is.Region); how != "" {
 		d.say(is.Address, "%s", how)
 	} else if was.Tokens != is.Tokens && sameSize {

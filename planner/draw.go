@@ -145,7 +145,8 @@ func (b *builder) resolved(w *work) still.Resolved {
 	}
 	for _, e := range w.entities {
 		out.Entities = append(out.Entities, still.Entity{Address: e.Address, Prompt: e.Prompt, Region: e.region, Strength: e.strength,
-			Tokens: len(e.tokens), Opacity: w.opacityOf(e), Negative: e.Negative, AutoNegative: e.AutoNegative})
+			Tokens: len(e.tokens), Opacity: w.opacityOf(e), Negative: e.Negative, AutoNegative: e.AutoNegative,
+			Schedule: w.scheduled(e), Feather: e.Feather})
 	}
 	if w.init {
 		out.Init = &still.Init{Picture: r.Init.Image.Digest, Fit: r.Init.Fit, Strength: r.Init.Strength, Background: r.Init.Image.Behind()}

@@ -13,6 +13,7 @@ type entity struct {
 	strength float64
 	outside  bool // the canvas, which was reported
 	text     int  // tokens of its prompt
+	hard     bool // tokens are others than the region's, and whole
 }
 
 func (jd *judge) entities(w *work) {
@@ -35,6 +36,8 @@ func (jd *judge) entities(w *work) {
 		w.entities = append(w.entities, e)
 	}
 	jd.negatives(w)
+	jd.strengths(w)
+	jd.feathers(w)
 	jd.overlaps(w)
 }
 

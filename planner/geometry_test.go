@@ -79,6 +79,10 @@ func TestGeometryRefuses(t *testing.T) {
 		"no token": {func(r *eligen.Render) { r.Entities[0].Region = eligen.Box(0, 0, 0.001, 0.001) },
 			"none of the 15 image tokens (12×12 pixels each) of a 60×36 picture"},
 		"fewer tokens of prompts that are not padded": {func(r *eligen.Render) { r.TextTokens = 4 }, "read prompts at their own length"},
+		"a schedule": {func(r *eligen.Render) {
+			r.Schedule = &eligen.StrengthSchedule{Strength: [][2]float64{{0, 1}, {1, 0}}}
+		}, "have entities act in all steps"},
+		"soft edges":   {func(r *eligen.Render) { r.Entities[0].Feather = 8 }, "hard edges only"},
 		"a step cache": {func(r *eligen.Render) { r.Sampler.TeaCache = ptr(0.2) }, "have no step cache"},
 		"one tile": {func(r *eligen.Render) { r.VAE = &eligen.VAE{Tiled: true, Tile: 16} },
 			"One tile of 16 latents, 64 pixels, covers all of the 60×36 pixels"},

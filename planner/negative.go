@@ -59,6 +59,7 @@ func (w *work) against(prompts []eligen.Ref) (entities []entity, texts []eligen.
 		}
 		if e.AutoNegative {
 			outside := e
+			outside.hard = true
 			if outside.tokens = w.outside(e.tokens); len(outside.tokens) > 0 {
 				put(outside, e.text, own)
 			}
@@ -85,6 +86,8 @@ func (w *work) placed(entities []entity, layered bool) (out []denoise.Entity) {
 		if layered {
 			d.Opacity, d.Seen = e.opacity(), e.seen
 		}
+		d.Cover = w.cover(e)
+		d.Factors, d.Blocks = w.acts(e)
 		out = append(out, d)
 	}
 	return out

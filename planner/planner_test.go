@@ -56,7 +56,7 @@ func dev(m eligen.Model, adapters []eligen.Adapter) (eligen.Spec, error) {
 			{Name: "CLIP", Role: "which sums up the prompt in one vector", Limit: 77, Pooled: true,
 				Count: func(p string) int { return len(strings.Fields(p)) + 2 }},
 		},
-		EliGen: true, LeastTeaCache: 0.18,
+		EliGen: true, LeastTeaCache: 0.18, Blocks: 57, Feathers: true,
 	}
 	switch m.Family {
 	case "nano":
@@ -221,6 +221,22 @@ func TestDiagnostics(t *testing.T) {
 		{"fewer tokens of no entities", dev, func(r *eligen.Render) {
 			r.Entities, r.TextTokens, r.At = nil, 4, at("text_tokens")
 		}, `warning 99 has no entities`},
+		{"blocks that a model doesn't have", dev, func(r *eligen.Render) {
+			r.Schedule, r.At = &eligen.StrengthSchedule{Blocks: &[2]int{19, 57}}, at("schedule.blocks")
+		}, `error 99 has the blocks 0 to 56; there is no block 57`},
+		{"a schedule that leaves an entity out", dev, func(r *eligen.Render) {
+			r.Schedule, r.At = &eligen.StrengthSchedule{Strength: [][2]float64{{0.5, 0}}}, at("schedule.strength")
+		}, `error 99 is 0 in all 50 steps`},
+		{"a schedule and the step cache", dev, func(r *eligen.Render) {
+			r.Schedule = &eligen.StrengthSchedule{Strength: [][2]float64{{0, 1}, {1, 0}}}
+			r.Sampler.TeaCache, r.At = ptr(0.3), at("schedule")
+		}, `error 99 compares steps that have the same entities`},
+		{"a schedule of no entities", dev, func(r *eligen.Render) {
+			r.Entities, r.Schedule, r.At = nil, &eligen.StrengthSchedule{Blocks: &[2]int{0, 1}}, at("schedule")
+		}, `warning 99 has none`},
+		{"a feather of no number", dev, func(r *eligen.Render) {
+			r.Entities[0].Feather, r.Entities[0].At = math.Inf(1), at("feather")
+		}, `error 99 feather of entity.dog is`},
 		{"tiles with gaps", dev, func(r *eligen.Render) {
 			r.VAE, r.At = &eligen.VAE{Tiled: true, Tile: 32, Stride: 48}, at("vae.stride")
 		}, `error 99 leave gaps`},

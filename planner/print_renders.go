@@ -79,6 +79,12 @@ func (p *printer) entities(g group) [][]string {
 		if e.Opacity != nil {
 			row = append(row, fmt.Sprintf("opacity %g", *e.Opacity))
 		}
+		if e.Feather != 0 {
+			row = append(row, fmt.Sprintf("feather %g", e.Feather))
+		}
+		if e.Schedule != "" {
+			row = append(row, e.Schedule)
+		}
 		if e.Negative != "" {
 			row = append(row, "not "+quote(e.Negative, 30))
 		}

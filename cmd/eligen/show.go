@@ -181,5 +181,11 @@ func entityText(e still.Entity) string {
 	if e.AutoNegative {
 		text += ", nowhere else"
 	}
+	if e.Feather != 0 {
+		text += fmt.Sprintf(", feather %g", e.Feather)
+	}
+	if e.Schedule != "" {
+		text += ", " + e.Schedule
+	}
 	return text
 }

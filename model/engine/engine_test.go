@@ -152,6 +152,7 @@ func TestEngine(t *testing.T) {
 			}
 			t.Run("invariants", func(t *testing.T) { testInvariants(t, e) })
 			t.Run("against", func(t *testing.T) { testAgainst(t, e, backend == "go") })
+			t.Run("schedules", func(t *testing.T) { testSchedules(t, e, backend == "go") })
 			t.Run("layers", func(t *testing.T) { testLayered(t, e) })
 			t.Run("cancel", func(t *testing.T) { testCancel(t, e) })
 			t.Run("adapters", func(t *testing.T) { testAdapters(t, e) })
@@ -317,21 +318,31 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 				txt = text[eligen.Txt]
 			}
 			members := tensor.New(1, image)
-			for _, n := range en.Tokens {
-				members.Data[n] = 1
+			for k, n := range en.Tokens {
+				if members.Data[n] = 1; en.Cover != nil {
+					members.Data[n] = en.Cover[k]
+				}
 			}
 			inputs = append(inputs, tensor.Tensor{Shape: append([]int{1}, txt.Shape...), Data: txt.Data}, members,
 				scalar(float32(math.Log(en.Strength))))
 		}
 		up := tensorsOf(inputs, 1)
 		up = append(up, tensorsOf([]tensor.Tensor{scalar(1000 * sigma), scalar(float32(d.Guidance))})...)
-		out, err := e.runner.Run(exec.Graph{Name: fmt.Sprintf("definition %d", len(entities)),
+		name := fmt.Sprintf("definition %d", len(entities))
+		for _, en := range entities {
+			if en.Blocks != nil {
+				name += fmt.Sprint(" ", *en.Blocks)
+			} else {
+				name += " all"
+			}
+		}
+		out, err := e.runner.Run(exec.Graph{Name: name,
 			Build: func(w nn.Weights, in []*graph.Node) []*graph.Node {
 				n := len(in)
 				f := flux.Input{Latents: in[0], Vec: in[1], Txt: in[2], Timestep: in[n-2], Guidance: in[n-1]}
 				for i := range entities {
 					g := in[3+3*i:]
-					f.Entities = append(f.Entities, flux.Entities{Txt: g[0], Members: g[1], LogStrength: g[2]})
+					f.Entities = append(f.Entities, flux.Entities{Txt: g[0], Members: g[1], LogStrength: g[2], Blocks: entities[i].Blocks})
 				}
 				return []*graph.Node{flux.Velocity(w, cfg, f)}
 			}}, s, up...)
@@ -346,7 +357,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 	}
 	x := tensor.Tensor{Shape: d.Latents.Shape, Data: slices.Clone(d.Latents.Data)}
 	for i := range len(d.Sigmas) - 1 {
-		v := velocity(x, d.Sigmas[i], d.Prompt, d.Entities, nil)
+		v := velocity(x, d.Sigmas[i], d.Prompt, inStep(d.Entities, i), nil)
 		var entities []eligen.EntityConditioning
 		if negativeEntities {
 			entities = d.Entities
@@ -355,7 +366,7 @@ func defined(t *testing.T, e *Engine, d eligen.Denoise, negativeEntities bool) t
 		if len(d.Against) > 0 {
 			entities, text = d.Against, nil
 		}
-		n := velocity(x, d.Sigmas[i], d.Negative, entities, text)
+		n := velocity(x, d.Sigmas[i], d.Negative, inStep(entities, i), text)
 		for j := range x.Data {
 			guided := n[j] + float32(d.CFG)*(v[j]-n[j])
 			x.Data[j] += guided * (d.Sigmas[i+1] - d.Sigmas[i])

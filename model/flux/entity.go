@@ -1,6 +1,8 @@
 package flux
 
 import (
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/eligen/eligen/model/nn"
@@ -24,11 +26,18 @@ type Entities struct {
 	TextLength int   // Te, where a graph of one block has no Txt; it takes Tokens, not Members
 
 	Tokens  *Node // [B,N,K], the image tokens of each region, padded with S; none may appear twice
-	Members *Node // [B,N,S], 1 where the image token is in the region, else 0
+	Members *Node // [B,N,S], 1 where the image token is in the region, else 0; or how much of it is
 
 	// LogStrength [B,N] is added to the logits of image queries on an entity's
 	// text; nil is 0, the paper's attention.
 	LogStrength *Node
+
+	// Blocks are the first and the last block in which the image attends to the entities' text, in Velocity; nil is
+	// all. Blocks, which are built one by one, take LogStrength for it.
+	Blocks *[2]int
+
+	// Cover [B,N,K], or nil, is regional.Group.Covered's, and goes with Tokens.
+	Cover *Node
 
 	// Share and Seen [B,N,K], or nil, are regional.Group.Layered's; they go with Tokens. All of an
 	// Input's Entities have them, or none.
@@ -63,9 +72,25 @@ func newAttention(cfg Config, in Input, text, image int, r rotation) *attention 
 		if e.Share != nil {
 			g = g.Layered(e.Share, e.Seen)
 		}
+		if e.Cover != nil {
+			g = g.Covered(e.Cover)
+		}
 		a.groups = append(a.groups, g)
 	}
 	return a
+}
+
+// within returns the input as a block sees it: entities that don't act there are as good as absent.
+func (in Input) within(block int) Input {
+	in.Entities = append([]Entities(nil), in.Entities...)
+	for i := range in.Entities {
+		e := &in.Entities[i]
+		if e.Blocks != nil && (block < e.Blocks[0] || block > e.Blocks[1]) {
+			d := e.Txt.Shape().Dimensions
+			e.LogStrength = MulScalar(Ones(e.Txt.Graph(), shapes.Make(dtypes.Float32, d[0], d[1])), regional.Never)
+		}
+	}
+	return in
 }
 
 // Mask returns the attention's additive mask, [B,L,L] float32, over the entities'

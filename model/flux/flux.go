@@ -3,6 +3,7 @@ package flux
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -65,19 +66,27 @@ func Velocity(w nn.Weights, cfg Config, in Input) *Node {
 		trace("attention_mask", a.mask)
 	}
 
+	some := slices.ContainsFunc(in.Entities, func(e Entities) bool { return e.Blocks != nil })
+	at := func(block int) *attention {
+		b := a
+		if some {
+			b = newAttention(cfg, in.within(block), a.text, h*wd, r)
+		}
+		return b.seeing(in.picture(block))
+	}
 	for i := range cfg.Double {
-		img, txt = doubleBlock(w.In(fmt.Sprintf("double_blocks.%d", i)), a.seeing(in.picture(i)), img, txt, next)
+		img, txt = doubleBlock(w.In(fmt.Sprintf("double_blocks.%d", i)), at(i), img, txt, next)
 		trace(fmt.Sprintf("double.%d.img", i), img)
 		trace(fmt.Sprintf("double.%d.txt", i), txt)
 	}
 	if cfg.Single > 0 {
 		x := Concatenate([]*Node{txt, img}, 1) // [B,L,D]
 		for i := range cfg.Single - 1 {
-			x = singleBlock(w.In(fmt.Sprintf("single_blocks.%d", i)), a.seeing(in.picture(cfg.Double+i)), x, next)
+			x = singleBlock(w.In(fmt.Sprintf("single_blocks.%d", i)), at(cfg.Double+i), x, next)
 			trace(fmt.Sprintf("single.%d", i), x)
 		}
 		last := cfg.Single - 1
-		img = lastSingleBlock(w.In(fmt.Sprintf("single_blocks.%d", last)), a.seeing(in.picture(cfg.Double+last)), x, next)
+		img = lastSingleBlock(w.In(fmt.Sprintf("single_blocks.%d", last)), at(cfg.Double+last), x, next)
 		trace(fmt.Sprintf("single.%d", last), img)
 	}
 

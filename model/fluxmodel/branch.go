@@ -24,20 +24,29 @@ import (
 type branch struct {
 	t        *Transformer
 	graphs   stepGraphs
-	txt      []*tensors.Tensor // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
-	mods     [][]byte          // of each step, [1,M] in the weights' dtype
-	marks    []*tensors.Tensor // of each group: tokens, and strengths where they are needed
-	pictures []*tensors.Tensor // of each block: keys and values [1,T,H,HeadDim] of image prompts; nil for none
-	tea      *teaCache         // nil: every step runs the blocks
+	txt      []*tensors.Tensor          // the global prompt's [1,T,Dim], then each group's [1,N,Te,Dim]
+	mods     [][]byte                   // of each step, [1,M] in the weights' dtype
+	marks    []*tensors.Tensor          // of each group: tokens, and strengths where they are needed
+	waxing   []waxing                   // groups whose strengths differ from step to step or from block to block
+	logs     map[string]*tensors.Tensor // their logarithms
+	pictures []*tensors.Tensor          // of each block: keys and values [1,T,H,HeadDim] of image prompts; nil for none
+	tea      *teaCache                  // nil: every step runs the blocks
 	negative bool
 }
 
 // kept returns the inputs of a block's graph that are there for all steps.
-func (b *branch) kept(block int) []*tensors.Tensor {
-	if b.pictures == nil {
-		return b.marks
+func (b *branch) kept(step, block int) []*tensors.Tensor {
+	marks := b.marks
+	if len(b.waxing) > 0 {
+		marks = slices.Clone(marks)
+		for _, w := range b.waxing {
+			marks[w.mark] = b.strengths(w.entities, step, block)
+		}
 	}
-	return append(slices.Clone(b.pictures[2*block:2*block+2]), b.marks...)
+	if b.pictures == nil {
+		return marks
+	}
+	return append(slices.Clone(b.pictures[2*block:2*block+2]), marks...)
 }
 
 // Close frees the tensors that the steps share.
@@ -45,6 +54,9 @@ func (b *branch) Close() {
 	for _, t := range slices.Concat(b.marks, b.txt, b.pictures) {
 		// The picture is done; a leak would show in the next one.
 		_ = t.FinalizeAll()
+	}
+	for _, t := range b.logs {
+		_ = t.FinalizeAll() // as above
 	}
 	if b.tea != nil {
 		b.tea.finalize()
@@ -54,9 +66,9 @@ func (b *branch) Close() {
 
 // prepare projects a branch's text and computes the modulations of all steps in
 // one graph: inputs timesteps [K], guidance [K], vec [K,P], txt [1,T,D] and one
-// text [1,N,Te,D] a group.
+// text [1,N,Te,D] a group. Another branch of the same side has the modulations already.
 func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []entityGroup,
-	images []eligen.ImagePrompt) (_ *branch, err error) {
+	images []eligen.ImagePrompt, like *branch) (_ *branch, err error) {
 	cfg, steps := t.Config, len(d.Sigmas)-1
 	timesteps, guidance, vec := tensor.New(steps), tensor.New(steps), tensor.New(steps, cfg.PooledDim)
 	for i := range steps {
@@ -78,9 +90,12 @@ func (t *Transformer) prepare(d eligen.Denoise, p eligen.Conditioning, groups []
 	}
 	rows, columns := t.tile(d.Latents.Shape[1])/2, t.tile(d.Latents.Shape[2])/2
 	b := &branch{t: t, txt: out[1:], graphs: stepGraphs{config: cfg, rows: rows, columns: columns, dtype: out[0].DType()}}
-	if byLayers(cfg) {
+	switch {
+	case like != nil:
+		b.mods, err = like.mods, out[0].FinalizeAll()
+	case byLayers(cfg):
 		b.mods, err = t.modulations(out[0], steps)
-	} else {
+	default:
 		b.mods, err = split(nil, out[0], steps)
 	}
 	if d.TeaCache != 0 {
@@ -190,14 +205,29 @@ func (b *branch) mark(groups []entityGroup) {
 			logs[j] = float32(math.Log(e.Strength))
 		}
 		b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(tokens, 1, n, g.bucket))
+		if slices.ContainsFunc(g.entities, func(e eligen.EntityConditioning) bool { return e.Factors != nil || e.Blocks != nil }) {
+			b.waxing = append(b.waxing, waxing{len(b.marks), g.entities})
+		}
 		if g.strong {
 			b.marks = append(b.marks, tensors.FromFlatDataAndDimensions(logs, 1, n))
 		}
 		if g.layered {
 			b.marks = append(b.marks, layers(g.entities, g.bucket)...)
 		}
-		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong, g.layered})
+		if g.covered {
+			b.marks = append(b.marks, covers(g.entities, g.bucket))
+		}
+		b.graphs.groups = append(b.graphs.groups, groupShape{g.length, g.strong, g.layered, g.covered})
 	}
+}
+
+// covers returns how much entities' regions cover of their tokens, [1,N,K].
+func covers(entities []eligen.EntityConditioning, bucket int) *tensors.Tensor {
+	cover := slices.Repeat([]float32{1}, len(entities)*bucket)
+	for i, e := range entities {
+		copy(cover[i*bucket:], e.Cover)
+	}
+	return tensors.FromFlatDataAndDimensions(cover, 1, len(entities), bucket)
 }
 
 // layers returns entities' shares and what is seen of them, [1,N,K] each.
@@ -225,7 +255,7 @@ func (b *branch) requests(s *exec.Store) []exec.CompileRequest {
 	img, txt := shapes.Make(p.dtype, 1, p.rows*p.columns, dim), shapes.Make(p.dtype, 1, text, dim)
 	block := func(modulation int) []shapes.Shape {
 		in := []shapes.Shape{img, txt, shapes.Make(p.dtype, 1, modulation*dim)}
-		for _, t := range b.kept(0) {
+		for _, t := range b.kept(0, 0) {
 			in = append(in, t.Shape())
 		}
 		return in

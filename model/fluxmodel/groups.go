@@ -11,6 +11,7 @@ type entityGroup struct {
 	length, bucket int
 	strong         bool // one of them has another strength than 1
 	layered        bool // they lie over one another
+	covered        bool // the region of one covers tokens in part
 	entities       []eligen.EntityConditioning
 }
 
@@ -36,8 +37,9 @@ func groupEntities(all []eligen.EntityConditioning, text eligen.Conditioning) []
 			i = len(groups)
 			groups = append(groups, entityGroup{length: length, bucket: e.Bucket})
 		}
-		groups[i].strong = groups[i].strong || e.Strength != 1
+		groups[i].strong = groups[i].strong || e.Strength != 1 || e.Factors != nil || e.Blocks != nil
 		groups[i].layered = e.Share != nil
+		groups[i].covered = groups[i].covered || e.Cover != nil
 		groups[i].entities = append(groups[i].entities, e)
 	}
 	slices.SortFunc(groups, func(a, b entityGroup) int {
@@ -53,7 +55,7 @@ func groupEntities(all []eligen.EntityConditioning, text eligen.Conditioning) []
 		if a.length != b.length || len(a.entities)*(b.bucket-a.bucket) > mergedRows {
 			continue
 		}
-		a.bucket, a.strong, a.entities = b.bucket, a.strong || b.strong, append(a.entities, b.entities...)
+		a.bucket, a.strong, a.covered, a.entities = b.bucket, a.strong || b.strong, a.covered || b.covered, append(a.entities, b.entities...)
 		groups[i] = a
 		groups = slices.Delete(groups, i+1, i+2)
 	}

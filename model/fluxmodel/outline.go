@@ -10,7 +10,7 @@ import (
 func Outline(t5 func() (*text.T5Tokenizer, error)) eligen.Spec {
 	return eligen.Spec{
 		Geometry: eligen.DefaultGeometry, Encoders: Encoders(nil, 0),
-		EliGen: true, LeastTeaCache: LeastTeaCache,
+		EliGen: true, LeastTeaCache: LeastTeaCache, Blocks: -1, Feathers: true,
 		Unread: func(prompt string) eligen.Unread {
 			t, err := t5()
 			if err != nil { // a build without weights

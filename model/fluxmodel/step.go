@@ -26,14 +26,19 @@ type groupShape struct {
 	strong bool
 
 	layered bool
+	covered bool
 }
 
 // String names the shape in the names of graphs.
 func (g groupShape) String() string {
+	name := fmt.Sprintf("%d %t", g.length, g.strong)
 	if g.layered {
-		return fmt.Sprintf("{%d %t layered}", g.length, g.strong)
+		name += " layered"
 	}
-	return fmt.Sprintf("{%d %t}", g.length, g.strong)
+	if g.covered {
+		name += " covered"
+	}
+	return "{" + name + "}"
 }
 
 func (p stepGraphs) name(kind string) string {
@@ -46,7 +51,8 @@ func (p stepGraphs) name(kind string) string {
 
 // blocks reads a block's last inputs: keys and values of the image prompts, if
 // there are any, and the marks of the groups: tokens [1,N,K], and, where strong,
-// logarithms of strengths [1,N], and, where layered, shares and what is seen [1,N,K].
+// logarithms of strengths [1,N], and, where layered, shares and what is seen [1,N,K], and, where covered
+// in part, how much [1,N,K].
 func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 	b := flux.Blocks{Config: p.config, Rows: p.rows, Columns: p.columns}
 	if p.pictures {
@@ -61,6 +67,9 @@ func (p stepGraphs) blocks(marks []*graph.Node) flux.Blocks {
 		}
 		if g.layered {
 			e.Share, e.Seen, marks = marks[0], marks[1], marks[2:]
+		}
+		if g.covered {
+			e.Cover, marks = marks[0], marks[1:]
 		}
 		b.Entities = append(b.Entities, e)
 	}

@@ -2,6 +2,7 @@ package fluxmodel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func (t *Transformer) Begin(ctx context.Context, d eligen.Denoise) (sample.Branc
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	positive, err := t.prepare(d, d.Prompt, groupEntities(d.Entities, nil), d.ImagePrompts)
+	positive, err := t.side(d, d.Prompt, d.Entities, nil, d.ImagePrompts)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,30 +91,33 @@ func (t *Transformer) Begin(ctx context.Context, d eligen.Denoise) (sample.Branc
 }
 
 // negative prepares the negative side; nil where there is none.
-func (t *Transformer) negative(ctx context.Context, d eligen.Denoise) (*branch, error) {
+func (t *Transformer) negative(ctx context.Context, d eligen.Denoise) (*side, error) {
 	if d.Negative == nil || d.CFG == 1 {
 		return nil, nil
 	}
-	var groups []entityGroup
+	var entities []eligen.EntityConditioning
+	var text eligen.Conditioning
 	if d.NegativeEntities {
-		groups = groupEntities(d.Entities, d.Negative)
+		entities, text = d.Entities, d.Negative
 	}
 	if len(d.Against) > 0 {
-		groups = groupEntities(d.Against, nil)
+		entities, text = d.Against, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b, err := t.prepare(d, d.Negative, groups, d.NegativeImagePrompts)
+	s, err := t.side(d, d.Negative, entities, text, d.NegativeImagePrompts)
 	if err != nil {
 		return nil, err
 	}
-	b.negative = true
-	return b, nil
+	for _, b := range s.branches {
+		b.negative = true
+	}
+	return s, nil
 }
 
 // ready frees what the steps don't need, and compiles what they do.
-func (t *Transformer) ready(positive, negative *branch) error {
+func (t *Transformer) ready(positive, negative *side) error {
 	if t.Lean {
 		if err := t.Store.ReleaseExcept(StepWeight); err != nil {
 			return err
@@ -125,9 +129,14 @@ func (t *Transformer) ready(positive, negative *branch) error {
 		return err
 	}
 	// The decoder takes as long as a block: the longest first, or processors idle at the end.
-	requests := append(slices.Clone(t.Precompile), positive.requests(t.Store)...)
-	if negative != nil {
-		requests = append(requests, negative.requests(t.Store)...)
+	requests := slices.Clone(t.Precompile)
+	for _, s := range []*side{positive, negative} {
+		if s == nil {
+			continue
+		}
+		for _, b := range s.branches {
+			requests = append(requests, b.requests(t.Store)...)
+		}
 	}
 	return t.Runner.CompileAll(requests...)
 }
@@ -171,7 +180,7 @@ func (t *Transformer) check(d eligen.Denoise) error {
 	if d.TeaCache != 0 && c.Double == 0 {
 		return fmt.Errorf("a step cache looks at the first double block, and this model has none")
 	}
-	if err := t.checkTiles(d); err != nil {
+	if err := errors.Join(checkSchedules(d), t.checkTiles(d)); err != nil {
 		return err
 	}
 	for _, prompts := range [][]eligen.ImagePrompt{d.ImagePrompts, d.NegativeImagePrompts} {
@@ -253,7 +262,7 @@ func (t *Transformer) blocks(b *branch, x tensor.Tensor, i int) (img *tensors.Te
 		if err != nil {
 			return err
 		}
-		out, err = t.Runner.RunKeeping(g, t.Store, append(out, m), b.kept(number))
+		out, err = t.Runner.RunKeeping(g, t.Store, append(out, m), b.kept(i, number))
 		number, at = number+1, at+parts
 		return err
 	}

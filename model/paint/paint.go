@@ -225,7 +225,10 @@ func poster(d eligen.Denoise) (tensor.Tensor, error) {
 			if int(t) < 0 || int(t) >= tokens {
 				return tensor.Tensor{}, fmt.Errorf("image token %d of %d", t, tokens)
 			}
-			share := e.Strength
+			share := e.Strength * mean(e.Factors)
+			if e.Cover != nil {
+				share *= float64(e.Cover[j])
+			}
 			if e.Share != nil { // of the whole, of which the prompt has the rest
 				share, layered = float64(e.Share[j]), true
 			}
@@ -352,4 +355,16 @@ func Colour(prompt string) color.NRGBA {
 		return uint8(math.Round(255 * (value - float64(value*saturation)*max(0, min(k, 4-k, 1)))))
 	}
 	return color.NRGBA{channel(5), channel(3), channel(1), 255}
+}
+
+// mean returns the mean of what a strength is multiplied by in each step: a poster has none.
+func mean(factors []float32) float64 {
+	if len(factors) == 0 {
+		return 1
+	}
+	sum := 0.0
+	for _, f := range factors {
+		sum += float64(f)
+	}
+	return sum / float64(len(factors))
 }

@@ -8,7 +8,7 @@ import (
 
 // Members are entities' regions as a mask takes them.
 type Members struct {
-	Members     *Node // [B,N,S], 1 where the image token is in the region, else 0
+	Members     *Node // [B,N,S], 1 where the image token is in the region, 0 where it is not; or how much of it is
 	LogStrength *Node // [B,N], as in NewGroup
 	TextLength  int   // of each one's text
 }
@@ -50,7 +50,7 @@ func Mask(entities []Members, global int) *Node {
 	s := Const(g, segment)
 	same := ConvertDType(Equal(Reshape(s, text, 1), Reshape(s, 1, text)), dtypes.Float32)
 	textText := MulScalar(OneMinus(BroadcastToDims(Reshape(same, 1, text, text), batch, text, text)), Never)
-	textImage := MulScalar(OneMinus(Concatenate(open, 1)), Never) // [B,T,S]
+	textImage := MaxScalar(Log(Concatenate(open, 1)), Never) // [B,T,S]
 	imageText := Add(TransposeAllAxes(textImage, 0, 2, 1), Concatenate(extra, -1))
 	return Concatenate([]*Node{
 		Concatenate([]*Node{textText, textImage}, 2),

@@ -48,6 +48,7 @@ type Group struct {
 	lengths *Node // [B,N] int32, of text, where there is padding
 	share   *Node // [B,N,K] float32, of Layered; or nil
 	seen    *Node // [B,N,K] float32, the logarithm of Layered's; or nil
+	cover   *Node // [B,N,K] float32, the logarithm of Covered's; or nil
 }
 
 // NewGroup returns a group. tokens [B,N,K] are the image tokens of each region, padded with the
@@ -75,6 +76,13 @@ func (g Group) Padded(lengths *Node) Group {
 	at := Iota(lengths.Graph(), shapes.Make(dtypes.Int32, d[0], d[1], g.te), 2)
 	over := GreaterOrEqual(at, BroadcastToDims(Reshape(lengths, d[0], d[1], 1), d[0], d[1], g.te))
 	g.padding, g.lengths = MulScalar(ConvertDType(over, dtypes.Float32), Never), lengths
+	return g
+}
+
+// Covered returns the group with regions that cover tokens in part: cover [B,N,K], by the tokens of NewGroup, is from 0 to 1. Its
+// logarithm is added to the logits of the image's rows on the entity's text, and of that text on its region.
+func (g Group) Covered(cover *Node) Group {
+	g.cover = MaxScalar(Log(ConvertDType(cover, dtypes.Float32)), Never)
 	return g
 }
 
@@ -120,6 +128,9 @@ func Attend(groups []Group, txt, img QKV, wantText bool) (txtOut, imgOut *Node) 
 		o, l := g.attend(Gather(img.Q, g.rows), e.K, e.V) // [B,N,K,H,HeadDim], [B,N,K,H]
 		if g.logits != nil {
 			l = Add(l, g.logits)
+		}
+		if g.cover != nil {
+			l = Add(l, ExpandAxes(g.cover, -1))
 		}
 		covered = append(covered, part{o, l})
 		if wantText {
@@ -182,7 +193,7 @@ func Joint(txt, img QKV, mask *Node, wantText bool) (txtOut, imgOut *Node) {
 // [B,N·Te,H,HeadDim].
 func (g Group) text(e, img QKV) *Node {
 	d := g.valid.Shape().Dimensions
-	if g.padding == nil && g.seen == nil && fuses(e.Q) {
+	if g.padding == nil && g.seen == nil && g.cover == nil && fuses(e.Q) {
 		// The tokens of a region come before its padding, which is a length then.
 		o, _ := fused(e.Q, Concatenate([]*Node{e.K, Gather(img.K, g.rows)}, 2), Concatenate([]*Node{e.V, Gather(img.V, g.rows)}, 2),
 			AddScalar(ReduceSum(g.valid, -1), float64(g.te)))
@@ -196,6 +207,9 @@ func (g Group) text(e, img QKV) *Node {
 	region := MulScalar(OneMinus(g.valid), Never)
 	if g.seen != nil {
 		region = Add(region, g.seen)
+	}
+	if g.cover != nil {
+		region = Add(region, g.cover)
 	}
 	bias := Concatenate([]*Node{own, region}, -1)
 	bias = Reshape(bias, d[0], d[1], 1, 1, g.te+d[2])

@@ -141,6 +141,11 @@ func Check(d eligen.Denoise, g eligen.Geometry) error {
 			p.Picture.Shape, len(p.Paint), s)
 	}
 	image := s[1] / g.Patch * (s[2] / g.Patch)
+	for i, e := range slices.Concat(d.Entities, d.Against) {
+		if e.Factors != nil && len(e.Factors) != len(d.Sigmas)-1 {
+			return fmt.Errorf("entity %d has strengths for %d steps of %d", i, len(e.Factors), len(d.Sigmas)-1)
+		}
+	}
 	for i, e := range d.Entities {
 		if err := checkEntity(i, e, image); err != nil {
 			return err
@@ -175,6 +180,9 @@ func checkEntity(i int, e eligen.EntityConditioning, image int) error {
 	}
 	if e.Share != nil && (len(e.Share) != len(e.Tokens) || len(e.Seen) != len(e.Tokens)) {
 		return fmt.Errorf("entity %d of %d tokens has %d shares, of which %d are seen", i, len(e.Tokens), len(e.Share), len(e.Seen))
+	}
+	if e.Cover != nil && (len(e.Cover) != len(e.Tokens) || slices.ContainsFunc(e.Cover, func(c float32) bool { return !(c > 0 && c <= 1) })) {
+		return fmt.Errorf("entity %d of %d tokens covers %d of them, each more than nothing and at most whole", i, len(e.Tokens), len(e.Cover))
 	}
 	if math.IsNaN(e.Strength) || e.Strength < 0 || math.IsInf(e.Strength, 0) {
 		return fmt.Errorf("entity %d has the strength %v; it must be a number from 0", i, e.Strength)

@@ -70,11 +70,18 @@ type Entity struct {
 	Strength float64
 	Opacity  float64   `recipe:"omitzero"` // of Layered
 	Seen     []float32 `recipe:"omitzero"` // of Layered, of each of Tokens: what the entities above it let through; nil is 1
+	Cover    []float32 `recipe:"omitzero"` // how much of each of Tokens the region covers; nil is 1
+	Factors  []float32 `recipe:"omitzero"` // that Strength is multiplied by in each step; nil is 1
+	Blocks   []int     `recipe:"omitzero"` // the first and the last of the model's in which it acts; nil is all
 }
 
 // conditioning returns the entity as a model sees it.
 func (e Entity) conditioning(layered bool, prompt eligen.Conditioning) (eligen.EntityConditioning, error) {
-	c := eligen.EntityConditioning{Prompt: prompt, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength}
+	c := eligen.EntityConditioning{Prompt: prompt, Tokens: e.Tokens, Bucket: e.Bucket, Strength: e.Strength, Factors: e.Factors,
+		Cover: e.Cover}
+	if len(e.Blocks) == 2 {
+		c.Blocks = (*[2]int)(e.Blocks)
+	}
 	if !layered {
 		return c, nil
 	}

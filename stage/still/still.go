@@ -125,6 +125,9 @@ type Entity struct {
 	Negative string        `json:"negative,omitempty" recipe:"omitzero"`
 
 	AutoNegative bool `json:"auto_negative,omitempty" recipe:"omitzero"`
+
+	Feather  float64 `json:"feather,omitempty" recipe:"omitzero"`  // pixels inside the region's edge over which it fades in
+	Schedule string  `json:"schedule,omitempty" recipe:"omitzero"` // of its strength, in words; "" is always and everywhere
 }
 
 // Inpaint is the picture that a render painted into.

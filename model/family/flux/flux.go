@@ -150,7 +150,7 @@ func (p parts) handles(spec *eligen.Spec, tokenizers []eligen.Digest) error {
 // spec returns the reference's defaults, and those of EliGen's examples.
 func spec(p parts, tokens *fluxmodel.Tokenizers) eligen.Spec {
 	spec := outline()
-	spec.Geometry = fluxmodel.Geometry(p.ditConfig, p.aeConfig)
+	spec.Geometry, spec.Blocks = fluxmodel.Geometry(p.ditConfig, p.aeConfig), p.ditConfig.Double+p.ditConfig.Single
 	spec.Prompt, spec.EntityPrompt = eligen.Reading{Length: 512, Pooled: true}, eligen.Reading{Length: 512}
 	spec.Encoders, spec.Unread = fluxmodel.Encoders(tokens, p.CLIP.Positions), fluxmodel.Reader(tokens)
 	spec.Steps, spec.StepsWithEntities = 30, 50

@@ -375,6 +375,7 @@ func (m Manifest) check(dit, ae, t5, clip *weights.Checkpoint) error {
 func (m Manifest) spec(tokens *fluxmodel.Tokenizers) eligen.Spec {
 	s := outline()
 	s.Geometry, s.Native = fluxmodel.Geometry(m.Transformer, m.Autoencoder), m.Native
+	s.Blocks = m.Transformer.Double + m.Transformer.Single
 	s.Prompt, s.EntityPrompt = eligen.Reading{Length: m.TextLength, Pooled: true}, eligen.Reading{Length: m.EntityTextLength}
 	s.Encoders, s.Unread = fluxmodel.Encoders(tokens, m.CLIP.Positions), m.reader(tokens)
 	s.Steps, s.StepsWithEntities, s.Schedule = m.Steps, m.StepsWithEntities, m.Schedule
