@@ -241,6 +241,9 @@ func exitCode(ctx context.Context, err error) int {
 	return exitError
 }
 
+// answers is where a program that started this one reads its answers, byte by byte: no writer for people cleans them.
+var answers = os.Stdout
+
 // report prints an error for people: diagnostics as they are drawn, and the words
 // around them in the same form.
 func report(w io.Writer, err error) {

@@ -31,7 +31,7 @@ func newTrainDevice() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return lab.ServeDevice(c.Context(), a, backend, n, os.Stdin, os.Stdout)
+			return lab.ServeDevice(c.Context(), a, backend, n, c.InOrStdin(), answers)
 		}),
 	}
 	backendFlag(c.Flags(), &backend)
